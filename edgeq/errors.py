@@ -1,0 +1,56 @@
+"""Every error edgeq raises on purpose: what was given, what is allowed, the next step.
+
+Each class carries the exit code of the command line (`edgeq --help` lists them).
+"""
+
+
+class EdgeqError(Exception):
+    """Anything a user can act on. `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class BadInput(EdgeqError):
+    """A flag, a data set or a target that cannot be used as given."""
+
+    exit_code = 2
+
+
+class UnsupportedOp(EdgeqError):
+    """Ops that edgeq has no kernel for; the message lists every one with its node name."""
+
+    exit_code = 3
+
+
+class ModelFile(EdgeqError):
+    """A model file that is missing, damaged, unsafe or not in edgeq's format."""
+
+    exit_code = 3
+
+
+class MemoryBudget(EdgeqError):
+    """A model that does not fit flash or RAM; the message carries the numbers and largest parts."""
+
+    exit_code = 4
+
+
+class Link(EdgeqError):
+    """No board, no port, or a port that does not speak the protocol."""
+
+    exit_code = 5
+
+
+class Flash(Link):
+    """A board that could not be flashed."""
+
+
+class Mismatch(EdgeqError):
+    """Two implementations that must agree do not."""
+
+    exit_code = 6
+
+
+class Toolchain(EdgeqError):
+    """No usable compiler or tool, or a build that failed."""
+
+    exit_code = 7
