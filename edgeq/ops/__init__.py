@@ -1,0 +1,35 @@
+"""One file per op. OPS is the whole table; Mixture stands beside it because it runs graphs."""
+
+from collections.abc import Mapping
+
+from edgeq.ops import (
+    add,
+    average_pool_2d,
+    batch_norm,
+    conv_2d,
+    depthwise_conv_2d,
+    fully_connected,
+    layer_norm,
+    max_pool_2d,
+    relu,
+    reshape,
+    softmax,
+)
+from edgeq.ops.op import Op
+
+OPS: Mapping[str, Op] = {
+    op.name: op
+    for op in (
+        fully_connected.OP,
+        conv_2d.OP,
+        depthwise_conv_2d.OP,
+        average_pool_2d.OP,
+        max_pool_2d.OP,
+        add.OP,
+        relu.OP,
+        layer_norm.OP,
+        softmax.OP,
+        reshape.OP,
+        batch_norm.OP,
+    )
+}

@@ -1,0 +1,65 @@
+"""DepthwiseConv2D (multiplier 1) on channels-last maps. Weight (kernel_h, kernel_w, channels)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeq.ops.fixed_point import requantize
+from edgeq.ops.op import (
+    Array,
+    Io,
+    Op,
+    Params,
+    activation_bounds,
+    apply_activation,
+    quant_of,
+)
+from edgeq.ops.window import output_size, windows
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2D:
+    """`padding` is (top, left, bottom, right); padded cells hold the real number zero."""
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    weight_format: str = "s8"
+    activation: str = "none"
+
+
+def _result_shape(
+    attrs: DepthwiseConv2D, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    kh, kw, channels = params["weight"].shape
+    if len(inputs[0]) != 3 or inputs[0][2] != channels:
+        raise ValueError(f"input {inputs[0]} does not match weight {params['weight'].shape}")
+    return (*output_size(inputs[0][:2], (kh, kw), attrs.stride, attrs.padding), channels)
+
+
+def _products(attrs: DepthwiseConv2D, x: Array, weight: Array) -> Array:
+    view = windows(x, weight.shape[:2], attrs.stride, attrs.padding, 0)
+    return np.asarray(np.einsum("nhwcij,ijc->nhwc", view, weight))
+
+
+def _float_forward(attrs: DepthwiseConv2D, x: tuple[Array, ...], params: Params) -> Array:
+    return apply_activation(
+        attrs.activation, _products(attrs, x[0], params["weight"]) + params["bias"]
+    )
+
+
+def _reference(attrs: DepthwiseConv2D, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+    out, zero_point = quant_of(io.output), quant_of(io.inputs[0]).zero_point
+    centred = x[0].astype(np.int32) - zero_point
+    acc = _products(attrs, centred, params["weight"].astype(np.int32)) + params["bias"]
+    low, high = activation_bounds(attrs.activation, out)
+    return requantize(acc, params["multiplier"], params["shift"], out.zero_point, low, high)
+
+
+def _macs(attrs: DepthwiseConv2D, io: Io, params: Mapping[str, Any]) -> int:
+    kh, kw, _ = params["weight"].shape
+    return int(np.prod(io.output.shape)) * int(kh) * int(kw)
+
+
+OP = Op("DepthwiseConv2D", DepthwiseConv2D, _result_shape, _float_forward, _reference, _macs)

@@ -1,0 +1,92 @@
+"""LayerNorm over the last axis of flat features, in integers (Ba et al., arXiv 1607.06450).
+
+With S1 = sum x and S2 = sum x^2 the normalised value is t / sqrt(D), t = n x - S1 and
+D = n S2 - S1^2 + eps n^2 / scale^2: scale and zero point of the input cancel out.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeq.ops.fixed_point import leading_zeros, rsqrt_q30
+from edgeq.ops.op import (
+    Array,
+    Io,
+    Op,
+    Params,
+    activation_bounds,
+    apply_activation,
+    no_macs,
+    quant_of,
+    same_shape,
+)
+
+FRACTION_BITS = 11  # the normalised value is int16 in Q11: +-16 standard deviations
+MAX_FEATURES = 65536
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    epsilon: float = 1e-5
+    activation: str = "none"
+
+
+def _float_forward(attrs: LayerNorm, x: tuple[Array, ...], params: Params) -> Array:
+    mean = x[0].mean(axis=-1, keepdims=True)
+    variance = x[0].var(axis=-1, keepdims=True)
+    y = (x[0] - mean) / np.sqrt(variance + attrs.epsilon) * params["gamma"] + params["beta"]
+    return apply_activation(attrs.activation, y)
+
+
+def normalize_q11(x: Array, epsilon: int) -> Array:
+    """(x - mean) / sqrt(variance + eps) of int8 rows as int16 in Q11, saturating."""
+    x = x.astype(np.int64)
+    n = x.shape[-1]
+    s1 = x.sum(axis=-1, keepdims=True)
+    d = n * (x * x).sum(axis=-1, keepdims=True) - s1 * s1 + epsilon
+    lz = leading_zeros(d, 64) & ~np.int64(1)
+    r = rsqrt_q30((d.astype(np.uint64) << lz.astype(np.uint64)) >> np.uint64(32))
+    shift = 62 - FRACTION_BITS - lz // 2
+    z = ((n * x - s1) * r.astype(np.int64) + (np.int64(1) << (shift - 1))) >> shift
+    return np.asarray(np.clip(z, -32768, 32767))
+
+
+def _reference(attrs: LayerNorm, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+    """params: gamma (n,) int16, beta (n,) int32, epsilon (1,) int64, shift (1,) int32."""
+    out, shift = quant_of(io.output), int(params["shift"][0])
+    z = normalize_q11(x[0], int(params["epsilon"][0]))
+    acc = z * params["gamma"].astype(np.int64) + params["beta"].astype(np.int64)
+    low, high = activation_bounds(attrs.activation, out)
+    y = ((acc + (1 << (shift - 1))) >> shift) + out.zero_point
+    return np.clip(y, low, high).astype(np.int8)
+
+
+def integer_params(
+    gamma: Array, beta: Array, epsilon: float, scale_in: float, scale_out: float
+) -> dict[str, Array]:
+    """gamma and beta in units of 2^-shift output steps; every accumulator stays inside int32.
+
+    Raises ValueError for more than 65,536 features (the sums would leave their types).
+    """
+    if gamma.size > MAX_FEATURES:
+        raise ValueError(f"LayerNorm over {gamma.size} features; at most {MAX_FEATURES}")
+    largest = max(float(np.abs(gamma).max()) / scale_out, 2.0**-20)
+    offset = max(float(np.abs(beta).max()) / scale_out, 2.0**-20)
+    shift = min(
+        FRACTION_BITS + math.floor(math.log2(32767 / largest)),
+        math.floor(math.log2((2**30 - 2**15) / offset)),
+        30,
+    )
+    if shift < 1:
+        raise ValueError(f"LayerNorm gamma is {largest:.3g} output steps; at most {2**25}")
+    steps = 2.0**shift / scale_out
+    return {
+        "gamma": np.round(gamma * steps / 2**FRACTION_BITS).astype(np.int16),
+        "beta": np.round(beta * steps).astype(np.int32),
+        "epsilon": np.array([max(1, round(epsilon * (gamma.size / scale_in) ** 2))], np.int64),
+        "shift": np.array([shift], np.int32),
+    }
+
+
+OP = Op("LayerNorm", LayerNorm, same_shape, _float_forward, _reference, no_macs)

@@ -1,0 +1,39 @@
+"""MaxPool2D; input and output share scale and zero point. Padded cells never win."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeq.ops.op import Array, Io, Op, Params, no_macs
+from edgeq.ops.window import output_size, windows
+
+
+@dataclass(frozen=True)
+class MaxPool2D:
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+def _result_shape(
+    attrs: MaxPool2D, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    return (*output_size(inputs[0][:2], attrs.kernel, attrs.stride, attrs.padding), inputs[0][2])
+
+
+def _pool(attrs: MaxPool2D, x: Array, fill: float) -> Array:
+    view = windows(x, attrs.kernel, attrs.stride, attrs.padding, fill)
+    return np.asarray(view.max(axis=(4, 5)))
+
+
+def _float_forward(attrs: MaxPool2D, x: tuple[Array, ...], params: Params) -> Array:
+    return _pool(attrs, x[0], -np.inf)
+
+
+def _reference(attrs: MaxPool2D, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+    return _pool(attrs, x[0], -128)
+
+
+OP = Op("MaxPool2D", MaxPool2D, _result_shape, _float_forward, _reference, no_macs)
