@@ -1,0 +1,223 @@
+"""Decodes a basic block once and says in which timing classes each instruction falls.
+
+Capstone knows the encodings; the names of the classes are those of rules_cortex_m4.py. What a
+class depends on is at most the instruction before, so a block can be classified alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from capstone import CS_ARCH_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, Cs, CsInsn
+from capstone import arm as a
+
+LOADS = {
+    a.ARM_INS_LDR, a.ARM_INS_LDRB, a.ARM_INS_LDRH, a.ARM_INS_LDRSB, a.ARM_INS_LDRSH,
+    a.ARM_INS_LDRT, a.ARM_INS_LDRBT, a.ARM_INS_LDRHT, a.ARM_INS_LDRSBT, a.ARM_INS_LDRSHT,
+    a.ARM_INS_LDREX, a.ARM_INS_LDREXB, a.ARM_INS_LDREXH,
+}  # fmt: skip
+STORES = {
+    a.ARM_INS_STR, a.ARM_INS_STRB, a.ARM_INS_STRH, a.ARM_INS_STRT, a.ARM_INS_STRBT,
+    a.ARM_INS_STRHT, a.ARM_INS_STREX, a.ARM_INS_STREXB, a.ARM_INS_STREXH,
+}  # fmt: skip
+LOAD_MANY = {a.ARM_INS_LDM, a.ARM_INS_LDMDB, a.ARM_INS_POP}
+STORE_MANY = {a.ARM_INS_STM, a.ARM_INS_STMDB, a.ARM_INS_PUSH}
+VFP_LOADS = {a.ARM_INS_VLDR, a.ARM_INS_VLDMIA, a.ARM_INS_VLDMDB, a.ARM_INS_VPOP}
+VFP_STORES = {a.ARM_INS_VSTR, a.ARM_INS_VSTMIA, a.ARM_INS_VSTMDB, a.ARM_INS_VPUSH}
+# "ALU" here only means: no memory access, and a class of its own
+SINGLE_CLASS = (
+    {a.ARM_INS_IT: "it", a.ARM_INS_LDRD: "ldrd", a.ARM_INS_STRD: "strd"}
+    | dict.fromkeys((a.ARM_INS_SDIV, a.ARM_INS_UDIV), "div")
+    | dict.fromkeys((a.ARM_INS_TBB, a.ARM_INS_TBH), "tb")
+    | dict.fromkeys((a.ARM_INS_VDIV, a.ARM_INS_VSQRT), "vdiv")
+    | dict.fromkeys(
+        (a.ARM_INS_VMLA, a.ARM_INS_VMLS, a.ARM_INS_VNMLA, a.ARM_INS_VNMLS, a.ARM_INS_VFMA,
+         a.ARM_INS_VFMS, a.ARM_INS_VFNMA, a.ARM_INS_VFNMS), "vmla",
+    )
+    | dict.fromkeys(
+        (a.ARM_INS_UMULL, a.ARM_INS_SMULL, a.ARM_INS_UMLAL, a.ARM_INS_SMLAL, a.ARM_INS_UMAAL),
+        "mul_l",
+    )
+    | dict.fromkeys((a.ARM_INS_MRS, a.ARM_INS_MSR, a.ARM_INS_DMB, a.ARM_INS_DSB, a.ARM_INS_ISB),
+                    "psr")
+)  # fmt: skip
+TAKEN_BY_ID = {
+    a.ARM_INS_CBZ: "t_cbz", a.ARM_INS_CBNZ: "t_cbz", a.ARM_INS_BL: "t_bl", a.ARM_INS_BX: "t_bx",
+    a.ARM_INS_BLX: "t_bx", a.ARM_INS_TBB: "t_tb", a.ARM_INS_TBH: "t_tb",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A single load or store: where its address comes from. Registers by capstone number."""
+
+    is_load: bool
+    base: int
+    index: int
+    shift: int
+    displacement: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction of a block and its timing classes ("n" is in every one)."""
+
+    address: int
+    size: int
+    classes: tuple[str, ...]
+    access: Access | None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A basic block. `taken` is the class added when it leaves by a taken branch ("" if none).
+
+    `skipped`: what the last instruction is charged when its condition fails (POPEQ {pc}).
+    """
+
+    start: int
+    end: int
+    instructions: tuple[Instruction, ...]
+    taken: str
+    conditional: bool
+    starts_wide: bool
+    uses_fpu: bool
+    idles: bool  # nothing but a branch, NOP or hint: alone in a loop it never ends
+
+
+def disassembler() -> Cs:
+    """Capstone for Thumb-2 of the M profile, with operand details."""
+    engine = Cs(CS_ARCH_ARM, CS_MODE_THUMB | CS_MODE_MCLASS)
+    engine.detail = True
+    return engine
+
+
+def decode_block(engine: Cs, code: bytes, start: int) -> Block:
+    """Classify `code`, a whole basic block that begins at address `start`."""
+    end = start + len(code)
+    instructions: list[Instruction] = []
+    before: CsInsn | None = None
+    wide_run = 0
+    uses_fpu = False
+    idles = True
+    last: CsInsn | None = None
+    for address, size, insn in _walk(engine, code, start):
+        classes = ("n",) if insn is None else ("n", *_classes(insn, before))
+        wide_run = wide_run + 1 if size == 4 and address & 2 else 0
+        if wide_run == 3:
+            classes, wide_run = (*classes, "wu3"), 0
+        access = _access(insn) if insn is not None else None
+        instructions.append(Instruction(address, size, classes, access))
+        uses_fpu |= insn is not None and insn.mnemonic.startswith("v")
+        idles &= insn is not None and insn.id in (a.ARM_INS_B, a.ARM_INS_HINT, a.ARM_INS_NOP)
+        before = last = insn
+    taken = _taken(last) if last is not None else ""
+    return Block(
+        start=start,
+        end=end,
+        instructions=tuple(instructions),
+        taken=taken,
+        conditional=last is not None and last.cc not in (a.ARM_CC_AL, a.ARM_CC_INVALID),
+        starts_wide=bool(instructions) and instructions[0].size == 4,
+        uses_fpu=uses_fpu,
+        idles=idles,
+    )
+
+
+def _walk(engine: Cs, code: bytes, start: int) -> Iterator[tuple[int, int, CsInsn | None]]:
+    """(address, size, instruction), None where capstone knows no such encoding."""
+    offset = 0
+    while offset < len(code):
+        insn = next(engine.disasm(code[offset : offset + 4], start + offset, 1), None)
+        size = 4 if int.from_bytes(code[offset : offset + 2], "little") >= 0xE800 else 2
+        yield start + offset, size, insn  # size from the encoding: capstone calls PUSH.W two bytes
+        offset += size
+
+
+def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
+    kind = insn.id
+    if kind in LOADS:
+        return _load_classes(insn, before)
+    if kind in STORES:
+        classes = ("st",)
+        if _memory(insn).index:
+            classes += ("streg",)
+        return (*classes, "ldst") if before is not None and before.id in LOADS else classes
+    if kind in LOAD_MANY or kind in STORE_MANY:
+        return ("ldmN" if kind in LOAD_MANY else "stmN",) * _listed_registers(insn)
+    if kind in VFP_LOADS:
+        return ("vld",) * _vfp_words(insn)
+    if kind in VFP_STORES:
+        return ("vst",) * _vfp_words(insn) + _vfp_use(insn, before)
+    if kind == a.ARM_INS_VMOV and len(insn.operands) > 2:
+        return ("vmov2", *_vfp_use(insn, before))
+    if insn.mnemonic == "nop" or insn.mnemonic == "nop.w":
+        return ("nops",)
+    name = SINGLE_CLASS.get(kind)
+    return ((name,) if name else ()) + _vfp_use(insn, before)
+
+
+def _load_classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
+    memory = _memory(insn)
+    literal = ("ldlit",) if memory.base == a.ARM_REG_PC else ()
+    if before is not None and before.id in LOADS:
+        _, written = before.regs_access()
+        if not {memory.base, memory.index} & set(written):
+            return ("ldp", *literal)
+    if before is not None and before.id in STORES:
+        return ("ld", "st_ld", *literal)
+    return ("ld", *literal)
+
+
+def _memory(insn: CsInsn) -> a.ArmOpMem:
+    return next(operand.mem for operand in insn.operands if operand.type == a.ARM_OP_MEM)
+
+
+def _listed_registers(insn: CsInsn) -> int:
+    base = 0 if insn.id in (a.ARM_INS_PUSH, a.ARM_INS_POP) else 1
+    return len(insn.operands) - base
+
+
+def _vfp_words(insn: CsInsn) -> int:
+    names = [insn.reg_name(part.reg) for part in insn.operands if part.type == a.ARM_OP_REG]
+    return sum({"s": 1, "d": 2}.get(name[0], 0) for name in names if name[1:].isdigit())
+
+
+def _vfp_use(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
+    """The instruction before was VFP arithmetic whose result this one reads."""
+    if before is None or not before.mnemonic.startswith("v"):
+        return ()
+    if before.id in VFP_LOADS | VFP_STORES:
+        return ()
+    written = {name for reg in before.regs_access()[1] for name in _single(before, reg)}
+    read = {name for reg in insn.regs_access()[0] for name in _single(insn, reg)}
+    return ("vuse",) if written & read else ()
+
+
+def _single(insn: CsInsn, register: int) -> tuple[str, ...]:
+    name = insn.reg_name(register)
+    if name[0] == "d" and name[1:].isdigit():
+        return (f"s{2 * int(name[1:])}", f"s{2 * int(name[1:]) + 1}")
+    return (name,) if name[0] == "s" and name[1:].isdigit() else ()
+
+
+def _taken(insn: CsInsn) -> str:
+    """Class of a taken branch by this instruction, "" if it is none."""
+    if insn.id == a.ARM_INS_B:
+        return "t_b" if insn.cc in (a.ARM_CC_AL, a.ARM_CC_INVALID) else "t_bc"
+    if insn.id in TAKEN_BY_ID:
+        return TAKEN_BY_ID[insn.id]
+    if a.ARM_REG_PC not in insn.regs_access()[1]:
+        return ""
+    if insn.id in LOAD_MANY:
+        return "t_poppc"
+    return "t_ldrpc" if insn.id in LOADS else "t_bx"
+
+
+def _access(insn: CsInsn) -> Access | None:
+    if insn.id not in LOADS and insn.id not in STORES:
+        return None
+    memory = _memory(insn)
+    after = any(part.type == a.ARM_OP_IMM for part in insn.operands)  # [rn], #imm: post-indexed
+    shift = next((part.shift.value for part in insn.operands if part.type == a.ARM_OP_MEM), 0)
+    displacement = 0 if after else memory.disp
+    return Access(insn.id in LOADS, memory.base, memory.index, shift, displacement)
