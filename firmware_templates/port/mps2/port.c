@@ -1,0 +1,50 @@
+/* Arm MPS2 FPGA image map (AN386 and kin), on QEMU and on edgeq's virtual board: CMSDK UART0. */
+#include "board_config.h"
+#include "cortex_m/cortex_m.h"
+#include "hal.h"
+
+/* Arm Cortex-M System Design Kit TRM (DDI0479), section 4.3 "UART". */
+#define UART_DATA     REG32(EDGEQ_UART_BASE + 0x00u)
+#define UART_STATE    REG32(EDGEQ_UART_BASE + 0x04u)
+#define UART_CTRL     REG32(EDGEQ_UART_BASE + 0x08u)
+#define UART_BAUDDIV  REG32(EDGEQ_UART_BASE + 0x10u)
+#define STATE_TX_FULL 1u
+#define STATE_RX_FULL 2u
+#define CTRL_TX_RX_ON 3u
+
+void hal_init(void) {
+    UART_BAUDDIV = EDGEQ_UART_BAUDDIV;
+    UART_CTRL = CTRL_TX_RX_ON;
+    port_cycles_init();
+    hal_marker(false);
+}
+
+int hal_getc(void) {
+    if ((UART_STATE & STATE_RX_FULL) == 0u) {
+        return -1;
+    }
+    return (int)(UART_DATA & 0xFFu);
+}
+
+void hal_putc(uint8_t byte) {
+    if (port_wait(&UART_STATE, STATE_TX_FULL, 0u)) {
+        UART_DATA = byte;
+    }
+}
+
+uint32_t hal_cycles(void) {
+    return port_cycles();
+}
+
+uint32_t hal_clock_hz(void) {
+    return EDGEQ_CLOCK_HZ;
+}
+
+/* The marker is user LED 0 of the FPGA system registers (Arm AN386, section 4.2 "FPGA system
+ * control"). */
+void hal_marker(bool high) {
+    REG32(EDGEQ_MARKER_REGISTER) = high ? 1u : 0u;
+}
+
+void hal_idle(void) {
+}
