@@ -1,0 +1,16 @@
+#include "model/model.h"
+#include "port/hal.h"
+#include "runtime/protocol.h"
+#include "runtime/stack_paint.h"
+
+int main(void) {
+    stack_paint();
+    hal_init();
+    edgeq_init();
+    protocol_init();
+    for (;;) {
+        if (!protocol_poll()) {
+            hal_idle();
+        }
+    }
+}

@@ -1,0 +1,41 @@
+#include "protocol.h"
+
+#include <stdint.h>
+
+#include "elapsed.h"
+#include "frame.h"
+#include "mlperf.h"
+#include "requests.h"
+#include "sample.h"
+#include "serial.h"
+
+static struct frame_parser parser;
+
+void protocol_init(void) {
+    sample_init();
+    requests_init();
+    mlperf_boot();
+}
+
+bool protocol_poll(void) {
+    struct frame request;
+    int byte = serial_read();
+    (void)elapsed_cycles(); /* polled far more often than the 32-bit counter wraps */
+    if (byte < 0) {
+        return false;
+    }
+    switch (frame_push(&parser, (uint8_t)byte, &request)) {
+    case FRAME_TEXT:
+        mlperf_push((char)byte);
+        break;
+    case FRAME_READY:
+        requests_answer(&request);
+        break;
+    case FRAME_TAKEN:
+        if ((uint8_t)byte == FRAME_DELIMITER) {
+            mlperf_discard();
+        }
+        break;
+    }
+    return true;
+}

@@ -1,0 +1,33 @@
+#ifndef EDGEQ_REQUESTS_H
+#define EDGEQ_REQUESTS_H
+
+#include "frame.h"
+
+#define PROTOCOL_VERSION 1u
+#define WINDOW_FRAMES    4u /* requests a host may have in flight; the serial ring holds them */
+
+/* An answer has its request's type with the top bit set, and its seq. */
+#define REQUEST_PING  0x01u /* any bytes -> the same bytes */
+#define REQUEST_WRITE 0x02u /* region, offset u32, bytes -> region, offset */
+#define REQUEST_READ  0x03u /* region, offset u32, count -> region, offset, bytes */
+#define REQUEST_RUN   0x04u /* id u32, input CRC u32 -> as READ of the result region at 0 */
+#define ANSWER_BIT    0x80u
+#define ANSWER_NAK    0xFFu /* reason, type of the request */
+
+#define REGION_INFO   0u
+#define REGION_INPUT  1u
+#define REGION_RESULT 2u
+#define REGION_LAYERS 3u
+#define REGION_COUNT  4u
+
+#define NAK_TYPE      1u /* no such request */
+#define NAK_LENGTH    2u /* the payload is too short or too long for its type */
+#define NAK_REGION    3u /* no such region */
+#define NAK_RANGE     4u /* offset and count leave the region */
+#define NAK_READ_ONLY 5u
+#define NAK_INPUT_CRC 6u /* RUN: the input buffer is not what the host sent */
+
+void requests_init(void);
+void requests_answer(const struct frame *request);
+
+#endif

@@ -1,0 +1,76 @@
+#include "sample.h"
+
+#include "crc32.h"
+#include "elapsed.h"
+#include "little_endian.h"
+#include "port/hal.h"
+#include "stack_paint.h"
+
+uint8_t sample_input[EDGEQ_INPUT_BYTES];
+uint8_t sample_result[RESULT_BYTES];
+uint8_t sample_layers[LAYERS_BYTES];
+int8_t sample_output[EDGEQ_OUTPUT_COUNT];
+
+static bool result_valid;
+
+static void forget_result(void) {
+    result_valid = false;
+    put_u32(sample_result + RESULT_STATUS, (uint32_t)RESULT_NONE);
+}
+
+void sample_init(void) {
+    forget_result();
+}
+
+int sample_infer(void) {
+    forget_result();
+    /* int8_t and uint8_t may alias; the region is bytes on the wire, int8 in the model. */
+    return edgeq_infer((const int8_t *)sample_input, sample_output);
+}
+
+static void mark(bool begin) {
+#ifdef EDGEQ_ENERGY_MODE
+    /* Energy runners count falling edges: one pulse at either end. */
+    (void)begin;
+    hal_marker(false);
+    elapsed_wait_microsecond();
+    hal_marker(true);
+#else
+    hal_marker(begin);
+#endif
+}
+
+static void store_result(uint32_t id, uint32_t crc, int status, uint64_t cycles) {
+    put_u32(sample_result + RESULT_ID, id);
+    put_u32(sample_result + RESULT_STATUS, (uint32_t)status);
+    put_u32(sample_result + RESULT_ROUTE, (uint32_t)edgeq_route());
+    put_u32(sample_result + RESULT_UNCERTAINTY, edgeq_uncertainty());
+    put_u32(sample_result + RESULT_CONFIDENCE, edgeq_confidence());
+    put_u64(sample_result + RESULT_CYCLES, cycles);
+    put_u32(sample_result + RESULT_STACK, stack_high_water_bytes());
+    put_u32(sample_result + RESULT_INPUT_CRC, crc);
+    for (uint32_t i = 0; i < (uint32_t)EDGEQ_OUTPUT_COUNT; i++) {
+        sample_result[RESULT_HEADER_BYTES + i] = (uint8_t)sample_output[i];
+    }
+    for (uint32_t i = 0; i < (uint32_t)EDGEQ_LAYER_COUNT; i++) {
+        put_u32(sample_layers + 4u * i, edgeq_layer_cycles[i]);
+    }
+    result_valid = true;
+}
+
+bool sample_run(uint32_t id, uint32_t crc) {
+    if (result_valid && get_u32(sample_result + RESULT_ID) == id &&
+        get_u32(sample_result + RESULT_INPUT_CRC) == crc) {
+        return true;
+    }
+    if (crc32_update(0, sample_input, EDGEQ_INPUT_BYTES) != crc) {
+        return false;
+    }
+    mark(true);
+    uint64_t start = elapsed_cycles();
+    int status = sample_infer();
+    uint64_t cycles = elapsed_cycles() - start;
+    mark(false);
+    store_result(id, crc, status, cycles);
+    return true;
+}

@@ -1,0 +1,2 @@
+#define EDGEQ_FIRMWARE_DIGEST "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
+#define EDGEQ_BOARD_NAME      "host_stub"
