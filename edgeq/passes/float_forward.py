@@ -1,0 +1,108 @@
+"""Runs a graph in float32 on calibration rows, weights dequantised: the ranges come from here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgeq.ir import Graph, Node
+from edgeq.ops import OPS
+from edgeq.ops.mc_dropout import dropout_masks
+from edgeq.ops.mixture import Mixture, choose
+from edgeq.ops.op import Array
+from edgeq.ops.router import Router
+
+
+@dataclass
+class FloatRun:
+    """`values`: every tensor (rows, *shape). `experts[node][e]`: each expert's own run on all rows.
+
+    `router_layers[node][i]`: outputs of router layer i, all passes stacked on the row axis.
+    """
+
+    values: dict[str, Array]
+    experts: dict[str, list["FloatRun"]] = field(default_factory=dict)
+    router_layers: dict[str, list[Array]] = field(default_factory=dict)
+
+
+def dequantize(graph: Graph, name: str) -> Array:
+    """A constant as float32: codes times scales, or the value itself when it has none."""
+    value, quant = graph.constants[name], graph.tensors[name].quant
+    if quant is None:
+        return value.astype(np.float32) if value.dtype.kind == "f" else value
+    scale = np.asarray(quant.scale, dtype=np.float32)
+    if quant.axis is not None and scale.size > 1:
+        shape = [1] * value.ndim
+        shape[quant.axis] = scale.size
+        scale = scale.reshape(shape)
+    return np.asarray(value.astype(np.float32) * scale)
+
+
+def float_params(graph: Graph, node: Node) -> dict[str, Array]:
+    """All constants of a node by role, dequantised."""
+    return {role: dequantize(graph, name) for role, name in node.params.items()}
+
+
+def run_float(graph: Graph, x: Array) -> FloatRun:
+    """The graph on float rows x (rows, *input shape) in the graph's layout."""
+    run = FloatRun({graph.inputs[0]: x.astype(np.float32)})
+    for node in graph.nodes:
+        params = float_params(graph, node)
+        if node.op == "Mixture":
+            _mixture(node, params, run)
+        else:
+            inputs = tuple(run.values[n] for n in node.inputs)
+            run.values[node.outputs[0]] = OPS[node.op].float_forward(node.attrs, inputs, params)
+    return run
+
+
+def _mixture(node: Node, params: Mapping[str, Array], run: FloatRun) -> None:
+    attrs: Mixture = node.attrs
+    x, features = (run.values[n] for n in node.inputs)
+    layers = router_layers(attrs.router, features.reshape(len(features), -1), params)
+    run.router_layers[node.name] = layers
+    run.experts[node.name] = [run_float(e.graph, x) for e in attrs.experts]
+    outputs = np.stack(
+        [
+            r.values[e.graph.outputs[0]]
+            for r, e in zip(run.experts[node.name], attrs.experts, strict=True)
+        ]
+    )
+    logits = layers[-1][: len(x)]
+    chosen = choose(logits, attrs.top_k)
+    run.values[node.outputs[0]] = _combine(attrs, outputs, logits, chosen)
+    run.values[node.outputs[1]] = chosen[:, :1]
+
+
+def _combine(attrs: Mixture, outputs: Array, logits: Array, chosen: Array) -> Array:
+    rows = np.arange(len(logits))
+    if attrs.gate == "none":
+        return np.asarray(outputs[chosen[:, 0], rows])
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    gates = e / e.sum(axis=1, keepdims=True)
+    total = np.zeros_like(outputs[0])
+    for k in range(attrs.top_k):
+        gate = gates[rows, chosen[:, k]].reshape(-1, *[1] * (outputs.ndim - 2))
+        total += gate * outputs[chosen[:, k], rows]
+    return total
+
+
+def router_layers(router: Router, x: Array, params: Mapping[str, Array]) -> list[Array]:
+    """Outputs of every layer: the pass without dropout first, then M dropped passes, stacked."""
+
+    def layer(i: int, rows: Array) -> Array:
+        y = rows @ params[f"router.{i}.weight"].T + params[f"router.{i}.bias"]
+        return np.maximum(y, 0) if i < router.layers - 1 else y
+
+    outputs = [layer(0, x)]
+    passes = router.passes if router.kind == "bayesian" else 0
+    current = [outputs[0]] * (passes + 1)
+    for i in range(1, router.layers):
+        width = outputs[-1].shape[1]
+        if passes:
+            masks = dropout_masks(router.seed, passes, width, i - 1, router.dropout)
+            keep = masks / np.float32(1.0 - router.dropout)
+            current = [current[0], *(c * keep[m] for m, c in enumerate(current[1:]))]
+        current = [layer(i, c) for c in current]
+        outputs.append(np.concatenate(current))
+    return outputs
