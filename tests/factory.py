@@ -1,0 +1,431 @@
+"""Builds random but valid quantised graphs, as the passes leave them, for the tests of emitters.
+
+Each layer is run on sample rows as it is added, so that scales, multipliers and the router's
+frozen constants fit what really flows through it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ops import OPS
+from edgeq.ops.add import LEFT_SHIFT, Add
+from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.ops.fixed_point import exp_table, quantize_multipliers
+from edgeq.ops.fully_connected import FullyConnected
+from edgeq.ops.layer_norm import LayerNorm, integer_params
+from edgeq.ops.max_pool_2d import MaxPool2D
+from edgeq.ops.mc_dropout import dropout_masks
+from edgeq.ops.mixture import Expert, Mixture, precision_prior
+from edgeq.ops.op import WEIGHT_RANGE, Array, Io
+from edgeq.ops.relu import Relu
+from edgeq.ops.reshape import Reshape
+from edgeq.ops.router import SCORE_BITS, Router, logits_of, monte_carlo_numerator
+from edgeq.ops.softmax import OUTPUT_QUANT, Softmax
+from edgeq.reference import run
+
+BITS = {"t2": 1.58, "b1": 1.0, "s2": 2.0, "s3": 3.0, "s4": 4.0, "s8": 8.0, "s16": 16.0}
+Rng = np.random.Generator
+
+
+def random_codes(rng: Rng, weight_format: str, shape: tuple[int, ...]) -> Array:
+    """Integer weights that the format can hold: int8, int16 for s16."""
+    low, high = WEIGHT_RANGE[weight_format]
+    step = 2 if weight_format in ("s2", "b1") else 1
+    dtype = np.int16 if weight_format == "s16" else np.int8
+    return rng.choice(np.arange(low, high + 1, step), size=shape).astype(dtype)
+
+
+def input_rows(rng: Rng, graph: Graph, rows: int) -> Array:
+    """Random int8 rows for a graph, extremes among them: (rows, *input shape)."""
+    x = rng.integers(-128, 128, (rows, *graph.tensors[graph.inputs[0]].shape), dtype=np.int8)
+    x[: min(rows, 2)] = np.array([-128, 127], np.int8)[: min(rows, 2)].reshape(
+        -1, *[1] * (x.ndim - 1)
+    )
+    return x
+
+
+def _fitting_quant(rng: Rng, y: Array, rectified: bool) -> Quant:
+    """Covers nearly all of the real values y: a few saturate, as on real data."""
+    if rectified:
+        return Quant((max(float(np.quantile(y, 0.99)), 1e-3) / 255.0,), -128)
+    return Quant((float(np.quantile(np.abs(y), 0.99)) / 110.0,), int(rng.integers(-15, 16)))
+
+
+class GraphBuilder:
+    """Grows one graph layer by layer. Methods return the name of the tensor they made."""
+
+    def __init__(self, rng: Rng, name: str, samples: Array, quant: Quant, prefix: str = "") -> None:
+        self.rng, self.name, self.prefix = rng, name, prefix
+        self.last = self.input = prefix + "input"
+        self.values: dict[str, Array] = {self.input: samples}
+        self.tensors = {self.input: TensorType(samples.shape[1:], "int8", quant)}
+        self.constants: dict[str, Array] = {}
+        self.nodes: list[Node] = []
+
+    def quant(self, tensor: str | None = None) -> Quant:
+        quant = self.tensors[tensor or self.last].quant
+        assert quant is not None
+        return quant
+
+    def graph(self, outputs: tuple[str, ...] | None = None) -> Graph:
+        return Graph(
+            self.name,
+            (self.input,),
+            outputs or (self.last,),
+            tuple(self.nodes),
+            self.tensors,
+            self.constants,
+        )
+
+    def _constant(self, name: str, value: Array, quant: Quant | None = None) -> str:
+        self.constants[name] = value
+        self.tensors[name] = TensorType(value.shape, str(value.dtype), quant)
+        return name
+
+    def _append(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        attrs: Any,
+        params: dict[str, Array],
+        quant: Quant,
+        weight_quant: Quant | None = None,
+    ) -> str:
+        name = f"{self.prefix}{op.lower()}_{len(self.nodes)}"
+        roles = {
+            role: self._constant(f"{name}.{role}", v, weight_quant if role == "weight" else None)
+            for role, v in params.items()
+        }
+        types = tuple(self.tensors[i] for i in inputs)
+        shape = OPS[op].result_shape(attrs, tuple(t.shape for t in types), params)
+        output = TensorType(shape, "int8", quant)
+        node = Node(name, op, tuple(inputs), (name + ".out",), attrs, roles)
+        self.nodes.append(node)
+        self.tensors[name + ".out"] = output
+        x = tuple(self.values[i] for i in inputs)
+        self.values[name + ".out"] = OPS[op].reference(attrs, Io(types, output), x, params)
+        self.last = name + ".out"
+        return self.last
+
+    def _weighted(self, op: str, attrs: Any, weight: Array, axis: int, quant: Quant | None) -> str:
+        """A layer with weights; its output scale follows the spread of its accumulators."""
+        source, scale_in, zero_in = self.last, self.quant().per_tensor, self.quant().zero_point
+        channels = weight.shape[axis]
+        level = max(abs(low) for low in WEIGHT_RANGE[attrs.weight_format])
+        scales = self.rng.uniform(0.5, 1.5, channels) / level
+        along = [channels if i == axis else 1 for i in range(weight.ndim)]
+        float_params = {"weight": weight * scales.reshape(along), "bias": np.zeros(channels)}
+        x = (self.values[source].astype(float) - zero_in) * scale_in
+        y = OPS[op].float_forward(replace(attrs, activation="none"), (x,), float_params)
+        bias = self.rng.normal(0, y.std() / 4, channels) - y.mean(axis=tuple(range(y.ndim - 1)))
+        if quant is None:
+            quant = _fitting_quant(self.rng, y + bias, attrs.activation != "none")
+        multiplier, shift = quantize_multipliers(scale_in * scales / quant.per_tensor)
+        params = {
+            "weight": weight,
+            "bias": np.round(bias / (scale_in * scales)).astype(np.int32),
+            "multiplier": multiplier,
+            "shift": shift,
+        }
+        weight_quant = Quant(tuple(float(s) for s in scales), 0, axis)
+        return self._append(op, (source,), attrs, params, quant, weight_quant)
+
+    def fully_connected(
+        self, units: int, fmt: str = "s8", activation: str = "none", quant: Quant | None = None
+    ) -> str:
+        weight = random_codes(self.rng, fmt, (units, *self.tensors[self.last].shape))
+        attrs = FullyConnected(fmt, activation)
+        return self._weighted("FullyConnected", attrs, weight, 0, quant)
+
+    def conv(
+        self,
+        channels: int,
+        kernel: tuple[int, int],
+        fmt: str = "s8",
+        activation: str = "relu",
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> str:
+        depth = self.tensors[self.last].shape[2]
+        weight = random_codes(self.rng, fmt, (channels, *kernel, depth))
+        attrs = Conv2D(stride, padding, fmt, activation)
+        return self._weighted("Conv2D", attrs, weight, 0, None)
+
+    def depthwise(
+        self,
+        kernel: tuple[int, int],
+        fmt: str = "s8",
+        activation: str = "relu",
+        stride: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> str:
+        weight = random_codes(self.rng, fmt, (*kernel, self.tensors[self.last].shape[2]))
+        attrs = DepthwiseConv2D(stride, padding, fmt, activation)
+        return self._weighted("DepthwiseConv2D", attrs, weight, 2, None)
+
+    def layer_norm(self, activation: str = "none") -> str:
+        (n,) = self.tensors[self.last].shape
+        quant = Quant((4.0 / 127,), -128 if activation == "relu" else 3)
+        params = integer_params(
+            self.rng.uniform(0.5, 1.5, n),
+            self.rng.normal(0, 0.3, n),
+            1e-5,
+            self.quant().per_tensor,
+            quant.per_tensor,
+        )
+        return self._append("LayerNorm", (self.last,), LayerNorm(1e-5, activation), params, quant)
+
+    def add(self, a: str, b: str, activation: str = "none") -> str:
+        s_a, s_b = self.quant(a).per_tensor, self.quant(b).per_tensor
+        out = Quant((float(np.hypot(s_a, s_b)),), -128 if activation == "relu" else -5)
+        twice = 2 * max(s_a, s_b)
+        reals = (s_a / twice, s_b / twice, twice / (2**LEFT_SHIFT * out.per_tensor))
+        multiplier, shift = quantize_multipliers(reals)
+        params = {"multiplier": multiplier, "shift": shift}
+        return self._append("Add", (a, b), Add(activation), params, out)
+
+    def average_pool(self, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
+        """A pool over the whole map gets a finer output scale of its own."""
+        quant = self.quant()
+        if self.tensors[self.last].shape[:2] == kernel:
+            quant = Quant((quant.per_tensor / 1.7,), quant.zero_point)
+        real = self.quant().per_tensor / (quant.per_tensor * kernel[0] * kernel[1])
+        multiplier, shift = quantize_multipliers([real])
+        params = {"multiplier": multiplier, "shift": shift}
+        attrs = AveragePool2D(kernel, stride)
+        return self._append("AveragePool2D", (self.last,), attrs, params, quant)
+
+    def max_pool(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> str:
+        attrs = MaxPool2D(kernel, stride, padding)
+        return self._append("MaxPool2D", (self.last,), attrs, {}, self.quant())
+
+    def relu(self, activation: str = "relu") -> str:
+        return self._append("Relu", (self.last,), Relu(activation), {}, self.quant())
+
+    def flatten(self) -> str:
+        size = int(np.prod(self.tensors[self.last].shape))
+        return self._append("Reshape", (self.last,), Reshape((size,)), {}, self.quant())
+
+    def softmax(self) -> str:
+        params = {"exp_table": exp_table(self.quant().per_tensor)}
+        return self._append("Softmax", (self.last,), Softmax(), params, OUTPUT_QUANT)
+
+
+def _builder(rng: Rng, name: str, shape: tuple[int, ...]) -> GraphBuilder:
+    samples = rng.integers(-128, 128, (48, *shape), dtype=np.int8)
+    return GraphBuilder(rng, name, samples, Quant((0.02,), int(rng.integers(-10, 11))))
+
+
+def fc_graph(
+    rng: Rng,
+    formats: Sequence[str] = ("s8", "t2", "s4"),
+    features: int = 13,
+    hidden: int = 17,
+    classes: int = 5,
+    softmax: bool = False,
+) -> Graph:
+    """FullyConnected - LayerNorm - ReLU chain, one FullyConnected layer for each format."""
+    build = _builder(rng, "fc_chain", (features,))
+    for i, fmt in enumerate(formats[:-1]):
+        build.fully_connected(hidden, fmt, ("none", "relu", "relu6")[i % 3])
+        if i % 2 == 0:
+            build.layer_norm("relu" if i else "none")
+            build.relu()
+    build.fully_connected(classes, formats[-1])
+    if softmax:
+        build.softmax()
+    return build.graph()
+
+
+def conv_graph(
+    rng: Rng,
+    formats: Sequence[str] = ("s8", "s4", "t2"),
+    shape: tuple[int, int, int] = (9, 7, 3),
+    channels: int = 6,
+    classes: int = 4,
+) -> Graph:
+    """Convolutions with padding and stride, a residual Add, both pools, Reshape, FullyConnected."""
+    build = _builder(rng, "conv_net", shape)
+    _conv_body(build, formats, channels)
+    build.flatten()
+    build.fully_connected(classes, "s8")
+    return build.graph()
+
+
+def _conv_body(build: GraphBuilder, formats: Sequence[str], channels: int) -> None:
+    pad = (1, 1, 1, 1)
+    first = build.conv(channels, (3, 3), formats[0], "relu", padding=pad)
+    build.depthwise((3, 3), "s4" if "s4" in formats else "s8", "relu6", padding=pad)
+    build.conv(channels, (1, 1), formats[1 % len(formats)], "none")
+    build.add(first, build.last, "relu")
+    build.conv(channels, (3, 2), formats[2 % len(formats)], "relu", (2, 1), (0, 1, 1, 0))
+    build.max_pool((2, 2), (1, 2), (0, 1, 0, 0))
+    build.average_pool((2, 2), (1, 1))
+    build.average_pool(build.tensors[build.last].shape[:2], (1, 1))
+
+
+def _router_layer(
+    rng: Rng, i: int, x: Array, quant: Quant, units: int, router: Router
+) -> tuple[dict[str, Array], Quant]:
+    """Constants and output quant of layer i on int8 rows x (rows, features)."""
+    weight = rng.integers(-127, 128, (units, x.shape[1])).astype(np.int8)
+    step = quant.per_tensor / 127
+    y = (x.astype(float) - quant.zero_point) @ weight.T * step
+    bias = rng.normal(0, y.std() / 4, units) - y.mean(axis=0)
+    out = _fitting_quant(rng, y + bias, i < router.layers - 1)
+    params: dict[str, Array] = {f"router.{i}.weight": weight}
+    dropped = [(".dropped", step / (1 - router.dropout))] if router.kind == "bayesian" and i else []
+    for suffix, unit in [("", step), *dropped]:
+        multiplier, shift = quantize_multipliers(np.full(units, unit / out.per_tensor))
+        params[f"router.{i}.bias{suffix}"] = np.round(bias / unit).astype(np.int32)
+        params[f"router.{i}.multiplier{suffix}"] = multiplier
+        params[f"router.{i}.shift{suffix}"] = shift
+    if dropped:
+        masks = dropout_masks(router.seed, router.passes, x.shape[1], i - 1, router.dropout)
+        params[f"router.{i}.mask"] = masks
+    return params, out
+
+
+def _router_params(
+    rng: Rng, router: Router, x: Array, quant: Quant, hidden: int, bits: tuple[float, ...]
+) -> tuple[Router, dict[str, Array]]:
+    """The router with its quants, and its constants frozen on rows x (rows, features)."""
+    params: dict[str, Array] = {}
+    rows, quants = x, [quant]
+    for i in range(router.layers):
+        units = len(bits) if i == router.layers - 1 else hidden
+        layer, out = _router_layer(rng, i, rows, quants[-1], units, router)
+        params.update(layer)
+        io = Io(
+            (TensorType(rows.shape[1:], "int8", quants[-1]),), TensorType((units,), "int8", out)
+        )
+        attrs = FullyConnected("s8", "none" if i == router.layers - 1 else "relu")
+        roles = {r: params[f"router.{i}.{r}"] for r in ("weight", "bias", "multiplier", "shift")}
+        rows = OPS["FullyConnected"].reference(attrs, io, (rows,), roles)
+        quants.append(out)
+    params["router.exp_table"] = exp_table(quants[-1].per_tensor)
+    router = replace(router, quants=tuple(quants[1:]))
+    _, first = logits_of(router, x, quant.zero_point, params)
+    numerator = monte_carlo_numerator(router, first, params)
+    params.update(_rule_params(router, numerator, quants[-1].per_tensor, bits))
+    return router, params
+
+
+def _rule_params(
+    router: Router, numerator: Array, scale: float, bits: tuple[float, ...]
+) -> dict[str, Array]:
+    if router.rule == "precision_prior":
+        low, high = int(numerator.min()), max(int(numerator.max()), int(numerator.min()) + 1)
+        steps = router.alpha * 2**SCORE_BITS / (scale * (high - low))
+        prior = [round(beta * steps) for beta in precision_prior(bits)]
+        named = {"prior": prior, "u_min": [low], "u_max": [high]}
+        return {f"router.{k}": np.array(v, np.int64) for k, v in named.items()}
+    if router.rule == "escalation":
+        return {
+            "router.threshold": np.array([np.quantile(numerator, router.quantile)], np.int64),
+            "router.precise": np.array([bits.index(max(bits))], np.int32),
+        }
+    return {}
+
+
+def _experts(
+    rng: Rng, samples: Array, quant: Quant, formats: Sequence[str], hidden: int, classes: int
+) -> tuple[Expert, ...]:
+    """Experts of one output quant; the first one's spread sets it."""
+    experts: list[Expert] = []
+    shared: Quant | None = None
+    for i, fmt in enumerate(formats):
+        build = GraphBuilder(rng, f"expert_{i}", samples, quant, f"expert_{i}.")
+        build.fully_connected(hidden + 3 * i, fmt, "relu")
+        if i % 2 == 0:
+            build.layer_norm("relu")
+        build.fully_connected(classes, fmt, "none", shared)
+        shared = build.quant()
+        experts.append(Expert(f"{fmt}_{i}", fmt, BITS[fmt], build.graph()))
+    return tuple(experts)
+
+
+def mixture_graph(
+    rng: Rng,
+    kind: str = "bayesian",
+    rule: str = "precision_prior",
+    top_k: int = 1,
+    gate: str = "none",
+    formats: Sequence[str] = ("t2", "s4", "s8"),
+    *,
+    features: int = 11,
+    hidden: int = 14,
+    classes: int = 5,
+    passes: int = 6,
+    router_hidden: int = 9,
+    router_layers: int = 3,
+    trunk: str = "none",
+) -> Graph:
+    """A mixture of two-layer experts behind `trunk`: "none", "fc" or "conv" (a pooled map)."""
+    build = _builder(rng, "mixture", (8, 6, 2) if trunk == "conv" else (features,))
+    if trunk == "fc":
+        build.fully_connected(features, "s8", "relu")
+    if trunk == "conv":
+        _conv_body(build, ("s8", "s4"), 5)
+        pooled = build.last
+        build.flatten()
+    x, quant = build.values[build.last], build.quant()
+    router = Router(kind, router_layers, passes, 0.25, 7, rule, quantile=0.6)
+    bits = tuple(BITS[f] for f in formats)
+    router, params = _router_params(rng, router, x, quant, router_hidden, bits)
+    experts = _experts(rng, x, quant, formats, hidden, classes)
+    out = experts[0].graph.tensors[experts[0].graph.outputs[0]].quant
+    assert out is not None
+    if gate == "probability":
+        gated = Quant((out.per_tensor * 0.8,), 2)
+        multiplier, shift = quantize_multipliers([out.per_tensor / 2**15 / gated.per_tensor])
+        params.update({"gate.multiplier": multiplier, "gate.shift": shift})
+        out = gated
+    elif kind == "plain":
+        del params["router.exp_table"]
+    source = pooled if trunk == "conv" else build.last
+    return _with_mixture(build, Mixture(experts, router, top_k, gate), params, out, source)
+
+
+def _with_mixture(
+    build: GraphBuilder, attrs: Mixture, params: dict[str, Array], quant: Quant, source: str
+) -> Graph:
+    """Appends the mixture node; the router reads `source` (any shape), the experts the last."""
+    name = "mixture"
+    roles = {r: build._constant(f"{name}.{r}", v) for r, v in params.items()}
+    outputs = (f"{name}.out", f"{name}.route", f"{name}.uncertainty")
+    expert = attrs.experts[0].graph
+    build.tensors[outputs[0]] = TensorType(expert.tensors[expert.outputs[0]].shape, "int8", quant)
+    for extra in outputs[1:]:
+        build.tensors[extra] = TensorType((1,), "int32")
+    build.nodes.append(Node(name, "Mixture", (build.last, source), outputs, attrs, roles))
+    return build.graph(outputs)
+
+
+def smallest_mixture() -> Graph:
+    """The smallest mixture of three formats: what golden texts show."""
+    return mixture_graph(
+        np.random.default_rng(3),
+        features=5,
+        hidden=4,
+        classes=3,
+        passes=2,
+        router_hidden=3,
+        router_layers=2,
+    )
+
+
+def check(graph: Graph, rows: int = 4) -> None:
+    """Runs the reference on random rows: a graph that is not valid raises."""
+    run(graph, input_rows(np.random.default_rng(0), graph, rows))
