@@ -1,0 +1,66 @@
+"""The PyTorch side: quantised layers, experts, routers, mixtures, training, the model file."""
+
+from edgeq.nn.act_quant import ActQuant
+from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
+from edgeq.nn.calibrate import calibrate, calibrate_ptq, freeze_curiosity
+from edgeq.nn.checkpoint import load, save
+from edgeq.nn.config import build, config_of
+from edgeq.nn.data import Split, split
+from edgeq.nn.experts import paper_expert, paper_mixture
+from edgeq.nn.layers import Conv1d, Conv2d, Linear, QuantLayer
+from edgeq.nn.mixture import Mixture, Routing, TrunkMixture
+from edgeq.nn.model import Model
+from edgeq.nn.norms import BatchNorm1d, BatchNorm2d, LayerNorm
+from edgeq.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from edgeq.nn.router import BayesianRouter, PlainRouter
+from edgeq.nn.structure import Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
+from edgeq.nn.train import Epoch, History, fit
+from edgeq.nn.weight_kinds import KINDS, WeightKind, quantize_weight, weight_kind
+
+__all__ = [
+    "KINDS",
+    "ActQuant",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BayesianRouter",
+    "Conv1d",
+    "Conv2d",
+    "Dropout",
+    "Epoch",
+    "Flatten",
+    "GlobalAvgPool",
+    "History",
+    "LayerNorm",
+    "Linear",
+    "MaxPool2d",
+    "Mixture",
+    "Model",
+    "PlainRouter",
+    "QuantLayer",
+    "ReLU",
+    "ReLU6",
+    "Residual",
+    "Routing",
+    "Sequential",
+    "Softmax",
+    "Split",
+    "TrunkMixture",
+    "WeightKind",
+    "build",
+    "calibrate",
+    "calibrate_ptq",
+    "config_of",
+    "conv_block",
+    "depthwise_separable",
+    "fit",
+    "freeze_curiosity",
+    "load",
+    "paper_expert",
+    "paper_mixture",
+    "quantize_weight",
+    "save",
+    "separable_block",
+    "split",
+    "weight_kind",
+]

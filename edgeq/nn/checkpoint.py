@@ -1,0 +1,184 @@
+"""save and load: the edgeq-model format, plain JSON config and dense tensors, never code."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgeq.errors import BadInput, ModelFile
+from edgeq.nn.archive import MAX_BYTES, SAVE_INSTEAD, read_archive
+from edgeq.nn.config import config_of, skeleton
+from edgeq.nn.layers import QuantLayer
+from edgeq.nn.model import Model
+
+FORMAT = "edgeq-model"
+VERSION = 1
+_KEYS = {"format", "version", "config", "state_dict", "quant", "calibration", "evaluation"}
+_CONFIG_KEYS = {"name", "input_shape", "class_names", "body"}
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write `model` with its calibration and evaluation sets; the file appears whole or not.
+
+    Raises UnsupportedOp for layers edgeq does not know, BadInput for weights that are not
+    finite or for a file that cannot be written.
+    """
+    if not isinstance(model, Model):
+        raise BadInput(f"edgeq.save takes an edgeq.nn.Model, got {type(model).__name__}; "
+                       "wrap it: Model(body, input_shape)")
+    config = {
+        "name": model.name,
+        "input_shape": list(model.input_shape),
+        "class_names": None if model.class_names is None else list(model.class_names),
+        "body": config_of(model.body),
+    }
+    state = {k: v.detach().cpu().clone().contiguous() for k, v in model.body.state_dict().items()}
+    broken = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    if broken:
+        raise BadInput(f"the model holds NaN or infinite values in {', '.join(broken[:5])}")
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": config,
+        "state_dict": state,
+        "quant": _quant(model.body),
+        "calibration": None if model.calibration is None else torch.tensor(model.calibration),
+        "evaluation": None
+        if model.evaluation is None
+        else {k: torch.tensor(v) for k, v in zip("xy", model.evaluation, strict=True)},
+    }
+    _write(content, Path(path))
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    """Temporary file in the same folder, then rename: no reader ever sees half a model."""
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        size = os.path.getsize(temporary)
+        if size > MAX_BYTES:
+            raise BadInput(f"the model takes {size:,} bytes, load accepts {MAX_BYTES:,}; "
+                           "store a smaller calibration or evaluation set")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+    except (OSError, RuntimeError) as error:
+        raise BadInput(f"{path}: cannot be written ({error})") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """The saved model, in evaluation mode.
+
+    Raises ModelFile for everything that is not a sound edgeq-model file; nothing in it runs.
+    """
+    where = Path(path)
+    content = read_archive(where)
+    try:
+        return _model(content)
+    except ModelFile as error:
+        raise ModelFile(f"{where}: {error}") from error
+    except (BadInput, RecursionError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelFile(f"{where}: {str(error)[:300] or type(error).__name__}") from error
+
+
+def _model(content: Any) -> Model:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelFile(f"not an edgeq model (a bare state dict?); {SAVE_INSTEAD}")
+    if content.get("version") != VERSION or isinstance(content.get("version"), bool):
+        version = str(content.get("version"))[:20]
+        raise ModelFile(f"format version {version}; this edgeq reads version {VERSION}: update "
+                        "edgeq, or save the model again")
+    if set(content) != _KEYS:
+        raise ModelFile(f"the file must hold exactly {', '.join(sorted(_KEYS))}")
+    config = _plain_config(content["config"])
+    body = skeleton(config["body"])
+    body.load_state_dict(_checked_state(body, content["state_dict"]), assign=True)
+    if content["quant"] != _quant(body):
+        raise ModelFile("the quant table does not agree with the config")
+    model = Model(
+        body,
+        config["input_shape"],
+        config["class_names"],
+        _data("calibration", content["calibration"], torch.float32),
+        _evaluation(content["evaluation"]),
+        config["name"],
+    )
+    return model.eval()
+
+
+def _plain_config(config: Any) -> dict[str, Any]:
+    if not isinstance(config, dict) or set(config) != _CONFIG_KEYS:
+        raise ModelFile(f"config must hold exactly {', '.join(sorted(_CONFIG_KEYS))}")
+    shape, names = config["input_shape"], config["class_names"]
+    sizes = isinstance(shape, list) and 1 <= len(shape) <= 4
+    if not sizes or any(type(n) is not int or not 1 <= n <= 2**20 for n in shape):
+        raise ModelFile("config.input_shape must be a list of 1 to 4 whole numbers")
+    texts = isinstance(names, list) and len(names) <= 10_000
+    if names is not None and (not texts or any(not _short(n) for n in names)):
+        raise ModelFile("config.class_names must be a list of short texts, or None")
+    if not _short(config["name"]):
+        raise ModelFile("config.name must be a short text")
+    return config
+
+
+def _short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 200
+
+
+def _checked_state(body: nn.Module, state: Any) -> dict[str, Tensor]:
+    """`state` copied, after comparing every key, type and shape with what `body` needs."""
+    wanted = body.state_dict()
+    if not isinstance(state, dict) or set(state) != set(wanted):
+        odd = set(state) ^ set(wanted) if isinstance(state, dict) else {"(no dict)"}
+        names = ", ".join(sorted(str(k)[:60] for k in list(odd)[:1000])[:5])
+        raise ModelFile(f"state_dict and config disagree on: {names}")
+    return {k: _dense(k, state[k], like.dtype, tuple(like.shape)) for k, like in wanted.items()}
+
+
+def _dense(
+    name: str, tensor: Any, dtype: torch.dtype, shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """A copy of `tensor` once it is known to be dense, finite and backed by real storage."""
+    if not isinstance(tensor, Tensor):
+        raise ModelFile(f"{name} is {type(tensor).__name__}, expected a tensor")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.dtype != dtype:
+        raise ModelFile(f"{name} is {tensor.dtype} {tensor.layout}, expected dense {dtype}")
+    if shape is not None and tuple(tensor.shape) != shape:
+        raise ModelFile(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
+    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+        raise ModelFile(f"{name} is not a contiguous tensor in memory")
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise ModelFile(f"{name} holds NaN or infinite values")
+    return tensor.detach().clone()
+
+
+def _data(name: str, tensor: Any, dtype: torch.dtype) -> Tensor | None:
+    return None if tensor is None else _dense(name, tensor, dtype)
+
+
+def _evaluation(pair: Any) -> tuple[Tensor, Tensor] | None:
+    if pair is None:
+        return None
+    if not isinstance(pair, dict) or set(pair) != {"x", "y"}:
+        raise ModelFile("evaluation must hold x and y, or be None")
+    x = _dense("evaluation x", pair["x"], torch.float32)
+    return x, _dense("evaluation y", pair["y"], torch.int64)
+
+
+def _quant(body: nn.Module) -> dict[str, dict[str, Any]]:
+    """Packing and bits of every quantised layer: readable without building the model."""
+    return {
+        name: {"weight_format": layer.weight_format, "bits": layer.bits}
+        for name, layer in body.named_modules()
+        if isinstance(layer, QuantLayer)
+    }

@@ -1,0 +1,279 @@
+"""Module <-> plain JSON: {"kind": "sequential", "layers": [...]}, and the same for every layer.
+
+One row of KINDS per module class: its fields with the check of each, and its children. A config
+comes from a file nobody vouches for: every field is checked before a module is made of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
+from edgeq.nn import layers, mixture, norms, pooling, router, structure
+
+MAX_PARAMETERS = 64_000_000
+MAX_NODES = 10_000
+MAX_DEPTH = 64
+MAX_SIZE = 1 << 20
+
+Check = Callable[[Any], Any]
+
+
+def _whole(low: int, high: int = MAX_SIZE) -> Check:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"a whole number in {low}..{high}")
+        return value
+
+    return check
+
+
+def _number(low: float, high: float) -> Check:
+    def check(value: Any) -> float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            raise ValueError(f"a number in [{low:g}, {high:g}]")
+        return float(value)
+
+    return check
+
+
+def _listed(item: Check, low: int, high: int) -> Check:
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not low <= len(value) <= high:
+            raise ValueError(f"a list of {low} to {high} values")
+        return tuple(item(v) for v in value)
+
+    return check
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 200:
+        raise ValueError("a short text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+SIZE, COUNT, ALPHA = _whole(1), _whole(0), _number(0.0, 1e6)
+DROPOUT = _number(0.0, 0.999)  # the layers scale by 1 / (1 - p)
+FRACTION = _number(0.0, 1.0)
+QUANT = {
+    "weights": _text,
+    "bias": _flag,
+    "per_tensor": _flag,
+    "threshold": FRACTION,
+    "act_quant": _flag,
+}
+ROUTER = {
+    "in_features": SIZE,
+    "experts": _whole(2, 64),
+    "hidden": _listed(_whole(1, 4096), 2, 2),
+    "dropout": DROPOUT,
+}
+
+
+def _conv(dims: int) -> dict[str, Check]:
+    size, count = _listed(_whole(1, 4096), dims, dims), _listed(_whole(0, 4096), dims, dims)
+    return {
+        "in_channels": SIZE,
+        "out_channels": SIZE,
+        "kernel_size": size,
+        "stride": size,
+        "padding": count,
+        "groups": SIZE,
+        **QUANT,
+    }
+
+
+POOL = {k: _conv(2)[k] for k in ("kernel_size", "stride", "padding")}
+MIXTURE = {
+    "kinds": _listed(_text, 2, 64),
+    "top_k": SIZE,
+    "gate": _text,
+    "rule": _text,
+    "alpha": ALPHA,
+    "quantile": FRACTION,
+    "train_mode": _text,
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A module class, its fields, its single children and its lists of children."""
+
+    cls: type[nn.Module]
+    fields: dict[str, Check]
+    children: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+
+
+KINDS: dict[str, Kind] = {
+    "sequential": Kind(structure.Sequential, {}, lists=("layers",)),
+    "residual": Kind(structure.Residual, {}, children=("body", "shortcut")),
+    "linear": Kind(layers.Linear, {"in_features": SIZE, "out_features": SIZE, **QUANT}),
+    "conv1d": Kind(layers.Conv1d, _conv(1)),
+    "conv2d": Kind(layers.Conv2d, _conv(2)),
+    "layer_norm": Kind(norms.LayerNorm, {"features": SIZE}),
+    "batch_norm1d": Kind(norms.BatchNorm1d, {"features": SIZE}),
+    "batch_norm2d": Kind(norms.BatchNorm2d, {"features": SIZE}),
+    "relu": Kind(structure.ReLU, {}),
+    "relu6": Kind(structure.ReLU6, {}),
+    "softmax": Kind(structure.Softmax, {}),
+    "flatten": Kind(structure.Flatten, {}),
+    "dropout": Kind(structure.Dropout, {"p": FRACTION}),
+    "max_pool2d": Kind(pooling.MaxPool2d, POOL),
+    "avg_pool2d": Kind(pooling.AvgPool2d, POOL),
+    "global_avg_pool": Kind(pooling.GlobalAvgPool, {}),
+    "plain_router": Kind(router.PlainRouter, ROUTER),
+    "bayesian_router": Kind(
+        router.BayesianRouter,
+        {**ROUTER, "passes": _whole(2, 1024), "seed": _whole(0, 2**32 - 1)},
+    ),
+    "mixture": Kind(mixture.Mixture, MIXTURE, children=("router",), lists=("experts",)),
+    "trunk_mixture": Kind(
+        mixture.TrunkMixture, {"router_sees": _text}, children=("trunk", "mixture")
+    ),
+}
+_KIND_OF: dict[type[nn.Module], str] = {row.cls: name for name, row in KINDS.items()}
+_ATTRIBUTE = {"weights": "kind"}  # "kind" names the node in a config
+_OPTIONAL = ("shortcut",)
+
+
+def config_of(module: nn.Module) -> dict[str, Any]:
+    """Plain JSON that `build` turns into the same architecture.
+
+    Raises UnsupportedOp naming every module, with its path, that edgeq has no layer for.
+    """
+    unsupported: list[str] = []
+    config = _config(module, "body", unsupported)
+    if unsupported:
+        raise UnsupportedOp(
+            f"edgeq cannot save {len(unsupported)} module(s): {'; '.join(unsupported)}. "
+            f"Use the layers of edgeq.nn ({', '.join(sorted(k.cls.__name__ for k in KINDS.values()))})"
+        )
+    return config
+
+
+def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, Any]:
+    name = _KIND_OF.get(type(module))
+    if name is None:
+        unsupported.append(f"{path} ({type(module).__name__})")
+        return {}
+    row, config = KINDS[name], {"kind": name}
+    for key in row.fields:
+        value = getattr(module, _ATTRIBUTE.get(key, key))
+        if key == "bias":
+            value = value is not None
+        config[key] = list(value) if isinstance(value, tuple) else value
+    for key in row.children:
+        child = getattr(module, key)
+        config[key] = None if child is None else _config(child, f"{path}.{key}", unsupported)
+    for key in row.lists:
+        items = module if key == "layers" else getattr(module, key)
+        config[key] = [_config(m, f"{path}.{key}[{i}]", unsupported) for i, m in enumerate(items)]
+    return config
+
+
+def build(config: Any) -> nn.Module:
+    """A freshly initialised module from its config.
+
+    Raises ModelFile listing every unknown kind and bad field with its path, or when the config
+    asks for more than MAX_PARAMETERS parameters, MAX_NODES nodes or MAX_DEPTH levels.
+    """
+    skeleton(config)
+    return _Builder().run(config)
+
+
+def skeleton(config: Any) -> nn.Module:
+    """The same module on the meta device: shapes, but no memory. Raises as `build` does."""
+    with torch.device("meta"):
+        module = _Builder().run(config)
+    total = sum(t.numel() for t in module.state_dict().values())
+    if total > MAX_PARAMETERS:
+        raise ModelFile(
+            f"the config asks for {total:,} parameters; the limit is {MAX_PARAMETERS:,}"
+        )
+    return module
+
+
+class _Builder:
+    """One walk over a config; problems are collected, not raised one by one."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.nodes = 0
+
+    def run(self, config: Any) -> nn.Module:
+        module = self.node(config, "body", 0)
+        if self.problems or module is None:
+            raise ModelFile("the model's config cannot be built: " + "; ".join(self.problems[:50]))
+        return module
+
+    def node(self, config: Any, path: str, depth: int) -> nn.Module | None:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise ModelFile(f"the config is deeper than {MAX_DEPTH} or larger than {MAX_NODES}")
+        if not isinstance(config, dict):
+            return self.fail(path, f"is {type(config).__name__}, expected an object with a kind")
+        name = config.get("kind")
+        row = KINDS.get(name) if isinstance(name, str) else None
+        if row is None:
+            known = ", ".join(sorted(KINDS))
+            return self.fail(path, f"unknown kind {_show(name)} (known: {known})")
+        wanted = {"kind", *row.fields, *row.children, *row.lists}
+        if set(config) != wanted:
+            odd = sorted(_show(key) for key in set(config) ^ wanted)[:10]
+            return self.fail(path, f"({name}) missing or unknown fields: {', '.join(odd)}")
+        return self.make(row, config, f"{path} ({name})", path, depth)
+
+    def make(
+        self, row: Kind, config: dict[str, Any], label: str, path: str, depth: int
+    ) -> nn.Module | None:
+        before = len(self.problems)
+        given = {_ATTRIBUTE.get(k, k): self.field(k, config[k], label, c) for k, c in
+                 row.fields.items()}
+        for key in row.children:
+            optional = config[key] is None and key in _OPTIONAL
+            child = None if optional else self.node(config[key], f"{path}.{key}", depth + 1)
+            given[key] = child
+        for key in row.lists:
+            given[key] = self.listed(config[key], f"{path}.{key}", depth + 1)
+        if len(self.problems) > before:
+            return None
+        try:
+            layers = given.pop("layers", ())
+            return row.cls(*layers, **given)
+        except (EdgeqError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            return self.fail(label, str(error).splitlines()[0][:200])
+
+    def field(self, key: str, value: Any, label: str, check: Check) -> Any:
+        try:
+            return check(value)
+        except ValueError as error:
+            return self.fail(label, f"{key} is {_show(value)}, expected {error}")
+
+    def listed(self, value: Any, path: str, depth: int) -> list[nn.Module | None]:
+        if not isinstance(value, list):
+            self.fail(path, "is not a list")
+            return []
+        return [self.node(item, f"{path}[{i}]", depth) for i, item in enumerate(value)]
+
+    def fail(self, where: str, why: str) -> None:
+        self.problems.append(f"{where}: {why}")
+
+
+def _show(value: Any) -> str:
+    """A value for a message; containers by type only, as a small file can nest a huge one."""
+    if isinstance(value, str):
+        return repr(value[:60])
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a whole number of {value.bit_length()} bits"
+    return repr(value) if isinstance(value, int | float | None) else type(value).__name__

@@ -1,0 +1,109 @@
+"""The thing that is saved: a body, what it takes, and the data that travels beside it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgeq.errors import BadInput
+from edgeq.nn import calibrate
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+class Model(nn.Module):
+    """A body (any composition of edgeq.nn layers) with its input shape and data.
+
+    `input_shape` has no batch axis. `calibration` is float32 (N, *input_shape) or None;
+    `evaluation` is (x float32 (N, *input_shape), y int64 (N,)) or None. Raises BadInput for data
+    that is empty, constant, not finite or of another shape.
+    """
+
+    def __init__(
+        self,
+        body: nn.Module,
+        input_shape: Sequence[int],
+        class_names: Sequence[str] | None = None,
+        calibration: Any = None,
+        evaluation: tuple[Any, Any] | None = None,
+        name: str = "model",
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.input_shape = tuple(int(n) for n in input_shape)
+        if not self.input_shape or min(self.input_shape) < 1:
+            raise BadInput(f"input_shape must hold positive sizes, got {tuple(input_shape)}")
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.name = name
+        self.calibration: Floats | None = None
+        self.evaluation: tuple[Floats, Labels] | None = None
+        if calibration is not None:
+            self.calibration = self._inputs("calibration set", calibration)
+        if evaluation is not None:
+            self.evaluation = self._labelled("evaluation set", *evaluation)
+
+    def _inputs(self, what: str, x: Any) -> Floats:
+        array = np.ascontiguousarray(_numpy(x), dtype=np.float32)
+        if array.ndim == 0 or array.shape[1:] != self.input_shape:
+            wanted = ", ".join(map(str, ("N", *self.input_shape)))
+            raise BadInput(f"the {what} has shape {array.shape}, the model takes ({wanted})")
+        if len(array) == 0:
+            raise BadInput(f"the {what} is empty; give at least a few dozen samples")
+        if not np.isfinite(array).all():
+            raise BadInput(f"the {what} holds NaN or infinite values")
+        if what.startswith("calibration") and array.max() == array.min():
+            raise BadInput(f"the {what} is constant ({array.flat[0]}): no range can come from it")
+        return array
+
+    def _labelled(self, what: str, x: Any, y: Any) -> tuple[Floats, Labels]:
+        inputs, labels = self._inputs(what, x), _numpy(y)
+        if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
+            raise BadInput(
+                f"the {what} needs one integer label a sample: {len(inputs)} samples, "
+                f"labels of shape {labels.shape} and type {labels.dtype}"
+            )
+        classes = None if self.class_names is None else len(self.class_names)
+        if labels.min() < 0 or (classes is not None and labels.max() >= classes):
+            raise BadInput(f"the {what} has labels outside 0..{(classes or 0) - 1}")
+        return inputs, labels.astype(np.int64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class logits (N, C) from (N, *input_shape)."""
+        logits: Tensor = self.body(x)
+        return logits
+
+    @property
+    def mixtures(self) -> list[calibrate.Mixture]:
+        """The mixtures inside the body; empty for a single model."""
+        return calibrate.mixtures(self.body)
+
+    def calibrate(self, x: Any = None) -> int:
+        """Settle static int8 ranges and curiosity on `x`, or on the stored calibration set.
+
+        `x` becomes the stored set. Returns how many of its samples curiosity re-routes.
+        """
+        if x is not None:
+            self.calibration = self._inputs("calibration set", x)
+        if self.calibration is None:
+            raise BadInput("the model stores no calibration set; pass one to calibrate(x)")
+        return calibrate.calibrate(self, torch.from_numpy(self.calibration))
+
+    @torch.no_grad()
+    def predict(self, x: Any, batch: int = 256) -> tuple[Floats, npt.NDArray[np.int64] | None]:
+        """(logits (N, C), first expert of the route (N,) or None without a mixture)."""
+        self.eval()
+        inputs = torch.from_numpy(self._inputs("input", x))
+        logits, routes = [], []
+        for start in range(0, len(inputs), batch):
+            logits.append(self(inputs[start : start + batch]))
+            routes += [m.last_routing.experts[:, 0] for m in self.mixtures[:1] if m.last_routing]
+        route = torch.cat(routes).numpy() if routes else None
+        return torch.cat(logits).numpy(), route
+
+
+def _numpy(x: Any) -> npt.NDArray[Any]:
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)

@@ -1,0 +1,67 @@
+"""How layers are put together, and the layers without weights."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Sequential(nn.Sequential):
+    """Layers one after the other; children are named "0", "1", ..."""
+
+
+class Residual(nn.Module):
+    """shortcut(x) + body(x); the shortcut defaults to the identity."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Both branches must give one shape."""
+        kept: Tensor = x if self.shortcut is None else self.shortcut(x)
+        out: Tensor = kept + self.body(x)
+        return out
+
+
+class ReLU(nn.Module):
+    """max(x, 0)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return F.relu(x)
+
+
+class ReLU6(nn.Module):
+    """min(max(x, 0), 6)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return F.relu6(x)
+
+
+class Flatten(nn.Module):
+    """(N, ...) -> (N, features), channels outermost as PyTorch lays them out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """At least (N, 1)."""
+        return x.flatten(1)
+
+
+class Dropout(nn.Module):
+    """Random dropout in training, nothing in evaluation."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return F.dropout(x, self.p, self.training)
+
+
+class Softmax(nn.Module):
+    """Probabilities over the last axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, classes) -> (N, classes)."""
+        return F.softmax(x, dim=-1)

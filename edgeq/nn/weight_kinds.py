@@ -1,0 +1,121 @@
+"""Weight kinds: how float weights become the integer codes and the scales that a layer ships."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgeq.errors import BadInput
+
+
+@dataclass(frozen=True)
+class WeightKind:
+    """One kind: its name, its packing token, the bits it counts for, its largest code."""
+
+    name: str
+    token: str
+    bits: float
+    top: int
+
+
+KINDS: dict[str, WeightKind] = {
+    "ternary": WeightKind("ternary", "t2", 1.58, 1),
+    "int1": WeightKind("int1", "b1", 1.0, 1),
+    "int2": WeightKind("int2", "s2", 2.0, 3),
+    "int3": WeightKind("int3", "s3", 3.0, 3),
+    "int4": WeightKind("int4", "s4", 4.0, 7),
+    "int8": WeightKind("int8", "s8", 8.0, 127),
+    "int16": WeightKind("int16", "s16", 16.0, 32767),
+    "ptq": WeightKind("ptq", "s8", 8.0, 127),
+}
+
+# MSE-optimal steps of a Gaussian with 4, 7 and 15 levels, in standard deviations: only a start,
+# three least-squares rounds then adapt the scale to the row.
+_GAUSSIAN_STEP = {"int2": 0.498, "int3": 0.65, "int4": 0.35}
+_REFINEMENTS = 3
+_INT16_CODE_SUM = (2**31 - 2**24) // 255  # sum|codes| * 255 then stays inside an int32
+_TINY = 1e-12
+
+
+def weight_kind(kind: str | int) -> WeightKind:
+    """The kind of that name; the integers 1, 2, 3, 4, 8, 16 are accepted for int<k>.
+
+    Raises BadInput for anything else.
+    """
+    name = f"int{kind}" if isinstance(kind, int) else kind
+    if name not in KINDS:
+        raise BadInput(f"unknown weight kind {kind!r}; choose one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+@torch.no_grad()
+def quantize_weight(
+    weight: Tensor, kind: WeightKind, *, per_tensor: bool = False, threshold: float = 0.15
+) -> tuple[Tensor, Tensor]:
+    """Codes (float tensor of whole numbers, shaped like `weight`) and scale (out,).
+
+    `weight` is (out, ...); codes * scale approximates it. Symmetric, one scale per output row or,
+    with `per_tensor`, one for all (repeated). A row of zeros gets codes 0 and scale 1.
+    """
+    rows = weight.detach().reshape(1 if per_tensor else weight.shape[0], -1)
+    if kind.name == "ternary":
+        codes, scale = _ternary(rows, threshold)
+    elif kind.name == "int1":
+        codes, scale = _signs(rows)
+    elif kind.name in _GAUSSIAN_STEP:
+        codes, scale = _least_squares(rows, kind)
+    else:
+        codes, scale = _max_abs(rows, kind)
+    if kind.name in ("int1", "int2"):  # these have no code 0: the scale alone can say "nothing"
+        scale = scale.clamp_min(_TINY)
+    else:
+        dead = scale < _TINY
+        codes, scale = codes.masked_fill(dead, 0.0), scale.masked_fill(dead, 1.0)
+    return codes.reshape(weight.shape), scale.flatten().expand(weight.shape[0])
+
+
+def _ternary(rows: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    centred = rows - rows.mean(1, keepdim=True)
+    magnitude = centred.abs()
+    keep = (magnitude >= threshold * magnitude.mean(1, keepdim=True)).to(rows.dtype)
+    scale = (magnitude * keep).sum(1, keepdim=True) / keep.sum(1, keepdim=True).clamp_min(1.0)
+    return centred.sign() * keep, scale
+
+
+def _signs(rows: Tensor) -> tuple[Tensor, Tensor]:
+    one = torch.ones((), dtype=rows.dtype, device=rows.device)
+    return torch.where(rows >= 0, one, -one), rows.abs().mean(1, keepdim=True)
+
+
+def _round(rows: Tensor, scale: Tensor, kind: WeightKind) -> Tensor:
+    """Nearest code: whole numbers, or for int2 the odd numbers -3, -1, 1, 3 (ParetoQ's levels)."""
+    safe = scale.clamp_min(_TINY)
+    if kind.name == "int2":
+        return (rows / (2.0 * safe)).floor_().mul_(2.0).add_(1.0).clamp_(-kind.top, kind.top)
+    return (rows / safe).round_().clamp_(-kind.top, kind.top)
+
+
+def _least_squares(rows: Tensor, kind: WeightKind) -> tuple[Tensor, Tensor]:
+    """Alternate nearest codes and the least-squares scale, which lowers the error every round."""
+    peak = rows.abs().amax(1, keepdim=True) / kind.top
+    spread = rows.square().mean(1, keepdim=True).sqrt() * _GAUSSIAN_STEP[kind.name]
+    scale = torch.minimum(peak, spread)  # short rows have no tail worth clipping
+    for _ in range(_REFINEMENTS):
+        codes = _round(rows, scale, kind)
+        norm = codes.square().sum(1, keepdim=True)
+        fitted = (rows * codes).sum(1, keepdim=True) / norm.clamp_min(1.0)
+        scale = torch.where(norm > 0, fitted, scale)
+    return _round(rows, scale, kind), scale
+
+
+def _max_abs(rows: Tensor, kind: WeightKind) -> tuple[Tensor, Tensor]:
+    magnitude = rows.abs()
+    scale = magnitude.amax(1, keepdim=True) / kind.top
+    if kind.name == "int16":
+        room = _INT16_CODE_SUM - (rows.shape[1] + 1) // 2  # rounding may add 1/2 per code
+        if room <= 0:
+            raise BadInput(f"a row of {rows.shape[1]} int16 weights cannot fit an int32 sum")
+        # summed in float64, and one part in a million up: float32 rounding must not lose the proof
+        total = magnitude.double().sum(1, keepdim=True) / room * (1.0 + 1e-6)
+        scale = torch.maximum(scale, total.to(scale.dtype))
+    return _round(rows, scale, kind), scale
