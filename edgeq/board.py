@@ -1,0 +1,233 @@
+"""Boards and cores: reads and checks `boards/<board>.toml`, the only place with board facts."""
+
+import difflib
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgeq.errors import BadInput
+from edgeq.resources import boards_dir
+
+
+class _Facts(BaseModel):
+    """Frozen; a key that is not declared here is an error, so a misspelt fact cannot hide."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Core(_Facts):
+    """A core edgeq can compile for, with each compiler's name for it."""
+
+    name: str
+    fpu: str | None  # GCC's -mfpu value; None means soft float
+    dsp: bool
+    zig_cpu: str
+
+
+CORES: dict[str, Core] = {
+    core.name: core
+    for core in (
+        Core(name="cortex-m0plus", fpu=None, dsp=False, zig_cpu="cortex_m0plus"),
+        Core(name="cortex-m3", fpu=None, dsp=False, zig_cpu="cortex_m3"),
+        Core(name="cortex-m4", fpu="fpv4-sp-d16", dsp=True, zig_cpu="cortex_m4"),
+        Core(name="cortex-m33", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m33"),
+        Core(name="cortex-m7", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m7"),
+    )
+}
+
+
+class Region(_Facts):
+    """A memory region; `wait_states` at the board's clock."""
+
+    origin: int = Field(ge=0)
+    bytes: int = Field(gt=0)
+    wait_states: int = Field(ge=0)
+
+
+class Uart(_Facts):
+    """The serial port that a host reaches."""
+
+    name: str
+    baud: int = Field(gt=0)
+    pins: str
+
+
+class Marker(_Facts):
+    """The pin a current meter watches."""
+
+    pin: str
+
+
+class Probe(_Facts):
+    """How the board is found on USB and flashed; `flashers` in the order to try them."""
+
+    flashers: tuple[str, ...] = Field(min_length=1, strict=False)
+    usb_ids: tuple[str, ...] = Field(default=(), strict=False)  # "vvvv:pppp", lower-case hex
+    volumes: tuple[str, ...] = Field(default=(), strict=False)
+    pyocd_target: str | None = None
+    pyocd_pack: str | None = None
+    openocd_config: str | None = None
+    qemu_machine: str | None = None
+
+
+class Energy(_Facts):
+    """First-order energy model: cycles x nj_per_cycle + idle_w x idle time. Always "modelled"."""
+
+    nj_per_cycle: float = Field(gt=0)
+    nj_per_cycle_low: float = Field(gt=0)
+    nj_per_cycle_high: float = Field(gt=0)
+    idle_w: float | None = Field(default=None, ge=0)
+    source: str
+
+    @model_validator(mode="after")
+    def _band_holds_the_value(self) -> "Energy":
+        if not self.nj_per_cycle_low <= self.nj_per_cycle <= self.nj_per_cycle_high:
+            raise ValueError("nj_per_cycle must lie between nj_per_cycle_low and _high")
+        return self
+
+
+class Port(_Facts):
+    """Which firmware_templates/port/<family> drives it; `config` becomes board_config.h."""
+
+    family: str
+    stack_bytes: int = Field(gt=0, multiple_of=8)
+    config: dict[str, int] = {}
+
+
+class Board(_Facts):
+    """One board. `evidence` is the best its port has seen: no board here has run on silicon."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    vendor: str
+    aliases: tuple[str, ...] = Field(default=(), strict=False)
+    description: str
+    core: str
+    fpu: bool
+    dsp: bool
+    clock_hz: int = Field(gt=0)
+    supply_volts: float = Field(gt=0)
+    first_load_extra: int = Field(ge=0)
+    evidence: Literal["silicon", "emulator", "compiled"]
+    flash: Region
+    ram: Region
+    uart: Uart
+    marker: Marker
+    probe: Probe
+    port: Port
+    energy: Energy | None = None
+    sources: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _core_can_do_what_the_board_says(self) -> "Board":
+        if self.core not in CORES:
+            raise ValueError(f"core {self.core!r} is not one of {', '.join(CORES)}")
+        core = CORES[self.core]
+        if (self.fpu and core.fpu is None) or (self.dsp and not core.dsp):
+            raise ValueError(f"{self.core} has no such FPU or DSP extension")
+        return self
+
+
+def _read_board(path: Path) -> Board:
+    try:
+        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"board file {path.name} is not usable: {error}") from error
+    if board.name != path.stem:
+        raise BadInput(f"board file {path.name} names itself {board.name!r}; both must agree")
+    return board
+
+
+@lru_cache(maxsize=8)
+def _read_folder(folder: Path) -> tuple[Board, ...]:
+    return tuple(_read_board(path) for path in sorted(folder.glob("*.toml")))
+
+
+def all_boards(folder: Path | None = None) -> tuple[Board, ...]:
+    """Every board, by name. `folder` defaults to edgeq's own boards; BadInput on a bad file."""
+    return _read_folder(folder or boards_dir())
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
+
+
+def _exact(name: str) -> Board | None:
+    for board in all_boards():
+        if _key(name) in {_key(known) for known in (board.name, *board.aliases)}:
+            return board
+    return None
+
+
+def find_boards(query: str) -> tuple[Board, ...]:
+    """Boards that `query` could mean: the one of that name or alias, else all that contain it."""
+    exact = _exact(query)
+    if exact is not None:
+        return (exact,)
+    wanted = _key(query)
+    if not wanted:
+        return ()
+    return tuple(
+        board
+        for board in all_boards()
+        if any(wanted in _key(known) for known in (board.name, *board.aliases))
+    )
+
+
+def load_board(name: str) -> Board:
+    """The board called `name` (name or alias, case and dashes ignored); BadInput if unknown."""
+    board = _exact(name)
+    if board is None:
+        raise BadInput(_unknown("board", name, [board.name for board in all_boards()]))
+    return board
+
+
+def _unknown(kind: str, given: str, known: list[str]) -> str:
+    matches = find_boards(given)
+    if len(matches) > 1:
+        return f"{given!r} could mean {', '.join(board.name for board in matches)}; name one"
+    names = [*known, *(alias for board in all_boards() for alias in board.aliases)]
+    close = difflib.get_close_matches(_key(given), names, n=1, cutoff=0.5)
+    if not close:
+        close = [board.name for board in matches]
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown {kind} {given!r}{hint} There are: {', '.join(known)}"
+
+
+def core_of(target: str) -> Core:
+    """The core that `target`, a core or a board, compiles for; BadInput if it is neither."""
+    return CORES[target_board(target).core]
+
+
+def target_board(target: str) -> Board:
+    """`target` as a board to build for. A bare core takes the virtual board's memory and port.
+
+    A core's board carries the core's name and no energy figures; BadInput if unknown.
+    """
+    core = CORES.get(target.strip().lower().replace("_", "-"))
+    board = _exact(target)
+    if core is None and board is None:
+        names = [*CORES, *(board.name for board in all_boards())]
+        raise BadInput(_unknown("target", target, names))
+    if core is None:
+        assert board is not None
+        return board
+    return load_board("virtual_m4").model_copy(
+        update={
+            "name": core.name,
+            "aliases": (),
+            "description": f"any {core.name}: sizes only, memory and port of virtual_m4",
+            "core": core.name,
+            "fpu": core.fpu is not None,
+            "dsp": core.dsp,
+            "evidence": "compiled",
+            "energy": None,
+        }
+    )
+
+
+def is_core(target: str) -> bool:
+    """True if `target` is a bare core: sizes are reported, the fit is not enforced."""
+    return target.strip().lower().replace("_", "-") in CORES

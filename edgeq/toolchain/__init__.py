@@ -1,0 +1,7 @@
+"""FirmwareProject -> Firmware: compilers, board files, build, sizes."""
+
+from edgeq.toolchain.assemble import with_board
+from edgeq.toolchain.build import Firmware, build
+from edgeq.toolchain.compiler import Compiler, find_compiler
+
+__all__ = ["Compiler", "Firmware", "build", "find_compiler", "with_board"]

@@ -1,0 +1,130 @@
+"""The two cross compilers: arm-none-eabi-gcc from PATH, else clang in the `ziglang` wheel."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from edgeq.board import CORES, Board
+from edgeq.errors import BadInput, Toolchain
+
+Prefer = Literal["auto", "gcc", "zig"]
+
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+C_FLAGS = (
+    "-std=c99",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-common",
+    "-g0",
+)
+ZIG_ONLY = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-stack-protector")
+OPTIMIZE = ("-O0", "-O1", "-O2", "-O3", "-Os")
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler that can be run: `command` is what stands before the flags."""
+
+    kind: Literal["gcc", "zig"]
+    command: tuple[str, ...]
+    version: str
+
+    @property
+    def label(self) -> str:
+        """For reports: "arm-none-eabi-gcc 12.2.1" or "zig cc (clang) 0.17.1"."""
+        name = "arm-none-eabi-gcc" if self.kind == "gcc" else "zig cc"
+        return f"{name} {self.version}"
+
+    def target_flags(self, board: Board) -> tuple[str, ...]:
+        """What selects the board's core, and its FPU's calling convention where it has one."""
+        return target_flags(self.kind, board)
+
+    def compile_flags(self, board: Board, optimize: str) -> tuple[str, ...]:
+        """Everything but include folders and files; BadInput for an unknown `optimize`."""
+        if optimize not in OPTIMIZE:
+            raise BadInput(f"optimize {optimize!r} is not one of {', '.join(OPTIMIZE)}")
+        extra = ZIG_ONLY if self.kind == "zig" else ()
+        return (*self.target_flags(board), optimize, *C_FLAGS, *extra, *WARNINGS)
+
+    def link_flags(self, board: Board, optimize: str) -> tuple[str, ...]:
+        """Flags of the link step, without linker script, objects and output."""
+        return (*self.target_flags(board), optimize, *link_flags(self.kind))
+
+
+def target_flags(kind: Literal["gcc", "zig"], board: Board) -> tuple[str, ...]:
+    """The flags of `kind` for the board's core."""
+    core = CORES[board.core]
+    if kind == "zig":
+        abi = "eabihf" if board.fpu else "eabi"
+        return ("-target", f"thumb-freestanding-{abi}", f"-mcpu={core.zig_cpu}")
+    fpu = ("-mfloat-abi=hard", f"-mfpu={core.fpu}") if board.fpu else ("-mfloat-abi=soft",)
+    return (f"-mcpu={core.name}", "-mthumb", *fpu)
+
+
+def link_flags(kind: Literal["gcc", "zig"]) -> tuple[str, ...]:
+    """The link flags of `kind` that do not depend on the board."""
+    if kind == "zig":
+        return ("-nostdlib", "-fno-sanitize=undefined", "-Wl,--gc-sections", "-g0")
+    return ("-nostdlib", "-Wl,--gc-sections", "-Wl,--build-id=none", "-g0")
+
+
+@lru_cache(maxsize=4)
+def _version(command: tuple[str, ...], ask: str) -> str | None:
+    try:
+        run = subprocess.run(
+            [*command, ask], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return run.stdout.strip() if run.returncode == 0 and run.stdout.strip() else None
+
+
+def _find_gcc() -> Compiler | None:
+    path = shutil.which("arm-none-eabi-gcc")
+    version = _version((path,), "-dumpfullversion") if path else None
+    return Compiler("gcc", (path,), version) if path and version else None
+
+
+def _find_zig() -> Compiler | None:
+    if importlib.util.find_spec("ziglang") is None:
+        return None
+    zig = (sys.executable, "-m", "ziglang")
+    version = _version(zig, "version")
+    return Compiler("zig", (*zig, "cc"), version) if version else None
+
+
+def find_compiler(prefer: Prefer = "auto") -> Compiler:
+    """The compiler to use: with "auto" arm-none-eabi-gcc on PATH, else the ziglang wheel.
+
+    Raises Toolchain, with the next step, when the wanted one cannot be run.
+    """
+    finders = {"gcc": (_find_gcc,), "zig": (_find_zig,), "auto": (_find_gcc, _find_zig)}
+    if prefer not in finders:
+        raise BadInput(f"compiler {prefer!r} is not one of auto, gcc, zig")
+    for find in finders[prefer]:
+        compiler = find()
+        if compiler is not None:
+            return compiler
+    wanted = "no cross compiler" if prefer == "auto" else f"no working {prefer} cross compiler"
+    raise Toolchain(
+        f"{wanted} found; install arm-none-eabi-gcc (Debian: gcc-arm-none-eabi) "
+        f"or run `{Path(sys.executable).name} -m pip install ziglang`"
+    )
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The environment of a compiler run; zig's cache goes to `scratch` if home is read-only."""
+    env = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+    home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if "ZIG_GLOBAL_CACHE_DIR" not in env:
+        writable = next(p for p in (home, *home.parents) if p.exists())
+        if not os.access(writable, os.W_OK):
+            env["ZIG_GLOBAL_CACHE_DIR"] = str(scratch / "zig-cache")
+    return env
