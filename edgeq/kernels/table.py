@@ -1,0 +1,157 @@
+"""Every C kernel: what it computes, what it takes, what it needs. Rows are tried in order."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeq.errors import UnsupportedOp
+from edgeq.ir import Graph, Node
+
+Scratch = Callable[[Graph, Node], int]
+
+
+def no_scratch(_graph: Graph, _node: Node) -> int:
+    return 0
+
+
+def patch_scratch(graph: Graph, node: Node) -> int:
+    """Conv2D: one input patch; none for a 1x1 kernel without padding, which reads x in place."""
+    _, height, width, channels = graph.type_of(node.params["weight"]).shape
+    in_place = (height, width) == (1, 1) and not any(node.attrs.padding)
+    return 0 if in_place else height * width * channels
+
+
+def router_scratch(graph: Graph, node: Node) -> int:
+    """Mixture: scores and sums of every expert, the first layer's output and two layer buffers."""
+    layers = range(node.attrs.router.layers)
+    widths = [graph.type_of(node.params[f"router.{i}.weight"]).shape[0] for i in layers]
+    return 12 * widths[-1] + widths[0] + 2 * max(widths)
+
+
+def gate_scratch(graph: Graph, node: Node) -> int:
+    """Mixture with gates: an int32 accumulator for each output."""
+    return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One function. `op` is the graph's op; Gate and Confidence belong to no node of their own.
+
+    weight: packing token, None for kernels without weights. isa: "" for plain C.
+    sources and headers: files of firmware_templates/kernels that a firmware with it needs.
+    scratch: bytes of 8-byte-aligned scratch for a node. needs: CPU features the code cannot
+    do without.
+    """
+
+    name: str
+    op: str
+    weight: str | None
+    sources: tuple[str, ...]
+    headers: tuple[str, ...]
+    scratch: Scratch = no_scratch
+    isa: str = ""
+    needs: frozenset[str] = frozenset()
+
+    @property
+    def takes_scratch(self) -> bool:
+        """Whether the function has a scratch argument (its size may still be 0 for a node)."""
+        return self.op in ("Conv2D", "Mixture")
+
+
+PUBLIC = "edgeq_kernels.h"
+REQUANTIZE = "edgeq_requantize.h"
+_SOFTMAX = ("edgeq_softmax_q15.c",)
+
+
+def _fully_connected(weight: str) -> Kernel:
+    name = f"edgeq_fully_connected_s8_{weight}"
+    headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_fully_connected.h")
+    return Kernel(name, "FullyConnected", weight, (f"{name}.c",), headers)
+
+
+def _conv_2d(weight: str) -> Kernel:
+    name = f"edgeq_conv_2d_s8_{weight}"
+    headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_conv_2d.h")
+    return Kernel(name, "Conv2D", weight, (f"{name}.c",), headers, patch_scratch)
+
+
+def _depthwise(weight: str) -> Kernel:
+    name = f"edgeq_depthwise_conv_2d_s8_{weight}"
+    headers = (PUBLIC, REQUANTIZE, "edgeq_reach.h")
+    return Kernel(name, "DepthwiseConv2D", weight, (f"{name}.c",), headers)
+
+
+def _weightless(
+    name: str,
+    op: str,
+    headers: tuple[str, ...] = (),
+    more_sources: tuple[str, ...] = (),
+    scratch: Scratch = no_scratch,
+) -> Kernel:
+    sources = (f"{name}.c", *more_sources)
+    return Kernel(name, op, None, sources, (PUBLIC, REQUANTIZE, *headers), scratch)
+
+
+KERNELS: tuple[Kernel, ...] = (
+    _fully_connected("s16"),
+    _fully_connected("s8"),
+    _fully_connected("s4"),
+    _fully_connected("s3"),
+    _fully_connected("s2"),
+    _fully_connected("t2"),
+    _fully_connected("b1"),
+    _conv_2d("s8"),
+    _conv_2d("s4"),
+    _conv_2d("s3"),
+    _conv_2d("s2"),
+    _conv_2d("t2"),
+    _conv_2d("b1"),
+    _depthwise("s8"),
+    _depthwise("s4"),
+    _weightless("edgeq_average_pool_2d_s8", "AveragePool2D"),
+    _weightless("edgeq_max_pool_2d_s8", "MaxPool2D", ("edgeq_reach.h",)),
+    _weightless("edgeq_add_s8", "Add"),
+    _weightless("edgeq_relu_s8", "Relu"),
+    _weightless("edgeq_layer_norm_s8", "LayerNorm"),
+    _weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
+    _weightless(
+        "edgeq_router_s8",
+        "Mixture",
+        ("edgeq_softmax_q15.h", "edgeq_dot.h", "edgeq_fully_connected.h"),
+        ("edgeq_fully_connected_s8_s8.c", *_SOFTMAX),
+        router_scratch,
+    ),
+    _weightless("edgeq_gate_s8", "Gate", scratch=gate_scratch),
+    _weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
+)
+
+
+def select(op: str, weight_format: str | None, features: Iterable[str] = ()) -> Kernel:
+    """The first row for this op and weight format that a core with `features` can run.
+
+    `weight_format` is None for ops without weights. Raises UnsupportedOp.
+    """
+    has = frozenset(features)
+    rows = [k for k in KERNELS if k.op == op]
+    for kernel in rows:
+        if kernel.weight == weight_format and kernel.needs <= has:
+            return kernel
+    if not rows:
+        raise UnsupportedOp(
+            f"no kernel computes {op}; there are kernels for "
+            f"{', '.join(dict.fromkeys(k.op for k in KERNELS))}"
+        )
+    weights = ", ".join(dict.fromkeys(str(k.weight) for k in rows))
+    raise UnsupportedOp(
+        f"no kernel computes {op} with weights {weight_format}; there are {weights}; "
+        "train the layer at one of these widths"
+    )
+
+
+def kernel_named(name: str) -> Kernel:
+    """The row of a kernel that a node names. Raises UnsupportedOp."""
+    for kernel in KERNELS:
+        if kernel.name == name:
+            return kernel
+    raise UnsupportedOp(f"no kernel is named {name!r}; edgeq/kernels/table.py lists them all")

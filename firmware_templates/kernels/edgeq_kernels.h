@@ -1,0 +1,240 @@
+/* edgeq kernels: the integer operators of a model, bit for bit what edgeq's numpy reference says.
+ *
+ * Every kernel is a pure function of its arguments: no state, no allocation, no divide, no branch
+ * on data, so its cycle count depends on shapes alone. Parameter structs hold only constants and
+ * belong in flash. Activations are int8, batch 1, channels last (height, width, channels).
+ *
+ *   accumulator = bias + sum (x - input_zero_point) * w                               int32
+ *   y = clamp(output_zero_point + RDP(SRDHM(accumulator << left, multiplier), right))
+ *
+ * with left = max(shift, 0), right = max(-shift, 0); edgeq_requantize.h defines SRDHM and RDP.
+ * The caller owes |bias| + sum max|x - input_zero_point| * |w| < 2^31 and an accumulator << left
+ * inside int32; the exporter proves both.
+ *
+ * Weights are packed rows of `columns` weights; each row starts on a 4-byte word, first weight in
+ * the lowest bits of the first byte, the rest of a row's last word is zero:
+ *
+ *   token  bits  code in the row       weights            bytes of a row (then rounded up to 4)
+ *   s16    16    w, little endian      -32767..32767      2 columns
+ *   s8      8    w                     -127..127          columns
+ *   s4      4    w, two's complement   -7..7              (columns + 1) / 2
+ *   s3      3    w + 3                 -3..3              3 * ((columns + 7) / 8)
+ *   s2      2    (w + 3) / 2           -3 -1 1 3          (columns + 3) / 4
+ *   t2      2    w + 1                 -1 0 1             (columns + 3) / 4
+ *   b1      1    (w + 1) / 2           -1 1               (columns + 7) / 8
+ *
+ * Examples, a row of five weights each:
+ *   s4  [ 1, -2, 7, 0, -7]  ->  E1 07 09 00                   two a byte, low nibble first
+ *   s3  [ 1, -2, 3, 0, -3]  ->  codes 4 1 6 3 0: 8C 07 00 00  eight weights in three bytes
+ *   s2  [ 1, -3, 3, -1, 3]  ->  codes 2 0 3 1 3: 72 03 00 00
+ *   t2  [ 1, -1, 0, 0,  1]  ->  codes 2 0 1 1 2: 52 02 00 00
+ *   b1  [ 1, -1, -1, 1, 1]  ->  bits  1 0 0 1 1: 19 00 00 00
+ */
+#ifndef EDGEQ_KERNELS_H
+#define EDGEQ_KERNELS_H
+
+#include <stdint.h>
+
+/* Weight: `outputs` rows of `inputs` columns. bias, multiplier and shift have one entry a row. */
+typedef struct {
+    const void *weight; /* aligned to 4 bytes */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    int32_t inputs;
+    int32_t outputs;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_fully_connected_params;
+
+/* x: inputs, y: outputs; they may not overlap. */
+void edgeq_fully_connected_s8_s16(const edgeq_fully_connected_params *p, const int8_t *x,
+                                  int8_t *y);
+void edgeq_fully_connected_s8_s8(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
+void edgeq_fully_connected_s8_s4(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
+void edgeq_fully_connected_s8_s3(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
+void edgeq_fully_connected_s8_s2(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
+void edgeq_fully_connected_s8_t2(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
+void edgeq_fully_connected_s8_b1(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
+
+/* How a kernel slides over a map. Cells outside the map (before the first row or column, as
+ * padding_top and padding_left say, and after the last) hold the real number zero. */
+typedef struct {
+    int32_t input_height;
+    int32_t input_width;
+    int32_t channels; /* of the input */
+    int32_t output_height;
+    int32_t output_width;
+    int32_t kernel_height;
+    int32_t kernel_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t padding_top;
+    int32_t padding_left;
+} edgeq_window;
+
+/* Conv2D. Weight: one row an output channel, its (kernel_height, kernel_width, channels) flat.
+ * DepthwiseConv2D (multiplier 1, outputs = channels). Weight: one row of `channels` columns a tap,
+ * taps in the order (kernel_height, kernel_width). */
+typedef struct {
+    const void *weight; /* aligned to 4 bytes */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    edgeq_window window;
+    int32_t outputs;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_conv_2d_params;
+
+/* scratch: kernel_height * kernel_width * channels bytes; unused (may be null) for a 1x1 kernel
+ * without padding. */
+void edgeq_conv_2d_s8_s8(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                         int8_t *scratch);
+void edgeq_conv_2d_s8_s4(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                         int8_t *scratch);
+void edgeq_conv_2d_s8_s3(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                         int8_t *scratch);
+void edgeq_conv_2d_s8_s2(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                         int8_t *scratch);
+void edgeq_conv_2d_s8_t2(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                         int8_t *scratch);
+void edgeq_conv_2d_s8_b1(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                         int8_t *scratch);
+
+void edgeq_depthwise_conv_2d_s8_s8(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
+void edgeq_depthwise_conv_2d_s8_s4(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
+
+/* Average without padding: the sum is requantised by scale_in / (scale_out * cells). */
+typedef struct {
+    edgeq_window window;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t multiplier;
+    int32_t shift;
+} edgeq_average_pool_2d_params;
+
+void edgeq_average_pool_2d_s8(const edgeq_average_pool_2d_params *p, const int8_t *x, int8_t *y);
+
+/* Padded cells never win. */
+void edgeq_max_pool_2d_s8(const edgeq_window *p, const int8_t *x, int8_t *y);
+
+/* Index 0 and 1: the inputs, 2: the output. */
+typedef struct {
+    int32_t size;
+    int32_t zero_point[3];
+    int32_t multiplier[3];
+    int32_t shift[3];
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_add_params;
+
+/* y may be a or b. */
+void edgeq_add_s8(const edgeq_add_params *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+typedef struct {
+    int32_t size;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_relu_params;
+
+/* y may be x. */
+void edgeq_relu_s8(const edgeq_relu_params *p, const int8_t *x, int8_t *y);
+
+/* Normalises each of `rows` vectors of `features` values: gamma and beta count 2^-shift output
+ * steps, gamma per Q11 unit. At most 65,536 features, 1 <= shift <= 30. */
+typedef struct {
+    const int16_t *gamma;
+    const int32_t *beta;
+    int64_t epsilon; /* eps * (features / scale_in)^2, at least 1 */
+    int32_t rows;
+    int32_t features;
+    int32_t shift;
+    int32_t output_zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_layer_norm_params;
+
+/* y may be x. */
+void edgeq_layer_norm_s8(const edgeq_layer_norm_params *p, const int8_t *x, int8_t *y);
+
+/* exp_table: 256 entries, exp(-d * scale) in Q15. Output scale 1/256, zero point -128. */
+typedef struct {
+    const uint16_t *exp_table;
+    int32_t rows;
+    int32_t classes;
+} edgeq_softmax_params;
+
+/* y may be x. */
+void edgeq_softmax_s8(const edgeq_softmax_params *p, const int8_t *x, int8_t *y);
+
+/* Largest softmax probability of `classes` logits, Q15 (32768 is certainty). */
+int32_t edgeq_confidence_s8(const uint16_t *exp_table, const int8_t *logits, int32_t classes);
+
+typedef enum {
+    EDGEQ_RULE_OFF,
+    EDGEQ_RULE_PRECISION_PRIOR,
+    EDGEQ_RULE_ESCALATION,
+} edgeq_rule;
+
+/* One layer of the router (s8 weights). `dropped` shares weight, sizes and zero points with
+ * `plain` and carries the dropout factor in bias, multiplier and shift; layer 0 and a plain router
+ * do not read it. mask: keep bits of the layer's inputs, (inputs + 7) / 8 bytes a pass, input i in
+ * bit i & 7 of byte i >> 3. */
+typedef struct {
+    edgeq_fully_connected_params plain;
+    edgeq_fully_connected_params dropped;
+    const uint8_t *mask;
+} edgeq_router_layer;
+
+/* experts = outputs of the last layer. passes = 0: a plain router, whose uncertainty is zero. */
+typedef struct {
+    const edgeq_router_layer *layers;
+    const uint16_t *exp_table; /* of the logits; may be null when passes = 0 and gates are unused */
+    const int64_t *prior;      /* (experts), EDGEQ_RULE_PRECISION_PRIOR */
+    int64_t u_min;             /* EDGEQ_RULE_PRECISION_PRIOR */
+    int64_t u_max;
+    int64_t threshold;          /* EDGEQ_RULE_ESCALATION */
+    int64_t uncertainty_factor; /* 2^34 / (passes * (passes - 1)), rounded */
+    int32_t precise;            /* EDGEQ_RULE_ESCALATION: the expert to escalate to */
+    int32_t layer_count;
+    int32_t passes;
+    int32_t top_k;
+    edgeq_rule rule;
+} edgeq_router_params;
+
+/* The caller points chosen (top_k), logits (experts) and gate_q15 (experts, or null when the model
+ * does not weigh its experts) at memory of its own. */
+typedef struct {
+    int32_t *chosen;   /* experts in order of their scores, the route first */
+    int8_t *logits;    /* of the pass without dropout */
+    int32_t *gate_q15; /* softmax of the logits */
+    int64_t numerator; /* U = sum_e (M sum_m p^2 - (sum_m p)^2), p in Q15 */
+    int32_t uncertainty_q24;
+} edgeq_routing;
+
+/* scratch: aligned to 8 bytes; 12 * experts + outputs of layer 0 + 2 * the most outputs of any
+ * layer, in bytes. */
+void edgeq_router_s8(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,
+                     void *scratch);
+
+/* Weighted sum of expert outputs. Per inference: start, accumulate once for each chosen expert with
+ * its gate_q15, then edgeq_gate_s8. accumulator: `size` entries. */
+typedef struct {
+    int32_t size;
+    int32_t expert_zero_point;
+    int32_t output_zero_point;
+    int32_t multiplier; /* of scale_expert / (2^15 * scale_out) */
+    int32_t shift;
+} edgeq_gate_params;
+
+void edgeq_gate_start_s8(const edgeq_gate_params *p, int32_t *accumulator);
+void edgeq_gate_accumulate_s8(const edgeq_gate_params *p, int32_t gate_q15, const int8_t *expert,
+                              int32_t *accumulator);
+void edgeq_gate_s8(const edgeq_gate_params *p, const int32_t *accumulator, int8_t *y);
+
+#endif
