@@ -23,7 +23,6 @@ LOAD_MANY = {a.ARM_INS_LDM, a.ARM_INS_LDMDB, a.ARM_INS_POP}
 STORE_MANY = {a.ARM_INS_STM, a.ARM_INS_STMDB, a.ARM_INS_PUSH}
 VFP_LOADS = {a.ARM_INS_VLDR, a.ARM_INS_VLDMIA, a.ARM_INS_VLDMDB, a.ARM_INS_VPOP}
 VFP_STORES = {a.ARM_INS_VSTR, a.ARM_INS_VSTMIA, a.ARM_INS_VSTMDB, a.ARM_INS_VPUSH}
-# "ALU" here only means: no memory access, and a class of its own
 SINGLE_CLASS = (
     {a.ARM_INS_IT: "it", a.ARM_INS_LDRD: "ldrd", a.ARM_INS_STRD: "strd"}
     | dict.fromkeys((a.ARM_INS_SDIV, a.ARM_INS_UDIV), "div")
@@ -69,10 +68,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A basic block. `taken` is the class added when it leaves by a taken branch ("" if none).
-
-    `skipped`: what the last instruction is charged when its condition fails (POPEQ {pc}).
-    """
+    """A basic block. `taken` is the class added when it leaves by a taken branch ("" if none)."""
 
     start: int
     end: int
@@ -116,7 +112,7 @@ def decode_block(engine: Cs, code: bytes, start: int) -> Block:
         end=end,
         instructions=tuple(instructions),
         taken=taken,
-        conditional=last is not None and last.cc not in (a.ARM_CC_AL, a.ARM_CC_INVALID),
+        conditional=last is not None and _conditional(last),
         starts_wide=bool(instructions) and instructions[0].size == 4,
         uses_fpu=uses_fpu,
         idles=idles,
@@ -211,6 +207,12 @@ def _taken(insn: CsInsn) -> str:
     if insn.id in LOAD_MANY:
         return "t_poppc"
     return "t_ldrpc" if insn.id in LOADS else "t_bx"
+
+
+def _conditional(insn: CsInsn) -> bool:
+    if insn.id in (a.ARM_INS_CBZ, a.ARM_INS_CBNZ):
+        return True
+    return insn.cc not in (a.ARM_CC_AL, a.ARM_CC_INVALID)
 
 
 def _access(insn: CsInsn) -> Access | None:

@@ -1,0 +1,379 @@
+"""The virtual board: unicorn runs the firmware's ELF, the modelled clock says how long it took."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from unicorn import (
+    UC_ARCH_ARM,
+    UC_HOOK_BLOCK,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_INVALID,
+    UC_MODE_MCLASS,
+    UC_MODE_THUMB,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    Uc,
+    UcError,
+)
+from unicorn import arm_const as arm
+
+from edgeq.errors import BadInput
+from edgeq.sim.clock import NO_LIMIT, Clock, Profile
+from edgeq.sim.config import VIRTUAL_M4, MachineConfig
+from edgeq.sim.decode import Access, Block
+from edgeq.sim.dwt import DWT_BASE, SCS_BASE, CorePeripherals
+from edgeq.sim.elf import Image, load_elf
+from edgeq.sim.faults import FaultReport, GuestFault
+from edgeq.sim.port import BufferPort, SerialPort
+from edgeq.sim.uart_cmsdk import CmsdkUart
+
+if TYPE_CHECKING:
+    from edgeq.board import Board
+
+PAGE = 0x1000
+LED_PAGE = 0x40028000  # FPGAIO of AN386; register 0 is the marker
+RETURN_PAGE = 0x1FFFF000  # executable address space that no board here uses
+BREAKPOINT, SUPERVISOR_CALL, PREFETCH_ABORT, EXCEPTION_RETURN = 7, 2, 3, 8
+REGISTERS = {
+    **{f"r{number}": arm.UC_ARM_REG_R0 + number for number in range(13)},
+    "sp": arm.UC_ARM_REG_SP,
+    "lr": arm.UC_ARM_REG_LR,
+    "xpsr": arm.UC_ARM_REG_XPSR,
+}
+ACCESS_NAMES = {
+    19: "read of unmapped address",
+    20: "write to unmapped address",
+    21: "execution of unmapped address",
+    22: "write to read-only memory",
+    23: "read of protected memory",
+    24: "execution of protected memory",
+}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Why a run ended ("until", "idle", "stopped", "exit") and the clock since reset."""
+
+    reason: str
+    cycles: int
+    instructions: int
+
+
+@dataclass(frozen=True)
+class CallResult:
+    """What one called function returned in r0, and what it cost."""
+
+    r0: int
+    cycles: int
+    instructions: int
+
+
+class Machine:
+    """A virtual board. `port` carries the UART's bytes; memory buffers by default.
+
+    Use it as `Machine(board).load("firmware.elf").call("function", (1, 2))` or `.run()`.
+    """
+
+    def __init__(
+        self, board: "Board | MachineConfig" = VIRTUAL_M4, port: SerialPort | None = None
+    ) -> None:
+        self.config = board if isinstance(board, MachineConfig) else MachineConfig.of(board)
+        self.port: SerialPort = port if port is not None else BufferPort()
+        self.image: Image | None = None
+        self.marker_edges: list[tuple[int, int]] = []  # (cycles, level) of the marker pin
+        self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+        self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        self.clock = Clock(self.config.first_load_extra, self._uc.mem_read)
+        self.clock.on_limit = lambda: self._end_with("its budget of cycles is spent")
+        self.clock.on_new_block = self._check_block
+        self._core = CorePeripherals(self._now, self._end_with, lambda: self._finish("exit"))
+        self._uart = CmsdkUart(self.port, self._site, self._cycles, lambda: self._finish("idle"))
+        self._reason = ""
+        self._fault: str | None = None
+        self._bad_access = ""
+        self._stopped = False
+        self._pc = -1  # where run() goes on; -1 before reset
+        self._called = False  # call() needs no start-up code, so none has enabled the FPU
+        self._map()
+
+    # --- set-up -------------------------------------------------------------------------------
+
+    def _map(self) -> None:
+        config, uc = self.config, self._uc
+        uc.mem_map(config.flash_origin, _pages(config.flash_bytes), UC_PROT_READ | UC_PROT_EXEC)
+        uc.mem_map(config.ram_origin, _pages(config.ram_bytes))
+        uc.mem_map(RETURN_PAGE, PAGE)
+        self._mmio(config.uart_base, self._uart.read, self._uart.write)
+        self._mmio(DWT_BASE, self._core.read_dwt, self._core.write_dwt)
+        self._mmio(SCS_BASE, self._core.read_scs, self._core.write_scs)
+        self._mmio(LED_PAGE, lambda _offset: self._marker(), self._set_marker)
+        if config.fpu:
+            uc.reg_write(arm.UC_ARM_REG_FPEXC, 0x40000000)  # unicorn ignores writes to CPACR
+        uc.hook_add(UC_HOOK_BLOCK, self.clock.on_block)
+        uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
+        uc.hook_add(UC_HOOK_INTR, self._on_interrupt)
+
+    def _mmio(
+        self, base: int, read: Callable[[int], int], write: Callable[[int, int], None]
+    ) -> None:
+        def on_read(_uc: Uc, offset: int, _size: int, _data: object) -> int:
+            return read(offset)
+
+        def on_write(_uc: Uc, offset: int, _size: int, value: int, _data: object) -> None:
+            write(offset, value)
+
+        self._uc.mmio_map(base, PAGE, on_read, None, on_write, None)
+
+    def load(self, elf: str | Path | Image) -> Self:
+        """Load a firmware ELF (flash at its load address, .data also where it runs). BadInput."""
+        image = elf if isinstance(elf, Image) else load_elf(elf)
+        for segment in image.segments:
+            for address in {segment.load_address, segment.run_address}:
+                self._check_fits(image, address, len(segment.data))
+                self._uc.mem_write(address, segment.data)
+        self.image = image
+        self._uc.ctl_flush_tb()
+        self.clock.forget()
+        self._pc = -1
+        return self
+
+    def _check_fits(self, image: Image, address: int, size: int) -> None:
+        config = self.config
+        regions = (
+            (config.flash_origin, config.flash_bytes),
+            (config.ram_origin, config.ram_bytes),
+        )
+        if any(start <= address and address + size <= start + room for start, room in regions):
+            return
+        raise BadInput(
+            f"{image.path} has {size} bytes at 0x{address:08x}; {config.name} has flash "
+            f"0x{config.flash_origin:08x}+0x{config.flash_bytes:x} and RAM "
+            f"0x{config.ram_origin:08x}+0x{config.ram_bytes:x}; link it for this board"
+        )
+
+    # --- memory -------------------------------------------------------------------------------
+
+    def symbol(self, name: str) -> int:
+        """Address of a symbol of the loaded ELF."""
+        return self._loaded().symbol(name)
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes of the guest's memory."""
+        try:
+            return bytes(self._uc.mem_read(address, size))
+        except UcError as error:
+            raise BadInput(f"no memory of {size} bytes at 0x{address:08x}: {error}") from error
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put `data` into the guest's memory (flash too)."""
+        try:
+            self._uc.mem_write(address, bytes(data))
+        except UcError as error:
+            raise BadInput(f"no memory of {len(data)} bytes at 0x{address:08x}: {error}") from error
+
+    def _loaded(self) -> Image:
+        if self.image is None:
+            raise BadInput("no firmware is loaded; call load(elf) first")
+        return self.image
+
+    # --- running ------------------------------------------------------------------------------
+
+    def call(
+        self,
+        function: str | int,
+        args: Sequence[int] = (),
+        *,
+        max_cycles: int | None = 2_000_000_000,
+    ) -> CallResult:
+        """Run one function to its return with up to 4 register and further stack arguments.
+
+        The stack begins at the top of RAM. GuestFault if it faults or spends `max_cycles`.
+        """
+        address = function if isinstance(function, int) else self.symbol(function)
+        top = (self.config.ram_origin + self.config.ram_bytes - 4 * max(0, len(args) - 4)) & ~7
+        for number, value in enumerate(args):
+            if number < 4:
+                self._uc.reg_write(arm.UC_ARM_REG_R0 + number, value & 0xFFFFFFFF)
+            else:
+                self.write(top + 4 * (number - 4), (value & 0xFFFFFFFF).to_bytes(4, "little"))
+        self._uc.reg_write(arm.UC_ARM_REG_SP, top)
+        self._uc.reg_write(arm.UC_ARM_REG_LR, RETURN_PAGE | 1)
+        self._loaded()
+        self.clock.enter()
+        before = (self.clock.cycles, self.clock.instructions)
+        self._pc, self._called = address & ~1, True
+        self._go(RETURN_PAGE, None, max_cycles)
+        self._called = False
+        cycles = self.clock.cycles - before[0]
+        r0 = int(self._uc.reg_read(arm.UC_ARM_REG_R0))
+        return CallResult(r0, cycles, self.clock.instructions - before[1])
+
+    def run(
+        self,
+        until: str | int | None = None,
+        *,
+        deadline_s: float | None = None,
+        max_cycles: int | None = None,
+    ) -> RunResult:
+        """Run from reset, or on from where the last run ended.
+
+        Ends at the symbol or address `until`, when the firmware waits for input that will not
+        come ("idle"), at stop(), or at a semihosting exit. GuestFault on a fault, an endless loop,
+        or when `deadline_s` (wall clock) or `max_cycles` is spent.
+        """
+        self._loaded()
+        if self._pc < 0:
+            self.reset()
+        address = self.symbol(until) if isinstance(until, str) else until
+        self._go(RETURN_PAGE if address is None else address & ~1, deadline_s, max_cycles)
+        return RunResult(self._reason, self.clock.cycles, self.clock.instructions)
+
+    def reset(self) -> None:
+        """Stack pointer and program counter from the vector table, as the core does."""
+        vectors = self.read(self.config.flash_origin, 8)
+        self._uc.reg_write(arm.UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
+        self._pc = int.from_bytes(vectors[4:], "little") & ~1
+        self.clock.enter()
+
+    def stop(self) -> None:
+        """End the run soon; safe in a signal handler."""
+        self._stopped = True
+        self.port.wake()
+        self._uc.emu_stop()
+
+    def _go(self, until: int, deadline_s: float | None, max_cycles: int | None) -> None:
+        ends = None if deadline_s is None else time.monotonic() + deadline_s
+        self.clock.limit = NO_LIMIT if max_cycles is None else self.clock.half + 2 * max_cycles
+        self._reason, self._fault, self._bad_access = "", None, ""
+        while not self._reason:
+            if self._stopped:
+                self._reason = "stopped"
+                break
+            self._step(until, ends)
+        self._uart.flush()
+
+    def _step(self, until: int, ends: float | None) -> None:
+        left = 0 if ends is None else max(1, int((ends - time.monotonic()) * 1e6))
+        try:
+            self._uc.emu_start(self._pc | 1, until, timeout=left)
+        except UcError as error:
+            self._raise(self._bad_access or self._describe(error))
+        if self._fault is not None:
+            self._raise(self._fault)
+        self._pc = int(self._uc.reg_read(arm.UC_ARM_REG_PC)) & ~1
+        if self._pc == until:
+            self._reason = self._reason or "until"
+            self.clock.finish(until)
+        elif ends is not None and time.monotonic() >= ends and not self._reason:
+            self._raise("its deadline passed")
+        elif not self._reason and not self._stopped:
+            self._wait_for_event()
+
+    def _wait_for_event(self) -> None:
+        """WFI and WFE return to the host: only serial input can wake a core without interrupts."""
+        self._uart.flush()
+        if not self._uart.wait():
+            self._finish("idle")
+
+    # --- events -------------------------------------------------------------------------------
+
+    def _finish(self, reason: str) -> None:
+        self._reason = self._reason or ("stopped" if self._stopped else reason)
+        self._uc.emu_stop()
+
+    def _end_with(self, fault: str) -> None:
+        self._fault = self._fault or fault
+        self._uc.emu_stop()
+
+    def _check_block(self, block: Block, self_loop: bool) -> None:
+        if self_loop and block.idles:
+            self._end_with("endless loop (a branch to itself)")
+        elif block.uses_fpu and not self._called and not self._fpu_ready():
+            self._end_with("floating-point instruction while the FPU is off (CPACR)")
+
+    def _fpu_ready(self) -> bool:
+        return self.config.fpu and self._core.fpu_enabled
+
+    def _on_bad_access(
+        self, _uc: Uc, access: int, address: int, size: int, _value: int, _data: object
+    ) -> bool:
+        what = ACCESS_NAMES.get(access, f"bad access {access} at")
+        self._bad_access = f"{what} 0x{address:08x} ({size} bytes)"
+        return False
+
+    def _on_interrupt(self, _uc: Uc, number: int, _data: object) -> None:
+        if number == BREAKPOINT and self._semihosting():
+            return
+        reasons = {
+            BREAKPOINT: "breakpoint instruction",
+            SUPERVISOR_CALL: "SVC: exceptions are not modelled",
+            PREFETCH_ABORT: "execution of an address that holds no code",
+            EXCEPTION_RETURN: "exception return outside an exception",
+        }
+        self._end_with(reasons.get(number, f"exception {number} of the core"))
+
+    def _semihosting(self) -> bool:
+        """BKPT 0xAB with an exit request (Arm semihosting 0x18, 0x20)."""
+        pc = int(self._uc.reg_read(arm.UC_ARM_REG_PC)) & ~1
+        asked = int(self._uc.reg_read(arm.UC_ARM_REG_R0))
+        if self.read(pc, 2) != b"\xab\xbe" or asked not in (0x18, 0x20):
+            return False
+        self._finish("exit")
+        return True
+
+    def _describe(self, error: UcError) -> str:
+        if error.errno == 10:
+            return "undefined instruction"
+        return f"the core stopped: {error}"
+
+    def _raise(self, reason: str) -> None:
+        registers = {name: int(self._uc.reg_read(number)) for name, number in REGISTERS.items()}
+        pc = int(self._uc.reg_read(arm.UC_ARM_REG_PC)) & ~1
+        self._uart.flush()
+        function = self._loaded().function_at(pc)
+        self._pc = -1
+        raise GuestFault(FaultReport(reason, pc, function, registers, self._uart.tail))
+
+    # --- what the peripherals ask -------------------------------------------------------------
+
+    def _cycles(self) -> int:
+        return self.clock.cycles
+
+    def _now(self, is_load: bool, address: int) -> int:
+        def matches(access: Access) -> bool:
+            return access.is_load == is_load and self._address_of(access) == address
+
+        return self.clock.cycles_at(matches)
+
+    def _address_of(self, access: Access) -> int:
+        """Where the access goes with the registers as they are (capstone and unicorn agree)."""
+        base = int(self._uc.reg_read(access.base))
+        index = int(self._uc.reg_read(access.index)) << access.shift if access.index else 0
+        return (base + index + access.displacement) & 0xFFFFFFFF
+
+    def _site(self) -> int:
+        """Who asks the UART: the running block, and its caller if the block only returns."""
+        block = self.clock.block
+        if block is None:
+            return 0
+        if block.taken in ("t_bx", "t_poppc"):
+            return block.start | int(self._uc.reg_read(arm.UC_ARM_REG_LR)) << 32
+        return block.start
+
+    def _marker(self) -> int:
+        return self.marker_edges[-1][1] if self.marker_edges else 0
+
+    def _set_marker(self, offset: int, value: int) -> None:
+        if offset == 0 and value != self._marker():
+            self.marker_edges.append((self._now(False, LED_PAGE), value))
+
+    def profile(self) -> Profile:
+        """Cycles by function and executions by timing class since the ELF was loaded."""
+        return self.clock.profile(self._loaded())
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE) * PAGE
