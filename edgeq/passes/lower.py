@@ -140,7 +140,8 @@ def _mixture(graph: Graph, node: Node) -> tuple[Values, Types]:
         values.update(layer)
         types.update(kinds)
         scale_in = router.quants[i].per_tensor
-    values["router.exp_table"] = exp_table(router.quants[-1].per_tensor)
+    if router.kind == "bayesian" or attrs.gate == "probability":
+        values["router.exp_table"] = exp_table(router.quants[-1].per_tensor)
     if attrs.gate == "probability":
         expert = attrs.experts[0].graph
         shared = quant_of(expert.tensors[expert.outputs[0]]).per_tensor

@@ -1,0 +1,72 @@
+"""Grows a Graph node by node; keeps the current tensor and how its features are ordered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ops import OPS
+from edgeq.ops.op import Array
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The tensor that the next layer reads.
+
+    `order` maps a flat channels-last position to PyTorch's position after a Flatten of a feature
+    map; None while both orders are one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    order: Array | None = None
+
+
+@dataclass
+class Builder:
+    """Mutable while loading; `graph` freezes it. `unsupported` collects what has no op."""
+
+    nodes: list[Node] = field(default_factory=list)
+    tensors: dict[str, TensorType] = field(default_factory=dict)
+    constants: dict[str, Array] = field(default_factory=dict)
+    unsupported: list[str] = field(default_factory=list)
+
+    def input(self, name: str, shape: tuple[int, ...], order: Array | None = None) -> Cursor:
+        self.tensors[name] = TensorType(shape)
+        return Cursor(name, shape, order)
+
+    def constant(self, name: str, value: Array, quant: Quant | None = None) -> str:
+        self.constants[name] = value
+        self.tensors[name] = TensorType(value.shape, str(value.dtype), quant)
+        return name
+
+    def add(
+        self,
+        op: str,
+        name: str,
+        attrs: Any,
+        inputs: tuple[Cursor, ...],
+        params: Mapping[str, str] | None = None,
+        order: Array | None = None,
+    ) -> Cursor:
+        """Appends a node; its output is named after it. ValueError when shapes do not fit."""
+        params = dict(params or {})
+        values = {role: self.constants[n] for role, n in params.items()}
+        shape = OPS[op].result_shape(attrs, tuple(c.shape for c in inputs), values)
+        self.nodes.append(Node(name, op, tuple(c.name for c in inputs), (f"{name}.out",), attrs, params))
+        self.tensors[f"{name}.out"] = TensorType(shape)
+        return Cursor(f"{name}.out", shape, order)
+
+    def graph(self, name: str, entry: str, outputs: tuple[str, ...]) -> Graph:
+        """The frozen graph."""
+        return Graph(name, (entry,), outputs, tuple(self.nodes), self.tensors, self.constants)
+
+
+def channels_last_order(channels: int, height: int, width: int) -> Array | None:
+    """Position in (C, H, W) order of each element in (H, W, C) order; None when they agree."""
+    if channels == 1 or height * width == 1:
+        return None
+    index = np.arange(channels * height * width).reshape(channels, height, width)
+    return np.ascontiguousarray(index.transpose(1, 2, 0)).ravel()

@@ -1,0 +1,45 @@
+"""The passes, in order: a float graph becomes the integer graph that every form is emitted from."""
+
+from dataclasses import dataclass
+
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.passes.calibrate import calibrate
+from edgeq.passes.experts import with_experts
+from edgeq.passes.fold_batch_norm import fold_batch_norm
+from edgeq.passes.freeze_router import Curiosity, freeze_router
+from edgeq.passes.fuse_activation import fuse_activation
+from edgeq.passes.lower import lower
+from edgeq.passes.quantize_weights import quantize_weights
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.verify import verify
+from edgeq.passes.widen_depthwise import widen_depthwise
+from edgeq.reference import quantize_rows
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """`graph` is lowered, kernels chosen; `curiosity` is None without a mixture."""
+
+    graph: Graph
+    curiosity: Curiosity | None
+
+
+def quantize(
+    graph: Graph, calibration: Array, method: str, features: frozenset[str] = frozenset()
+) -> Quantized:
+    """Float graph to lowered graph; calibration (rows, *input shape) float, channels-last.
+
+    Raises UnsupportedOp listing every gap, BadInput for unusable calibration rows.
+    """
+    verify(graph, "float")
+    graph = with_experts(graph, fold_batch_norm)  # before fusing: BatchNorm stands before ReLU
+    graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
+    graph = with_experts(graph, widen_depthwise)  # before kernels: it decides which one packs them
+    graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
+    graph = calibrate(graph, calibration, method)
+    verify(graph, "quantized")
+    graph = with_experts(graph, lower)
+    graph, curiosity = freeze_router(graph, quantize_rows(graph, calibration))
+    graph = select_kernels(graph, features)
+    return Quantized(verify(graph, "lowered"), curiosity)
