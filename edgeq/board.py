@@ -76,6 +76,7 @@ class Probe(_Facts):
 class Energy(_Facts):
     """First-order energy model: cycles x nj_per_cycle + idle_w x idle time. Always "modelled"."""
 
+    volts: float = Field(gt=0)  # the supply the figures hold at
     nj_per_cycle: float = Field(gt=0)
     nj_per_cycle_low: float = Field(gt=0)
     nj_per_cycle_high: float = Field(gt=0)

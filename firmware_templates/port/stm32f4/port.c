@@ -1,0 +1,143 @@
+/* STM32F401, F405, F446: PLL from the internal oscillator, one USART, marker pin.
+ * Registers: RM0390 (F446), RM0368 (F401), RM0090 (F405); their layout is the same here. */
+#include "board_config.h"
+#include "cortex_m/cortex_m.h"
+#include "hal.h"
+
+#define RCC_CR      REG32(0x40023800u)
+#define RCC_PLLCFGR REG32(0x40023804u)
+#define RCC_CFGR    REG32(0x40023808u)
+#define RCC_AHB1ENR REG32(0x40023830u)
+#define RCC_APB1ENR REG32(0x40023840u)
+#define FLASH_ACR   REG32(0x40023C00u)
+#define PWR_CR      REG32(0x40007000u)
+#define PWR_CSR     REG32(0x40007004u)
+
+#define RCC_CR_PLLON       (1u << 24)
+#define RCC_CR_PLLRDY      (1u << 25)
+#define RCC_CFGR_SW_PLL    2u
+#define RCC_CFGR_SWS       (3u << 2)
+#define RCC_CFGR_SWS_PLL   (2u << 2)
+#define RCC_APB1ENR_PWREN  (1u << 28)
+#define PWR_CR_VOS_SHIFT   14
+#define PWR_OVERDRIVE      (1u << 16)
+#define PWR_OVERDRIVE_USED (1u << 17)
+#define FLASH_ACR_CACHES   (7u << 8) /* prefetch, instruction and data cache */
+#define FLASH_ACR_LATENCY  15u
+
+#define GPIO_MODER(base) REG32((base) + 0x00u)
+#define GPIO_SPEED(base) REG32((base) + 0x08u)
+#define GPIO_BSRR(base)  REG32((base) + 0x18u)
+#define GPIO_AFRL(base)  REG32((base) + 0x20u)
+#define GPIO_AFRH(base)  REG32((base) + 0x24u)
+
+#define USART_SR      REG32(EDGEQ_UART_BASE + 0x00u)
+#define USART_DR      REG32(EDGEQ_UART_BASE + 0x04u)
+#define USART_BRR     REG32(EDGEQ_UART_BASE + 0x08u)
+#define USART_CR1     REG32(EDGEQ_UART_BASE + 0x0Cu)
+#define USART_SR_ORE  (1u << 3)
+#define USART_SR_RXNE (1u << 5)
+#define USART_SR_TXE  (1u << 7)
+#define USART_CR1_ON  ((1u << 13) | (1u << 3) | (1u << 2)) /* USART, transmitter, receiver */
+
+#define RESET_CLOCK_HZ         16000000u /* HSI */
+#define BAUD_DIVISOR(clock_hz) (((clock_hz) + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD)
+
+static uint32_t clock_hz = RESET_CLOCK_HZ;
+
+/* Above 168 MHz the F446 wants its regulator in over-drive (RM0390, 5.1.4). */
+static bool start_overdrive(void) {
+    PWR_CR |= PWR_OVERDRIVE;
+    if (!port_wait(&PWR_CSR, PWR_OVERDRIVE, PWR_OVERDRIVE)) {
+        return false;
+    }
+    PWR_CR |= PWR_OVERDRIVE_USED;
+    return port_wait(&PWR_CSR, PWR_OVERDRIVE_USED, PWR_OVERDRIVE_USED);
+}
+
+/* Leaves the core on its reset clock whenever a step is not answered. */
+static bool start_pll(void) {
+    RCC_APB1ENR |= RCC_APB1ENR_PWREN;
+    (void)RCC_APB1ENR; /* the peripheral's clock needs two cycles before its registers */
+    PWR_CR |= (uint32_t)EDGEQ_REGULATOR_SCALE << PWR_CR_VOS_SHIFT;
+    RCC_PLLCFGR = EDGEQ_PLL_M | (EDGEQ_PLL_N << 6) | ((EDGEQ_PLL_P / 2u - 1u) << 16) |
+                  (EDGEQ_PLL_Q << 24); /* bit 22 clear: from HSI */
+    RCC_CR |= RCC_CR_PLLON;
+    if (!port_wait(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+        return false;
+    }
+    if (EDGEQ_OVERDRIVE != 0u && !start_overdrive()) {
+        return false;
+    }
+    FLASH_ACR = FLASH_ACR_CACHES | EDGEQ_FLASH_WAIT_STATES;
+    if (!port_wait(&FLASH_ACR, FLASH_ACR_LATENCY, EDGEQ_FLASH_WAIT_STATES)) {
+        return false;
+    }
+    RCC_CFGR = (EDGEQ_APB1_PRESCALER << 10) | (EDGEQ_APB2_PRESCALER << 13) | RCC_CFGR_SW_PLL;
+    if (!port_wait(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL)) {
+        RCC_CFGR = 0u;
+        return false;
+    }
+    return true;
+}
+
+static void pin_mode(uint32_t base, uint32_t pin, uint32_t mode) {
+    GPIO_MODER(base) = (GPIO_MODER(base) & ~(3u << (2u * pin))) | (mode << (2u * pin));
+    GPIO_SPEED(base) |= 2u << (2u * pin);
+}
+
+static void pin_alternate(uint32_t base, uint32_t pin, uint32_t function) {
+    volatile uint32_t *half = pin < 8u ? &GPIO_AFRL(base) : &GPIO_AFRH(base);
+    uint32_t shift = 4u * (pin & 7u);
+    *half = (*half & ~(15u << shift)) | (function << shift);
+    pin_mode(base, pin, 2u);
+}
+
+static void uart_init(bool full_speed) {
+    REG32(EDGEQ_UART_ENABLE_REGISTER) |= 1u << EDGEQ_UART_ENABLE_BIT;
+    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_TX_PIN, EDGEQ_UART_FUNCTION);
+    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_RX_PIN, EDGEQ_UART_FUNCTION);
+    USART_BRR = full_speed ? BAUD_DIVISOR(EDGEQ_UART_CLOCK_HZ) : BAUD_DIVISOR(RESET_CLOCK_HZ);
+    USART_CR1 = USART_CR1_ON;
+}
+
+void hal_init(void) {
+    bool full_speed = start_pll();
+    clock_hz = full_speed ? EDGEQ_CLOCK_HZ : RESET_CLOCK_HZ;
+    RCC_AHB1ENR |= EDGEQ_GPIO_CLOCKS;
+    (void)RCC_AHB1ENR;
+    uart_init(full_speed);
+    pin_mode(EDGEQ_MARKER_GPIO_BASE, EDGEQ_MARKER_PIN, 1u);
+    hal_marker(false);
+    port_cycles_init();
+}
+
+int hal_getc(void) {
+    uint32_t status = USART_SR;
+    if ((status & (USART_SR_RXNE | USART_SR_ORE)) == 0u) {
+        return -1;
+    }
+    uint32_t byte = USART_DR & 0xFFu; /* this read also clears an overrun */
+    return (status & USART_SR_RXNE) != 0u ? (int)byte : -1;
+}
+
+void hal_putc(uint8_t byte) {
+    if (port_wait(&USART_SR, USART_SR_TXE, USART_SR_TXE)) {
+        USART_DR = byte;
+    }
+}
+
+uint32_t hal_cycles(void) {
+    return port_cycles();
+}
+
+uint32_t hal_clock_hz(void) {
+    return clock_hz;
+}
+
+void hal_marker(bool high) {
+    GPIO_BSRR(EDGEQ_MARKER_GPIO_BASE) = 1u << (EDGEQ_MARKER_PIN + (high ? 0u : 16u));
+}
+
+void hal_idle(void) {
+}

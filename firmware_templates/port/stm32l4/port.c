@@ -1,0 +1,156 @@
+/* STM32L4+ (L4R5): PLL from HSI16 in boost mode, LPUART1 on port G, marker pin.
+ * Registers: RM0432, chapters 3 (FLASH), 5 (PWR), 6 (RCC), 8 (GPIO), 51 (LPUART). */
+#include "board_config.h"
+#include "cortex_m/cortex_m.h"
+#include "hal.h"
+
+#define RCC_CR       REG32(0x40021000u)
+#define RCC_CFGR     REG32(0x40021008u)
+#define RCC_PLLCFGR  REG32(0x4002100Cu)
+#define RCC_AHB2ENR  REG32(0x4002104Cu)
+#define RCC_APB1ENR1 REG32(0x40021058u)
+#define RCC_APB1ENR2 REG32(0x4002105Cu)
+#define RCC_CCIPR    REG32(0x40021088u)
+#define FLASH_ACR    REG32(0x40022000u)
+#define PWR_CR2      REG32(0x40007004u)
+#define PWR_CR5      REG32(0x40007080u)
+
+#define RCC_CR_HSION         (1u << 8)
+#define RCC_CR_HSIRDY        (1u << 10)
+#define RCC_CR_PLLON         (1u << 24)
+#define RCC_CR_PLLRDY        (1u << 25)
+#define RCC_PLLCFGR_HSI16    2u
+#define RCC_PLLCFGR_REN      (1u << 24)
+#define RCC_CFGR_SW_PLL      3u
+#define RCC_CFGR_SWS         (3u << 2)
+#define RCC_CFGR_SWS_PLL     (3u << 2)
+#define RCC_CFGR_HPRE_HALF   (8u << 4)
+#define RCC_APB1ENR1_PWREN   (1u << 28)
+#define RCC_APB1ENR2_LPUART1 1u
+#define CCIPR_LPUART1_MASK   (3u << 10)
+#define CCIPR_LPUART1_HSI16  (2u << 10)
+#define PWR_CR2_IOSV         (1u << 9)
+#define PWR_CR5_R1MODE       (1u << 8)
+#define FLASH_ACR_CACHES     (7u << 8) /* prefetch, instruction and data cache */
+#define FLASH_ACR_LATENCY    15u
+
+#define GPIO_MODER(base) REG32((base) + 0x00u)
+#define GPIO_SPEED(base) REG32((base) + 0x08u)
+#define GPIO_BSRR(base)  REG32((base) + 0x18u)
+#define GPIO_AFRL(base)  REG32((base) + 0x20u)
+#define GPIO_AFRH(base)  REG32((base) + 0x24u)
+
+#define LPUART_CR1      REG32(EDGEQ_UART_BASE + 0x00u)
+#define LPUART_BRR      REG32(EDGEQ_UART_BASE + 0x0Cu)
+#define LPUART_ISR      REG32(EDGEQ_UART_BASE + 0x1Cu)
+#define LPUART_ICR      REG32(EDGEQ_UART_BASE + 0x20u)
+#define LPUART_RDR      REG32(EDGEQ_UART_BASE + 0x24u)
+#define LPUART_TDR      REG32(EDGEQ_UART_BASE + 0x28u)
+#define LPUART_CR1_ON   ((1u << 3) | (1u << 2) | 1u) /* transmitter, receiver, enable */
+#define LPUART_CR1_FIFO (1u << 29)                   /* eight bytes: fewer overruns */
+#define LPUART_ISR_ORE  (1u << 3)
+#define LPUART_ISR_RXNE (1u << 5)
+#define LPUART_ISR_TXE  (1u << 7)
+
+#define HSI16_HZ         16000000u
+#define RESET_CLOCK_HZ   4000000u /* MSI */
+#define BOOST_WAIT_LOOPS 1000u    /* far over the 1 us that RM0432 5.1.8 asks for */
+
+static uint32_t clock_hz = RESET_CLOCK_HZ;
+
+/* RM0432 5.1.8: over 80 MHz the bus clock is halved across the switch, then boost mode holds. */
+static bool switch_to_pll(void) {
+    RCC_CFGR = RCC_CFGR_HPRE_HALF;
+    PWR_CR5 &= ~PWR_CR5_R1MODE;
+    FLASH_ACR = FLASH_ACR_CACHES | EDGEQ_FLASH_WAIT_STATES;
+    bool ready = port_wait(&FLASH_ACR, FLASH_ACR_LATENCY, EDGEQ_FLASH_WAIT_STATES);
+    if (ready) {
+        RCC_CFGR = RCC_CFGR_HPRE_HALF | RCC_CFGR_SW_PLL;
+        ready = port_wait(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL);
+    }
+    for (volatile uint32_t loop = 0; loop < BOOST_WAIT_LOOPS; ++loop) {
+    }
+    RCC_CFGR = ready ? RCC_CFGR_SW_PLL : 0u;
+    return ready;
+}
+
+/* Leaves the core on its reset clock whenever a step is not answered. */
+static bool start_pll(void) {
+    RCC_APB1ENR1 |= RCC_APB1ENR1_PWREN;
+    (void)RCC_APB1ENR1; /* the peripheral's clock needs two cycles before its registers */
+    RCC_CR |= RCC_CR_HSION;
+    if (!port_wait(&RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY)) {
+        return false;
+    }
+    RCC_PLLCFGR = RCC_PLLCFGR_HSI16 | ((EDGEQ_PLL_M - 1u) << 4) | (EDGEQ_PLL_N << 8) |
+                  ((EDGEQ_PLL_R / 2u - 1u) << 25) | RCC_PLLCFGR_REN;
+    RCC_CR |= RCC_CR_PLLON;
+    if (!port_wait(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+        return false;
+    }
+    return switch_to_pll();
+}
+
+static void pin_mode(uint32_t base, uint32_t pin, uint32_t mode) {
+    GPIO_MODER(base) = (GPIO_MODER(base) & ~(3u << (2u * pin))) | (mode << (2u * pin));
+    GPIO_SPEED(base) |= 2u << (2u * pin);
+}
+
+static void pin_alternate(uint32_t base, uint32_t pin, uint32_t function) {
+    volatile uint32_t *half = pin < 8u ? &GPIO_AFRL(base) : &GPIO_AFRH(base);
+    uint32_t shift = 4u * (pin & 7u);
+    *half = (*half & ~(15u << shift)) | (function << shift);
+    pin_mode(base, pin, 2u);
+}
+
+/* Clocked by HSI16, so the baud rate is right whether or not the PLL came up. */
+static void uart_init(void) {
+    PWR_CR2 |= PWR_CR2_IOSV; /* pins PG2 to PG15 hang on VddIO2 (RM0432 5.1.3) */
+    RCC_CCIPR = (RCC_CCIPR & ~CCIPR_LPUART1_MASK) | CCIPR_LPUART1_HSI16;
+    RCC_APB1ENR2 |= RCC_APB1ENR2_LPUART1;
+    (void)RCC_APB1ENR2;
+    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_TX_PIN, EDGEQ_UART_FUNCTION);
+    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_RX_PIN, EDGEQ_UART_FUNCTION);
+    LPUART_BRR = (256u * HSI16_HZ + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD;
+    LPUART_CR1 = LPUART_CR1_FIFO;
+    LPUART_CR1 = LPUART_CR1_FIFO | LPUART_CR1_ON;
+}
+
+void hal_init(void) {
+    clock_hz = start_pll() ? EDGEQ_CLOCK_HZ : RESET_CLOCK_HZ;
+    RCC_AHB2ENR |= EDGEQ_GPIO_CLOCKS;
+    (void)RCC_AHB2ENR;
+    uart_init();
+    pin_mode(EDGEQ_MARKER_GPIO_BASE, EDGEQ_MARKER_PIN, 1u);
+    hal_marker(false);
+    port_cycles_init();
+}
+
+int hal_getc(void) {
+    uint32_t status = LPUART_ISR;
+    if ((status & LPUART_ISR_ORE) != 0u) {
+        LPUART_ICR = LPUART_ISR_ORE;
+    }
+    return (status & LPUART_ISR_RXNE) != 0u ? (int)(LPUART_RDR & 0xFFu) : -1;
+}
+
+void hal_putc(uint8_t byte) {
+    if (port_wait(&LPUART_ISR, LPUART_ISR_TXE, LPUART_ISR_TXE)) {
+        LPUART_TDR = byte;
+    }
+}
+
+uint32_t hal_cycles(void) {
+    return port_cycles();
+}
+
+uint32_t hal_clock_hz(void) {
+    return clock_hz;
+}
+
+void hal_marker(bool high) {
+    GPIO_BSRR(EDGEQ_MARKER_GPIO_BASE) = 1u << (EDGEQ_MARKER_PIN + (high ? 0u : 16u));
+}
+
+void hal_idle(void) {
+}
