@@ -55,6 +55,10 @@ static void store_result(uint32_t id, uint32_t crc, int status, uint64_t cycles)
     for (uint32_t i = 0; i < (uint32_t)EDGEQ_LAYER_COUNT; i++) {
         put_u32(sample_layers + 4u * i, edgeq_layer_cycles[i]);
     }
+    /* Over both regions: a host that reads them in pieces can tell that they belong together. */
+    uint32_t sum = crc32_update(0, sample_result, RESULT_CRC);
+    sum = crc32_update(sum, sample_result + RESULT_HEADER_BYTES, (uint32_t)EDGEQ_OUTPUT_COUNT);
+    put_u32(sample_result + RESULT_CRC, crc32_update(sum, sample_layers, LAYERS_BYTES));
     result_valid = true;
 }
 

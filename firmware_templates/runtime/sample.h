@@ -15,7 +15,8 @@
 #define RESULT_CYCLES       20u /* uint64 */
 #define RESULT_STACK        28u /* uint32: bytes of stack ever used, 0 = unknown */
 #define RESULT_INPUT_CRC    32u /* uint32: CRC-32 of the input it belongs to */
-#define RESULT_HEADER_BYTES 36u
+#define RESULT_CRC          36u /* uint32: CRC-32 of the 36 bytes before, outputs, layer cycles */
+#define RESULT_HEADER_BYTES 40u
 #define RESULT_BYTES        (RESULT_HEADER_BYTES + (uint32_t)EDGEQ_OUTPUT_COUNT)
 #define LAYERS_BYTES        (4u * (uint32_t)EDGEQ_LAYER_COUNT)
 

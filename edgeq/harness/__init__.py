@@ -1,0 +1,1 @@
+"""Talks to a board: the serial link, traces of samples, energy figures."""

@@ -1,0 +1,180 @@
+"""Requests and answers over a line that loses, damages and repeats bytes.
+
+A few requests are in flight at once. The line keeps order and the device answers in order, so an
+answer to a later request proves an earlier one lost: it is sent again at once, and timers only
+matter for the last ones. Every request is idempotent, so sending it again is always safe.
+"""
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeq.errors import Link
+from edgeq.harness.frame import Decoder, Frame, encode
+from edgeq.harness.messages import ANSWER_BIT, NAK, RUN, Request, answers
+from edgeq.harness.port import Port
+
+_FIRST_TIMEOUT_S = 0.4
+_LEAST_TIMEOUT_S = 0.015
+_MOST_TIMEOUT_S = 4.0
+
+
+class NoAnswer(Link):
+    """The deadline passed without the answer."""
+
+
+@dataclass
+class LinkStatistics:
+    """Counts since the link was opened."""
+
+    requests: int = 0  # frames sent, repetitions included
+    retries: int = 0  # of these, repetitions
+    timeouts: int = 0  # repetitions that a timer started
+    crc_errors: int = 0  # damaged frames received
+    stale: int = 0  # sound frames that answered nothing open
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    echoes: int = 0  # our own kind of frames, come back
+
+
+class _Pace:
+    """Retransmission timer of one kind of request: RFC 6298 with a lower floor."""
+
+    def __init__(self) -> None:
+        self._mean: float | None = None
+        self._deviation = 0.0
+        self.backoff = 1
+
+    def observe(self, seconds: float) -> None:
+        if self._mean is None:
+            self._mean, self._deviation = seconds, seconds / 2
+        else:
+            self._deviation += (abs(seconds - self._mean) - self._deviation) / 4
+            self._mean += (seconds - self._mean) / 8
+
+    @property
+    def timeout_s(self) -> float:
+        if self._mean is None:
+            base = _FIRST_TIMEOUT_S
+        else:
+            base = self._mean + max(_LEAST_TIMEOUT_S, 4 * self._deviation)
+        return min(base * self.backoff, _MOST_TIMEOUT_S)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    index: int
+    seq: int
+    at: float
+    again: bool
+
+
+class _Batch:
+    """The state of one `transact`: what waits, what flies, what is answered."""
+
+    def __init__(self, requests: Sequence[Request], first_seq: int) -> None:
+        self.requests = requests
+        self.seqs = [(first_seq + i) % 65536 for i in range(len(requests))]
+        self.answers: list[Frame | None] = [None] * len(requests)
+        self.waiting = deque(range(len(requests)))
+        self.flying: list[_Sent] = []
+        self.tried: set[int] = set()
+        self._index_of = {seq: i for i, seq in enumerate(self.seqs)}
+
+    @property
+    def done(self) -> bool:
+        return not self.waiting and not self.flying
+
+    def accept(self, frame: Frame) -> tuple[bool, _Sent | None]:
+        """Whether the frame answers an open request, and its transmission if still in flight."""
+        index = self._index_of.get(frame.seq)
+        if index is None or self.answers[index] is not None:
+            return False, None
+        if not answers(self.requests[index], frame.type, frame.payload):
+            return False, None
+        self.answers[index] = frame
+        at = next((k for k, sent in enumerate(self.flying) if sent.index == index), None)
+        if at is None:
+            self.waiting.remove(index)  # answered after its timer had run out
+            return True, None
+        sent = self.flying[at]
+        self.waiting.extendleft(lost.index for lost in reversed(self.flying[:at]))
+        del self.flying[: at + 1]
+        return True, sent
+
+    def expire(self, now: float, timeout_s: float) -> int:
+        """Takes back what has flown for `timeout_s`; returns how many."""
+        late = [sent for sent in self.flying if now - sent.at >= timeout_s]
+        self.flying = [sent for sent in self.flying if now - sent.at < timeout_s]
+        self.waiting.extendleft(sent.index for sent in reversed(late))
+        return len(late)
+
+
+class Exchange:
+    """Sends requests over a port until each has its answer."""
+
+    def __init__(self, port: Port) -> None:
+        self.port = port
+        self.statistics = LinkStatistics()
+        self.window = 1  # requests in flight; the device says how many it can take
+        self.decoder = Decoder()
+        self._seq = secrets.randbelow(65536)  # an earlier session's answers must not match
+        self._paces = {True: _Pace(), False: _Pace()}  # inferences, everything else
+
+    def transact(self, requests: Sequence[Request], deadline: float) -> list[Frame]:
+        """The answers, in order (refusals among them). `deadline` is in time.monotonic seconds.
+
+        Raises NoAnswer at the deadline, Link when the port is gone.
+        """
+        batch = _Batch(requests, self._seq)
+        self._seq = (self._seq + len(requests)) % 65536
+        pace = self._paces[any(request.type == RUN for request in requests)]
+        pace.backoff = 1
+        while not batch.done:
+            self._send(batch, deadline)
+            now = time.monotonic()
+            wait = min(batch.flying[0].at + pace.timeout_s, deadline) - now
+            self._receive(batch, self.port.read(wait), pace)
+            now = time.monotonic()
+            if now >= deadline and not batch.done:
+                raise NoAnswer(f"{self.port.name}: no answer")
+            late = batch.expire(now, pace.timeout_s)
+            if late:
+                self.statistics.timeouts += late
+                pace.backoff = min(2 * pace.backoff, 64)
+        return [frame for frame in batch.answers if frame is not None]
+
+    def _send(self, batch: _Batch, deadline: float) -> None:
+        wire = b""
+        while batch.waiting and len(batch.flying) < self.window:
+            index = batch.waiting.popleft()
+            again = index in batch.tried
+            batch.tried.add(index)
+            request, seq = batch.requests[index], batch.seqs[index]
+            batch.flying.append(_Sent(index, seq, time.monotonic(), again))
+            wire += encode(Frame(request.type, seq, request.payload))
+            self.statistics.requests += 1
+            self.statistics.retries += again
+        if wire:
+            self.port.write(wire, deadline - time.monotonic())
+            self.statistics.bytes_sent += len(wire)
+
+    def _receive(self, batch: _Batch, data: bytes, pace: _Pace) -> None:
+        self.statistics.bytes_received += len(data)
+        for frame in self.decoder.feed(data):
+            accepted, sent = batch.accept(frame)
+            if not accepted:
+                self.statistics.stale += 1
+                self.statistics.echoes += not frame.type & ANSWER_BIT
+                continue
+            pace.backoff = 1
+            if sent is not None and not sent.again:  # Karn: only unambiguous round trips count
+                pace.observe(time.monotonic() - sent.at)
+        self.statistics.crc_errors = self.decoder.damaged
+
+
+def refusal(frame: Frame) -> int | None:
+    """The reason code of a refusal, None for a proper answer."""
+    return frame.payload[0] if frame.type == NAK else None

@@ -1,0 +1,197 @@
+"""The host's end of the serial protocol: open a port, ask who is there, run samples.
+
+with Link.open("/dev/ttyACM0") as link:
+    print(link.info().board)
+    result = link.infer(0, sample_bytes)
+"""
+
+import contextlib
+import secrets
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+
+from edgeq.errors import BadInput
+from edgeq.errors import Link as LinkError
+from edgeq.harness.exchange import Exchange, LinkStatistics, NoAnswer, refusal
+from edgeq.harness.frame import Frame
+from edgeq.harness.messages import (
+    DATA_BYTES,
+    INFO,
+    INPUT,
+    LAYERS,
+    NAK_INPUT_CRC,
+    NAK_REASONS,
+    PING,
+    PLACE_BYTES,
+    RESULT,
+    RESULT_HEADER,
+    InferResult,
+    Info,
+    Request,
+    parse_info,
+    parse_result,
+    read_requests,
+    run_request,
+    write_requests,
+)
+from edgeq.harness.port import Port
+
+_INFO_MOST_BYTES = 4096
+
+
+class Link:
+    """An open, answered connection to a board that runs edgeq's firmware."""
+
+    def __init__(self, port: Port, timeout: float, infer_timeout: float) -> None:
+        self._exchange = Exchange(port)
+        self._timeout = timeout
+        self._infer_timeout = infer_timeout
+        self._info: Info | None = None
+
+    @classmethod
+    def open(
+        cls, port: str, timeout: float = 5.0, baud: int = 115200, infer_timeout: float = 60.0
+    ) -> "Link":
+        """Opens `port` (a device path, a pty, any pyserial URL) and waits until it answers.
+
+        `timeout` (s) bounds the greeting and each question, `infer_timeout` (s) one sample with all
+        repetitions. Raises errors.Link: absent, busy, silent, or speaking something else.
+        """
+        link = cls(Port.open(port, baud), timeout, infer_timeout)
+        try:
+            link._greet()
+            link._info = link._read_info()
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    @property
+    def statistics(self) -> LinkStatistics:
+        """Frames, repetitions and damaged frames so far."""
+        return self._exchange.statistics
+
+    def info(self) -> Info:
+        """What the firmware said about itself when the link was opened."""
+        assert self._info is not None
+        return self._info
+
+    def infer(self, sample_id: int, data: bytes) -> InferResult:
+        """Runs one input of exactly `info().input_bytes` bytes (int8, as the model takes it).
+
+        `sample_id` is 0..2^32-1. Raises BadInput for a wrong length, errors.Link naming the sample
+        when the board falls silent, the port vanishes or the model's code fails.
+        """
+        expected = self.info().input_bytes
+        if len(data) != expected:
+            raise BadInput(f"sample {sample_id} has {len(data)} bytes, the model takes {expected}")
+        if not 0 <= sample_id < 2**32:
+            raise BadInput(f"sample id {sample_id} is outside 0..{2**32 - 1}")
+        deadline = time.monotonic() + self._infer_timeout
+        with _naming(f"sample {sample_id}", self._infer_timeout):
+            while True:
+                result = self._attempt(sample_id, data, deadline)
+                if result is not None:
+                    return result
+
+    def close(self) -> None:
+        """Closes the port. The board keeps running."""
+        self._exchange.port.close()
+
+    def __enter__(self) -> "Link":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _attempt(self, sample_id: int, data: bytes, deadline: float) -> InferResult | None:
+        """One try; None when the board restarted or its input was disturbed meanwhile."""
+        crc = zlib.crc32(data)
+        self._ask(write_requests(INPUT, data), deadline)
+        (ran,) = self._exchange.transact([run_request(sample_id, crc)], deadline)
+        if refusal(ran) == NAK_INPUT_CRC:
+            return None
+        _check(ran)
+        info = self.info()
+        result_bytes = RESULT_HEADER.size + info.output_count
+        first = ran.payload[PLACE_BYTES:]
+        layer_bytes = 4 * info.layer_count
+        rest = read_requests(RESULT, len(first), result_bytes)
+        layers = read_requests(LAYERS, 0, layer_bytes)
+        pieces = [frame.payload[PLACE_BYTES:] for frame in self._ask(rest + layers, deadline)]
+        result = first + b"".join(pieces[: len(rest)])
+        try:
+            return parse_result(sample_id, crc, result, b"".join(pieces[len(rest) :]))
+        except ValueError:
+            return None
+
+    def _ask(self, requests: Sequence[Request], deadline: float) -> list[Frame]:
+        frames = self._exchange.transact(requests, deadline)
+        for frame in frames:
+            _check(frame)
+        return frames
+
+    def _greet(self) -> None:
+        """Repeats a ping until it is answered: a board may still be starting."""
+        deadline = time.monotonic() + self._timeout
+        try:
+            self._ask([Request(PING, secrets.token_bytes(8))], deadline)
+        except NoAnswer:
+            raise LinkError(self._why_no_greeting()) from None
+
+    def _why_no_greeting(self) -> str:
+        name, seconds = self._exchange.port.name, f"{self._timeout:g} s"
+        heard = self._exchange.decoder.tail()
+        if self.statistics.echoes:
+            return (
+                f"{name} only echoes what it is sent; TX and RX are bridged, or a terminal has "
+                "echo on"
+            )
+        if not self.statistics.bytes_received:
+            return (
+                f"{name} is silent: no byte in {seconds}; is the board powered, flashed with edgeq "
+                "firmware and at this baud rate?"
+            )
+        if b"m-ready" in heard or b"m-init-done" in heard:
+            return (
+                f"{name} answers MLPerf Tiny text but not edgeq's frames within {seconds}; flash "
+                "edgeq's own firmware"
+            )
+        return (
+            f"{name} speaks something else (last heard: {heard!r}); check the baud rate and that "
+            "the board runs edgeq firmware"
+        )
+
+    def _read_info(self) -> Info:
+        deadline = time.monotonic() + self._timeout
+        with _naming("reading the board's info record", self._timeout):
+            (head,) = self._ask(read_requests(INFO, 0, 2), deadline)
+            size = int.from_bytes(head.payload[PLACE_BYTES:], "little")
+            if not DATA_BYTES < size <= _INFO_MOST_BYTES:
+                raise LinkError(f"it claims to be {size} bytes long; flash edgeq's firmware again")
+            frames = self._ask(read_requests(INFO, 0, size), deadline)
+        info = parse_info(b"".join(frame.payload[PLACE_BYTES:] for frame in frames))
+        self._exchange.window = info.window
+        return info
+
+
+def _check(frame: Frame) -> None:
+    reason = refusal(frame)
+    if reason is not None:
+        text = NAK_REASONS.get(reason, "unknown reason")
+        raise LinkError(f"the board refused a request ({reason}: {text}); flash it again")
+
+
+@contextlib.contextmanager
+def _naming(what: str, timeout: float) -> Iterator[None]:
+    """Link errors inside say what was under way."""
+    try:
+        yield
+    except NoAnswer as error:
+        raise LinkError(
+            f"{what}: {error} within {timeout:g} s; reset the board or raise the timeout"
+        ) from None
+    except LinkError as error:
+        text = str(error)
+        raise LinkError(text if text.startswith(what) else f"{what}: {text}") from None

@@ -1,0 +1,60 @@
+"""A serial line between a board and a fresh pty that can lose, flip, repeat and hold up bytes."""
+
+import contextlib
+import os
+import random
+import select
+import threading
+import tty
+
+
+class LossyLine:
+    """Forwards bytes between `master` (the board's pty) and `self.path` in a thread."""
+
+    def __init__(self, master: int, rate: float = 0.0, seed: int = 0, hold: float = 0.0) -> None:
+        self.host_master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+        self.rate = rate
+        self.hold = hold  # chance per chunk of a delay of up to 30 ms
+        self.damage = 0  # bytes hurt so far
+        self._random = random.Random(seed)
+        self._board = master
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._forward, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Pulls the cable: the host's port vanishes."""
+        self._stop.set()
+        self._thread.join(5)
+        for fd in (self.host_master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def _forward(self) -> None:
+        other = {self._board: self.host_master, self.host_master: self._board}
+        with contextlib.suppress(OSError):
+            while not self._stop.is_set():
+                for fd in select.select(list(other), [], [], 0.05)[0]:
+                    data = self._hurt(os.read(fd, 4096))
+                    if self._random.random() < self.hold:
+                        self._stop.wait(self._random.random() * 0.03)
+                    while data:
+                        data = data[os.write(other[fd], data) :]
+
+    def _hurt(self, data: bytes) -> bytes:
+        if not self.rate:
+            return data
+        out = bytearray()
+        for byte in data:
+            if self._random.random() >= self.rate:
+                out.append(byte)
+                continue
+            self.damage += 1
+            kind = self._random.randrange(3)
+            if kind == 1:
+                out.append(byte ^ (1 << self._random.randrange(8)))
+            elif kind == 2:
+                out += bytes((byte, byte))
+        return bytes(out)

@@ -1,0 +1,238 @@
+"""The link against the real device runtime on a pty, over good and bad lines."""
+
+import os
+import random
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator
+
+import pytest
+from lossy_line import LossyLine
+from stub_model import expected, same
+
+from edgeq.errors import BadInput
+from edgeq.errors import Link as LinkError
+from edgeq.harness.link import Link
+
+INPUT_BYTES = 300
+
+
+@pytest.fixture
+def line(board: Callable[..., object]) -> Iterator[Callable[..., LossyLine]]:
+    lines: list[LossyLine] = []
+
+    def make(**kwargs: float) -> LossyLine:
+        lines.append(LossyLine(board().master, **kwargs))  # type: ignore[attr-defined]
+        return lines[-1]
+
+    yield make
+    for one in lines:
+        one.close()
+
+
+def run_samples(link: Link, count: int, seed: int = 1) -> None:
+    rng = random.Random(seed)
+    for sample_id in range(count):
+        data = rng.randbytes(INPUT_BYTES)
+        if data[0] == 127:
+            data = b"\x00" + data[1:]
+        assert same(link.infer(sample_id, data), expected(sample_id, data)), sample_id
+
+
+def test_info(line):
+    with Link.open(line().path) as link:
+        info = link.info()
+    assert (info.board, info.model, info.input_bytes) == ("host_stub", "stub", INPUT_BYTES)
+    assert (info.output_count, info.layer_count, info.clock_hz) == (40, 20, 1_000_000)
+    assert info.model_digest.startswith("00112233") and len(info.model_digest) == 64
+    assert info.firmware_digest.startswith("ffeeddcc") and len(info.firmware_digest) == 64
+
+
+def test_clean_line_needs_no_retry(line):
+    with Link.open(line().path) as link:
+        before = link.statistics.retries
+        run_samples(link, 100)
+        assert link.statistics.retries == before
+        assert link.statistics.crc_errors == 0
+
+
+def test_every_reserved_byte_in_the_input(line):
+    data = (b"~}%\r\n\x11\x13" * 50)[:INPUT_BYTES]
+    with Link.open(line().path) as link:
+        assert same(link.infer(7, data), expected(7, data))
+
+
+def test_same_id_with_other_input_is_run_again(line):
+    with Link.open(line().path) as link:
+        for fill in (1, 2, 1):
+            data = bytes((fill,)) * INPUT_BYTES
+            assert same(link.infer(3, data), expected(3, data))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lossy_line_loses_nothing(line, seed):
+    lossy = line(rate=0.01, seed=seed, hold=0.002)
+    with Link.open(lossy.path) as link:
+        run_samples(link, 100, seed)
+        assert lossy.damage > 100
+        assert link.statistics.retries > 50
+
+
+@pytest.mark.full
+def test_lossy_line_loses_nothing_in_10000(line):
+    lossy = line(rate=0.01, seed=99, hold=0.002)
+    with Link.open(lossy.path) as link:
+        run_samples(link, 10_000)
+
+
+def test_text_and_frames_share_the_line(line, board):
+    path = line().path
+    with Link.open(path) as link:
+        run_samples(link, 3)
+        link._exchange.port.write(b"name%db load 3%garbage", 1.0)
+        run_samples(link, 3)
+
+
+def test_wrong_input_is_refused_on_the_host(line):
+    with Link.open(line().path) as link:
+        with pytest.raises(BadInput, match="sample 4 has 3 bytes, the model takes 300"):
+            link.infer(4, b"abc")
+        with pytest.raises(BadInput, match="outside"):
+            link.infer(-1, bytes(INPUT_BYTES))
+
+
+def test_failing_inference_names_sample(line):
+    data = bytes((127, 128)) + bytes(INPUT_BYTES - 2)
+    with Link.open(line().path) as link:
+        with pytest.raises(LinkError, match="sample 9: edgeq_infer returned 7"):
+            link.infer(9, data)
+        run_samples(link, 2)
+
+
+def test_absent_port():
+    with pytest.raises(LinkError, match="does not exist"):
+        Link.open("/dev/ttyNOSUCH")
+
+
+@pytest.mark.parametrize("name", ["socket://127.0.0.1:9", "hwgrep://no-such-board"])
+def test_url_without_a_board(name):
+    with pytest.raises(LinkError, match="does not exist or does not answer"):
+        Link.open(name)
+
+
+def test_not_a_port(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"text")
+    with pytest.raises(LinkError, match="not a serial port"):
+        Link.open(str(plain))
+    with pytest.raises(LinkError, match="is not a port"):
+        Link.open("nosuch://port")
+
+
+def test_busy_port(line):
+    path = line().path
+    with Link.open(path):
+        with pytest.raises(LinkError, match="busy"):
+            Link.open(path)
+    with Link.open(path) as link:  # and free again afterwards
+        run_samples(link, 1)
+
+
+@pytest.fixture
+def bare_pty() -> Iterator[tuple[int, str]]:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    yield master, os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+def test_silent_port(bare_pty):
+    start = time.monotonic()
+    with pytest.raises(LinkError, match="silent: no byte in 0.5 s"):
+        Link.open(bare_pty[1], timeout=0.5)
+    assert time.monotonic() - start < 2
+
+
+def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
+    def serve() -> None:
+        try:
+            while data := os.read(master, 4096):
+                os.write(master, answer(data))
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda data: data, "only echoes"),
+        (lambda data: b"login: \r\n", "speaks something else.*login"),
+        (lambda data: b"e-[Unknown command: x]\r\nm-ready\r\n", "MLPerf Tiny text but not"),
+        (lambda data: b"\xff\x00~~}~" * 9, "speaks something else"),
+    ],
+)
+def test_port_that_speaks_something_else(bare_pty, answer, message):
+    chatter(bare_pty[0], answer)
+    with pytest.raises(LinkError, match=message):
+        Link.open(bare_pty[1], timeout=0.6)
+
+
+def test_cable_pulled_in_the_middle(line):
+    lossy = line()
+    with Link.open(lossy.path) as link:
+        run_samples(link, 2)
+        lossy.close()
+        with pytest.raises(LinkError, match="sample 2: .*the port is gone"):
+            link.infer(2, bytes(INPUT_BYTES))
+
+
+def test_board_that_falls_silent_names_the_sample(board, line):
+    quiet = board()
+    muted = LossyLine(quiet.master)
+    try:
+        with Link.open(muted.path, infer_timeout=0.7) as link:
+            muted.rate = 1.0
+            muted._random.randrange = lambda n: 0  # type: ignore[method-assign]
+            with pytest.raises(LinkError, match=r"sample 5: .*no answer within 0.7 s"):
+                link.infer(5, bytes(INPUT_BYTES))
+    finally:
+        muted.close()
+
+
+def test_board_that_appears_late(bare_pty, firmware):
+    """The greeting is repeated: bytes sent before the board is up are lost."""
+    master, path = bare_pty
+    threading.Timer(0.6, chatter, (master, lambda data: b"")).start()
+    with pytest.raises(LinkError):
+        Link.open(path, timeout=1.0)
+
+
+def test_socket_url(board):
+    """pyserial's socket:// form, bridged to the board by a thread."""
+    import socket
+
+    running = board()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def bridge() -> None:
+        client, _ = server.accept()
+        threading.Thread(target=pump, args=(client.fileno(), running.master), daemon=True).start()
+        pump(running.master, client.fileno())
+
+    def pump(source: int, sink: int) -> None:
+        try:
+            while data := os.read(source, 4096):
+                os.write(sink, data)
+        except OSError:
+            pass
+
+    threading.Thread(target=bridge, daemon=True).start()
+    with Link.open(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
+        run_samples(link, 5)
+    server.close()
