@@ -1,0 +1,1 @@
+"""Siblings emitted from the one graph: ONNX, TFLite and C firmware."""

@@ -1,0 +1,140 @@
+"""The ONNX form of each op: float nodes between DequantizeLinear and QuantizeLinear."""
+
+from collections.abc import Callable, Mapping
+
+from onnx import TensorProto
+
+from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, Builder
+from edgeq.ir import Graph, Node
+from edgeq.ops.layer_norm import FRACTION_BITS
+from edgeq.ops.op import Array, quant_of
+
+Form = Callable[[Builder, Graph, Node, list[str]], str]
+
+
+def emit_node(b: Builder, graph: Graph, node: Node) -> None:
+    """Appends one node (any but a Mixture) and the quantisation of its output."""
+    inputs = [b.values[name] for name in node.inputs]
+    value = ONNX_OPS[node.op](b, graph, node, inputs)
+    value = b.activation(getattr(node.attrs, "activation", "none"), value, node.name)
+    output = node.outputs[0]
+    _, b.values[output] = b.requantize(value, output, quant_of(graph.tensors[output]))
+
+
+def _weights(b: Builder, graph: Graph, node: Node, codes: Array) -> tuple[str, str]:
+    """Dequantised (weight, bias); `codes` has its output channels first, as ONNX wants them."""
+    scale = quant_of(graph.tensors[node.params["weight"]]).scale
+    container = WEIGHT_CONTAINER[node.attrs.weight_format]
+    weight = b.integers(f"{node.name}.weight", codes, container, scale)
+    scale_in = quant_of(graph.tensors[node.inputs[0]]).per_tensor
+    bias_scale = [scale_in * s for s in scale]
+    bias = graph.param(node, "bias")
+    return weight, b.integers(f"{node.name}.bias", bias, TensorProto.INT32, bias_scale)
+
+
+def _fully_connected(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+    weight, bias = _weights(b, graph, node, graph.param(node, "weight"))
+    return b.node("Gemm", [x[0], weight, bias], f"{node.name}.gemm", transB=1)
+
+
+def _conv_2d(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+    codes = graph.param(node, "weight").transpose(0, 3, 1, 2)  # (out, in, kh, kw)
+    return _convolution(b, graph, node, x, codes, 1)
+
+
+def _depthwise_conv_2d(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+    codes = graph.param(node, "weight").transpose(2, 0, 1)[:, None]  # (channels, 1, kh, kw)
+    return _convolution(b, graph, node, x, codes, codes.shape[0])
+
+
+def _convolution(
+    b: Builder, graph: Graph, node: Node, x: list[str], codes: Array, group: int
+) -> str:
+    weight, bias = _weights(b, graph, node, codes)
+    return b.node(
+        "Conv",
+        [x[0], weight, bias],
+        f"{node.name}.conv",
+        kernel_shape=list(codes.shape[2:]),
+        strides=list(node.attrs.stride),
+        pads=list(node.attrs.padding),  # both are (top, left, bottom, right)
+        group=group,
+    )
+
+
+def _average_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+    kernel, stride = list(node.attrs.kernel), list(node.attrs.stride)
+    return b.node("AveragePool", x, f"{node.name}.pool", kernel_shape=kernel, strides=stride)
+
+
+def _max_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+    attrs = node.attrs
+    return b.node(
+        "MaxPool",
+        x,
+        f"{node.name}.pool",
+        kernel_shape=list(attrs.kernel),
+        strides=list(attrs.stride),
+        pads=list(attrs.padding),
+    )
+
+
+def _add(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+    return b.node("Add", x, f"{node.name}.add")
+
+
+def _relu(_b: Builder, _graph: Graph, _node: Node, x: list[str]) -> str:
+    return x[0]  # emit_node appends the activation
+
+
+def _reshape(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+    source, target = graph.tensors[node.inputs[0]].shape, graph.tensors[node.outputs[0]].shape
+    return b.reshape(x[0], source, target, node.name)
+
+
+def _last_axis(b: Builder, graph: Graph, node: Node, x: str, form: Callable[[str], str]) -> str:
+    """Applies `form`, which works on the last axis, to a tensor that may be an NCHW map."""
+    shape = graph.tensors[node.inputs[0]].shape
+    if len(shape) != 3:
+        return form(x)
+    return b.to_channels_first(form(b.to_channels_last(x, node.name)), node.name)
+
+
+def _layer_norm(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+    """gamma, beta and epsilon as the integer constants have them, back in real numbers."""
+    params = graph.params(node)
+    step = quant_of(graph.tensors[node.outputs[0]]).per_tensor / 2.0 ** int(params["shift"][0])
+    name, n = node.name, params["gamma"].size
+    gamma = b.integers(
+        f"{name}.gamma", params["gamma"], TensorProto.INT16, [step * 2**FRACTION_BITS]
+    )
+    beta = b.integers(f"{name}.beta", params["beta"], TensorProto.INT32, [step])
+    scale_in = quant_of(graph.tensors[node.inputs[0]]).per_tensor
+    epsilon = float(int(params["epsilon"][0]) * (scale_in / n) ** 2)
+
+    def form(value: str) -> str:
+        inputs = [value, gamma, beta]
+        return b.node("LayerNormalization", inputs, f"{name}.norm", axis=-1, epsilon=epsilon)
+
+    return _last_axis(b, graph, node, x[0], form)
+
+
+def _softmax(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+    def form(value: str) -> str:
+        return b.node("Softmax", [value], f"{node.name}.softmax", axis=-1)
+
+    return _last_axis(b, graph, node, x[0], form)
+
+
+ONNX_OPS: Mapping[str, Form] = {
+    "FullyConnected": _fully_connected,
+    "Conv2D": _conv_2d,
+    "DepthwiseConv2D": _depthwise_conv_2d,
+    "AveragePool2D": _average_pool_2d,
+    "MaxPool2D": _max_pool_2d,
+    "Add": _add,
+    "Relu": _relu,
+    "LayerNorm": _layer_norm,
+    "Softmax": _softmax,
+    "Reshape": _reshape,
+}
