@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.kernels import select
 from edgeq.ops import OPS
 from edgeq.ops.add import LEFT_SHIFT, Add
 from edgeq.ops.average_pool_2d import AveragePool2D
@@ -48,6 +49,10 @@ def input_rows(rng: Rng, graph: Graph, rows: int) -> Array:
         -1, *[1] * (x.ndim - 1)
     )
     return x
+
+
+def _kernel(op: str, weight_format: str | None) -> str | None:
+    return None if op == "Reshape" else select(op, weight_format).name
 
 
 def _fitting_quant(rng: Rng, y: Array, rectified: bool) -> Quant:
@@ -105,7 +110,8 @@ class GraphBuilder:
         types = tuple(self.tensors[i] for i in inputs)
         shape = OPS[op].result_shape(attrs, tuple(t.shape for t in types), params)
         output = TensorType(shape, "int8", quant)
-        node = Node(name, op, tuple(inputs), (name + ".out",), attrs, roles)
+        kernel = _kernel(op, getattr(attrs, "weight_format", None))
+        node = Node(name, op, tuple(inputs), (name + ".out",), attrs, roles, kernel)
         self.nodes.append(node)
         self.tensors[name + ".out"] = output
         x = tuple(self.values[i] for i in inputs)
@@ -409,7 +415,9 @@ def _with_mixture(
     build.tensors[outputs[0]] = TensorType(expert.tensors[expert.outputs[0]].shape, "int8", quant)
     for extra in outputs[1:]:
         build.tensors[extra] = TensorType((1,), "int32")
-    build.nodes.append(Node(name, "Mixture", (build.last, source), outputs, attrs, roles))
+    build.nodes.append(
+        Node(name, "Mixture", (build.last, source), outputs, attrs, roles, _kernel("Mixture", None))
+    )
     return build.graph(outputs)
 
 

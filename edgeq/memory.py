@@ -1,0 +1,182 @@
+"""Memory plan: which bytes of the static arena each tensor occupies, and when.
+
+The model's input and output are the caller's buffers and stand outside the arena. A Reshape is a
+second name of the same bytes. One expert runs at a time, so all experts of a mixture (and the
+router's scratch, which is dead before an expert starts) share one region.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from edgeq.ir import Graph, Node
+from edgeq.kernels import kernel_named
+
+ALIGNMENT_BYTES = 8  # router scratch holds int64 sums
+EXPERT_REGION = ".experts"
+EXPERT_OUTPUT = ".expert_output"
+ACCUMULATOR = ".accumulator"
+SCRATCH = ".scratch"
+INPUT, OUTPUT = "input", "output"
+
+ScratchBytes = Callable[[Graph, Node], int]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Bytes [offset, offset + bytes) of the arena, in use from step `first` to `last` inclusive.
+
+    Step i is node i; a buffer that a node writes is in use while the node runs.
+    """
+
+    name: str
+    bytes: int
+    first: int
+    last: int
+    offset: int = -1
+
+    def meets(self, other: "Buffer") -> bool:
+        """True if both are in use at some step."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Places of a graph's tensors. `places` maps a tensor to a buffer's name, INPUT or OUTPUT.
+
+    `experts` are the plans inside the mixture's region, their offsets relative to it.
+    """
+
+    graph: str
+    buffers: tuple[Buffer, ...]
+    places: Mapping[str, str]
+    input_bytes: int
+    output_bytes: int
+    experts: tuple["MemoryPlan", ...] = ()
+
+    @property
+    def arena_bytes(self) -> int:
+        return max((_aligned(b.offset + b.bytes) for b in self.buffers), default=0)
+
+    @property
+    def lower_bound_bytes(self) -> int:
+        """The most bytes in use at one step: no plan can be smaller."""
+        return max((sum(b.bytes for b in self.in_use(s)) for s in self._steps()), default=0)
+
+    def _steps(self) -> list[int]:
+        return sorted({b.first for b in self.buffers})
+
+    def in_use(self, step: int) -> tuple[Buffer, ...]:
+        """Buffers in use while node `step` runs."""
+        return tuple(b for b in self.buffers if b.first <= step <= b.last)
+
+    def peak(self) -> tuple[Buffer, ...]:
+        """Buffers in use at the fullest step, largest first."""
+        if not self.buffers:
+            return ()
+        step = max(self._steps(), key=lambda s: sum(b.bytes for b in self.in_use(s)))
+        return tuple(sorted(self.in_use(step), key=lambda b: (-b.bytes, b.name)))
+
+    def largest(self) -> Buffer | None:
+        """The largest live tensor; inside the experts when their region is the largest."""
+        inner = (b for plan in self.experts if (b := plan.largest()) is not None)
+        own = (b for b in self.buffers if not b.name.endswith(EXPERT_REGION))
+        return max((*own, *inner), key=lambda b: b.bytes, default=None)
+
+    def buffer(self, name: str) -> Buffer:
+        """The buffer called `name`; KeyError when the plan has none."""
+        for candidate in self.buffers:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+def kernel_scratch(graph: Graph, node: Node) -> int:
+    """Bytes that the node's kernel needs while it runs; none for a node without a kernel."""
+    return kernel_named(node.kernel).scratch(graph, node) if node.kernel else 0
+
+
+def plan_memory(graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch) -> MemoryPlan:
+    """Offsets of all activations of `graph`, greedily from the largest buffer down.
+
+    `scratch_bytes(graph, node)` is what a node needs beside its tensors. Raises ValueError
+    for a graph whose output is its input, or not made by a node.
+    """
+    roots = _roots(graph)
+    output = roots[graph.outputs[0]]
+    if output == graph.inputs[0]:
+        raise ValueError(f"graph {graph.name!r} returns its own input; it computes nothing")
+    external = {graph.inputs[0]: INPUT, output: OUTPUT}
+    experts = tuple(
+        plan_memory(expert.graph, scratch_bytes)
+        for node in graph.nodes
+        if node.op == "Mixture"
+        for expert in node.attrs.experts
+    )
+    buffers = [
+        *_activations(graph, roots, external),
+        *_extras(graph, scratch_bytes, max((p.arena_bytes for p in experts), default=0)),
+    ]
+    return MemoryPlan(
+        graph.name,
+        place(buffers),
+        {name: external.get(root, root) for name, root in roots.items()},
+        graph.tensors[graph.inputs[0]].bytes,
+        graph.tensors[graph.outputs[0]].bytes,
+        experts,
+    )
+
+
+def _roots(graph: Graph) -> dict[str, str]:
+    """Activation -> the tensor whose bytes it shares (itself but behind a Reshape)."""
+    roots = {graph.inputs[0]: graph.inputs[0]}
+    for node in graph.nodes:
+        roots[node.outputs[0]] = roots[node.inputs[0]] if node.op == "Reshape" else node.outputs[0]
+    return roots
+
+
+def _activations(
+    graph: Graph, roots: Mapping[str, str], external: Mapping[str, str]
+) -> Iterable[Buffer]:
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for step, node in enumerate(graph.nodes):
+        for name in (*node.inputs, node.outputs[0]):
+            root = roots[name]
+            first.setdefault(root, step)
+            last[root] = step
+    for root in first:
+        if root not in external:
+            yield Buffer(root, graph.tensors[root].bytes, first[root], last[root])
+
+
+def _extras(graph: Graph, scratch: ScratchBytes, expert_bytes: int) -> Iterable[Buffer]:
+    """Scratch of kernels; for a mixture the shared region, and what a weighted sum needs."""
+    for step, node in enumerate(graph.nodes):
+        wanted = {SCRATCH: scratch(graph, node)}
+        if node.op == "Mixture":
+            size = graph.tensors[node.outputs[0]].size
+            gated = node.attrs.gate != "none"
+            wanted = {
+                EXPERT_REGION: max(expert_bytes, wanted[SCRATCH]),
+                EXPERT_OUTPUT: size if gated else 0,
+                ACCUMULATOR: 4 * size if gated else 0,
+            }
+        for suffix, count in wanted.items():
+            if count:
+                yield Buffer(node.name + suffix, count, step, step)
+
+
+def place(buffers: Iterable[Buffer]) -> tuple[Buffer, ...]:
+    """Each buffer, the largest first, at the lowest offset free for as long as it is in use."""
+    placed: list[Buffer] = []
+    for buffer in sorted(buffers, key=lambda b: (-b.bytes, b.first, b.name)):
+        offset = 0
+        for other in sorted(placed, key=lambda b: b.offset):
+            if buffer.meets(other) and other.offset < offset + buffer.bytes:
+                offset = max(offset, _aligned(other.offset + other.bytes))
+        placed.append(Buffer(buffer.name, buffer.bytes, buffer.first, buffer.last, offset))
+    return tuple(sorted(placed, key=lambda b: (b.first, b.offset, b.name)))
+
+
+def _aligned(count: int) -> int:
+    return -(-count // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
