@@ -1,0 +1,155 @@
+"""Packs every constant of a graph into the bytes that its kernel reads from flash."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgeq.ir import Graph, Node
+from edgeq.kernels import PACKINGS, pack_masks, weight_rows
+from edgeq.ops.fixed_point import exp_table
+from edgeq.ops.op import Array, quant_of
+
+# Constants a kernel reads through a pointer, with their element type on the device. Every other
+# constant is one number and stands in the layer's parameter struct.
+TABLE_TYPES: Mapping[str, str] = {
+    "bias": "int32",
+    "multiplier": "int32",
+    "shift": "int8",
+    "gamma": "int16",
+    "beta": "int32",
+    "exp_table": "uint16",
+    "prior": "int64",
+}
+OPS_WITH_VECTORS = ("FullyConnected", "Conv2D", "DepthwiseConv2D", "LayerNorm", "Softmax")
+LAYER_NORM_NUMBERS = ("epsilon", "shift")
+ROUTER_FORMAT = "s8"
+OUTPUT_TABLE = ("", "", "exp_table")
+SYMBOL_LENGTH = 56
+
+Key = tuple[str, str, str]
+"""(expert name or "", node name, role); OUTPUT_TABLE is the output's table for the confidence."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One array in flash. `values` has the device's element type; packed weights are uint32."""
+
+    symbol: str
+    role: str
+    values: Array = field(repr=False)
+
+    @property
+    def bytes(self) -> int:
+        return self.values.nbytes
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """`symbols` finds each layer's arrays; equal arrays are stored once.
+
+    `layer_bytes` counts an array for the first layer that reads it, so that the layers add up.
+    """
+
+    constants: tuple[Constant, ...]
+    symbols: Mapping[Key, str]
+    layer_bytes: Mapping[tuple[str, str], int]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(c.bytes for c in self.constants)
+
+    def expert_bytes(self, expert: str) -> int:
+        """Bytes of one expert's layers ("" for all that is outside the experts)."""
+        return sum(count for (owner, _), count in self.layer_bytes.items() if owner == expert)
+
+
+def pack_weights(graph: Graph) -> PackedWeights:
+    """All constants of `graph` and its experts.
+
+    Raises BadInput for codes a format cannot hold, ValueError for two experts of one name.
+    """
+    names = [owner for owner, _ in _graphs(graph)]
+    if len(set(names)) != len(names):
+        raise ValueError(f"experts need names of their own, got {names[1:]}")
+    constants: dict[tuple[str, bytes], Constant] = {}
+    taken: set[str] = set()
+    symbols: dict[Key, str] = {}
+    layer_bytes: dict[tuple[str, str], int] = {}
+    for key, values in _tables(graph):
+        identity = (str(values.dtype), values.tobytes())
+        layer_bytes.setdefault(key[:2], 0)
+        if identity not in constants:
+            constants[identity] = Constant(_symbol(key, taken), key[2], values)
+            layer_bytes[key[:2]] += values.nbytes
+        symbols[key] = constants[identity].symbol
+    return PackedWeights(tuple(constants.values()), symbols, layer_bytes)
+
+
+def _tables(graph: Graph) -> Iterator[tuple[Key, Array]]:
+    for owner, part in _graphs(graph):
+        for node in part.nodes:
+            for role, values in sorted(_node_tables(part, node)):
+                yield (owner, node.name, role), values
+    scale = quant_of(graph.tensors[graph.outputs[0]]).per_tensor
+    yield OUTPUT_TABLE, exp_table(scale)
+
+
+def _graphs(graph: Graph) -> Iterator[tuple[str, Graph]]:
+    """The graph itself as "", then each expert by name."""
+    yield "", graph
+    for node in graph.nodes:
+        for expert in getattr(node.attrs, "experts", ()):
+            yield expert.name, expert.graph
+
+
+def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
+    """(role, values) of the arrays that the node's kernel reads."""
+    if node.op == "Mixture":
+        yield from _router_tables(graph, node)
+    elif node.op in OPS_WITH_VECTORS:
+        for role, values in graph.params(node).items():
+            if role == "weight":
+                yield role, packed_words(node.attrs.weight_format, weight_rows(node.op, values))
+            elif not (node.op == "LayerNorm" and role in LAYER_NORM_NUMBERS):
+                yield role, _converted(TABLE_TYPES[role], values)
+
+
+def _router_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
+    for role, values in graph.params(node).items():
+        if not role.startswith("router."):
+            continue
+        kind = role.removesuffix(".dropped").rsplit(".", 1)[-1]
+        if kind == "weight":
+            yield role, packed_words(ROUTER_FORMAT, values)
+        elif kind == "mask":
+            yield role, np.frombuffer(pack_masks(values), np.uint8)
+        elif kind in TABLE_TYPES:
+            yield role, _converted(TABLE_TYPES[kind], values)
+
+
+def packed_words(weight_format: str, rows: Array) -> Array:
+    """Weights (rows, columns) in their packing, as the little-endian words a device reads."""
+    return np.frombuffer(PACKINGS[weight_format].pack(rows), "<u4").astype(np.uint32)
+
+
+def _converted(dtype: str, values: Array) -> Array:
+    """`values` as `dtype`; ValueError when one of them does not fit."""
+    converted = np.ascontiguousarray(values.astype(dtype).ravel())
+    if not np.array_equal(converted, values.ravel()):
+        raise ValueError(f"values {values.min()}..{values.max()} do not fit {dtype}")
+    return converted
+
+
+def _symbol(key: Key, taken: set[str]) -> str:
+    """A C identifier that no other array has: model_<expert>_<node>_<role>."""
+    words = "_".join(part for part in (*key[:2], key[2]) if part)
+    stem = "model_" + re.sub(r"[^A-Za-z0-9]+", "_", words if any(key[:2]) else f"output_{words}")
+    stem = stem[:SYMBOL_LENGTH].rstrip("_")
+    symbol, count = stem, 1
+    while symbol in taken:
+        count += 1
+        symbol = f"{stem}_{count}"
+    taken.add(symbol)
+    return symbol
