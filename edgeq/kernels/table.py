@@ -78,7 +78,7 @@ def _conv_2d(weight: str) -> Kernel:
 
 def _depthwise(weight: str) -> Kernel:
     name = f"edgeq_depthwise_conv_2d_s8_{weight}"
-    headers = (PUBLIC, REQUANTIZE, "edgeq_reach.h")
+    headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_depthwise_conv_2d.h", "edgeq_reach.h")
     return Kernel(name, "DepthwiseConv2D", weight, (f"{name}.c",), headers)
 
 
