@@ -71,7 +71,8 @@ def target_flags(kind: Literal["gcc", "zig"], board: Board) -> tuple[str, ...]:
 def link_flags(kind: Literal["gcc", "zig"]) -> tuple[str, ...]:
     """The link flags of `kind` that do not depend on the board."""
     if kind == "zig":
-        return ("-nostdlib", "-fno-sanitize=undefined", "-Wl,--gc-sections", "-g0")
+        entry = "-Wl,--entry=Reset_Handler"  # zig passes over ENTRY in the script
+        return ("-nostdlib", "-fno-sanitize=undefined", entry, "-Wl,--gc-sections", "-g0")
     return ("-nostdlib", "-Wl,--gc-sections", "-Wl,--build-id=none", "-g0")
 
 

@@ -1,0 +1,160 @@
+"""Board files: every fact parses, the clock sums agree, and wrong names get a helpful answer."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from edgeq.board import (
+    CORES,
+    Board,
+    all_boards,
+    core_of,
+    find_boards,
+    is_core,
+    load_board,
+    target_board,
+)
+from edgeq.errors import BadInput
+from edgeq.resources import boards_dir, templates_dir
+
+BOARDS = [pytest.param(board, id=board.name) for board in all_boards()]
+EXPECTED = {
+    "netduinoplus2",
+    "nucleo_f401re",
+    "nucleo_f446re",
+    "nucleo_l4r5zi",
+    "qemu_mps2_an386",
+    "virtual_m4",
+}
+
+
+def test_the_boards_of_the_first_release_exist() -> None:
+    assert {board.name for board in all_boards()} >= EXPECTED
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_names_and_aliases_are_unambiguous(board: Board) -> None:
+    for name in (board.name, *board.aliases, board.name.upper(), board.name.replace("_", "-")):
+        assert load_board(name) is board
+        assert find_boards(name) == (board,)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_port_exists_and_stack_leaves_room(board: Board) -> None:
+    assert (templates_dir() / "port" / board.port.family / "port.c").is_file()
+    assert board.port.stack_bytes <= board.ram.bytes // 4
+    assert board.evidence != "silicon", "no board has run on silicon"
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_port_asks_for_nothing_the_board_file_lacks(board: Board) -> None:
+    source = (templates_dir() / "port" / board.port.family / "port.c").read_text()
+    asked = set(re.findall(r"\bEDGEQ_([A-Z0-9_]+)\b", source))
+    assert asked <= {"CLOCK_HZ", "UART_BAUD", *board.port.config}
+    assert set(board.port.config) <= asked, "a key that no code reads"
+
+
+@pytest.mark.parametrize("board", [b for b in all_boards() if b.port.family == "stm32f4"])
+def test_stm32f4_clock_tree_adds_up(board: Board) -> None:
+    config = board.port.config
+    vco_in = 16_000_000 // config["PLL_M"]
+    assert 1_000_000 <= vco_in <= 2_000_000
+    vco = vco_in * config["PLL_N"]
+    assert 100_000_000 <= vco <= 432_000_000
+    assert vco // config["PLL_P"] == board.clock_hz
+    assert 2 <= config["PLL_Q"] <= 15
+    assert vco // config["PLL_Q"] <= 48_000_000
+    divide = {0: 1, 4: 2, 5: 4, 6: 8, 7: 16}
+    on_apb2 = config["UART_ENABLE_REGISTER"] == 0x40023844
+    prescaler = config["APB2_PRESCALER" if on_apb2 else "APB1_PRESCALER"]
+    assert board.clock_hz // divide[prescaler] == config["UART_CLOCK_HZ"]
+    assert board.clock_hz // divide[config["APB1_PRESCALER"]] <= 45_000_000
+    assert config["FLASH_WAIT_STATES"] == board.flash.wait_states
+
+
+def test_stm32l4_clock_tree_adds_up() -> None:
+    board = load_board("nucleo_l4r5zi")
+    config = board.port.config
+    assert 16_000_000 // config["PLL_M"] * config["PLL_N"] // config["PLL_R"] == board.clock_hz
+    assert 256 * 16_000_000 + board.uart.baud // 2 < 2**32
+    assert config["FLASH_WAIT_STATES"] == board.flash.wait_states
+
+
+@pytest.mark.parametrize("name", ["virtual_m4", "qemu_mps2_an386"])
+def test_mps2_baud_divisor_is_the_clock_over_the_baud(name: str) -> None:
+    board = load_board(name)
+    assert board.port.config["UART_BAUDDIV"] == round(board.clock_hz / board.uart.baud)
+
+
+def test_unknown_board_lists_what_exists_and_the_closest() -> None:
+    with pytest.raises(BadInput, match=r"'virtul_m4'.*did you mean 'virtual_m4'.*nucleo_f446re"):
+        load_board("virtul_m4")
+    with pytest.raises(BadInput, match="There are: netduinoplus2"):
+        load_board("")
+
+
+def test_a_name_for_several_boards_lists_them() -> None:
+    nucleos = {board.name for board in find_boards("nucleo")}
+    assert nucleos == {"nucleo_f401re", "nucleo_f446re", "nucleo_l4r5zi"}
+    with pytest.raises(BadInput, match="could mean nucleo_f401re, nucleo_f446re, nucleo_l4r5zi"):
+        load_board("nucleo")
+    assert find_boards("zx81") == ()
+    assert find_boards(" ") == ()
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_core_is_a_target(core: str) -> None:
+    board = target_board(core.upper())
+    assert (board.core, board.name, is_core(core)) == (core, core, True)
+    assert core_of(core) is CORES[core]
+    assert board.energy is None
+    assert board.dsp is CORES[core].dsp
+
+
+def test_targets_are_cores_or_boards() -> None:
+    assert core_of("virtual-m4").name == "cortex-m4"
+    assert not is_core("virtual_m4")
+    with pytest.raises(BadInput, match=r"unknown target 'cortex-m44'.*did you mean"):
+        target_board("cortex-m44")
+
+
+def _broken(tmp_path: Path, old: str, new: str) -> Path:
+    text = (boards_dir() / "virtual_m4.toml").read_text()
+    assert old in text
+    (tmp_path / "virtual_m4.toml").write_text(text.replace(old, new, 1))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("clock_hz = 100_000_000", "clock_hz = 0"),
+        ("clock_hz = 100_000_000", 'clock_hz = "fast"'),
+        ("dsp = true", "dsp = true\ndps = true"),
+        ('core = "cortex-m4"', 'core = "cortex-m99"'),
+        ('core = "cortex-m4"', 'core = "cortex-m3"'),
+        ('evidence = "emulator"', 'evidence = "sure"'),
+        ('name = "virtual_m4"', 'name = "other"'),
+        ("nj_per_cycle_low = 0.28", "nj_per_cycle_low = 0.9"),
+        ("stack_bytes = 16384", "stack_bytes = 16385"),
+        ("[flash]", "[flash"),
+    ],
+)
+def test_a_wrong_board_file_is_refused_by_name(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(BadInput, match=r"virtual_m4\.toml"):
+        all_boards(_broken(tmp_path, old, new))
+
+
+def test_boards_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_board("virtual_m4").clock_hz = 1  # type: ignore[misc]
+
+
+def test_readme_explains_every_key() -> None:
+    readme = (boards_dir() / "README.md").read_text()
+    models = [Board, *(type(getattr(load_board("virtual_m4"), n)) for n in Board.model_fields)]
+    for model in models:
+        for key in getattr(model, "model_fields", {}):
+            assert f"`{key}`" in readme, f"boards/README.md does not explain {key}"
