@@ -1,0 +1,187 @@
+"""Runs a .tflite in LiteRT, and checks its operators against what TensorFlow Lite Micro accepts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
+    schema_py_generated as schema,
+)
+from ai_edge_litert.interpreter import (  # type: ignore[import-untyped,unused-ignore]
+    Interpreter,
+    OpResolverType,
+)
+
+from edgeq.errors import UnsupportedOp
+from edgeq.ops.op import Array
+
+# Operator -> types of its data tensors that TensorFlow Lite Micro's kernels take (2026-08).
+# Shapes, axes and indices are int32 and conditions BOOL beside these. int4 is for constants only.
+_BOTH = frozenset({"int8", "int16"})
+_INT8 = frozenset({"int8"})
+_INT4 = frozenset({"int8", "int4"})
+TFLM_DTYPES: Mapping[str, frozenset[str]] = {
+    "FULLY_CONNECTED": _INT4,
+    "CONV_2D": _INT4,
+    "DEPTHWISE_CONV_2D": _INT4,
+    "SOFTMAX": _BOTH,
+    "LOGISTIC": _BOTH,
+    "TANH": _BOTH,
+    "ADD": _BOTH,
+    "MUL": _BOTH,
+    "SUB": _BOTH,
+    "MEAN": _BOTH,
+    "QUANTIZE": _BOTH,
+    "RSQRT": _BOTH,
+    "SQUARED_DIFFERENCE": _BOTH,
+    "ARG_MAX": _INT8,
+    "GATHER": _INT8,
+    "GREATER": _INT8,
+    "GREATER_EQUAL": _INT8,
+    "LESS": _INT8,
+    "LESS_EQUAL": _INT8,
+    "NOT_EQUAL": frozenset({"int8", "int32"}),
+    "EQUAL": frozenset({"int8", "int32"}),  # of an ARG_MAX
+    "CONCATENATION": _INT8,
+    "SLICE": _INT8,
+    "TRANSPOSE": _INT8,
+    "AVERAGE_POOL_2D": _INT8,
+    "MAX_POOL_2D": _INT8,
+    "PAD": _INT8,
+    "RESHAPE": _BOTH,
+    "IF": _BOTH | {"int32", "bool"},
+}
+# Operators whose later inputs are int32 (shape, axes, amounts, bias), by position.
+_INT32_INPUTS: Mapping[str, tuple[int, ...]] = {
+    "FULLY_CONNECTED": (2,),
+    "CONV_2D": (2,),
+    "DEPTHWISE_CONV_2D": (2,),
+    "MEAN": (1,),
+    "RESHAPE": (1,),
+    "PAD": (1,),
+    "ARG_MAX": (1,),
+    "SLICE": (1, 2),
+    "GATHER": (1,),
+    "TRANSPOSE": (1,),
+}
+_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+_COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
+_DTYPE = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
+_OP_NAME = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
+
+
+@dataclass(frozen=True)
+class TfliteRun:
+    """Per row: logits int8, route int64 (-1 without a mixture), uncertainty int64 in steps of
+    `uncertainty_scale` (0 for a plain router).
+    """
+
+    logits: Array
+    route: Array
+    uncertainty: Array
+    uncertainty_scale: float
+
+
+def run_tflite(model: bytes, x: Array, resolver: str = "BUILTIN_REF") -> TfliteRun:
+    """Runs int8 rows x (rows, *input shape) one by one.
+
+    The reference kernels (`BUILTIN_REF`) stand nearest to TensorFlow Lite Micro; XNNPACK, the
+    default, multiplies in float32. `resolver` names a member of OpResolverType.
+    """
+    interpreter = Interpreter(
+        model_content=model,
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType[resolver],
+    )
+    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner("serving_default")
+    details = runner.get_output_details()
+    rows = [runner(input=row[None]) for row in x]
+    logits = np.stack([r["logits"][0] for r in rows])
+    return TfliteRun(
+        logits,
+        _numbers(rows, "route", -1),
+        _numbers(rows, "uncertainty", 0),
+        float(details["uncertainty"]["quantization"][0]) if "uncertainty" in details else 0.0,
+    )
+
+
+def _numbers(rows: list[dict[str, Array]], name: str, absent: int) -> Array:
+    return np.array([int(r[name].reshape(-1)[0]) if name in r else absent for r in rows], np.int64)
+
+
+def ops_used(model: bytes) -> tuple[str, ...]:
+    """Names of the operators, sorted; a custom operator appears as CUSTOM."""
+    parsed = _parse(model)
+    codes = [parsed.operatorCodes[op.opcodeIndex] for op in _operators(parsed)]
+    return tuple(sorted({_name(code) for code in codes}))
+
+
+def assert_tflm_dtypes(model: bytes) -> None:
+    """Raises UnsupportedOp listing each operator in a type TensorFlow Lite Micro refuses."""
+    parsed = _parse(model)
+    wrong: list[str] = []
+    for subgraph in parsed.subgraphs:
+        for op in subgraph.operators:
+            name = _name(parsed.operatorCodes[op.opcodeIndex])
+            wrong += [_where(subgraph, op, name, why) for why in _faults(name, op, subgraph)]
+    if wrong:
+        raise UnsupportedOp("TensorFlow Lite Micro refuses: " + "; ".join(wrong))
+
+
+def _faults(name: str, op: Any, subgraph: Any) -> list[str]:
+    """What is wrong with one operator."""
+    if name not in TFLM_DTYPES:
+        return ["no such operator there"]
+    skipped = _INT32_INPUTS.get(name, ())
+    inputs = [subgraph.tensors[i] for i in op.inputs if i >= 0]
+    outputs = [subgraph.tensors[i] for i in op.outputs]
+    faults = [
+        f"input {i} is {_DTYPE[t.type]}"
+        for i, t in enumerate(inputs)
+        if _DTYPE[t.type] not in (("int32",) if i in skipped else TFLM_DTYPES[name])
+    ]
+    allowed = _result_dtypes(name)
+    faults += [f"output is {_DTYPE[t.type]}" for t in outputs if _DTYPE[t.type] not in allowed]
+    return faults + _int4_faults(name, inputs)
+
+
+def _result_dtypes(name: str) -> frozenset[str]:
+    if name in _COMPARISONS:
+        return frozenset({"bool"})
+    if name == "ARG_MAX":
+        return frozenset({"int32"})
+    return TFLM_DTYPES[name] - {"int4"}
+
+
+def _int4_faults(name: str, inputs: list[Any]) -> list[str]:
+    """int4 is for weights (input 1), and per tensor in FULLY_CONNECTED."""
+    if name not in _WEIGHTED:
+        return []
+    faults = ["input 0 is int4"] if _DTYPE[inputs[0].type] == "int4" else []
+    weight = inputs[1]
+    if name == "FULLY_CONNECTED" and _DTYPE[weight.type] == "int4":
+        if len(weight.quantization.scale) > 1:
+            faults.append("int4 weights per channel")
+    return faults
+
+
+def _where(subgraph: Any, op: Any, name: str, why: str) -> str:
+    return f"{name} {_text(subgraph.tensors[op.outputs[0]].name)}: {why}"
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _parse(model: bytes) -> Any:
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+
+
+def _operators(parsed: Any) -> list[Any]:
+    return [op for subgraph in parsed.subgraphs for op in subgraph.operators]
+
+
+def _name(code: Any) -> str:
+    return _OP_NAME[max(code.builtinCode, code.deprecatedBuiltinCode)]

@@ -1,0 +1,78 @@
+"""Graph -> TensorFlow Lite flatbuffer: int8 and int4 built-in operators only, experts under IF.
+
+Every operator comes in a type that TensorFlow Lite Micro accepts (tflite_check lists them).
+"""
+
+from collections.abc import Iterator
+
+import edgeq
+from edgeq.emit.tflite_mixture import mixture
+from edgeq.emit.tflite_ops import LAYERS, Values, emit_node
+from edgeq.emit.tflite_writer import ModelWriter, Value
+from edgeq.errors import UnsupportedOp
+from edgeq.ir import Graph, Node
+
+MIN_RUNTIME_VERSION = "2.18.0"  # padded to 16 bytes, as TensorFlow's own converter writes it
+
+
+def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
+    """The .tflite file of a lowered graph; `digest` (of the model file) goes to its metadata.
+
+    Signature "serving_default": input -> logits int8, and with a mixture route int32 (1,) and, for
+    a Bayesian router, uncertainty int16 (1, 1). Raises UnsupportedOp with every node that has no
+    TensorFlow Lite form, 16-bit weights first.
+    """
+    _refuse_unsupported(graph)
+    model = ModelWriter()
+    sg = model.subgraph("main")
+    t = graph.tensors[graph.inputs[0]]
+    x = sg.value(graph.inputs[0], (1, *t.shape), "int8", t.quant)
+    values: Values = {graph.inputs[0]: x}
+    extra: dict[str, Value] = {}
+    for node in graph.nodes:
+        if node.op == "Mixture":
+            y, route, uncertainty = mixture(sg, graph, node, values)
+            values[node.outputs[0]] = y
+            extra = {"route": route} | ({"uncertainty": uncertainty} if uncertainty else {})
+        else:
+            emit_node(sg, graph, node, values)
+    outputs = {"logits": values[graph.outputs[0]], **extra}
+    sg.finish([x], list(outputs.values()))
+    return model.to_bytes(
+        f"edgeq {edgeq.__version__} {name} {digest}".strip(),
+        {"input": x},
+        outputs,
+        _metadata(digest),
+    )
+
+
+def _metadata(digest: str) -> dict[str, bytes]:
+    return {
+        "min_runtime_version": MIN_RUNTIME_VERSION.encode().ljust(16, b"\0"),
+        "edgeq_version": edgeq.__version__.encode(),
+        "edgeq_model_digest": digest.encode() or b"none",
+    }
+
+
+def _refuse_unsupported(graph: Graph) -> None:
+    nodes = list(_all_nodes(graph))
+    wide = [
+        n.name
+        for g, n in nodes
+        if any(str(v.dtype) == "int16" for r, v in g.params(n).items() if r.endswith("weight"))
+    ]
+    if wide:
+        raise UnsupportedOp(
+            f"TFLite has no 16-bit weights: {', '.join(wide)}; export C or ONNX instead"
+        )
+    unknown = [f"{n.name} ({n.op})" for _, n in nodes if n.op not in (*LAYERS, "Mixture")]
+    if unknown:
+        raise UnsupportedOp(f"TFLite has no form for {', '.join(unknown)}; known: {[*LAYERS]}")
+
+
+def _all_nodes(graph: Graph) -> Iterator[tuple[Graph, Node]]:
+    """Nodes with the graph they stand in, experts included."""
+    for node in graph.nodes:
+        yield graph, node
+        for expert in getattr(node.attrs, "experts", ()):
+            yield from _all_nodes(expert.graph)

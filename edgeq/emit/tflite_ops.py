@@ -1,0 +1,215 @@
+"""One graph op -> TensorFlow Lite operators. LAYERS is the table; a mixture has its own module."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
+    schema_py_generated as schema,
+)
+
+from edgeq.emit import tflite_steps as step
+from edgeq.emit.tflite_layer_norm import layer_norm
+from edgeq.emit.tflite_pad import padded
+from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
+from edgeq.errors import UnsupportedOp
+from edgeq.ir import Graph, Node, Quant
+from edgeq.ops.op import Array, quant_of
+
+NARROW = ("s4", "s3", "s2", "t2", "b1")  # these travel as int4, values unchanged
+Values = dict[str, Value]
+
+
+def emit_nodes(sg: SubgraphWriter, graph: Graph, values: Values) -> None:
+    """Every node but mixtures, in order; `values` maps graph tensors to written ones."""
+    for node in graph.nodes:
+        if node.op != "Mixture":
+            emit_node(sg, graph, node, values)
+
+
+def emit_node(sg: SubgraphWriter, graph: Graph, node: Node, values: Values) -> None:
+    """One layer. Raises UnsupportedOp for an op without a TensorFlow Lite form."""
+    if node.op not in LAYERS:
+        raise UnsupportedOp(f"TFLite: no form for {node.op} ({node.name}); known: {[*LAYERS]}")
+    inputs = [values[n] for n in node.inputs]
+    values[node.outputs[0]] = LAYERS[node.op](sg, graph, node, inputs)
+
+
+def weight_constant(sg: SubgraphWriter, name: str, codes: Array, quant: Quant, fmt: str) -> Value:
+    """Codes as int8 or, for the narrow formats, packed int4."""
+    if fmt == "s16":
+        raise UnsupportedOp(f"TFLite has no 16-bit weights: {name} is stored in s16")
+    return sg.constant(name, codes.astype(np.int8), quant, "int4" if fmt in NARROW else "int8")
+
+
+def bias_constant(sg: SubgraphWriter, name: str, bias: Array, x: Quant, weight: Quant) -> Value:
+    """int32, scale = input scale times weight scale, channel by channel."""
+    scales = tuple(x.per_tensor * s for s in weight.scale)
+    return sg.constant(name, bias.astype(np.int32), Quant(scales, 0, 0))
+
+
+def fully_connected(
+    sg: SubgraphWriter,
+    name: str,
+    x: Value,
+    weight: Value,
+    bias: Value,
+    out: Quant,
+    activation: str = "none",
+) -> Value:
+    """FULLY_CONNECTED on rows (batch, in)."""
+    y = sg.value(name, (x.shape[0], weight.shape[0]), "int8", out)
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=ACTIVATION[activation])
+    sg.op("FULLY_CONNECTED", [x, weight, bias], [y], options, typed_by=1)
+    return y
+
+
+def _fully_connected(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    codes, fmt = graph.param(node, "weight"), node.attrs.weight_format
+    quant, out = _weight_quant(graph, node), _out(graph, node)
+    pointwise = fmt in NARROW and len(quant.scale) > 1  # TFLM has no int4 per channel here
+    shape = (codes.shape[0], 1, 1, codes.shape[1]) if pointwise else codes.shape
+    weight = weight_constant(sg, node.params["weight"], codes.reshape(shape), quant, fmt)
+    bias = _bias(sg, graph, node, x[0].q, quant)
+    if not pointwise:
+        name = node.outputs[0]
+        return fully_connected(sg, name, x[0], weight, bias, out, node.attrs.activation)
+    wide = step.reshape(sg, node.name + ".map", x[0], (1, 1, 1, codes.shape[1]))
+    y = sg.value(node.name + ".map_out", (1, 1, 1, codes.shape[0]), "int8", out)
+    options = _conv_options(node.attrs.activation, (1, 1), "VALID")
+    sg.op("CONV_2D", [wide, weight, bias], [y], options, typed_by=1)
+    return step.reshape(sg, node.outputs[0], y, (1, codes.shape[0]))
+
+
+def _conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    codes, quant = graph.param(node, "weight"), _weight_quant(graph, node)
+    source, scheme = padded(sg, node, x[0], codes.shape[1:3])
+    weight = weight_constant(sg, node.params["weight"], codes, quant, node.attrs.weight_format)
+    y = _output(sg, graph, node)
+    bias = _bias(sg, graph, node, x[0].q, quant)
+    options = _conv_options(node.attrs.activation, node.attrs.stride, scheme)
+    sg.op("CONV_2D", [source, weight, bias], [y], options, typed_by=1)
+    return y
+
+
+def _depthwise_conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    codes, quant = graph.param(node, "weight"), _weight_quant(graph, node)
+    source, scheme = padded(sg, node, x[0], codes.shape[:2])
+    quant3 = Quant(quant.scale, 0, 3)
+    name, fmt = node.params["weight"], node.attrs.weight_format
+    weight = weight_constant(sg, name, codes[None], quant3, fmt)
+    y = _output(sg, graph, node)
+    bias = _bias(sg, graph, node, x[0].q, quant)
+    options = schema.DepthwiseConv2DOptionsT(
+        padding=getattr(schema.Padding, scheme),
+        strideH=node.attrs.stride[0],
+        strideW=node.attrs.stride[1],
+        depthMultiplier=1,
+        fusedActivationFunction=ACTIVATION[node.attrs.activation],
+        dilationHFactor=1,
+        dilationWFactor=1,
+    )
+    sg.op("DEPTHWISE_CONV_2D", [source, weight, bias], [y], options, typed_by=1)
+    return y
+
+
+def _conv_options(activation: str, stride: tuple[int, int], scheme: str) -> Any:
+    return schema.Conv2DOptionsT(
+        padding=getattr(schema.Padding, scheme),
+        strideH=stride[0],
+        strideW=stride[1],
+        fusedActivationFunction=ACTIVATION[activation],
+        dilationHFactor=1,
+        dilationWFactor=1,
+    )
+
+
+def _pool(
+    sg: SubgraphWriter, op: str, node: Node, x: Value, shape: tuple[int, ...], scheme: str
+) -> Value:
+    kernel, stride = node.attrs.kernel, node.attrs.stride
+    y = sg.value(node.outputs[0], (1, *shape), "int8", x.quant)
+    options = schema.Pool2DOptionsT(
+        padding=getattr(schema.Padding, scheme),
+        strideH=stride[0],
+        strideW=stride[1],
+        filterHeight=kernel[0],
+        filterWidth=kernel[1],
+        fusedActivationFunction=ACTIVATION["none"],
+    )
+    sg.op(op, [x], [y], options)
+    return y
+
+
+def _max_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    source, scheme = padded(sg, node, x[0], node.attrs.kernel, lowest=True)
+    shape = graph.tensors[node.outputs[0]].shape
+    return _pool(sg, "MAX_POOL_2D", node, source, shape, scheme)
+
+
+def _average_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """A pool over the whole map is MEAN, which may have an output scale of its own."""
+    out = _out(graph, node)
+    if node.attrs.kernel == x[0].shape[1:3]:
+        return step.mean(sg, node.outputs[0], x[0], [1, 2], out)
+    if out != x[0].quant:
+        raise UnsupportedOp(f"TFLite: {node.name} changes scale; only a global pool may")
+    shape = graph.tensors[node.outputs[0]].shape
+    return _pool(sg, "AVERAGE_POOL_2D", node, x[0], shape, "VALID")
+
+
+def _add(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    return step.add(sg, node.outputs[0], x[0], x[1], _out(graph, node), node.attrs.activation)
+
+
+def _relu(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """ADD of zero with a fused activation: exact, and in the list of operators TFLM was run on."""
+    zero = np.full((1,) * len(x[0].shape), x[0].q.zero_point, dtype=np.int8)
+    nothing = sg.constant(node.name + ".zero", zero, x[0].quant)
+    out = _out(graph, node)
+    return step.add(sg, node.outputs[0], x[0], nothing, out, node.attrs.activation)
+
+
+def _layer_norm(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    return layer_norm(sg, graph, node, x[0], _out(graph, node))
+
+
+def _softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    return step.softmax(sg, node.outputs[0], x[0], _out(graph, node))
+
+
+def _reshape(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    return step.reshape(sg, node.outputs[0], x[0], (1, *graph.tensors[node.outputs[0]].shape))
+
+
+def _out(graph: Graph, node: Node) -> Quant:
+    return quant_of(graph.tensors[node.outputs[0]])
+
+
+def _output(sg: SubgraphWriter, graph: Graph, node: Node) -> Value:
+    t = graph.tensors[node.outputs[0]]
+    return sg.value(node.outputs[0], (1, *t.shape), "int8", t.quant)
+
+
+def _weight_quant(graph: Graph, node: Node) -> Quant:
+    return quant_of(graph.tensors[node.params["weight"]])
+
+
+def _bias(sg: SubgraphWriter, graph: Graph, node: Node, x: Quant, weight: Quant) -> Value:
+    return bias_constant(sg, node.params["bias"], graph.param(node, "bias"), x, weight)
+
+
+Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
+
+LAYERS: Mapping[str, Emit] = {
+    "FullyConnected": _fully_connected,
+    "Conv2D": _conv_2d,
+    "DepthwiseConv2D": _depthwise_conv_2d,
+    "MaxPool2D": _max_pool_2d,
+    "AveragePool2D": _average_pool_2d,
+    "Add": _add,
+    "Relu": _relu,
+    "LayerNorm": _layer_norm,
+    "Softmax": _softmax,
+    "Reshape": _reshape,
+}

@@ -1,0 +1,104 @@
+"""The few TensorFlow Lite operators that the emitter composes, one function each.
+
+Every function appends to a subgraph and returns the new tensor. Shapes include the batch axis.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
+    schema_py_generated as schema,
+)
+
+from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
+from edgeq.ir import Quant
+from edgeq.ops.op import Array
+
+INT16_MAX = 32767
+
+
+def symmetric16(largest: float) -> Quant:
+    """int16 with zero point 0 whose largest value is `largest`."""
+    return Quant((largest / INT16_MAX,), 0)
+
+
+def widened(quant: Quant) -> Quant:
+    """int16 that holds every int8 value exactly: 1/128 of a step, |q - zero_point| <= 255."""
+    return Quant((quant.per_tensor / 128,), 0)
+
+
+def quantize(sg: SubgraphWriter, name: str, x: Value, dtype: str, quant: Quant) -> Value:
+    """QUANTIZE: another type, scale or zero point; saturates."""
+    y = sg.value(name, x.shape, dtype, quant)
+    sg.op("QUANTIZE", [x], [y], schema.QuantizeOptionsT())
+    return y
+
+
+def reshape(sg: SubgraphWriter, name: str, x: Value, shape: Sequence[int]) -> Value:
+    """RESHAPE; x itself when the shape is the same."""
+    if tuple(shape) == x.shape:
+        return x
+    y = sg.value(name, shape, x.dtype, x.quant)
+    wanted = sg.constant(name + ".shape", np.array(shape, dtype=np.int32))
+    sg.op("RESHAPE", [x, wanted], [y], schema.ReshapeOptionsT(newShape=list(shape)))
+    return y
+
+
+def mean(sg: SubgraphWriter, name: str, x: Value, axes: Sequence[int], quant: Quant) -> Value:
+    """MEAN with kept axes."""
+    shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
+    y = sg.value(name, shape, x.dtype, quant)
+    axis = sg.constant(name + ".axes", np.array(axes, dtype=np.int32))
+    sg.op("MEAN", [x, axis], [y], schema.ReducerOptionsT(keepDims=True))
+    return y
+
+
+def add(
+    sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant, activation: str = "none"
+) -> Value:
+    """ADD with broadcasting."""
+    options = schema.AddOptionsT(ACTIVATION[activation], potScaleInt16=False)
+    return _elementwise(sg, "ADD", name, a, b, quant, options)
+
+
+def subtract(
+    sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant, activation: str = "none"
+) -> Value:
+    """SUB, a - b, with broadcasting."""
+    options = schema.SubOptionsT(ACTIVATION[activation], potScaleInt16=False)
+    return _elementwise(sg, "SUB", name, a, b, quant, options)
+
+
+def multiply(sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant) -> Value:
+    """MUL with broadcasting."""
+    return _elementwise(sg, "MUL", name, a, b, quant, schema.MulOptionsT(ACTIVATION["none"]))
+
+
+def _elementwise(
+    sg: SubgraphWriter, op: str, name: str, a: Value, b: Value, quant: Quant, options: object
+) -> Value:
+    y = sg.value(name, np.broadcast_shapes(a.shape, b.shape), a.dtype, quant)
+    sg.op(op, [a, b], [y], options)
+    return y
+
+
+def rsqrt(sg: SubgraphWriter, name: str, x: Value, quant: Quant) -> Value:
+    """RSQRT: 1 / sqrt(x)."""
+    y = sg.value(name, x.shape, x.dtype, quant)
+    sg.op("RSQRT", [x], [y])
+    return y
+
+
+def softmax(sg: SubgraphWriter, name: str, x: Value, quant: Quant) -> Value:
+    """SOFTMAX over the last axis."""
+    y = sg.value(name, x.shape, x.dtype, quant)
+    sg.op("SOFTMAX", [x], [y], schema.SoftmaxOptionsT(beta=1.0))
+    return y
+
+
+def constant16(sg: SubgraphWriter, name: str, values: Array) -> Value:
+    """Real numbers as an int16 constant, zero point 0, the largest magnitude at 32767."""
+    values = np.asarray(values, dtype=np.float64)
+    quant = symmetric16(max(float(np.abs(values).max()), 2.0**-30))
+    codes = np.round(values / quant.per_tensor).astype(np.int16)
+    return sg.constant(name, codes, quant)
