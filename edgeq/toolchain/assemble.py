@@ -56,15 +56,16 @@ def board_config(board: Board) -> bytes:
     facts = {"CLOCK_HZ": board.clock_hz, "UART_BAUD": board.uart.baud, **board.port.config}
     width = max(map(len, facts))
     defines = [
-        {"name": f"EDGEQ_{name.ljust(width)}", "value": _c_unsigned(value)}
+        {"name": f"EDGEQ_{name.ljust(width)}", "value": _c_unsigned(name, value)}
         for name, value in facts.items()
     ]
     context = {"generated_by": GENERATED_BY, "board": board.name, "defines": defines}
     return render("board_config.h.j2", context)
 
 
-def _c_unsigned(value: int) -> str:
-    return f"0x{value:08X}u" if value >= 0x10000 and value % 256 == 0 else f"{value}u"
+def _c_unsigned(name: str, value: int) -> str:
+    is_address = name.endswith(("_BASE", "_REGISTER"))
+    return f"0x{value:08X}u" if is_address else f"{value}u"
 
 
 def _copied(folder: Path, under: str) -> dict[str, bytes]:

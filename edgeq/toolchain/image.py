@@ -6,6 +6,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section, SymbolTableSection
 
 from edgeq.errors import Toolchain
 
@@ -36,9 +37,9 @@ class _Section:
     data: bytes
 
 
-def _load_address(elf: ELFFile, section: object) -> int:
+def _load_address(elf: ELFFile, section: Section) -> int:
     """The address the section is stored at: its segment's physical one, plus the offset in it."""
-    header = section.header  # type: ignore[attr-defined]
+    header = section.header
     for segment in elf.iter_segments():
         start, size = segment.header.p_offset, segment.header.p_filesz
         if segment.header.p_type == "PT_LOAD" and start <= header.sh_offset < start + size:
@@ -65,7 +66,7 @@ def _sections(elf: ELFFile) -> Iterator[_Section]:
 
 def _largest(elf: ELFFile, indices: set[int]) -> tuple[tuple[str, int], ...]:
     table = elf.get_section_by_name(".symtab")
-    symbols = table.iter_symbols() if table is not None else ()
+    symbols = table.iter_symbols() if isinstance(table, SymbolTableSection) else ()
     sized = {
         (symbol.name, int(symbol.entry.st_size))
         for symbol in symbols
