@@ -29,7 +29,8 @@ OUTPUT_TABLE = ("", "", "exp_table")
 SYMBOL_LENGTH = 56
 
 Key = tuple[str, str, str]
-"""(expert name or "", node name, role); OUTPUT_TABLE is the output's table for the confidence."""
+"""(expert name or "", node name, role); OUTPUT_TABLE is for the output's confidence (a
+Softmax at the end gives that itself, and the table is absent)."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,10 @@ def _tables(graph: Graph) -> Iterator[tuple[Key, Array]]:
         for node in part.nodes:
             for role, values in sorted(_node_tables(part, node)):
                 yield (owner, node.name, role), values
-    scale = quant_of(graph.tensors[graph.outputs[0]]).per_tensor
-    yield OUTPUT_TABLE, exp_table(scale)
+    producer = graph.producer(graph.outputs[0])
+    if producer is None or producer.op != "Softmax":
+        scale = quant_of(graph.tensors[graph.outputs[0]]).per_tensor
+        yield OUTPUT_TABLE, exp_table(scale)
 
 
 def _graphs(graph: Graph) -> Iterator[tuple[str, Graph]]:

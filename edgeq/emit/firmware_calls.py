@@ -1,0 +1,157 @@
+"""The calls of a model as finished C lines: which kernel reads and writes which bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeq.emit.firmware_layers import GATE_KERNEL, Layer, mixture_of
+from edgeq.ir import Graph, Node
+from edgeq.kernels import kernel_named
+from edgeq.memory import (
+    ACCUMULATOR,
+    EXPERT_OUTPUT,
+    EXPERT_REGION,
+    INPUT,
+    OUTPUT,
+    SCRATCH,
+    MemoryPlan,
+)
+
+
+@dataclass(frozen=True)
+class ExpertCode:
+    """One expert's function: its layers' calls."""
+
+    symbol: str
+    comment: tuple[str, ...]
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GateCode:
+    """The weighted sum of the chosen experts."""
+
+    start_call: str
+    expert_output: str
+    accumulate_call: str
+    finish_call: str
+
+
+@dataclass(frozen=True)
+class MixtureCode:
+    top_k: int
+    input: str
+    output: str
+    route_call: str
+    experts: tuple[ExpertCode, ...]
+    gate: GateCode | None
+
+
+@dataclass(frozen=True)
+class Places:
+    """C expressions for a graph's tensors. `base` is where its plan starts in the arena."""
+
+    plan: MemoryPlan
+    base: int
+
+    def tensor(self, name: str) -> str:
+        place = self.plan.places[name]
+        return place if place in (INPUT, OUTPUT) else self.buffer(place)
+
+    def buffer(self, name: str) -> str:
+        return f"arena.bytes + {self.offset(name)}"
+
+    def offset(self, name: str) -> int:
+        return self.base + self.plan.buffer(name).offset
+
+    def scratch(self, node: Node) -> str:
+        """NULL where the kernel asks for none."""
+        wanted = {node.name + SCRATCH, node.name + EXPERT_REGION}
+        name = next((b.name for b in self.plan.buffers if b.name in wanted), None)
+        return self.buffer(name) if name else "NULL"
+
+
+def _timed(layer: Layer, call: str) -> str:
+    return f"LAYER({layer.info.index}, {call});"
+
+
+def graph_calls(
+    plan: MemoryPlan, layers: tuple[Layer, ...], expert: str | None, base: int
+) -> dict[str, str]:
+    """Node name -> call, in order, of a graph's own layers (`expert`: whose graph it is)."""
+    places = Places(plan, base)
+    own = [x for x in layers if x.part == "node" and x.info.expert == expert]
+    return {layer.node.name: _timed(layer, _node_call(layer, places)) for layer in own}
+
+
+def _node_call(layer: Layer, places: Places) -> str:
+    node = layer.node
+    arguments = [
+        f"&layer_{layer.info.index}",
+        *(places.tensor(name) for name in node.inputs),
+        places.tensor(node.outputs[0]),
+    ]
+    if kernel_named(layer.info.kernel).takes_scratch:
+        arguments.append(places.scratch(node))
+    return f"{layer.info.kernel}({', '.join(arguments)})"
+
+
+def split_calls(graph: Graph, calls: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Calls before and after the mixture; all of them "before" where there is none."""
+    names = [node.name for node in graph.nodes]
+    node = mixture_of(graph)
+    cut = names.index(node.name) if node else len(names)
+    return {
+        "calls_before": tuple(calls[n] for n in names[:cut] if n in calls),
+        "calls_after": tuple(calls[n] for n in names[cut:] if n in calls),
+    }
+
+
+def mixture_code(graph: Graph, plan: MemoryPlan, layers: tuple[Layer, ...]) -> MixtureCode | None:
+    """The router's call, the table of experts and their weighted sum; None without a mixture."""
+    node = mixture_of(graph)
+    if node is None:
+        return None
+    places = Places(plan, 0)
+    region = node.name + EXPERT_REGION
+    base = places.offset(region) if any(b.name == region for b in plan.buffers) else 0
+    expert_input, router_input = (places.tensor(name) for name in node.inputs)
+    router = next(x for x in layers if x.part == "router")
+    call = f"{router.info.kernel}(&router, {router_input}, &routing, {places.scratch(node)})"
+    return MixtureCode(
+        node.attrs.top_k,
+        expert_input,
+        places.tensor(node.outputs[0]),
+        _timed(router, call),
+        tuple(_experts(node, plan, layers, base)),
+        _gate_code(node, places, layers),
+    )
+
+
+def _experts(
+    node: Node, plan: MemoryPlan, layers: tuple[Layer, ...], base: int
+) -> list[ExpertCode]:
+    codes = []
+    for i, (expert, inner) in enumerate(zip(node.attrs.experts, plan.experts, strict=True)):
+        own = [x.info for x in layers if x.info.expert == expert.name]
+        macs, size = sum(x.macs for x in own), sum(x.weight_bytes for x in own)
+        calls = graph_calls(inner, layers, expert.name, base)
+        about = f"{expert.weight_format} weights, {macs} MACs, {size} bytes of constants."
+        comment = (f"Expert {i}: {about}",)
+        codes.append(ExpertCode(f"expert_{i}", comment, tuple(calls.values())))
+    return codes
+
+
+def _gate_code(node: Node, places: Places, layers: tuple[Layer, ...]) -> GateCode | None:
+    if node.attrs.gate == "none":
+        return None
+    gate = next(x for x in layers if x.part == "gate")
+    total = f"arena.words + {places.offset(node.name + ACCUMULATOR) // 4}"
+    expert_output = places.buffer(node.name + EXPERT_OUTPUT)
+    output = places.tensor(node.outputs[0])
+    add = f"edgeq_gate_accumulate_s8(&gate, gates[chosen[k]], {expert_output}, {total})"
+    return GateCode(
+        _timed(gate, f"edgeq_gate_start_s8(&gate, {total})"),
+        expert_output,
+        _timed(gate, add),
+        _timed(gate, f"{GATE_KERNEL}(&gate, {total}, {output})"),
+    )

@@ -1,0 +1,120 @@
+"""The layers of a model in the order of their indices: for reports, cycles and generated calls.
+
+First the main graph's layers, then the mixture's router (and the gate of weighed experts), then
+each expert's layers. A Reshape costs nothing and is no layer.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from edgeq.ir import Graph, Node
+from edgeq.kernels import kernel_named
+from edgeq.ops import OPS, mixture
+from edgeq.reference import io_of
+from edgeq.weights import ROUTER_FORMAT, PackedWeights, pack_weights
+
+GATE_KERNEL = "edgeq_gate_s8"
+MIXTURE_OP = "mixture"
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """`op` in snake case; `expert` is None outside the experts; bytes are those in flash."""
+
+    index: int
+    name: str
+    op: str
+    kernel: str
+    weight_format: str | None
+    macs: int
+    weight_bytes: int
+    expert: str | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer with the node that it computes. `part` is "node", "router" or "gate"."""
+
+    info: LayerInfo
+    part: str
+    graph: Graph
+    node: Node
+
+
+def layer_table(graph: Graph, packed: PackedWeights | None = None) -> tuple[LayerInfo, ...]:
+    """All layers of a graph whose kernels are chosen; packs its weights unless they are given."""
+    return tuple(layer.info for layer in layers_of(graph, packed or pack_weights(graph)))
+
+
+def layers_of(graph: Graph, packed: PackedWeights) -> tuple[Layer, ...]:
+    """layer_table with the nodes."""
+    return tuple(_number(_all_layers(graph, packed)))
+
+
+def mixture_of(graph: Graph) -> Node | None:
+    """The mixture of a graph, or None."""
+    return next((node for node in graph.nodes if node.op == "Mixture"), None)
+
+
+def snake_case(op: str) -> str:
+    """FullyConnected -> fully_connected, Conv2D -> conv_2d."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", op).lower()
+
+
+def _number(layers: Iterator[Layer]) -> Iterator[Layer]:
+    for index, layer in enumerate(layers):
+        yield replace(layer, info=replace(layer.info, index=index))
+
+
+def _all_layers(graph: Graph, packed: PackedWeights) -> Iterator[Layer]:
+    yield from _graph_layers(graph, packed, None)
+    node = mixture_of(graph)
+    if node is None:
+        return
+    yield from _mixture_layers(graph, node, packed)
+    for expert in node.attrs.experts:
+        yield from _graph_layers(expert.graph, packed, expert.name)
+
+
+def _graph_layers(graph: Graph, packed: PackedWeights, expert: str | None) -> Iterator[Layer]:
+    for node in graph.nodes:
+        if node.op in ("Mixture", "Reshape"):
+            continue
+        info = LayerInfo(
+            0,
+            node.name,
+            snake_case(node.op),
+            _kernel_name(node),
+            getattr(node.attrs, "weight_format", None),
+            OPS[node.op].macs(node.attrs, io_of(graph, node), graph.params(node)),
+            packed.layer_bytes.get((expert or "", node.name), 0),
+            expert,
+        )
+        yield Layer(info, "node", graph, node)
+
+
+def _mixture_layers(graph: Graph, node: Node, packed: PackedWeights) -> Iterator[Layer]:
+    router = LayerInfo(
+        0,
+        "router",
+        MIXTURE_OP,
+        _kernel_name(node),
+        ROUTER_FORMAT,
+        mixture.macs(node.attrs, graph.params(node)),
+        packed.layer_bytes.get(("", node.name), 0),
+    )
+    yield Layer(router, "router", graph, node)
+    if node.attrs.gate != "none":
+        size = graph.tensors[node.outputs[0]].size
+        gate = LayerInfo(0, "gate", MIXTURE_OP, GATE_KERNEL, None, node.attrs.top_k * size, 0)
+        yield Layer(gate, "gate", graph, node)
+
+
+def _kernel_name(node: Node) -> str:
+    """The kernel's name, checked against the table; ValueError before kernels are chosen."""
+    if node.kernel is None:
+        raise ValueError(
+            f"node {node.name!r} ({node.op}) has no kernel; select_kernels comes first"
+        )
+    return kernel_named(node.kernel).name

@@ -1,0 +1,235 @@
+"""The generated C is compiled for this machine and must answer as the reference does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeq.emit.firmware import firmware_project, layer_table, plain_text
+from edgeq.emit.firmware_layers import snake_case
+from edgeq.errors import BadInput
+from edgeq.firmware_project import FirmwareProject
+from edgeq.ir import Graph
+from edgeq.memory import plan_memory
+from edgeq.ops import OPS
+from edgeq.ops.fixed_point import exp_table, softmax_q15
+from edgeq.reference import run
+from edgeq.weights import pack_weights
+from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph, smallest_mixture
+
+DIGEST = "0123456789abcdef" * 4
+ROOT = Path(__file__).parents[3]
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+# reads inputs from stdin, writes output, route, uncertainty and confidence of each to stdout
+DRIVER = r"""
+#include <stdio.h>
+#include "model/model.h"
+uint32_t hal_cycles(void);
+uint32_t hal_cycles(void) { static uint32_t now; return now += 7; }
+int main(void) {
+    int8_t input[EDGEQ_INPUT_BYTES], output[EDGEQ_OUTPUT_COUNT];
+    edgeq_init();
+    if (edgeq_route() != -1 || edgeq_confidence() != 0 || edgeq_infer(0, output) != -1) return 2;
+    while (fread(input, 1, sizeof input, stdin) == sizeof input) {
+        if (edgeq_infer(input, output) != 0) return 3;
+        int32_t record[3] = {edgeq_route(), (int32_t)edgeq_uncertainty(),
+                             (int32_t)edgeq_confidence()};
+        fwrite(output, 1, sizeof output, stdout);
+        fwrite(record, 1, sizeof record, stdout);
+        fwrite(edgeq_layer_cycles, 1, sizeof edgeq_layer_cycles, stdout);
+    }
+    return 0;
+}
+"""
+
+
+def project_of(graph: Graph) -> FirmwareProject:
+    packed = pack_weights(graph)
+    return firmware_project(graph, plan_memory(graph), packed, model_name="m", digest=DIGEST)
+
+
+def compiled(graph: Graph, folder: Path, *flags: str) -> Path:
+    """The model with the driver as a program; skips where there is no gcc."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc on this machine")
+    project = project_of(graph)
+    project.write(folder / "firmware")
+    (folder / "driver.c").write_text(DRIVER)
+    sources = [f"firmware/{n}" for n in project.files if n.startswith(("model/", "kernels/"))]
+    command = ["gcc", "-std=c99", "-O1", *WARNINGS, *flags, "-Ifirmware", "driver.c"]
+    command += [name for name in sources if name.endswith(".c")]
+    result = subprocess.run(
+        [*command, "-o", "driver"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "driver"
+
+
+def answers(program: Path, graph: Graph, x: np.ndarray) -> np.ndarray:
+    """Records of the program: output, route, uncertainty, confidence, layer cycles."""
+    result = subprocess.run([program], input=x.tobytes(), capture_output=True, timeout=60)
+    assert result.returncode == 0, result.stderr.decode()
+    count = graph.tensors[graph.outputs[0]].size
+    layers = len(layer_table(graph))
+    fields = [("output", "i1", (count,)), ("route", "<i4"), ("uncertainty", "<u4")]
+    return np.frombuffer(
+        result.stdout, np.dtype([*fields, ("confidence", "<u4"), ("cycles", "<u4", (layers,))])
+    )
+
+
+def assert_equals_reference(graph: Graph, records: np.ndarray, x: np.ndarray) -> None:
+    expected = run(graph, x)
+    output = expected.output.reshape(len(x), -1)
+    np.testing.assert_array_equal(records["output"], output)
+    np.testing.assert_array_equal(records["route"], expected.route)
+    np.testing.assert_array_equal(records["uncertainty"], expected.uncertainty)
+    quant = graph.tensors[graph.outputs[0]].quant
+    assert quant is not None
+    if graph.nodes[-1].op == "Softmax":
+        confidence = (output.astype(int).max(axis=1) + 128) << 7
+    else:
+        confidence = softmax_q15(output, exp_table(quant.per_tensor)).max(axis=1)
+    np.testing.assert_array_equal(records["confidence"], confidence)
+
+
+def rng(seed: int = 11) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+GRAPHS: dict[str, Callable[[], Graph]] = {
+    "fc_all_formats": lambda: fc_graph(rng(), ("s16", "s8", "s4", "s3", "s2", "t2", "b1")),
+    "fc_softmax": lambda: fc_graph(rng(), softmax=True),
+    "fc_single": lambda: fc_graph(rng(), ("t2",)),
+    "conv": lambda: conv_graph(rng()),
+    "conv_narrow": lambda: conv_graph(rng(), ("b1", "s3", "s2")),
+    "precision_prior": lambda: mixture_graph(rng()),
+    "escalation": lambda: mixture_graph(rng(), rule="escalation", trunk="fc"),
+    "off": lambda: mixture_graph(rng(), rule="off", trunk="conv"),
+    "plain": lambda: mixture_graph(rng(), "plain", "off"),
+    "top_2": lambda: mixture_graph(rng(), top_k=2, gate="probability"),
+    "gated_plain": lambda: mixture_graph(rng(), "plain", "off", 1, "probability", trunk="conv"),
+    "shallow_router": lambda: mixture_graph(rng(), router_layers=2, formats=("s3", "b1")),
+    "smallest": smallest_mixture,
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_compiled_model_equals_the_reference(name: str, tmp_path: Path) -> None:
+    graph = GRAPHS[name]()
+    x = input_rows(rng(1), graph, 200)
+    program = compiled(graph, tmp_path, *SANITIZE)
+    records = answers(program, graph, x)
+    assert_equals_reference(graph, records, x)
+    if any(node.op == "Mixture" for node in graph.nodes):
+        assert len(np.unique(records["route"])) > 1
+    assert not records["cycles"].any()
+
+
+def test_profile_counts_the_layers_that_ran(tmp_path: Path) -> None:
+    graph = mixture_graph(rng(), trunk="fc")
+    x = input_rows(rng(1), graph, 60)
+    program = compiled(graph, tmp_path, "-DEDGEQ_PROFILE", *SANITIZE)
+    records = answers(program, graph, x)
+    assert_equals_reference(graph, records, x)
+    names = [expert.name for expert in graph.nodes[-1].attrs.experts]
+    for layer in layer_table(graph):
+        ran = records["cycles"][:, layer.index] == 7
+        expected = np.full(len(x), True)
+        if layer.expert is not None:
+            expected = records["route"] == names.index(layer.expert)
+        np.testing.assert_array_equal(ran, expected)
+
+
+def test_gate_cycles_add_up_over_experts(tmp_path: Path) -> None:
+    graph = mixture_graph(rng(), top_k=2, gate="probability")
+    program = compiled(graph, tmp_path, "-DEDGEQ_PROFILE")
+    records = answers(program, graph, input_rows(rng(1), graph, 5))
+    gate = next(x.index for x in layer_table(graph) if x.name == "gate")
+    assert (records["cycles"][:, gate] == 4 * 7).all()  # start, two experts, finish
+
+
+def test_golden_smallest_mixture(golden: Callable[[str, str], None]) -> None:
+    project = project_of(smallest_mixture())
+    for name in ("model.h", "model.c", "model_data.h", "model_data.c"):
+        golden(f"smallest_mixture/{name}", project.files[f"model/{name}"].decode())
+
+
+def test_only_called_kernels_are_copied() -> None:
+    files = project_of(fc_graph(rng(), ("t2",))).files
+    kernels = {n for n in files if n.startswith("kernels/") and n.endswith(".c")}
+    assert kernels == {
+        "kernels/edgeq_fully_connected_s8_t2.c",
+        "kernels/edgeq_confidence_s8.c",
+        "kernels/edgeq_softmax_q15.c",
+    }
+    source = ROOT / "firmware_templates" / "kernels" / "edgeq_fully_connected_s8_t2.c"
+    assert files["kernels/edgeq_fully_connected_s8_t2.c"] == source.read_bytes()
+    assert {"main.c", "port/hal.h", "runtime/protocol.c"} <= set(files)
+
+
+def test_text_is_the_same_under_any_hash_seed() -> None:
+    script = (
+        "from tests.unit.emit.test_firmware import GRAPHS, project_of\n"
+        "print(*(project_of(GRAPHS[n]()).digest() for n in ('top_2', 'conv')))"
+    )
+    digests = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", script]
+        result = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert result.returncode == 0, result.stderr
+        digests.add(result.stdout)
+    assert len(digests) == 1
+
+
+def test_layer_table_of_a_mixture() -> None:
+    graph = mixture_graph(rng(), trunk="fc", top_k=2, gate="probability")
+    packed = pack_weights(graph)
+    table = layer_table(graph, packed)
+    assert [x.index for x in table] == list(range(len(table)))
+    assert [x.name for x in table[1:3]] == ["router", "gate"]
+    assert [x.expert for x in table[:3]] == [None] * 3
+    assert {x.expert for x in table[3:]} == {"t2_0", "s4_1", "s8_2"}
+    assert {x.op for x in table} <= {snake_case(op) for op in OPS} | {"mixture"}
+    table_bytes = sum(c.bytes for c in packed.constants if c.role == "exp_table")
+    assert sum(x.weight_bytes for x in table) >= packed.total_bytes - table_bytes
+    assert table[0].macs == 11 * 11
+
+
+def test_snake_case() -> None:
+    ops = ("FullyConnected", "Conv2D", "DepthwiseConv2D", "AveragePool2D", "Add", "LayerNorm")
+    expected = "fully_connected conv_2d depthwise_conv_2d average_pool_2d add layer_norm"
+    assert " ".join(map(snake_case, ops)) == expected
+
+
+@pytest.mark.parametrize("name", ["x*/ int y; /*", 'a"b', "a\nb", "a\\", "ö??/", "n" * 500])
+def test_names_cannot_leave_their_comment(name: str) -> None:
+    text = plain_text(name)
+    assert not set('*"\n\\?') & set(text)
+    assert text.isascii()
+    assert len(text) <= 80
+
+
+@pytest.mark.parametrize("digest", ["", "ab", "A" * 64, "g" * 64, "0" * 64 + "\n"])
+def test_a_digest_that_is_none_is_refused(digest: str) -> None:
+    graph = fc_graph(rng(), ("s8",))
+    with pytest.raises(BadInput, match="64 hexadecimal"):
+        firmware_project(
+            graph, plan_memory(graph), pack_weights(graph), model_name="m", digest=digest
+        )
+
+
+def test_unknown_mlperf_id_is_refused() -> None:
+    graph = fc_graph(rng(), ("s8",))
+    packed, plan = pack_weights(graph), plan_memory(graph)
+    with pytest.raises(BadInput, match="ic01"):
+        firmware_project(graph, plan, packed, model_name="m", digest=DIGEST, mlperf_id="none")
