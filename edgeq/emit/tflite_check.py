@@ -161,9 +161,9 @@ def _int4_faults(name: str, inputs: list[Any]) -> list[str]:
         return []
     faults = ["input 0 is int4"] if _DTYPE[inputs[0].type] == "int4" else []
     weight = inputs[1]
-    if name == "FULLY_CONNECTED" and _DTYPE[weight.type] == "int4":
-        if len(weight.quantization.scale) > 1:
-            faults.append("int4 weights per channel")
+    narrow = _DTYPE[weight.type] == "int4"
+    if name == "FULLY_CONNECTED" and narrow and len(weight.quantization.scale) > 1:
+        faults.append("int4 weights per channel")
     return faults
 
 
@@ -184,4 +184,4 @@ def _operators(parsed: Any) -> list[Any]:
 
 
 def _name(code: Any) -> str:
-    return _OP_NAME[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return str(_OP_NAME[max(code.builtinCode, code.deprecatedBuiltinCode)])

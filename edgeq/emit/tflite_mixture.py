@@ -46,7 +46,7 @@ def mixture(
     x, seen = (values[n] for n in node.inputs)
     flat = step.reshape(sg, node.name + ".router_input", seen, (1, int(np.prod(seen.shape))))
     routed = routing.route(sg, graph, node, flat)
-    inputs = (x, routed.route)
+    inputs: tuple[Value, ...] = (x, routed.route)
     if node.attrs.gate != "none":
         inputs = (*inputs, routing.probabilities(sg, node.name + ".gate", routed.logits))
     branches = Branches(graph, node, inputs)
@@ -179,7 +179,12 @@ def _times_beaten(sg: SubgraphWriter, name: str, differences: Value) -> Value:
     # 127 times finer than its inputs: any positive number saturates
     sharp = Quant((differences.q.per_tensor / 127,), 0)
     ahead = step.add(sg, name + ".is_ahead", differences, ties, sharp, "relu")
-    return step.mean(sg, name + ".times_beaten", ahead, [0], sharp)
+    # int8 comparisons multiply by the scale itself, so a small one would make all equal
+    unit = Quant((0.5,), 0)
+    one = np.ones((1, 1), dtype=np.int8)
+    factor = sg.constant(name + ".unit", one, Quant((0.5 / sharp.per_tensor,), 0))
+    plain = step.multiply(sg, name + ".ahead_unit", ahead, factor, unit)
+    return step.mean(sg, name + ".times_beaten", plain, [0], unit)
 
 
 def _is_chosen(sg: SubgraphWriter, name: str, beaten: Value, e: int, top_k: int) -> Value:

@@ -104,7 +104,7 @@ def _dropped(sg: SubgraphWriter, node: Node, i: int, x: Value, mask: Array) -> V
 
 def _limit(graph: Graph, node: Node) -> float:
     """Uncertainty that the int16 must reach: a few times what the rule looks at."""
-    passes = node.attrs.router.passes
+    passes: int = node.attrs.router.passes
     most = passes / (passes - 1)  # sum_e Var(p_e) of probabilities, experts disagreeing fully
     roles = [r for r in ("router.u_max", "router.threshold") if r in node.params]
     frozen = [float(graph.param(node, r)[0]) / _per_unit(passes) for r in roles]
@@ -180,7 +180,8 @@ def _boost(graph: Graph, node: Node, experts: int) -> Array | None:
 def _pull(sg: SubgraphWriter, graph: Graph, node: Node, u: Value) -> Value:
     """What multiplies the boost, full at 32767.
 
-    precision_prior: clamp(u - u_min, 0, u_max - u_min). Escalation: one step of u above the threshold gives a quarter.
+    precision_prior: clamp(u - u_min, 0, u_max - u_min). Escalation: one step
+    of u above the threshold gives a quarter.
     """
     router: Router = node.attrs.router
     unit = _per_unit(router.passes)

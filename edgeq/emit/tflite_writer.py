@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
     schema_py_generated as schema,
@@ -36,7 +36,7 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("CONV_2D", "int8"): 3,
     ("CONV_2D", "int4"): 7,
     ("DEPTHWISE_CONV_2D", "int8"): 3,
-    ("DEPTHWISE_CONV_2D", "int4"): 7,
+    ("DEPTHWISE_CONV_2D", "int4"): 6,
     ("ADD", "int8"): 2,
     ("ADD", "int16"): 4,
     ("SUB", "int8"): 2,
