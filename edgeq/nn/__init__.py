@@ -2,7 +2,7 @@
 
 from edgeq.nn.act_quant import ActQuant
 from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
-from edgeq.nn.calibrate import calibrate, calibrate_ptq, freeze_curiosity
+from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
 from edgeq.nn.checkpoint import load, save
 from edgeq.nn.config import build, config_of
 from edgeq.nn.data import Split, split

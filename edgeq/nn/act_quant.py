@@ -1,7 +1,5 @@
 """Fake quantisation of activations to int8, asymmetric, one range per tensor."""
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -76,6 +74,5 @@ class ActQuant(nn.Module):
             return x
         if self.training:
             scale, zero_point = self.qparams()
-            fake = torch.fake_quantize_per_tensor_affine(x, scale, zero_point, QMIN, QMAX)
-            return cast(Tensor, fake)
+            return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, QMIN, QMAX)
         return (self.codes(x) * self.qparams()[0]).to(x.dtype)

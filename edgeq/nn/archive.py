@@ -62,8 +62,9 @@ def _refuse_by_name(path: Path) -> None:
     if size > MAX_BYTES:
         raise ModelFile(f"{path}: {size:,} bytes; the limit is {MAX_BYTES:,}")
     if magic != b"PK\x03\x04":
-        raise ModelFile(f"{path}: not an edgeq model ({size:,} bytes, no zip archive); "
-                        f"{SAVE_INSTEAD}")
+        raise ModelFile(
+            f"{path}: not an edgeq model ({size:,} bytes, no zip archive); {SAVE_INSTEAD}"
+        )
 
 
 def _refuse_by_directory(path: Path) -> None:
@@ -71,7 +72,9 @@ def _refuse_by_directory(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ModelFile(f"{path}: truncated or damaged archive ({error}); {SAVE_INSTEAD}") from error
+        raise ModelFile(
+            f"{path}: truncated or damaged archive ({error}); {SAVE_INSTEAD}"
+        ) from error
     if len(entries) > MAX_ENTRIES:
         raise ModelFile(f"{path}: {len(entries):,} entries; the limit is {MAX_ENTRIES:,}")
     inflated = sum(entry.file_size for entry in entries)
@@ -81,8 +84,9 @@ def _refuse_by_directory(path: Path) -> None:
         )
     # torch.save stores; an inflated size in a directory entry can lie, a stored one cannot
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
-        raise ModelFile(f"{path}: compressed entries, which edgeq.save never writes; "
-                        f"{SAVE_INSTEAD}")
+        raise ModelFile(
+            f"{path}: compressed entries, which edgeq.save never writes; {SAVE_INSTEAD}"
+        )
     if inflated > path.stat().st_size:
         raise ModelFile(f"{path}: overlapping entries; {SAVE_INSTEAD}")
     names = [entry.filename.partition("/")[2] or entry.filename for entry in entries]

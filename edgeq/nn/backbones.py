@@ -17,9 +17,7 @@ def conv_block(
     in_channels: int, out_channels: int, kind: str | int = "int8", stride: Pair = 1, kernel: int = 3
 ) -> list[nn.Module]:
     """Conv2d (padded to keep size at stride 1, no bias) - BatchNorm - ReLU."""
-    conv = Conv2d(
-        in_channels, out_channels, kernel, kind, stride, padding=kernel // 2, bias=False
-    )
+    conv = Conv2d(in_channels, out_channels, kernel, kind, stride, padding=kernel // 2, bias=False)
     return [conv, BatchNorm2d(out_channels), ReLU()]
 
 

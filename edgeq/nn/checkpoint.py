@@ -27,8 +27,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     finite or for a file that cannot be written.
     """
     if not isinstance(model, Model):
-        raise BadInput(f"edgeq.save takes an edgeq.nn.Model, got {type(model).__name__}; "
-                       "wrap it: Model(body, input_shape)")
+        raise BadInput(
+            f"edgeq.save takes an edgeq.nn.Model, got {type(model).__name__}; "
+            "wrap it: Model(body, input_shape)"
+        )
     config = {
         "name": model.name,
         "input_shape": list(model.input_shape),
@@ -64,8 +66,10 @@ def _write(content: dict[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
         size = os.path.getsize(temporary)
         if size > MAX_BYTES:
-            raise BadInput(f"the model takes {size:,} bytes, load accepts {MAX_BYTES:,}; "
-                           "store a smaller calibration or evaluation set")
+            raise BadInput(
+                f"the model takes {size:,} bytes, load accepts {MAX_BYTES:,}; "
+                "store a smaller calibration or evaluation set"
+            )
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         temporary = None
@@ -96,8 +100,10 @@ def _model(content: Any) -> Model:
         raise ModelFile(f"not an edgeq model (a bare state dict?); {SAVE_INSTEAD}")
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
         version = str(content.get("version"))[:20]
-        raise ModelFile(f"format version {version}; this edgeq reads version {VERSION}: update "
-                        "edgeq, or save the model again")
+        raise ModelFile(
+            f"format version {version}; this edgeq reads version {VERSION}: update "
+            "edgeq, or save the model again"
+        )
     if set(content) != _KEYS:
         raise ModelFile(f"the file must hold exactly {', '.join(sorted(_KEYS))}")
     config = _plain_config(content["config"])

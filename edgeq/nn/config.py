@@ -155,9 +155,10 @@ def config_of(module: nn.Module) -> dict[str, Any]:
     unsupported: list[str] = []
     config = _config(module, "body", unsupported)
     if unsupported:
+        known = ", ".join(sorted(row.cls.__name__ for row in KINDS.values()))
         raise UnsupportedOp(
             f"edgeq cannot save {len(unsupported)} module(s): {'; '.join(unsupported)}. "
-            f"Use the layers of edgeq.nn ({', '.join(sorted(k.cls.__name__ for k in KINDS.values()))})"
+            f"Use the layers of edgeq.nn ({known})"
         )
     return config
 
@@ -167,7 +168,8 @@ def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, A
     if name is None:
         unsupported.append(f"{path} ({type(module).__name__})")
         return {}
-    row, config = KINDS[name], {"kind": name}
+    row = KINDS[name]
+    config: dict[str, Any] = {"kind": name}
     for key in row.fields:
         value = getattr(module, _ATTRIBUTE.get(key, key))
         if key == "bias":
@@ -177,7 +179,7 @@ def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, A
         child = getattr(module, key)
         config[key] = None if child is None else _config(child, f"{path}.{key}", unsupported)
     for key in row.lists:
-        items = module if key == "layers" else getattr(module, key)
+        items = list(module.children()) if key == "layers" else list(getattr(module, key))
         config[key] = [_config(m, f"{path}.{key}[{i}]", unsupported) for i, m in enumerate(items)]
     return config
 
@@ -238,8 +240,9 @@ class _Builder:
         self, row: Kind, config: dict[str, Any], label: str, path: str, depth: int
     ) -> nn.Module | None:
         before = len(self.problems)
-        given = {_ATTRIBUTE.get(k, k): self.field(k, config[k], label, c) for k, c in
-                 row.fields.items()}
+        given = {
+            _ATTRIBUTE.get(k, k): self.field(k, config[k], label, c) for k, c in row.fields.items()
+        }
         for key in row.children:
             optional = config[key] is None and key in _OPTIONAL
             child = None if optional else self.node(config[key], f"{path}.{key}", depth + 1)
@@ -266,8 +269,10 @@ class _Builder:
             return []
         return [self.node(item, f"{path}[{i}]", depth) for i, item in enumerate(value)]
 
-    def fail(self, where: str, why: str) -> None:
+    def fail(self, where: str, why: str) -> Any:
+        """Notes the problem; its None stands for the module that could not be made."""
         self.problems.append(f"{where}: {why}")
+        return None
 
 
 def _show(value: Any) -> str:

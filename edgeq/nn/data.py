@@ -26,7 +26,7 @@ def split(
     x: Array, y: Array, *, validation: float = 0.15, test: float = 0.2, seed: int = 0
 ) -> Split:
     """Shuffled and stratified by label: every class gives its share to each part."""
-    if not (0 < validation and 0 < test and validation + test < 1):
+    if not (validation > 0 and test > 0 and validation + test < 1):
         raise BadInput(f"shares must be positive and sum below 1, got {validation} and {test}")
     rng = np.random.default_rng(seed)
     parts: tuple[list[Array], list[Array], list[Array]] = ([], [], [])
@@ -42,8 +42,9 @@ def split(
 def refuse_overlap(train: Array, validation: Array) -> None:
     """Raises BadInput when a validation sample is also, byte for byte, a training sample."""
     if len(train) == 0 or len(validation) == 0:
-        raise BadInput(f"{len(train)} training and {len(validation)} validation samples: "
-                       "both must hold some")
+        raise BadInput(
+            f"{len(train)} training and {len(validation)} validation samples: both must hold some"
+        )
     seen = {row.tobytes() for row in np.ascontiguousarray(train)}
     shared = sum(row.tobytes() in seen for row in np.ascontiguousarray(validation))
     if shared:

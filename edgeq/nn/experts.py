@@ -61,9 +61,7 @@ def paper_mixture(
 
     The router sees the raw input in both.
     """
-    router = BayesianRouter(
-        in_features, len(kinds), dropout=dropout, passes=passes, seed=seed
-    )
+    router = BayesianRouter(in_features, len(kinds), dropout=dropout, passes=passes, seed=seed)
     own = tuple(hidden[1:]) if shared_trunk else tuple(hidden)
     start = hidden[0] if shared_trunk else in_features
     experts = [paper_expert(start, own, classes, kind, dropout) for kind in kinds]

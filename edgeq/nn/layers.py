@@ -19,7 +19,7 @@ class QuantLayer(nn.Module):
 
     forward() multiplies the int8 fake-quantised input by the fake-quantised weight; gradients
     pass straight through both. Kind "ptq" trains in float; once calibrated
-    (edgeq.nn.calibrate) its evaluation forward is int8 as well.
+    (edgeq.nn.calibration) its evaluation forward is int8 as well.
     """
 
     weight: nn.Parameter

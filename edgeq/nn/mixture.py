@@ -82,8 +82,10 @@ class Mixture(nn.Module):
         if not isinstance(router, PlainRouter):
             raise BadInput(f"router is {type(router).__name__}; use PlainRouter or BayesianRouter")
         if experts < 2 or experts != len(self.kinds):
-            raise BadInput(f"a mixture takes at least 2 experts and a kind for each; got {experts} "
-                           f"experts, kinds {self.kinds}")
+            raise BadInput(
+                f"a mixture takes at least 2 experts and a kind for each; got {experts} "
+                f"experts, kinds {self.kinds}"
+            )
         if router.experts != experts:
             raise BadInput(f"the router chooses among {router.experts}, there are {experts}")
         if not 1 <= top_k <= experts:
@@ -177,7 +179,9 @@ class Mixture(nn.Module):
         Returns how many of these samples the rule sends elsewhere than "off" would.
         """
         self.eval()
-        values = curiosity.quantiles(self.router.uncertainty(self.pool(router_input)), self.quantile)
+        values = curiosity.quantiles(
+            self.router.uncertainty(self.pool(router_input)), self.quantile
+        )
         for buffer, value in zip((self.u_min, self.u_max, self.u_threshold), values, strict=True):
             buffer.fill_(value)
         moved = self.routing(router_input).experts != self.routing(router_input, "off").experts

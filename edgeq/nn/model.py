@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.nn import calibrate
+from edgeq.nn import calibration as settling
+from edgeq.nn.mixture import Mixture
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -77,9 +78,9 @@ class Model(nn.Module):
         return logits
 
     @property
-    def mixtures(self) -> list[calibrate.Mixture]:
+    def mixtures(self) -> list[Mixture]:
         """The mixtures inside the body; empty for a single model."""
-        return calibrate.mixtures(self.body)
+        return settling.mixtures(self.body)
 
     def calibrate(self, x: Any = None) -> int:
         """Settle static int8 ranges and curiosity on `x`, or on the stored calibration set.
@@ -90,7 +91,7 @@ class Model(nn.Module):
             self.calibration = self._inputs("calibration set", x)
         if self.calibration is None:
             raise BadInput("the model stores no calibration set; pass one to calibrate(x)")
-        return calibrate.calibrate(self, torch.from_numpy(self.calibration))
+        return settling.calibrate(self, torch.from_numpy(self.calibration))
 
     @torch.no_grad()
     def predict(self, x: Any, batch: int = 256) -> tuple[Floats, npt.NDArray[np.int64] | None]:

@@ -27,9 +27,7 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
-        return F.avg_pool2d(
-            x, self.kernel_size, self.stride, self.padding, count_include_pad=False
-        )
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, count_include_pad=False)
 
 
 class GlobalAvgPool(nn.Module):

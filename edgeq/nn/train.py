@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.nn.calibrate import mixtures
+from edgeq.nn.calibration import mixtures
 from edgeq.nn.data import Labelled, class_weight_values, refuse_overlap
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -174,8 +174,10 @@ def _classes(model: nn.Module, x: Tensor, labels: int) -> int:
 def _tensors(what: str, data: Labelled) -> tuple[Tensor, Tensor]:
     x, y = (np.asarray(part) for part in data)
     if len(x) == 0 or y.shape != (len(x),) or y.dtype.kind not in "iu" or y.min() < 0:
-        raise BadInput(f"the {what} set needs (x, y) with one label of 0 or more for each sample; "
-                       f"got {x.shape} and {y.shape} {y.dtype}")
+        raise BadInput(
+            f"the {what} set needs (x, y) with one label of 0 or more for each sample; "
+            f"got {x.shape} and {y.shape} {y.dtype}"
+        )
     if not np.isfinite(x).all():
         raise BadInput(f"the {what} set holds NaN or infinite values")
     return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y.astype(np.int64))

@@ -1,0 +1,459 @@
+"""The model file: exact round trips, and a clear refusal of everything else, nothing executed."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgeq.errors import BadInput, ModelFile, UnsupportedOp
+from edgeq.nn import (
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    BayesianRouter,
+    Conv1d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    Mixture,
+    Model,
+    PlainRouter,
+    ReLU,
+    ReLU6,
+    Residual,
+    Sequential,
+    Softmax,
+    TrunkMixture,
+    archive,
+    build,
+    config,
+    config_of,
+    depthwise_separable,
+    load,
+    paper_expert,
+    save,
+)
+
+
+def _mixture(features: int) -> Mixture:
+    experts = [Linear(features, 3, k) for k in ("ternary", 4, 8)]
+    return Mixture(experts, BayesianRouter(features, 3, (8, 8), 0.2, 4, 5), ("ternary", 4, 8))
+
+
+BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "mlp": (lambda: paper_expert(20, (12, 8), 3, "int2"), (20,)),
+    "linear_bn": (
+        lambda: Sequential(Linear(5, 6, 1, bias=False), BatchNorm1d(6), ReLU6(), Linear(6, 3, 16)),
+        (5,),
+    ),
+    "audio": (
+        lambda: TrunkMixture(depthwise_separable((8, 6), (2, 2), 4), _mixture(6), "trunk"),
+        (1, 16, 20),
+    ),
+    "raw_router": (
+        lambda: TrunkMixture(Sequential(LayerNorm(7), Linear(7, 9)), TrunkFree(), "input"),
+        (7,),
+    ),
+    "residual": (
+        lambda: Sequential(
+            Conv2d(2, 4, 3, "int4", padding=1),
+            BatchNorm2d(4),
+            Residual(Sequential(Conv2d(4, 4, 3, groups=4, padding=1), ReLU())),
+            Residual(Conv2d(4, 6, 1), Conv2d(4, 6, 1, "int3")),
+            MaxPool2d(2),
+            AvgPool2d((2, 1), 1),
+            Flatten(),
+            Dropout(0.3),
+            Linear(24 * 3, 3, "ptq", per_tensor=True),
+            Softmax(),
+        ),
+        (2, 6, 8),
+    ),
+    "conv1d": (
+        lambda: Sequential(Conv1d(2, 4, 5, 3, 2, 2), GlobalAvgPool(), Linear(4, 3)),
+        (2, 30),
+    ),
+}
+
+
+def TrunkFree() -> Mixture:  # noqa: N802
+    experts = [Linear(9, 3, k) for k in (2, 16)]
+    return Mixture(experts, PlainRouter(7, 2, (8, 8)), (2, 16), gate="probability", rule="off")
+
+
+def _model(name: str = "audio") -> Model:
+    torch.manual_seed(0)
+    make, shape = BODIES[name]
+    x = torch.randn(24, *shape)
+    model = Model(make(), shape, ("a", "b", "c"), x, (x[:5], torch.tensor([0, 1, 2, 0, 1])), name)
+    model.train()(x)
+    model.calibrate()
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_round_trip_is_exact(name: str, tmp_path: Path) -> None:
+    model = _model(name)
+    save(model, tmp_path / "m.pt")
+    again = load(tmp_path / "m.pt")
+    assert not again.training
+    assert (again.name, again.input_shape, again.class_names) == (
+        name,
+        model.input_shape,
+        ("a", "b", "c"),
+    )
+    assert again.calibration is not None
+    assert model.calibration is not None
+    np.testing.assert_array_equal(again.calibration, model.calibration)
+    assert again.evaluation is not None
+    assert again.evaluation[1].tolist() == [0, 1, 2, 0, 1]
+    x = torch.from_numpy(model.calibration)
+    assert torch.equal(model(x), again(x))
+    assert config_of(again.body) == config_of(model.body)
+    assert [p.requires_grad for p in again.parameters()] == [
+        p.requires_grad for p in model.parameters()
+    ]
+    again.train()(x).sum().backward()  # a loaded model can be trained further
+    assert os.listdir(tmp_path) == ["m.pt"]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_config_rebuilds_any_composition(name: str) -> None:
+    body = BODIES[name][0]()
+    twin = build(config_of(body))
+    assert config_of(twin) == config_of(body)
+    assert {k: v.shape for k, v in twin.state_dict().items()} == {
+        k: v.shape for k, v in body.state_dict().items()
+    }
+
+
+def test_a_model_may_carry_no_data(tmp_path: Path) -> None:
+    save(Model(Linear(4, 2), (4,)), tmp_path / "m.pt")
+    model = load(tmp_path / "m.pt")
+    assert (model.calibration, model.evaluation, model.class_names) == (None, None, None)
+
+
+def test_all_unknown_modules_are_listed_and_nothing_is_written(tmp_path: Path) -> None:
+    body = Sequential(Linear(4, 4), nn.GELU(), Residual(Sequential(nn.LSTM(4, 4))), Linear(4, 2))
+    with pytest.raises(UnsupportedOp) as caught:
+        save(Model(body, (4,)), tmp_path / "m.pt")
+    assert "body.layers[1] (GELU)" in str(caught.value)
+    assert "body.layers[2].body.layers[0] (LSTM)" in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_unknown_kinds_and_bad_fields_are_all_listed() -> None:
+    good = config_of(Sequential(Linear(4, 4), Dropout(0.1)))
+    good["layers"][0]["weights"] = "int5"
+    good["layers"][1]["p"] = "half"
+    good["layers"] += [{"kind": "gelu"}, {"kind": "relu", "inplace": True}, 7]
+    with pytest.raises(ModelFile) as caught:
+        build(good)
+    for part in ("layers[0]", "int5", "'half'", "'gelu'", "inplace", "layers[4]: is int"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"in_features": 2**20, "out_features": 2**20}, "parameters; the limit"),
+        ({"in_features": 10**30}, "bits, expected"),
+        ({"in_features": -1}, "expected a whole number"),
+        ({"in_features": True}, "expected a whole number"),
+        ({"in_features": 4.0}, "expected a whole number"),
+        ({"threshold": float("nan")}, "threshold"),
+    ],
+)
+def test_huge_or_odd_sizes_are_refused_before_memory_is_taken(
+    patch: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelFile, match=message):
+        build({**config_of(Linear(4, 4)), **patch})
+
+
+def test_deep_and_wide_configs_are_refused() -> None:
+    deep: dict[str, Any] = {"kind": "relu"}
+    for _ in range(5000):
+        deep = {"kind": "sequential", "layers": [deep]}
+    shared: dict[str, Any] = {"kind": "relu"}
+    for _ in range(60):  # 2^60 nodes in a few bytes
+        shared = {"kind": "sequential", "layers": [shared, shared]}
+    for bad in (deep, shared):
+        with pytest.raises(ModelFile, match=r"deeper|larger"):
+            build(bad)
+
+
+class _Payload:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.target}",)
+
+
+def test_a_poisoned_pickle_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace, path = tmp_path / "executed", tmp_path / "m.pt"
+    torch.save({"format": "edgeq-model", "version": 1, "config": _Payload(trace)}, path)
+    for value in ("0", "1"):
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", value)
+        with pytest.raises(ModelFile, match=r"edgeq\.save"):
+            load(path)
+        assert not trace.exists()
+
+
+def test_a_poisoned_pickle_never_runs_in_a_fresh_process(tmp_path: Path) -> None:
+    trace, path = tmp_path / "executed", tmp_path / "m.pt"
+    torch.save(_Payload(trace), path)
+    code = f"import edgeq.nn; edgeq.nn.load({str(path)!r})"
+    env = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120
+    )
+    assert "ModelFile" in done.stderr
+    assert not trace.exists()
+
+
+def test_whole_modules_and_bare_state_dicts_are_refused(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
+    with pytest.raises(ModelFile, match=r"save the model with edgeq\.save"):
+        load(tmp_path / "module.pt")
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "state.pt")
+    with pytest.raises(ModelFile, match="bare state dict"):
+        load(tmp_path / "state.pt")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_and_other_formats_are_refused(tmp_path: Path) -> None:
+    torch.jit.script(nn.Linear(2, 2)).save(tmp_path / "script.pt")
+    with pytest.raises(ModelFile, match="TorchScript"):
+        load(tmp_path / "script.pt")
+    for suffix, message in (
+        (".onnx", "come later"),
+        (".tflite", "come later"),
+        (".pt2", "execute code"),
+    ):
+        (tmp_path / f"m{suffix}").write_bytes(b"\x08\x01")
+        with pytest.raises(ModelFile, match=message):
+            load(tmp_path / f"m{suffix}")
+    (tmp_path / "noise.pt").write_bytes(os.urandom(500))
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"a": 1}, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
+    for name in ("noise", "empty", "legacy"):
+        with pytest.raises(ModelFile, match="not an edgeq model"):
+            load(tmp_path / f"{name}.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt", "w") as other:
+        other.writestr("readme.txt", "hello")
+    with pytest.raises(ModelFile, match="not a model"):
+        load(tmp_path / "plain.pt")
+
+
+def test_exported_program_under_another_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as other:
+        other.writestr("m/archive_format", "pt2")
+        other.writestr("m/models/model.json", "{}")
+        other.writestr("m/data.pkl", b"\x80\x02}.")
+    with pytest.raises(ModelFile, match=r"torch\.export"):
+        load(tmp_path / "m.pt")
+
+
+def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFile, match="no such file"):
+        load(tmp_path / "absent.pt")
+    with pytest.raises(ModelFile, match="not a file"):
+        load(tmp_path)
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    save(Model(Linear(4, 2), (4,)), tmp_path / "m.pt")
+    whole = (tmp_path / "m.pt").read_bytes()
+    for length in range(0, len(whole) - 1, 97):
+        (tmp_path / "cut.pt").write_bytes(whole[:length])
+        with pytest.raises(ModelFile):
+            load(tmp_path / "cut.pt")
+
+
+def test_flipped_bytes_load_or_are_refused_but_never_crash(tmp_path: Path) -> None:
+    save(Model(Linear(4, 2), (4,)), tmp_path / "m.pt")
+    whole = (tmp_path / "m.pt").read_bytes()
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(whole), 150):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        (tmp_path / "bad.pt").write_bytes(bytes(damaged))
+        with contextlib.suppress(ModelFile):
+            assert isinstance(load(tmp_path / "bad.pt"), Model)
+
+
+def test_zip_bombs_are_refused_before_they_inflate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("m/data.pkl", bytes(4 * 2**20))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(ModelFile, match="compressed"):
+        load(path)
+    monkeypatch.setattr(archive, "MAX_BYTES", 2**20)
+    with pytest.raises(ModelFile, match="inflates to 4,194,304"):
+        load(path)
+    monkeypatch.setattr(archive, "MAX_BYTES", 1000)
+    with pytest.raises(ModelFile, match="the limit is 1,000"):
+        load(path)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 0)
+    monkeypatch.setattr(archive, "MAX_BYTES", 2**29)
+    with pytest.raises(ModelFile, match="entries; the limit"):
+        load(path)
+
+
+def _content(tmp_path: Path) -> dict[str, Any]:
+    x = torch.randn(6, 4)
+    model = Model(Linear(4, 2), (4,), ("a", "b"), x, (x, torch.zeros(6, dtype=torch.int64)))
+    save(model, tmp_path / "m.pt")
+    content = torch.load(tmp_path / "m.pt", weights_only=True)
+    assert isinstance(content, dict)
+    return content
+
+
+def _edit(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            content = content[key]
+        content[path[-1]] = value
+
+    return change
+
+
+def _drop(*path: str) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            content = content[key]
+        del content[path[-1]]
+
+    return change
+
+
+W = torch.ones(2, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_edit("format", value="other"), "not an edgeq model"),
+        (_edit("version", value=2), "version 2"),
+        (_edit("version", value=True), "version True"),
+        (_drop("quant"), "exactly"),
+        (_edit("extra", value=1), "exactly"),
+        (_edit("quant", value={}), "quant table"),
+        (_drop("state_dict", "weight"), "disagree on: weight"),
+        (_edit("state_dict", "more", value=W), "disagree on: more"),
+        (_edit("state_dict", value=[1]), "disagree"),
+        (_edit("state_dict", "weight", value=W.T.contiguous()), r"shape \(4, 2\)"),
+        (_edit("state_dict", "weight", value=W.double()), "float64"),
+        (_edit("state_dict", "weight", value=W.half()), "float16"),
+        (_edit("state_dict", "weight", value=W.to_sparse()), "sparse"),
+        (_edit("state_dict", "weight", value=W * torch.nan), "NaN"),
+        (_edit("state_dict", "weight", value=W / 0), "NaN or inf"),
+        (_edit("state_dict", "weight", value=torch.ones(1, 1).expand(2, 4)), "contiguous"),
+        (_edit("state_dict", "weight", value=W.to("meta")), "memory"),
+        (_edit("state_dict", "weight", value=3.0), "expected a tensor"),
+        (
+            _edit("state_dict", "weight", value=torch.quantize_per_tensor(W, 1.0, 0, torch.qint8)),
+            "qint8",
+        ),
+        (_edit("calibration", value=torch.zeros(6, 4)), "constant"),
+        (_edit("calibration", value=torch.randn(0, 4)), "empty"),
+        (_edit("calibration", value=torch.randn(6, 5)), "shape"),
+        (_edit("calibration", value=[1.0]), "expected a tensor"),
+        (_edit("evaluation", "y", value=torch.full((6,), 2)), "labels outside"),
+        (_edit("evaluation", "y", value=torch.zeros(5, dtype=torch.int64)), "one integer label"),
+        (_edit("evaluation", value=3), "x and y"),
+        (_edit("config", value="{}"), "config must hold"),
+        (_edit("config", "input_shape", value=[4, -1]), "input_shape"),
+        (_edit("config", "input_shape", value=[2**40]), "input_shape"),
+        (_edit("config", "class_names", value=[1]), "class_names"),
+        (_edit("config", "name", value="x" * 999), "name"),
+        (_edit("config", "body", value={"kind": "gelu"}), "'gelu'"),
+        (_edit("config", "body", "out_features", value=2**19), "parameters|disagree|shape"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_edited_files_are_refused(
+    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
+) -> None:
+    content = _content(tmp_path)
+    change(content)
+    torch.save(content, tmp_path / "edited.pt")
+    with pytest.raises(ModelFile, match=message) as caught:
+        load(tmp_path / "edited.pt")
+    assert "edited.pt" in str(caught.value)
+
+
+def test_save_refuses_what_load_would(tmp_path: Path) -> None:
+    model = Model(Linear(4, 2), (4,))
+    with pytest.raises(BadInput, match="wrap it"):
+        save(model.body, tmp_path / "m.pt")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="cannot be written"):
+        save(model, tmp_path / "no" / "folder" / "m.pt")
+    model.body.weight.data[0, 0] = torch.nan  # type: ignore[union-attr, index]
+    with pytest.raises(BadInput, match="NaN or infinite values in weight"):
+        save(model, tmp_path / "m.pt")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.pt"
+    save(Model(Linear(4, 2), (4,)), path)
+    before = path.read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(BadInput, match="No space"):
+        save(Model(Linear(4, 3), (4,)), path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["m.pt"]
+
+
+def test_every_kind_of_the_table_is_covered_by_a_round_trip() -> None:
+    seen: set[str] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            seen.add(node.get("kind", ""))
+            node = list(node.values())
+        if isinstance(node, list):
+            for item in node:
+                walk(item)
+
+    for make, _ in BODIES.values():
+        walk(config_of(make()))
+    assert set(config.KINDS) <= seen | {"relu"}
+
+
+def test_model_data_is_checked() -> None:
+    for bad, message in (
+        (np.zeros((5, 4)), "constant"),
+        (np.zeros((0, 4)), "empty"),
+        (np.ones((5, 3)), "shape"),
+        (np.full((5, 4), np.nan), "NaN"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            Model(Linear(4, 2), (4,), calibration=bad)
+    with pytest.raises(BadInput, match="stores no calibration"):
+        Model(Linear(4, 2), (4,)).calibrate()
+    with pytest.raises(BadInput, match="positive sizes"):
+        Model(Linear(4, 2), ())
