@@ -17,6 +17,7 @@ from edgeq.board import load_board
 from edgeq.errors import Toolchain
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
+from edgeq.sim import BufferPort, Machine
 from edgeq.toolchain import build, find_compiler, with_board
 
 MAIN = (Path(__file__).parent / "echo_main.c").read_bytes()
@@ -108,6 +109,24 @@ def test_the_port_greets_and_echoes_in_qemu(board: str, kind: str, tmp_path: Pat
         assert re.match(
             rb"\r\ne-\[fault at pc [0-9a-f]{8} cfsr [0-9a-f]{8}\]\r\n", port.read_until(b"]\r\n")
         )
+
+
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_the_port_runs_on_the_virtual_board(kind: str, tmp_path: Path) -> None:
+    board = load_board("virtual_m4")
+    port = BufferPort()
+    machine = Machine(board, port).load(_built("virtual_m4", kind, QUERY_MAIN, tmp_path))
+    assert machine.run(deadline_s=60).reason == "idle"
+    port.incoming += b"hello q"  # what came before the UART was on would be lost
+    assert machine.run(deadline_s=60).reason == "idle"
+    text = bytes(port.outgoing)
+    assert text.startswith(b"ready\r\nhello ")
+    words = text.removeprefix(b"ready\r\nhello ")
+    before, after, clock_hz = (int(words[i : i + 8], 16) for i in (0, 8, 16))
+    assert 0 < after - before < 100_000
+    assert clock_hz == board.clock_hz
+    levels = [level for _cycles, level in machine.marker_edges if level in (0, 1)]
+    assert levels[-2:] == [1, 0], "the marker pin did not pulse"
 
 
 @pytest.mark.parametrize("sanitize", [False, True], ids=["plain", "asan-ubsan"])
