@@ -31,7 +31,7 @@ static inline void edgeq_gather(const edgeq_window *w, const int8_t *x, int32_t 
     }
 }
 
-/* Inlined into its one caller, and `product` with it: no call a row remains. */
+/* Inlined into its one caller, so that `product` is a known function: at most a call a row. */
 static inline void edgeq_conv_2d(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                  int8_t *scratch, int32_t row_bytes, edgeq_row_product *product) {
     const edgeq_window *w = &p->window;

@@ -6,7 +6,7 @@
 #include "edgeq_kernels.h"
 #include "edgeq_requantize.h"
 
-/* Inlined into its one caller, and `product` with it: no call a row remains. */
+/* Inlined into its one caller, so that `product` is a known function: at most a call a row. */
 static inline void edgeq_fully_connected(const edgeq_fully_connected_params *p, const int8_t *x,
                                          int8_t *y, int32_t row_bytes, edgeq_row_product *product) {
     const uint8_t *row = p->weight;

@@ -4,6 +4,7 @@ import ctypes as ct
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from edgeq.resources import templates_dir
 Array = npt.NDArray[Any]
 FOLDER = templates_dir() / "kernels"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
-FLAGS = ("-std=c99", "-O1", "-g", "-shared", "-fPIC", *WARNINGS)
+FLAGS = ("-std=c99", "-O1", "-shared", "-fPIC", *WARNINGS)
 
 
 def sanitizers() -> str:
@@ -23,13 +24,13 @@ def sanitizers() -> str:
     return os.environ.get("EDGEQ_KERNEL_SANITIZERS", "undefined")
 
 
-def build(folder: Path, more: tuple[str, ...] = ()) -> ct.CDLL:
-    """Every kernel with the host's gcc and the chosen sanitizers."""
+def build(folder: Path, sources: Iterable[Path] = ()) -> ct.CDLL:
+    """`sources`, by default every kernel, with the host's gcc and the chosen sanitizers."""
     compiler = shutil.which("gcc")
     assert compiler is not None
     library = folder / "kernels.so"
-    sources = [str(p) for p in sorted(FOLDER.glob("*.c"))]
-    command = [compiler, *FLAGS, f"-fsanitize={sanitizers()}", f"-I{FOLDER}", *sources, *more]
+    files = [str(p) for p in sources or sorted(FOLDER.glob("*.c"))]
+    command = [compiler, *FLAGS, f"-fsanitize={sanitizers()}", f"-I{FOLDER}", *files]
     run = subprocess.run(
         [*command, "-o", str(library)], capture_output=True, text=True, timeout=120, check=False
     )

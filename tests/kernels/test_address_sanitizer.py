@@ -1,0 +1,76 @@
+"""The differential tests once more, longer, under ASan: operands have exactly their size."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = ("fully_connected", "conv_2d", "pools", "elementwise", "softmax", "router")
+
+
+def asan_runtime() -> Path:
+    """gcc's libasan.so, or a skip."""
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("no gcc on this machine")
+    run = subprocess.run(
+        [gcc, "-print-file-name=libasan.so"], capture_output=True, text=True, timeout=20, check=True
+    )
+    library = Path(run.stdout.strip())
+    if not library.is_absolute():
+        pytest.skip("gcc has no libasan here")
+    return library.resolve()
+
+
+def run_under_asan(
+    arguments: list[str], timeout: int, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    env = {
+        **os.environ,
+        "LD_PRELOAD": str(asan_runtime()),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "PYTHONMALLOC": "malloc",
+        "EDGEQ_KERNEL_SANITIZERS": "address,undefined",
+        **more,
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1500)
+def test_kernels_under_asan() -> None:
+    here = Path(__file__).parent
+    files = [str(here / f"test_{name}.py") for name in FILES]
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    run = run_under_asan([*options, *files], 1400, EDGEQ_KERNEL_EXAMPLES="250")
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+    assert " passed" in run.stdout
+    assert " skipped" not in run.stdout
+
+
+OVERRUN = """
+import ctypes, pathlib, tempfile
+import numpy as np
+from tests.kernels import host_kernels as h
+library = h.build(pathlib.Path(tempfile.mkdtemp()))
+x = np.zeros(16, np.int8)
+h.call(library.edgeq_relu_s8, h.ReluParams(17, -128, 127), x, x)
+"""
+
+
+@pytest.mark.full
+def test_asan_sees_an_overrun() -> None:
+    """The negative case: one element too many."""
+    run = run_under_asan(["-c", OVERRUN], 200, PYTHONPATH=str(Path(__file__).parents[2]))
+    assert run.returncode != 0
+    assert "heap-buffer-overflow" in run.stderr

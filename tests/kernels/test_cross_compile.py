@@ -1,0 +1,123 @@
+"""Every kernel for Cortex-M4 with both compilers: no warning, no divide, no call outside."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import capstone
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from edgeq.kernels import KERNELS
+from tests.kernels.host_kernels import FOLDER, WARNINGS
+
+FLAGS = ("-std=c99", "-ffreestanding", "-O2", "-g0", *WARNINGS)
+SOURCES = sorted(FOLDER.glob("*.c"))
+LIBRARY = {"memcpy", "memset", "memmove"}  # the runtime has them; compilers make them of loops
+
+
+def command(kind: str) -> list[str]:
+    """The compiler for Cortex-M4, or a skip that says what is missing."""
+    if kind == "gcc":
+        path = shutil.which("arm-none-eabi-gcc")
+        if path is None:
+            pytest.skip("no arm-none-eabi-gcc on PATH (Debian: gcc-arm-none-eabi)")
+        return [path, "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("the ziglang wheel is not installed")
+    target = ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"]
+    return [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        *target,
+        "-fno-sanitize=undefined",
+        "-fno-unwind-tables",
+    ]
+
+
+@pytest.fixture(scope="module", params=["gcc", "zig"])
+def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every kernel compiled (zig makes one object of them all)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    compile_one = [*command(request.param), *FLAGS, f"-I{FOLDER}", "-c"]
+    files = [str(source) for source in SOURCES]
+    run = subprocess.run(
+        [*compile_one, *files], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return sorted(folder.glob("*.o"))
+
+
+def mnemonics(objects: list[Path]) -> list[str]:
+    """Every instruction of the objects."""
+    thumb = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    thumb.skipdata = True
+    codes = [code for path in objects for code in sections(path)]
+    return [i.mnemonic for code in codes for i in thumb.disasm(code, 0)]
+
+
+def sections(path: Path) -> list[bytes]:
+    with path.open("rb") as file:
+        return [s.data() for s in ELFFile(file).iter_sections() if s.name.startswith(".text")]
+
+
+def symbols(path: Path) -> tuple[set[str], set[str]]:
+    """(defined, wanted) symbols of an object."""
+    with path.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        every = [s for s in table.iter_symbols() if s.name.startswith(("edgeq", "__", "mem"))]
+    wanted = {s.name for s in every if s["st_shndx"] == "SHN_UNDEF"}
+    return {s.name for s in every} - wanted, wanted
+
+
+def test_nothing_divides(objects: list[Path]) -> None:
+    names = mnemonics(objects)
+    assert len(names) > 1000
+    assert not [n for n in names if "div" in n]
+
+
+def test_no_call_through_a_pointer(objects: list[Path]) -> None:
+    """Row products and tap weights are passed as functions; the compiler resolves every one."""
+    assert "blx" not in mnemonics(objects)
+
+
+def test_every_kernel_is_there(objects: list[Path]) -> None:
+    defined = set().union(*(symbols(path)[0] for path in objects))
+    assert {k.name for k in KERNELS} <= defined
+
+
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_a_divide_would_be_seen(kind: str, tmp_path: Path) -> None:
+    """The negative case of the two guards above it."""
+    source = tmp_path / "divide.c"
+    source.write_text("int f(int a, int b, int (*g)(int)) { return g(a / b) + 1; }\n")
+    built = [*command(kind), "-O2", "-g0", "-c", str(source), "-o", str(tmp_path / "divide.o")]
+    subprocess.run(built, capture_output=True, timeout=120, check=True)
+    assert {"sdiv", "blx"} <= set(mnemonics([tmp_path / "divide.o"]))
+
+
+def test_calls_stay_inside(objects: list[Path]) -> None:
+    """No libgcc or compiler-rt function: a 64-bit shift or product is inlined."""
+    pairs = [symbols(path) for path in objects]
+    defined = set().union(*(d for d, _ in pairs))
+    assert set().union(*(w for _, w in pairs)) - defined <= LIBRARY
+
+
+def test_clang_format() -> None:
+    tool = shutil.which("clang-format", path=str(Path(sys.executable).parent))
+    if tool is None:
+        pytest.skip("no clang-format beside this Python (pip install clang-format)")
+    files = [str(p) for p in sorted(FOLDER.iterdir())]
+    style = f"--style=file:{FOLDER.parent.parent / '.clang-format'}"
+    run = subprocess.run(
+        [tool, "--dry-run", "-Werror", style, *files],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
