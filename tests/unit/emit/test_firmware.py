@@ -1,6 +1,7 @@
 """The generated C is compiled for this machine and must answer as the reference does."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,20 +56,33 @@ def project_of(graph: Graph) -> FirmwareProject:
     return firmware_project(graph, plan_memory(graph), packed, model_name="m", digest=DIGEST)
 
 
-def compiled(graph: Graph, folder: Path, *flags: str) -> Path:
-    """The model with the driver as a program; skips where there is no gcc."""
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled kernels, so that each is compiled once: no model changes them."""
+    return tmp_path_factory.mktemp("objects")
+
+
+def gcc(folder: Path, *arguments: str) -> None:
+    """Runs gcc with every warning an error; skips where there is none."""
     if shutil.which("gcc") is None:
         pytest.skip("no gcc on this machine")
+    command = ["gcc", "-std=c99", *WARNINGS, *arguments]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
+def compiled(graph: Graph, folder: Path, objects: Path, *flags: str) -> Path:
+    """The model with the driver as a program."""
     project = project_of(graph)
     project.write(folder / "firmware")
     (folder / "driver.c").write_text(DRIVER)
-    sources = [f"firmware/{n}" for n in project.files if n.startswith(("model/", "kernels/"))]
-    command = ["gcc", "-std=c99", "-O1", *WARNINGS, *flags, "-Ifirmware", "driver.c"]
-    command += [name for name in sources if name.endswith(".c")]
-    result = subprocess.run(
-        [*command, "-o", "driver"], cwd=folder, capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
+    inputs = ["driver.c", "firmware/model/model.c", "firmware/model/model_data.c"]
+    for name in (n for n in project.files if n.startswith("kernels/") and n.endswith(".c")):
+        kept = objects / f"{Path(name).stem}.o"
+        if not kept.exists():
+            gcc(folder / "firmware", *SANITIZE, "-c", name, "-o", str(kept))
+        inputs.append(str(kept))
+    gcc(folder, *SANITIZE, *flags, "-Ifirmware", *inputs, "-o", "driver")
     return folder / "driver"
 
 
@@ -121,10 +135,10 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_compiled_model_equals_the_reference(name: str, tmp_path: Path) -> None:
+def test_compiled_model_equals_the_reference(name: str, tmp_path: Path, objects: Path) -> None:
     graph = GRAPHS[name]()
     x = input_rows(rng(1), graph, 200)
-    program = compiled(graph, tmp_path, *SANITIZE)
+    program = compiled(graph, tmp_path, objects)
     records = answers(program, graph, x)
     assert_equals_reference(graph, records, x)
     if any(node.op == "Mixture" for node in graph.nodes):
@@ -132,10 +146,10 @@ def test_compiled_model_equals_the_reference(name: str, tmp_path: Path) -> None:
     assert not records["cycles"].any()
 
 
-def test_profile_counts_the_layers_that_ran(tmp_path: Path) -> None:
+def test_profile_counts_the_layers_that_ran(tmp_path: Path, objects: Path) -> None:
     graph = mixture_graph(rng(), trunk="fc")
     x = input_rows(rng(1), graph, 60)
-    program = compiled(graph, tmp_path, "-DEDGEQ_PROFILE", *SANITIZE)
+    program = compiled(graph, tmp_path, objects, "-DEDGEQ_PROFILE")
     records = answers(program, graph, x)
     assert_equals_reference(graph, records, x)
     names = [expert.name for expert in graph.nodes[-1].attrs.experts]
@@ -147,9 +161,9 @@ def test_profile_counts_the_layers_that_ran(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ran, expected)
 
 
-def test_gate_cycles_add_up_over_experts(tmp_path: Path) -> None:
+def test_gate_cycles_add_up_over_experts(tmp_path: Path, objects: Path) -> None:
     graph = mixture_graph(rng(), top_k=2, gate="probability")
-    program = compiled(graph, tmp_path, "-DEDGEQ_PROFILE")
+    program = compiled(graph, tmp_path, objects, "-DEDGEQ_PROFILE")
     records = answers(program, graph, input_rows(rng(1), graph, 5))
     gate = next(x.index for x in layer_table(graph) if x.name == "gate")
     assert (records["cycles"][:, gate] == 4 * 7).all()  # start, two experts, finish
@@ -172,6 +186,15 @@ def test_only_called_kernels_are_copied() -> None:
     source = ROOT / "firmware_templates" / "kernels" / "edgeq_fully_connected_s8_t2.c"
     assert files["kernels/edgeq_fully_connected_s8_t2.c"] == source.read_bytes()
     assert {"main.c", "port/hal.h", "runtime/protocol.c"} <= set(files)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_source_finds_its_headers_in_the_project(name: str) -> None:
+    files = project_of(GRAPHS[name]()).files
+    for path, text in files.items():
+        if path.startswith(("kernels/", "model/")):
+            for header in re.findall(r'#include "([^"]+)"', text.decode()):
+                assert {header, f"kernels/{header}"} & set(files), f"{path} includes {header}"
 
 
 def test_text_is_the_same_under_any_hash_seed() -> None:
