@@ -50,7 +50,6 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("SOFTMAX", "int16"): 3,
     ("QUANTIZE", "int8"): 2,
     ("QUANTIZE", "int16"): 3,
-    ("AVERAGE_POOL_2D", "int8"): 2,
     ("MAX_POOL_2D", "int8"): 2,
     ("PAD", "int8"): 2,
     ("CONCATENATION", "int8"): 2,

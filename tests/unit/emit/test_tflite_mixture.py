@@ -58,6 +58,10 @@ def test_other_numbers_of_experts(experts: tuple[str, ...]) -> None:
     check(mixture_graph(np.random.default_rng(2), rule="off", formats=experts), largest=2)
 
 
+def test_a_mixture_behind_a_convolutional_trunk() -> None:
+    check(mixture_graph(np.random.default_rng(1), trunk="conv"), largest=5)
+
+
 def test_a_plain_router_has_no_uncertainty() -> None:
     graph = mixture_graph(np.random.default_rng(2), kind="plain", rule="off")
     check(graph, largest=2)
