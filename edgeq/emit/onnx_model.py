@@ -5,7 +5,8 @@ activation passes QuantizeLinear and DequantizeLinear with the graph's own scale
 A runtime may so compute in float or fuse to integers; the float form rounds once, half to even,
 where the integer contract rounds twice. From equal inputs a layer differs by at most 1 LSB: seldom
 for multipliers of 2^-6 and less, in about a quarter of the cells for those between 1/4 and 1/2,
-and oftener in an average pool over 2 x 2 cells, whose positive quarters the contract rounds up (0.25 becomes 1).
+and oftener in an average pool over 2 x 2 cells, whose positive quarters the contract rounds up
+(0.25 becomes 1).
 LayerNorm saturates at 16 standard deviations in the contract and nowhere here: that can differ only
 for a row of more than 257 features with one such outlier.
 """
