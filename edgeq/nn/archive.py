@@ -82,6 +82,11 @@ def _refuse_by_directory(path: Path) -> None:
         raise ModelFile(
             f"{path}: inflates to {inflated:,} bytes; the limit is {MAX_BYTES:,} (a zip bomb?)"
         )
+    names = [entry.filename.partition("/")[2] or entry.filename for entry in entries]
+    if any(n == "constants.pkl" or n.startswith("code/") for n in names):
+        raise ModelFile(f"{path}: a TorchScript archive, which carries code; {SAVE_INSTEAD}")
+    if any(n.endswith("archive_format") or n.startswith("models/") for n in names):
+        raise ModelFile(f"{path}: a torch.export archive, which can execute code; {SAVE_INSTEAD}")
     # torch.save stores; an inflated size in a directory entry can lie, a stored one cannot
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
         raise ModelFile(
@@ -89,10 +94,5 @@ def _refuse_by_directory(path: Path) -> None:
         )
     if inflated > path.stat().st_size:
         raise ModelFile(f"{path}: overlapping entries; {SAVE_INSTEAD}")
-    names = [entry.filename.partition("/")[2] or entry.filename for entry in entries]
-    if any(n == "constants.pkl" or n.startswith("code/") for n in names):
-        raise ModelFile(f"{path}: a TorchScript archive, which carries code; {SAVE_INSTEAD}")
-    if any(n.endswith("archive_format") or n.startswith("models/") for n in names):
-        raise ModelFile(f"{path}: a torch.export archive, which can execute code; {SAVE_INSTEAD}")
     if "data.pkl" not in names:
         raise ModelFile(f"{path}: a zip archive, but not a model; {SAVE_INSTEAD}")

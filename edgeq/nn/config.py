@@ -269,7 +269,7 @@ class _Builder:
             return []
         return [self.node(item, f"{path}[{i}]", depth) for i, item in enumerate(value)]
 
-    def fail(self, where: str, why: str) -> Any:
+    def fail(self, where: str, why: str) -> nn.Module | None:
         """Notes the problem; its None stands for the module that could not be made."""
         self.problems.append(f"{where}: {why}")
         return None

@@ -77,7 +77,7 @@ def fit(
     batch_size: int = 32,
     lr: float = 3e-3,
     class_weights: str | Sequence[float] | None = None,
-    balance: float = 0.05,
+    balance: float = 0.1,
     expert: float = 0.5,
     seed: int = 0,
     patience: int | None = None,
@@ -88,9 +88,9 @@ def fit(
 ) -> History:
     """Train `model` in place on (x, y); the weights of the best validation epoch stay in it.
 
-    `balance` weighs the mixtures' load-balancing loss, `expert` a loss that asks each expert
-    to answer every sample alone (curiosity may send it any). `augment(x, y, generator)` returns a
-    batch in its place; y may become (N, C) probabilities. `patience` epochs without a better
+    `balance` weighs the mixtures' load-balancing loss (train mode straight_through wants 0.3),
+    `expert` a loss that asks each expert to answer every sample alone (curiosity may send it
+    any). `augment(x, y, generator)` returns a batch in its place; y may become (N, C) probabilities. `patience` epochs without a better
     validation result end the run. The same seed gives the same weights on one machine; torch's
     global generator is left as it was. Raises BadInput for data of the wrong form or overlapping.
     """
@@ -198,7 +198,7 @@ def _optimizer(
     matrices = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr)
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
     )

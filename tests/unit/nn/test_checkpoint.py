@@ -77,7 +77,7 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
             AvgPool2d((2, 1), 1),
             Flatten(),
             Dropout(0.3),
-            Linear(24 * 3, 3, "ptq", per_tensor=True),
+            Linear(48, 3, "ptq", per_tensor=True),
             Softmax(),
         ),
         (2, 6, 8),

@@ -69,7 +69,16 @@ def test_a_mixture_learns_and_uses_its_experts(mode: str) -> None:
     experts = [_mlp(k, 32) for k in MIXED]
     mixture = Mixture(experts, BayesianRouter(64, 3, dropout=0.2), MIXED, train_mode=mode)
     model = Model(mixture, (64,))
-    fit(model, data.train, data.validation, epochs=10, batch_size=64, progress=False)
+    balance = 0.3 if mode == "straight_through" else 0.1
+    fit(
+        model,
+        data.train,
+        data.validation,
+        epochs=10,
+        batch_size=64,
+        balance=balance,
+        progress=False,
+    )
     moved = model.calibrate(data.train[0][:300])
     logits, route = model.predict(data.test[0])
     accuracy = float((logits.argmax(1) == data.test[1]).mean())

@@ -51,7 +51,8 @@ def test_codes_lie_on_the_levels(
 @pytest.mark.parametrize(
     ("kind", "gaussian_rms"),
     [
-        ("ternary", 0.57)("int1", 0.61),  # the published threshold is not the MSE-optimal one,
+        ("ternary", 0.57),  # the published threshold is not the MSE-optimal one
+        ("int1", 0.61),
         ("int2", 0.36),
         ("int3", 0.22),
         ("int4", 0.12),
