@@ -1,8 +1,9 @@
 """Requests and answers over a line that loses, damages and repeats bytes.
 
 A few requests are in flight at once. The line keeps order and the device answers in order, so an
-answer to a later request proves an earlier one lost: it is sent again at once, and timers only
-matter for the last ones. Every request is idempotent, so sending it again is always safe.
+answer to a later request proves an earlier one lost, and a damaged answer means a lost one: both
+are sent again at once. Timers serve the rest. Every request is idempotent, so sending it again is
+always safe.
 """
 
 import secrets
@@ -17,8 +18,9 @@ from edgeq.harness.messages import ANSWER_BIT, NAK, RUN, Request, answers
 from edgeq.harness.port import Port
 
 _FIRST_TIMEOUT_S = 0.4
-_LEAST_TIMEOUT_S = 0.015
+_LEAST_TIMEOUT_S = 0.005
 _MOST_TIMEOUT_S = 4.0
+_MOST_BACKOFF = 8  # a lossy line is no congested one: repeating slowly would only take longer
 
 
 class NoAnswer(Link):
@@ -104,6 +106,10 @@ class _Batch:
         del self.flying[: at + 1]
         return True, sent
 
+    def take_back_oldest(self) -> None:
+        """Its answer arrived damaged: send it again."""
+        self.waiting.appendleft(self.flying.pop(0).index)
+
     def expire(self, now: float, timeout_s: float) -> int:
         """Takes back what has flown for `timeout_s`; returns how many."""
         late = [sent for sent in self.flying if now - sent.at >= timeout_s]
@@ -136,14 +142,15 @@ class Exchange:
             self._send(batch, deadline)
             now = time.monotonic()
             wait = min(batch.flying[0].at + pace.timeout_s, deadline) - now
-            self._receive(batch, self.port.read(wait), pace)
+            if self._receive(batch, self.port.read(wait), pace) and batch.flying:
+                batch.take_back_oldest()
             now = time.monotonic()
             if now >= deadline and not batch.done:
                 raise NoAnswer(f"{self.port.name}: no answer")
             late = batch.expire(now, pace.timeout_s)
             if late:
                 self.statistics.timeouts += late
-                pace.backoff = min(2 * pace.backoff, 64)
+                pace.backoff = min(2 * pace.backoff, _MOST_BACKOFF)
         return [frame for frame in batch.answers if frame is not None]
 
     def _send(self, batch: _Batch, deadline: float) -> None:
@@ -161,7 +168,9 @@ class Exchange:
             self.port.write(wire, deadline - time.monotonic())
             self.statistics.bytes_sent += len(wire)
 
-    def _receive(self, batch: _Batch, data: bytes, pace: _Pace) -> None:
+    def _receive(self, batch: _Batch, data: bytes, pace: _Pace) -> bool:
+        """Hands answers to the batch; whether a damaged frame was among the data."""
+        damaged = self.decoder.damaged
         self.statistics.bytes_received += len(data)
         for frame in self.decoder.feed(data):
             accepted, sent = batch.accept(frame)
@@ -173,6 +182,7 @@ class Exchange:
             if sent is not None and not sent.again:  # Karn: only unambiguous round trips count
                 pace.observe(time.monotonic() - sent.at)
         self.statistics.crc_errors = self.decoder.damaged
+        return self.decoder.damaged > damaged
 
 
 def refusal(frame: Frame) -> int | None:

@@ -5,9 +5,9 @@
 #include "elapsed.h"
 #include "frame.h"
 #include "mlperf.h"
+#include "port/hal.h"
 #include "requests.h"
 #include "sample.h"
-#include "serial.h"
 
 static struct frame_parser parser;
 
@@ -19,7 +19,7 @@ void protocol_init(void) {
 
 bool protocol_poll(void) {
     struct frame request;
-    int byte = serial_read();
+    int byte = hal_getc();
     (void)elapsed_cycles(); /* polled far more often than the 32-bit counter wraps */
     if (byte < 0) {
         return false;

@@ -42,7 +42,7 @@ void requests_init(void) {
     uint32_t at = INFO_FIXED_BYTES;
     put_u16(info, (uint16_t)INFO_BYTES);
     info[2] = (uint8_t)PROTOCOL_VERSION;
-    info[3] = (uint8_t)WINDOW_FRAMES;
+    info[3] = (uint8_t)(EDGEQ_RX_WINDOW_FRAMES);
     put_u32(info + 4, hal_clock_hz());
     put_u32(info + 8, (uint32_t)EDGEQ_INPUT_BYTES);
     put_u32(info + 12, (uint32_t)EDGEQ_OUTPUT_COUNT);

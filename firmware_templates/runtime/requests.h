@@ -4,7 +4,14 @@
 #include "frame.h"
 
 #define PROTOCOL_VERSION 1u
-#define WINDOW_FRAMES    4u /* requests a host may have in flight; the serial ring holds them */
+
+/*
+ * Requests a host may have in flight. One: a polled UART without a FIFO loses what arrives while an
+ * answer goes out. A board whose port buffers its input may define more.
+ */
+#ifndef EDGEQ_RX_WINDOW_FRAMES
+#define EDGEQ_RX_WINDOW_FRAMES 1
+#endif
 
 /* An answer has its request's type with the top bit set, and its seq. */
 #define REQUEST_PING  0x01u /* any bytes -> the same bytes */

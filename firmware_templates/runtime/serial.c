@@ -4,35 +4,7 @@
 
 #include "port/hal.h"
 
-#define RING_BYTES 512u /* a power of two; holds the window of frames promised in the info region  \
-                         */
-
-static uint8_t ring[RING_BYTES];
-static uint32_t ring_head;
-static uint32_t ring_tail;
-
-static void keep_received(void) {
-    while (ring_head - ring_tail < RING_BYTES) {
-        int byte = hal_getc();
-        if (byte < 0) {
-            return;
-        }
-        ring[ring_head % RING_BYTES] = (uint8_t)byte;
-        ring_head++;
-    }
-}
-
-int serial_read(void) {
-    if (ring_head == ring_tail) {
-        return hal_getc();
-    }
-    int byte = ring[ring_tail % RING_BYTES];
-    ring_tail++;
-    return byte;
-}
-
 void serial_write(uint8_t byte) {
-    keep_received();
     hal_putc(byte);
 }
 

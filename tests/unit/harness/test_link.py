@@ -22,8 +22,8 @@ INPUT_BYTES = 300
 def line(board: Callable[..., object]) -> Iterator[Callable[..., LossyLine]]:
     lines: list[LossyLine] = []
 
-    def make(**kwargs: float) -> LossyLine:
-        lines.append(LossyLine(board().master, **kwargs))  # type: ignore[attr-defined]
+    def make(*flags: str, **kwargs: float) -> LossyLine:
+        lines.append(LossyLine(board(*flags).master, **kwargs))  # type: ignore[attr-defined]
         return lines[-1]
 
     yield make
@@ -49,11 +49,11 @@ def test_info(line):
     assert info.firmware_digest.startswith("ffeeddcc") and len(info.firmware_digest) == 64
 
 
-def test_clean_line_needs_no_retry(line):
+def test_clean_line_repeats_only_by_timer(line):
+    """A busy test machine may let a timer run out; nothing may look lost or damaged."""
     with Link.open(line().path) as link:
-        before = link.statistics.retries
         run_samples(link, 100)
-        assert link.statistics.retries == before
+        assert link.statistics.retries == link.statistics.timeouts
         assert link.statistics.crc_errors == 0
 
 
@@ -70,20 +70,25 @@ def test_same_id_with_other_input_is_run_again(line):
             assert same(link.infer(3, data), expected(3, data))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_lossy_line_loses_nothing(line, seed):
-    lossy = line(rate=0.01, seed=seed, hold=0.002)
-    with Link.open(lossy.path) as link:
-        run_samples(link, 100, seed)
-        assert lossy.damage > 100
-        assert link.statistics.retries > 50
+WINDOWS = [(), ("-DEDGEQ_RX_WINDOW_FRAMES=4",)]
+
+
+@pytest.mark.parametrize("flags", WINDOWS, ids=["window1", "window4"])
+def test_lossy_line_loses_nothing(line, flags):
+    lossy = line(*flags, rate=0.01, seed=len(flags), hold=0.002)
+    with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
+        assert link.info().window == (4 if flags else 1)
+        run_samples(link, 30)
+        assert lossy.damage > 50
+        assert link.statistics.retries > 25
 
 
 @pytest.mark.full
-def test_lossy_line_loses_nothing_in_10000(line):
-    lossy = line(rate=0.01, seed=99, hold=0.002)
-    with Link.open(lossy.path) as link:
-        run_samples(link, 10_000)
+@pytest.mark.parametrize("flags", WINDOWS, ids=["window1", "window4"])
+def test_lossy_line_loses_nothing_in_thousands(line, flags):
+    lossy = line(*flags, rate=0.01, seed=99, hold=0.002)
+    with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
+        run_samples(link, 5_000)
 
 
 def test_text_and_frames_share_the_line(line, board):

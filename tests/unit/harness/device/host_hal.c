@@ -44,7 +44,7 @@ int hal_getc(void) {
         }
         ssize_t got = read(0, in, sizeof in);
         if (got <= 0) {
-            ended = true; /* what the ring still holds is answered first */
+            ended = true; /* answers still held back go out first */
             return -1;
         }
         in_count = (uint32_t)got;
