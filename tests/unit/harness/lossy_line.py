@@ -17,6 +17,7 @@ class LossyLine:
         self.path = os.ttyname(self._slave)
         self.rate = rate
         self.hold = hold  # chance per chunk of a delay of up to 30 ms
+        self.cut = False  # bytes vanish, both ends stay up
         self.damage = 0  # bytes hurt so far
         self._random = random.Random(seed)
         self._board = master
@@ -44,6 +45,8 @@ class LossyLine:
                         data = data[os.write(other[fd], data) :]
 
     def _hurt(self, data: bytes) -> bytes:
+        if self.cut:
+            return b""
         if not self.rate:
             return data
         out = bytearray()

@@ -45,8 +45,10 @@ def test_info(line):
         info = link.info()
     assert (info.board, info.model, info.input_bytes) == ("host_stub", "stub", INPUT_BYTES)
     assert (info.output_count, info.layer_count, info.clock_hz) == (40, 20, 1_000_000)
-    assert info.model_digest.startswith("00112233") and len(info.model_digest) == 64
-    assert info.firmware_digest.startswith("ffeeddcc") and len(info.firmware_digest) == 64
+    assert info.model_digest.startswith("00112233")
+    assert len(info.model_digest) == 64
+    assert info.firmware_digest.startswith("ffeeddcc")
+    assert len(info.firmware_digest) == 64
 
 
 def test_clean_line_repeats_only_by_timer(line):
@@ -78,9 +80,9 @@ def test_lossy_line_loses_nothing(line, flags):
     lossy = line(*flags, rate=0.01, seed=len(flags), hold=0.002)
     with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
         assert link.info().window == (4 if flags else 1)
-        run_samples(link, 30)
-        assert lossy.damage > 50
-        assert link.statistics.retries > 25
+        run_samples(link, 15)
+        assert lossy.damage > 25
+        assert link.statistics.retries > 10
 
 
 @pytest.mark.full
@@ -91,7 +93,7 @@ def test_lossy_line_loses_nothing_in_thousands(line, flags):
         run_samples(link, 5_000)
 
 
-def test_text_and_frames_share_the_line(line, board):
+def test_text_and_frames_share_the_line(line):
     path = line().path
     with Link.open(path) as link:
         run_samples(link, 3)
@@ -155,7 +157,7 @@ def bare_pty() -> Iterator[tuple[int, str]]:
 
 def test_silent_port(bare_pty):
     start = time.monotonic()
-    with pytest.raises(LinkError, match="silent: no byte in 0.5 s"):
+    with pytest.raises(LinkError, match=r"silent: no byte in 0\.5 s"):
         Link.open(bare_pty[1], timeout=0.5)
     assert time.monotonic() - start < 2
 
@@ -177,9 +179,9 @@ def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
     ("answer", "message"),
     [
         (lambda data: data, "only echoes"),
-        (lambda data: b"login: \r\n", "speaks something else.*login"),
-        (lambda data: b"e-[Unknown command: x]\r\nm-ready\r\n", "MLPerf Tiny text but not"),
-        (lambda data: b"\xff\x00~~}~" * 9, "speaks something else"),
+        (lambda _: b"login: \r\n", "speaks something else.*login"),
+        (lambda _: b"e-[Unknown command: x]\r\nm-ready\r\n", "MLPerf Tiny text but not"),
+        (lambda _: b"\xff\x00~~}~" * 9, "speaks something else"),
     ],
 )
 def test_port_that_speaks_something_else(bare_pty, answer, message):
@@ -193,29 +195,30 @@ def test_cable_pulled_in_the_middle(line):
     with Link.open(lossy.path) as link:
         run_samples(link, 2)
         lossy.close()
-        with pytest.raises(LinkError, match="sample 2: .*the port is gone"):
+        with pytest.raises(LinkError, match=r"sample 2: .*the port is gone"):
             link.infer(2, bytes(INPUT_BYTES))
 
 
-def test_board_that_falls_silent_names_the_sample(board, line):
-    quiet = board()
-    muted = LossyLine(quiet.master)
-    try:
-        with Link.open(muted.path, infer_timeout=0.7) as link:
-            muted.rate = 1.0
-            muted._random.randrange = lambda n: 0  # type: ignore[method-assign]
-            with pytest.raises(LinkError, match=r"sample 5: .*no answer within 0.7 s"):
-                link.infer(5, bytes(INPUT_BYTES))
-    finally:
-        muted.close()
+def test_board_that_falls_silent_names_the_sample(line):
+    lossy = line()
+    with Link.open(lossy.path, infer_timeout=0.7) as link:
+        run_samples(link, 2)
+        lossy.cut = True
+        with pytest.raises(LinkError, match=r"sample 5: .*no answer within 0\.7 s"):
+            link.infer(5, bytes(INPUT_BYTES))
+        lossy.cut = False
+        link._infer_timeout = 60
+        run_samples(link, 2)  # and the link works again
 
 
-def test_board_that_appears_late(bare_pty, firmware):
-    """The greeting is repeated: bytes sent before the board is up are lost."""
-    master, path = bare_pty
-    threading.Timer(0.6, chatter, (master, lambda data: b"")).start()
-    with pytest.raises(LinkError):
-        Link.open(path, timeout=1.0)
+def test_board_that_answers_late(line):
+    """The greeting is repeated: bytes sent before a board is up are lost."""
+    lossy = line()
+    lossy.cut = True
+    threading.Timer(0.6, setattr, (lossy, "cut", False)).start()
+    with Link.open(lossy.path, timeout=30) as link:
+        assert link.statistics.retries > 0
+        run_samples(link, 1)
 
 
 def test_socket_url(board):
