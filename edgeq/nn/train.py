@@ -90,9 +90,10 @@ def fit(
 
     `balance` weighs the mixtures' load-balancing loss (train mode straight_through wants 0.3),
     `expert` a loss that asks each expert to answer every sample alone (curiosity may send it
-    any). `augment(x, y, generator)` returns a batch in its place; y may become (N, C) probabilities. `patience` epochs without a better
-    validation result end the run. The same seed gives the same weights on one machine; torch's
-    global generator is left as it was. Raises BadInput for data of the wrong form or overlapping.
+    any). `augment(x, y, generator)` returns a batch in its place; y may become (N, C)
+    probabilities. `patience` epochs without a better validation result end the run. The same
+    seed gives the same weights on one machine; torch's global generator is left as it was.
+    Raises BadInput for data of the wrong form or overlapping.
     """
     x, y = _tensors("training", train)
     vx, vy = _tensors("validation", validation)

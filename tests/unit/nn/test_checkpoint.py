@@ -279,7 +279,7 @@ def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
     save(Model(Linear(4, 2), (4,)), tmp_path / "m.pt")
     whole = (tmp_path / "m.pt").read_bytes()
-    for length in range(0, len(whole) - 1, 97):
+    for length in range(0, len(whole) - 1, 211):
         (tmp_path / "cut.pt").write_bytes(whole[:length])
         with pytest.raises(ModelFile):
             load(tmp_path / "cut.pt")
@@ -289,7 +289,7 @@ def test_flipped_bytes_load_or_are_refused_but_never_crash(tmp_path: Path) -> No
     save(Model(Linear(4, 2), (4,)), tmp_path / "m.pt")
     whole = (tmp_path / "m.pt").read_bytes()
     rng = np.random.default_rng(0)
-    for position in rng.integers(0, len(whole), 150):
+    for position in rng.integers(0, len(whole), 60):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << int(rng.integers(8))
         (tmp_path / "bad.pt").write_bytes(bytes(damaged))
