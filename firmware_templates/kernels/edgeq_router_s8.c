@@ -93,12 +93,15 @@ static int64_t uncertainty_numerator(const edgeq_router_params *p, router_scratc
     return p->passes * squares - squared_sums;
 }
 
+/* x within 0..range, by sign masks: GCC makes a conditional store of a conditional expression. */
+static int64_t clamp_to(int64_t x, int64_t range) {
+    int64_t excess = (x & ~(x >> 63)) - range;
+    return range + (excess & (excess >> 63));
+}
+
 static void score(const edgeq_router_params *p, const edgeq_routing *out, int64_t *scores) {
     int32_t experts = experts_of(p);
-    int64_t range = p->u_max - p->u_min;
-    int64_t above = out->numerator - p->u_min;
-    above = above < 0 ? 0 : above;
-    above = above > range ? range : above;
+    int64_t above = clamp_to(out->numerator - p->u_min, p->u_max - p->u_min);
     for (int32_t e = 0; e < experts; e++) {
         scores[e] = out->logits[e] * SCORE_STEP;
         if (p->rule == EDGEQ_RULE_PRECISION_PRIOR) {

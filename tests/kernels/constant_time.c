@@ -1,0 +1,123 @@
+/* Each kernel on operands that a test writes into memory; test_constant_time.py traces the calls.
+ */
+#include "edgeq_kernels.h"
+
+enum { WIDTH = 24, EXPERTS = 5, PASSES = 4 };
+
+int8_t x[4096];
+int8_t y[4096];
+int64_t scratch[512];
+uint32_t weight[1024];
+int32_t bias[64];
+int32_t multiplier[64];
+int8_t shift[64];
+int16_t gamma_q[64];
+uint16_t exp_table[256];
+uint8_t mask[64];
+int64_t prior[EXPERTS];
+int32_t chosen[2];
+int32_t gates[EXPERTS];
+
+#define FULLY_CONNECTED(inputs, outputs)                                                           \
+    {weight, bias, multiplier, shift, inputs, outputs, 3, -5, -128, 127}
+
+static const edgeq_window padded = {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1};
+static const edgeq_window whole = {6, 5, 11, 3, 2, 2, 2, 2, 2, 0, 0};
+static const edgeq_fully_connected_params dense = FULLY_CONNECTED(WIDTH + 3, 7);
+static const edgeq_conv_2d_params conv = {
+    weight, bias, multiplier, shift, {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1}, 4, 3, -5, -128, 127};
+static const edgeq_conv_2d_params depthwise = {
+    weight, bias, multiplier, shift, {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1}, 11, 3, -5, -128, 127};
+
+#define RUN_DENSE(token)                                                                           \
+    void run_fully_connected_s8_##token(void) {                                                    \
+        edgeq_fully_connected_s8_##token(&dense, x, y);                                            \
+    }
+#define RUN_CONV(token)                                                                            \
+    void run_conv_2d_s8_##token(void) {                                                            \
+        edgeq_conv_2d_s8_##token(&conv, x, y, (int8_t *)scratch);                                  \
+    }
+RUN_DENSE(s16)
+RUN_DENSE(s8)
+RUN_DENSE(s4)
+RUN_DENSE(s3)
+RUN_DENSE(s2)
+RUN_DENSE(t2)
+RUN_DENSE(b1)
+RUN_CONV(s8)
+RUN_CONV(s4)
+RUN_CONV(s3)
+RUN_CONV(s2)
+RUN_CONV(t2)
+RUN_CONV(b1)
+
+void run_depthwise_conv_2d_s8_s8(void) {
+    edgeq_depthwise_conv_2d_s8_s8(&depthwise, x, y);
+}
+
+void run_depthwise_conv_2d_s8_s4(void) {
+    edgeq_depthwise_conv_2d_s8_s4(&depthwise, x, y);
+}
+
+void run_average_pool_2d_s8(void) {
+    edgeq_average_pool_2d_params p = {whole, 3, -5, 1 << 30, -1};
+    edgeq_average_pool_2d_s8(&p, x, y);
+}
+
+void run_max_pool_2d_s8(void) {
+    edgeq_max_pool_2d_s8(&padded, x, y);
+}
+
+void run_add_s8(void) {
+    edgeq_add_params p = {40, {3, -7, 5}, {1 << 30, 1700000000, 1 << 30}, {0, -1, -18}, -128, 127};
+    edgeq_add_s8(&p, x, x + 64, y);
+}
+
+void run_relu_s8(void) {
+    edgeq_relu_params p = {40, -20, 60};
+    edgeq_relu_s8(&p, x, y);
+}
+
+void run_layer_norm_s8(void) {
+    edgeq_layer_norm_params p = {gamma_q, bias, 3, 2, 30, 20, 4, -100, 100};
+    edgeq_layer_norm_s8(&p, x, y);
+}
+
+void run_softmax_s8(void) {
+    edgeq_softmax_params p = {exp_table, 3, 9};
+    edgeq_softmax_s8(&p, x, y);
+}
+
+void run_confidence_s8(void) {
+    chosen[0] = edgeq_confidence_s8(exp_table, x, 9);
+}
+
+void run_gate_s8(void) {
+    edgeq_gate_params p = {30, 4, -9, 1 << 30, -14};
+    int32_t *accumulator = (int32_t *)scratch;
+    edgeq_gate_start_s8(&p, accumulator);
+    edgeq_gate_accumulate_s8(&p, 20000, x, accumulator);
+    edgeq_gate_s8(&p, accumulator, y);
+}
+
+static void route(edgeq_rule rule) {
+    static const edgeq_router_layer layers[3] = {
+        {FULLY_CONNECTED(WIDTH, 13), FULLY_CONNECTED(WIDTH, 13), mask},
+        {FULLY_CONNECTED(13, 9), FULLY_CONNECTED(13, 9), mask},
+        {FULLY_CONNECTED(9, EXPERTS), FULLY_CONNECTED(9, EXPERTS), mask},
+    };
+    edgeq_router_params p = {
+        layers,           exp_table, prior, 1 << 20, 1 << 30, 1 << 24,
+        (1LL << 34) / 12, 2,         3,     PASSES,  2,       rule,
+    };
+    edgeq_routing out = {chosen, y, gates, 0, 0};
+    edgeq_router_s8(&p, x, &out, scratch);
+}
+
+void run_router_s8(void) {
+    route(EDGEQ_RULE_PRECISION_PRIOR);
+}
+
+void run_router_s8_escalation(void) {
+    route(EDGEQ_RULE_ESCALATION);
+}

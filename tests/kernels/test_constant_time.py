@@ -1,0 +1,128 @@
+"""A kernel executes the same instructions whatever the activations: traced on an emulated core.
+
+The compilers write a choice between two values as an IT block. The emulator does not report its
+instructions when their condition is false; the core spends a cycle on them either way. So the
+one-cycle instructions of an IT block are left out of a trace; a branch, load or store is not.
+"""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import capstone
+import numpy as np
+import pytest
+import unicorn
+from elftools.elf.elffile import ELFFile
+from unicorn import arm_const as arm
+
+from edgeq.kernels import KERNELS
+from edgeq.ops.fixed_point import exp_table
+from tests.kernels import samples
+from tests.kernels.host_kernels import FOLDER
+from tests.kernels.test_cross_compile import FLAGS, SOURCES, command
+
+HERE = Path(__file__).parent
+FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x10000
+RETURN = FLASH + SIZE - 16  # an address no code is at
+RUNS = [k.name.replace("edgeq_", "run_", 1) for k in KERNELS] + ["run_router_s8_escalation"]
+
+
+THUMB = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+ONE_CYCLE = ("mov", "mvn", "add", "sub", "rsb", "orr", "and", "eor", "cmp", "lsl", "lsr", "asr")
+
+
+@dataclass(frozen=True)
+class Program:
+    """The linked kernels: bytes of flash and the addresses of symbols."""
+
+    flash: bytes
+    address: dict[str, int]
+
+
+@pytest.fixture(scope="module", params=["gcc", "zig"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    elf = tmp_path_factory.mktemp(request.param) / "kernels.elf"
+    memory = FOLDER.parent / "runtime" / "memory.c"
+    flags = [*FLAGS, "-fno-builtin", f"-I{FOLDER}", f"-I{memory.parent}", "-nostdlib"]
+    link = [f"-Wl,-T,{HERE / 'constant_time.ld'}", "-Wl,-e,run_relu_s8", "-o", str(elf)]
+    sources = [str(s) for s in (HERE / "constant_time.c", memory, *SOURCES)]
+    run = subprocess.run(
+        [*command(request.param), *flags, *sources, *link],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    with elf.open("rb") as file:
+        parsed = ELFFile(file)
+        symbols = parsed.get_section_by_name(".symtab").iter_symbols()
+        text = parsed.get_section_by_name(".text")
+        assert text["sh_addr"] == FLASH
+        return Program(text.data(), {s.name: s["st_value"] for s in symbols if s.name})
+
+
+def constants(rng: np.random.Generator) -> dict[str, samples.Array]:
+    """Memory that stays the same over the runs; outputs are mostly inside int8."""
+    return {
+        "weight": rng.integers(0, 2**32, 1024).astype(np.uint32) & np.uint32(0x77777777),
+        "bias": rng.integers(-500, 500, 64).astype(np.int32),
+        "multiplier": rng.integers(2**30, 2**31, 64).astype(np.int32),
+        "shift": rng.integers(-9, -4, 64).astype(np.int8),
+        "gamma_q": rng.integers(-300, 300, 64).astype(np.int16),
+        "exp_table": exp_table(0.05),
+        "mask": rng.integers(0, 256, 64).astype(np.uint8),
+        "prior": rng.integers(0, 5000, 5).astype(np.int64),
+    }
+
+
+def trace(program: Program, name: str, x: samples.Array) -> list[int]:
+    """Addresses of the instructions that one call executes."""
+    core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+    core.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    core.mem_map(FLASH, SIZE)
+    core.mem_map(RAM, SIZE)
+    core.mem_write(FLASH, program.flash)
+    for symbol, values in {**constants(np.random.default_rng(5)), "x": x}.items():
+        core.mem_write(program.address[symbol], values.tobytes())
+    core.reg_write(arm.UC_ARM_REG_SP, RAM + SIZE)
+    core.reg_write(arm.UC_ARM_REG_LR, RETURN | 1)
+    seen: list[int] = []
+    core.hook_add(unicorn.UC_HOOK_CODE, lambda _core, at, _size, _data: seen.append(at))
+    core.emu_start(program.address[name] | 1, RETURN, timeout=20_000_000, count=2_000_000)
+    assert core.reg_read(arm.UC_ARM_REG_PC) & ~1 == RETURN
+    return steady(program, seen)
+
+
+def predicated(program: Program, at: int) -> list[int]:
+    """Addresses of one-cycle instructions in the IT block at `at`, if there is one."""
+    code = program.flash[at - FLASH : at - FLASH + 18]
+    if code[1] != 0xBF or not code[0] & 15:
+        return []
+    length = 4 - ((code[0] & -code[0]).bit_length() - 1)
+    block = [*THUMB.disasm(code[2:], at + 2)][:length]
+    return [i.address for i in block if i.mnemonic.startswith(ONE_CYCLE)]
+
+
+def steady(program: Program, seen: list[int]) -> list[int]:
+    """A trace without the instructions whose report depends on a condition."""
+    drop = {a for at in set(seen) for a in predicated(program, at)}
+    return [at for at in seen if at not in drop]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_instructions_do_not_depend_on_activations(program: Program, name: str) -> None:
+    rng = np.random.default_rng(1)
+    first = trace(program, name, samples.activations(rng, "random", (4096,)))
+    for fill in ("random", "low", "high", "ends"):
+        again = trace(program, name, samples.activations(rng, fill, (4096,)))
+        assert first == again, f"{name} branches on its data"
+
+
+def test_another_shape_would_be_seen(program: Program) -> None:
+    """The negative case of the trace: two kernels do not execute the same."""
+    x = np.zeros(4096, np.int8)
+    relu = trace(program, "run_relu_s8", x)
+    assert len(relu) > 40
+    assert relu != trace(program, "run_add_s8", x)
