@@ -107,8 +107,13 @@ static void print_real(int8_t quantized) {
     uint64_t nano = (uint64_t)magnitude * (uint64_t)(EDGEQ_OUTPUT_SCALE_NANO) + 500u;
     static const uint32_t decimals[6] = {100000000u, 10000000u, 1000000u, 100000u, 10000u, 1000u};
     uint32_t whole = 0;
-    for (; nano >= 1000000000u; whole++) {
-        nano -= 1000000000u;
+    /* Bit by bit: compilers turn a loop of subtractions into a call of a 64-bit divide. */
+    for (uint32_t bit = 1u << 11; bit != 0u; bit >>= 1) {
+        uint64_t part = (uint64_t)bit * 1000000000u;
+        if (nano >= part) {
+            nano -= part;
+            whole += bit;
+        }
     }
     if (steps < 0) {
         serial_text("-");

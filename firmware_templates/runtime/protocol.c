@@ -20,8 +20,8 @@ void protocol_init(void) {
 bool protocol_poll(void) {
     struct frame request;
     int byte = hal_getc();
-    (void)elapsed_cycles(); /* polled far more often than the 32-bit counter wraps */
     if (byte < 0) {
+        (void)elapsed_cycles(); /* the line falls idle far more often than 32 bits wrap */
         return false;
     }
     switch (frame_push(&parser, (uint8_t)byte, &request)) {

@@ -1,36 +1,15 @@
-"""The device runtime compiled for the host, running on a real pty."""
+"""The device runtime as a process of this computer on a real pty."""
 
 import os
-import shutil
 import subprocess
-import sys
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from device_build import DEVICE, compile_device
 
 from edgeq.resources import templates_dir
-
-DEVICE = Path(__file__).parent / "device"
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
-
-
-def host_compiler() -> list[str]:
-    """gcc with sanitizers, else the ziglang wheel (which cannot link ASan)."""
-    if shutil.which("gcc"):
-        return ["gcc", "-g", "-O1", *SANITIZERS]
-    return [sys.executable, "-m", "ziglang", "cc", "-g", "-O1"]
-
-
-def compile_device(out: Path, sources: list[Path], *flags: str) -> Path:
-    runtime = [p for p in sorted((templates_dir() / "runtime").glob("*.c")) if p.stem != "memory"]
-    command = [*host_compiler(), *WARNINGS, f"-I{templates_dir()}", f"-I{DEVICE}", *flags]
-    command += [str(path) for path in (*runtime, *sources)] + ["-o", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return out
 
 
 @pytest.fixture(scope="session")

@@ -187,7 +187,7 @@ def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
 def test_port_that_speaks_something_else(bare_pty, answer, message):
     chatter(bare_pty[0], answer)
     with pytest.raises(LinkError, match=message):
-        Link.open(bare_pty[1], timeout=0.6)
+        Link.open(bare_pty[1], timeout=1.5)
 
 
 def test_cable_pulled_in_the_middle(line):
