@@ -3,12 +3,14 @@
 import ctypes
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.kernels import host_kernels
+from tests.kernels import cross_kernels, host_kernels
 
 settings.register_profile(
     "kernels",
@@ -34,3 +36,21 @@ def no_undefined_behaviour(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     yield
     report = capfd.readouterr().err
     assert "runtime error" not in report, report
+
+
+@pytest.fixture(scope="session", params=["gcc", "zig"])
+def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every kernel compiled (zig makes one object of them all)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    compile_one = [
+        *cross_kernels.command(request.param),
+        *cross_kernels.FLAGS,
+        f"-I{host_kernels.FOLDER}",
+        "-c",
+    ]
+    files = [str(source) for source in cross_kernels.SOURCES]
+    run = subprocess.run(
+        [*compile_one, *files], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return sorted(folder.glob("*.o"))

@@ -32,7 +32,6 @@ def run_under_asan(
         **os.environ,
         "LD_PRELOAD": str(asan_runtime()),
         "ASAN_OPTIONS": "detect_leaks=0",
-        "PYTHONMALLOC": "malloc",
         "EDGEQ_KERNEL_SANITIZERS": "address,undefined",
         **more,
     }

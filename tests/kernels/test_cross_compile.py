@@ -1,6 +1,5 @@
 """Every kernel for Cortex-M4 with both compilers: no warning, no divide, no call outside."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -11,45 +10,10 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from edgeq.kernels import KERNELS
-from tests.kernels.host_kernels import FOLDER, WARNINGS
+from tests.kernels.cross_kernels import command
+from tests.kernels.host_kernels import FOLDER
 
-FLAGS = ("-std=c99", "-ffreestanding", "-O2", "-g0", *WARNINGS)
-SOURCES = sorted(FOLDER.glob("*.c"))
 LIBRARY = {"memcpy", "memset", "memmove"}  # the runtime has them; compilers make them of loops
-
-
-def command(kind: str) -> list[str]:
-    """The compiler for Cortex-M4, or a skip that says what is missing."""
-    if kind == "gcc":
-        path = shutil.which("arm-none-eabi-gcc")
-        if path is None:
-            pytest.skip("no arm-none-eabi-gcc on PATH (Debian: gcc-arm-none-eabi)")
-        return [path, "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("the ziglang wheel is not installed")
-    target = ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4"]
-    return [
-        sys.executable,
-        "-m",
-        "ziglang",
-        "cc",
-        *target,
-        "-fno-sanitize=undefined",
-        "-fno-unwind-tables",
-    ]
-
-
-@pytest.fixture(scope="module", params=["gcc", "zig"])
-def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Every kernel compiled (zig makes one object of them all)."""
-    folder = tmp_path_factory.mktemp(request.param)
-    compile_one = [*command(request.param), *FLAGS, f"-I{FOLDER}", "-c"]
-    files = [str(source) for source in SOURCES]
-    run = subprocess.run(
-        [*compile_one, *files], cwd=folder, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    return sorted(folder.glob("*.o"))
 
 
 def mnemonics(objects: list[Path]) -> list[str]:
