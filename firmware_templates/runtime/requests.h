@@ -1,6 +1,7 @@
 #ifndef EDGEQ_REQUESTS_H
 #define EDGEQ_REQUESTS_H
 
+#include "board_config.h"
 #include "frame.h"
 
 #define PROTOCOL_VERSION 1u

@@ -1,0 +1,1 @@
+/* What a board file would set; the tests pass -D instead. */
