@@ -123,10 +123,18 @@ def _walk(engine: Cs, code: bytes, start: int) -> Iterator[tuple[int, int, CsIns
     """(address, size, instruction), None where capstone knows no such encoding."""
     offset = 0
     while offset < len(code):
-        insn = next(engine.disasm(code[offset : offset + 4], start + offset, 1), None)
-        size = 4 if int.from_bytes(code[offset : offset + 2], "little") >= 0xE800 else 2
-        yield start + offset, size, insn  # size from the encoding: capstone calls PUSH.W two bytes
-        offset += size
+        # one call for a whole run: capstone carries the IT state from instruction to instruction
+        for insn in engine.disasm(code[offset:], start + offset):
+            size = _size(code, offset)  # from the encoding: capstone calls PUSH.W two bytes
+            yield start + offset, size, insn
+            offset += size
+        if offset < len(code):
+            yield start + offset, _size(code, offset), None
+            offset += _size(code, offset)
+
+
+def _size(code: bytes, offset: int) -> int:
+    return 4 if int.from_bytes(code[offset : offset + 2], "little") >= 0xE800 else 2
 
 
 def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PAGE = 0x1000
 LED_PAGE = 0x40028000  # FPGAIO of AN386; register 0 is the marker
-RETURN_PAGE = 0x1FFFF000  # executable address space that no board here uses
+RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
 BREAKPOINT, SUPERVISOR_CALL, PREFETCH_ABORT, EXCEPTION_RETURN = 7, 2, 3, 8
 REGISTERS = {
     **{f"r{number}": arm.UC_ARM_REG_R0 + number for number in range(13)},

@@ -117,9 +117,13 @@ def half_cycles(machine: Machine, name: str) -> int:
     return machine.clock.half - before
 
 
+@pytest.fixture(scope="module")
+def machine(snippets_elf):
+    return Machine(VIRTUAL_M4).load(snippets_elf)
+
+
 @pytest.mark.parametrize("name", SNIPPETS)
-def test_cycles(snippets_elf, name):
-    machine = Machine(VIRTUAL_M4).load(snippets_elf)
+def test_cycles(machine, name):
     assert half_cycles(machine, name) / 2 - RETURN_CYCLES == SNIPPETS[name][1]
 
 

@@ -1,0 +1,137 @@
+"""`python -m edgeq.sim firmware.elf --board virtual_m4 --pty`: serve a firmware until a signal.
+
+The first line on standard output is final and names the port; the cycles and instructions follow
+at the end. With --json both lines are JSON objects: {"port", "pid", "board", "link"} and
+{"reason", "cycles", "instructions", "functions", "classes", "rules"}.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from edgeq.errors import BadInput, EdgeqError
+from edgeq.sim.config import VIRTUAL_M4, MachineConfig
+
+HALF_CYCLES_PER_CYCLE = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of the simulator."""
+    line = argparse.ArgumentParser(prog="python -m edgeq.sim", description=__doc__)
+    line.add_argument("firmware", nargs="?", type=Path, help="bare-metal ELF")
+    line.add_argument("--board", help="board to model (default virtual_m4)")
+    wire = line.add_mutually_exclusive_group()
+    wire.add_argument("--pty", action="store_true", help="serial port on a pseudo-terminal")
+    wire.add_argument("--stdio", action="store_true", help="serial port on standard in and out")
+    line.add_argument("--link", type=Path, help="symbolic link to the pseudo-terminal")
+    line.add_argument("--max-cycles", type=int, help="end with an error after so many cycles")
+    line.add_argument("--deadline", type=float, help="end with an error after so many seconds")
+    line.add_argument("--rules", choices=["cortex-m4"], help="print the price of every class")
+    line.add_argument("--json", action="store_true", help="machine-readable output")
+    return line
+
+
+def config_of(name: str | None) -> MachineConfig:
+    """The board file `name`; without one the built-in virtual_m4, which needs no board file."""
+    if name is None:
+        return VIRTUAL_M4
+    from edgeq.board import load_board  # not paid for by a plain run
+
+    return MachineConfig.of(load_board(name))
+
+
+def print_rules(board: str | None, as_json: bool) -> None:
+    """Cycles per timing class; without a board the core alone."""
+    from edgeq.sim import rules_cortex_m4 as rules
+
+    extra = 0
+    if board is not None:
+        from edgeq.board import load_board
+
+        extra = load_board(board).first_load_extra
+    prices = {
+        name: half / HALF_CYCLES_PER_CYCLE for name, half in rules.prices(first_load_extra=extra).items()
+    }
+    if as_json:
+        print(json.dumps({"rules": rules.RULES_VERSION, "board": board, "prices": prices}))
+        return
+    for name, cycles in prices.items():
+        print(f"{name:8} {cycles:g}")
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the firmware until a signal, the end of its input, or its own end."""
+    from edgeq.sim.machine import Machine
+    from edgeq.sim.port import DescriptorPort, PtyPort, StdioPort
+
+    out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
+    config = config_of(options.board)
+    port: DescriptorPort = StdioPort() if options.stdio else PtyPort(options.link)
+    machine = Machine(config, port)
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: machine.stop())
+        machine.load(options.firmware)
+        _announce(port.path if isinstance(port, PtyPort) else "stdio", config, options, out)
+        result = machine.run(deadline_s=options.deadline, max_cycles=options.max_cycles)
+        profile = machine.profile()
+    finally:
+        port.close()
+    _say(out, options.json, _summary(result.reason, profile))
+    return 0
+
+
+def _announce(port: str, config: MachineConfig, options: argparse.Namespace, out: TextIO) -> None:
+    link = str(options.link) if options.link else None
+    facts = {"port": port, "pid": os.getpid(), "board": config.name, "link": link}
+    print(json.dumps(facts) if options.json else port, file=out, flush=True)
+
+
+def _summary(reason: str, profile: Any) -> dict[str, Any]:
+    from edgeq.sim.rules_cortex_m4 import RULES_VERSION
+
+    return {
+        "reason": reason,
+        "cycles": profile.cycles,
+        "instructions": profile.instructions,
+        "functions": profile.functions,
+        "classes": profile.classes,
+        "rules": RULES_VERSION,
+    }
+
+
+def _say(out: TextIO, as_json: bool, facts: dict[str, Any]) -> None:
+    try:
+        if as_json:
+            print(json.dumps(facts), file=out, flush=True)
+            return
+        print(f"{facts['reason']}: {facts['cycles']} cycles (modelled, {facts['rules']}), ", end="",
+              file=out)  # fmt: skip
+        print(f"{facts['instructions']} instructions", file=out)
+        for name, cycles in list(facts["functions"].items())[:20]:
+            print(f"{cycles:14.1f}  {name}", file=out, flush=True)
+    except BrokenPipeError:  # whoever started us is gone; the run itself went well
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code of EdgeqError and its children."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.rules:
+            print_rules(options.board, options.json)
+            return 0
+        if options.firmware is None:
+            raise BadInput("which firmware? give the path of an ELF file, or --rules cortex-m4")
+        return serve(options)
+    except EdgeqError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

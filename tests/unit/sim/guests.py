@@ -1,0 +1,126 @@
+"""Small firmwares for the virtual board, as C."""
+
+HEADER = """
+#include <stdint.h>
+#define REG(a) (*(volatile uint32_t *)(a))
+#define DATA REG(0x40004000u)
+#define STATE REG(0x40004004u)
+#define CTRL REG(0x40004008u)
+#define CYCCNT REG(0xE0001004u)
+extern __attribute__((noinline)) int main(void);
+void Reset_Handler(void);
+void Reset_Handler(void) {
+    REG(0xE000ED88u) |= 0xFu << 20;
+    __asm volatile("dsb\\n isb" ::: "memory");
+    REG(0xE000EDFCu) |= 1u << 24;
+    CYCCNT = 0;
+    REG(0xE0001000u) |= 1u;
+    (void)main();
+    for (;;) {
+    }
+}
+__attribute__((used, section(".vectors"))) static void *const vectors[2] = {
+    (void *)0x20010000, (void *)Reset_Handler};
+static inline void put(uint8_t c) {
+    while (STATE & 1u) {
+    }
+    DATA = c;
+}
+static inline uint8_t get(void) {
+    while (!(STATE & 2u)) {
+    }
+    return (uint8_t)DATA;
+}
+"""
+
+ECHO = HEADER + """
+int main(void) {
+    CTRL = 3;
+    put('r'); put('d'); put('y'); put('\\n');
+    for (;;) {
+        put(get());
+    }
+}
+"""
+
+# one function asks both questions: the simulator must not take one for the other
+SHARED_STATE = HEADER + """
+static __attribute__((noinline)) uint32_t state(void) { return STATE; }
+static __attribute__((noinline)) void send(uint8_t c) {
+    while (state() & 1u) {
+    }
+    DATA = c;
+}
+int main(void) {
+    CTRL = 3;
+    for (;;) {
+        while (!(state() & 2u)) {
+        }
+        uint8_t c = (uint8_t)DATA;
+        send(c);
+        send((uint8_t)(c + 1));
+    }
+}
+"""
+
+# sends N kilobytes on 's', the cycles of a fixed loop on 'c'
+SENDER = HEADER + """
+static volatile uint32_t sink;
+int main(void) {
+    CTRL = 3;
+    for (;;) {
+        uint8_t command = get();
+        if (command == 's') {
+            for (uint32_t i = 0; i < 65536u; i++) {
+                put((uint8_t)(i * 7u));
+            }
+        } else if (command == 'c') {
+            uint32_t start = CYCCNT;
+            for (uint32_t i = 0; i < 1000u; i++) {
+                sink = i;
+            }
+            uint32_t cycles = CYCCNT - start;
+            for (int shift = 24; shift >= 0; shift -= 8) {
+                put((uint8_t)(cycles >> shift));
+            }
+        }
+    }
+}
+"""
+
+FUNCTIONS = HEADER + """
+uint32_t table[4] = {1, 2, 3, 4};
+uint32_t zeros[4];
+int main(void) { __asm volatile(""); return 0; }
+__attribute__((used)) int32_t dot(const int8_t *a, const int8_t *b, int32_t n) {
+    int32_t sum = 0;
+    for (int32_t i = 0; i < n; i++) {
+        sum += a[i] * b[i];
+    }
+    return sum;
+}
+__attribute__((used)) int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f) {
+    return a + 10 * b + 100 * c + 1000 * d + 10000 * e + 100000 * f;
+}
+__attribute__((used)) uint32_t from_data(uint32_t i) { return table[i] + zeros[i]; }
+__attribute__((used)) uint32_t spin(uint32_t n) {
+    uint32_t x = 1;
+    for (uint32_t i = 0; i < n; i++) {
+        x = x * 1664525u + 1013904223u;
+        x ^= x >> 7;
+        __asm volatile("" : "+r"(x));
+    }
+    return x;
+}
+__attribute__((used)) float half(float x) { return x * 0.5f; }
+"""
+
+FAULT = HEADER + """
+volatile uint8_t kind = 255;
+int main(void) {
+    CTRL = 1;
+    for (const char *s = "going down"; *s; s++) { put((uint8_t)*s); }
+    switch (kind) { %s }
+    return 0;
+}
+"""
