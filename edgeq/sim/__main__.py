@@ -53,9 +53,8 @@ def print_rules(board: str | None, as_json: bool) -> None:
         from edgeq.board import load_board
 
         extra = load_board(board).first_load_extra
-    prices = {
-        name: half / HALF_CYCLES_PER_CYCLE for name, half in rules.prices(first_load_extra=extra).items()
-    }
+    table = rules.prices(first_load_extra=extra)
+    prices = {name: half / HALF_CYCLES_PER_CYCLE for name, half in table.items()}
     if as_json:
         print(json.dumps({"rules": rules.RULES_VERSION, "board": board, "prices": prices}))
         return

@@ -7,7 +7,13 @@ class depends on is at most the instruction before, so a block can be classified
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capstone import CS_ARCH_ARM, CS_MODE_MCLASS, CS_MODE_THUMB, Cs, CsInsn
+from capstone import (  # type: ignore[import-untyped]
+    CS_ARCH_ARM,
+    CS_MODE_MCLASS,
+    CS_MODE_THUMB,
+    Cs,
+    CsInsn,
+)
 from capstone import arm as a
 
 LOADS = {
@@ -142,10 +148,9 @@ def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
     if kind in LOADS:
         return _load_classes(insn, before)
     if kind in STORES:
-        classes = ("st",)
-        if _memory(insn).index:
-            classes += ("streg",)
-        return (*classes, "ldst") if before is not None and before.id in LOADS else classes
+        offset = ("streg",) if _memory(insn).index else ()
+        behind_load = ("ldst",) if before is not None and before.id in LOADS else ()
+        return ("st", *offset, *behind_load)
     if kind in LOAD_MANY or kind in STORE_MANY:
         return ("ldmN" if kind in LOAD_MANY else "stmN",) * _listed_registers(insn)
     if kind in VFP_LOADS:

@@ -26,7 +26,10 @@ class CorePeripherals:
     """
 
     def __init__(
-        self, now: Callable[[bool, int], int], refuse: Callable[[str], None], exits: Callable[[], None]
+        self,
+        now: Callable[[bool, int], int],
+        refuse: Callable[[str], None],
+        exits: Callable[[], None],
     ) -> None:
         self._now, self._refuse, self._exits = now, refuse, exits
         self._words: dict[int, int] = {}  # plain registers of the system control space

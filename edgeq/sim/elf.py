@@ -1,4 +1,4 @@
-"""Loads a bare-metal ELF: segments, entry and symbols. The file is data; nothing in it runs here."""
+"""Reads a bare-metal ELF: segments, entry and symbols. The file is data; nothing in it runs."""
 
 import bisect
 from dataclasses import dataclass

@@ -1,24 +1,12 @@
 """The virtual board: unicorn runs the firmware's ELF, the modelled clock says how long it took."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from unicorn import (
-    UC_ARCH_ARM,
-    UC_HOOK_BLOCK,
-    UC_HOOK_INTR,
-    UC_HOOK_MEM_INVALID,
-    UC_MODE_MCLASS,
-    UC_MODE_THUMB,
-    UC_PROT_EXEC,
-    UC_PROT_READ,
-    Uc,
-    UcError,
-)
-from unicorn import arm_const as arm
+from unicorn import UcError  # type: ignore[attr-defined]
 
 from edgeq.errors import BadInput
 from edgeq.sim.clock import NO_LIMIT, Clock, Profile
@@ -26,6 +14,7 @@ from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.decode import Access, Block
 from edgeq.sim.dwt import DWT_BASE, SCS_BASE, CorePeripherals
 from edgeq.sim.elf import Image, load_elf
+from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
 from edgeq.sim.faults import FaultReport, GuestFault
 from edgeq.sim.port import BufferPort, SerialPort
 from edgeq.sim.uart_cmsdk import CmsdkUart
@@ -36,21 +25,14 @@ if TYPE_CHECKING:
 PAGE = 0x1000
 LED_PAGE = 0x40028000  # FPGAIO of AN386; register 0 is the marker
 RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
-BREAKPOINT, SUPERVISOR_CALL, PREFETCH_ABORT, EXCEPTION_RETURN = 7, 2, 3, 8
-REGISTERS = {
-    **{f"r{number}": arm.UC_ARM_REG_R0 + number for number in range(13)},
-    "sp": arm.UC_ARM_REG_SP,
-    "lr": arm.UC_ARM_REG_LR,
-    "xpsr": arm.UC_ARM_REG_XPSR,
+SUPERVISOR_CALL, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
+EXCEPTIONS = {
+    SUPERVISOR_CALL: "SVC: exceptions are not modelled",
+    PREFETCH_ABORT: "execution of an address that holds no code",
+    BREAKPOINT: "breakpoint instruction",
+    EXCEPTION_RETURN: "exception return outside an exception",
 }
-ACCESS_NAMES = {
-    19: "read of unmapped address",
-    20: "write to unmapped address",
-    21: "execution of unmapped address",
-    22: "write to read-only memory",
-    23: "read of protected memory",
-    24: "execution of protected memory",
-}
+SEMIHOSTING_EXITS = (0x18, 0x20)  # SYS_EXIT, SYS_EXIT_EXTENDED
 
 
 @dataclass(frozen=True)
@@ -84,16 +66,16 @@ class Machine:
         self.port: SerialPort = port if port is not None else BufferPort()
         self.image: Image | None = None
         self.marker_edges: list[tuple[int, int]] = []  # (cycles, level) of the marker pin
-        self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
-        self.clock = Clock(self.config.first_load_extra, self._uc.mem_read)
+        self._emulator = Emulator(self._on_interrupt)
+        self.clock = Clock(self.config.first_load_extra, self._emulator.read)
         self.clock.on_limit = lambda: self._end_with("its budget of cycles is spent")
         self.clock.on_new_block = self._check_block
+        self.clock.on_error = self._on_model_error
         self._core = CorePeripherals(self._now, self._end_with, lambda: self._finish("exit"))
         self._uart = CmsdkUart(self.port, self._site, self._cycles, lambda: self._finish("idle"))
         self._reason = ""
         self._fault: str | None = None
-        self._bad_access = ""
+        self._model_error: BaseException | None = None
         self._stopped = False
         self._pc = -1  # where run() goes on; -1 before reset
         self._called = False  # call() needs no start-up code, so none has enabled the FPU
@@ -102,30 +84,17 @@ class Machine:
     # --- set-up -------------------------------------------------------------------------------
 
     def _map(self) -> None:
-        config, uc = self.config, self._uc
-        uc.mem_map(config.flash_origin, _pages(config.flash_bytes), UC_PROT_READ | UC_PROT_EXEC)
-        uc.mem_map(config.ram_origin, _pages(config.ram_bytes))
-        uc.mem_map(RETURN_PAGE, PAGE)
-        self._mmio(config.uart_base, self._uart.read, self._uart.write)
-        self._mmio(DWT_BASE, self._core.read_dwt, self._core.write_dwt)
-        self._mmio(SCS_BASE, self._core.read_scs, self._core.write_scs)
-        self._mmio(LED_PAGE, lambda _offset: self._marker(), self._set_marker)
+        config, emulator = self.config, self._emulator
+        emulator.map_memory(config.flash_origin, config.flash_bytes, writable=False)
+        emulator.map_memory(config.ram_origin, config.ram_bytes, writable=True)
+        emulator.map_memory(RETURN_PAGE, PAGE, writable=False)
+        emulator.map_registers(config.uart_base, self._uart.read, self._uart.write)
+        emulator.map_registers(DWT_BASE, self._core.read_dwt, self._core.write_dwt)
+        emulator.map_registers(SCS_BASE, self._core.read_scs, self._core.write_scs)
+        emulator.map_registers(LED_PAGE, lambda _offset: self._marker(), self._set_marker)
+        emulator.on_block(self.clock.on_block)
         if config.fpu:
-            uc.reg_write(arm.UC_ARM_REG_FPEXC, 0x40000000)  # unicorn ignores writes to CPACR
-        uc.hook_add(UC_HOOK_BLOCK, self.clock.on_block)
-        uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
-        uc.hook_add(UC_HOOK_INTR, self._on_interrupt)
-
-    def _mmio(
-        self, base: int, read: Callable[[int], int], write: Callable[[int, int], None]
-    ) -> None:
-        def on_read(_uc: Uc, offset: int, _size: int, _data: object) -> int:
-            return read(offset)
-
-        def on_write(_uc: Uc, offset: int, _size: int, value: int, _data: object) -> None:
-            write(offset, value)
-
-        self._uc.mmio_map(base, PAGE, on_read, None, on_write, None)
+            emulator.enable_fpu()
 
     def load(self, elf: str | Path | Image) -> Self:
         """Load a firmware ELF (flash at its load address, .data also where it runs). BadInput."""
@@ -133,9 +102,9 @@ class Machine:
         for segment in image.segments:
             for address in {segment.load_address, segment.run_address}:
                 self._check_fits(image, address, len(segment.data))
-                self._uc.mem_write(address, segment.data)
+                self._emulator.write(address, segment.data)
         self.image = image
-        self._uc.ctl_flush_tb()
+        self._emulator.forget_code()
         self.clock.forget()
         self._pc = -1
         return self
@@ -163,14 +132,14 @@ class Machine:
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes of the guest's memory."""
         try:
-            return bytes(self._uc.mem_read(address, size))
+            return self._emulator.read(address, size)
         except UcError as error:
             raise BadInput(f"no memory of {size} bytes at 0x{address:08x}: {error}") from error
 
     def write(self, address: int, data: bytes) -> None:
         """Put `data` into the guest's memory (flash too)."""
         try:
-            self._uc.mem_write(address, bytes(data))
+            self._emulator.write(address, data)
         except UcError as error:
             raise BadInput(f"no memory of {len(data)} bytes at 0x{address:08x}: {error}") from error
 
@@ -196,11 +165,11 @@ class Machine:
         top = (self.config.ram_origin + self.config.ram_bytes - 4 * max(0, len(args) - 4)) & ~7
         for number, value in enumerate(args):
             if number < 4:
-                self._uc.reg_write(arm.UC_ARM_REG_R0 + number, value & 0xFFFFFFFF)
+                self._emulator.set_register(f"r{number}", value)
             else:
                 self.write(top + 4 * (number - 4), (value & 0xFFFFFFFF).to_bytes(4, "little"))
-        self._uc.reg_write(arm.UC_ARM_REG_SP, top)
-        self._uc.reg_write(arm.UC_ARM_REG_LR, RETURN_PAGE | 1)
+        self._emulator.set_register("sp", top)
+        self._emulator.set_register("lr", RETURN_PAGE | 1)
         self._loaded()
         self.clock.enter()
         before = (self.clock.cycles, self.clock.instructions)
@@ -208,7 +177,7 @@ class Machine:
         self._go(RETURN_PAGE, None, max_cycles)
         self._called = False
         cycles = self.clock.cycles - before[0]
-        r0 = int(self._uc.reg_read(arm.UC_ARM_REG_R0))
+        r0 = self._emulator.register("r0")
         return CallResult(r0, cycles, self.clock.instructions - before[1])
 
     def run(
@@ -234,7 +203,7 @@ class Machine:
     def reset(self) -> None:
         """Stack pointer and program counter from the vector table, as the core does."""
         vectors = self.read(self.config.flash_origin, 8)
-        self._uc.reg_write(arm.UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
+        self._emulator.set_register("sp", int.from_bytes(vectors[:4], "little"))
         self._pc = int.from_bytes(vectors[4:], "little") & ~1
         self.clock.enter()
 
@@ -242,12 +211,12 @@ class Machine:
         """End the run soon; safe in a signal handler."""
         self._stopped = True
         self.port.wake()
-        self._uc.emu_stop()
+        self._emulator.stop()
 
     def _go(self, until: int, deadline_s: float | None, max_cycles: int | None) -> None:
         ends = None if deadline_s is None else time.monotonic() + deadline_s
         self.clock.limit = NO_LIMIT if max_cycles is None else self.clock.half + 2 * max_cycles
-        self._reason, self._fault, self._bad_access = "", None, ""
+        self._reason, self._fault, self._model_error = "", None, None
         while not self._reason:
             if self._stopped:
                 self._reason = "stopped"
@@ -258,12 +227,13 @@ class Machine:
     def _step(self, until: int, ends: float | None) -> None:
         left = 0 if ends is None else max(1, int((ends - time.monotonic()) * 1e6))
         try:
-            self._uc.emu_start(self._pc | 1, until, timeout=left)
-        except UcError as error:
-            self._raise(self._bad_access or self._describe(error))
+            self._pc = self._emulator.run(self._pc, until, timeout_us=left)
+        except EmulatorError as fault:
+            self._raise(str(fault))
+        if self._model_error is not None:
+            raise self._model_error
         if self._fault is not None:
             self._raise(self._fault)
-        self._pc = int(self._uc.reg_read(arm.UC_ARM_REG_PC)) & ~1
         if self._pc == until:
             self._reason = self._reason or "until"
             self.clock.finish(until)
@@ -282,11 +252,11 @@ class Machine:
 
     def _finish(self, reason: str) -> None:
         self._reason = self._reason or ("stopped" if self._stopped else reason)
-        self._uc.emu_stop()
+        self._emulator.stop()
 
     def _end_with(self, fault: str) -> None:
         self._fault = self._fault or fault
-        self._uc.emu_stop()
+        self._emulator.stop()
 
     def _check_block(self, block: Block, self_loop: bool) -> None:
         if self_loop and block.idles:
@@ -297,41 +267,27 @@ class Machine:
     def _fpu_ready(self) -> bool:
         return self.config.fpu and self._core.fpu_enabled
 
-    def _on_bad_access(
-        self, _uc: Uc, access: int, address: int, size: int, _value: int, _data: object
-    ) -> bool:
-        what = ACCESS_NAMES.get(access, f"bad access {access} at")
-        self._bad_access = f"{what} 0x{address:08x} ({size} bytes)"
-        return False
+    def _on_model_error(self, error: BaseException) -> None:
+        self._model_error = self._model_error or error
+        self._emulator.stop()
 
-    def _on_interrupt(self, _uc: Uc, number: int, _data: object) -> None:
+    def _on_interrupt(self, number: int) -> None:
         if number == BREAKPOINT and self._semihosting():
             return
-        reasons = {
-            BREAKPOINT: "breakpoint instruction",
-            SUPERVISOR_CALL: "SVC: exceptions are not modelled",
-            PREFETCH_ABORT: "execution of an address that holds no code",
-            EXCEPTION_RETURN: "exception return outside an exception",
-        }
-        self._end_with(reasons.get(number, f"exception {number} of the core"))
+        self._end_with(EXCEPTIONS.get(number, f"exception {number} of the core"))
 
     def _semihosting(self) -> bool:
         """BKPT 0xAB with an exit request (Arm semihosting 0x18, 0x20)."""
-        pc = int(self._uc.reg_read(arm.UC_ARM_REG_PC)) & ~1
-        asked = int(self._uc.reg_read(arm.UC_ARM_REG_R0))
-        if self.read(pc, 2) != b"\xab\xbe" or asked not in (0x18, 0x20):
+        pc = self._emulator.register("pc")
+        asked = self._emulator.register("r0")
+        if self.read(pc, 2) != b"\xab\xbe" or asked not in SEMIHOSTING_EXITS:
             return False
         self._finish("exit")
         return True
 
-    def _describe(self, error: UcError) -> str:
-        if error.errno == 10:
-            return "undefined instruction"
-        return f"the core stopped: {error}"
-
     def _raise(self, reason: str) -> None:
-        registers = {name: int(self._uc.reg_read(number)) for name, number in REGISTERS.items()}
-        pc = int(self._uc.reg_read(arm.UC_ARM_REG_PC)) & ~1
+        registers = {name: self._emulator.register(name) for name in REGISTERS if name != "pc"}
+        pc = self._emulator.register("pc")
         self._uart.flush()
         function = self._loaded().function_at(pc)
         self._pc = -1
@@ -350,8 +306,8 @@ class Machine:
 
     def _address_of(self, access: Access) -> int:
         """Where the access goes with the registers as they are (capstone and unicorn agree)."""
-        base = int(self._uc.reg_read(access.base))
-        index = int(self._uc.reg_read(access.index)) << access.shift if access.index else 0
+        base = self._emulator.register(access.base)
+        index = self._emulator.register(access.index) << access.shift if access.index else 0
         return (base + index + access.displacement) & 0xFFFFFFFF
 
     def _site(self) -> int:
@@ -360,7 +316,7 @@ class Machine:
         if block is None:
             return 0
         if block.taken in ("t_bx", "t_poppc"):
-            return block.start | int(self._uc.reg_read(arm.UC_ARM_REG_LR)) << 32
+            return block.start | self._emulator.register("lr") << 32
         return block.start
 
     def _marker(self) -> int:
@@ -373,7 +329,3 @@ class Machine:
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""
         return self.clock.profile(self._loaded())
-
-
-def _pages(size: int) -> int:
-    return -(-size // PAGE) * PAGE

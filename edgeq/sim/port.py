@@ -162,9 +162,9 @@ class PtyPort(DescriptorPort):
 
     def close(self) -> None:
         """Remove the link and hang up."""
-        if self._link is not None and self._link.is_symlink():
-            if os.readlink(self._link) == self.path:
-                self._link.unlink()
+        link = self._link
+        if link is not None and link.is_symlink() and os.readlink(link) == self.path:
+            link.unlink()
         super().close()
         os.close(self._slave)
         os.close(self._master)

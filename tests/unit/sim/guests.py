@@ -33,7 +33,9 @@ static inline uint8_t get(void) {
 }
 """
 
-ECHO = HEADER + """
+ECHO = (
+    HEADER
+    + """
 int main(void) {
     CTRL = 3;
     put('r'); put('d'); put('y'); put('\\n');
@@ -42,9 +44,12 @@ int main(void) {
     }
 }
 """
+)
 
 # one function asks both questions: the simulator must not take one for the other
-SHARED_STATE = HEADER + """
+SHARED_STATE = (
+    HEADER
+    + """
 static __attribute__((noinline)) uint32_t state(void) { return STATE; }
 static __attribute__((noinline)) void send(uint8_t c) {
     while (state() & 1u) {
@@ -62,9 +67,12 @@ int main(void) {
     }
 }
 """
+)
 
 # sends N kilobytes on 's', the cycles of a fixed loop on 'c'
-SENDER = HEADER + """
+SENDER = (
+    HEADER
+    + """
 static volatile uint32_t sink;
 int main(void) {
     CTRL = 3;
@@ -87,8 +95,11 @@ int main(void) {
     }
 }
 """
+)
 
-FUNCTIONS = HEADER + """
+FUNCTIONS = (
+    HEADER
+    + """
 uint32_t table[4] = {1, 2, 3, 4};
 uint32_t zeros[4];
 int main(void) { __asm volatile(""); return 0; }
@@ -99,7 +110,8 @@ __attribute__((used)) int32_t dot(const int8_t *a, const int8_t *b, int32_t n) {
     }
     return sum;
 }
-__attribute__((used)) int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e, int32_t f) {
+__attribute__((used)) int32_t six(int32_t a, int32_t b, int32_t c, int32_t d, int32_t e,
+                                  int32_t f) {
     return a + 10 * b + 100 * c + 1000 * d + 10000 * e + 100000 * f;
 }
 __attribute__((used)) uint32_t from_data(uint32_t i) { return table[i] + zeros[i]; }
@@ -114,8 +126,11 @@ __attribute__((used)) uint32_t spin(uint32_t n) {
 }
 __attribute__((used)) float half(float x) { return x * 0.5f; }
 """
+)
 
-FAULT = HEADER + """
+FAULT = (
+    HEADER
+    + """
 volatile uint8_t kind = 255;
 int main(void) {
     CTRL = 1;
@@ -124,3 +139,4 @@ int main(void) {
     return 0;
 }
 """
+)

@@ -24,7 +24,9 @@ def test_call_returns_r0_cycles_and_instructions(functions_elf):
     machine.write(RAM, a)
     machine.write(RAM + 256, b)
     result = machine.call("dot", (RAM, RAM + 256, 100))
-    signed = [(x - 256 if x > 127 else x, y - 256 if y > 127 else y) for x, y in zip(a, b, strict=True)]
+    signed = [
+        (x - 256 if x > 127 else x, y - 256 if y > 127 else y) for x, y in zip(a, b, strict=True)
+    ]
     assert result.r0 == sum(x * y for x, y in signed) & 0xFFFFFFFF
     assert 100 < result.instructions < result.cycles < 4000
 
@@ -72,7 +74,7 @@ def test_no_firmware_and_files_that_are_no_firmware(tmp_path):
         Machine().load(tmp_path / "absent.elf")
     for content in (b"", b"hello", b"\x7fELF" + bytes(60)):
         (tmp_path / "bad.elf").write_bytes(content)
-        with pytest.raises(BadInput, match="bad.elf"):
+        with pytest.raises(BadInput, match=r"bad\.elf"):
             Machine().load(tmp_path / "bad.elf")
 
 
@@ -117,7 +119,10 @@ FAULTS_AND_EXITS = FAULTS | {
 
 @pytest.fixture(scope="module")
 def faults_elf(build):
-    cases = [f"case {i}: {statement} break;" for i, (statement, _) in enumerate(FAULTS_AND_EXITS.values())]
+    cases = [
+        f"case {i}: {statement} break;"
+        for i, (statement, _) in enumerate(FAULTS_AND_EXITS.values())
+    ]
     return build(guests.FAULT % "\n".join(cases))
 
 

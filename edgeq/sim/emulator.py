@@ -1,0 +1,189 @@
+"""Unicorn's Cortex-M4 behind the few calls that the virtual board needs.
+
+Block and register callbacks go to the C library straight: the Python binding's own wrappers cost
+more than the whole timing model (measured: three times slower). An exception in a callback ends
+the emulation and is raised again by run(), as the binding does. UC_HOOK_MEM_READ is never used: in
+unicorn 2.1.4 it corrupts execution on this core.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+from unicorn import (  # type: ignore[attr-defined]
+    UC_ARCH_ARM,
+    UC_HOOK_BLOCK,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_INVALID,
+    UC_MODE_MCLASS,
+    UC_MODE_THUMB,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    Uc,
+    UcError,
+)
+from unicorn import arm_const as arm
+from unicorn.unicorn_py3.unicorn import uclib
+
+PAGE = 0x1000
+UNDEFINED_INSTRUCTION = 10  # UC_ERR_INSN_INVALID
+REGISTERS = {
+    **{f"r{number}": arm.UC_ARM_REG_R0 + number for number in range(13)},
+    "sp": arm.UC_ARM_REG_SP,
+    "lr": arm.UC_ARM_REG_LR,
+    "pc": arm.UC_ARM_REG_PC,
+    "xpsr": arm.UC_ARM_REG_XPSR,
+}
+ACCESS_NAMES = {
+    19: "read of unmapped address",
+    20: "write to unmapped address",
+    21: "execution of unmapped address",
+    22: "write to read-only memory",
+    23: "read of protected memory",
+    24: "execution of protected memory",
+}
+# (engine, address, size): the library's last argument, user data, is not looked at
+_BLOCK = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint32)
+_READ = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint32)
+_WRITE = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64)
+
+
+class EmulatorError(Exception):
+    """The core cannot go on; the text says why."""
+
+
+class Emulator:
+    """One Cortex-M4 with its memory. Addresses are the guest's, program counters without Thumb bit.
+
+    `on_interrupt(number)` is called for every exception the core would take.
+    """
+
+    def __init__(self, on_interrupt: Callable[[int], None]) -> None:
+        engine: Any = Uc  # unicorn has no annotations
+        self._uc = engine(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+        self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        self._alive: list[object] = []  # the library keeps addresses of callbacks, not references
+        self._error: BaseException | None = None
+        self._bad_access = ""
+        self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
+        self._uc.hook_add(UC_HOOK_INTR, lambda _uc, number, _data: on_interrupt(number))
+
+    def map_memory(self, origin: int, size: int, *, writable: bool) -> None:
+        """Memory that holds code and data, rounded up to whole pages."""
+        rights = () if writable else (UC_PROT_READ | UC_PROT_EXEC,)
+        self._uc.mem_map(origin, -(-size // PAGE) * PAGE, *rights)
+
+    def map_registers(
+        self, base: int, read: Callable[[int], int], write: Callable[[int, int], None]
+    ) -> None:
+        """A page of peripheral registers: read(offset), write(offset, value)."""
+
+        def on_read(_engine: int, offset: int, _size: int) -> int:
+            try:
+                return read(offset)
+            except BaseException as error:
+                self._fail(error)
+                return 0
+
+        def on_write(_engine: int, offset: int, _size: int, value: int) -> None:
+            try:
+                write(offset, value)
+            except BaseException as error:
+                self._fail(error)
+
+        reader, writer = _READ(on_read), _WRITE(on_write)
+        self._alive += [reader, writer]
+        _check(
+            uclib.uc_mmio_map(
+                self._uc._uch, base, PAGE, _address(reader), None, _address(writer), None
+            )
+        )
+
+    def on_block(self, callback: Callable[[int, int, int], None]) -> None:
+        """callback(engine, address, size) before each basic block; it must not raise."""
+        hook, handle = _BLOCK(callback), ctypes.c_size_t()
+        self._alive.append(hook)
+        everywhere = (ctypes.c_uint64(1), ctypes.c_uint64(0))
+        _check(
+            uclib.uc_hook_add(
+                self._uc._uch,
+                ctypes.byref(handle),
+                UC_HOOK_BLOCK,
+                _address(hook),
+                None,
+                *everywhere,
+            )
+        )
+
+    def enable_fpu(self) -> None:
+        """Unicorn ignores writes to CPACR."""
+        self._uc.reg_write(arm.UC_ARM_REG_FPEXC, 0x40000000)
+
+    def run(self, pc: int, until: int, timeout_us: int = 0) -> int:
+        """Run from `pc` until `until`, stop(), WFI or the timeout; returns the program counter.
+
+        EmulatorError when the core cannot go on; what a callback raised.
+        """
+        self._bad_access = ""
+        try:
+            self._uc.emu_start(pc | 1, until, timeout=timeout_us)
+        except UcError as error:
+            if self._error is None:
+                raise EmulatorError(self._bad_access or _describe(error)) from error
+        if self._error is not None:
+            failure, self._error = self._error, None
+            raise failure
+        return self.register("pc")
+
+    def stop(self) -> None:
+        """End run() at the next block."""
+        self._uc.emu_stop()
+
+    def register(self, register: str | int) -> int:
+        """A register by name, or by unicorn's number (the same as capstone's)."""
+        number = REGISTERS[register] if isinstance(register, str) else register
+        value = int(self._uc.reg_read(number))
+        return value & ~1 if register == "pc" else value
+
+    def set_register(self, name: str, value: int) -> None:
+        """Set a register."""
+        self._uc.reg_write(REGISTERS[name], value & 0xFFFFFFFF)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Guest memory. UcError where there is none."""
+        return bytes(self._uc.mem_read(address, size))
+
+    def write(self, address: int, data: bytes) -> None:
+        """Guest memory, read-only memory too. UcError where there is none."""
+        self._uc.mem_write(address, bytes(data))
+
+    def forget_code(self) -> None:
+        """Drop translated blocks: the code has changed."""
+        self._uc.ctl_flush_tb()
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._uc.emu_stop()
+
+    def _on_bad_access(
+        self, _uc: object, access: int, address: int, size: int, _value: int, _data: object
+    ) -> bool:
+        what = ACCESS_NAMES.get(access, f"bad access {access} at")
+        self._bad_access = f"{what} 0x{address:08x} ({size} bytes)"
+        return False
+
+
+def _address(callback: Any) -> ctypes.c_void_p:
+    return ctypes.cast(callback, ctypes.c_void_p)
+
+
+def _check(status: int) -> None:
+    if status:
+        failure: Any = UcError
+        raise failure(status)
+
+
+def _describe(error: UcError) -> str:
+    if error.errno == UNDEFINED_INSTRUCTION:
+        return "undefined instruction"
+    return f"the core stopped: {error}"
