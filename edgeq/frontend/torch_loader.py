@@ -27,7 +27,7 @@ from edgeq.ops.router import MAX_PASSES, Router
 from edgeq.ops.softmax import Softmax
 
 
-def graph_of(model: nn.Module | nn.Model) -> Graph:
+def graph_of(model: torch.nn.Module) -> Graph:
     """The model's graph, weights as trained codes (or floats, for post-training quantisation).
 
     Raises UnsupportedOp listing every module without an op, by its path.

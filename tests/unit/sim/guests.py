@@ -69,13 +69,14 @@ int main(void) {
 """
 )
 
-# sends N kilobytes on 's', the cycles of a fixed loop on 'c'
+# greets with 'k'; sends 64 KiB on 's', the cycles of a fixed loop on 'c'
 SENDER = (
     HEADER
     + """
 static volatile uint32_t sink;
 int main(void) {
     CTRL = 3;
+    put('k');
     for (;;) {
         uint8_t command = get();
         if (command == 's') {

@@ -199,6 +199,7 @@ def test_cycle_counter_agrees_with_the_clock(build):
     port = BufferPort()
     machine = Machine(port=port).load(build(guests.SENDER))
     machine.run(deadline_s=30)
+    assert port.take() == b"k"
     counts = []
     for _ in range(3):
         port.incoming += b"c"
