@@ -36,8 +36,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def config_of(name: str | None) -> MachineConfig:
-    """The board file `name`; without one the built-in virtual_m4, which needs no board file."""
-    if name is None:
+    """The board called `name`; virtual_m4, the default, is built in and needs no board file."""
+    if name in (None, VIRTUAL_M4.name):
         return VIRTUAL_M4
     from edgeq.board import load_board  # not paid for by a plain run
 

@@ -8,7 +8,7 @@ from edgeq.errors import BadInput
 if TYPE_CHECKING:
     from edgeq.board import Board
 
-CMSDK_FAMILIES = ("mps2", "virtual_m4", "cmsdk", "mps2_an386")
+CMSDK_FAMILIES = ("mps2",)
 CORES = ("cortex-m4",)
 
 

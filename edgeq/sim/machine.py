@@ -11,19 +11,17 @@ from unicorn import UcError  # type: ignore[attr-defined]
 from edgeq.errors import BadInput
 from edgeq.sim.clock import NO_LIMIT, Clock, Profile
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
-from edgeq.sim.decode import Access, Block
-from edgeq.sim.dwt import DWT_BASE, SCS_BASE, CorePeripherals
+from edgeq.sim.decode import Block
 from edgeq.sim.elf import Image, load_elf
 from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
 from edgeq.sim.faults import FaultReport, GuestFault
+from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import BufferPort, SerialPort
-from edgeq.sim.uart_cmsdk import CmsdkUart
 
 if TYPE_CHECKING:
     from edgeq.board import Board
 
 PAGE = 0x1000
-LED_PAGE = 0x40028000  # FPGAIO of AN386; register 0 is the marker
 RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
 SUPERVISOR_CALL, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
 EXCEPTIONS = {
@@ -65,14 +63,11 @@ class Machine:
         self.config = board if isinstance(board, MachineConfig) else MachineConfig.of(board)
         self.port: SerialPort = port if port is not None else BufferPort()
         self.image: Image | None = None
-        self.marker_edges: list[tuple[int, int]] = []  # (cycles, level) of the marker pin
         self._emulator = Emulator(self._on_interrupt)
         self.clock = Clock(self.config.first_load_extra, self._emulator.read)
         self.clock.on_limit = lambda: self._end_with("its budget of cycles is spent")
         self.clock.on_new_block = self._check_block
         self.clock.on_error = self._on_model_error
-        self._core = CorePeripherals(self._now, self._end_with, lambda: self._finish("exit"))
-        self._uart = CmsdkUart(self.port, self._site, self._cycles, lambda: self._finish("idle"))
         self._reason = ""
         self._fault: str | None = None
         self._model_error: BaseException | None = None
@@ -80,18 +75,15 @@ class Machine:
         self._pc = -1  # where run() goes on; -1 before reset
         self._called = False  # call() needs no start-up code, so none has enabled the FPU
         self._map()
-
-    # --- set-up -------------------------------------------------------------------------------
+        self._peripherals = Peripherals(
+            self.config, self._emulator, self.clock, self.port, self._end_with, self._finish
+        )
 
     def _map(self) -> None:
         config, emulator = self.config, self._emulator
         emulator.map_memory(config.flash_origin, config.flash_bytes, writable=False)
         emulator.map_memory(config.ram_origin, config.ram_bytes, writable=True)
         emulator.map_memory(RETURN_PAGE, PAGE, writable=False)
-        emulator.map_registers(config.uart_base, self._uart.read, self._uart.write)
-        emulator.map_registers(DWT_BASE, self._core.read_dwt, self._core.write_dwt)
-        emulator.map_registers(SCS_BASE, self._core.read_scs, self._core.write_scs)
-        emulator.map_registers(LED_PAGE, lambda _offset: self._marker(), self._set_marker)
         emulator.on_block(self.clock.on_block)
         if config.fpu:
             emulator.enable_fpu()
@@ -123,8 +115,6 @@ class Machine:
             f"0x{config.ram_origin:08x}+0x{config.ram_bytes:x}; link it for this board"
         )
 
-    # --- memory -------------------------------------------------------------------------------
-
     def symbol(self, name: str) -> int:
         """Address of a symbol of the loaded ELF."""
         return self._loaded().symbol(name)
@@ -147,8 +137,6 @@ class Machine:
         if self.image is None:
             raise BadInput("no firmware is loaded; call load(elf) first")
         return self.image
-
-    # --- running ------------------------------------------------------------------------------
 
     def call(
         self,
@@ -175,7 +163,7 @@ class Machine:
         before = (self.clock.cycles, self.clock.instructions)
         self._pc, self._called = address & ~1, True
         self._go(RETURN_PAGE, None, max_cycles)
-        self._called = False
+        self._pc, self._called = -1, False  # run() begins at reset again
         cycles = self.clock.cycles - before[0]
         r0 = self._emulator.register("r0")
         return CallResult(r0, cycles, self.clock.instructions - before[1])
@@ -222,7 +210,7 @@ class Machine:
                 self._reason = "stopped"
                 break
             self._step(until, ends)
-        self._uart.flush()
+        self._peripherals.uart.flush()
 
     def _step(self, until: int, ends: float | None) -> None:
         left = 0 if ends is None else max(1, int((ends - time.monotonic()) * 1e6))
@@ -244,11 +232,9 @@ class Machine:
 
     def _wait_for_event(self) -> None:
         """WFI and WFE return to the host: only serial input can wake a core without interrupts."""
-        self._uart.flush()
-        if not self._uart.wait():
+        self._peripherals.uart.flush()
+        if not self._peripherals.uart.wait():
             self._finish("idle")
-
-    # --- events -------------------------------------------------------------------------------
 
     def _finish(self, reason: str) -> None:
         self._reason = self._reason or ("stopped" if self._stopped else reason)
@@ -265,7 +251,7 @@ class Machine:
             self._end_with("floating-point instruction while the FPU is off (CPACR)")
 
     def _fpu_ready(self) -> bool:
-        return self.config.fpu and self._core.fpu_enabled
+        return self.config.fpu and self._peripherals.core.fpu_enabled
 
     def _on_model_error(self, error: BaseException) -> None:
         self._model_error = self._model_error or error
@@ -288,43 +274,15 @@ class Machine:
     def _raise(self, reason: str) -> None:
         registers = {name: self._emulator.register(name) for name in REGISTERS if name != "pc"}
         pc = self._emulator.register("pc")
-        self._uart.flush()
+        self._peripherals.uart.flush()
         function = self._loaded().function_at(pc)
         self._pc = -1
-        raise GuestFault(FaultReport(reason, pc, function, registers, self._uart.tail))
+        raise GuestFault(FaultReport(reason, pc, function, registers, self._peripherals.uart.tail))
 
-    # --- what the peripherals ask -------------------------------------------------------------
-
-    def _cycles(self) -> int:
-        return self.clock.cycles
-
-    def _now(self, is_load: bool, address: int) -> int:
-        def matches(access: Access) -> bool:
-            return access.is_load == is_load and self._address_of(access) == address
-
-        return self.clock.cycles_at(matches)
-
-    def _address_of(self, access: Access) -> int:
-        """Where the access goes with the registers as they are (capstone and unicorn agree)."""
-        base = self._emulator.register(access.base)
-        index = self._emulator.register(access.index) << access.shift if access.index else 0
-        return (base + index + access.displacement) & 0xFFFFFFFF
-
-    def _site(self) -> int:
-        """Who asks the UART: the running block, and its caller if the block only returns."""
-        block = self.clock.block
-        if block is None:
-            return 0
-        if block.taken in ("t_bx", "t_poppc"):
-            return block.start | self._emulator.register("lr") << 32
-        return block.start
-
-    def _marker(self) -> int:
-        return self.marker_edges[-1][1] if self.marker_edges else 0
-
-    def _set_marker(self, offset: int, value: int) -> None:
-        if offset == 0 and value != self._marker():
-            self.marker_edges.append((self._now(False, LED_PAGE), value))
+    @property
+    def marker_edges(self) -> list[tuple[int, int]]:
+        """(cycles, level) of every change of the marker pin."""
+        return self._peripherals.marker_edges
 
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""

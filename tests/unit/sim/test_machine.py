@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from edgeq.board import load_board
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.sim import VIRTUAL_M4, BufferPort, GuestFault, Machine, MachineConfig, load_elf
 from tests.unit.sim import guests
@@ -244,3 +245,39 @@ pair:                    @ r0: DWT base; enables the counter, reads it twice
 def test_two_reads_in_one_block_differ_by_what_lies_between(build):
     machine = Machine().load(build(COUNTER, ".S"))
     assert machine.call("pair", (0xE0001000,)).r0 == 2 + 3  # LDR and three NOPs
+
+
+def test_the_built_in_board_is_the_one_of_the_board_file():
+    assert MachineConfig.of(load_board("virtual_m4")) == VIRTUAL_M4
+
+
+def test_boards_without_a_model_are_refused():
+    with pytest.raises(BadInput, match="--board virtual_m4"):
+        Machine(load_board("nucleo_f446re"))
+
+
+def test_run_begins_at_reset_after_a_call(functions_elf):
+    machine = Machine().load(functions_elf)
+    fresh = Machine().load(functions_elf).run(until="main", deadline_s=30)
+    machine.call("six", (0,) * 6)
+    before = machine.clock.cycles
+    assert machine.run(until="main", deadline_s=30).cycles - before == fresh.cycles
+
+
+class BrokenPort(BufferPort):
+    def write(self, data: bytes) -> None:
+        raise RuntimeError(f"cannot send {data!r}")
+
+
+def test_what_a_callback_raises_is_not_lost_in_the_c_library(build):
+    elf = build(guests.ECHO)
+    with pytest.raises(RuntimeError, match="cannot send"):  # out of a register callback
+        Machine(port=BrokenPort()).load(elf).run(deadline_s=30)
+    machine = Machine().load(elf)
+
+    def interrupted(_block: object, _loops: bool) -> None:
+        raise KeyboardInterrupt
+
+    machine.clock.on_new_block = interrupted
+    with pytest.raises(KeyboardInterrupt):  # out of the block callback
+        machine.run(deadline_s=30)
