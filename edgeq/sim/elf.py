@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
+from elftools.elf.segments import Segment as ElfSegment
 
 from edgeq.errors import BadInput
 
@@ -71,12 +73,22 @@ def _read(path: Path, elf: ELFFile) -> Image:
     segments = tuple(
         Segment(part["p_paddr"], part["p_vaddr"], part.data())
         for part in elf.iter_segments()
-        if part["p_type"] == "PT_LOAD" and part["p_filesz"]
+        if part["p_type"] == "PT_LOAD" and part["p_filesz"] and _holds_sections(elf, part)
     )
     if not segments:
         raise BadInput(f"{path} has nothing to load; link it with a linker script")
     symbols, functions = _symbols(elf)
     return Image(str(path), elf["e_entry"], segments, symbols, functions)
+
+
+def _holds_sections(elf: ELFFile, part: ElfSegment) -> bool:
+    """False for a segment of nothing but ELF headers, which LLD adds when a script names none."""
+    if not elf.num_sections():
+        return True
+    return any(
+        section["sh_flags"] & SH_FLAGS.SHF_ALLOC and part.section_in_segment(section)
+        for section in elf.iter_sections()
+    )
 
 
 def _symbols(elf: ELFFile) -> tuple[dict[str, int], tuple[tuple[int, int, str], ...]]:
