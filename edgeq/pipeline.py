@@ -1,4 +1,4 @@
-"""The straight line: model file -> graph -> passes -> plan -> pack -> emit; build; flash; profile."""
+"""The straight line: model file -> graph -> passes -> emitted forms; build; flash; profile."""
 
 import hashlib
 import json

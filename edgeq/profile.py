@@ -8,7 +8,7 @@ import numpy as np
 from edgeq.board import load_board
 from edgeq.emit.firmware import layer_table
 from edgeq.errors import BadInput
-from edgeq.harness.messages import Info, InferResult
+from edgeq.harness.messages import InferResult, Info
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.reference import run

@@ -55,7 +55,8 @@ class Builder:
         params = dict(params or {})
         values = {role: self.constants[n] for role, n in params.items()}
         shape = OPS[op].result_shape(attrs, tuple(c.shape for c in inputs), values)
-        self.nodes.append(Node(name, op, tuple(c.name for c in inputs), (f"{name}.out",), attrs, params))
+        names = tuple(c.name for c in inputs)
+        self.nodes.append(Node(name, op, names, (f"{name}.out",), attrs, params))
         self.tensors[f"{name}.out"] = TensorType(shape)
         return Cursor(f"{name}.out", shape, order)
 

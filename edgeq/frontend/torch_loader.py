@@ -1,4 +1,4 @@
-"""edgeq.nn modules -> a float Graph: one handler a module class, channels-last, codes as trained."""
+"""edgeq.nn modules -> a float Graph: a handler per class, channels last, codes as trained."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -146,7 +146,7 @@ def _convolution(
     params = {"weight": _weight(b, m, path, place), "bias": _bias(b, m, path)}
     op, attrs = ("DepthwiseConv2D", DepthwiseConv2D) if m.depthwise else ("Conv2D", Conv2D)
     both = (*padding, *padding)
-    return b.add(op, path, attrs(stride, both, m.weight_format), (x,), params)  # type: ignore[arg-type]
+    return b.add(op, path, attrs(stride, both, m.weight_format), (x,), params)
 
 
 def _conv2d(b: Builder, m: nn.Conv2d, path: str, x: Cursor) -> Cursor:
@@ -237,9 +237,7 @@ def _mixture(b: Builder, m: nn.Mixture, path: str, x: Cursor) -> Cursor:
 
 def _mix(b: Builder, m: nn.Mixture, path: str, x: Cursor, seen: Cursor) -> Cursor:
     seen = _global_pool(b, None, f"{path}.router.features", seen)
-    experts = tuple(
-        _expert(b, m, i, f"{path}.experts.{i}", x) for i in range(len(m.kinds))
-    )
+    experts = tuple(_expert(b, m, i, f"{path}.experts.{i}", x) for i in range(len(m.kinds)))
     router, params = _router(b, m, f"{path}.router", seen)
     attrs = Mixture(experts, router, m.top_k, m.gate)
     outputs = (f"{path}.out", f"{path}.route", f"{path}.uncertainty")
@@ -260,13 +258,11 @@ def _expert(b: Builder, m: nn.Mixture, i: int, path: str, x: Cursor) -> Expert:
     return Expert(name, token, m.bits[i], inner.graph(name, entry.name, (last.name,)))
 
 
-def _router(
-    b: Builder, m: nn.Mixture, path: str, seen: Cursor
-) -> tuple[Router, dict[str, str]]:
+def _router(b: Builder, m: nn.Mixture, path: str, seen: Cursor) -> tuple[Router, dict[str, str]]:
     net = m.router
-    bayesian = isinstance(net, nn.BayesianRouter)
-    if bayesian and net.passes > MAX_PASSES:
-        raise ValueError(f"{net.passes} Monte Carlo passes; the firmware takes {MAX_PASSES}")
+    bayesian = net if isinstance(net, nn.BayesianRouter) else None
+    if bayesian and bayesian.passes > MAX_PASSES:
+        raise ValueError(f"{bayesian.passes} Monte Carlo passes; the firmware takes {MAX_PASSES}")
     params: dict[str, str] = {}
     for i, layer in enumerate((net.fc1, net.fc2, net.fc3)):
         place = _ordered(seen.order if i == 0 else None)
@@ -275,9 +271,9 @@ def _router(
     router = Router(
         kind="bayesian" if bayesian else "plain",
         layers=3,
-        passes=net.passes if bayesian else 0,
+        passes=bayesian.passes if bayesian else 0,
         dropout=net.dropout,
-        seed=net.seed if bayesian else 0,
+        seed=bayesian.seed if bayesian else 0,
         rule=m.rule,
         alpha=m.alpha,
         quantile=m.quantile,

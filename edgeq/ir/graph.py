@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Quant:
-    """Affine quantisation: real = scale * (q - zero_point). Several scales: per channel on `axis`."""
+    """Affine quantisation: real = scale * (q - zero_point). Several scales: along `axis`."""
 
     scale: tuple[float, ...]
     zero_point: int = 0

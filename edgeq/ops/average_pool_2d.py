@@ -25,7 +25,8 @@ NO_PADDING = (0, 0, 0, 0)
 def _result_shape(
     attrs: AveragePool2D, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
 ) -> tuple[int, ...]:
-    return (*output_size(inputs[0][:2], attrs.kernel, attrs.stride, NO_PADDING), inputs[0][2])
+    height, width, channels = inputs[0]
+    return (*output_size((height, width), attrs.kernel, attrs.stride, NO_PADDING), channels)
 
 
 def _float_forward(attrs: AveragePool2D, x: tuple[Array, ...], params: Params) -> Array:

@@ -58,7 +58,7 @@ def rdp(x: AnyInt, exponent: AnyInt) -> Int64:
     x = x.astype(np.int64)
     mask = (np.int64(1) << np.asarray(exponent, dtype=np.int64)) - 1
     threshold = (mask >> 1) + (x < 0)
-    return (x >> np.asarray(exponent, dtype=np.int64)) + ((x & mask) > threshold)
+    return np.asarray((x >> np.asarray(exponent, dtype=np.int64)) + ((x & mask) > threshold))
 
 
 def multiply_by_quantized_multiplier(acc: AnyInt, multiplier: AnyInt, shift: AnyInt) -> Int64:
@@ -77,7 +77,7 @@ def multiply_by_quantized_multiplier(acc: AnyInt, multiplier: AnyInt, shift: Any
 def requantize(
     acc: AnyInt, multiplier: AnyInt, shift: AnyInt, zero_point: int, low: int, high: int
 ) -> npt.NDArray[np.int8]:
-    """Accumulators to int8: clamp(zero_point + multiplied, low, high); channels on the last axis."""
+    """Accumulators to int8: clamp(zero_point + multiplied, low, high); channels come last."""
     y = multiply_by_quantized_multiplier(acc, multiplier, shift) + zero_point
     return np.clip(y, low, high).astype(np.int8)
 
@@ -98,14 +98,14 @@ RSQRT_TABLE = tuple(round(2**30 / math.sqrt((i + 8.5) / 32)) for i in range(24))
 
 
 def rsqrt_q30(d: AnyInt) -> npt.NDArray[np.uint64]:
-    """2^30 / sqrt(d / 2^32) for d in [2^30, 2^32): three Newton steps, about 2^-27 relative error."""
+    """2^30 / sqrt(d / 2^32) for d in [2^30, 2^32): three Newton steps, error about 2^-27."""
     d = d.astype(np.uint64)
     r = np.array(RSQRT_TABLE, dtype=np.uint64)[((d >> np.uint64(27)) - np.uint64(8)).astype(int)]
     for _ in range(3):
         r2 = (r * r) >> np.uint64(32)
         error = np.uint64(3 << 28) - ((d * r2) >> np.uint64(32))
         r = (r * error) >> np.uint64(29)
-    return r
+    return np.asarray(r)
 
 
 def reciprocal_q30(d: AnyInt) -> npt.NDArray[np.uint64]:
@@ -125,7 +125,7 @@ RECIPROCAL_B = round(32 / 17 * 2**30)
 
 def exp_table(scale: float) -> npt.NDArray[np.uint16]:
     """exp(-d * scale) in Q15 for d = 0..255: uint16 of shape (256,)."""
-    return np.round(np.exp(-np.arange(256) * scale) * 2**15).astype(np.uint16)
+    return np.asarray(np.round(np.exp(-np.arange(256) * scale) * 2**15), np.uint16)
 
 
 def softmax_q15(q: AnyInt, table: npt.NDArray[np.uint16]) -> Int64:
@@ -140,4 +140,4 @@ def softmax_q15(q: AnyInt, table: npt.NDArray[np.uint16]) -> Int64:
     r = reciprocal_q30(total << lz.astype(np.uint64))
     shift = (47 - lz).astype(np.uint64)
     p = (e * r + (np.uint64(1) << (shift - np.uint64(1)))) >> shift
-    return np.minimum(p, np.uint64(1 << 15)).astype(np.int64)
+    return np.asarray(np.minimum(p, np.uint64(1 << 15)), np.int64)

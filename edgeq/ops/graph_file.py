@@ -110,7 +110,9 @@ def _decode_quant(data: dict[str, Any]) -> Quant:
 
 
 def _decode_node(data: dict[str, Any], arrays: Any) -> Node:
-    attrs = {k: tuple(v) if isinstance(v, list) else v for k, v in data["attrs"].items()}
+    attrs: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in data["attrs"].items()
+    }
     if data["op"] == "Mixture":
         quants = tuple(_decode_quant(q) for q in attrs["router"].pop("quants"))
         attrs["router"] = Router(**attrs["router"], quants=quants)

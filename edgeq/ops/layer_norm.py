@@ -59,7 +59,7 @@ def _reference(attrs: LayerNorm, io: Io, x: tuple[Array, ...], params: Params) -
     acc = z * params["gamma"].astype(np.int64) + params["beta"].astype(np.int64)
     low, high = activation_bounds(attrs.activation, out)
     y = ((acc + (1 << (shift - 1))) >> shift) + out.zero_point
-    return np.clip(y, low, high).astype(np.int8)
+    return np.asarray(np.clip(y, low, high), np.int8)
 
 
 def integer_params(

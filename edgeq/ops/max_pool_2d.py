@@ -20,7 +20,8 @@ class MaxPool2D:
 def _result_shape(
     attrs: MaxPool2D, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
 ) -> tuple[int, ...]:
-    return (*output_size(inputs[0][:2], attrs.kernel, attrs.stride, attrs.padding), inputs[0][2])
+    height, width, channels = inputs[0]
+    return (*output_size((height, width), attrs.kernel, attrs.stride, attrs.padding), channels)
 
 
 def _pool(attrs: MaxPool2D, x: Array, fill: float) -> Array:

@@ -31,7 +31,7 @@ def dropout_masks(
     state = ((seed * _STREAM) ^ ((layer + 1) * 0x85EBCA6B)) & 0xFFFFFFFF or 1
     for _ in range(8):  # small seeds start in a poor part of the sequence
         state = _xorshift32(state)
-    threshold = int(round((1.0 - p) * 2**32))
+    threshold = round((1.0 - p) * 2**32)
     masks = np.empty(passes * width, dtype=np.uint8)
     for i in range(masks.size):
         state = _xorshift32(state)

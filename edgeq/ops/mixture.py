@@ -116,8 +116,6 @@ def _gated(
 def macs(attrs: Mixture, params: Mapping[str, Any]) -> int:
     """Multiply-accumulates of the router: first layer once, the rest passes + 1 times."""
     router = attrs.router
-    first, *rest = (
-        int(np.prod(params[f"router.{i}.weight"].shape)) for i in range(router.layers)
-    )
+    first, *rest = (int(np.prod(params[f"router.{i}.weight"].shape)) for i in range(router.layers))
     repeats = 1 + (router.passes if router.kind == "bayesian" else 0)
     return first + repeats * sum(rest)

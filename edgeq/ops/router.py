@@ -61,7 +61,7 @@ def _layer(router: Router, i: int, x: Array, zero: int, params: Params, suffix: 
 def _pass_logits(
     router: Router, first: Array, params: Params, masks: Sequence[Array] | None
 ) -> Array:
-    """Layers 1.. on the first layer's output; `masks[i - 1]` (width,) keeps units before layer i."""
+    """Layers 1.. on the first one's output; `masks[i - 1]` (width,) keeps units before layer i."""
     x, suffix = first, "" if masks is None else ".dropped"
     for i in range(1, router.layers):
         zero = router.quants[i - 1].zero_point

@@ -24,7 +24,7 @@ def _float_forward(attrs: Softmax, x: tuple[Array, ...], params: Params) -> Arra
 def _reference(attrs: Softmax, io: Io, x: tuple[Array, ...], params: Params) -> Array:
     """params: exp_table (256,) uint16 of the input's scale."""
     p = softmax_q15(x[0], params["exp_table"].astype(np.uint16))
-    return np.minimum(((p + 64) >> 7) - 128, 127).astype(np.int8)
+    return np.asarray(np.minimum(((p + 64) >> 7) - 128, 127), np.int8)
 
 
 OP = Op("Softmax", Softmax, same_shape, _float_forward, _reference, no_macs)

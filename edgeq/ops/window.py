@@ -25,5 +25,5 @@ def windows(x: Array, kernel: Pair, stride: Pair, padding: Padding, fill: float)
     padded = np.pad(
         x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=np.asarray(fill, x.dtype)
     )
-    view = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))  # type: ignore[call-overload]
+    view = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
     return np.asarray(view[:, :: stride[0], :: stride[1]])

@@ -37,12 +37,12 @@ def calibrate(graph: Graph, x: Array, method: str) -> Graph:
 
 
 def _assign(graph: Graph, run: FloatRun, method: str, entry: Quant, exit_: Quant | None) -> Graph:
-    """`entry` types the input; `exit_`, when given, the output (experts of one mixture share it)."""
+    """`entry` types the input; `exit_`, when given, the output (experts share theirs)."""
     quants: dict[str, Quant] = {graph.inputs[0]: entry}
     nodes = []
     for node in graph.nodes:
         if node.op == "Mixture":
-            node, quants[node.outputs[0]] = _mixture(graph, node, run, method, quants)
+            node, quants[node.outputs[0]] = _mixture(node, run, method, quants)
         else:
             quants[node.outputs[0]] = _output_quant(graph, node, run, method, quants)
         nodes.append(node)
@@ -78,13 +78,11 @@ def _force(graph: Graph, quants: dict[str, Quant], wanted: Quant) -> None:
 
 
 def _mixture(
-    graph: Graph, node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
+    node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
 ) -> tuple[Node, Quant]:
     attrs: Mixture = node.attrs
     runs = run.experts[node.name]
-    outputs = [
-        r.values[e.graph.outputs[0]] for r, e in zip(runs, attrs.experts, strict=True)
-    ]
+    outputs = [r.values[e.graph.outputs[0]] for r, e in zip(runs, attrs.experts, strict=True)]
     shared = choose_quant(np.concatenate(outputs), method)
     experts = tuple(
         replace(e, graph=_assign(e.graph, r, method, quants[node.inputs[0]], shared))

@@ -80,7 +80,7 @@ def _combine(attrs: Mixture, outputs: Array, logits: Array, chosen: Array) -> Ar
         return np.asarray(outputs[chosen[:, 0], rows])
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     gates = e / e.sum(axis=1, keepdims=True)
-    total = np.zeros_like(outputs[0])
+    total: Array = np.zeros_like(outputs[0])
     for k in range(attrs.top_k):
         gate = gates[rows, chosen[:, k]].reshape(-1, *[1] * (outputs.ndim - 2))
         total += gate * outputs[chosen[:, k], rows]

@@ -7,8 +7,14 @@ import numpy as np
 from edgeq.ir import Graph, Node
 from edgeq.ops.mixture import Mixture, precision_prior
 from edgeq.ops.op import Array, quant_of
-from edgeq.ops.router import SCORE_BITS, Router, logits_of, monte_carlo_numerator, scores
-from edgeq.ops.router import uncertainty_real
+from edgeq.ops.router import (
+    SCORE_BITS,
+    Router,
+    logits_of,
+    monte_carlo_numerator,
+    scores,
+    uncertainty_real,
+)
 from edgeq.reference import run
 
 LOW, HIGH = 0.05, 0.95  # robust ends of the uncertainty's range
@@ -38,28 +44,26 @@ def freeze_router(graph: Graph, rows: Array) -> tuple[Graph, Curiosity | None]:
     node = next((n for n in graph.nodes if n.op == "Mixture"), None)
     if node is None:
         return graph, None
-    features, numerator, logits = _observe(graph, node, rows)
+    numerator, logits = _observe(graph, node, rows)
     attrs: Mixture = node.attrs
     values, reason = _constants(attrs, numerator)
     router = attrs.router if not reason else replace(attrs.router, rule="off")
     names = {role: f"{node.name}.{role}" for role in values}
-    frozen = replace(
-        node, attrs=replace(attrs, router=router), params={**node.params, **names}
-    )
+    frozen = replace(node, attrs=replace(attrs, router=router), params={**node.params, **names})
     graph = graph.with_nodes(frozen if n is node else n for n in graph.nodes)
     graph = graph.with_constants({names[r]: v for r, v in values.items()})
     return graph, _effect(router, len(attrs.experts), logits, numerator, values, reason)
 
 
-def _observe(graph: Graph, node: Node, rows: Array) -> tuple[Array, Array, Array]:
-    """Router input, U and logits on the rows, from the integer reference."""
+def _observe(graph: Graph, node: Node, rows: Array) -> tuple[Array, Array]:
+    """U and logits on the rows, from the integer reference."""
     before = graph.nodes[: graph.nodes.index(node)]
     stem = replace(graph, nodes=before, outputs=(node.inputs[1],))
     features = run(stem, rows).values[node.inputs[1]].reshape(len(rows), -1)
     router, params = node.attrs.router, graph.params(node)
     zero = quant_of(graph.tensors[node.inputs[1]]).zero_point
     logits, first = logits_of(router, features, zero, params)
-    return features, monte_carlo_numerator(router, first, params), logits
+    return monte_carlo_numerator(router, first, params), logits
 
 
 def _constants(attrs: Mixture, numerator: Array) -> tuple[dict[str, Array], str]:
@@ -82,9 +86,7 @@ def _constants(attrs: Mixture, numerator: Array) -> tuple[dict[str, Array], str]
     return _prior(router, bits, u_min, u_max), ""
 
 
-def _prior(
-    router: Router, bits: tuple[float, ...], u_min: int, u_max: int
-) -> dict[str, Array]:
+def _prior(router: Router, bits: tuple[float, ...], u_min: int, u_max: int) -> dict[str, Array]:
     """prior_e: 2^40 alpha beta_e / (logit scale * (u_max - u_min)), so that scores are integers."""
     step = 2.0**SCORE_BITS / (router.quants[-1].per_tensor * (u_max - u_min))
     prior = [round(router.alpha * beta * step) for beta in precision_prior(bits)]
@@ -109,9 +111,11 @@ def _effect(
     note = f"curiosity is off: {reason}" if reason else ""
     if not reason and router.rule != "off" and changed == 0:
         note = f"curiosity has no effect: no calibration row changes its route at {router.rule}"
+
     def real(role: str) -> float:
         value = values.get(role)
         return float(uncertainty_real(int(value[0]), router.passes)) if value is not None else 0.0
+
     return Curiosity(
         rule=router.rule,
         alpha=router.alpha,

@@ -21,7 +21,8 @@ def choose_quant(values: Array, method: str) -> Quant:
     Raises BadInput for an unknown method or values that are not finite.
     """
     if method not in METHODS:
-        raise BadInput(f"calibration method {method!r} is unknown; choose from {', '.join(METHODS)}")
+        known = ", ".join(METHODS)
+        raise BadInput(f"calibration method {method!r} is unknown; choose from {known}")
     flat = values.ravel()
     low, high = float(flat.min(initial=0)), float(flat.max(initial=0))
     if not (np.isfinite(low) and np.isfinite(high)):

@@ -12,13 +12,12 @@ from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS, mixture
 from edgeq.ops.fixed_point import INT32_MAX
-from edgeq.ops.op import WEIGHT_RANGE, Array
-from edgeq.ops.op import quant_of
+from edgeq.ops.op import WEIGHT_RANGE, Array, quant_of
 
 STAGES = ("float", "quantized", "lowered")
 LAYERS = ("FullyConnected", "Conv2D", "DepthwiseConv2D")
 PARAMS: dict[str, tuple[str, ...]] = {
-    **{op: ("weight", "bias", "multiplier", "shift") for op in LAYERS},
+    **dict.fromkeys(LAYERS, ("weight", "bias", "multiplier", "shift")),
     "LayerNorm": ("gamma", "beta", "epsilon", "shift"),
     "Add": ("multiplier", "shift"),
     "AveragePool2D": ("multiplier", "shift"),
@@ -42,15 +41,13 @@ def verify(graph: Graph, stage: str) -> Graph:
     if missing:
         raise EdgeqError(f"graph {graph.name!r}: outputs {missing} are never computed")
     if sum(n.op == "Mixture" for n in graph.nodes) > 1:
-        raise UnsupportedOp(f"graph {graph.name!r} holds several mixtures; at most one is supported")
+        raise UnsupportedOp(f"graph {graph.name!r} holds several mixtures; one is supported")
     return graph
 
 
 def unsupported_ops(graph: Graph) -> list[str]:
-    """"op (node name)" of every op without a place in OPS, experts included."""
-    found = [
-        f"{n.op} ({n.name})" for n in graph.nodes if n.op not in OPS and n.op != "Mixture"
-    ]
+    """ "op (node name)" of every op without a place in OPS, experts included."""
+    found = [f"{n.op} ({n.name})" for n in graph.nodes if n.op not in OPS and n.op != "Mixture"]
     for node in graph.nodes:
         for expert in getattr(node.attrs, "experts", ()):
             found += [f"{expert.name}: {name}" for name in unsupported_ops(expert.graph)]

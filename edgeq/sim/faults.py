@@ -27,7 +27,7 @@ class FaultReport:
         return "\n".join([*lines, *rows, f"last serial output: {tail!r}"])
 
 
-class GuestFault(EdgeqError):  # noqa: N818 - named like its siblings in errors.py
+class GuestFault(EdgeqError):
     """The firmware on the virtual board faulted, looped for ever or met its deadline."""
 
     exit_code = 5

@@ -10,7 +10,8 @@ import pytest
 
 FLAGS = ["-mthumb", "-O2", "-ffreestanding", "-nostdlib", "-Wl,--build-id=none"]
 GCC = ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
-ZIG = ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp", "-fno-sanitize=undefined"]
+ZIG_TARGET = ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"]
+ZIG = [*ZIG_TARGET, "-fno-sanitize=undefined"]
 LINKER_SCRIPT = """
 MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
 ENTRY(Reset_Handler)
