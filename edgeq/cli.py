@@ -2,9 +2,13 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from edgeq import __version__
 from edgeq.errors import EdgeqError
@@ -23,6 +27,37 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
                 click.echo(f"  {item[0]}: {item[1]}")
 
 
+@contextmanager
+def _working(what: str) -> Iterator[None]:
+    """A spinner on standard error while something takes seconds; nothing where no one looks."""
+    with Console(stderr=True).status(f"{what} ..."):
+        yield
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+_compiler = click.option(
+    "--compiler",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "gcc", "zig"]),
+    help="auto: arm-none-eabi-gcc when it is on PATH, else the ziglang wheel.",
+)
+_out = click.option(
+    "--out",
+    default="build/export",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The folder to write.",
+)
+_firmware = click.option(
+    "--firmware",
+    default="build/export",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The folder that `edgeq export` wrote.",
+)
+
+
 @click.group()
 @click.version_option(__version__)
 def cli() -> None:
@@ -30,39 +65,65 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("model", type=click.Path())
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option("--target", required=True, help="A core (cortex-m4) or a board (nucleo_f446re).")
-@click.option("--out", default="build/export", show_default=True, type=click.Path())
-@click.option("--calibration", type=click.Path(), help="An .npz file with key x.")
-@click.option("--method", default="mse", show_default=True, help="minmax, percentile or mse.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@_out
+@click.option("--calibration", type=click.Path(path_type=Path), help="An .npz file with key x.")
+@click.option(
+    "--method",
+    default="mse",
+    show_default=True,
+    type=click.Choice(["minmax", "percentile", "mse"]),
+    help="How activation ranges come from the calibration rows.",
+)
+@_compiler
+@_json
 def export(
-    model: str, target: str, out: str, calibration: str | None, method: str, as_json: bool
+    model: Path,
+    target: str,
+    out: Path,
+    calibration: Path | None,
+    method: str,
+    compiler: str,
+    as_json: bool,
 ) -> None:
-    """ONNX, TFLite and C firmware of a model, with sizes and equivalence checks."""
+    """ONNX, TFLite and C firmware of MODEL, with sizes and equivalence checks."""
     from edgeq.pipeline import export as run
 
-    _show(run(model, target, out, calibration, method), as_json)
+    with _working("exporting"):
+        report = run(model, target, out, calibration, method, compiler)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        from edgeq.report.export import export_text
+
+        Console().print(export_text(report, str(out)))
 
 
 @cli.command()
-@click.option("--board", required=True)
-@click.option("--firmware", default="build/export", show_default=True, type=click.Path())
-@click.option("--compiler", default="auto", type=click.Choice(["auto", "gcc", "zig"]))
-@click.option("--json", "as_json", is_flag=True)
-def flash(board: str, firmware: str, compiler: str, as_json: bool) -> None:
-    """Build the export for a board and start it (the virtual board for now)."""
+@click.option("--board", help="A board's name; without it, the attached board.")
+@_firmware
+@_compiler
+@click.option("--tool", help="The flasher to use instead of the board's first.")
+@click.option("--dry-run", is_flag=True, help="Build, then print the commands without running.")
+@_json
+def flash(
+    board: str | None, firmware: Path, compiler: str, tool: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Build the export for a board and flash it, or start it where the board is emulated."""
     from edgeq.pipeline import flash as run
 
-    _show(run(board, firmware, compiler), as_json)
+    with _working("building and flashing"):
+        result = run(board, firmware, compiler, tool, dry_run)
+    _show(result, as_json)
 
 
 @cli.command()
 @click.option("--port", required=True)
-@click.option("--firmware", default="build/export", show_default=True, type=click.Path())
+@_firmware
 @click.option("--data", type=click.Path(), help="An .npz file with keys x and y.")
-@click.option("--json", "as_json", is_flag=True)
-def profile(port: str, firmware: str, data: str | None, as_json: bool) -> None:
+@_json
+def profile(port: str, firmware: Path, data: str | None, as_json: bool) -> None:
     """Stream a data set through the board: accuracy, routes, latency, energy."""
     from edgeq.pipeline import profile as run
 
@@ -73,7 +134,8 @@ def main() -> None:
     """Entry point: one clear line for an error, and its exit code."""
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("edgeq: interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

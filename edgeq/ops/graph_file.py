@@ -17,6 +17,7 @@ from edgeq.ops.router import Router
 
 FORMAT = "edgeq-graph"
 VERSION = 1
+MAX_BYTES = 512 * 2**20
 ATTRS: dict[str, type] = {**{op.name: op.attrs for op in OPS.values()}, "Mixture": Mixture}
 
 
@@ -39,16 +40,35 @@ def _write_array(archive: zipfile.ZipFile, name: str, value: Array) -> None:
 
 def read_graph(path: Path) -> Graph:
     """Reads a graph that `write_graph` wrote. Raises ModelFile for anything else."""
+    if not path.is_file():
+        raise ModelFile(f"{path} does not exist; run `edgeq export` first")
     try:
+        _refuse_inflating(path)
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(bytes(arrays["header"]))
             if header.get("format") != FORMAT or header.get("version") != VERSION:
                 raise ModelFile(f"{path} is not an edgeq graph of version {VERSION}; export again")
             return _decode(header["graph"], arrays)
-    except FileNotFoundError:
-        raise ModelFile(f"{path} does not exist; run `edgeq export` first") from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ModelFile(f"{path} is damaged ({error}); run `edgeq export` again") from None
+    except ModelFile:
+        raise
+    except Exception as error:  # an untrusted file fails in more ways than can be listed
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise ModelFile(f"{path} is damaged ({reason}); run `edgeq export` again") from error
+
+
+def _refuse_inflating(path: Path) -> None:
+    """Refuses what `write_graph` never writes: entries that inflate, overlap or are too large."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ModelFile(f"{path} holds {size:,} bytes; a graph has at most {MAX_BYTES:,}")
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    inflated = sum(e.file_size for e in entries)
+    if inflated > size or any(e.compress_type != zipfile.ZIP_STORED for e in entries):
+        raise ModelFile(
+            f"{path}: {size:,} bytes would inflate to {inflated:,}; edgeq stores graphs "
+            "uncompressed. Run `edgeq export` again"
+        )
 
 
 def _encode(graph: Graph, prefix: str, constants: dict[str, Array]) -> dict[str, Any]:
@@ -90,14 +110,28 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
 
 
 def _decode(data: dict[str, Any], arrays: Any) -> Graph:
+    tensors = {k: _decode_type(t) for k, t in data["tensors"].items()}
+    constants = {k: arrays[f"c{data['prefix']}/{k}"] for k in data["constants"]}
+    for name, value in constants.items():
+        kind = tensors[name]
+        if value.shape != kind.shape or str(value.dtype) != kind.dtype:
+            raise ValueError(
+                f"constant {name!r} is {value.dtype}{value.shape}, typed {kind.dtype}{kind.shape}"
+            )
     return Graph(
         name=data["name"],
-        inputs=tuple(data["inputs"]),
-        outputs=tuple(data["outputs"]),
+        inputs=_names(data["inputs"]),
+        outputs=_names(data["outputs"]),
         nodes=tuple(_decode_node(n, arrays) for n in data["nodes"]),
-        tensors={k: _decode_type(t) for k, t in data["tensors"].items()},
-        constants={k: arrays[f"c{data['prefix']}/{k}"] for k in data["constants"]},
+        tensors=tensors,
+        constants=constants,
     )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ValueError(f"expected a list of names, got {value!r}")
+    return tuple(value)
 
 
 def _decode_type(data: dict[str, Any]) -> TensorType:
@@ -123,8 +157,8 @@ def _decode_node(data: dict[str, Any], arrays: Any) -> Node:
     return Node(
         name=data["name"],
         op=data["op"],
-        inputs=tuple(data["inputs"]),
-        outputs=tuple(data["outputs"]),
+        inputs=_names(data["inputs"]),
+        outputs=_names(data["outputs"]),
         attrs=ATTRS[data["op"]](**attrs),
         params=data["params"],
         kernel=data["kernel"],

@@ -23,6 +23,7 @@ C_FLAGS = (
     "-fdata-sections",
     "-fno-common",
     "-g0",
+    "-DEDGEQ_PROFILE",  # a cycle count a layer: two reads of a counter, a few cycles each
 )
 ZIG_ONLY = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-stack-protector")
 OPTIMIZE = ("-O0", "-O1", "-O2", "-O3", "-Os")

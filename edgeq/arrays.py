@@ -1,0 +1,73 @@
+"""Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeq.errors import BadInput
+
+Array = npt.NDArray[Any]
+MAX_FILE_BYTES = 1 << 30
+
+
+def read_npz(path: Path, *keys: str) -> tuple[Array, ...]:
+    """Arrays of an .npz file by key, never unpickled; BadInput when file or key is missing."""
+    wanted = ", ".join(keys)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise BadInput(f"{path} is larger than {MAX_FILE_BYTES:,} B; give fewer rows")
+        with np.load(path, allow_pickle=False) as data:
+            if not isinstance(data, np.lib.npyio.NpzFile):
+                raise BadInput(f"{path} is no .npz file; save one with keys {wanted}")
+            missing = [key for key in keys if key not in data]
+            if missing:
+                raise BadInput(
+                    f"{path} has keys {', '.join(data) or 'none'}, not {', '.join(missing)}; "
+                    f"save it with np.savez(path, {', '.join(f'{k}=...' for k in keys)})"
+                )
+            return tuple(data[key] for key in keys)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: {reason}; give an .npz file with keys {wanted}") from None
+
+
+def model_rows(x: Array, shape: tuple[int, ...], what: str) -> Array:
+    """Rows (N, *shape) in PyTorch's order as float32 in the graph's (channels last).
+
+    BadInput when they are empty, not numbers, not finite or of another shape.
+    """
+    wanted = "(" + ", ".join(map(str, ("N", *shape))) + ")"
+    if x.shape[1:] != tuple(shape) or x.ndim == 0:
+        raise BadInput(f"{what} has shape {x.shape}, the model takes {wanted}")
+    if len(x) == 0:
+        raise BadInput(f"{what} is empty; give rows of shape {wanted}")
+    if x.dtype.kind not in "fiu":
+        raise BadInput(f"{what} holds {x.dtype}, not numbers")
+    rows = np.asarray(x, np.float32)
+    if not np.isfinite(rows).all():
+        raise BadInput(f"{what} holds NaN or infinite values; remove those rows")
+    return channels_last(rows)
+
+
+def channels_last(x: Array) -> Array:
+    """(N, C, H, W) as (N, H, W, C), (N, C, L) as (N, 1, L, C), rows of features as they are."""
+    if x.ndim == 4:
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    if x.ndim == 3:
+        return np.ascontiguousarray(x.transpose(0, 2, 1)[:, None])
+    return x
+
+
+def class_labels(y: Array, rows: int, classes: int, what: str) -> Array:
+    """int64 (rows,) labels in 0..classes-1; BadInput otherwise."""
+    if y.shape != (rows,) or y.dtype.kind not in "iu":
+        raise BadInput(
+            f"{what} needs one integer label a row: {rows} rows, labels of shape {y.shape} "
+            f"and type {y.dtype}"
+        )
+    if y.size and not 0 <= y.min() <= y.max() < classes:
+        raise BadInput(f"{what} has labels {y.min()}..{y.max()}, the model knows 0..{classes - 1}")
+    return y.astype(np.int64)

@@ -1,0 +1,77 @@
+"""The folder that `edgeq export` leaves: written whole or not at all, read by flash and profile."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeq.errors import BadInput, ModelFile
+from edgeq.firmware_project import FirmwareProject
+
+MARK = "export.json"
+FIRMWARE = "firmware"
+GRAPH = "graph.npz"
+EVALUATION = "evaluation.npz"
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Everything an export writes. `files` maps names to bytes, `written` to what writes them."""
+
+    report: dict[str, Any]
+    project: FirmwareProject
+    files: dict[str, bytes]
+    written: dict[str, Callable[[Path], None]]
+
+
+def check_free(out: Path) -> None:
+    """BadInput unless `out` is new, empty or an earlier export: nothing of the user's is erased."""
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise BadInput(f"{out} holds files that edgeq did not write; choose another --out")
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file; --out names a folder")
+
+
+def write_export(out: Path, artifacts: Artifacts) -> None:
+    """Everything into a folder beside `out`, then one rename: nothing half-written stays."""
+    check_free(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise BadInput(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    try:
+        artifacts.project.write(fresh / FIRMWARE)
+        for name, data in artifacts.files.items():
+            (fresh / name).write_bytes(data)
+        for name, write in artifacts.written.items():
+            write(fresh / name)
+        (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
+        fresh.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        fresh.rename(out)
+    except OSError as error:
+        raise BadInput(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The JSON object of an export folder; ModelFile when there is none."""
+    try:
+        report = json.loads((folder / MARK).read_text())
+    except (OSError, ValueError):
+        report = None
+    if not isinstance(report, dict) or "model_digest" not in report:
+        raise ModelFile(f"{folder} holds no export; run `edgeq export MODEL --out {folder}` first")
+    return report
+
+
+def read_project(folder: Path) -> FirmwareProject:
+    """The C project of an export folder; ModelFile when there is none."""
+    read_report(folder)
+    return FirmwareProject.read(folder / FIRMWARE)
