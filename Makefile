@@ -22,6 +22,8 @@ test-full: $(STAMP)
 
 check: $(STAMP)
 	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	find firmware_templates tests -name '*.[ch]' -not -path 'tests/golden/*' | xargs $(RUN)clang-format --dry-run -Werror
 	$(RUN)mypy --strict edgeq
 	$(RUN)lint-imports
 
