@@ -63,14 +63,16 @@ def export(
     layers = layer_table(graph, packed)
     if not is_core(target):
         check_fit(board, layers, packed, plan)
-    project = firmware_project(graph, plan, packed, model_name=model.name, digest=digest)
+    project = with_board(
+        firmware_project(graph, plan, packed, model_name=model.name, digest=digest), board
+    )
     onnx = onnx_model(graph, model.name, digest).SerializeToString()
     tflite, notes = _tflite(graph, model.name, digest)
     if quantized.curiosity and quantized.curiosity.note:
         notes.insert(0, quantized.curiosity.note)
     with tempfile.TemporaryDirectory() as scratch:
         found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
-        built = build(with_board(project, board), board, found, Path(scratch) / "b", OPTIMIZE)
+        built = build(project, board, found, Path(scratch) / "b", OPTIMIZE)
     rows = x[:CHECKED_ROWS]
     report = {
         "target": target,

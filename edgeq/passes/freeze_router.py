@@ -1,6 +1,7 @@
 """Curiosity's constants from the calibration rows, as integers: a batch of one is routed too."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from edgeq.ops.router import (
 from edgeq.reference import run
 
 LOW, HIGH = 0.05, 0.95  # robust ends of the uncertainty's range
+CONSTANT = "the uncertainty does not vary on the calibration set"
+# in logit steps; the largest difference of two logits is 255, and scores stay below 2^63
+LARGEST_STRENGTH = 2.0**22
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ def _constants(attrs: Mixture, numerator: Array) -> tuple[dict[str, Array], str]
         return {}, "a plain router has no uncertainty"
     if min(bits) == max(bits):
         return {}, "all experts have the same bits"
+    if numerator.min() == numerator.max():
+        return {}, CONSTANT
     if router.rule == "escalation":
         threshold = int(np.quantile(numerator, router.quantile, method="lower"))
         precise = np.array([attrs.most_precise], np.int32)
@@ -82,16 +88,26 @@ def _constants(attrs: Mixture, numerator: Array) -> tuple[dict[str, Array], str]
     u_min = int(np.quantile(numerator, LOW, method="lower"))
     u_max = int(np.quantile(numerator, HIGH, method="higher"))
     if u_max == u_min:
-        return {}, "the uncertainty does not vary on the calibration set"
-    return _prior(router, bits, u_min, u_max), ""
+        return {}, CONSTANT
+    return prior_constants(router, bits, u_min, u_max), ""
 
 
-def _prior(router: Router, bits: tuple[float, ...], u_min: int, u_max: int) -> dict[str, Array]:
-    """prior_e: 2^40 alpha beta_e / (logit scale * (u_max - u_min)), so that scores are integers."""
-    step = 2.0**SCORE_BITS / (router.quants[-1].per_tensor * (u_max - u_min))
-    prior = [round(router.alpha * beta * step) for beta in precision_prior(bits)]
+def prior_constants(
+    router: Router, bits: tuple[float, ...], u_min: int, u_max: int
+) -> dict[str, Array]:
+    """prior_e: 2^40 alpha beta_e / (logit scale * (u_max - u_min)), so that scores are integers.
+
+    Rounded from one expert to the next more precise one, not expert by expert: so no difference
+    of two priors ever falls while alpha grows, and neither does the precision of a route.
+    """
+    strength = min(router.alpha / router.quants[-1].per_tensor, LARGEST_STRENGTH)
+    step = strength * 2.0**SCORE_BITS / (u_max - u_min)
+    beta, prior, total = precision_prior(bits), {0.0: 0}, 0
+    for low, high in pairwise(sorted(set(beta))):
+        total += round((high - low) * step)
+        prior[high] = total
     return {
-        "router.prior": np.array(prior, np.int64),
+        "router.prior": np.array([prior[b] for b in beta], np.int64),
         "router.u_min": np.array([u_min], np.int64),
         "router.u_max": np.array([u_max], np.int64),
     }

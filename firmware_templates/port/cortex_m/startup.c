@@ -15,8 +15,9 @@ static void put_text(const char *text) {
 }
 
 static void put_hex(uint32_t word) {
+    static const uint8_t digits[] = "0123456789abcdef";
     for (int shift = 28; shift >= 0; shift -= 4) {
-        hal_putc((uint8_t) "0123456789abcdef"[(word >> shift) & 15u]);
+        hal_putc(digits[(word >> shift) & 15u]);
     }
 }
 
