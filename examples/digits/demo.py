@@ -1,0 +1,91 @@
+"""The whole line on one small data set: train, export, build, start the virtual board, profile.
+
+    python examples/digits/demo.py --out build/demo
+
+Leaves model.pt, export/ (ONNX, TFLite, C firmware), export.json, profile.json and report.html in
+the folder. Needs no hardware and no compiler but the `ziglang` wheel.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TIMEOUT_S = 600
+EDGEQ = (sys.executable, "-m", "edgeq")
+REPORTS = ("report.html", "profile.txt", "trace.jsonl")
+
+
+def run(command: list[str]) -> None:
+    """Shows a command as a user would type it, runs it, and stops the demo when it fails."""
+    print(f"\n$ {shown(command)}", flush=True)
+    done = subprocess.run(command, timeout=TIMEOUT_S, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def ask(command: list[str]) -> dict[str, Any]:
+    """The JSON object that an edgeq command prints with --json; progress stays on the screen."""
+    print(f"\n$ {shown(command)}", flush=True)
+    done = subprocess.run(
+        [*command, "--json"], stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def shown(command: list[str]) -> str:
+    """The command without this machine's path of Python."""
+    plain = ["edgeq", *command[3:]] if tuple(command[:3]) == EDGEQ else ["python", *command[1:]]
+    return shlex.join(plain)
+
+
+def save(folder: Path, name: str, answer: dict[str, Any]) -> None:
+    """Writes an answer to folder/name."""
+    (folder / name).write_text(json.dumps(answer, indent=2) + "\n")
+
+
+def demo(out: Path, board: str, compiler: str) -> None:
+    """The line, step by step, as the README tells it."""
+    out.mkdir(parents=True, exist_ok=True)
+    model, folder = out / "model.pt", out / "export"
+    run([sys.executable, str(HERE / "train.py"), "--out", str(model)])
+    export = [*EDGEQ, "export", str(model), "--target", board, "--out", str(folder)]
+    save(out, "export.json", ask([*export, "--compiler", compiler]))
+    print((folder / "report.txt").read_text())
+    where = ["--firmware", str(folder)]
+    started = ask([*EDGEQ, "flash", "--board", board, *where, "--compiler", compiler])
+    print(f"{board} runs the firmware; its serial port is {started['port']}")
+    try:
+        save(out, "profile.json", ask([*EDGEQ, "profile", "--port", str(started["port"]), *where]))
+    finally:
+        os.kill(int(started["pid"]), signal.SIGTERM)
+    for name in REPORTS:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
+    if (out / "profile.txt").is_file():
+        print((out / "profile.txt").read_text())
+    print(f"report: {out / 'report.html'}")
+
+
+def main() -> None:
+    """`python demo.py [--out DIR] [--board virtual_m4] [--compiler auto]`"""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("build/demo"))
+    parser.add_argument("--board", default="virtual_m4", help="an emulated board")
+    parser.add_argument("--compiler", default="auto", choices=("auto", "gcc", "zig"))
+    options = parser.parse_args()
+    demo(options.out, options.board, options.compiler)
+
+
+if __name__ == "__main__":
+    main()
