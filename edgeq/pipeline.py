@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,29 @@ def flash(
 
 
 def profile(
-    port: str, firmware: str | Path = "build/export", data: str | Path | None = None
+    port: str | None = None,
+    firmware: str | Path = "build/export",
+    data: str | Path | None = None,
+    *,
+    trace: str | Path | None = None,
+    parquet: str | Path | None = None,
+    limit: int | None = None,
+    resume: bool = False,
+    watch: Callable[[int, int, float], None] | None = None,
 ) -> dict[str, Any]:
-    """Streams a data set through the board; returns accuracy, latency, energy and mismatches."""
+    """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
+
+    Every sample goes into the trace at once; `resume` continues one. `watch` hears of samples done,
+    samples in all and the accuracy so far. Raises Link when there is no board or it is lost,
+    BadInput for the data or the trace.
+    """
+    from edgeq.profiling import ProfileRequest
     from edgeq.profiling import profile as run
 
-    return run(port, firmware, data)
+    def path(name: str | Path | None) -> Path | None:
+        return None if name is None else Path(name)
+
+    request = ProfileRequest(
+        Path(firmware), port, path(data), path(trace), path(parquet), limit, resume
+    )
+    return run(request, watch)

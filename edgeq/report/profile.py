@@ -1,92 +1,152 @@
-"""From the board's answers to a summary: accuracy, routes, latency, energy, mismatches."""
+"""From the recorded samples to the JSON object of `edgeq profile`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgeq.board import load_board
-from edgeq.emit.firmware import layer_table
-from edgeq.errors import BadInput
-from edgeq.harness.messages import InferResult, Info
-from edgeq.ir import Graph
+from edgeq.board import Board
+from edgeq.emit.firmware import LayerInfo
+from edgeq.harness.messages import Info
+from edgeq.harness.trace import SampleRecord
 from edgeq.ops.op import Array
-from edgeq.reference import run
+from edgeq.report import statistics
+from edgeq.report.export import layer_name
+
+FIRST_MISMATCHES = 10
 
 
-def summarize(
-    graph: Graph, rows: Array, labels: Array, results: Sequence[InferResult], info: Info
-) -> dict[str, Any]:
-    """The JSON object of `edgeq profile`."""
-    reference = run(graph, rows)
-    outputs = np.stack([r.output for r in results])
-    routes = np.array([r.route for r in results])
-    cycles = np.array([r.cycles for r in results], np.float64)
-    wrong = (outputs != reference.output).any(axis=1) | (routes != reference.route)
-    predicted = outputs.argmax(axis=1)
-    names = [e.name for n in graph.nodes if n.op == "Mixture" for e in n.attrs.experts]
-    try:
-        energy = load_board(info.board).energy
-        source = "silicon" if load_board(info.board).evidence == "silicon" else "modelled"
-    except BadInput:
-        energy, source = None, "modelled"
-    layers = np.array([r.layer_cycles for r in results], np.float64)
+@dataclass(frozen=True)
+class Subject:
+    """What was measured: the board's word, its file (None if edgeq has none), and the model."""
+
+    info: Info
+    board: Board | None
+    layers: tuple[LayerInfo, ...]
+    experts: tuple[str, ...]
+    class_names: tuple[str, ...]
+    build: Mapping[str, Any]  # compiler and flags of the firmware, empty if unknown
+
+
+def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, Any]:
+    """The JSON object; needs one record or more, each with its label."""
+    cycles = [r.cycles for r in records]
+    source = statistics.latency_source(subject.board, cycles)
+    labels = np.array([r.label for r in records], np.int64)
+    predicted = np.array([r.output for r in records]).argmax(axis=1)
+    wrong = [r.index for r in records if r.mismatch]
     return {
-        "samples": len(results),
-        "accuracy": float((predicted == labels).mean()),
-        "macro_f1": macro_f1(labels, predicted),
-        "mismatches": int(wrong.sum()),
-        "latency": latency(cycles, info.clock_hz, source),
-        "experts": [
+        "samples": len(records),
+        "accuracy": statistics.accuracy(labels, predicted),
+        "macro_f1": statistics.macro_f1(labels, predicted),
+        "mismatches": len(wrong),
+        "mismatch_samples": wrong[:FIRST_MISMATCHES],
+        "latency": statistics.latency(cycles, subject.info.clock_hz, source),
+        "experts": _experts(subject, records, labels == predicted, source),
+        "layers": _layers(subject.layers, records, source),
+        "energy": statistics.energy(cycles, _figures(subject), source),
+        "routes": _routes(subject, records),
+        "uncertainty": _uncertainty(subject, records, labels == predicted),
+        "confusion": {
+            "classes": list(subject.class_names),
+            "matrix": statistics.confusion(labels, predicted, len(subject.class_names)),
+        },
+        "stack_bytes": max(r.stack_bytes for r in records) or None,
+        **_identity(subject),
+        "notes": _notes(subject, source),
+    }
+
+
+def _figures(subject: Subject) -> Any:
+    return subject.board.energy if subject.board else None
+
+
+def _experts(
+    subject: Subject, records: Sequence[SampleRecord], right: Array, source: str
+) -> list[dict[str, Any]]:
+    routes = np.array([r.route for r in records])
+    entries = []
+    for e, name in enumerate(subject.experts):
+        cycles = [r.cycles for r in records if r.route == e]
+        entries.append(
             {
                 "name": name,
-                "count": int((routes == e).sum()),
-                "latency": latency(cycles[routes == e], info.clock_hz, source),
+                "count": len(cycles),
+                "share": len(cycles) / len(records),
+                "accuracy": float(right[routes == e].mean()) if cycles else None,
+                "latency": statistics.latency(cycles, subject.info.clock_hz, source),
+                "energy_joules_mean": statistics.energy(cycles, _figures(subject), source)[
+                    "joules_mean"
+                ],
             }
-            for e, name in enumerate(names)
-        ],
-        "layers": [
-            {"name": i.name if i.expert is None else f"{i.expert}/{i.name}", "cycles": _mean(c)}
-            for i, c in zip(layer_table(graph), layers.T, strict=True)
-        ],
-        "energy": {
-            "source": "modelled",
-            "joules_mean": float(cycles.mean()) * energy.nj_per_cycle * 1e-9 if energy else None,
-            "band": [energy.nj_per_cycle_low, energy.nj_per_cycle_high] if energy else None,
-        },
-        "board": info.board,
-        "firmware_digest": info.firmware_digest,
-    }
+        )
+    return entries
 
 
-def _mean(cycles: Array) -> float:
-    """Mean over the inferences in which the layer ran."""
-    ran = cycles[cycles > 0]
-    return float(ran.mean()) if ran.size else 0.0
+def _layers(
+    layers: Sequence[LayerInfo], records: Sequence[SampleRecord], source: str
+) -> list[dict[str, Any]]:
+    """`cycles`: mean over the inferences in which the layer ran; `share`: of all cycles."""
+    counts = np.array([r.layer_cycles for r in records], np.float64).reshape(len(records), -1)
+    whole = sum(r.cycles for r in records)
+    entries = []
+    for info, column in zip(layers, counts.T, strict=True):
+        ran = column[column > 0]
+        known = ran.size > 0 and source != statistics.NO_COUNTER
+        entries.append(
+            {
+                "name": layer_name(info),
+                "op": info.op,
+                "count": int(ran.size),
+                "cycles": float(ran.mean()) if known else None,
+                "share": float(ran.sum()) / whole if known else None,
+            }
+        )
+    return entries
 
 
-def latency(cycles: Array, clock_hz: int, source: str) -> dict[str, Any]:
-    """Milliseconds at the board's clock; None where nothing ran."""
-    ms = np.asarray(cycles, np.float64) / clock_hz * 1e3
-    if ms.size == 0:
-        return {"unit": "ms", "source": source, "mean": None}
-    p50, p95, p99 = np.percentile(ms, [50, 95, 99])
+def _routes(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, int]:
+    return {name: sum(r.route == e for r in records) for e, name in enumerate(subject.experts)}
+
+
+def _uncertainty(
+    subject: Subject, records: Sequence[SampleRecord], right: Array
+) -> dict[str, float | None] | None:
+    if not subject.experts:
+        return None
+    values = np.array([r.uncertainty for r in records])
+    confidence = np.array([r.confidence for r in records])
+    return statistics.uncertainty(values, confidence, right)
+
+
+def _identity(subject: Subject) -> dict[str, Any]:
+    info, build = subject.info, subject.build
     return {
-        "unit": "ms",
-        "source": source,
-        "mean": float(ms.mean()),
-        "std": float(ms.std()),
-        "p50": float(p50),
-        "p95": float(p95),
-        "p99": float(p99),
-        "max": float(ms.max()),
+        "board": info.board,
+        "evidence": subject.board.evidence if subject.board else None,
+        "clock_hz": info.clock_hz,
+        "model": info.model,
+        "model_digest": info.model_digest,
+        "firmware_digest": info.firmware_digest,
+        "compiler": build.get("compiler"),
+        "flags": build.get("flags"),
     }
 
 
-def macro_f1(labels: Array, predicted: Array) -> float:
-    """Mean F1 over the classes that occur in labels or predictions."""
-    scores = []
-    for c in np.union1d(labels, predicted):
-        hit = int(((labels == c) & (predicted == c)).sum())
-        scores.append(2 * hit / (int((labels == c).sum()) + int((predicted == c).sum())))
-    return float(np.mean(scores))
+def _notes(subject: Subject, source: str) -> list[str]:
+    notes = []
+    board = subject.board
+    if board is None:
+        notes.append(f"board {subject.info.board!r} has no board file: no energy, no evidence")
+    if source == statistics.NO_COUNTER:
+        notes.append(f"{subject.info.board} has no usable cycle counter: no latency, no energy")
+    elif source == "unverified":
+        notes.append(f"no run of {subject.info.board} on silicon is recorded in its board file")
+    elif source == "modelled":
+        notes.append("latency comes from a clock model, not from silicon")
+    if board is not None and board.energy is None:
+        notes.append(f"the board file of {board.name} has no energy figures")
+    if not subject.build:
+        notes.append("the firmware on the board was not built from this folder: flags unknown")
+    return notes

@@ -1,0 +1,124 @@
+"""The summary of a profile for a terminal and for profile.txt."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+CONFUSION_CLASSES = 20  # more columns than this no terminal shows
+
+
+def profile_text(summary: dict[str, Any]) -> RenderableType:
+    """The same object as `--json`, for people."""
+    parts: list[RenderableType] = [_head(summary)]
+    if summary["experts"]:
+        parts += [Text(), _experts(summary["experts"])]
+    parts += [Text(), _layers(summary["layers"])]
+    if 0 < len(summary["confusion"]["classes"]) <= CONFUSION_CLASSES:
+        parts += [Text(), _confusion(summary["confusion"])]
+    parts += [Text(f"note: {note}", style="yellow") for note in summary["notes"]]
+    return Group(*parts)
+
+
+def milliseconds(value: float | None) -> str:
+    """Four digits are all that a latency carries."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def percent(value: float | None) -> str:
+    """A share, or a dash."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def joules(value: float | None) -> str:
+    """Joules in the unit that leaves one to three digits before the point."""
+    if value is None:
+        return "-"
+    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value / 1e-9:.3g} nJ"
+
+
+def latency_line(latency: dict[str, Any]) -> str:
+    """Mean, spread and tail, with the source beside them."""
+    if latency["mean"] is None:
+        return "no latency: the board counts no cycles"
+    ms: Callable[[str], str] = lambda key: milliseconds(latency[key])  # noqa: E731
+    return (
+        f"{ms('mean')} ± {ms('std')} ms ({latency['source']}), p50 {ms('p50')}, p95 {ms('p95')}, "
+        f"p99 {ms('p99')}, max {ms('max')}"
+    )
+
+
+def energy_line(energy: dict[str, Any]) -> str:
+    """Mean joules with their bounds, labelled."""
+    if energy["joules_mean"] is None:
+        return "no energy figures"
+    band = energy["band"]
+    return (
+        f"{joules(energy['joules_mean'])} an inference ({energy['source']}; band "
+        f"{joules(band['joules_low'])} to {joules(band['joules_high'])})"
+    )
+
+
+def _head(summary: dict[str, Any]) -> Text:
+    bad = summary["mismatches"]
+    evidence = "silicon" if summary["evidence"] == "silicon" else "no silicon"
+    flags = [f for f in summary["flags"] or () if f.startswith(("-O", "-D"))]
+    build = " ".join([summary["compiler"], *flags]) if summary["compiler"] else "unknown build"
+    return Text.assemble(
+        (f"{summary['model']} on {summary['board']} ({evidence})", "bold"),
+        f": {summary['samples']} samples, accuracy {percent(summary['accuracy'])}, macro F1 "
+        f"{summary['macro_f1']:.3f}, ",
+        (f"{bad} mismatches", "bold red" if bad else "green"),
+        f"\nlatency  {latency_line(summary['latency'])}",
+        f"\nenergy   {energy_line(summary['energy'])}",
+        f"\nstack    {_bytes(summary['stack_bytes'])}",
+        f"\nbuild    {build}, {summary['clock_hz'] / 1e6:g} MHz, "
+        f"firmware {summary['firmware_digest'][:12]}",
+    )
+
+
+def _bytes(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,} B at most"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    return table
+
+
+def _experts(experts: list[dict[str, Any]]) -> Table:
+    source = experts[0]["latency"]["source"]
+    columns = ("name", "samples", "share", "accuracy", "mean", "std", "p50", "p95", "p99", "max")
+    table = _table(f"Experts (latency in ms, {source})", *columns, "energy")
+    for e in experts:
+        ms = [milliseconds(e["latency"][k]) for k in ("mean", "std", "p50", "p95", "p99", "max")]
+        figures = (str(e["count"]), percent(e["share"]), percent(e["accuracy"]), *ms)
+        table.add_row(Text(e["name"]), *figures, joules(e["energy_joules_mean"]))
+    return table
+
+
+def _layers(layers: list[dict[str, Any]]) -> Table:
+    table = _table("Layers (cycles: mean where it ran; share of the run)", "name", "op", "runs")
+    for column in ("cycles", "share"):
+        table.add_column(column, justify="right")
+    for i in layers:
+        cycles = "-" if i["cycles"] is None else f"{i['cycles']:,.0f}"
+        table.add_row(Text(i["name"]), i["op"], str(i["count"]), cycles, percent(i["share"]))
+    return table
+
+
+def _confusion(confusion: dict[str, Any]) -> Table:
+    names = [name[:8] for name in confusion["classes"]]
+    table = _table("Confusion (rows: label, columns: answer)", "")
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for name, row in zip(names, confusion["matrix"], strict=True):
+        table.add_row(Text(name), *(str(n) if n else "." for n in row))
+    return table

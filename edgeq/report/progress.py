@@ -1,0 +1,26 @@
+"""A progress bar of samples for a terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def sample_bar(console: Console) -> Iterator[Callable[[int, int, float], None]]:
+    """Yields show(samples done, samples in all, accuracy so far); the bar ends with the block."""
+    columns = (
+        TextColumn("profiling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("accuracy {task.fields[accuracy]:.1%}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=None, accuracy=0.0)
+
+        def show(done: int, total: int, accuracy: float) -> None:
+            progress.update(task, completed=done, total=total, accuracy=accuracy)
+
+        yield show

@@ -1,0 +1,98 @@
+"""Figures of a list of samples: latency, scores and energy. Pure functions of numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgeq.board import Board, Energy
+from edgeq.harness.energy import EnergyModel, modelled_energy
+from edgeq.ops.op import Array
+
+LATENCY_KEYS = ("mean", "std", "p50", "p95", "p99", "max")
+NO_COUNTER = "none"
+
+
+def latency_source(board: Board | None, cycles: Sequence[int]) -> str:
+    """Where cycle counts come from: "silicon", "modelled", "unverified" or "none".
+
+    "none": the core counts nothing, or an emulator without a clock model counts noise.
+    "unverified": the board file records no run of this board on silicon.
+    """
+    if not any(cycles) or (board is not None and board.probe.qemu_machine):
+        return NO_COUNTER
+    if board is None:
+        return "unverified"
+    if board.evidence == "silicon":
+        return "silicon"
+    return "modelled" if "virtual" in board.probe.flashers else "unverified"
+
+
+def latency(cycles: Sequence[int], clock_hz: int, source: str) -> dict[str, Any]:
+    """Milliseconds at the board's clock; None where nothing ran or nothing was counted."""
+    head: dict[str, Any] = {"unit": "ms", "source": source}
+    if not len(cycles) or source == NO_COUNTER:
+        return head | dict.fromkeys(LATENCY_KEYS)
+    ms = np.asarray(cycles, np.float64) / clock_hz * 1e3
+    p50, p95, p99 = np.percentile(ms, [50, 95, 99])
+    values = (ms.mean(), ms.std(), p50, p95, p99, ms.max())
+    return head | {key: float(v) for key, v in zip(LATENCY_KEYS, values, strict=True)}
+
+
+def accuracy(labels: Array, predicted: Array) -> float | None:
+    """Share of right answers; None without samples."""
+    return float((labels == predicted).mean()) if labels.size else None
+
+
+def macro_f1(labels: Array, predicted: Array) -> float | None:
+    """Mean F1 over the classes that occur in labels or predictions; None without samples."""
+    scores = []
+    for c in np.union1d(labels, predicted):
+        hit = int(((labels == c) & (predicted == c)).sum())
+        scores.append(2 * hit / (int((labels == c).sum()) + int((predicted == c).sum())))
+    return float(np.mean(scores)) if scores else None
+
+
+def confusion(labels: Array, predicted: Array, classes: int) -> list[list[int]]:
+    """Counts (label, predicted)."""
+    matrix = np.zeros((classes, classes), np.int64)
+    np.add.at(matrix, (labels, predicted), 1)
+    counts: list[list[int]] = matrix.tolist()
+    return counts
+
+
+def uncertainty(values: Array, confidence: Array, right: Array) -> dict[str, float | None]:
+    """How uncertain the router was, where the answer was right and where it was wrong."""
+    p50, p95 = np.percentile(values, [50, 95])
+    return {
+        "mean": _mean(values),
+        "p50": float(p50),
+        "p95": float(p95),
+        "max": float(values.max()),
+        "mean_when_right": _mean(values[right]),
+        "mean_when_wrong": _mean(values[~right]),
+        "confidence_mean": _mean(confidence),
+    }
+
+
+def _mean(values: Array) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[str, Any]:
+    """Modelled joules of a mean inference, idling not counted, with the bounds of the board file.
+
+    Every value is None without figures, without samples, or without counted cycles.
+    """
+    if figures is None or not len(cycles) or source == NO_COUNTER:
+        return {"source": NO_COUNTER, "joules_mean": None, "band": None, "figures": None}
+    low, mean, high = (
+        modelled_energy(sum(cycles), EnergyModel(nj, band=0)).joules / len(cycles)
+        for nj in (figures.nj_per_cycle_low, figures.nj_per_cycle, figures.nj_per_cycle_high)
+    )
+    return {
+        "source": "modelled",
+        "joules_mean": mean,
+        "band": {"joules_low": low, "joules_high": high},
+        "figures": figures.source,
+    }
