@@ -1,38 +1,122 @@
 """Brings a built firmware to its board: one file per tool."""
 
-import json
-import os
-import subprocess
-import sys
+import dataclasses
+import shlex
+from collections.abc import Callable
 from typing import Any
 
-from edgeq.board import Board, load_board
-from edgeq.errors import Flash
+from edgeq.board import Board
+from edgeq.errors import BadInput, Flash, Link, Toolchain
+from edgeq.flashers import cubeprogrammer, mass_storage, openocd, pyocd, qemu, virtual
+from edgeq.flashers.attached import (
+    Surroundings,
+    attached_boards,
+    choose_board,
+    look,
+    require_attached,
+    serial_port,
+)
+from edgeq.flashers.flasher import Facts, Flasher
+from edgeq.flashers.processes import Running, running, stop
 from edgeq.toolchain import Firmware
 
+__all__ = [
+    "FLASHERS",
+    "Running",
+    "Surroundings",
+    "attached_boards",
+    "choose_board",
+    "flash",
+    "look",
+    "running",
+    "stop",
+]
 
-def choose_board(name: str | None) -> Board:
-    """The board called `name`."""
-    return load_board(name or "virtual_m4")
+FLASHERS: dict[str, Flasher] = {
+    "virtual": virtual.FLASHER,
+    "qemu": qemu.FLASHER,
+    "openocd": openocd.FLASHER,
+    "mass_storage": mass_storage.FLASHER,
+    "pyocd": pyocd.FLASHER,
+    "cubeprogrammer": cubeprogrammer.FLASHER,
+}
 
 
 def flash(
-    firmware: Firmware, board: Board, tool: str | None = None, dry_run: bool = False
+    firmware: Firmware,
+    board: Board,
+    tool: str | None = None,
+    dry_run: bool = False,
+    look: Callable[[], Surroundings] = look,
 ) -> dict[str, Any]:
-    """Starts the virtual board."""
-    elf = str(firmware.elf)
-    command = [sys.executable, "-m", "edgeq.sim", elf, "--board", board.name, "--pty", "--json"]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ.copy(),
+    """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
+
+    Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
+    the commands, also those of a tool that is not installed. Raises BadInput for an unknown tool,
+    Toolchain without a usable one, Link when the board is not attached, Flash when flashing fails.
+    """
+    firmware = dataclasses.replace(firmware, elf=firmware.elf.resolve(), bin=firmware.bin.resolve())
+    around = look()
+    if not dry_run and tool is None and board.probe.usb_ids:
+        require_attached(board, around)
+    name, facts = _tool(board, tool, dry_run, around)
+    commands = FLASHERS[name].commands(firmware, board, facts)
+    result: dict[str, Any] = {
+        "bin": str(firmware.bin),
+        "tool": name,
+        "commands": [shlex.join(command) for command in commands],
+        "port": None,
+        "pid": None,
+        "dry_run": dry_run,
+        "hint": FLASHERS[name].hint(board),
+    }
+    if dry_run:
+        return result
+    try:
+        result |= FLASHERS[name].run(firmware, board, facts, commands)
+    except Flash as error:
+        raise Flash(f"{error}\n{_next_step(board, name)}") from None
+    if board.probe.usb_ids:
+        result |= _port_of(board, look, result["hint"])
+    return result
+
+
+def _tool(board: Board, tool: str | None, dry_run: bool, around: Surroundings) -> tuple[str, Facts]:
+    """The tool asked for, or the first usable one in the board's order, and its facts."""
+    names = board.probe.flashers if tool is None else (tool,)
+    if tool is not None and tool not in board.probe.flashers:
+        raise BadInput(
+            f"{tool!r} is no tool for {board.name}; there are: {', '.join(board.probe.flashers)}"
+        )
+    why = []
+    for name in names:
+        try:
+            return name, FLASHERS[name].find(board, around)
+        except (Toolchain, Link) as error:
+            why.append(error)
+    if dry_run:
+        return names[0], FLASHERS[names[0]].assumed(board)
+    if len(why) == 1:
+        raise why[0]
+    raise Toolchain(f"no tool can flash {board.name}: " + "; ".join(map(str, why)))
+
+
+def _next_step(board: Board, name: str) -> str:
+    if not board.probe.usb_ids:
+        return f"rebuild with `edgeq flash --board {board.name}`, or look with `edgeq boards`"
+    others = ", ".join(other for other in board.probe.flashers if other != name)
+    return (
+        "next: check the cable and that no other program holds the probe (on Linux also its udev "
+        f"rules), or try another tool with --tool: {others}"
     )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise Flash(f"the virtual board did not start; run {' '.join(command)} to see why")
-    started: dict[str, Any] = json.loads(line)
-    return {"tool": "virtual", "port": started["port"], "pid": started["pid"]}
+
+
+def _port_of(
+    board: Board, look: Callable[[], Surroundings], hint: str | None
+) -> dict[str, str | None]:
+    """The flashed board's serial port, or what to do without."""
+    port = serial_port(board, look)
+    if port is None:
+        missing = "its serial port was not found; name it yourself: edgeq profile --port PORT"
+        hint = f"{hint}; {missing}" if hint else missing
+    return {"port": port, "hint": hint}

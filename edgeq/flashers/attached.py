@@ -1,0 +1,162 @@
+"""Which boards hang on this computer: serial devices by USB id, mounted volumes by label."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeq.board import Board, all_boards, find_boards, load_board
+from edgeq.errors import Link
+
+# a probe's drive carries one of these, an ordinary stick of the same name does not
+_PROBE_FILES = frozenset({"details.txt", "mbed.htm"})
+_RETURN_S = 10.0  # a probe that copied a file to flash restarts its USB
+_CALM_S = 0.2
+
+
+@dataclass(frozen=True)
+class Device:
+    """A serial device; `usb_id` is "vvvv:pppp" in lower-case hex."""
+
+    port: str
+    usb_id: str
+    serial_number: str | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is plugged in at one moment: USB serial devices, and the folders of probes' drives."""
+
+    devices: tuple[Device, ...] = ()
+    volumes: tuple[Path, ...] = ()
+
+
+def look(
+    ports: Callable[[], Iterable[Any]] | None = None, roots: tuple[Path, ...] | None = None
+) -> Surroundings:
+    """Looks around. `ports` is list_ports.comports, `roots` the folders drives are mounted in."""
+    from serial.tools.list_ports import comports  # type: ignore[import-untyped]
+
+    devices = [
+        Device(info.device, f"{info.vid:04x}:{info.pid:04x}", info.serial_number)
+        for info in (ports or comports)()
+        if info.vid is not None and info.pid is not None
+    ]
+    folders = {child for root in (roots or _mount_roots()) for child in _children(root)}
+    volumes = sorted(folder for folder in folders if is_probe_volume(folder))
+    return Surroundings(tuple(sorted(devices, key=lambda device: device.port)), tuple(volumes))
+
+
+def _mount_roots() -> tuple[Path, ...]:
+    if sys.platform == "darwin":
+        return (Path("/Volumes"),)
+    desktops = (Path("/media"), Path("/run/media"))  # the drives stand one level below, by user
+    return (*desktops, Path("/mnt"), *(user for root in desktops for user in _children(root)))
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if child.is_dir())
+    except OSError:  # absent, or another user's
+        return []
+
+
+def is_probe_volume(folder: Path) -> bool:
+    """True if `folder` is the drive of a debug probe: DETAILS.TXT or MBED.HTM lies in it."""
+    try:
+        return any(entry.name.lower() in _PROBE_FILES for entry in folder.iterdir())
+    except OSError:
+        return False
+
+
+def volumes_of(board: Board, around: Surroundings) -> tuple[Path, ...]:
+    """The drives that carry one of the board's labels; a desktop numbers a second one of a name."""
+    labels = "|".join(re.escape(label) for label in board.probe.volumes)
+    wanted = re.compile(rf"({labels})\d?", re.IGNORECASE)
+    return tuple(v for v in around.volumes if labels and wanted.fullmatch(v.name))
+
+
+def devices_of(board: Board, around: Surroundings) -> tuple[Device, ...]:
+    """The serial devices that carry one of the board's USB ids."""
+    return tuple(device for device in around.devices if device.usb_id in board.probe.usb_ids)
+
+
+def attached_boards(around: Surroundings) -> tuple[Board, ...]:
+    """The boards that could be attached.
+
+    Several boards share the probe's USB id; when every probe has its drive mounted, the labels
+    decide between them.
+    """
+    possible = tuple(board for board in all_boards() if devices_of(board, around))
+    labelled = tuple(board for board in all_boards() if volumes_of(board, around))
+    probes = {device.port for board in possible for device in devices_of(board, around)}
+    drives = {drive for board in labelled for drive in volumes_of(board, around)}
+    if labelled and len(drives) >= len(probes):
+        return labelled
+    return tuple(board for board in all_boards() if board in possible or board in labelled)
+
+
+def choose_board(name: str | None, around: Surroundings | None = None) -> Board:
+    """The board called `name`, or the attached one.
+
+    None takes the only attached board; a name that could mean several takes the attached one among
+    them. Raises BadInput for an unknown name, Link when none or several are attached.
+    """
+    meant = find_boards(name) if name is not None else all_boards()
+    if name is not None and len(meant) <= 1:
+        return meant[0] if meant else load_board(name)
+    here = attached_boards(around or look())
+    among = tuple(board for board in here if board in meant)
+    if len(among) == 1:
+        return among[0]
+    listed = ", ".join(board.name for board in meant)
+    if among:
+        raise Link(
+            f"what is attached could be {', '.join(board.name for board in among)}: name one with "
+            "--board, or mount the drive of the board, whose label tells"
+        )
+    if name is None:
+        raise Link(
+            f"no board is attached; plug one in, name one with --board ({listed}), or take "
+            "--board virtual_m4, which needs no hardware"
+        )
+    raise Link(f"{name!r} could mean {listed}; none of them is attached: name one with --board")
+
+
+def require_attached(board: Board, around: Surroundings) -> None:
+    """Raises Link unless `board` could be among what is attached."""
+    here = attached_boards(around)
+    if board in here:
+        return
+    seen = f"; attached: {', '.join(b.name for b in here)}" if here else ""
+    raise Link(
+        f"{board.name} is not attached{seen}; plug it in (USB id {' or '.join(board.probe.usb_ids)}"
+        "), look with `edgeq boards`, or name a tool with --tool to try all the same"
+    )
+
+
+def the_probe(board: Board, around: Surroundings) -> Device | None:
+    """The only probe of the board's kind, None when none is seen; Link when there are several."""
+    devices = devices_of(board, around)
+    if len(devices) > 1:
+        raise Link(
+            f"{len(devices)} probes of the kind {board.name} has are attached "
+            f"({', '.join(device.port for device in devices)}), and its chip cannot be told from "
+            "here: unplug the others, or use --tool mass_storage, which goes by the drive's label"
+        )
+    return devices[0] if devices else None
+
+
+def serial_port(
+    board: Board, look: Callable[[], Surroundings], wait_s: float = _RETURN_S
+) -> str | None:
+    """The board's serial port, waiting while its probe restarts; None if it is not to be told."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        devices = devices_of(board, look())
+        if devices or time.monotonic() >= deadline:
+            return devices[0].port if len(devices) == 1 else None
+        time.sleep(_CALM_S)

@@ -1,0 +1,57 @@
+"""QEMU: an emulated board as a background process with its serial port on a pty."""
+
+import re
+import shutil
+from typing import Any
+
+from edgeq.board import Board
+from edgeq.errors import BadInput, Toolchain
+from edgeq.flashers.attached import Surroundings
+from edgeq.flashers.flasher import Commands, Facts, Flasher
+from edgeq.flashers.processes import start
+from edgeq.toolchain import Firmware
+
+PROGRAM = "qemu-system-arm"
+
+
+def find(board: Board, _around: Surroundings) -> Facts:
+    """QEMU on PATH; Toolchain if it is not there."""
+    if shutil.which(PROGRAM) is None:
+        raise Toolchain(
+            f"{PROGRAM} is not installed: apt install qemu-system-arm, or brew install qemu"
+        )
+    return assumed(board)
+
+
+def assumed(_board: Board) -> Facts:
+    """QEMU by its name."""
+    return Facts((PROGRAM,))
+
+
+def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
+    """Runs the ELF until it is stopped. BadInput for a board that QEMU does not model."""
+    machine = board.probe.qemu_machine
+    if machine is None:
+        raise BadInput(f"board {board.name} names no qemu_machine; choose another --tool")
+    options = ("-M", machine, "-kernel", str(firmware.elf), "-display", "none", "-monitor", "none")
+    return ((*facts.program, *options, "-serial", "pty"),)
+
+
+def port_in(text: str) -> str | None:
+    """The pty that QEMU names, None while it has not."""
+    found = re.search(r"redirected to (/dev/\S+)\s", text)
+    return found[1] if found else None
+
+
+def hint(_board: Board) -> str:
+    """Firmware polls its UART, and QEMU sleeps only when the processor does."""
+    return "QEMU keeps a processor core busy while it runs; `edgeq stop` ends it"
+
+
+def run(firmware: Firmware, board: Board, _facts: Facts, commands: Commands) -> dict[str, Any]:
+    """Starts the board; gives its port and pid."""
+    started = start(commands[0], board.name, firmware.elf, port_in, terminal=True)
+    return {"port": started.port, "pid": started.pid}
+
+
+FLASHER = Flasher(find, assumed, commands, run, hint)
