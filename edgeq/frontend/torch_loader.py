@@ -39,6 +39,7 @@ def graph_of(model: torch.nn.Module) -> Graph:
     entry = builder.input("input", device_shape(model.input_shape))
     with torch.no_grad():
         last = _load(builder, model.body, "body", entry)
+        _check_order(builder, last, "body")
     if builder.unsupported:
         raise UnsupportedOp("unsupported: " + "; ".join(builder.unsupported))
     outputs = (last.name, *_mixture_outputs(builder))
@@ -68,9 +69,20 @@ def _load(b: Builder, module: Any, path: str, x: Cursor) -> Cursor:
         return x
     try:
         return handler(b, module, path, x)
-    except ValueError as error:
+    except UnsupportedOp as error:
         b.unsupported.append(f"{path} ({type(module).__name__}: {error})")
-        return x
+    except ValueError as error:  # behind an unsupported module shapes are not to be trusted
+        if not b.unsupported:
+            b.unsupported.append(f"{path} ({type(module).__name__}: {error})")
+    return x
+
+
+def _check_order(b: Builder, x: Cursor, path: str) -> None:
+    if x.order is not None and not b.unsupported:
+        b.unsupported.append(
+            f"{path} (ends in a flattened map, whose features the device holds channels-last; "
+            "end in a Linear layer)"
+        )
 
 
 def _sequential(b: Builder, m: nn.Sequential, path: str, x: Cursor) -> Cursor:
@@ -133,7 +145,7 @@ def _convolution(
     if len(x.shape) != 3:
         raise ValueError(f"takes a feature map, got shape {x.shape}")
     if m.depthwise and m.out_channels != m.in_channels:
-        raise ValueError("depthwise multipliers above 1 have no kernel; use groups=1 or repeat")
+        raise UnsupportedOp("depthwise multipliers above 1 have no kernel; use groups=1 or repeat")
 
     def to_map(w: Array) -> Array:
         return w if w.ndim == 4 else w[:, :, None, :]
@@ -196,7 +208,7 @@ def _max_pool(b: Builder, m: nn.MaxPool2d, path: str, x: Cursor) -> Cursor:
 
 def _avg_pool(b: Builder, m: nn.AvgPool2d, path: str, x: Cursor) -> Cursor:
     if any(m.padding):
-        raise ValueError("average pools with padding have no kernel; use padding 0")
+        raise UnsupportedOp("average pools with padding have no kernel; use padding 0")
     attrs = AveragePool2D(_pair(m.kernel_size), _pair(m.stride))
     return b.add("AveragePool2D", path, attrs, (x,))
 
@@ -222,7 +234,7 @@ def _dropout(b: Builder, m: Any, path: str, x: Cursor) -> Cursor:
 
 
 def _softmax(b: Builder, m: Any, path: str, x: Cursor) -> Cursor:
-    return b.add("Softmax", path, Softmax(), (x,))
+    return b.add("Softmax", path, Softmax(), (x,), order=x.order)
 
 
 def _trunk_mixture(b: Builder, m: nn.TrunkMixture, path: str, x: Cursor) -> Cursor:
@@ -239,7 +251,8 @@ def _mix(b: Builder, m: nn.Mixture, path: str, x: Cursor, seen: Cursor) -> Curso
     seen = _global_pool(b, None, f"{path}.router.features", seen)
     experts = tuple(_expert(b, m, i, f"{path}.experts.{i}", x) for i in range(len(m.kinds)))
     router, params = _router(b, m, f"{path}.router", seen)
-    attrs = Mixture(experts, router, m.top_k, m.gate)
+    gate = "probability" if m.top_k > 1 else m.gate  # a sum of several is always weighted
+    attrs = Mixture(experts, router, m.top_k, gate)
     outputs = (f"{path}.out", f"{path}.route", f"{path}.uncertainty")
     b.nodes.append(GraphNode(path, "Mixture", (x.name, seen.name), outputs, attrs, params))
     shape = experts[0].graph.tensors[experts[0].graph.outputs[0]].shape
@@ -249,10 +262,12 @@ def _mix(b: Builder, m: nn.Mixture, path: str, x: Cursor, seen: Cursor) -> Curso
 
 
 def _expert(b: Builder, m: nn.Mixture, i: int, path: str, x: Cursor) -> Expert:
-    inner = Builder()
+    inner = Builder(unsupported=b.unsupported)
     entry = inner.input("input", x.shape, x.order)
     last = _load(inner, m.experts[i], path, entry)
-    b.unsupported += inner.unsupported
+    _check_order(inner, last, path)
+    if any(n.op == "Mixture" for n in inner.nodes):
+        inner.unsupported.append(f"{path} (a mixture inside an expert)")
     token = nn.weight_kind(m.kinds[i]).token
     name = m.kinds[i] if m.kinds.count(m.kinds[i]) == 1 else f"{m.kinds[i]}_{i}"
     return Expert(name, token, m.bits[i], inner.graph(name, entry.name, (last.name,)))
@@ -262,7 +277,9 @@ def _router(b: Builder, m: nn.Mixture, path: str, seen: Cursor) -> tuple[Router,
     net = m.router
     bayesian = net if isinstance(net, nn.BayesianRouter) else None
     if bayesian and bayesian.passes > MAX_PASSES:
-        raise ValueError(f"{bayesian.passes} Monte Carlo passes; the firmware takes {MAX_PASSES}")
+        raise UnsupportedOp(
+            f"{bayesian.passes} Monte Carlo passes; the firmware takes {MAX_PASSES}"
+        )
     params: dict[str, str] = {}
     for i, layer in enumerate((net.fc1, net.fc2, net.fc3)):
         place = _ordered(seen.order if i == 0 else None)

@@ -5,7 +5,9 @@ D = n S2 - S1^2 + eps n^2 / scale^2: scale and zero point of the input cancel ou
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,9 @@ from edgeq.ops.op import (
     Params,
     activation_bounds,
     apply_activation,
+    flat_shape,
     no_macs,
     quant_of,
-    same_shape,
 )
 
 FRACTION_BITS = 11  # the normalised value is int16 in Q11: +-16 standard deviations
@@ -30,6 +32,17 @@ MAX_FEATURES = 65536
 class LayerNorm:
     epsilon: float = 1e-5
     activation: str = "none"
+
+
+def _result_shape(
+    attrs: LayerNorm, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    shape, gamma = flat_shape(attrs, inputs, params), params["gamma"].shape
+    if gamma != shape or params["beta"].shape != shape:
+        raise ValueError(f"input {shape} does not match gamma {gamma}")
+    if shape[0] > MAX_FEATURES:
+        raise ValueError(f"LayerNorm over {shape[0]} features; at most {MAX_FEATURES}")
+    return shape
 
 
 def _float_forward(attrs: LayerNorm, x: tuple[Array, ...], params: Params) -> Array:
@@ -81,12 +94,14 @@ def integer_params(
     if shift < 1:
         raise ValueError(f"LayerNorm gamma is {largest:.3g} output steps; at most {2**25}")
     steps = 2.0**shift / scale_out
+    # a nearly constant input has a tiny scale: epsilon then rules, and must stay inside int64
+    scaled = min(epsilon * (gamma.size / scale_in) ** 2, 2.0**62)
     return {
         "gamma": np.round(gamma * steps / 2**FRACTION_BITS).astype(np.int16),
         "beta": np.round(beta * steps).astype(np.int32),
-        "epsilon": np.array([max(1, round(epsilon * (gamma.size / scale_in) ** 2))], np.int64),
+        "epsilon": np.array([max(1, round(scaled))], np.int64),
         "shift": np.array([shift], np.int32),
     }
 
 
-OP = Op("LayerNorm", LayerNorm, same_shape, _float_forward, _reference, no_macs)
+OP = Op("LayerNorm", LayerNorm, _result_shape, _float_forward, _reference, no_macs)

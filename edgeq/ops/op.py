@@ -81,3 +81,12 @@ def same_shape(
     attrs: Any, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
 ) -> tuple[int, ...]:
     return inputs[0]
+
+
+def flat_shape(
+    attrs: Any, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    """The input's shape, which has one axis."""
+    if len(inputs[0]) != 1:
+        raise ValueError(f"takes flat features, got shape {inputs[0]}; put Flatten before it")
+    return inputs[0]

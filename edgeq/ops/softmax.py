@@ -6,7 +6,7 @@ import numpy as np
 
 from edgeq.ir import Quant
 from edgeq.ops.fixed_point import softmax_q15
-from edgeq.ops.op import Array, Io, Op, Params, no_macs, same_shape
+from edgeq.ops.op import Array, Io, Op, Params, flat_shape, no_macs
 
 OUTPUT_QUANT = Quant((1 / 256,), -128)
 
@@ -27,4 +27,4 @@ def _reference(attrs: Softmax, io: Io, x: tuple[Array, ...], params: Params) -> 
     return np.asarray(np.minimum(((p + 64) >> 7) - 128, 127), np.int8)
 
 
-OP = Op("Softmax", Softmax, same_shape, _float_forward, _reference, no_macs)
+OP = Op("Softmax", Softmax, flat_shape, _float_forward, _reference, no_macs)

@@ -12,6 +12,8 @@ Padding = tuple[int, int, int, int]  # top, left, bottom, right
 
 def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Pair:
     """(height, width) of the result; ValueError when the kernel is larger than the padded map."""
+    if min(stride) < 1 or min(kernel) < 1 or min(padding) < 0:
+        raise ValueError(f"no window has kernel {kernel}, stride {stride}, padding {padding}")
     height = (size[0] + padding[0] + padding[2] - kernel[0]) // stride[0] + 1
     width = (size[1] + padding[1] + padding[3] - kernel[1]) // stride[1] + 1
     if height < 1 or width < 1:

@@ -33,7 +33,7 @@ def check_calibration(graph: Graph, x: Array) -> None:
 def calibrate(graph: Graph, x: Array, method: str) -> Graph:
     """Types every activation int8 with a Quant; x (rows, *input shape) float, channels-last."""
     check_calibration(graph, x)
-    return _assign(graph, run_float(graph, x), method, choose_quant(x, method), None)
+    return _assign(graph, run_float(graph, x, curious=True), method, choose_quant(x, method), None)
 
 
 def _assign(graph: Graph, run: FloatRun, method: str, entry: Quant, exit_: Quant | None) -> Graph:

@@ -8,9 +8,11 @@ import numpy as np
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS
 from edgeq.ops.mc_dropout import dropout_masks
-from edgeq.ops.mixture import Mixture, choose
+from edgeq.ops.mixture import Mixture, choose, precision_prior
 from edgeq.ops.op import Array
 from edgeq.ops.router import Router
+
+LOW, HIGH = 0.05, 0.95  # robust ends of the uncertainty's range
 
 
 @dataclass
@@ -43,20 +45,24 @@ def float_params(graph: Graph, node: Node) -> dict[str, Array]:
     return {role: dequantize(graph, name) for role, name in node.params.items()}
 
 
-def run_float(graph: Graph, x: Array) -> FloatRun:
-    """The graph on float rows x (rows, *input shape) in the graph's layout."""
+def run_float(graph: Graph, x: Array, curious: bool = False) -> FloatRun:
+    """The graph on float rows x (rows, *input shape) in the graph's layout.
+
+    `curious` lets the mixture's rule move routes, its constants frozen on these very rows: what
+    stands behind the mixture must see the outputs of the experts that will answer.
+    """
     run = FloatRun({graph.inputs[0]: x.astype(np.float32)})
     for node in graph.nodes:
         params = float_params(graph, node)
         if node.op == "Mixture":
-            _mixture(node, params, run)
+            _mixture(node, params, run, curious)
         else:
             inputs = tuple(run.values[n] for n in node.inputs)
             run.values[node.outputs[0]] = OPS[node.op].float_forward(node.attrs, inputs, params)
     return run
 
 
-def _mixture(node: Node, params: Mapping[str, Array], run: FloatRun) -> None:
+def _mixture(node: Node, params: Mapping[str, Array], run: FloatRun, curious: bool) -> None:
     attrs: Mixture = node.attrs
     x, features = (run.values[n] for n in node.inputs)
     layers = router_layers(attrs.router, features.reshape(len(features), -1), params)
@@ -69,9 +75,29 @@ def _mixture(node: Node, params: Mapping[str, Array], run: FloatRun) -> None:
         ]
     )
     logits = layers[-1][: len(x)]
-    chosen = choose(logits, attrs.top_k)
+    scores = _curious_scores(attrs, layers[-1], len(x)) if curious else logits
+    chosen = choose(scores, attrs.top_k)
     run.values[node.outputs[0]] = _combine(attrs, outputs, logits, chosen)
     run.values[node.outputs[1]] = chosen[:, :1]
+
+
+def _curious_scores(attrs: Mixture, passes: Array, rows: int) -> Array:
+    """Scores (rows, E) under the rule; `passes` holds the plain logits, then M dropped passes."""
+    router, bits = attrs.router, tuple(e.bits for e in attrs.experts)
+    logits = passes[:rows].astype(np.float64)
+    if router.kind == "plain" or router.rule == "off" or min(bits) == max(bits):
+        return logits
+    dropped = passes[rows:].reshape(router.passes, rows, -1).astype(np.float64)
+    e = np.exp(dropped - dropped.max(axis=-1, keepdims=True))
+    u = (e / e.sum(axis=-1, keepdims=True)).var(axis=0, ddof=1).sum(axis=-1)
+    if router.rule == "escalation":
+        logits[u > np.quantile(u, router.quantile), attrs.most_precise] = np.inf
+        return logits
+    low, high = np.quantile(u, LOW), np.quantile(u, HIGH)
+    if high == low:
+        return logits
+    share = np.clip((u - low) / (high - low), 0, 1)
+    return logits + router.alpha * share[:, None] * np.array(precision_prior(bits))
 
 
 def _combine(attrs: Mixture, outputs: Array, logits: Array, chosen: Array) -> Array:

@@ -16,9 +16,9 @@ from edgeq.ops.router import (
     scores,
     uncertainty_real,
 )
+from edgeq.passes.float_forward import HIGH, LOW
 from edgeq.reference import run
 
-LOW, HIGH = 0.05, 0.95  # robust ends of the uncertainty's range
 CONSTANT = "the uncertainty does not vary on the calibration set"
 # in logit steps; the largest difference of two logits is 255, and scores stay below 2^63
 LARGEST_STRENGTH = 2.0**22
