@@ -1,0 +1,228 @@
+"""examples/esc10: the stored checkpoint on the virtual board; in full, training and every clip."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeq import pipeline
+from edgeq.board import load_board
+from edgeq.emit.onnx_check import run_onnx
+from edgeq.emit.tflite_check import run_tflite
+from edgeq.errors import BadInput, Toolchain
+from edgeq.firmware_project import FirmwareProject
+from edgeq.harness.link import Link
+from edgeq.ops.graph_file import read_graph
+from edgeq.reference import quantize_rows, run
+from edgeq.toolchain import build, find_compiler, with_board
+from tests.emulated.test_ports import qemu
+
+FOLDER = Path(__file__).parents[2] / "examples" / "esc10"
+CHECKPOINT = FOLDER / "checkpoint.pt"
+MODULES = ("esc10", "train", "features", "table")  # other examples have a train.py too
+ARENA_BYTES, FLASH_BYTES, MACS = 96 * 1024, 256 * 1024, 15_000_000
+
+
+@pytest.fixture(scope="module")
+def example() -> Iterator[ModuleType]:
+    """esc10.py as a module, with its neighbours."""
+    before = {name: sys.modules.pop(name, None) for name in MODULES}
+    sys.path.insert(0, str(FOLDER))
+    try:
+        yield importlib.import_module("esc10")
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name, module in before.items():
+            sys.modules.pop(name, None)
+            if module is not None:
+                sys.modules[name] = module
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    folder = Path(os.environ.get("EDGEQ_DATA", "")) / "esc10"
+    if "EDGEQ_DATA" not in os.environ or not folder.is_dir():
+        pytest.skip("EDGEQ_DATA names no folder with esc10: the ESC-10 clips are absent")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("esc10")
+
+
+@pytest.fixture(scope="module")
+def fold5(example: ModuleType, data: Path, cache: Path) -> Any:
+    return example.load_clips(data, cache, fold=5)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Path:
+    if not CHECKPOINT.is_file():
+        pytest.skip(f"{CHECKPOINT.name} is absent: esc10.py --store --write-table makes it")
+    return CHECKPOINT
+
+
+@pytest.fixture(scope="module")
+def exported(cache: Path, checkpoint: Path) -> Path:
+    """The stored checkpoint, exported for the virtual board."""
+    pipeline.export(checkpoint, "virtual_m4", cache / "export")
+    return cache / "export"
+
+
+def test_ten_clips_on_the_virtual_board(
+    example: ModuleType, data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    arguments = ["--data", str(data), "--out", str(tmp_path), "--checkpoint", str(checkpoint)]
+    assert example.main([*arguments, "--clips", "10"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["profile"]["samples"] == 10
+    assert results["profile"]["mismatches"] == 0
+    assert sum(e["count"] for e in results["profile"]["experts"]) == 10
+    assert results["profile"]["latency"]["source"] == "modelled"
+    assert results["board"] == "nucleo_f446re"
+    assert results["export"]["arena_bytes"] <= ARENA_BYTES
+    assert results["export"]["flash_bytes"] <= FLASH_BYTES
+    assert results["macs_per_clip"] <= MACS
+
+
+def test_without_data_the_next_step_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "esc10.py"), "--data", str(tmp_path / "none")]
+    ended = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 2
+    assert "git clone https://github.com/karolpiczak/ESC-50" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unset_variable_and_no_folder(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EDGEQ_DATA", raising=False)
+    assert example.main([]) == 2
+    assert "pass --data DIR" in capsys.readouterr().err
+
+
+def test_a_table_without_clips_and_a_clip_that_is_gone(example: ModuleType, tmp_path: Path) -> None:
+    table = tmp_path / "esc50.csv"
+    table.write_text("filename,fold,target,esc10,src_file\na.flac,1,0,False,7\n")
+    with pytest.raises(BadInput, match=r"lists no ESC-10 clips"):
+        example.load_clips(tmp_path)
+    table.write_text("filename,fold,target,esc10,src_file\na.flac,1,0,True,7\n")
+    with pytest.raises(BadInput, match=r"a\.flac"):
+        example.load_clips(tmp_path)
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "a.flac").write_bytes(b"no sound")
+    with pytest.raises(BadInput, match=r"cannot be read as audio"):
+        example.load_clips(tmp_path)
+
+
+def test_a_tone_lights_the_band_at_its_frequency(example: ModuleType) -> None:
+    features = sys.modules["features"]
+    seconds = np.arange(features.CLIP_SAMPLES) / features.SAMPLE_RATE_HZ
+    peak = features.mel_filters().argmax(axis=1) * features.SAMPLE_RATE_HZ / features.FFT
+    for band in (10, 30, 50):
+        found = features.log_mel(np.sin(2 * np.pi * peak[band] * seconds))
+        assert found.shape == features.SHAPE
+        assert (found[0].argmax(axis=0) == band).all()
+
+
+def test_the_validation_part_shares_no_recording_and_no_test_clip(example: ModuleType) -> None:
+    features, train = sys.modules["features"], sys.modules["train"]
+    y, fold = np.tile(np.arange(10), 40), np.repeat(np.arange(1, 6), 80)
+    clips = features.Clips(
+        np.zeros((400, 1, 1, 1), np.float32), y, fold, np.arange(400) // 20 * 10 + y, ("",) * 400
+    )
+    learn, check = train.train_and_validation(clips, seed=3)
+    assert not set(learn.source) & set(check.source)
+    assert 5 not in learn.fold
+    assert 5 not in check.fold
+    assert len(learn.y) + len(check.y) == 320
+    assert np.bincount(check.y, minlength=10).min() >= train.VALIDATION_PER_CLASS
+
+
+def test_the_readme_holds_the_table_of_the_script(
+    example: ModuleType, checkpoint: Path, tmp_path: Path
+) -> None:
+    table, readme = sys.modules["table"], tmp_path / "README.md"
+    text = (FOLDER / "README.md").read_text()
+    assert "| device, 80 clips |" in text.partition(table.START)[2].partition(table.END)[0]
+    readme.write_text("no marks")
+    with pytest.raises(BadInput, match="marks"):
+        table.write(readme, {})
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_every_clip_of_fold_5_on_the_virtual_board(
+    compiler: str, example: ModuleType, fold5: Any, exported: Path, tmp_path: Path
+) -> None:
+    _find(compiler)
+    np.savez(tmp_path / "fold5.npz", x=fold5.x, y=fold5.y)
+    _, profile = example.measure(exported, tmp_path / "fold5.npz", compiler, len(fold5.y))
+    assert profile["samples"] == 80
+    assert profile["mismatches"] == 0
+    assert profile["accuracy"] >= 0.80
+    record = json.loads((FOLDER / "checkpoint.json").read_text())
+    assert profile["accuracy"] >= record["float_accuracy"] - 0.03
+
+
+@pytest.mark.full
+def test_every_clip_of_fold_5_in_qemu(fold5: Any, exported: Path, tmp_path: Path) -> None:
+    board = load_board("qemu_mps2_an386")
+    project = with_board(FirmwareProject.read(exported / "firmware"), board)
+    built = build(project, board, _find("auto"), tmp_path)
+    rows, reference = _reference(exported, fold5.x)
+    assert board.probe.qemu_machine is not None
+    with qemu(board.probe.qemu_machine, built.elf) as port, Link.open(port.port, 60) as link:
+        results = [link.infer(i, row.tobytes()) for i, row in enumerate(rows)]
+    np.testing.assert_array_equal(np.stack([r.output for r in results]), reference.output)
+    np.testing.assert_array_equal([r.route for r in results], reference.route)
+
+
+@pytest.mark.full
+def test_litert_and_onnxruntime_agree_on_fold_5(fold5: Any, exported: Path) -> None:
+    rows, reference = _reference(exported, fold5.x)
+    lite = run_tflite((exported / "model.tflite").read_bytes(), rows)
+    onnx = run_onnx((exported / "model.onnx").read_bytes(), fold5.x.transpose(0, 2, 3, 1))
+    for name, output, route in (
+        ("LiteRT", lite.logits, lite.route),
+        ("onnxruntime", onnx.output, onnx.route),
+    ):
+        top1 = output.argmax(axis=1) != reference.output.argmax(axis=1)
+        assert top1.mean() <= 0.01, (name, [fold5.names[i] for i in np.flatnonzero(top1)])
+        other = route != reference.route
+        assert other.mean() <= 0.01, (name, [fold5.names[i] for i in np.flatnonzero(other)])
+
+
+@pytest.mark.full
+def test_training_end_to_end(example: ModuleType, data: Path, cache: Path) -> None:
+    clips = example.load_clips(data, cache)
+    trained = sys.modules["train"].train(clips, progress=False)
+    assert trained.cpu_seconds <= 300
+    assert trained.accuracy >= 0.80
+    assert trained.accuracy >= trained.float_accuracy - 0.03
+
+
+def _find(compiler: str) -> Any:
+    try:
+        return find_compiler(compiler)  # type: ignore[arg-type]
+    except Toolchain as error:
+        pytest.skip(str(error))
+
+
+def _reference(exported: Path, x: Any) -> tuple[Any, Any]:
+    """(int8 rows, what the integer reference answers)."""
+    graph = read_graph(exported / "graph.npz")
+    rows = quantize_rows(graph, x.transpose(0, 2, 3, 1))
+    return rows, run(graph, rows)
