@@ -1,0 +1,136 @@
+"""What a firmware may execute from one function on: its call graph and instructions, by capstone.
+
+Edges are direct branches and calls, and every function whose address stands in read-only data
+outside the vector table: the table of experts is called through pointers.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import capstone
+from elftools.elf.elffile import ELFFile
+
+DIVIDES = ("udiv", "sdiv", "vdiv", "vsqrt")
+SHF_EXECINSTR, SHF_ALLOC = 4, 2
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function's instructions as (mnemonic, target address or None), in order."""
+
+    name: str
+    instructions: tuple[tuple[str, int | None], ...]
+
+    @property
+    def divides(self) -> tuple[str, ...]:
+        """Mnemonics whose time depends on their operands."""
+        return tuple(m for m, _ in self.instructions if m.startswith(DIVIDES))
+
+
+class CallGraph:
+    """The functions of an ELF by address."""
+
+    def __init__(self, elf_path: Path) -> None:
+        with elf_path.open("rb") as file:
+            elf = ELFFile(file)
+            self._read_code(elf)
+            self._symbols(elf)
+            self._pointers = self._pointed_at(elf)
+        self._starts = sorted(self._sizes)
+
+    def _read_code(self, elf: ELFFile) -> None:
+        self._code = {
+            section["sh_addr"]: section.data()
+            for section in elf.iter_sections()
+            if section["sh_flags"] & SHF_EXECINSTR and section["sh_size"]
+        }
+
+    def _symbols(self, elf: ELFFile) -> None:
+        self._sizes: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+        self._marks: list[tuple[int, str]] = []
+        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            address = symbol["st_value"]
+            if symbol.name[:2] in ("$t", "$d"):
+                self._marks.append((address, symbol.name[1]))
+            elif symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
+                self._sizes[address & ~1] = symbol["st_size"]
+                self._names[address & ~1] = symbol.name
+        self._marks.sort()
+
+    def _pointed_at(self, elf: ELFFile) -> set[int]:
+        """Functions whose address is a word of constant data, the vector table left out."""
+        found = set()
+        for section in elf.iter_sections():
+            if not section["sh_flags"] & SHF_ALLOC or section["sh_type"] != "SHT_PROGBITS":
+                continue
+            if "vector" in section.name or section.name == ".edgeq_weights":
+                continue
+            data = section.data()
+            for at in range(0, len(data) - 3, 4):
+                word = int.from_bytes(data[at : at + 4], "little")
+                if word & 1 and word & ~1 in self._sizes:
+                    found.add(word & ~1)
+        return found
+
+    def address(self, name: str) -> int:
+        """Where the function called `name` begins; KeyError when there is none."""
+        return {n: a for a, n in self._names.items()}[name]
+
+    def reachable(self, root: str) -> dict[str, Function]:
+        """`root` and everything that it may call, by name."""
+        waiting = [self.address(root), *sorted(self._pointers)]
+        seen: dict[int, Function] = {}
+        while waiting:
+            start = waiting.pop()
+            if start in seen:
+                continue
+            seen[start] = Function(self._names[start], tuple(self._disassembled(start)))
+            for _, target in seen[start].instructions:
+                if target is not None and not start <= target < start + self._sizes[start]:
+                    waiting.append(self._owner(target))
+        return {f.name: f for f in seen.values()}
+
+    def _owner(self, address: int) -> int:
+        """The function that holds `address`; a branch into nothing is an error of the test."""
+        at = bisect_right(self._starts, address) - 1
+        start = self._starts[at]
+        assert at >= 0, f"a branch to 0x{address:x} meets no function"
+        assert address < start + self._sizes[start], f"a branch to 0x{address:x} meets no function"
+        return start
+
+    def _disassembled(self, start: int) -> Iterator[tuple[str, int | None]]:
+        mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
+        decoder = capstone.Cs(capstone.CS_ARCH_ARM, mode)
+        decoder.detail = True
+        for first, last in self._code_ranges(start, start + self._sizes[start]):
+            end = first
+            for one in decoder.disasm(self._bytes(first, last), first):
+                end = one.address + one.size
+                yield one.mnemonic, _target(one)
+            assert end == last, f"{self._names[start]}: no instruction at 0x{end:x}"
+
+    def _code_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Parts of a function that hold instructions, by the compiler's mapping symbols."""
+        inner = [(a, k) for a, k in self._marks if start < a < end]
+        kinds = [(start, "t"), *inner, (end, "")]
+        for (first, kind), (last, _) in pairwise(kinds):
+            if kind == "t" and first < last:
+                yield first, last
+
+    def _bytes(self, first: int, last: int) -> bytes:
+        for base, data in self._code.items():
+            if base <= first < base + len(data):
+                return data[first - base : last - base]
+        raise AssertionError(f"no code at 0x{first:x}")
+
+
+def _target(instruction: capstone.CsInsn) -> int | None:
+    """Where a direct branch goes."""
+    if not {capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL} & set(instruction.groups):
+        return None
+    last = instruction.operands[-1]
+    return int(last.imm) & ~1 if last.type == capstone.arm.ARM_OP_IMM else None

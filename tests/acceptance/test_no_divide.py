@@ -1,0 +1,69 @@
+"""The inference path divides nowhere, so its time does not depend on the data."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeq.board import load_board
+from edgeq.errors import Toolchain
+from edgeq.toolchain import Firmware, find_compiler
+from tests.acceptance.boards import call_infer
+from tests.acceptance.call_graph import CallGraph
+from tests.acceptance.conftest import Digits
+
+KINDS = ("gcc", "zig")
+TIMED_ROWS = 40
+RATIO = """
+int edgeq_infer(int a, int b);
+__attribute__((noinline)) static int ratio(int a, int b) { return a / b; }
+int edgeq_infer(int a, int b) { return b ? ratio(a, b) + 1 : 0; }
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_function_of_the_inference_path_divides(
+    kind: str, firmware: Callable[..., Firmware]
+) -> None:
+    functions = CallGraph(firmware(kind).elf).reachable("edgeq_infer")
+    text = " ".join(functions)
+    for part in ("router", "layer_norm", "s8_t2", "s8_s4", "s8_s8"):  # inlined or called
+        assert part in text, f"the walk met only {text}"
+    assert not {n: f.divides for n, f in functions.items() if f.divides}
+    assert not [n for n in functions if "div" in n or "sqrt" in n]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_divide_one_call_deep_is_found(kind: str, tmp_path: Path) -> None:
+    """The negative case."""
+    try:
+        compiler = find_compiler(kind)  # type: ignore[arg-type]
+    except Toolchain as error:
+        pytest.skip(str(error))
+    (tmp_path / "ratio.c").write_text(RATIO)
+    flags = [*compiler.compile_flags(load_board("virtual_m4"), "-O2"), "-nostdlib"]
+    link = ["-Wl,-e,edgeq_infer", "ratio.c", "-o", "ratio.elf"]
+    made = subprocess.run(
+        [*compiler.command, *flags, *link],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert made.returncode == 0, made.stderr
+    functions = CallGraph(tmp_path / "ratio.elf").reachable("edgeq_infer")
+    assert {name: f.divides for name, f in functions.items() if f.divides} == {
+        next(n for n in functions if n.startswith("ratio")): ("sdiv",)
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cycles_of_an_expert_are_the_same_for_every_row(
+    kind: str, digits: Digits, firmware: Callable[..., Firmware]
+) -> None:
+    answers = call_infer(firmware(kind).elf, digits.rows[:TIMED_ROWS], 10)
+    cycles = {int(e): set(answers.cycles[answers.route == e]) for e in np.unique(answers.route)}
+    assert len(cycles) > 1
+    assert all(len(counts) == 1 for counts in cycles.values()), cycles
