@@ -115,7 +115,43 @@ def flash(
 
     with _working("building and flashing"):
         result = run(board, firmware, compiler, tool, dry_run)
-    _show(result, as_json)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        from edgeq.report.flash import flash_text
+
+        click.echo(flash_text(result))
+
+
+@cli.command()
+@_json
+def boards(as_json: bool) -> None:
+    """The known boards and their evidence, the attached ones, the emulated ones that run."""
+    from edgeq import flashers
+    from edgeq.board import all_boards
+    from edgeq.report.flash import boards_json, boards_text
+
+    attached = flashers.attached_boards(flashers.look())
+    facts = boards_json(all_boards(), attached, flashers.running())
+    click.echo(json.dumps(facts) if as_json else boards_text(facts))
+
+
+@cli.command()
+@click.argument("which", required=False, metavar="[PORT|PID]")
+@click.option("--all", "everything", is_flag=True, help="Every emulated board that runs.")
+@_json
+def stop(which: str | None, everything: bool, as_json: bool) -> None:
+    """Stop an emulated board that `edgeq flash` started: the one of PORT or PID, or the only one."""
+    from edgeq import flashers
+    from edgeq.report.flash import running_json, running_lines
+
+    if which is not None and everything:
+        raise click.UsageError("give a port, a pid or --all, not both")
+    stopped = running_json(flashers.stop(which, everything))
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped}))
+    else:
+        click.echo("\n".join(["stopped:", *running_lines(stopped)]) if stopped else "none ran")
 
 
 @cli.command()

@@ -11,10 +11,14 @@ import numpy as np
 from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS, mixture
+from edgeq.ops.add import LEFT_SHIFT
 from edgeq.ops.fixed_point import INT32_MAX
-from edgeq.ops.op import WEIGHT_RANGE, Array, quant_of
+from edgeq.ops.op import WEIGHT_RANGE, Array
+from edgeq.ops.router import MAX_PASSES, RULES
+from edgeq.ops.softmax import OUTPUT_QUANT
 
 STAGES = ("float", "quantized", "lowered")
+SAME_SCALE = ("MaxPool2D", "Relu", "Reshape")
 LAYERS = ("FullyConnected", "Conv2D", "DepthwiseConv2D")
 PARAMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(LAYERS, ("weight", "bias", "multiplier", "shift")),
@@ -36,6 +40,9 @@ def verify(graph: Graph, stage: str) -> Graph:
     defined = {*graph.inputs, *graph.constants}
     for node in graph.nodes:
         _check_node(graph, node, defined, stage)
+        again = [name for name in node.outputs if name in defined]
+        if again:
+            raise EdgeqError(f"node {node.name!r} ({node.op}): {again} is computed twice")
         defined.update(node.outputs)
     missing = [name for name in graph.outputs if name not in defined]
     if missing:
@@ -65,11 +72,16 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
     if undefined:
         raise EdgeqError(f"{where} reads {undefined}, which nothing before it computes")
     _check_shape(graph, node, where)
+    if node.op == "Mixture":
+        _check_mixture(graph, node, where)
+        for expert in node.attrs.experts:
+            verify(expert.graph, stage)
     if stage != "float":
         for name in (*node.inputs, node.outputs[0]):
             kind = graph.tensors[name]
             if kind.dtype != "int8" or kind.quant is None:
                 raise EdgeqError(f"{where}: tensor {name!r} is {kind}, not a quantised int8 one")
+        _check_shared_scale(graph, node, where)
     if stage == "lowered":
         _check_lowered(graph, node, where)
 
@@ -99,8 +111,53 @@ def _check_lowered(graph: Graph, node: Node, where: str) -> None:
         for i in range(node.attrs.router.layers):
             _check_range("s8", graph.param(node, f"router.{i}.weight"), where)
             _check_accumulator(graph, node, f"router.{i}.", where)
-        for expert in node.attrs.experts:
-            verify(expert.graph, "lowered")
+            if node.attrs.router.kind == "bayesian" and i > 0:
+                _check_accumulator(graph, node, f"router.{i}.", where, ".dropped")
+    if node.op == "AveragePool2D":
+        cells = int(np.prod(node.attrs.kernel))
+        _check_reach(np.array(255 * cells), graph.param(node, "shift"), where)
+    if node.op == "Add":  # both inputs arrive at half their 255 << 20
+        _check_reach(np.array(255 << LEFT_SHIFT), graph.param(node, "shift")[2], where)
+
+
+def _check_mixture(graph: Graph, node: Node, where: str) -> None:
+    attrs, router = node.attrs, node.attrs.router
+    experts = len(attrs.experts)
+    if any(n.op == "Mixture" for e in attrs.experts for n in e.graph.nodes):
+        raise UnsupportedOp(f"{where}: a mixture inside an expert is not supported")
+    if experts < 2 or not 1 <= attrs.top_k <= experts:
+        raise EdgeqError(f"{where}: top_k {attrs.top_k} of {experts} experts; two are the least")
+    if attrs.top_k > 1 and attrs.gate != "probability":
+        raise EdgeqError(f"{where}: several experts need the gate 'probability', not {attrs.gate!r}")
+    if router.kind == "bayesian" and not 2 <= router.passes <= MAX_PASSES:
+        raise EdgeqError(f"{where}: {router.passes} passes; a variance needs 2 to {MAX_PASSES}")
+    if router.rule not in RULES:
+        raise EdgeqError(f"{where}: unknown rule {router.rule!r}; choose from {', '.join(RULES)}")
+    last = graph.param(node, f"router.{router.layers - 1}.weight").shape[0]
+    features = graph.param(node, "router.0.weight").shape[1]
+    seen = graph.tensors[node.inputs[1]].size
+    if last != experts or features != seen:
+        raise EdgeqError(
+            f"{where}: the router maps {features} features to {last} experts; "
+            f"there are {seen} and {experts}"
+        )
+    wanted = graph.tensors[node.inputs[0]].shape
+    for e in attrs.experts:
+        if e.graph.tensors[e.graph.inputs[0]].shape != wanted:
+            raise EdgeqError(f"{where}: the input of expert {e.name!r} does not match {wanted}")
+
+
+def _check_shared_scale(graph: Graph, node: Node, where: str) -> None:
+    given, made = (graph.tensors[n].quant for n in (node.inputs[0], node.outputs[0]))
+    if node.op in SAME_SCALE and given != made:
+        raise EdgeqError(f"{where}: input and output must share one scale: {given}, {made}")
+    if node.op == "Softmax" and made != OUTPUT_QUANT:
+        raise EdgeqError(f"{where}: the output scale of a softmax is 1/256, not {made}")
+    if node.op == "Mixture":
+        ends = {e.graph.tensors[e.graph.outputs[0]].quant for e in node.attrs.experts}
+        starts = {e.graph.tensors[e.graph.inputs[0]].quant for e in node.attrs.experts}
+        if len(ends) > 1 or starts != {given}:
+            raise EdgeqError(f"{where}: experts must share the scales of input and output")
 
 
 def _check_range(weight_format: str, codes: Array, where: str) -> None:
@@ -109,14 +166,20 @@ def _check_range(weight_format: str, codes: Array, where: str) -> None:
         raise EdgeqError(f"{where}: weights leave [{low}, {high}] of format {weight_format}")
 
 
-def _check_accumulator(graph: Graph, node: Node, role: str, where: str) -> None:
+def _check_accumulator(
+    graph: Graph, node: Node, role: str, where: str, suffix: str = ""
+) -> None:
     """sum |w| * 255 + |bias| per channel, shifted left as requantisation will, stays in int32."""
     reach = accumulator_bound(
         graph.param(node, role + "weight"),
-        quant_of(graph.tensors[node.params[role + "weight"]]).axis or 0,
-        graph.param(node, role + "bias"),
+        2 if node.op == "DepthwiseConv2D" else 0,
+        graph.param(node, role + "bias" + suffix),
     )
-    left = np.maximum(graph.param(node, role + "shift").astype(np.int64), 0)
+    _check_reach(reach, graph.param(node, role + "shift" + suffix), where)
+
+
+def _check_reach(reach: Any, shift: Array, where: str) -> None:
+    left = np.maximum(shift.astype(np.int64), 0)
     worst = int((reach << left).max(initial=0))
     if worst > INT32_MAX:
         raise EdgeqError(

@@ -67,7 +67,11 @@ BODIES: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
     "conv1d depthwise": (
         LINE,
         lambda: S(
-            nn.Conv1d(3, 3, 3, groups=3), nn.BatchNorm1d(3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 4)
+            nn.Conv1d(3, 3, 3, groups=3),
+            nn.BatchNorm1d(3),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(27, 4),
         ),
     ),
     "conv2d strided and padded": (
@@ -108,7 +112,9 @@ BODIES: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
     "residual with a shortcut": (
         MAP,
         lambda: S(
-            nn.Residual(S(*nn.conv_block(3, 5)), S(nn.Conv2d(3, 5, 1))), nn.ReLU(), nn.GlobalAvgPool()
+            nn.Residual(S(*nn.conv_block(3, 5)), S(nn.Conv2d(3, 5, 1))),
+            nn.ReLU(),
+            nn.GlobalAvgPool(),
         ),
     ),
     "residual of flattened maps": (

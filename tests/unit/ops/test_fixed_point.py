@@ -161,9 +161,7 @@ def exact_softmax(q: list[int], table: Callable[[int], int]) -> list[float]:
     return [v / sum(e) * 2**15 for v in e]
 
 
-@given(
-    q=st.lists(st.integers(-128, 127), min_size=1, max_size=40), scale=st.floats(1e-4, 2.0)
-)
+@given(q=st.lists(st.integers(-128, 127), min_size=1, max_size=40), scale=st.floats(1e-4, 2.0))
 def test_softmax_is_within_one_unit_of_its_table(q: list[int], scale: float) -> None:
     table = fp.exp_table(scale)
     got = fp.softmax_q15(np.array([q], np.int8), table)[0]

@@ -30,7 +30,9 @@ BITS = np.array([1.58, 4.0, 8.0])
 FEW = settings(max_examples=25)
 seeds = st.integers(0, 7)
 alphas = st.floats(0, 1e4) | st.sampled_from((0.0, 0.01, 1.0, 1e12))
-bit_tuples = st.lists(st.sampled_from((1.0, 1.58, 2.0, 3.0, 4.0, 8.0, 16.0)), min_size=2, max_size=5)
+bit_tuples = st.lists(
+    st.sampled_from((1.0, 1.58, 2.0, 3.0, 4.0, 8.0, 16.0)), min_size=2, max_size=5
+)
 
 
 @cache
@@ -156,7 +158,7 @@ def test_ties_go_to_the_lower_index() -> None:
 
 @given(bits=bit_tuples.map(tuple))
 def test_the_prior_of_equal_bits_is_zero_and_else_spans_zero_to_one(
-    bits: tuple[float, ...]
+    bits: tuple[float, ...],
 ) -> None:
     beta = precision_prior(bits)
     assert min(beta) == 0.0
@@ -223,9 +225,7 @@ def test_a_dropout_probability_outside_its_range_is_refused(p: float) -> None:
 
 @given(seed=st.integers(-(2**40), 2**40), layer=st.integers(0, 3), p=st.floats(0, 0.95))
 @FEW
-def test_masks_are_seeded_bits_that_keep_about_their_share(
-    seed: int, layer: int, p: float
-) -> None:
+def test_masks_are_seeded_bits_that_keep_about_their_share(seed: int, layer: int, p: float) -> None:
     masks = dropout_masks(seed, 10, 60, layer, p)
     np.testing.assert_array_equal(masks, dropout_masks(seed, 10, 60, layer, p))
     assert set(np.unique(masks)) <= {0, 1}
