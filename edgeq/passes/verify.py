@@ -128,7 +128,7 @@ def _check_mixture(graph: Graph, node: Node, where: str) -> None:
     if experts < 2 or not 1 <= attrs.top_k <= experts:
         raise EdgeqError(f"{where}: top_k {attrs.top_k} of {experts} experts; two are the least")
     if attrs.top_k > 1 and attrs.gate != "probability":
-        raise EdgeqError(f"{where}: several experts need the gate 'probability', not {attrs.gate!r}")
+        raise EdgeqError(f"{where}: gate {attrs.gate!r} takes one expert, not several")
     if router.kind == "bayesian" and not 2 <= router.passes <= MAX_PASSES:
         raise EdgeqError(f"{where}: {router.passes} passes; a variance needs 2 to {MAX_PASSES}")
     if router.rule not in RULES:
