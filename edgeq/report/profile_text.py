@@ -1,11 +1,12 @@
 """The summary of a profile for a terminal and for profile.txt."""
 
-from collections.abc import Callable
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from edgeq.report.statistics import LATENCY_KEYS
 
 CONFUSION_CLASSES = 20  # more columns than this no terminal shows
 
@@ -46,21 +47,19 @@ def latency_line(latency: dict[str, Any]) -> str:
     """Mean, spread and tail, with the source beside them."""
     if latency["mean"] is None:
         return "no latency: the board counts no cycles"
-    ms: Callable[[str], str] = lambda key: milliseconds(latency[key])  # noqa: E731
-    return (
-        f"{ms('mean')} ± {ms('std')} ms ({latency['source']}), p50 {ms('p50')}, p95 {ms('p95')}, "
-        f"p99 {ms('p99')}, max {ms('max')}"
-    )
+    mean, std, *tail = (milliseconds(latency[key]) for key in LATENCY_KEYS)
+    quoted = ", ".join(f"{k} {v}" for k, v in zip(LATENCY_KEYS[2:], tail, strict=True))
+    return f"{mean} ± {std} ms ({latency['source']}), {quoted}"
 
 
 def energy_line(energy: dict[str, Any]) -> str:
     """Mean joules with their bounds, labelled."""
     if energy["joules_mean"] is None:
         return "no energy figures"
-    band = energy["band"]
+    low, high = energy["band"]
     return (
         f"{joules(energy['joules_mean'])} an inference ({energy['source']}; band "
-        f"{joules(band['joules_low'])} to {joules(band['joules_high'])})"
+        f"{joules(low)} to {joules(high)})"
     )
 
 
@@ -95,10 +94,10 @@ def _table(title: str, *columns: str) -> Table:
 
 def _experts(experts: list[dict[str, Any]]) -> Table:
     source = experts[0]["latency"]["source"]
-    columns = ("name", "samples", "share", "accuracy", "mean", "std", "p50", "p95", "p99", "max")
+    columns = ("name", "samples", "share", "accuracy", *LATENCY_KEYS)
     table = _table(f"Experts (latency in ms, {source})", *columns, "energy")
     for e in experts:
-        ms = [milliseconds(e["latency"][k]) for k in ("mean", "std", "p50", "p95", "p99", "max")]
+        ms = [milliseconds(e["latency"][key]) for key in LATENCY_KEYS]
         figures = (str(e["count"]), percent(e["share"]), percent(e["accuracy"]), *ms)
         table.add_row(Text(e["name"]), *figures, joules(e["energy_joules_mean"]))
     return table

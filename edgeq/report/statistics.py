@@ -33,7 +33,7 @@ def latency(cycles: Sequence[int], clock_hz: int, source: str) -> dict[str, Any]
     head: dict[str, Any] = {"unit": "ms", "source": source}
     if not len(cycles) or source == NO_COUNTER:
         return head | dict.fromkeys(LATENCY_KEYS)
-    ms = np.asarray(cycles, np.float64) / clock_hz * 1e3
+    ms = np.asarray(cycles, np.float64) * 1e3 / clock_hz
     p50, p95, p99 = np.percentile(ms, [50, 95, 99])
     values = (ms.mean(), ms.std(), p50, p95, p99, ms.max())
     return head | {key: float(v) for key, v in zip(LATENCY_KEYS, values, strict=True)}
@@ -80,7 +80,7 @@ def _mean(values: Array) -> float | None:
 
 
 def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[str, Any]:
-    """Modelled joules of a mean inference, idling not counted, with the bounds of the board file.
+    """Modelled joules of a mean inference, idling not counted; `band`: [low, high] in joules.
 
     Every value is None without figures, without samples, or without counted cycles.
     """
@@ -93,6 +93,6 @@ def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[s
     return {
         "source": "modelled",
         "joules_mean": mean,
-        "band": {"joules_low": low, "joules_high": high},
+        "band": [low, high],
         "figures": figures.source,
     }
