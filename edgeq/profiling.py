@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from edgeq.arrays import Array, class_labels, model_rows, read_npz
-from edgeq.board import Board, load_board
+from edgeq.board import Board, all_boards, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.export_folder import EVALUATION, GRAPH, read_report
+from edgeq.flashers import look, running
 from edgeq.harness.link import Link as BoardLink
 from edgeq.harness.messages import InferResult, Info
 from edgeq.harness.trace import (
@@ -112,18 +113,22 @@ def refuse_mismatches(summary: dict[str, Any]) -> None:
 
 
 def find_port() -> str:
-    """The port of the only board there is. Raises Link, listing them, when it is not one."""
-    from serial.tools import list_ports  # type: ignore[import-untyped]
+    """The port of the only board there is: attached or emulated. Raises Link otherwise."""
+    known = {usb_id for board in all_boards() for usb_id in board.probe.usb_ids}
+    attached = [f"{d.port} (USB {d.usb_id})" for d in look().devices if d.usb_id in known]
+    return only_port([*attached, *(f"{r.port} ({r.board})" for r in running())])
 
-    found = [port.device for port in list_ports.comports() if port.vid is not None]
+
+def only_port(found: Sequence[str]) -> str:
+    """The port of the only "PORT (what it is)"; Link, listing them, when it is not one."""
     if len(found) == 1:
-        return str(found[0])
+        return found[0].partition(" ")[0]
     if not found:
         raise Link(
-            "no board is attached; start one with `edgeq flash --board virtual_m4`, or name its "
-            "port with --port"
+            "no board is attached and no emulated one runs; start one with `edgeq flash --board "
+            "virtual_m4`, or name its port with --port"
         )
-    raise Link(f"several boards are there; choose one with --port: {', '.join(found)}")
+    raise Link(f"{len(found)} boards are there; choose one with --port: {', '.join(found)}")
 
 
 def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> Samples:
