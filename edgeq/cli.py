@@ -141,7 +141,7 @@ def boards(as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every emulated board that runs.")
 @_json
 def stop(which: str | None, everything: bool, as_json: bool) -> None:
-    """Stop an emulated board that `edgeq flash` started: the one of PORT or PID, or the only one."""
+    """Stop an emulated board that `edgeq flash` started: that of PORT or PID, or the only one."""
     from edgeq import flashers
     from edgeq.report.flash import running_json, running_lines
 

@@ -1,0 +1,84 @@
+"""What `edgeq flash`, `edgeq boards` and `edgeq stop` say: plain lines, and the JSON objects."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from edgeq.board import Board
+from edgeq.flashers import Running
+
+_EVIDENCE = {
+    "silicon": "run on silicon",
+    "emulator": "run in an emulator, not on silicon",
+    "compiled": "only compiled, not run on silicon",
+}
+
+
+def flash_text(result: dict[str, Any]) -> str:
+    """A few lines of what was built and done, the last one the next step."""
+    port = result["port"]
+    lines = [
+        f"board      {result['board']} (this port has been {_EVIDENCE[result['evidence']]})",
+        f"compiler   {result['compiler']}",
+        f"firmware   {result['elf']}",
+        f"sizes      {result['flash_bytes']:,} B of flash, {result['ram_bytes']:,} B of RAM",
+        f"tool       {result['tool']}" + (" (dry run: nothing was run)" * result["dry_run"]),
+        *(f"command    {command}" for command in result["commands"]),
+    ]
+    if port is not None:
+        lines.append(f"port       {port}" + (f" (pid {result['pid']})" if result["pid"] else ""))
+    if result.get("hint"):
+        lines.append(f"note       {result['hint']}")
+    if not result["dry_run"]:
+        lines.append(f"next       edgeq profile --port {port or 'PORT'}")
+    return "\n".join(lines)
+
+
+def boards_json(
+    known: Sequence[Board], attached: Sequence[Board], running: Sequence[Running]
+) -> dict[str, Any]:
+    """The known boards with their evidence, the attached ones, the emulated ones that run."""
+    return {
+        "boards": [
+            {
+                "name": board.name,
+                "description": board.description,
+                "core": board.core,
+                "evidence": board.evidence,
+                "tools": list(board.probe.flashers),
+            }
+            for board in known
+        ],
+        "attached": [board.name for board in attached],
+        "running": running_json(running),
+    }
+
+
+def running_json(running: Sequence[Running]) -> list[dict[str, Any]]:
+    """Board, port, pid, elf and start (UTC) of each emulated board."""
+    return [
+        {key: value for key, value in asdict(record).items() if key != "identity"}
+        for record in running
+    ]
+
+
+def boards_text(facts: dict[str, Any]) -> str:
+    """The same as lines."""
+    lines = [
+        f"{board['name']:16} {board['evidence']:9} {board['description']}"
+        for board in facts["boards"]
+    ]
+    attached = facts["attached"]
+    could = "could be one of: " if len(attached) > 1 else ""
+    lines += ["", "attached: " + (could + ", ".join(attached) if attached else "none")]
+    lines.append("running:" + ("" if facts["running"] else " none"))
+    return "\n".join(lines + running_lines(facts["running"]))
+
+
+def running_lines(running: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for each emulated board."""
+    return [
+        f"  {each['board']:16} {each['port']:12} pid {each['pid']}  since {each['started']}  "
+        f"{each['elf']}"
+        for each in running
+    ]
