@@ -33,7 +33,8 @@ def integer(value: int, dtype: str = "int32") -> str:
 
 def braces(values: Array) -> str:
     """A short array on one line: {1, -2, 3}."""
-    return "{" + ", ".join(integer(int(v), values.dtype.name) for v in values.ravel()) + "}"
+    dtype = values.dtype.name
+    return "{" + ", ".join(integer(value, dtype) for value in values.ravel().tolist()) + "}"
 
 
 def array_body(values: Array) -> str:
@@ -61,7 +62,8 @@ def _hex_lines(flat: Array) -> str:
 
 
 def _decimal_lines(flat: Array) -> str:
-    words = [integer(int(v), flat.dtype.name) + "," for v in flat]
+    dtype = flat.dtype.name  # numpy computes it anew each time
+    words = [f"{integer(value, dtype)}," for value in flat.tolist()]
     lines, line = [], ""
     for word in words:
         if len(INDENT) + len(line) + 1 + len(word) > LINE_WIDTH:
