@@ -118,7 +118,7 @@ def flash(
     if as_json:
         click.echo(json.dumps(result))
     else:
-        from edgeq.report.flash import flash_text
+        from edgeq.flashers.text import flash_text
 
         click.echo(flash_text(result))
 
@@ -129,7 +129,7 @@ def boards(as_json: bool) -> None:
     """The known boards and their evidence, the attached ones, the emulated ones that run."""
     from edgeq import flashers
     from edgeq.board import all_boards
-    from edgeq.report.flash import boards_json, boards_text
+    from edgeq.flashers.text import boards_json, boards_text
 
     attached = flashers.attached_boards(flashers.look())
     facts = boards_json(all_boards(), attached, flashers.running())
@@ -143,7 +143,7 @@ def boards(as_json: bool) -> None:
 def stop(which: str | None, everything: bool, as_json: bool) -> None:
     """Stop an emulated board that `edgeq flash` started: that of PORT or PID, or the only one."""
     from edgeq import flashers
-    from edgeq.report.flash import running_json, running_lines
+    from edgeq.flashers.text import running_json, running_lines
 
     if which is not None and everything:
         raise click.UsageError("give a port, a pid or --all, not both")

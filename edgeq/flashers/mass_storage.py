@@ -60,8 +60,8 @@ def copy_and_wait(volume: Path, name: str, commands: Commands, settle_s: float) 
         raise Flash(f"{error}{_said(_failure(volume))}") from None
     deadline = time.monotonic() + settle_s
     while time.monotonic() < deadline:
-        failure = _failure(volume)
         restarted = is_probe_volume(volume) and not (volume / name).exists()
+        failure = _failure(volume)  # read after: the verdict is there before the drive is back
         if failure is not None and (restarted or failure != before):
             raise _refused(volume, failure)
         if restarted:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edgeq.board import Board
-from edgeq.flashers import Running
+from edgeq.flashers.processes import Running
 
 _EVIDENCE = {
     "silicon": "run on silicon",
