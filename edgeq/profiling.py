@@ -35,6 +35,7 @@ from edgeq.report.export import experts_of
 from edgeq.report.profile import Subject, summarize
 
 TRACE = "trace.jsonl"
+GREETING_S = 20.0  # an emulated board that starts on a busy computer takes its time
 REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
 Watch = Callable[[int, int, float], None]  # samples done, samples in all, accuracy so far
 
@@ -87,7 +88,7 @@ def profile(request: ProfileRequest, watch: Watch | None = None) -> dict[str, An
     report, graph = read_report(folder), read_graph(folder / GRAPH)
     samples = _samples(request, report, graph)
     layers = layer_table(graph)
-    with BoardLink.open(request.port or find_port()) as link:
+    with BoardLink.open(request.port or find_port(), timeout=GREETING_S) as link:
         info = link.info()
         _check_board(info, report, samples, layers, folder)
         subject = _subject(info, report, graph, layers, folder)

@@ -112,7 +112,7 @@ def heat_map(names: Sequence[str], matrix: Sequence[Sequence[int]], label: str) 
                 middle = at + (side - 1) / 2
                 parts.append(_text(middle, y + side / 2 + 4, str(count), "middle", "n" + strong))
     size = len(names) * side
-    return _svg(left + size + 10, top + size + 6, label, parts)
+    return _svg(left + size + 45, top + size + 6, label, parts)
 
 
 def _axis(low: float, high: float, left: float, right: float, y: float, unit: str) -> list[str]:

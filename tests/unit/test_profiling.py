@@ -1,0 +1,242 @@
+"""`edgeq profile` against the virtual board on a real pty, with a cable that is pulled."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeq import cli
+from edgeq.board import load_board
+from edgeq.emit.firmware import firmware_project
+from edgeq.errors import BadInput, Link, Mismatch
+from edgeq.harness.trace import read_trace
+from edgeq.memory import plan_memory
+from edgeq.ops.graph_file import read_graph, write_graph
+from edgeq.profiling import ProfileRequest, only_port, profile, refuse_mismatches
+from edgeq.reference import quantize_rows, run
+from edgeq.toolchain import build, find_compiler, with_board
+from edgeq.weights import pack_weights
+from tests.factory import input_rows, smallest_mixture
+
+DIGEST = "12" * 32
+SAMPLES = 24
+CUT = 9
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export folder of a tiny mixture, built for the virtual board."""
+    folder = tmp_path_factory.mktemp("profiling") / "export"
+    graph, board = smallest_mixture(), load_board("virtual_m4")
+    project = firmware_project(
+        graph, plan_memory(graph), pack_weights(graph), model_name="tiny", digest=DIGEST
+    )
+    out = folder / "build" / board.name
+    built = build(with_board(project, board), board, find_compiler("auto"), out)
+    facts = {"firmware_digest": built.digest, "compiler": built.compiler, "flags": built.flags}
+    (out / "firmware.json").write_text(json.dumps(facts))
+    write_graph(graph, folder / "graph.npz")
+    report = {"model_digest": DIGEST, "input_shape": [5], "class_names": ["a", "<b>", "c"]}
+    sizes = dict.fromkeys(("flash_bytes", "ram_bytes", "arena_bytes", "weight_bytes"), 100)
+    report |= {"target": board.name, "checks": [], "notes": [], **sizes}
+    (folder / "export.json").write_text(json.dumps(report))
+    rng = np.random.default_rng(1)
+    quant = graph.tensors[graph.inputs[0]].quant
+    assert quant is not None
+    codes = input_rows(rng, graph, SAMPLES).astype(np.float32)
+    x, y = (codes - quant.zero_point) * quant.per_tensor, rng.integers(0, 3, SAMPLES)
+    np.savez(folder / "evaluation.npz", x=x, y=y)
+    return folder
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, int]]:
+    """The virtual board with the folder's firmware: port and pid."""
+    elf = folder / "build" / "virtual_m4" / "firmware.elf"
+    command = [sys.executable, "-m", "edgeq.sim", str(elf), "--pty", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        yield facts["port"], facts["pid"]
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def port(exported: Path) -> Iterator[str]:
+    with served(exported) as (name, _):
+        yield name
+
+
+@pytest.fixture
+def folder(exported: Path, tmp_path: Path) -> Path:
+    """A copy to write into."""
+    return Path(shutil.copytree(exported, tmp_path / "export"))
+
+
+def comparable(summary: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in summary.items() if key not in ("trace", "link")}
+
+
+def run_cli(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["edgeq", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None:
+    heard: list[tuple[int, int, float]] = []
+    parquet = folder / "deep" / "trace.parquet"
+    request = ProfileRequest(folder, port, parquet=parquet)
+    summary = profile(request, lambda *state: heard.append(state))
+    graph = read_graph(folder / "graph.npz")
+    data = np.load(folder / "evaluation.npz")
+    wanted = run(graph, quantize_rows(graph, data["x"]))
+    right = wanted.output.argmax(axis=1) == data["y"]
+    assert (summary["samples"], summary["mismatches"]) == (SAMPLES, 0)
+    assert summary["accuracy"] == right.mean()
+    assert [e["count"] for e in summary["experts"]] == np.bincount(wanted.route, None, 3).tolist()
+    assert summary["latency"]["source"] == "modelled"
+    assert summary["latency"]["mean"] > 0
+    assert summary["compiler"]
+    assert summary["flags"]
+    assert heard[-1] == (SAMPLES, SAMPLES, pytest.approx(right.mean()))
+    assert len(heard) == SAMPLES
+    trace = read_trace(folder / "trace.jsonl")
+    assert trace.complete
+    assert [r.label for r in trace.records] == data["y"].tolist()
+    assert json.loads((folder / "profile.json").read_text()) == summary
+    assert "modelled" in (folder / "profile.txt").read_text()
+    assert "<b>" not in (folder / "report.html").read_text().replace("<div><b>", "")
+    assert parquet.is_file()
+    refuse_mismatches(summary)
+
+
+def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
+    port: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = profile(ProfileRequest(folder, port, trace=folder / "whole.jsonl"))
+    with served(folder) as (other, pid):
+
+        def pull(done: int, total: int, accuracy: float) -> None:
+            if done == CUT:
+                os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(Link, match=f"{CUT} of {SAMPLES} samples are kept") as error:
+            profile(ProfileRequest(folder, other), pull)
+    assert error.value.exit_code == 5
+    assert "--resume" in str(error.value)
+    trace = read_trace(folder / "trace.jsonl")
+    assert len(trace.records) == CUT
+    assert trace.ended is not None
+    assert trace.ended.startswith("Link: ")
+    words = ("profile", "--port", port, "--firmware", str(folder), "--resume", "--json")
+    assert run_cli(monkeypatch, *words) == 0
+    assert comparable(json.loads(capsys.readouterr().out)) == comparable(whole)
+    assert read_trace(folder / "trace.jsonl").complete
+    again = profile(ProfileRequest(folder, port, resume=True))  # nothing is left to run
+    assert comparable(again) == comparable(whole)
+
+
+def test_a_mismatch_is_shown_and_ends_in_exit_code_6(
+    port: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = read_graph(folder / "graph.npz")
+    expert = graph.nodes[0].attrs.experts[0].graph
+    name = next(n for n, v in expert.constants.items() if n.endswith("bias") and v.size == 3)
+    expert.constants[name] = expert.constants[name] + 5000
+    write_graph(graph, folder / "graph.npz")
+    words = ("profile", "--port", port, "--firmware", str(folder), "--json")
+    assert run_cli(monkeypatch, *words) == 6
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert 0 < summary["mismatches"] <= SAMPLES
+    marked = [r.index for r in read_trace(folder / "trace.jsonl").records if r.mismatch]
+    assert summary["mismatch_samples"] == marked[:10]
+    assert f"{len(marked)} of {SAMPLES} samples differ from the reference: {marked[0]}" in err
+    assert json.loads((folder / "profile.json").read_text()) == summary
+
+
+def test_the_board_must_run_the_model_of_the_folder(port: str, folder: Path) -> None:
+    report = json.loads((folder / "export.json").read_text())
+    (folder / "export.json").write_text(json.dumps(report | {"model_digest": "ab" * 32}))
+    with pytest.raises(Link, match=f"{DIGEST}.*{'ab' * 32}.*edgeq flash"):
+        profile(ProfileRequest(folder, port))
+    assert not (folder / "trace.jsonl").exists()
+
+
+def test_what_may_be_resumed(port: str, folder: Path) -> None:
+    request = ProfileRequest(folder, port, limit=4)
+    with pytest.raises(BadInput, match="cannot be read"):
+        profile(replace(request, resume=True))
+    assert profile(request)["samples"] == 4
+    with pytest.raises(BadInput, match="already holds 4 samples"):
+        profile(replace(request, resume=True, limit=3))
+    assert profile(replace(request, resume=True, limit=6))["samples"] == 6
+    path = folder / "trace.jsonl"
+    before = path.read_text()
+    header, *rest = before.splitlines(keepends=True)
+    digest = read_trace(path).header.firmware_digest
+    path.write_text(header.replace(digest, "0" * 64) + "".join(rest))
+    with pytest.raises(BadInput, match="firmware_digest"):
+        profile(replace(request, resume=True, limit=8))
+    path.write_text(before)
+    data = np.load(folder / "evaluation.npz")
+    np.savez(folder / "other.npz", x=data["x"], y=2 - data["y"])
+    with pytest.raises(BadInput, match="another data set"):
+        profile(replace(request, resume=True, data=folder / "other.npz"))
+    assert path.read_text() == before
+
+
+def test_data_that_cannot_be_profiled(folder: Path) -> None:
+    request = ProfileRequest(folder, "/dev/does-not-exist")
+    with pytest.raises(Link, match="does not exist"):
+        profile(request)
+    with pytest.raises(BadInput, match="--limit 0"):
+        profile(replace(request, limit=0))
+    np.savez(folder / "x.npz", x=np.zeros((3, 5)))
+    with pytest.raises(BadInput, match="not y"):
+        profile(replace(request, data=folder / "x.npz"))
+    np.savez(folder / "wide.npz", x=np.zeros((3, 6)), y=np.zeros(3, np.int64))
+    with pytest.raises(BadInput, match="the model takes"):
+        profile(replace(request, data=folder / "wide.npz"))
+    (folder / "evaluation.npz").unlink()
+    with pytest.raises(BadInput, match="--data"):
+        profile(request)
+
+
+def test_the_only_board_is_taken_and_several_are_listed() -> None:
+    assert only_port(["/dev/ttyACM0 (USB 0483:374b)"]) == "/dev/ttyACM0"
+    with pytest.raises(Link, match="edgeq flash"):
+        only_port([])
+    with pytest.raises(Link, match=r"2 boards.*/dev/pts/1 \(virtual_m4\), /dev/pts/2"):
+        only_port(["/dev/pts/1 (virtual_m4)", "/dev/pts/2 (virtual_m4)"])
+
+
+def test_the_resume_command_repeats_the_flags() -> None:
+    request = ProfileRequest(Path("my export"), "/dev/ttyACM0", limit=9, data=Path("d.npz"))
+    assert request.resume_command() == (
+        "edgeq profile --port /dev/ttyACM0 --firmware 'my export' --data d.npz --limit 9 --resume"
+    )
+    assert ProfileRequest(Path("e")).resume_command() == "edgeq profile --firmware e --resume"
+
+
+def test_refusing_names_the_first_samples() -> None:
+    summary = {"samples": 50, "mismatches": 12, "mismatch_samples": [3, 4], "trace": "t.jsonl"}
+    with pytest.raises(Mismatch, match=r"12 of 50 .*: 3, 4, \.\.\.; t.jsonl"):
+        refuse_mismatches(summary)
