@@ -1,6 +1,7 @@
 """The folder that `edgeq export` leaves: written whole or not at all, read by flash and profile."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -33,6 +34,9 @@ def check_free(out: Path) -> None:
         raise BadInput(f"{out} holds files that edgeq did not write; choose another --out")
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out} is a file; --out names a folder")
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise BadInput(f"cannot write {out}: {nearest} takes no files; choose another --out")
 
 
 def write_export(out: Path, artifacts: Artifacts) -> None:
