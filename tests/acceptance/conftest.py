@@ -53,7 +53,7 @@ def digits() -> Digits:
     from edgeq.weights import pack_weights
 
     model = _example().train(epochs=EPOCHS, progress=False)
-    graph = quantize(graph_of(model), model.calibration).graph
+    graph = quantize(graph_of(model), model.calibration, "mse").graph
     packed = pack_weights(graph)
     project = firmware_project(
         graph, plan_memory(graph), packed, model_name="digits", digest="ab" * 32
