@@ -23,6 +23,7 @@ from edgeq.errors import BadInput, Flash, Link, Toolchain
 from edgeq.flashers.flasher import last_words
 
 START_TIMEOUT_S = 60.0  # a loaded machine
+_SETTLE_S = 1.0
 _TERM_S, _KILL_S, _CALM_S = 10.0, 5.0, 0.05
 
 
@@ -104,6 +105,9 @@ def start(
             os.close(its_end)
         try:
             port = _wait_for_port(lines.fileno(), process, port_in, timeout_s)
+            if terminal and port is not None:  # QEMU names the port before it reads the firmware
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_SETTLE_S)
             known = identity(process.pid)
             if port is None or known is None:
                 process.kill()
