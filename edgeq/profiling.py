@@ -59,8 +59,9 @@ class ProfileRequest:
     def resume_command(self) -> str:
         """The command line that continues this run."""
         words = ["edgeq", "profile"]
-        flags = {"port": self.port, "firmware": self.firmware, "data": self.data}
-        flags |= {"trace": self.trace, "parquet": self.parquet, "limit": self.limit}
+        flags: dict[str, object] = {"port": self.port, "firmware": self.firmware}
+        flags |= {"data": self.data, "trace": self.trace, "parquet": self.parquet}
+        flags |= {"limit": self.limit}
         for flag, value in flags.items():
             words += [f"--{flag}", str(value)] if value is not None else []
         return shlex.join([*words, "--resume"])

@@ -97,7 +97,7 @@ def _curious_scores(attrs: Mixture, passes: Array, rows: int) -> Array:
     if high == low:
         return logits
     share = np.clip((u - low) / (high - low), 0, 1)
-    return logits + router.alpha * share[:, None] * np.array(precision_prior(bits))
+    return np.asarray(logits + router.alpha * share[:, None] * np.array(precision_prior(bits)))
 
 
 def _combine(attrs: Mixture, outputs: Array, logits: Array, chosen: Array) -> Array:

@@ -166,9 +166,7 @@ def _check_range(weight_format: str, codes: Array, where: str) -> None:
         raise EdgeqError(f"{where}: weights leave [{low}, {high}] of format {weight_format}")
 
 
-def _check_accumulator(
-    graph: Graph, node: Node, role: str, where: str, suffix: str = ""
-) -> None:
+def _check_accumulator(graph: Graph, node: Node, role: str, where: str, suffix: str = "") -> None:
     """sum |w| * 255 + |bias| per channel, shifted left as requantisation will, stays in int32."""
     reach = accumulator_bound(
         graph.param(node, role + "weight"),

@@ -12,7 +12,7 @@ import edgeq
 from edgeq import nn
 
 SEED = 0
-EPOCHS = 25
+EPOCHS = 30
 HIDDEN = (64, 32)
 KINDS = ("ternary", 4, 8)
 CALIBRATION_ROWS = 200
@@ -23,6 +23,20 @@ def digits() -> nn.Split:
     data = load_digits()
     x = (data.data / 16.0).astype(np.float32)
     return nn.split(x, data.target.astype(np.int64), validation=0.15, test=0.2, seed=SEED)
+
+
+def shifted(
+    x: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Moves half of the images (N, 64) by up to one pixel, so that their place matters less."""
+    rows = len(x)
+    padded = torch.nn.functional.pad(x.reshape(rows, 8, 8), (1, 1, 1, 1))
+    start = torch.randint(0, 3, (rows, 2), generator=generator)
+    start[torch.rand(rows, generator=generator) < 0.5] = 1
+    steps = torch.arange(8)
+    down, right = start[:, :1] + steps, start[:, 1:] + steps
+    moved = padded[torch.arange(rows)[:, None, None], down[:, :, None], right[:, None, :]]
+    return moved.reshape(rows, 64), y
 
 
 def mixture() -> nn.Mixture:
@@ -44,7 +58,14 @@ def train(epochs: int = EPOCHS, progress: bool = True) -> nn.Model:
         mixture(), (64,), [str(d) for d in range(10)], evaluation=data.test, name="digits"
     )
     nn.fit(
-        model, data.train, data.validation, epochs=epochs, seed=SEED, patience=8, progress=progress
+        model,
+        data.train,
+        data.validation,
+        epochs=epochs,
+        seed=SEED,
+        patience=10,
+        augment=shifted,
+        progress=progress,
     )
     model.calibrate(data.train[0][:CALIBRATION_ROWS])
     return model
