@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 
 from edgeq.errors import BadInput
@@ -19,11 +19,9 @@ MAX_BYTES = 256 * 1024 * 1024
 
 
 def _check_name(name: str) -> str:
-    path = PurePosixPath(name)
-    parts = name.split("/")
-    if not name or path.is_absolute() or any(part in ("", ".", "..") for part in parts):
+    if any(part in ("", ".", "..") for part in name.split("/")):  # "" begins an absolute path
         raise BadInput(f"project file name {name!r} must be relative, without '.', '..' or '//'")
-    if "\\" in name or ":" in name or any(ord(letter) < 32 for letter in name):
+    if "\\" in name or ":" in name or min(name) < " ":
         raise BadInput(f"project file name {name!r} holds a character no project file may have")
     if name == MARKER_FILE:
         raise BadInput(f"{MARKER_FILE} is edgeq's own mark and cannot be a project file")

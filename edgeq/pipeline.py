@@ -54,6 +54,7 @@ def export(
     from edgeq.weights import pack_weights
 
     board = target_board(target)
+    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
     check_free(Path(out))
     model = load(model_path)
     digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
@@ -72,7 +73,6 @@ def export(
     if quantized.curiosity and quantized.curiosity.note:
         notes.insert(0, quantized.curiosity.note)
     with tempfile.TemporaryDirectory() as scratch:
-        found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
         built = build(project, board, found, Path(scratch) / "b", OPTIMIZE)
     rows = x[:CHECKED_ROWS]
     report = {

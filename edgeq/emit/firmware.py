@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +226,10 @@ def _fixed_files(kernels: Iterable[Kernel]) -> dict[str, bytes]:
     return {name: Path(path).read_bytes() for name, path in sorted(paths.items())}
 
 
-def _render(template: str, values: Mapping[str, Any]) -> bytes:
-    """firmware_templates/app/<template>; an absent value is an error, never an empty text."""
-    environment = jinja2.Environment(
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    """One for all templates: compiling them costs more than rendering them."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates_dir() / "app"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -235,4 +237,8 @@ def _render(template: str, values: Mapping[str, Any]) -> bytes:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.get_template(template).render(values).encode("ascii")
+
+
+def _render(template: str, values: Mapping[str, Any]) -> bytes:
+    """firmware_templates/app/<template>; an absent value is an error, never an empty text."""
+    return _environment().get_template(template).render(values).encode("ascii")

@@ -1,5 +1,6 @@
 """Adds what a board needs to a project: port, memory functions, linker script, build files."""
 
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,9 +23,10 @@ def sources(project: FirmwareProject) -> tuple[str, ...]:
     return tuple(name for name in project.files if name.endswith(".c"))
 
 
-def render(template: str, context: dict[str, Any]) -> bytes:
-    """Renders `firmware_templates/build/<template>`; every name must be in `context`."""
-    env = jinja2.Environment(
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    """One for all templates: compiling them costs more than rendering them."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates_dir() / "build"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -32,7 +34,11 @@ def render(template: str, context: dict[str, Any]) -> bytes:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return env.get_template(template).render(context).encode()
+
+
+def render(template: str, context: dict[str, Any]) -> bytes:
+    """Renders `firmware_templates/build/<template>`; every name must be in `context`."""
+    return _environment().get_template(template).render(context).encode()
 
 
 def linker_script(board: Board) -> bytes:
