@@ -33,10 +33,10 @@ def latency(cycles: Sequence[int], clock_hz: int, source: str) -> dict[str, Any]
     head: dict[str, Any] = {"unit": "ms", "source": source}
     if not len(cycles) or source == NO_COUNTER:
         return head | dict.fromkeys(LATENCY_KEYS)
-    ms = np.asarray(cycles, np.float64) * 1e3 / clock_hz
-    p50, p95, p99 = np.percentile(ms, [50, 95, 99])
-    values = (ms.mean(), ms.std(), p50, p95, p99, ms.max())
-    return head | {key: float(v) for key, v in zip(LATENCY_KEYS, values, strict=True)}
+    counts = np.asarray(cycles, np.float64)  # whole numbers: equal counts have no deviation
+    p50, p95, p99 = np.percentile(counts, [50, 95, 99])
+    values = (counts.mean(), counts.std(), p50, p95, p99, counts.max())
+    return head | {k: float(v) * 1e3 / clock_hz for k, v in zip(LATENCY_KEYS, values, strict=True)}
 
 
 def accuracy(labels: Array, predicted: Array) -> float | None:

@@ -25,7 +25,12 @@ C_FLAGS = (
     "-g0",
     "-DEDGEQ_PROFILE",  # a cycle count a layer: two reads of a counter, a few cycles each
 )
-ZIG_ONLY = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-stack-protector")
+ZIG_ONLY = (
+    "-fno-sanitize=undefined",
+    "-fno-unwind-tables",
+    "-fno-stack-protector",
+    "-fno-unroll-loops",  # as gcc at -O2: unrolling more than doubles the runtime code
+)
 OPTIMIZE = ("-O0", "-O1", "-O2", "-O3", "-Os")
 
 
