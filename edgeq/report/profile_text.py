@@ -8,6 +8,7 @@ from rich.text import Text
 
 from edgeq.report.statistics import LATENCY_KEYS
 
+SMALLEST_MS = 1e-5
 CONFUSION_CLASSES = 20  # more columns than this no terminal shows
 
 
@@ -24,8 +25,10 @@ def profile_text(summary: dict[str, Any]) -> RenderableType:
 
 
 def milliseconds(value: float | None) -> str:
-    """Four digits are all that a latency carries."""
-    return "-" if value is None else f"{value:.4g}"
+    """Four digits are all that a latency carries; a part of a cycle is none."""
+    if value is None:
+        return "-"
+    return "0" if value < SMALLEST_MS else f"{value:#.4g}"
 
 
 def percent(value: float | None) -> str:

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from edgeq.arrays import channels_last
 from edgeq.board import load_board
 from edgeq.errors import Toolchain
 from edgeq.firmware_project import FirmwareProject
@@ -53,13 +54,13 @@ def digits() -> Digits:
     from edgeq.weights import pack_weights
 
     model = _example().train(epochs=EPOCHS, progress=False)
-    graph = quantize(graph_of(model), model.calibration, "mse").graph
+    graph = quantize(graph_of(model), channels_last(model.calibration), "mse").graph
     packed = pack_weights(graph)
     project = firmware_project(
         graph, plan_memory(graph), packed, model_name="digits", digest="ab" * 32
     )
     x, labels = model.evaluation
-    rows = quantize_rows(graph, x)
+    rows = quantize_rows(graph, channels_last(x))
     return Digits(graph, project, rows, np.asarray(labels), run(graph, rows), packed.total_bytes)
 
 

@@ -160,7 +160,12 @@ def test_mismatches_are_counted_and_named() -> None:
 
 def test_the_text_says_where_numbers_come_from() -> None:
     text = text_of(summary_of(subject()))
-    for words in ("no silicon", "0.7 ± 0.2 ms (modelled)", "modelled; band", "accuracy 75.0%"):
+    for words in (
+        "no silicon",
+        "0.7000 ± 0.2000 ms (modelled)",
+        "modelled; band",
+        "accuracy 75.0%",
+    ):
         assert words in text
     assert re.search(r"small/fc +fully_connected +2 +300 +21\.4%", text)
 
