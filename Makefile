@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
+WORKERS ?= -n 2 --dist loadfile
 STAMP := $(VENV)/.installed
 
 .PHONY: setup test test-full check demo clean
@@ -15,10 +16,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 # The checks that need no board, then the suite; long sweeps sample their cases.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(RUN)python -m pytest -q -m "not full and not hardware"
+	OMP_NUM_THREADS=1 $(RUN)python -m pytest -q $(WORKERS) -m "not full and not hardware"
 
 test-full: $(STAMP)
-	OMP_NUM_THREADS=1 $(RUN)python -m pytest -q -m "full and not hardware"
+	OMP_NUM_THREADS=1 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
 
 check: $(STAMP)
 	$(RUN)ruff check .

@@ -48,7 +48,12 @@ def _mlp(kind: str, width: int = 48) -> Sequential:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+SAMPLED = ("ternary", "int4", "ptq")
+
+
+@pytest.mark.parametrize(
+    "kind", [k if k in SAMPLED else pytest.param(k, marks=pytest.mark.full) for k in KINDS]
+)
 def test_every_kind_learns_digits(kind: str) -> None:
     data = _digits()
     torch.manual_seed(0)
