@@ -8,14 +8,14 @@ the folder. Needs no hardware and no compiler but the `ziglang` wheel.
 
 import argparse
 import json
-import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from edgeq.report.markdown import build_line, profile_rows, size_rows, table, write_table
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 600
@@ -54,37 +54,42 @@ def save(folder: Path, name: str, answer: dict[str, Any]) -> None:
     (folder / name).write_text(json.dumps(answer, indent=2) + "\n")
 
 
-def demo(out: Path, board: str, compiler: str) -> None:
-    """The line, step by step, as the README tells it."""
+def demo(out: Path, board: str, compiler: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The line, step by step, as the README tells it; (export.json, profile.json)."""
     out.mkdir(parents=True, exist_ok=True)
     model, folder = out / "model.pt", out / "export"
     run([sys.executable, str(HERE / "train.py"), "--out", str(model)])
-    export = [*EDGEQ, "export", str(model), "--target", board, "--out", str(folder)]
-    save(out, "export.json", ask([*export, "--compiler", compiler]))
+    command = [*EDGEQ, "export", str(model), "--target", board, "--out", str(folder)]
+    exported = ask([*command, "--compiler", compiler])
+    save(out, "export.json", exported)
     print((folder / "report.txt").read_text())
     where = ["--firmware", str(folder)]
     started = ask([*EDGEQ, "flash", "--board", board, *where, "--compiler", compiler])
     print(f"{board} runs the firmware; its serial port is {started['port']}")
     try:
-        save(out, "profile.json", ask([*EDGEQ, "profile", "--port", str(started["port"]), *where]))
+        profiled = ask([*EDGEQ, "profile", "--port", str(started["port"]), *where])
     finally:
-        os.kill(int(started["pid"]), signal.SIGTERM)
+        ask([*EDGEQ, "stop", str(started["port"])])
+    save(out, "profile.json", profiled)
     for name in REPORTS:
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
-    if (out / "profile.txt").is_file():
-        print((out / "profile.txt").read_text())
+        shutil.copyfile(folder / name, out / name)
+    print((out / "profile.txt").read_text())
     print(f"report: {out / 'report.html'}")
+    return exported, profiled
 
 
 def main() -> None:
-    """`python demo.py [--out DIR] [--board virtual_m4] [--compiler auto]`"""
+    """`python demo.py [--out DIR] [--board virtual_m4] [--compiler auto] [--write-table]`"""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/demo"))
     parser.add_argument("--board", default="virtual_m4", help="an emulated board")
     parser.add_argument("--compiler", default="auto", choices=("auto", "gcc", "zig"))
+    parser.add_argument("--write-table", action="store_true", help="write the table of README.md")
     options = parser.parse_args()
-    demo(options.out, options.board, options.compiler)
+    exported, profiled = demo(options.out, options.board, options.compiler)
+    if options.write_table:
+        rows = [*profile_rows(profiled), *size_rows(exported)]
+        write_table(HERE / "README.md", f"{table(rows)}\n\n{build_line(profiled)}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from features import NEXT_STEP, load_clips
 import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import BadInput, EdgeqError
+from edgeq.report.markdown import macs
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint.pt"
@@ -45,9 +46,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "training": record,
         "board": BOARD,
         "emulated_board": EMULATED,
-        "export": {k: fitted[k] for k in ("flash_bytes", "ram_bytes", "arena_bytes", "notes")},
-        "macs_per_clip": macs_per_clip(fitted),
-        "weight_bytes": fitted["weight_bytes"],
+        "export": fitted,
+        "macs_per_clip": macs(fitted),
         "checks": emulated["checks"],
         "compiler": flashed["compiler"],
         "flags": flashed["flags"],
@@ -93,13 +93,6 @@ def measure(
     finally:
         with suppress(ProcessLookupError):
             os.kill(flashed["pid"], signal.SIGTERM)
-
-
-def macs_per_clip(report: dict[str, Any]) -> int:
-    """Multiply-accumulates when the costliest expert answers."""
-    experts = {e["name"]: e["macs"] for e in report["experts"]}
-    shared = sum(i["macs"] for i in report["layers"]) - sum(experts.values())
-    return int(shared + max(experts.values()))
 
 
 def data_folder(given: Path | None) -> Path:

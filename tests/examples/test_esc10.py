@@ -156,7 +156,7 @@ def test_the_readme_holds_the_table_of_the_script(
 ) -> None:
     table, readme = sys.modules["table"], tmp_path / "README.md"
     text = (FOLDER / "README.md").read_text()
-    assert "| device, 80 clips |" in text.partition(table.START)[2].partition(table.END)[0]
+    assert "| accuracy, 80 samples |" in text.partition(table.START)[2].partition(table.END)[0]
     readme.write_text("no marks")
     with pytest.raises(BadInput, match="marks"):
         table.write(readme, {})
