@@ -1,0 +1,86 @@
+"""examples/digits: the demo as a newcomer runs it, and what its README says of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgeq
+from edgeq.board import load_board
+from edgeq.emit.onnx_check import run_onnx
+from edgeq.emit.tflite_check import run_tflite
+from edgeq.firmware_project import FirmwareProject
+from edgeq.harness.link import Link
+from edgeq.ops.graph_file import read_graph
+from edgeq.reference import quantize_rows, run
+from edgeq.report.markdown import END, START
+from edgeq.toolchain import build, find_compiler, with_board
+from tests.emulated.test_ports import qemu
+
+FOLDER = Path(__file__).parents[2] / "examples" / "digits"
+LEFT = ("model.pt", "export.json", "profile.json", "profile.txt", "report.html", "trace.jsonl")
+
+
+def test_the_readme_holds_the_table_of_the_script() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    assert "| accuracy, 359 samples |" in readme.partition(START)[2].partition(END)[0]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the demo leaves."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    out = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, str(FOLDER / "demo.py"), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out
+
+
+@pytest.mark.full
+def test_the_demo_leaves_what_it_promises(demo: Path) -> None:
+    for name in LEFT:
+        assert (demo / name).stat().st_size > 0, name
+    export = json.loads((demo / "export.json").read_text())
+    profile = json.loads((demo / "profile.json").read_text())
+    assert {c["name"] for c in export["checks"]} == {"onnx", "tflite"}
+    for check in export["checks"]:
+        assert min(check["top1_agreement"], check["route_agreement"]) >= 0.99
+    assert profile["samples"] == 359
+    assert profile["mismatches"] == 0
+    assert profile["accuracy"] >= 0.96
+    assert all(layer["cycles"] > 0 for layer in profile["layers"])
+
+
+@pytest.mark.full
+def test_the_device_is_within_a_point_of_pytorch(demo: Path) -> None:
+    model = edgeq.load(demo / "model.pt")
+    x, y = model.evaluation
+    logits, _ = model.predict(x)
+    accuracy = json.loads((demo / "profile.json").read_text())["accuracy"]
+    assert abs(accuracy - float((logits.argmax(1) == y).mean())) <= 0.01
+
+
+@pytest.mark.full
+def test_every_form_agrees_on_every_test_row(demo: Path, tmp_path: Path) -> None:
+    x = edgeq.load(demo / "model.pt").evaluation[0].transpose(0, 2, 3, 1)
+    graph = read_graph(demo / "export" / "graph.npz")
+    rows = quantize_rows(graph, x)
+    reference = run(graph, rows)
+    lite = run_tflite((demo / "export" / "model.tflite").read_bytes(), rows)
+    onnx = run_onnx((demo / "export" / "model.onnx").read_bytes(), x)
+    for output, route in ((lite.logits, lite.route), (onnx.output, onnx.route)):
+        same = output.argmax(1) == reference.output.argmax(1)
+        assert same.mean() >= 0.99
+        assert (route == reference.route).mean() >= 0.99
+    board = load_board("qemu_mps2_an386")
+    project = with_board(FirmwareProject.read(demo / "export" / "firmware"), board)
+    built = build(project, board, find_compiler("auto"), tmp_path)
+    assert board.probe.qemu_machine is not None
+    with qemu(board.probe.qemu_machine, built.elf) as port, Link.open(port.port, 60) as link:
+        for i, row in enumerate(rows):
+            result = link.infer(i, row.tobytes())
+            assert list(result.output) == reference.output[i].tolist()
+            assert result.route == reference.route[i]
