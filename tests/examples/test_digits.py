@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgeq
@@ -12,12 +13,11 @@ from edgeq.board import load_board
 from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.firmware_project import FirmwareProject
-from edgeq.harness.link import Link
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.report.markdown import END, START
 from edgeq.toolchain import build, find_compiler, with_board
-from tests.emulated.test_ports import qemu
+from tests.acceptance.boards import qemu_board, stream
 
 FOLDER = Path(__file__).parents[2] / "examples" / "digits"
 LEFT = ("model.pt", "export.json", "profile.json", "profile.txt", "report.html", "trace.jsonl")
@@ -79,8 +79,7 @@ def test_every_form_agrees_on_every_test_row(demo: Path, tmp_path: Path) -> None
     project = with_board(FirmwareProject.read(demo / "export" / "firmware"), board)
     built = build(project, board, find_compiler("auto"), tmp_path)
     assert board.probe.qemu_machine is not None
-    with qemu(board.probe.qemu_machine, built.elf) as port, Link.open(port.port, 60) as link:
-        for i, row in enumerate(rows):
-            result = link.infer(i, row.tobytes())
-            assert list(result.output) == reference.output[i].tolist()
-            assert result.route == reference.route[i]
+    with qemu_board(board.probe.qemu_machine, built.elf) as port:
+        answers = stream(port, rows)
+    np.testing.assert_array_equal(answers.output, reference.output)
+    np.testing.assert_array_equal(answers.route, reference.route)

@@ -19,11 +19,10 @@ from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.errors import BadInput, Toolchain
 from edgeq.firmware_project import FirmwareProject
-from edgeq.harness.link import Link
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.toolchain import build, find_compiler, with_board
-from tests.emulated.test_ports import qemu
+from tests.acceptance.boards import qemu_board, stream
 
 FOLDER = Path(__file__).parents[2] / "examples" / "esc10"
 CHECKPOINT = FOLDER / "checkpoint.pt"
@@ -184,10 +183,10 @@ def test_every_clip_of_fold_5_in_qemu(fold5: Any, exported: Path, tmp_path: Path
     built = build(project, board, _find("auto"), tmp_path)
     rows, reference = _reference(exported, fold5.x)
     assert board.probe.qemu_machine is not None
-    with qemu(board.probe.qemu_machine, built.elf) as port, Link.open(port.port, 60) as link:
-        results = [link.infer(i, row.tobytes()) for i, row in enumerate(rows)]
-    np.testing.assert_array_equal(np.stack([r.output for r in results]), reference.output)
-    np.testing.assert_array_equal([r.route for r in results], reference.route)
+    with qemu_board(board.probe.qemu_machine, built.elf) as port:
+        answers = stream(port, rows)
+    np.testing.assert_array_equal(answers.output, reference.output)
+    np.testing.assert_array_equal(answers.route, reference.route)
 
 
 @pytest.mark.full
