@@ -193,7 +193,7 @@ def _unknown(kind: str, given: str, known: list[str]) -> str:
     close = difflib.get_close_matches(_key(given), names, n=1, cutoff=0.5)
     if not close:
         close = [board.name for board in matches]
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"unknown {kind} {given!r}{hint} There are: {', '.join(known)}"
 
 

@@ -58,7 +58,7 @@ _firmware = click.option(
 )
 
 
-@click.group()
+@click.group(context_settings={"max_content_width": 100})
 @click.version_option(__version__)
 def cli() -> None:
     """From a trained quantized mixture of experts to a microcontroller that runs it."""

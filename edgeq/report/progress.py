@@ -17,7 +17,7 @@ def sample_bar(console: Console) -> Iterator[Callable[[int, int, float], None]]:
         TextColumn("accuracy {task.fields[accuracy]:.1%}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None, accuracy=0.0)
 
         def show(done: int, total: int, accuracy: float) -> None:
