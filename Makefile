@@ -4,22 +4,30 @@ VENV := .venv
 RUN := $(VENV)/bin/
 WORKERS ?= -n 2 --dist loadfile
 STAMP := $(VENV)/.installed
+WANTED := -c constraints.txt pip -e '.[examples,dev]'
+
+# A thousand modules come with torch: compiled at every import they would cost more than the tests.
+unexport PYTHONDONTWRITEBYTECODE
+export OMP_NUM_THREADS := 1
 
 .PHONY: setup test test-full check demo clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(RUN)python -m pip install --quiet --no-compile -c constraints.txt -e '.[examples,dev]'
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(RUN)python install --quiet --no-compile uv
+	UV_FIND_LINKS="$$($(PYTHON) -m pip config get global.find-links 2>/dev/null)" \
+	$(RUN)uv pip install --python $(RUN)python --quiet $(WANTED) || \
+	$(PYTHON) -m pip --python $(RUN)python install --quiet --no-compile $(WANTED)
 	touch $@
 
 # The checks that need no board, then the suite; long sweeps sample their cases.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(RUN)python -m pytest -q $(WORKERS) -m "not full and not hardware"
+	$(RUN)python -m pytest -q $(WORKERS) -m "not full and not hardware"
 
 test-full: $(STAMP)
-	OMP_NUM_THREADS=1 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
+	$(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
 
 check: $(STAMP)
 	$(RUN)ruff check .
@@ -29,7 +37,7 @@ check: $(STAMP)
 	$(RUN)lint-imports
 
 demo: $(STAMP)
-	OMP_NUM_THREADS=1 $(RUN)python examples/digits/demo.py --out build/demo
+	$(RUN)python examples/digits/demo.py --out build/demo
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache

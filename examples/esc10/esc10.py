@@ -21,7 +21,7 @@ from features import NEXT_STEP, load_clips
 import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import BadInput, EdgeqError
-from edgeq.report.markdown import macs
+from edgeq.report.markdown import macs, write_table
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint.pt"
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise BadInput(f"--clips is {options.clips}; give at least 1")
         results = run(options)
         if options.write_table:
-            table.write(HERE / "README.md", results)
+            write_table(HERE / "README.md", table.markdown(results))
         print(table.markdown(results))
     except EdgeqError as error:
         say(str(error))

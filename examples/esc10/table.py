@@ -1,19 +1,8 @@
 """The table of README.md, from the results of one run."""
 
-from pathlib import Path
 from typing import Any
 
-from edgeq.report.markdown import (
-    END,
-    START,
-    build_line,
-    profile_rows,
-    size_rows,
-    table,
-    write_table,
-)
-
-__all__ = ["END", "START", "markdown", "write"]
+from edgeq.report.markdown import build_line, profile_rows, size_rows, table
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -32,8 +21,3 @@ def markdown(results: dict[str, Any]) -> str:
 
 def _share(value: float | None) -> str:
     return "not recorded" if value is None else f"{value:.2%}"
-
-
-def write(readme: Path, results: dict[str, Any]) -> None:
-    """Puts the table between the two marks of `readme`; BadInput when a mark is missing."""
-    write_table(readme, markdown(results))
