@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
-WORKERS ?= -n 2 --dist loadfile
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed
 WANTED := -c constraints.txt pip -e '.[examples,dev]'
 
@@ -27,7 +27,7 @@ test: $(STAMP)
 	$(RUN)python -m pytest -q $(WORKERS) -m "not full and not hardware"
 
 test-full: $(STAMP)
-	$(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
+	EDGEQ_EXAMPLES=100 $(RUN)python -m pytest -q $(WORKERS) -m "(full or hypothesis) and not hardware"
 
 check: $(STAMP)
 	$(RUN)ruff check .

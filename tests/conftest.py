@@ -1,13 +1,16 @@
 """Options and fixtures that every test may use."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# `make test` samples the properties, `make test-full` sets more examples;
 # a loaded machine is no failure: no deadline for one example
-settings.register_profile("edgeq", deadline=None)
+EXAMPLES = int(os.environ.get("EDGEQ_EXAMPLES", "20"))
+settings.register_profile("edgeq", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("edgeq")
 
 GOLDEN = Path(__file__).parent / "golden"

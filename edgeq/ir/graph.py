@@ -87,6 +87,10 @@ class Graph:
     def consumers(self, name: str) -> tuple[Node, ...]:
         return tuple(n for n in self.nodes if name in n.inputs)
 
+    def readers(self, name: str) -> int:
+        """How many nodes and graph outputs want the tensor: one reader means it may be fused."""
+        return len(self.consumers(name)) + self.outputs.count(name)
+
     def producer(self, name: str) -> Node | None:
         return next((n for n in self.nodes if name in n.outputs), None)
 

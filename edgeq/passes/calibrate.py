@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeq.errors import BadInput
+from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import softmax
 from edgeq.ops.mixture import Mixture
@@ -82,8 +82,7 @@ def _mixture(
 ) -> tuple[Node, Quant]:
     attrs: Mixture = node.attrs
     runs = run.experts[node.name]
-    outputs = [r.values[e.graph.outputs[0]] for r, e in zip(runs, attrs.experts, strict=True)]
-    shared = choose_quant(np.concatenate(outputs), method)
+    shared = _shared_output(node, runs, method)
     experts = tuple(
         replace(e, graph=_assign(e.graph, r, method, quants[node.inputs[0]], shared))
         for e, r in zip(attrs.experts, runs, strict=True)
@@ -92,3 +91,18 @@ def _mixture(
     router = replace(attrs.router, quants=layers)
     quant = shared if attrs.gate == "none" else choose_quant(run.values[node.outputs[0]], method)
     return replace(node, attrs=replace(attrs, experts=experts, router=router)), quant
+
+
+def _shared_output(node: Node, runs: list[FloatRun], method: str) -> Quant:
+    """One output quant for all experts, so that whoever reads them needs no branch."""
+    graphs = [e.graph for e in node.attrs.experts]
+    ends = {p.op if (p := g.producer(g.outputs[0])) else "input" for g in graphs}
+    if ends == {"Softmax"}:
+        return softmax.OUTPUT_QUANT
+    if "Softmax" in ends:
+        raise UnsupportedOp(
+            f"mixture {node.name!r}: some experts end in Softmax, others in {ends - {'Softmax'}}; "
+            "end all of them alike, best without Softmax"
+        )
+    values = [r.values[g.outputs[0]] for r, g in zip(runs, graphs, strict=True)]
+    return choose_quant(np.concatenate(values), method)

@@ -21,7 +21,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
                 f"BatchNorm {node.name!r} follows {layer.op if layer else 'the input'}; "
                 "it can only follow a Linear or convolution layer. Move or remove it."
             )
-        if len(graph.consumers(node.inputs[0])) != 1:
+        if graph.readers(node.inputs[0]) != 1:
             raise UnsupportedOp(f"BatchNorm {node.name!r}: its layer's output is used elsewhere")
         graph = _fold(graph, layer, node)
     return graph.pruned()

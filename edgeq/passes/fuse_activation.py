@@ -13,7 +13,7 @@ def fuse_activation(graph: Graph) -> Graph:
         layer = graph.producer(node.inputs[0])
         if layer is None or layer.op not in FUSABLE or layer.attrs.activation != "none":
             continue
-        if len(graph.consumers(node.inputs[0])) != 1:
+        if graph.readers(node.inputs[0]) != 1:
             continue
         attrs = replace(layer.attrs, activation=node.attrs.activation)
         fused = replace(layer, attrs=attrs, outputs=node.outputs)

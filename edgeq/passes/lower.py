@@ -64,9 +64,10 @@ def integer_layer(
     per_tensor = len(quant.scale) == 1
     needed = np.abs(bias.astype(np.float64)) / (scale_in * BIAS_LIMIT)
     if (needed > scale).any():
-        scale, per_tensor = np.maximum(scale, needed), False
+        codes, scale = _coarser(codes, scale, np.maximum(needed / scale, 1.0), axis)
+        per_tensor = False
     if codes.dtype == np.int16:
-        codes, scale = _fit_s16(codes, scale, bias, scale_in)
+        codes, scale = _fit_s16(codes, scale, bias, scale_in, axis)
         per_tensor = False
     scale = scale.astype(np.float32).astype(np.float64)
     quant = Quant(tuple(float(s) for s in (scale[:1] if per_tensor else scale)), 0, axis)
@@ -83,13 +84,21 @@ def integer_layer(
     return values, {"weight": TensorType(codes.shape, str(codes.dtype), quant)}
 
 
-def _fit_s16(codes: Array, scale: Any, bias: Array, scale_in: float) -> tuple[Array, Any]:
-    """Rows (axis 0) whose sums could pass 32 bits get a coarser scale; at most a bit or two."""
-    flat = np.abs(codes.reshape(len(codes), -1).astype(np.int64)).sum(axis=1)
+def _coarser(codes: Array, scale: Any, factor: Any, axis: int) -> tuple[Array, Any]:
+    """The same weights on a grid `factor` times as wide, a channel of `axis` each."""
+    shape = [1] * codes.ndim
+    shape[axis] = -1
+    return np.round(codes / factor.reshape(shape)).astype(codes.dtype), scale * factor
+
+
+def _fit_s16(
+    codes: Array, scale: Any, bias: Array, scale_in: float, axis: int
+) -> tuple[Array, Any]:
+    """Rows whose sums could pass 32 bits get a coarser scale; at most a bit or two."""
+    others = tuple(i for i in range(codes.ndim) if i != axis)
+    flat = np.abs(codes.astype(np.int64)).sum(axis=others)
     reach = flat * 255 + np.abs(bias) / (scale_in * scale)
-    factor = np.maximum(reach / S16_LIMIT, 1.0)
-    shape = (-1, *[1] * (codes.ndim - 1))
-    return np.round(codes / factor.reshape(shape)).astype(np.int16), scale * factor
+    return _coarser(codes, scale, np.maximum(reach / S16_LIMIT, 1.0), axis)
 
 
 def _layer_norm(graph: Graph, node: Node) -> Values:

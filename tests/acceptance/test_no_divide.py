@@ -13,8 +13,8 @@ from edgeq.toolchain import Firmware, find_compiler
 from tests.acceptance.boards import call_infer
 from tests.acceptance.call_graph import CallGraph
 from tests.acceptance.conftest import Digits
+from tests.compilers import COMPILERS
 
-KINDS = ("gcc", "zig")
 TIMED_ROWS = 40
 RATIO = """
 int edgeq_infer(int a, int b);
@@ -23,7 +23,7 @@ int edgeq_infer(int a, int b) { return b ? ratio(a, b) + 1 : 0; }
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMPILERS)
 def test_no_function_of_the_inference_path_divides(
     kind: str, firmware: Callable[..., Firmware]
 ) -> None:
@@ -35,7 +35,7 @@ def test_no_function_of_the_inference_path_divides(
     assert not [n for n in functions if "div" in n or "sqrt" in n]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMPILERS)
 def test_a_divide_one_call_deep_is_found(kind: str, tmp_path: Path) -> None:
     """The negative case."""
     try:
@@ -59,7 +59,7 @@ def test_a_divide_one_call_deep_is_found(kind: str, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMPILERS)
 def test_cycles_of_an_expert_are_the_same_for_every_row(
     kind: str, digits: Digits, firmware: Callable[..., Firmware]
 ) -> None:

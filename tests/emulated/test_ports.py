@@ -19,6 +19,7 @@ from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
 from edgeq.sim import BufferPort, Machine
 from edgeq.toolchain import build, find_compiler, with_board
+from tests.compilers import COMPILERS
 
 MAIN = (Path(__file__).parent / "echo_main.c").read_bytes()
 START_TIMEOUT_S = 60.0  # QEMU on a loaded machine
@@ -88,7 +89,7 @@ def _built(board_name: str, kind: str, main: bytes, folder: Path) -> Path:
     return build(with_board(FirmwareProject({"main.c": main}), board), board, compiler, folder).elf
 
 
-@pytest.mark.parametrize("kind", ["gcc", "zig"])
+@pytest.mark.parametrize("kind", COMPILERS)
 @pytest.mark.parametrize("board", ["qemu_mps2_an386", "netduinoplus2"])
 def test_the_port_greets_and_echoes_in_qemu(board: str, kind: str, tmp_path: Path) -> None:
     elf = _built(board, kind, QUERY_MAIN, tmp_path)

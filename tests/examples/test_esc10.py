@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,14 +93,12 @@ def test_ten_clips_on_the_virtual_board(
     assert results["macs_per_clip"] <= MACS
 
 
-def test_without_data_the_next_step_is_named(tmp_path: Path) -> None:
-    command = [sys.executable, str(FOLDER / "esc10.py"), "--data", str(tmp_path / "none")]
-    ended = subprocess.run(
-        [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=120
-    )
-    assert ended.returncode == 2
-    assert "git clone https://github.com/karolpiczak/ESC-50" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_without_data_the_next_step_is_named(
+    example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert example.main(arguments) == 2
+    assert "git clone https://github.com/karolpiczak/ESC-50" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.compilers import COMPILERS
 from tests.kernels import cross_kernels, host_kernels
 
 settings.register_profile(
     "kernels",
-    max_examples=int(os.environ.get("EDGEQ_KERNEL_EXAMPLES", "40")),
+    max_examples=int(os.environ.get("EDGEQ_EXAMPLES", "20")),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -38,7 +39,7 @@ def no_undefined_behaviour(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     assert "runtime error" not in report, report
 
 
-@pytest.fixture(scope="session", params=["gcc", "zig"])
+@pytest.fixture(scope="session", params=COMPILERS)
 def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Every kernel compiled (zig makes one object of them all)."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -240,7 +240,7 @@ TEXT_LIKE = st.builds(
 ).filter(lambda text: b"infer" not in text)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(chunks=st.lists(st.one_of(FRAME_LIKE, TEXT_LIKE, st.binary(max_size=200)), max_size=30))
 def test_noise_never_harms_and_a_ping_gets_through(
     shared_firmware: Callable[..., Path], chunks: list[bytes]

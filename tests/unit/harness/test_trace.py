@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput
@@ -49,7 +49,6 @@ def test_round_trip(tmp_path):
     assert trace.next_index == 5
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_cut_anywhere_reads_and_resumes(tmp_path_factory, data):
     path = written(tmp_path_factory.mktemp("cut") / "t.jsonl", 5)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput
@@ -37,7 +37,6 @@ def _mixture(seed: int = 0, calibrated: bool = True, **options: object) -> Mixtu
     return mixture.eval()
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 300))
 def test_alpha_zero_is_the_identity(seed: int) -> None:
     mixture = _mixture(seed, alpha=0.0)
@@ -45,7 +44,6 @@ def test_alpha_zero_is_the_identity(seed: int) -> None:
     assert torch.equal(mixture.routing(x).experts, mixture.routing(x, "off").experts)
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 300))
 def test_share_to_more_precise_experts_does_not_fall_with_alpha(seed: int) -> None:
     mixture = _mixture(seed)
@@ -60,7 +58,6 @@ def test_share_to_more_precise_experts_does_not_fall_with_alpha(seed: int) -> No
         previous = precision
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     logits=st.lists(st.integers(-4096, 4096), min_size=4, max_size=4),
     u=st.integers(0, 1024),
@@ -77,7 +74,6 @@ def test_prior_is_monotone_in_alpha(logits: list[int], u: int, alphas: list[int]
     assert chosen == sorted(chosen)
 
 
-@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 300),
     n=st.integers(1, 30),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput
@@ -30,7 +30,6 @@ def _naive(router: BayesianRouter, x: torch.Tensor) -> torch.Tensor:
     return torch.stack(passes)
 
 
-@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 500),
     n=st.integers(1, 17),
@@ -45,7 +44,6 @@ def test_first_layer_once_equals_naive_passes_exactly(
     assert torch.equal(router.mc_probabilities(x), _naive(router, x).detach())
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 500), n=st.integers(1, 40))
 def test_batch_of_one_equals_batch_of_n(seed: int, n: int) -> None:
     router = _router(seed)

@@ -48,7 +48,7 @@ def _mlp(kind: str, width: int = 48) -> Sequential:
     )
 
 
-SAMPLED = ("ternary", "int4", "ptq")
+SAMPLED = ("ternary",)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,7 @@ def test_a_mixture_learns_and_uses_its_experts(mode: str) -> None:
     assert moved >= 0
 
 
+@pytest.mark.full
 def test_convolutions_with_batch_norm_learn() -> None:
     data = _digits()
     torch.manual_seed(0)

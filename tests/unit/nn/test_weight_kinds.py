@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput
@@ -27,7 +27,6 @@ def _weight(out: int, fan_in: int, seed: int = 0, spread: float = 0.1) -> torch.
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("per_tensor", [False, True])
-@settings(max_examples=15, deadline=None)
 @given(
     out=st.integers(1, 9),
     fan_in=st.integers(1, 70),
@@ -84,7 +83,6 @@ def test_scale_is_close_to_a_fine_grid_search(kind: str, fan_in: int) -> None:
     assert float(ours / best.sum()) < 1.25
 
 
-@settings(max_examples=40, deadline=None)
 @given(fan_in=st.integers(1, 3000), seed=st.integers(0, 100), flat=st.booleans())
 def test_int16_codes_prove_an_int32_accumulator(fan_in: int, seed: int, flat: bool) -> None:
     weight = torch.ones(2, fan_in) * 0.3 if flat else _weight(2, fan_in, seed)

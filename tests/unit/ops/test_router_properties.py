@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.ir import Graph, Node, Quant
@@ -27,7 +27,6 @@ from edgeq.reference import Run, run
 from tests import factory
 
 BITS = np.array([1.58, 4.0, 8.0])
-FEW = settings(max_examples=25)
 seeds = st.integers(0, 7)
 alphas = st.floats(0, 1e4) | st.sampled_from((0.0, 0.01, 1.0, 1e12))
 bit_tuples = st.lists(
@@ -174,7 +173,6 @@ def test_the_prior_of_equal_bits_is_zero_and_else_spans_zero_to_one(
     experts=st.integers(2, 6),
     scale=st.floats(1e-3, 0.5),
 )
-@FEW
 def test_uncertainty_is_the_unbiased_variance(
     seed: int, passes: int, experts: int, scale: float
 ) -> None:
@@ -192,7 +190,6 @@ def test_uncertainty_is_the_unbiased_variance(
 
 
 @given(seed=st.integers(0, 10**6), passes=st.integers(2, MAX_PASSES))
-@FEW
 def test_the_reported_uncertainty_is_within_2_to_the_minus_20(seed: int, passes: int) -> None:
     p = np.random.default_rng(seed).integers(0, 2**15 + 1, (passes, 20, 3))
     numerator = uncertainty_numerator(p)
@@ -224,7 +221,6 @@ def test_a_dropout_probability_outside_its_range_is_refused(p: float) -> None:
 
 
 @given(seed=st.integers(-(2**40), 2**40), layer=st.integers(0, 3), p=st.floats(0, 0.95))
-@FEW
 def test_masks_are_seeded_bits_that_keep_about_their_share(seed: int, layer: int, p: float) -> None:
     masks = dropout_masks(seed, 10, 60, layer, p)
     np.testing.assert_array_equal(masks, dropout_masks(seed, 10, 60, layer, p))
@@ -243,7 +239,6 @@ def test_layers_and_seeds_have_masks_of_their_own() -> None:
 
 
 @given(seed=seeds)
-@FEW
 def test_a_mixture_at_alpha_zero_routes_as_without_a_rule(seed: int) -> None:
     zero, off = routed(seed, alpha=0.0), routed(seed, rule="off")
     np.testing.assert_array_equal(zero.route, off.route)
@@ -252,14 +247,12 @@ def test_a_mixture_at_alpha_zero_routes_as_without_a_rule(seed: int) -> None:
 
 
 @given(seed=seeds, rising=st.lists(st.floats(0, 50), min_size=2, max_size=4).map(sorted))
-@FEW
 def test_a_mixtures_share_of_precise_experts_never_falls(seed: int, rising: list[float]) -> None:
     bits = np.stack([BITS[routed(seed, alpha=alpha).route] for alpha in rising])
     assert (np.diff(bits, axis=0) >= 0).all()
 
 
 @given(seed=seeds, order=st.permutations(range(40)))
-@FEW
 def test_a_row_alone_is_the_row_in_a_batch(seed: int, order: list[int]) -> None:
     """So neither neighbours nor their order matter: every row meets the same masks."""
     graph, rows = mixture(seed)
@@ -285,7 +278,6 @@ def test_a_mixtures_output_is_that_of_the_routed_expert() -> None:
 
 
 @given(seed=seeds, quantile=st.sampled_from((0.0, 0.25, 0.5, 0.8, 1.0)))
-@FEW
 def test_escalation_sends_exactly_the_rows_above_the_quantile(seed: int, quantile: float) -> None:
     graph, rows = mixture(seed)
     frozen, curiosity = with_router(graph, rows, rule="escalation", quantile=quantile)
@@ -305,7 +297,6 @@ def test_escalation_prefers_the_first_of_the_most_precise() -> None:
 
 
 @given(seed=seeds, rule=st.sampled_from(("precision_prior", "escalation")))
-@FEW
 def test_the_export_says_what_curiosity_does(seed: int, rule: str) -> None:
     """Some calibration row changes its route, or the note says that curiosity has no effect."""
     graph, rows = mixture(seed)

@@ -41,6 +41,7 @@ def test_what_was_not_counted_has_no_latency(cycles: list[int], source: str) -> 
     assert [found[key] for key in statistics.LATENCY_KEYS] == [None] * 6
 
 
+@pytest.mark.full  # importing scikit-learn takes longer than all the rest here
 @given(PAIRS)
 def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
