@@ -1,0 +1,1 @@
+"""Weights in the order that a DSP kernel streams them, one file a family of layouts."""

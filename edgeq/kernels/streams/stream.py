@@ -1,0 +1,28 @@
+"""What a DSP kernel's constants become offline: words in the order that its inner loop reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeq.ops.op import Array
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The layout of one kernel's weights, and what that layout adds to the bias.
+
+    `pack`: the weight as the graph holds it, FullyConnected (outputs, inputs), Conv2D
+    (outputs, kernel height, kernel width, channels), DepthwiseConv2D (height, width, channels),
+    integers, to uint32 words.
+    `activation_offset`: 128 when the kernel reads activations as x + 128, else 0; the bias takes
+    - (zero point + offset) * sum(w) of its row.
+    """
+
+    pack: Callable[[Array], Array]
+    activation_offset: int = 0
+
+    def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:
+        """The kernel's int32 bias of each output, wrapped as the core adds: (outputs,)."""
+        folded = bias.astype(np.int64) - (zero_point + self.activation_offset) * weight_sums
+        return (folded & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

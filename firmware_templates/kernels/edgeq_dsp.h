@@ -1,0 +1,84 @@
+/* The DSP instructions of ARMv7E-M that the kernels are written with, each with its twin in C. */
+#ifndef EDGEQ_DSP_H
+#define EDGEQ_DSP_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+#define EDGEQ_DSP_ASM 1
+#else
+#define EDGEQ_DSP_ASM 0
+#endif
+
+/* A word from any address. */
+static inline uint32_t edgeq_load_word(const void *from) {
+    uint32_t word;
+    memcpy(&word, from, sizeof word);
+    return word;
+}
+
+static inline int32_t edgeq_low_half(uint32_t x) {
+    return (int16_t)(uint16_t)x;
+}
+
+static inline int32_t edgeq_high_half(uint32_t x) {
+    return (int16_t)(uint16_t)(x >> 16);
+}
+
+/* acc + a.low * b.low + a.high * b.high, wrapping */
+static inline int32_t edgeq_smlad(uint32_t a, uint32_t b, int32_t acc) {
+#if EDGEQ_DSP_ASM
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(acc));
+    return result;
+#else
+    int32_t low = edgeq_low_half(a) * edgeq_low_half(b);
+    int32_t high = edgeq_high_half(a) * edgeq_high_half(b);
+    return (int32_t)((uint32_t)acc + (uint32_t)low + (uint32_t)high);
+#endif
+}
+
+/* Bytes 0 and 2 as two signed halves. */
+static inline uint32_t edgeq_sxtb16(uint32_t x) {
+#if EDGEQ_DSP_ASM
+    uint32_t result;
+    __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    uint32_t low = (uint32_t)(int32_t)(int8_t)(uint8_t)x & 0xFFFFu;
+    return low | (uint32_t)(int32_t)(int8_t)(uint8_t)(x >> 16) << 16;
+#endif
+}
+
+/* Bytes 1 and 3 as two signed halves. */
+static inline uint32_t edgeq_sxtb16_ror8(uint32_t x) {
+#if EDGEQ_DSP_ASM
+    uint32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return edgeq_sxtb16((x >> 8) | (x << 24));
+#endif
+}
+
+/* (a * b + 2^31) >> 32 */
+static inline int32_t edgeq_smmulr(int32_t a, int32_t b) {
+#if EDGEQ_DSP_ASM
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+
+/* Requantises for |acc| < 2^30 and shift <= -1: SRDHM(acc, m) is SMMULR(2 acc, m), and the
+ * rounding divide by 2^e, ties away from zero, is two shifts with a 1 between them. */
+static inline int32_t edgeq_requantize_dsp(int32_t acc, int32_t multiplier, int32_t shift) {
+    int32_t v = edgeq_smmulr((int32_t)((uint32_t)acc << 1), multiplier);
+    v += v >> 31;
+    return ((v >> ~shift) + 1) >> 1;
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* Kernels for cores with the DSP extension: the operators of edgeq_kernels.h, bit for bit, on
+ * weights packed in the order that the inner loop reads them.
+ *
+ * They differ from their plain twins in what the exporter prepares: `weight` is a stream of words
+ * (each source states its layout), `bias` holds what the zero points add, every `shift` is at most
+ * -1 and |accumulator| < 2^30. Scratch is aligned to 8 bytes; edgeq/kernels/table.py has its size.
+ */
+#ifndef EDGEQ_KERNELS_DSP_H
+#define EDGEQ_KERNELS_DSP_H
+
+#include "edgeq_kernels.h"
+
+void edgeq_fully_connected_s8_s16_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                      int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_s8_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                     int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_s4_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                     int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_s3_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                     int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_s2_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                     int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                     int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_b1_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                     int8_t *y, void *scratch);
+
+void edgeq_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                             void *scratch);
+void edgeq_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                             void *scratch);
+void edgeq_conv_2d_s8_t2_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                             void *scratch);
+
+void edgeq_depthwise_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                                       void *scratch);
+void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                                       void *scratch);
+
+#endif
