@@ -154,6 +154,46 @@ def stop(which: str | None, everything: bool, as_json: bool) -> None:
         click.echo("\n".join(["stopped:", *running_lines(stopped)]) if stopped else "none ran")
 
 
+@cli.group()
+def bench() -> None:
+    """Measurements of edgeq's own kernels."""
+
+
+@bench.command("kernels")
+@click.option("--board", default="virtual_m4", show_default=True, help="A virtual board.")
+@click.option("--kernel", help="Only this kernel; without it, all that the board's core runs.")
+@click.option("--shape", help="Only this shape, as 1536x640 or conv3x3.")
+@_compiler
+@_json
+def bench_kernels(
+    board: str, kernel: str | None, shape: str | None, compiler: str, as_json: bool
+) -> None:
+    """Cycles, bytes and mismatches of each kernel on each shape, modelled on a virtual board."""
+    from edgeq.bench import bench_kernels as run
+    from edgeq.bench.text import bench_text, refuse_differences
+    from edgeq.report.progress import step_bar
+
+    stderr = Console(stderr=True, quiet=as_json and not sys.stderr.isatty())
+    with step_bar(stderr) as watch:
+        result = run(board, kernel, compiler, shape=shape, watch=watch)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        Console().print(bench_text(result))
+    refuse_differences(result)
+
+
+@bench.command("table")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--readme", required=True, type=click.Path(path_type=Path), help="Has the marks.")
+def bench_table(results: tuple[Path, ...], readme: Path) -> None:
+    """Write the table of RESULTS (the JSON of `edgeq bench kernels`) into a README."""
+    from edgeq.bench.text import markdown, read_results
+    from edgeq.report.markdown import write_table
+
+    write_table(readme, markdown([read_results(path) for path in results]))
+
+
 @cli.command()
 @click.option("--port", help="The board's serial port; without it, the only board there is.")
 @_firmware

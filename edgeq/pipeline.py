@@ -48,6 +48,7 @@ def export(
     from edgeq.nn import load
     from edgeq.ops.graph_file import write_graph
     from edgeq.passes import quantize
+    from edgeq.passes.select_kernels import fallbacks
     from edgeq.reference import quantize_rows
     from edgeq.report.export import expert_entries, layer_entries
     from edgeq.toolchain import build, find_compiler, with_board
@@ -59,7 +60,8 @@ def export(
     model = load(model_path)
     digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
     x = _calibration_rows(model, model_path, calibration)
-    quantized = quantize(graph_of(model), x, method)
+    features = frozenset({"dsp"}) if board.dsp else frozenset()
+    quantized = quantize(graph_of(model), x, method, features)
     graph = quantized.graph
     plan, packed = plan_memory(graph), pack_weights(graph)
     layers = layer_table(graph, packed)
@@ -70,6 +72,7 @@ def export(
     )
     onnx = onnx_model(graph, model.name, digest).SerializeToString()
     tflite, notes = _tflite(graph, model.name, digest)
+    notes.extend(fallbacks(graph, features))
     if quantized.curiosity and quantized.curiosity.note:
         notes.insert(0, quantized.curiosity.note)
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeq.ir import Graph, Node
-from edgeq.kernels import PACKINGS, pack_masks, weight_rows
+from edgeq.kernels import PACKINGS, kernel_named, pack_masks, weight_rows
+from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.fixed_point import exp_table
 from edgeq.ops.op import Array, quant_of
 
@@ -111,12 +112,32 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     """(role, values) of the arrays that the node's kernel reads."""
     if node.op == "Mixture":
         yield from _router_tables(graph, node)
+    elif stream := _stream(node):
+        yield from _stream_tables(graph, node, stream)
     elif node.op in OPS_WITH_VECTORS:
         for role, values in graph.params(node).items():
             if role == "weight":
                 yield role, packed_words(node.attrs.weight_format, weight_rows(node.op, values))
             elif not (node.op == "LayerNorm" and role in LAYER_NORM_NUMBERS):
                 yield role, _converted(TABLE_TYPES[role], values)
+
+
+def _stream(node: Node) -> Stream | None:
+    return kernel_named(node.kernel).stream if node.kernel else None
+
+
+def _stream_tables(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:
+    """The constants of a kernel that reads its weights in an order of its own."""
+    values = graph.params(node)
+    yield "weight", stream.pack(values["weight"])
+    axis = 2 if node.op == "DepthwiseConv2D" else 0
+    sums = np.moveaxis(values["weight"].astype(np.int64), axis, 0)
+    sums = sums.reshape(len(sums), -1).sum(axis=1)
+    zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
+    yield "bias", stream.bias(sums, values["bias"], zero_point)
+    yield "multiplier", _converted("int32", values["multiplier"])
+    # a channel that is switched off is zero whatever its shift; the kernel wants one below 0
+    yield "shift", _converted("int8", np.where(values["multiplier"] == 0, -1, values["shift"]))
 
 
 def _router_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:

@@ -25,6 +25,7 @@ from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ir import Graph
 from edgeq.kernels import Kernel, kernel_named
+from edgeq.kernels.table import DSP, PUBLIC, PUBLIC_DSP
 from edgeq.memory import MemoryPlan
 from edgeq.ops.op import quant_of
 from edgeq.resources import templates_dir
@@ -82,6 +83,7 @@ class ModelContext:
     calls_before: tuple[str, ...]
     mixture: MixtureCode | None
     calls_after: tuple[str, ...]
+    kernel_headers: tuple[str, ...]
     confidence_table: str | None
 
 
@@ -105,6 +107,7 @@ def firmware_project(
         raise BadInput(f"MLPerf Tiny id {mlperf_id!r}: one of {', '.join(MLPERF_IDS)}")
     layers = layers_of(graph, packed)
     table = packed.symbols.get(OUTPUT_TABLE)
+    kernels = _kernels(layers, table is not None)
     context = ModelContext(
         header=f"{GENERATED_BY}. Do not edit.\n * Model {digest}.",
         defines=_defines(graph, plan, len(layers), model_name, digest, mlperf_id),
@@ -113,11 +116,12 @@ def firmware_project(
         structs=_structs(layers, packed),
         arena_bytes=plan.arena_bytes,
         mixture=mixture_code(graph, plan, layers),
+        kernel_headers=(PUBLIC, PUBLIC_DSP) if any(k.isa == DSP for k in kernels) else (PUBLIC,),
         confidence_table=table,
         **split_calls(graph, graph_calls(plan, layers, None, 0)),
     )
     files = {f"model/{name}": _render(f"{name}.j2", {"m": context}) for name in MODEL_FILES}
-    return FirmwareProject({**files, **_fixed_files(_kernels(layers, table is not None))})
+    return FirmwareProject({**files, **_fixed_files(kernels)})
 
 
 def _defines(

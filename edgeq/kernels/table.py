@@ -7,7 +7,9 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.kernels.streams.stream import Stream
 
+DSP = "dsp"
 Scratch = Callable[[Graph, Node], int]
 
 
@@ -38,7 +40,8 @@ def gate_scratch(graph: Graph, node: Node) -> int:
 class Kernel:
     """One function. `op` is the graph's op; Gate and Confidence belong to no node of their own.
 
-    weight: packing token, None for kernels without weights. isa: "" for plain C.
+    weight: packing token, None for kernels without weights. isa: "" for plain C, "dsp".
+    stream: how its weights are laid out; None for the packed rows of the token.
     sources and headers: files of firmware_templates/kernels that a firmware with it needs.
     scratch: bytes of 8-byte-aligned scratch for a node. needs: CPU features the code cannot
     do without.
@@ -52,14 +55,16 @@ class Kernel:
     scratch: Scratch = no_scratch
     isa: str = ""
     needs: frozenset[str] = frozenset()
+    stream: Stream | None = None
 
     @property
     def takes_scratch(self) -> bool:
         """Whether the function has a scratch argument (its size may still be 0 for a node)."""
-        return self.op in ("Conv2D", "Mixture")
+        return self.op in ("Conv2D", "Mixture") or self.isa == DSP
 
 
 PUBLIC = "edgeq_kernels.h"
+PUBLIC_DSP = "edgeq_kernels_dsp.h"
 REQUANTIZE = "edgeq_requantize.h"
 _SOFTMAX = ("edgeq_softmax_q15.c",)
 

@@ -1,12 +1,16 @@
 """Names the C kernel of every node: the first row of the kernel table that takes it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
-from edgeq.kernels.table import select
+from edgeq.kernels.table import Kernel, select
+from edgeq.passes.verify import accumulator_bound
 
 NO_KERNEL = ("Reshape",)  # an alias in the arena
+PLAIN: frozenset[str] = frozenset()
+REACH = 2**30  # SMMULR(2 a, m) is the rounding doubling multiply of a below this
 
 
 def select_kernels(graph: Graph, features: frozenset[str]) -> Graph:
@@ -20,11 +24,43 @@ def select_kernels(graph: Graph, features: frozenset[str]) -> Graph:
     return chosen
 
 
+def fallbacks(graph: Graph, features: frozenset[str]) -> tuple[str, ...]:
+    """One line for each layer whose numbers keep it off the core's fast kernel, and why."""
+    return tuple(_fallbacks(graph, features))
+
+
+def _fallbacks(graph: Graph, features: frozenset[str]) -> Iterator[str]:
+    for node in graph.nodes:
+        for expert in getattr(node.attrs, "experts", ()):
+            yield from (f"{expert.name}: {line}" for line in _fallbacks(expert.graph, features))
+        if node.op in NO_KERNEL:
+            continue
+        reason = refusal(graph, node, _best(node, features))
+        if reason:
+            yield f"{node.name} runs on {node.kernel}, as {reason}"
+
+
+def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
+    """Why the kernel would not be exact for this layer; None when it is, for every input."""
+    if kernel.stream is None:
+        return None
+    used = graph.param(node, "multiplier") != 0
+    if (used & (graph.param(node, "shift") > -1)).any():
+        return "a channel's scale is a half or more"
+    weight, axis = graph.param(node, "weight"), 2 if node.op == "DepthwiseConv2D" else 0
+    reach = int(accumulator_bound(weight, axis, graph.param(node, "bias")).max())
+    return f"an accumulator can reach {reach:,}, of {REACH:,}" if reach >= REACH else None
+
+
+def _best(node: Node, features: frozenset[str]) -> Kernel:
+    return select(node.op, getattr(node.attrs, "weight_format", None), features)
+
+
 def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
-    return graph.with_nodes(_with_kernel(node, features, gaps) for node in graph.nodes)
+    return graph.with_nodes(_with_kernel(graph, node, features, gaps) for node in graph.nodes)
 
 
-def _with_kernel(node: Node, features: frozenset[str], gaps: list[str]) -> Node:
+def _with_kernel(graph: Graph, node: Node, features: frozenset[str], gaps: list[str]) -> Node:
     if node.op in NO_KERNEL:
         return node
     if node.op == "Mixture":
@@ -33,7 +69,9 @@ def _with_kernel(node: Node, features: frozenset[str], gaps: list[str]) -> Node:
         )
         node = replace(node, attrs=replace(node.attrs, experts=experts))
     try:
-        kernel = select(node.op, getattr(node.attrs, "weight_format", None), features)
+        kernel = _best(node, features)
+        if refusal(graph, node, kernel):
+            kernel = _best(node, PLAIN)
     except UnsupportedOp as error:
         gaps.append(f"{node.name} ({error})")
         return node

@@ -1,4 +1,4 @@
-"""A progress bar of samples for a terminal."""
+"""Progress bars for a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,5 +22,18 @@ def sample_bar(console: Console) -> Iterator[Callable[[int, int, float], None]]:
 
         def show(done: int, total: int, accuracy: float) -> None:
             progress.update(task, completed=done, total=total, accuracy=accuracy)
+
+        yield show
+
+
+@contextmanager
+def step_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """Yields show(steps done, steps in all, name of the next one); the bar ends with the block."""
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None, name="")
+
+        def show(done: int, total: int, name: str) -> None:
+            progress.update(task, completed=done, total=total, name=name)
 
         yield show

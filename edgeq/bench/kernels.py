@@ -1,0 +1,133 @@
+"""Builds a firmware of one layer for each kernel and shape, runs it, counts and compares."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeq.bench.cases import Run, cases_named, check_kernel, runs
+from edgeq.board import Board, load_board
+from edgeq.emit.firmware import firmware_project, layer_table
+from edgeq.emit.firmware_layers import snake_case
+from edgeq.errors import BadInput
+from edgeq.kernels import kernel_named
+from edgeq.memory import kernel_scratch, plan_memory
+from edgeq.ops.op import Array
+from edgeq.reference import run as reference
+from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
+from edgeq.toolchain.image import measure
+from edgeq.weights import pack_weights
+
+DIGEST = "0" * 64
+STACK_BYTES = 16384  # at the top of RAM; below it lie the operands of a call
+Watch = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a board said to each row: outputs (rows, size) int8, cycles of the layer (rows,)."""
+
+    outputs: Array
+    cycles: tuple[int, ...]
+
+
+def bench_kernels(
+    board_name: str = "virtual_m4",
+    kernel: str | None = None,
+    compiler: str = "auto",
+    *,
+    shape: str | None = None,
+    optimize: str = "-O2",
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Cycles, bytes and mismatches of every kernel on every case: the JSON of `edgeq bench`.
+
+    `watch` hears of runs done, runs in all and the next one's name. Raises BadInput for a board or
+    kernel that does not exist, or a board without a modelled clock; Toolchain without a compiler.
+    """
+    board, found = load_board(board_name), find_compiler(compiler)  # type: ignore[arg-type]
+    _check_board(board)
+    check_kernel(kernel)
+    todo = list(runs({"dsp"} if board.dsp else (), kernel, cases_named(shape)))
+    if not todo:
+        raise BadInput(f"kernel {kernel} is not for {shape or 'any shape here'} on {board.name}")
+    results, flags = [], ()
+    for i, one in enumerate(todo):
+        if watch:
+            watch(i, len(todo), f"{one.kernel} {one.case.shape}")
+        with tempfile.TemporaryDirectory() as folder:
+            built = _build(one, board, found, Path(folder), optimize)
+            flags = built.flags
+            results.append(_entry(one, board, built, Path(folder)))
+    if watch:
+        watch(len(todo), len(todo), "")
+    return {
+        "board": board.name,
+        "source": "modelled",
+        "compiler": found.label,
+        "flags": list(flags),
+        "kernels": results,
+    }
+
+
+def _check_board(board: Board) -> None:
+    if board.probe.flashers != ("virtual",):
+        raise BadInput(
+            f"kernels are counted on the virtual boards, whose clock is modelled; {board.name} is "
+            "none. On a real board, profile a model: its report has the cycles of each layer"
+        )
+
+
+def _build(one: Run, board: Board, compiler: Compiler, folder: Path, optimize: str) -> Firmware:
+    plan, packed = plan_memory(one.graph), pack_weights(one.graph)
+    project = firmware_project(one.graph, plan, packed, model_name="bench", digest=DIGEST)
+    return build(with_board(project, board), board, compiler, folder, optimize)
+
+
+def _entry(one: Run, board: Board, built: Firmware, folder: Path) -> dict[str, Any]:
+    (layer,) = layer_table(one.graph)
+    answers = _answers(board, built.elf, one)
+    wanted = reference(one.graph, one.rows).output.reshape(len(one.rows), -1)
+    kernel, node = kernel_named(one.kernel), one.graph.nodes[0]
+    packed = {c.role: c.bytes for c in pack_weights(one.graph).constants}
+    objects = folder / "objects"
+    sources = [name.removesuffix(".c") for name in kernel.sources]
+    return {
+        "op": snake_case(one.case.op),
+        "kernel": one.kernel,
+        "weight": one.weight,
+        "isa": kernel.isa or "c",
+        "shape": one.case.shape,
+        "cycles": max(answers.cycles),
+        "cycles_spread": max(answers.cycles) - min(answers.cycles),
+        "cycles_per_mac": round(max(answers.cycles) / layer.macs, 4),
+        "macs": layer.macs,
+        "code_bytes": sum(measure(objects / f"kernels__{s}.o").flash_bytes for s in sources),
+        "weight_bytes": packed["weight"],
+        "scratch_bytes": kernel_scratch(one.graph, node),
+        "mismatches": int((answers.outputs != wanted).sum()),
+    }
+
+
+def _answers(board: Board, elf: Path, one: Run) -> Answers:
+    """Each row through edgeq_infer of the virtual board, in memory."""
+    from edgeq.sim import Machine
+
+    machine = Machine(board).load(elf)
+    size = one.graph.tensors["y"].size
+    x = machine.config.ram_origin + machine.config.ram_bytes - STACK_BYTES
+    x -= (one.rows[0].nbytes + size + 7) & ~7
+    y = x + one.rows[0].nbytes
+    machine.call("hal_init")  # starts the cycle counter
+    machine.call("edgeq_init")
+    outputs, cycles = [], []
+    for row in one.rows:
+        machine.write(x, row.tobytes())
+        machine.call("edgeq_infer", (x, y))
+        outputs.append(np.frombuffer(machine.read(y, size), np.int8))
+        counted = machine.read(machine.symbol("edgeq_layer_cycles"), 4)
+        cycles.append(int.from_bytes(counted, "little"))
+    return Answers(np.array(outputs), tuple(cycles))

@@ -1,0 +1,82 @@
+"""What a benchmark looks like on a terminal and in a README."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeq.errors import BadInput, Mismatch
+
+COLUMNS = ("code_bytes", "weight_bytes", "scratch_bytes")
+KEYS = {"board", "source", "compiler", "flags", "kernels"}
+
+
+def bench_text(result: dict[str, Any]) -> RenderableType:
+    """A row for each kernel and shape; the fastest kernel of a shape and width stands out."""
+    table = Table(box=None, header_style="bold")
+    table.add_column("shape")
+    table.add_column("kernel", no_wrap=True)
+    for name in ("cycles", "per MAC", "code B", "weights B", "scratch B", "mismatches"):
+        table.add_column(name, justify="right", no_wrap=True)
+    best = _best(result["kernels"])
+    for row in result["kernels"]:
+        fast = row["cycles"] == best[row["shape"], row["weight"]]
+        numbers = [f"{row['cycles']:,}", f"{row['cycles_per_mac']:.3f}"]
+        numbers += [f"{row[name]:,}" for name in COLUMNS]
+        wrong = f"{row['mismatches']:,}"
+        style = "red" if row["mismatches"] else "bold" if fast else "dim"
+        table.add_row(row["shape"], row["kernel"], *numbers, wrong, style=style)
+    return Group(table, Text(f"{_about(result)}, {' '.join(result['flags'])}"))
+
+
+def _best(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
+    best: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row["shape"], row["weight"]
+        best[key] = min(row["cycles"], best.get(key, row["cycles"]))
+    return best
+
+
+def refuse_differences(result: dict[str, Any]) -> None:
+    """Raises Mismatch when a kernel and the reference disagree, or its cycles follow the data."""
+    wrong = [f"{r['kernel']} on {r['shape']}" for r in result["kernels"] if r["mismatches"]]
+    if wrong:
+        raise Mismatch(f"these differ from the reference: {', '.join(wrong)}")
+    uneven = [f"{r['kernel']} on {r['shape']}" for r in result["kernels"] if r["cycles_spread"] > 1]
+    if uneven:
+        raise Mismatch(f"the cycles of these depend on the data: {', '.join(uneven)}")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The JSON object of one run. Raises BadInput."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} holds no JSON of `edgeq bench kernels --json`: {error}") from None
+    if not isinstance(result, dict) or not set(result) >= KEYS:
+        raise BadInput(f"{path} is not what `edgeq bench kernels --json` prints")
+    return dict(result)
+
+
+def markdown(results: Sequence[dict[str, Any]]) -> str:
+    """Runs with several compilers side by side: cycles per MAC of each, bytes of the first."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for result in results:
+        for row in result["kernels"]:
+            found.setdefault((row["shape"], row["kernel"]), []).append(row)
+    names = [result["compiler"] for result in results]
+    heads = ["shape", "kernel", *(f"cycles/MAC, {n}" for n in names), "code", "weights", "scratch"]
+    lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    for (shape, kernel), rows in found.items():
+        counts = [f"{row['cycles_per_mac']:.3f}" for row in rows] + [""] * (len(names) - len(rows))
+        sizes = [f"{rows[0][name]:,}" for name in COLUMNS]
+        lines.append(f"| {shape} | {kernel} | {' | '.join([*counts, *sizes])} |")
+    return "\n".join([*lines, "", *(f"- {_about(r)}: `{' '.join(r['flags'])}`" for r in results)])
+
+
+def _about(result: dict[str, Any]) -> str:
+    return f"{result['board']}, {result['source']} cycles, {result['compiler']}"
