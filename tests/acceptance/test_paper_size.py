@@ -1,8 +1,6 @@
 """Models of the paper's size, 1536-640-320-5: what their weights take, where they fit, how long."""
 
-import os
 import re
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -66,24 +64,11 @@ def test_replicated_experts_are_refused_with_the_numbers(tmp_path: Path) -> None
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_a_shared_trunk_fits_and_its_export_is_quick(tmp_path: Path) -> None:
-    """Built for the board by the real compiler; seconds are of the processor, children too."""
+def test_a_shared_trunk_fits(tmp_path: Path) -> None:
+    """Built for the board by the real compiler."""
     torch.manual_seed(0)
     path = saved(nn.paper_mixture(("ternary", 4, 8), shared_trunk=True), tmp_path)
     report = pipeline.export(path, BOARD, tmp_path / "warm", method="minmax")
     assert report["enforced"]
     assert report["flash_bytes"] <= 2_097_152
     assert report["ram_bytes"] <= 655_360
-    before = processor_seconds()
-    pipeline.export(path, BOARD, tmp_path / "out")
-    seconds = processor_seconds() - before
-    print(f"export of {report['flash_bytes']:,} B of firmware: {seconds:.1f} s of the processor")
-    if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
-        pytest.skip(f"{seconds:.1f} s on a machine whose load is {os.getloadavg()[0]:.0f}")
-    assert seconds <= EXPORT_SECONDS
-
-
-def processor_seconds() -> float:
-    """Of this process and the compilers it waited for."""
-    used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
