@@ -18,7 +18,6 @@ from edgeq.weights import pack_weights
 
 ROWS = 32
 BOARD = "nucleo_l4r5zi"
-EXPORT_SECONDS = 10.0
 
 
 def model_of(body: Module) -> nn.Model:
