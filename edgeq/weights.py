@@ -110,10 +110,14 @@ def _graphs(graph: Graph) -> Iterator[tuple[str, Graph]]:
 
 def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     """(role, values) of the arrays that the node's kernel reads."""
+    stream = kernel_named(node.kernel).stream if node.kernel else None
     if node.op == "Mixture":
-        yield from _router_tables(graph, node)
-    elif stream := _stream(node):
-        yield from _stream_tables(graph, node, stream)
+        yield from _router_tables(graph, node, stream)
+    elif stream:
+        values, axis = graph.params(node), 2 if node.op == "DepthwiseConv2D" else 0
+        zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
+        yield "weight", stream.pack(values["weight"])
+        yield from _streamed(stream, values, _sums(values["weight"], axis), zero_point)
     elif node.op in OPS_WITH_VECTORS:
         for role, values in graph.params(node).items():
             if role == "weight":
@@ -122,35 +126,51 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
                 yield role, _converted(TABLE_TYPES[role], values)
 
 
-def _stream(node: Node) -> Stream | None:
-    return kernel_named(node.kernel).stream if node.kernel else None
+def _sums(weight: Array, axis: int) -> Array:
+    """sum(w) of each output."""
+    rows = np.moveaxis(weight.astype(np.int64), axis, 0)
+    return np.asarray(rows.reshape(len(rows), -1).sum(axis=1))
 
 
-def _stream_tables(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:
-    """The constants of a kernel that reads its weights in an order of its own."""
-    values = graph.params(node)
-    yield "weight", stream.pack(values["weight"])
-    axis = 2 if node.op == "DepthwiseConv2D" else 0
-    sums = np.moveaxis(values["weight"].astype(np.int64), axis, 0)
-    sums = sums.reshape(len(sums), -1).sum(axis=1)
-    zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
-    yield "bias", stream.bias(sums, values["bias"], zero_point)
-    yield "multiplier", _converted("int32", values["multiplier"])
+def _streamed(
+    stream: Stream, values: Mapping[str, Array], sums: Array, zero_point: int, suffix: str = ""
+) -> Iterator[tuple[str, Array]]:
+    """The vectors of a kernel that reads its weights in an order of its own."""
+    multiplier, shift = values["multiplier" + suffix], values["shift" + suffix]
+    yield "bias" + suffix, stream.bias(sums, values["bias" + suffix], zero_point)
+    yield "multiplier" + suffix, _converted("int32", multiplier)
     # a channel that is switched off is zero whatever its shift; the kernel wants one below 0
-    yield "shift", _converted("int8", np.where(values["multiplier"] == 0, -1, values["shift"]))
+    yield "shift" + suffix, _converted("int8", np.where(multiplier == 0, -1, shift))
 
 
-def _router_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
+def _router_tables(graph: Graph, node: Node, stream: Stream | None) -> Iterator[tuple[str, Array]]:
+    if stream:
+        yield from _streamed_router(graph, node, stream)
     for role, values in graph.params(node).items():
         if not role.startswith("router."):
             continue
         kind = role.removesuffix(".dropped").rsplit(".", 1)[-1]
-        if kind == "weight":
-            yield role, packed_words(ROUTER_FORMAT, values)
-        elif kind == "mask":
+        if kind == "mask":
             yield role, np.frombuffer(pack_masks(values), np.uint8)
+        elif stream and kind in ("weight", "bias", "multiplier", "shift"):
+            continue
+        elif kind == "weight":
+            yield role, packed_words(ROUTER_FORMAT, values)
         elif kind in TABLE_TYPES:
             yield role, _converted(TABLE_TYPES[kind], values)
+
+
+def _streamed_router(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:
+    router = node.attrs.router
+    quants = (quant_of(graph.tensors[node.inputs[1]]), *router.quants)
+    for i in range(router.layers):
+        head = f"router.{i}."
+        values = {r.removeprefix(head): v for r, v in graph.params(node).items() if head in r}
+        sums = _sums(values["weight"], 0)
+        yield head + "weight", stream.pack(values["weight"])
+        for suffix in ("", ".dropped") if "bias.dropped" in values else ("",):
+            tables = _streamed(stream, values, sums, quants[i].zero_point, suffix)
+            yield from ((head + role, table) for role, table in tables)
 
 
 def packed_words(weight_format: str, rows: Array) -> Array:

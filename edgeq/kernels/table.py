@@ -7,6 +7,7 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.kernels.streams import row_groups, two_rows
 from edgeq.kernels.streams.stream import Stream
 
 DSP = "dsp"
@@ -29,6 +30,14 @@ def router_scratch(graph: Graph, node: Node) -> int:
     layers = range(node.attrs.router.layers)
     widths = [graph.type_of(node.params[f"router.{i}.weight"]).shape[0] for i in layers]
     return 12 * widths[-1] + widths[0] + 2 * max(widths)
+
+
+def router_dsp_scratch(graph: Graph, node: Node) -> int:
+    """router_scratch, then the largest of its layers'."""
+    layers = range(node.attrs.router.layers)
+    shapes = [graph.type_of(node.params[f"router.{i}.weight"]).shape for i in layers]
+    own = -(-router_scratch(graph, node) // 8) * 8
+    return own + max(row_groups.scratch_bytes(inputs, outputs) for outputs, inputs in shapes)
 
 
 def gate_scratch(graph: Graph, node: Node) -> int:
@@ -66,6 +75,7 @@ class Kernel:
 PUBLIC = "edgeq_kernels.h"
 PUBLIC_DSP = "edgeq_kernels_dsp.h"
 REQUANTIZE = "edgeq_requantize.h"
+_DSP = ("edgeq_dsp.h", REQUANTIZE)
 _SOFTMAX = ("edgeq_softmax_q15.c",)
 
 
@@ -73,6 +83,20 @@ def _fully_connected(weight: str) -> Kernel:
     name = f"edgeq_fully_connected_s8_{weight}"
     headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_fully_connected.h")
     return Kernel(name, "FullyConnected", weight, (f"{name}.c",), headers)
+
+
+def _fully_connected_dsp(
+    weight: str, header: str, stream: Stream, scratch_bytes: Callable[[int, int], int]
+) -> Kernel:
+    def scratch(graph: Graph, node: Node) -> int:
+        outputs, inputs = graph.type_of(node.params["weight"]).shape
+        return scratch_bytes(inputs, outputs)
+
+    name = f"edgeq_fully_connected_s8_{weight}_dsp"
+    headers = (PUBLIC, PUBLIC_DSP, *_DSP, header)
+    needs = frozenset({DSP})
+    sources = (f"{name}.c",)
+    return Kernel(name, "FullyConnected", weight, sources, headers, scratch, DSP, needs, stream)
 
 
 def _conv_2d(weight: str) -> Kernel:
@@ -98,7 +122,36 @@ def _weightless(
     return Kernel(name, op, None, sources, (PUBLIC, REQUANTIZE, *headers), scratch)
 
 
+_WIDE, _NARROW = "edgeq_fully_connected_dsp.h", "edgeq_narrow_dsp.h"
+
+# the fast kernels of an extension first: a core without it passes them by
 KERNELS: tuple[Kernel, ...] = (
+    _fully_connected_dsp("s16", _WIDE, row_groups.S16, row_groups.scratch_bytes),
+    _fully_connected_dsp("s8", _WIDE, row_groups.S8, row_groups.scratch_bytes),
+    _fully_connected_dsp("s4", _WIDE, row_groups.S4, row_groups.scratch_bytes),
+    _fully_connected_dsp("s3", _WIDE, row_groups.S3, row_groups.scratch_bytes),
+    _fully_connected_dsp("s2", _NARROW, two_rows.S2, two_rows.scratch_bytes_s2),
+    _fully_connected_dsp("t2", _NARROW, two_rows.T2, two_rows.scratch_bytes_t2),
+    _fully_connected_dsp("b1", _NARROW, two_rows.B1, two_rows.scratch_bytes_b1),
+    Kernel(
+        "edgeq_router_s8_dsp",
+        "Mixture",
+        None,
+        ("edgeq_router_s8_dsp.c", "edgeq_fully_connected_s8_s8_dsp.c", *_SOFTMAX),
+        (
+            PUBLIC,
+            PUBLIC_DSP,
+            "edgeq_dsp.h",
+            REQUANTIZE,
+            _WIDE,
+            "edgeq_router.h",
+            "edgeq_softmax_q15.h",
+        ),
+        router_dsp_scratch,
+        DSP,
+        frozenset({DSP}),
+        row_groups.S8,
+    ),
     _fully_connected("s16"),
     _fully_connected("s8"),
     _fully_connected("s4"),
@@ -123,7 +176,7 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless(
         "edgeq_router_s8",
         "Mixture",
-        ("edgeq_softmax_q15.h", "edgeq_dot.h", "edgeq_fully_connected.h"),
+        ("edgeq_router.h", "edgeq_softmax_q15.h", "edgeq_dot.h", "edgeq_fully_connected.h"),
         ("edgeq_fully_connected_s8_s8.c", *_SOFTMAX),
         router_scratch,
     ),

@@ -44,11 +44,25 @@ def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
     if kernel.stream is None:
         return None
-    used = graph.param(node, "multiplier") != 0
-    if (used & (graph.param(node, "shift") > -1)).any():
+    reasons = (_layer_refusal(graph, node, *layer) for layer in _layers(node))
+    return next((reason for reason in reasons if reason), None)
+
+
+def _layers(node: Node) -> list[tuple[str, str]]:
+    """(prefix, suffix) of the roles of each layer that the kernel computes."""
+    if node.op != "Mixture":
+        return [("", "")]
+    suffixes = ("", ".dropped")
+    pairs = [(f"router.{i}.", s) for i in range(node.attrs.router.layers) for s in suffixes]
+    return [(head, tail) for head, tail in pairs if f"{head}bias{tail}" in node.params]
+
+
+def _layer_refusal(graph: Graph, node: Node, head: str, tail: str) -> str | None:
+    used = graph.param(node, f"{head}multiplier{tail}") != 0
+    if (used & (graph.param(node, f"{head}shift{tail}") > -1)).any():
         return "a channel's scale is a half or more"
-    weight, axis = graph.param(node, "weight"), 2 if node.op == "DepthwiseConv2D" else 0
-    reach = int(accumulator_bound(weight, axis, graph.param(node, "bias")).max())
+    weight, axis = graph.param(node, head + "weight"), 2 if node.op == "DepthwiseConv2D" else 0
+    reach = int(accumulator_bound(weight, axis, graph.param(node, f"{head}bias{tail}")).max())
     return f"an accumulator can reach {reach:,}, of {REACH:,}" if reach >= REACH else None
 
 

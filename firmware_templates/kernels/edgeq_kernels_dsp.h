@@ -37,4 +37,8 @@ void edgeq_depthwise_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8
 void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                        void *scratch);
 
+/* Its layers' weights and biases are those of edgeq_fully_connected_s8_s8_dsp. */
+void edgeq_router_s8_dsp(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,
+                         void *scratch);
+
 #endif

@@ -19,6 +19,7 @@ from edgeq.ir import Graph
 from edgeq.memory import plan_memory
 from edgeq.ops import OPS
 from edgeq.ops.fixed_point import exp_table, softmax_q15
+from edgeq.passes.select_kernels import select_kernels
 from edgeq.reference import run
 from edgeq.weights import pack_weights
 from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph, smallest_mixture
@@ -134,9 +135,13 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
 }
 
 
+@pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["plain", "dsp"])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_compiled_model_equals_the_reference(name: str, tmp_path: Path, objects: Path) -> None:
-    graph = GRAPHS[name]()
+def test_compiled_model_equals_the_reference(
+    name: str, features: frozenset[str], tmp_path: Path, objects: Path
+) -> None:
+    graph = select_kernels(GRAPHS[name](), features)
+    assert any("_dsp" in str(n.kernel) for n in graph.nodes) == ("dsp" in features)
     x = input_rows(rng(1), graph, 200)
     program = compiled(graph, tmp_path, objects)
     records = answers(program, graph, x)

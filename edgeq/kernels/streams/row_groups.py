@@ -1,0 +1,85 @@
+"""FullyConnected weights of 3 to 16 bits: rows in groups, a few words for each column pair.
+
+The sources edgeq_fully_connected_s8_*_dsp.c draw the words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeq.kernels.streams.stream import Stream
+from edgeq.ops.op import Array
+
+BLOCK = 8  # columns that a kernel takes at a time
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """`half` makes the 16-bit halves of (groups, lanes, columns) weights: (groups, columns)."""
+
+    lanes: int  # rows in one half
+    wide: int  # rows of a group, multiples of lanes
+    narrow: int
+    half: Callable[[Array], Array]
+
+    def pack(self, weight: Array) -> Array:
+        """(outputs, inputs) to the words of all wide groups, then of the narrow ones."""
+        outputs, inputs = weight.shape
+        split = outputs // self.wide * self.wide
+        columns = _padded(inputs)
+        parts = [
+            self._words(weight[:split], self.wide, columns),
+            self._words(weight[split:], self.narrow, columns),
+        ]
+        return np.concatenate(parts)
+
+    def _words(self, weight: Array, rows: int, columns: int) -> Array:
+        groups = -(-weight.shape[0] // rows)
+        padded = np.zeros((groups * rows, columns), dtype=np.int32)
+        padded[: weight.shape[0], : weight.shape[1]] = weight
+        halves = self.half(padded.reshape(-1, self.lanes, columns)).astype(np.uint16)
+        # columns 0 2 1 3 of every four: the order in which SXTB16 spreads a word of activations
+        pairs = halves.reshape(groups, rows // self.lanes, columns // 4, 2, 2)
+        words = np.ascontiguousarray(pairs.transpose(0, 2, 4, 1, 3))
+        return words.reshape(-1).view("<u4").astype(np.uint32)
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // BLOCK) * BLOCK
+
+
+def scratch_bytes(inputs: int, outputs: int) -> int:
+    """Bytes of scratch of each of these kernels: the activations as 16-bit halves."""
+    return 2 * _padded(inputs)
+
+
+def _digits(weight: Array, bits: int, offset: int) -> Array:
+    """Row by row `bits` higher; all but the last row of a half as w + offset."""
+    lanes = weight.shape[1]
+    half = weight[:, -1] << (bits * (lanes - 1))
+    for lane in range(lanes - 1):
+        half = half | ((weight[:, lane] + offset) << (bits * lane))
+    return np.asarray(half)
+
+
+def _s8_half(weight: Array) -> Array:
+    return np.asarray(weight[:, 0] + (weight[:, 1] << 8))
+
+
+def _s4_half(weight: Array) -> Array:
+    return _digits(weight, 4, 8)
+
+
+def _s3_half(weight: Array) -> Array:
+    return _digits(weight, 3, 3)
+
+
+def _s16_half(weight: Array) -> Array:
+    return np.asarray(weight[:, 0])
+
+
+S8 = Stream(RowGroups(lanes=2, wide=6, narrow=2, half=_s8_half).pack)
+S4 = Stream(RowGroups(lanes=4, wide=8, narrow=4, half=_s4_half).pack)
+S3 = Stream(RowGroups(lanes=5, wide=5, narrow=5, half=_s3_half).pack)
+S16 = Stream(RowGroups(lanes=1, wide=6, narrow=2, half=_s16_half).pack)
