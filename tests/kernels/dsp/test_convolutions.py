@@ -1,0 +1,292 @@
+"""Convolution kernels for DSP cores, bit for bit against the numpy reference."""
+
+import ctypes
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeq.board import load_board
+from edgeq.ir import Quant, TensorType
+from edgeq.kernels.streams import convolutions as streams
+from edgeq.ops import OPS
+from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.ops.op import Io, activation_bounds
+from edgeq.ops.window import output_size
+from edgeq.sim import Machine
+from tests.compilers import COMPILERS
+from tests.kernels import host_kernels, samples
+from tests.kernels.conftest import KERNELS
+from tests.kernels.cross_kernels import FLAGS, command
+from tests.kernels.host_kernels import FOLDER, Conv2DParams, Held, Window, call
+
+STREAMS = {
+    "conv_2d_s8_s8": (streams.CONV_S8, streams.scratch_bytes_conv_s8),
+    "conv_2d_s8_s4": (streams.CONV_S4, streams.scratch_bytes_conv_s4),
+    "conv_2d_s8_t2": (streams.CONV_T2, streams.scratch_bytes_conv_t2),
+    "depthwise_conv_2d_s8_s8": (streams.DEPTHWISE_S8, streams.scratch_bytes_depthwise_s8),
+    "depthwise_conv_2d_s8_s4": (streams.DEPTHWISE_S4, streams.scratch_bytes_depthwise_s4),
+}
+NAMES = tuple(STREAMS)
+CONVOLUTIONS = tuple(name for name in NAMES if name.startswith("conv"))
+SOURCES = [FOLDER / f"edgeq_{name}_dsp.c" for name in NAMES]
+LINK = Path(__file__).parent.parent / "constant_time.ld"
+GUARD = b"\x5a" * 16
+
+
+@dataclass(frozen=True)
+class Geometry:
+    size: tuple[int, int]
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    outputs: int
+
+    @property
+    def out(self) -> tuple[int, int]:
+        return output_size(self.size, self.kernel, self.stride, self.padding)
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        return (
+            *self.size, self.channels, *self.out, *self.kernel, *self.stride, *self.padding[:2]
+        )  # fmt: skip
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    """Kernels up to 4x4 on maps at least as large as the kernel, or reached by padding."""
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    padding = draw(st.tuples(*[st.integers(0, 2)] * 4))
+    size = (
+        draw(st.integers(max(1, kernel[0] - padding[0] - padding[2]), 7)),
+        draw(st.integers(max(1, kernel[1] - padding[1] - padding[3]), 7)),
+    )
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    return Geometry(
+        size, draw(st.integers(1, 11)), kernel, stride, padding, draw(st.integers(1, 9))
+    )
+
+
+SHAPES = (
+    Geometry((1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), 1),
+    Geometry((5, 3), 8, (1, 1), (1, 1), (0, 0, 0, 0), 12),
+    Geometry((5, 4), 7, (3, 3), (1, 1), (1, 1, 1, 1), 5),
+    Geometry((4, 6), 12, (3, 3), (1, 1), (1, 1, 1, 1), 8),
+    Geometry((6, 6), 16, (3, 3), (2, 2), (0, 0, 1, 1), 4),
+    Geometry((9, 1), 8, (3, 1), (2, 1), (1, 0, 0, 0), 9),
+    Geometry((9, 10), 1, (10, 4), (2, 2), (4, 1, 5, 1), 8),
+    Geometry((3, 2), 4, (1, 1), (1, 1), (2, 2, 2, 2), 6),
+    Geometry((2, 2), 260, (2, 2), (1, 1), (1, 1, 1, 1), 3),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer with its input, and what the kernel must answer."""
+
+    name: str
+    g: Geometry
+    x: samples.Array
+    weight: samples.Array
+    q_in: Quant
+    q_out: Quant
+    r: samples.Requantization
+    bounds: tuple[int, int]
+    wanted: samples.Array
+
+    @property
+    def words(self) -> samples.Array:
+        return STREAMS[self.name][0].pack(self.weight)
+
+    @property
+    def bias(self) -> samples.Array:
+        sums = self.weight.astype(np.int64).sum(_axes(self.name))
+        return STREAMS[self.name][0].bias(sums, self.r.bias, self.q_in.zero_point)
+
+    @property
+    def scratch_bytes(self) -> int:
+        g = self.g
+        return STREAMS[self.name][1](
+            self.weight.shape, self.x.shape[1:], self.wanted.shape, g.padding, g.stride
+        )
+
+
+def _axes(name: str) -> tuple[int, ...]:
+    return (0, 1) if name.startswith("depthwise") else (1, 2, 3)
+
+
+def right_shifts(rng: np.random.Generator, reach: samples.Array) -> samples.Requantization:
+    """What the exporter gives these kernels: right shifts only, |accumulator| < 2^30."""
+    bias = rng.integers(-(2**16), 2**16 + 1, reach.shape)
+    bits = np.ceil(np.log2(reach + np.abs(bias) + 2)).astype(np.int64)
+    near = np.where(rng.random(bits.shape) < 0.8, bits - 8, rng.integers(1, 32, bits.shape))
+    multiplier = rng.integers(2**30, 2**31, bits.shape)
+    multiplier[rng.random(bits.shape) < 0.1] = 2**31 - 1
+    multiplier[rng.random(bits.shape) < 0.05] = 0
+    return samples.Requantization(
+        bias.astype(np.int32),
+        multiplier.astype(np.int32),
+        -np.clip(near, 1, 31).astype(np.int32),
+    )
+
+
+def case(name: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
+    rng = np.random.default_rng(seed)
+    token = name[-2:]
+    depthwise = name.startswith("depthwise")
+    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    shape = (*g.kernel, g.channels) if depthwise else (g.outputs, *g.kernel, g.channels)
+    weight = samples.weights(rng, str(rng.choice([fill, *samples.FILLS])), shape, token)
+    q_in, q_out = samples.quant(rng), samples.quant(rng)
+    r = right_shifts(rng, np.abs(weight.astype(np.int64)).sum(_axes(name)) * 255)
+    outputs = g.channels if depthwise else g.outputs
+    io = Io((TensorType(x.shape[1:], "int8", q_in),), TensorType((*g.out, outputs), "int8", q_out))
+    params = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
+    op, attrs = ("DepthwiseConv2D", DepthwiseConv2D) if depthwise else ("Conv2D", Conv2D)
+    wanted = OPS[op].reference(attrs(g.stride, g.padding, token, act), io, (x,), params)
+    return Case(name, g, x, weight, q_in, q_out, r, activation_bounds(act, q_out), wanted[0])
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc on this machine: the kernels cannot be built for the host")
+    return host_kernels.build(tmp_path_factory.mktemp("convolutions"), SOURCES)
+
+
+def on_host(kernels: ctypes.CDLL, c: Case) -> samples.Array:
+    held, y = Held(), np.zeros(c.wanted.shape, np.int8)
+    params = Conv2DParams(
+        held.pointer(c.words, np.uint32),
+        held.pointer(c.bias, np.int32),
+        held.pointer(c.r.multiplier, np.int32),
+        held.pointer(c.r.shift, np.int8),
+        Window(*c.g.window),
+        c.wanted.shape[-1],
+        c.q_in.zero_point,
+        c.q_out.zero_point,
+        *c.bounds,
+    )
+    scratch = np.full(c.scratch_bytes, 0x5A, np.uint8)
+    call(getattr(kernels, f"edgeq_{c.name}_dsp"), params, c.x, y, scratch)
+    return y
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(
+    g=geometries(),
+    seed=st.integers(0, 2**32 - 1),
+    fill=st.sampled_from(samples.FILLS),
+    act=st.sampled_from(("none", "relu", "relu6")),
+)
+@KERNELS
+def test_equals_reference(
+    library: ctypes.CDLL, name: str, g: Geometry, seed: int, fill: str, act: str
+) -> None:
+    c = case(name, g, seed, fill, act)
+    np.testing.assert_array_equal(on_host(library, c), c.wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fill", samples.FILLS)
+def test_shapes(library: ctypes.CDLL, name: str, fill: str) -> None:
+    for seed, g in enumerate(SHAPES):
+        c = case(name, g, seed, fill, "none")
+        np.testing.assert_array_equal(on_host(library, c), c.wanted)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("columns", [512, 516, 584, 1016, 1024, 4400])
+@pytest.mark.parametrize("fill", ["low", "high", "ends"])
+def test_no_lane_overflows(library: ctypes.CDLL, name: str, columns: int, fill: str) -> None:
+    """Rows around the lengths at which sums are split, all activations and weights at an end."""
+    g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
+    for seed in range(3):
+        c = case(name, g, seed, fill, "none")
+        np.testing.assert_array_equal(on_host(library, c), c.wanted)
+
+
+@pytest.fixture(scope="module", params=COMPILERS)
+def core(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A virtual Cortex-M4 with all kernels in its flash."""
+    elf = tmp_path_factory.mktemp(request.param) / "convolutions.elf"
+    memory = FOLDER.parent / "runtime" / "memory.c"
+    flags = [*FLAGS, f"-I{FOLDER}", f"-I{memory.parent}", "-nostdlib"]
+    keep = [f"-Wl,-u,edgeq_{name}_dsp" for name in NAMES]
+    link = [f"-Wl,-T,{LINK}", f"-Wl,-e,edgeq_{NAMES[0]}_dsp", *keep, "-o", str(elf)]
+    run = subprocess.run(
+        [*command(request.param), *flags, "-fno-builtin", *map(str, (memory, *SOURCES)), *link],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return Machine(load_board("virtual_m4")).load(elf)
+
+
+def on_core(core: Machine, c: Case) -> tuple[samples.Array, int]:
+    """(y, half cycles); fails when the kernel writes behind y or behind its scratch."""
+    at = core.config.ram_origin + 0x20000
+    held: list[int] = []
+
+    def put(data: bytes) -> int:
+        nonlocal at
+        held.append(at)
+        core.write(at, data + GUARD)
+        at += len(data) + len(GUARD) + -len(data) % 8
+        return held[-1]
+
+    params = np.array(
+        [
+            put(c.words.tobytes()),
+            put(c.bias.tobytes()),
+            put(c.r.multiplier.astype(np.int32).tobytes()),
+            put(c.r.shift.astype(np.int8).tobytes()),
+            *c.g.window,
+            c.wanted.shape[-1],
+            c.q_in.zero_point,
+            c.q_out.zero_point,
+            *c.bounds,
+        ],
+        np.int64,
+    )
+    x, y = put(c.x.tobytes()), put(bytes(c.wanted.size))
+    scratch = put(b"\x5a" * c.scratch_bytes)
+    address = put((params & 0xFFFFFFFF).astype(np.uint32).tobytes())
+    before = core.clock.half
+    core.call(f"edgeq_{c.name}_dsp", (address, x, y, scratch))
+    taken = core.clock.half - before
+    for start, size in ((y, c.wanted.size), (scratch, c.scratch_bytes)):
+        assert core.read(start + size, len(GUARD)) == GUARD
+    return np.frombuffer(core.read(y, c.wanted.size), np.int8).reshape(c.wanted.shape), taken
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_core_equals_reference(core: Machine, name: str) -> None:
+    for seed, g in enumerate(SHAPES):
+        cycles = set()
+        for fill in ("random", "ends"):
+            c = case(name, g, seed, fill, "none")
+            y, taken = on_core(core, c)
+            np.testing.assert_array_equal(y, c.wanted)
+            cycles.add(taken)
+        assert len(cycles) == 1, f"{name} takes {cycles} half cycles on {g}"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("columns", [512, 516, 584, 1016, 1024])
+def test_no_lane_overflows_on_the_core(core: Machine, name: str, columns: int) -> None:
+    g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
+    for seed, fill in enumerate(("low", "high", "ends")):
+        c = case(name, g, seed, fill, "none")
+        np.testing.assert_array_equal(on_core(core, c)[0], c.wanted)
