@@ -114,10 +114,10 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     if node.op == "Mixture":
         yield from _router_tables(graph, node, stream)
     elif stream:
-        values, axis = graph.params(node), 2 if node.op == "DepthwiseConv2D" else 0
+        weight, axis = graph.param(node, "weight"), 2 if node.op == "DepthwiseConv2D" else 0
         zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
-        yield "weight", stream.pack(values["weight"])
-        yield from _streamed(stream, values, _sums(values["weight"], axis), zero_point)
+        yield "weight", stream.pack(weight)
+        yield from _streamed(stream, graph.params(node), _sums(weight, axis), zero_point)
     elif node.op in OPS_WITH_VECTORS:
         for role, values in graph.params(node).items():
             if role == "weight":

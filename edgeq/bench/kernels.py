@@ -54,7 +54,8 @@ def bench_kernels(
     todo = list(runs({"dsp"} if board.dsp else (), kernel, cases_named(shape)))
     if not todo:
         raise BadInput(f"kernel {kernel} is not for {shape or 'any shape here'} on {board.name}")
-    results, flags = [], ()
+    results: list[dict[str, Any]] = []
+    flags: tuple[str, ...] = ()
     for i, one in enumerate(todo):
         if watch:
             watch(i, len(todo), f"{one.kernel} {one.case.shape}")

@@ -25,4 +25,4 @@ class Stream:
     def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:
         """The kernel's int32 bias of each output, wrapped as the core adds: (outputs,)."""
         folded = bias.astype(np.int64) - (zero_point + self.activation_offset) * weight_sums
-        return (folded & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        return np.asarray((folded & 0xFFFFFFFF).astype(np.uint32).view(np.int32))
