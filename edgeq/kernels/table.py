@@ -7,11 +7,14 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
-from edgeq.kernels.streams import row_groups, two_rows
+from edgeq.kernels.streams import convolutions, row_groups, two_rows
 from edgeq.kernels.streams.stream import Stream
 
 DSP = "dsp"
 Scratch = Callable[[Graph, Node], int]
+Shape = tuple[int, ...]
+Padding, Stride = tuple[int, int, int, int], tuple[int, int]
+WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
 def no_scratch(_graph: Graph, _node: Node) -> int:
@@ -99,6 +102,17 @@ def _fully_connected_dsp(
     return Kernel(name, "FullyConnected", weight, sources, headers, scratch, DSP, needs, stream)
 
 
+def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: WindowScratch) -> Kernel:
+    def scratch(graph: Graph, node: Node) -> int:
+        given, made = graph.type_of(node.inputs[0]).shape, graph.type_of(node.outputs[0]).shape
+        shape = graph.type_of(node.params["weight"]).shape
+        return scratch_bytes(shape, given, made, node.attrs.padding, node.attrs.stride)
+
+    stem = "edgeq_conv_2d" if op == "Conv2D" else "edgeq_depthwise_conv_2d"
+    name, headers = f"{stem}_s8_{weight}_dsp", (PUBLIC, PUBLIC_DSP, *_DSP, f"{stem}_dsp.h")
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, frozenset({DSP}), stream)
+
+
 def _conv_2d(weight: str) -> Kernel:
     name = f"edgeq_conv_2d_s8_{weight}"
     headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_conv_2d.h")
@@ -133,6 +147,15 @@ KERNELS: tuple[Kernel, ...] = (
     _fully_connected_dsp("s2", _NARROW, two_rows.S2, two_rows.scratch_bytes_s2),
     _fully_connected_dsp("t2", _NARROW, two_rows.T2, two_rows.scratch_bytes_t2),
     _fully_connected_dsp("b1", _NARROW, two_rows.B1, two_rows.scratch_bytes_b1),
+    _convolution_dsp("Conv2D", "s8", convolutions.CONV_S8, convolutions.scratch_bytes_conv_s8),
+    _convolution_dsp("Conv2D", "s4", convolutions.CONV_S4, convolutions.scratch_bytes_conv_s4),
+    _convolution_dsp("Conv2D", "t2", convolutions.CONV_T2, convolutions.scratch_bytes_conv_t2),
+    _convolution_dsp(
+        "DepthwiseConv2D", "s8", convolutions.DEPTHWISE_S8, convolutions.scratch_bytes_depthwise_s8
+    ),
+    _convolution_dsp(
+        "DepthwiseConv2D", "s4", convolutions.DEPTHWISE_S4, convolutions.scratch_bytes_depthwise_s4
+    ),
     Kernel(
         "edgeq_router_s8_dsp",
         "Mixture",
