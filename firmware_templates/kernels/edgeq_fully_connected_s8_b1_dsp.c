@@ -15,14 +15,14 @@
  * sum x * w and at most a half more: at most 64 * 240 + 1 = 15361 < 2^14 in a block of 240 columns.
  * Row b's is at most 128 * 240, and the accumulator below 2^30.
  */
-#define EDGEQ_NARROW_LANE 15
-#define EDGEQ_NARROW_MASK 0x80018001
-#define EDGEQ_NARROW_STEPS 6
+#define EDGEQ_NARROW_LANE   15
+#define EDGEQ_NARROW_MASK   0x80018001
+#define EDGEQ_NARROW_STEPS  6
 #define EDGEQ_NARROW_PASSES 5
-#define EDGEQ_NARROW_WORDS 1
-#define EDGEQ_NARROW_SCALE 2
-#define EDGEQ_NARROW_A (-1)
-#define EDGEQ_NARROW_B 1
+#define EDGEQ_NARROW_WORDS  1
+#define EDGEQ_NARROW_SCALE  2
+#define EDGEQ_NARROW_A      (-1)
+#define EDGEQ_NARROW_B      1
 #include "edgeq_narrow_dsp.h"
 
 void edgeq_fully_connected_s8_b1_dsp(const edgeq_fully_connected_params *p, const int8_t *x,

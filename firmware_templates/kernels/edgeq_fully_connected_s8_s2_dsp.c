@@ -16,14 +16,14 @@
  * half more: at most 64 * 3 * 40 + 1 = 7681 < 2^13 in a block of 40 columns. Row b's is at most
  * 2 * 128 * 40, and the accumulator below 2^28.
  */
-#define EDGEQ_NARROW_LANE 14
-#define EDGEQ_NARROW_MASK 0xC003C003
-#define EDGEQ_NARROW_STEPS 5
+#define EDGEQ_NARROW_LANE   14
+#define EDGEQ_NARROW_MASK   0xC003C003
+#define EDGEQ_NARROW_STEPS  5
 #define EDGEQ_NARROW_PASSES 1
-#define EDGEQ_NARROW_WORDS 2
-#define EDGEQ_NARROW_SCALE 2
-#define EDGEQ_NARROW_A (-3)
-#define EDGEQ_NARROW_B 1
+#define EDGEQ_NARROW_WORDS  2
+#define EDGEQ_NARROW_SCALE  2
+#define EDGEQ_NARROW_A      (-3)
+#define EDGEQ_NARROW_B      1
 #include "edgeq_narrow_dsp.h"
 
 void edgeq_fully_connected_s8_s2_dsp(const edgeq_fully_connected_params *p, const int8_t *x,

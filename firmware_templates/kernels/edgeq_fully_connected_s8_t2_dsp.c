@@ -14,14 +14,14 @@
  * Exact: from its centre, sum x, row a's sum is sum x * w, at most 128 * 56 = 7168 < 2^13 in a
  * block of 56 columns. Row b's is as small, and the accumulator below 2^27.
  */
-#define EDGEQ_NARROW_LANE 14
-#define EDGEQ_NARROW_MASK 0xC003C003
-#define EDGEQ_NARROW_STEPS 7
+#define EDGEQ_NARROW_LANE   14
+#define EDGEQ_NARROW_MASK   0xC003C003
+#define EDGEQ_NARROW_STEPS  7
 #define EDGEQ_NARROW_PASSES 1
-#define EDGEQ_NARROW_WORDS 2
-#define EDGEQ_NARROW_SCALE 1
-#define EDGEQ_NARROW_A (-1)
-#define EDGEQ_NARROW_B 0
+#define EDGEQ_NARROW_WORDS  2
+#define EDGEQ_NARROW_SCALE  1
+#define EDGEQ_NARROW_A      (-1)
+#define EDGEQ_NARROW_B      0
 #include "edgeq_narrow_dsp.h"
 
 void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p, const int8_t *x,

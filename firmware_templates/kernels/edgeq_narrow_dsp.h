@@ -55,13 +55,13 @@ typedef struct {
     const uint32_t *end;       /* 8: of the scratch */
     const uint32_t *block_end; /* 12: of the first block */
     uint32_t skipped_steps;    /* 16: of the first pass */
-    uint32_t add_a;            /* 20: what a row's sum still lacks besides its bias: of rows a */
+    uint32_t add_a;            /* 20: twice what a row's sum lacks besides its bias: of rows a */
     uint32_t add_b;            /* 24: of rows b */
     const int32_t *bias;       /* 28: of the run, and so on */
     const int32_t *multiplier; /* 32 */
     const int8_t *shift;       /* 36 */
     int8_t *y;                 /* 40 */
-    int32_t zero_point;        /* 44 */
+    int32_t zero_point;        /* 44: twice the output's, and 1 to round */
     int32_t low;               /* 48 */
     int32_t high;              /* 52 */
     int32_t left;              /* 56: rows from the run on */
@@ -73,7 +73,7 @@ typedef struct {
 #define EDGEQ_NARROW_OPAQUE(x) __asm__("" : "+r"(x))
 
 #define EDGEQ_TEXT_(x) #x
-#define EDGEQ_TEXT(x) EDGEQ_TEXT_(x)
+#define EDGEQ_TEXT(x)  EDGEQ_TEXT_(x)
 
 /* r0 activations, r1 weights, r2 mask, r3 operand, r4-r7 accumulators of four row pairs, r8-r11
  * activations of a step, r12 and lr weight words: all there is. Loads stand together, since each
@@ -100,28 +100,28 @@ typedef struct {
     EDGEQ_NARROW_NEXT(acc, w, "r11", 12)
 /* 42 cycles for 64 products */
 #define EDGEQ_NARROW_STEP_8                                                                        \
-    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO                                                      \
-    EDGEQ_NARROW_PAIR("r4", "r12") EDGEQ_NARROW_PAIR("r5", "lr")                                   \
-    EDGEQ_NARROW_LOAD_TWO                                                                          \
-    EDGEQ_NARROW_PAIR("r6", "r12") EDGEQ_NARROW_PAIR("r7", "lr")
+    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_PAIR("r4", "r12")                       \
+        EDGEQ_NARROW_PAIR("r5", "lr") EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_PAIR("r6", "r12")         \
+            EDGEQ_NARROW_PAIR("r7", "lr")
 /* 23 cycles for 32 products */
 #define EDGEQ_NARROW_STEP_4                                                                        \
-    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO                                                      \
-    EDGEQ_NARROW_PAIR("r4", "r12") EDGEQ_NARROW_PAIR("r5", "lr")
+    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_PAIR("r4", "r12")                       \
+        EDGEQ_NARROW_PAIR("r5", "lr")
 #define EDGEQ_NARROW_STEP_8_BYTES "160"
 #define EDGEQ_NARROW_STEP_4_BYTES "88"
 
 #else
 
 #define EDGEQ_NARROW_QUAD(acc, next, w)                                                            \
-    EDGEQ_NARROW_FIRST(acc, w, "r8") EDGEQ_NARROW_NEXT(next, w, "r8", 2)                           \
-    EDGEQ_NARROW_NEXT(acc, w, "r9", 4) EDGEQ_NARROW_NEXT(next, w, "r9", 6)                         \
-    EDGEQ_NARROW_NEXT(acc, w, "r10", 8) EDGEQ_NARROW_NEXT(next, w, "r10", 10)                      \
-    EDGEQ_NARROW_NEXT(acc, w, "r11", 12) EDGEQ_NARROW_NEXT(next, w, "r11", 14)
+    EDGEQ_NARROW_FIRST(acc, w, "r8")                                                               \
+    EDGEQ_NARROW_NEXT(next, w, "r8", 2) EDGEQ_NARROW_NEXT(acc, w, "r9", 4)                         \
+        EDGEQ_NARROW_NEXT(next, w, "r9", 6) EDGEQ_NARROW_NEXT(acc, w, "r10", 8)                    \
+            EDGEQ_NARROW_NEXT(next, w, "r10", 10) EDGEQ_NARROW_NEXT(acc, w, "r11", 12)             \
+                EDGEQ_NARROW_NEXT(next, w, "r11", 14)
 /* 39 cycles for 64 products */
 #define EDGEQ_NARROW_STEP_8                                                                        \
-    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO                                                      \
-    EDGEQ_NARROW_QUAD("r4", "r5", "r12") EDGEQ_NARROW_QUAD("r6", "r7", "lr")
+    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_QUAD("r4", "r5", "r12")                 \
+        EDGEQ_NARROW_QUAD("r6", "r7", "lr")
 /* 22 cycles for 32 products */
 #define EDGEQ_NARROW_STEP_4                                                                        \
     EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_ONE EDGEQ_NARROW_QUAD("r4", "r5", "r12")
@@ -140,13 +140,13 @@ typedef struct {
 
 /* Several passes a block: [sp, #36] holds where the block ends. */
 #if EDGEQ_NARROW_PASSES > 1
-#define EDGEQ_NARROW_PASS(back)                                                                          \
+#define EDGEQ_NARROW_PASS(back)                                                                    \
     "ldr.w r3, [sp, #36]\n"                                                                        \
     "cmp.w r0, r3\n"                                                                               \
     "bne.w " back "\n"                                                                             \
     "addw r3, r3, #(4 + 16 * " EDGEQ_TEXT(EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(                    \
         EDGEQ_NARROW_PASSES) ")\n"                                                                 \
-    "str.w r3, [sp, #36]\n"
+                             "str.w r3, [sp, #36]\n"
 #else
 #define EDGEQ_NARROW_PASS(back)
 #endif
@@ -163,17 +163,20 @@ typedef struct {
 
 /* Twice the sums of two rows, from low and high. */
 #define EDGEQ_NARROW_ROWS(a, b)                                                                    \
-    "sub.w " a ", " a ", " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_LANE) "\n"                          \
-    "add.w " a ", r10, " a ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"                           \
-    "add.w " b ", r11, " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
+    "sub.w " a ", " a ", " b ", lsl #" EDGEQ_TEXT(                                                 \
+        EDGEQ_NARROW_LANE) "\n"                                                                    \
+                           "add.w " a ", r10, " a ", lsl #" EDGEQ_TEXT(                            \
+                               EDGEQ_NARROW_SCALE) "\n"                                            \
+                                                   "add.w " b ", r11, " b                          \
+                                                   ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
 #define EDGEQ_NARROW_LEAVE                                                                         \
     "ldr.w r0, [sp, #40]\n"                                                                        \
     "ldr.w r10, [r0, #20]\n ldr.w r11, [r0, #24]\n"                                                \
-    "str.w r1, [r0]\n"                                                                             \
-    "lsl.w r10, r10, #1\n lsl.w r11, r11, #1\n"
+    "str.w r1, [r0]\n"
 
 /* One output: r1 bias, r2 multiplier, r3 shift, r4 y, r5 doubled sum, r6 zero point. SMMULR of
- * twice the accumulator is SRDHM, two shifts with a 1 between them round ties away from zero. */
+ * twice the accumulator is SRDHM, two shifts with a 1 between them round ties away from zero; the
+ * second one, by 1, is left to what follows. */
 #define EDGEQ_NARROW_REQUANTIZE                                                                    \
     "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
     "ldr.w lr, [r2], #4\n ldrsb.w r10, [r3], #1\n"                                                 \
@@ -182,8 +185,7 @@ typedef struct {
     "mvn.w r10, r10\n"                                                                             \
     "add.w r11, r11, r11, asr #31\n"                                                               \
     "asr.w r11, r11, r10\n"                                                                        \
-    "add.w r11, r11, #1\n"                                                                         \
-    "add.w r11, r6, r11, asr #1\n"
+    "add.w r11, r11, r6\n"
 
 /* Runs of 8 rows, at last perhaps one of 4. On the stack: 8 sums (low and high of each pair, then
  * of each row), the end of the scratch, the end of a block, the layer, the caller's r7. Adding up
@@ -193,114 +195,142 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
     __asm__ volatile(
         "push {r0, r7}\n"
         "sub sp, sp, #40\n"
+        "ldr.w r8, [r0, #8]\n"
+        "str.w r8, [sp, #32]\n"
         "2:\n"
-        "ldr.w r1, [r0]\n ldr.w r8, [r0, #8]\n ldr.w r9, [r0, #12]\n"
+        "ldr.w r1, [r0]\n ldr.w r9, [r0, #12]\n"
         "ldr.w r3, [r0, #16]\n ldr.w r12, [r0, #56]\n ldr.w r0, [r0, #4]\n"
-        "str.w r8, [sp, #32]\n str.w r9, [sp, #36]\n"
+        "str.w r9, [sp, #36]\n"
         "cmp.w r12, #4\n"
-        "movw r2, #(" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " & 0xFFFF)\n"
-        "movt r2, #((" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " >> 16) & 0xFFFF)\n"
-        "mov.w r4, #0\n mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
-        "stm.w sp, {r4-r7}\n"
-        "ble.w 5f\n"
-        "add.w r8, sp, #16\n"
-        "stm.w r8, {r4-r7}\n"
-        "ldr.w r4, [r0], #4\n"
-        "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
-        EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_8_BYTES, "4f")
-        "3: ldr.w r4, [r0], #4\n"
-        "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
-        "4:\n"
-        EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_8)
-        EDGEQ_NARROW_PASS("4b")
-        "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
-        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n"
-        "ldr.w r12, [sp, #16]\n ldr.w lr, [sp, #20]\n"
-        "add.w r8, r8, r4\n"
-        "add.w r9, r9, r4" EDGEQ_NARROW_ASR
-        "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
-        "add.w r10, r10, r5\n"
-        "add.w r11, r11, r5" EDGEQ_NARROW_ASR
-        "add.w r12, r12, r6\n"
-        "add.w lr, lr, r6" EDGEQ_NARROW_ASR
-        "ldr.w r8, [sp, #24]\n ldr.w r9, [sp, #28]\n ldr.w r3, [sp, #32]\n"
-        "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
-        "str.w r12, [sp, #16]\n str.w lr, [sp, #20]\n"
-        "add.w r8, r8, r7\n"
-        "add.w r9, r9, r7" EDGEQ_NARROW_ASR
-        "str.w r8, [sp, #24]\n str.w r9, [sp, #28]\n"
-        "cmp.w r0, r3\n"
-        "bne.w 3b\n"
-        EDGEQ_NARROW_LEAVE
-        "ldm.w sp, {r1-r8}\n"
-        EDGEQ_NARROW_ROWS("r1", "r2") EDGEQ_NARROW_ROWS("r3", "r4")
-        EDGEQ_NARROW_ROWS("r5", "r6") EDGEQ_NARROW_ROWS("r7", "r8")
-        "stm.w sp, {r1-r8}\n"
-        "b.w 8f\n"
-        "5: ldr.w r4, [r0], #4\n"
-        "mov.w r5, r4\n"
-        EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_4_BYTES, "7f")
-        "6: ldr.w r4, [r0], #4\n"
-        "mov.w r5, r4\n"
-        "7:\n"
-        EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4)
-        EDGEQ_NARROW_PASS("7b")
-        "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
-        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n ldr.w r3, [sp, #32]\n"
-        "add.w r8, r8, r4\n"
-        "add.w r9, r9, r4" EDGEQ_NARROW_ASR
-        "add.w r10, r10, r5\n"
-        "add.w r11, r11, r5" EDGEQ_NARROW_ASR
-        "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
-        "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
-        "cmp.w r0, r3\n"
-        "bne.w 6b\n"
-        EDGEQ_NARROW_LEAVE
-        "ldm.w sp, {r1-r4}\n"
-        EDGEQ_NARROW_ROWS("r1", "r2") EDGEQ_NARROW_ROWS("r3", "r4")
-        "stm.w sp, {r1-r4}\n"
-        "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds */
-        "add.w r12, r0, #28\n"
-        "ldm.w r12, {r1, r2, r3, r4, r6, r8, r9, r10}\n"
-        "mov.w r5, sp\n"
-        "mov.w r7, r10\n"
-        "cmp.w r10, #8\n"
-        "it gt\n"
-        "movgt.w r7, #8\n"
-        "add.w r7, r5, r7, lsl #2\n"
-        "sub.w r10, r10, #8\n"
-        "str.w r10, [r0, #56]\n"
-        "sub.w r12, r9, r8\n"
-        "cmp.w r12, #255\n"
-        "beq.w 1f\n"
-        ".balign 4\n"
-        "0:\n"
-        EDGEQ_NARROW_REQUANTIZE
-        "cmp.w r11, r8\n"
-        "it lt\n"
-        "movlt r11, r8\n"
-        "cmp.w r11, r9\n"
-        "it gt\n"
-        "movgt r11, r9\n"
-        "strb.w r11, [r4], #1\n"
-        "cmp.w r5, r7\n"
-        "bne.w 0b\n"
-        "b.w 9f\n"
-        ".balign 4\n"
-        "1:\n"
-        EDGEQ_NARROW_REQUANTIZE
-        "ssat r11, #8, r11\n"
-        "strb.w r11, [r4], #1\n"
-        "cmp.w r5, r7\n"
-        "bne.w 1b\n"
-        "9:\n"
-        "ldr.w r10, [r0, #56]\n"
-        "add.w r12, r0, #28\n"
-        "stm.w r12, {r1-r4}\n"
-        "cmp.w r10, #0\n"
-        "bgt.w 2b\n"
-        "add sp, sp, #40\n"
-        "pop {r0, r7}\n"
+        "movw r2, #(" EDGEQ_TEXT(
+            EDGEQ_NARROW_MASK) " & 0xFFFF)\n"
+                               "movt r2, #((" EDGEQ_TEXT(
+                                   EDGEQ_NARROW_MASK) " >> 16) & 0xFFFF)\n"
+                                                      "mov.w r4, #0\n mov.w r5, r4\n mov.w r6, "
+                                                      "r4\n mov.w r7, r4\n"
+                                                      "stm.w sp, {r4-r7}\n"
+                                                      "ble.w 5f\n"
+                                                      "add.w r8, sp, #16\n"
+                                                      "stm.w r8, {r4-r7}\n"
+                                                      "ldr.w r4, [r0], #4\n"
+                                                      "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, "
+                                                      "r4\n" EDGEQ_NARROW_ENTER(
+                                                          EDGEQ_NARROW_STEP_8_BYTES,
+                                                          "4f") "3: ldr.w r4, [r0], #4\n"
+                                                                "mov.w r5, r4\n mov.w r6, r4\n "
+                                                                "mov.w r7, r4\n"
+                                                                "4:\n" EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_8) EDGEQ_NARROW_PASS(
+                                                                    "4b") "ldr.w r8, [sp]\n ldr.w "
+                                                                          "r9, [sp, #4]\n"
+                                                                          "ldr.w r10, [sp, #8]\n "
+                                                                          "ldr.w r11, [sp, #12]\n"
+                                                                          "ldr.w r12, [sp, #16]\n "
+                                                                          "ldr.w lr, [sp, #20]\n"
+                                                                          "add.w r8, r8, r4\n"
+                                                                          "add.w r9, r9, "
+                                                                          "r4" EDGEQ_NARROW_ASR
+                                                                          "str.w r8, [sp]\n str.w "
+                                                                          "r9, [sp, #4]\n"
+                                                                          "add.w r10, r10, r5\n"
+                                                                          "add.w r11, r11, "
+                                                                          "r5" EDGEQ_NARROW_ASR
+                                                                          "add.w r12, r12, r6\n"
+                                                                          "add.w lr, lr, "
+                                                                          "r6" EDGEQ_NARROW_ASR
+                                                                          "ldr.w r8, [sp, #24]\n "
+                                                                          "ldr.w r9, [sp, #28]\n "
+                                                                          "ldr.w r3, [sp, #32]\n"
+                                                                          "str.w r10, [sp, #8]\n "
+                                                                          "str.w r11, [sp, #12]\n"
+                                                                          "str.w r12, [sp, #16]\n "
+                                                                          "str.w lr, [sp, #20]\n"
+                                                                          "add.w r8, r8, r7\n"
+                                                                          "add.w r9, r9, "
+                                                                          "r7" EDGEQ_NARROW_ASR
+                                                                          "str.w r8, [sp, #24]\n "
+                                                                          "str.w r9, [sp, #28]\n"
+                                                                          "cmp.w r0, r3\n"
+                                                                          "bne.w "
+                                                                          "3b\n" EDGEQ_NARROW_LEAVE
+                                                                          "ldm.w sp, "
+                                                                          "{r1-r8}"
+                                                                          "\n" EDGEQ_NARROW_ROWS(
+                                                                              "r1",
+                                                                              "r2") EDGEQ_NARROW_ROWS("r3",
+                                                                                                      "r4") EDGEQ_NARROW_ROWS("r5",
+                                                                                                                              "r6")
+                                                                              EDGEQ_NARROW_ROWS(
+                                                                                  "r7",
+                                                                                  "r8") "stm.w sp, "
+                                                                                        "{r1-r8}\n"
+                                                                                        "b.w 8f\n"
+                                                                                        "5: ldr.w "
+                                                                                        "r4, [r0], "
+                                                                                        "#4\n"
+                                                                                        "mov.w r5, "
+                                                                                        "r4"
+                                                                                        "\n" EDGEQ_NARROW_ENTER(
+                                                                                            EDGEQ_NARROW_STEP_4_BYTES,
+                                                                                            "7f") "6: ldr.w r4, [r0], #4\n"
+                                                                                                  "mov.w r5, r4\n"
+                                                                                                  "7:\n" EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4) EDGEQ_NARROW_PASS(
+                                                                                                      "7b") "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
+                                                                                                            "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n ldr.w r3, [sp, #32]\n"
+                                                                                                            "add.w r8, r8, r4\n"
+                                                                                                            "add.w r9, r9, r4" EDGEQ_NARROW_ASR
+                                                                                                            "add.w r10, r10, r5\n"
+                                                                                                            "add.w r11, r11, r5" EDGEQ_NARROW_ASR
+                                                                                                            "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
+                                                                                                            "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
+                                                                                                            "cmp.w r0, r3\n"
+                                                                                                            "bne.w 6b\n" EDGEQ_NARROW_LEAVE
+                                                                                                            "ldm.w sp, {r1-r4}\n" EDGEQ_NARROW_ROWS(
+                                                                                                                "r1",
+                                                                                                                "r2")
+                                                                                                                EDGEQ_NARROW_ROWS(
+                                                                                                                    "r3",
+                                                                                                                    "r4") "stm.w sp, {r1-r4}\n"
+                                                                                                                          "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds */
+                                                                                                                          "add.w r12, r0, #28\n"
+                                                                                                                          "ldm.w r12, {r1, r2, r3, r4, r6, r8, r9, r10}\n"
+                                                                                                                          "mov.w r5, sp\n"
+                                                                                                                          "mov.w r7, r10\n"
+                                                                                                                          "cmp.w r10, #8\n"
+                                                                                                                          "it gt\n"
+                                                                                                                          "movgt.w r7, #8\n"
+                                                                                                                          "add.w r7, r5, r7, lsl #2\n"
+                                                                                                                          "sub.w r10, r10, #8\n"
+                                                                                                                          "str.w r10, [r0, #56]\n"
+                                                                                                                          "sub.w r12, r9, r8\n"
+                                                                                                                          "cmp.w r12, #255\n"
+                                                                                                                          "beq.w 1f\n"
+                                                                                                                          ".balign 4\n"
+                                                                                                                          "0:\n" EDGEQ_NARROW_REQUANTIZE
+                                                                                                                          "asr.w r11, r11, #1\n"
+                                                                                                                          "cmp.w r11, r8\n"
+                                                                                                                          "it lt\n"
+                                                                                                                          "movlt r11, r8\n"
+                                                                                                                          "cmp.w r11, r9\n"
+                                                                                                                          "it gt\n"
+                                                                                                                          "movgt r11, r9\n"
+                                                                                                                          "strb.w r11, [r4], #1\n"
+                                                                                                                          "cmp.w r5, r7\n"
+                                                                                                                          "bne.w 0b\n"
+                                                                                                                          "b.w 9f\n"
+                                                                                                                          ".balign 4\n"
+                                                                                                                          "1:\n" EDGEQ_NARROW_REQUANTIZE
+                                                                                                                          "ssat r11, #8, r11, asr #1\n"
+                                                                                                                          "strb.w r11, [r4], #1\n"
+                                                                                                                          "cmp.w r5, r7\n"
+                                                                                                                          "bne.w 1b\n"
+                                                                                                                          "9:\n"
+                                                                                                                          "ldr.w r10, [r0, #56]\n"
+                                                                                                                          "add.w r12, r0, #28\n"
+                                                                                                                          "stm.w r12, {r1-r4}\n"
+                                                                                                                          "cmp.w r10, #0\n"
+                                                                                                                          "bgt.w 2b\n"
+                                                                                                                          "add sp, sp, #40\n"
+                                                                                                                          "pop {r0, r7}\n"
         : "+r"(r0)
         :
         : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
@@ -374,8 +404,8 @@ static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, 
     for (uint32_t i = 0; i < 2 * pairs; i += 2) {
         uint32_t b = sums[i + 1];
         uint32_t a = sums[i] - (b << EDGEQ_NARROW_LANE);
-        sums[i] = EDGEQ_NARROW_SCALE * a + layer->add_a;
-        sums[i + 1] = EDGEQ_NARROW_SCALE * b + layer->add_b;
+        sums[i] = 2 * EDGEQ_NARROW_SCALE * a + layer->add_a;
+        sums[i + 1] = 2 * EDGEQ_NARROW_SCALE * b + layer->add_b;
     }
 }
 
@@ -384,9 +414,11 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         uint32_t sums[8];
         edgeq_narrow_sums(layer, layer->left > 4 ? 4 : 2, sums);
         for (int32_t i = 0; i < 8 && i < layer->left; i++) {
-            int32_t acc = (int32_t)((uint32_t)*layer->bias++ + sums[i]);
-            int32_t v = edgeq_requantize_dsp(acc, *layer->multiplier++, *layer->shift++);
-            *layer->y++ = (int8_t)edgeq_clamp(v + layer->zero_point, layer->low, layer->high);
+            int32_t doubled = (int32_t)(2 * (uint32_t)*layer->bias++ + sums[i]);
+            int32_t v = edgeq_smmulr(doubled, *layer->multiplier++);
+            v = (v + (v >> 31)) >> ~*layer->shift++;
+            v = (v + layer->zero_point) >> 1;
+            *layer->y++ = (int8_t)edgeq_clamp(v, layer->low, layer->high);
         }
     }
 }
@@ -449,8 +481,8 @@ static inline void edgeq_narrow_prepare(edgeq_narrow_layer *layer, const int8_t 
         EDGEQ_NARROW_OPAQUE(block);
     }
     layer->end = to + ((inputs & 7) != 0 ? 4 : 0);
-    layer->add_a = (uint32_t)(EDGEQ_NARROW_A * total) - EDGEQ_NARROW_SCALE * starts;
-    layer->add_b = (uint32_t)(EDGEQ_NARROW_B * total);
+    layer->add_a = (uint32_t)(2 * EDGEQ_NARROW_A * total) - 2 * EDGEQ_NARROW_SCALE * starts;
+    layer->add_b = (uint32_t)(2 * EDGEQ_NARROW_B * total);
 }
 
 static inline void edgeq_fully_connected_narrow(const edgeq_fully_connected_params *p,
@@ -462,7 +494,7 @@ static inline void edgeq_fully_connected_narrow(const edgeq_fully_connected_para
     layer.multiplier = p->multiplier;
     layer.shift = p->shift;
     layer.y = y;
-    layer.zero_point = p->output_zero_point;
+    layer.zero_point = 2 * p->output_zero_point + 1;
     layer.low = p->activation_min;
     layer.high = p->activation_max;
     layer.left = p->outputs;
