@@ -75,6 +75,7 @@ typedef struct {
 #define EDGEQ_TEXT_(x) #x
 #define EDGEQ_TEXT(x)  EDGEQ_TEXT_(x)
 
+/* clang-format off */
 /* r0 activations, r1 weights, r2 mask, r3 operand, r4-r7 accumulators of four row pairs, r8-r11
  * activations of a step, r12 and lr weight words: all there is. Loads stand together, since each
  * behind another takes one cycle; the last one of a pointer moves it. All encodings are wide on
@@ -100,28 +101,28 @@ typedef struct {
     EDGEQ_NARROW_NEXT(acc, w, "r11", 12)
 /* 42 cycles for 64 products */
 #define EDGEQ_NARROW_STEP_8                                                                        \
-    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_PAIR("r4", "r12")                       \
-        EDGEQ_NARROW_PAIR("r5", "lr") EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_PAIR("r6", "r12")         \
-            EDGEQ_NARROW_PAIR("r7", "lr")
+    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO                                                      \
+    EDGEQ_NARROW_PAIR("r4", "r12") EDGEQ_NARROW_PAIR("r5", "lr")                                   \
+    EDGEQ_NARROW_LOAD_TWO                                                                          \
+    EDGEQ_NARROW_PAIR("r6", "r12") EDGEQ_NARROW_PAIR("r7", "lr")
 /* 23 cycles for 32 products */
 #define EDGEQ_NARROW_STEP_4                                                                        \
-    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_PAIR("r4", "r12")                       \
-        EDGEQ_NARROW_PAIR("r5", "lr")
+    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO                                                      \
+    EDGEQ_NARROW_PAIR("r4", "r12") EDGEQ_NARROW_PAIR("r5", "lr")
 #define EDGEQ_NARROW_STEP_8_BYTES "160"
 #define EDGEQ_NARROW_STEP_4_BYTES "88"
 
 #else
 
 #define EDGEQ_NARROW_QUAD(acc, next, w)                                                            \
-    EDGEQ_NARROW_FIRST(acc, w, "r8")                                                               \
-    EDGEQ_NARROW_NEXT(next, w, "r8", 2) EDGEQ_NARROW_NEXT(acc, w, "r9", 4)                         \
-        EDGEQ_NARROW_NEXT(next, w, "r9", 6) EDGEQ_NARROW_NEXT(acc, w, "r10", 8)                    \
-            EDGEQ_NARROW_NEXT(next, w, "r10", 10) EDGEQ_NARROW_NEXT(acc, w, "r11", 12)             \
-                EDGEQ_NARROW_NEXT(next, w, "r11", 14)
+    EDGEQ_NARROW_FIRST(acc, w, "r8") EDGEQ_NARROW_NEXT(next, w, "r8", 2)                           \
+    EDGEQ_NARROW_NEXT(acc, w, "r9", 4) EDGEQ_NARROW_NEXT(next, w, "r9", 6)                         \
+    EDGEQ_NARROW_NEXT(acc, w, "r10", 8) EDGEQ_NARROW_NEXT(next, w, "r10", 10)                      \
+    EDGEQ_NARROW_NEXT(acc, w, "r11", 12) EDGEQ_NARROW_NEXT(next, w, "r11", 14)
 /* 39 cycles for 64 products */
 #define EDGEQ_NARROW_STEP_8                                                                        \
-    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO EDGEQ_NARROW_QUAD("r4", "r5", "r12")                 \
-        EDGEQ_NARROW_QUAD("r6", "r7", "lr")
+    EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_TWO                                                      \
+    EDGEQ_NARROW_QUAD("r4", "r5", "r12") EDGEQ_NARROW_QUAD("r6", "r7", "lr")
 /* 22 cycles for 32 products */
 #define EDGEQ_NARROW_STEP_4                                                                        \
     EDGEQ_NARROW_LOAD_X EDGEQ_NARROW_LOAD_ONE EDGEQ_NARROW_QUAD("r4", "r5", "r12")
@@ -130,6 +131,7 @@ typedef struct {
 
 #endif
 
+/* clang-format on */
 #if EDGEQ_NARROW_STEPS == 5
 #define EDGEQ_NARROW_UNROLL(step) step step step step step
 #elif EDGEQ_NARROW_STEPS == 6
@@ -138,6 +140,7 @@ typedef struct {
 #define EDGEQ_NARROW_UNROLL(step) step step step step step step step
 #endif
 
+/* clang-format off */
 /* Several passes a block: [sp, #36] holds where the block ends. */
 #if EDGEQ_NARROW_PASSES > 1
 #define EDGEQ_NARROW_PASS(back)                                                                    \
@@ -146,7 +149,7 @@ typedef struct {
     "bne.w " back "\n"                                                                             \
     "addw r3, r3, #(4 + 16 * " EDGEQ_TEXT(EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(                    \
         EDGEQ_NARROW_PASSES) ")\n"                                                                 \
-                             "str.w r3, [sp, #36]\n"
+    "str.w r3, [sp, #36]\n"
 #else
 #define EDGEQ_NARROW_PASS(back)
 #endif
@@ -163,12 +166,9 @@ typedef struct {
 
 /* Twice the sums of two rows, from low and high. */
 #define EDGEQ_NARROW_ROWS(a, b)                                                                    \
-    "sub.w " a ", " a ", " b ", lsl #" EDGEQ_TEXT(                                                 \
-        EDGEQ_NARROW_LANE) "\n"                                                                    \
-                           "add.w " a ", r10, " a ", lsl #" EDGEQ_TEXT(                            \
-                               EDGEQ_NARROW_SCALE) "\n"                                            \
-                                                   "add.w " b ", r11, " b                          \
-                                                   ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
+    "sub.w " a ", " a ", " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_LANE) "\n"                          \
+    "add.w " a ", r10, " a ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"                           \
+    "add.w " b ", r11, " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
 #define EDGEQ_NARROW_LEAVE                                                                         \
     "ldr.w r0, [sp, #40]\n"                                                                        \
     "ldr.w r10, [r0, #20]\n ldr.w r11, [r0, #24]\n"                                                \
@@ -202,140 +202,116 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "ldr.w r3, [r0, #16]\n ldr.w r12, [r0, #56]\n ldr.w r0, [r0, #4]\n"
         "str.w r9, [sp, #36]\n"
         "cmp.w r12, #4\n"
-        "movw r2, #(" EDGEQ_TEXT(
-            EDGEQ_NARROW_MASK) " & 0xFFFF)\n"
-                               "movt r2, #((" EDGEQ_TEXT(
-                                   EDGEQ_NARROW_MASK) " >> 16) & 0xFFFF)\n"
-                                                      "mov.w r4, #0\n mov.w r5, r4\n mov.w r6, "
-                                                      "r4\n mov.w r7, r4\n"
-                                                      "stm.w sp, {r4-r7}\n"
-                                                      "ble.w 5f\n"
-                                                      "add.w r8, sp, #16\n"
-                                                      "stm.w r8, {r4-r7}\n"
-                                                      "ldr.w r4, [r0], #4\n"
-                                                      "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, "
-                                                      "r4\n" EDGEQ_NARROW_ENTER(
-                                                          EDGEQ_NARROW_STEP_8_BYTES,
-                                                          "4f") "3: ldr.w r4, [r0], #4\n"
-                                                                "mov.w r5, r4\n mov.w r6, r4\n "
-                                                                "mov.w r7, r4\n"
-                                                                "4:\n" EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_8) EDGEQ_NARROW_PASS(
-                                                                    "4b") "ldr.w r8, [sp]\n ldr.w "
-                                                                          "r9, [sp, #4]\n"
-                                                                          "ldr.w r10, [sp, #8]\n "
-                                                                          "ldr.w r11, [sp, #12]\n"
-                                                                          "ldr.w r12, [sp, #16]\n "
-                                                                          "ldr.w lr, [sp, #20]\n"
-                                                                          "add.w r8, r8, r4\n"
-                                                                          "add.w r9, r9, "
-                                                                          "r4" EDGEQ_NARROW_ASR
-                                                                          "str.w r8, [sp]\n str.w "
-                                                                          "r9, [sp, #4]\n"
-                                                                          "add.w r10, r10, r5\n"
-                                                                          "add.w r11, r11, "
-                                                                          "r5" EDGEQ_NARROW_ASR
-                                                                          "add.w r12, r12, r6\n"
-                                                                          "add.w lr, lr, "
-                                                                          "r6" EDGEQ_NARROW_ASR
-                                                                          "ldr.w r8, [sp, #24]\n "
-                                                                          "ldr.w r9, [sp, #28]\n "
-                                                                          "ldr.w r3, [sp, #32]\n"
-                                                                          "str.w r10, [sp, #8]\n "
-                                                                          "str.w r11, [sp, #12]\n"
-                                                                          "str.w r12, [sp, #16]\n "
-                                                                          "str.w lr, [sp, #20]\n"
-                                                                          "add.w r8, r8, r7\n"
-                                                                          "add.w r9, r9, "
-                                                                          "r7" EDGEQ_NARROW_ASR
-                                                                          "str.w r8, [sp, #24]\n "
-                                                                          "str.w r9, [sp, #28]\n"
-                                                                          "cmp.w r0, r3\n"
-                                                                          "bne.w "
-                                                                          "3b\n" EDGEQ_NARROW_LEAVE
-                                                                          "ldm.w sp, "
-                                                                          "{r1-r8}"
-                                                                          "\n" EDGEQ_NARROW_ROWS(
-                                                                              "r1",
-                                                                              "r2") EDGEQ_NARROW_ROWS("r3",
-                                                                                                      "r4") EDGEQ_NARROW_ROWS("r5",
-                                                                                                                              "r6")
-                                                                              EDGEQ_NARROW_ROWS(
-                                                                                  "r7",
-                                                                                  "r8") "stm.w sp, "
-                                                                                        "{r1-r8}\n"
-                                                                                        "b.w 8f\n"
-                                                                                        "5: ldr.w "
-                                                                                        "r4, [r0], "
-                                                                                        "#4\n"
-                                                                                        "mov.w r5, "
-                                                                                        "r4"
-                                                                                        "\n" EDGEQ_NARROW_ENTER(
-                                                                                            EDGEQ_NARROW_STEP_4_BYTES,
-                                                                                            "7f") "6: ldr.w r4, [r0], #4\n"
-                                                                                                  "mov.w r5, r4\n"
-                                                                                                  "7:\n" EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4) EDGEQ_NARROW_PASS(
-                                                                                                      "7b") "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
-                                                                                                            "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n ldr.w r3, [sp, #32]\n"
-                                                                                                            "add.w r8, r8, r4\n"
-                                                                                                            "add.w r9, r9, r4" EDGEQ_NARROW_ASR
-                                                                                                            "add.w r10, r10, r5\n"
-                                                                                                            "add.w r11, r11, r5" EDGEQ_NARROW_ASR
-                                                                                                            "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
-                                                                                                            "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
-                                                                                                            "cmp.w r0, r3\n"
-                                                                                                            "bne.w 6b\n" EDGEQ_NARROW_LEAVE
-                                                                                                            "ldm.w sp, {r1-r4}\n" EDGEQ_NARROW_ROWS(
-                                                                                                                "r1",
-                                                                                                                "r2")
-                                                                                                                EDGEQ_NARROW_ROWS(
-                                                                                                                    "r3",
-                                                                                                                    "r4") "stm.w sp, {r1-r4}\n"
-                                                                                                                          "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds */
-                                                                                                                          "add.w r12, r0, #28\n"
-                                                                                                                          "ldm.w r12, {r1, r2, r3, r4, r6, r8, r9, r10}\n"
-                                                                                                                          "mov.w r5, sp\n"
-                                                                                                                          "mov.w r7, r10\n"
-                                                                                                                          "cmp.w r10, #8\n"
-                                                                                                                          "it gt\n"
-                                                                                                                          "movgt.w r7, #8\n"
-                                                                                                                          "add.w r7, r5, r7, lsl #2\n"
-                                                                                                                          "sub.w r10, r10, #8\n"
-                                                                                                                          "str.w r10, [r0, #56]\n"
-                                                                                                                          "sub.w r12, r9, r8\n"
-                                                                                                                          "cmp.w r12, #255\n"
-                                                                                                                          "beq.w 1f\n"
-                                                                                                                          ".balign 4\n"
-                                                                                                                          "0:\n" EDGEQ_NARROW_REQUANTIZE
-                                                                                                                          "asr.w r11, r11, #1\n"
-                                                                                                                          "cmp.w r11, r8\n"
-                                                                                                                          "it lt\n"
-                                                                                                                          "movlt r11, r8\n"
-                                                                                                                          "cmp.w r11, r9\n"
-                                                                                                                          "it gt\n"
-                                                                                                                          "movgt r11, r9\n"
-                                                                                                                          "strb.w r11, [r4], #1\n"
-                                                                                                                          "cmp.w r5, r7\n"
-                                                                                                                          "bne.w 0b\n"
-                                                                                                                          "b.w 9f\n"
-                                                                                                                          ".balign 4\n"
-                                                                                                                          "1:\n" EDGEQ_NARROW_REQUANTIZE
-                                                                                                                          "ssat r11, #8, r11, asr #1\n"
-                                                                                                                          "strb.w r11, [r4], #1\n"
-                                                                                                                          "cmp.w r5, r7\n"
-                                                                                                                          "bne.w 1b\n"
-                                                                                                                          "9:\n"
-                                                                                                                          "ldr.w r10, [r0, #56]\n"
-                                                                                                                          "add.w r12, r0, #28\n"
-                                                                                                                          "stm.w r12, {r1-r4}\n"
-                                                                                                                          "cmp.w r10, #0\n"
-                                                                                                                          "bgt.w 2b\n"
-                                                                                                                          "add sp, sp, #40\n"
-                                                                                                                          "pop {r0, r7}\n"
+        "movw r2, #(" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " & 0xFFFF)\n"
+        "movt r2, #((" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " >> 16) & 0xFFFF)\n"
+        "mov.w r4, #0\n mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
+        "stm.w sp, {r4-r7}\n"
+        "ble.w 5f\n"
+        "add.w r8, sp, #16\n"
+        "stm.w r8, {r4-r7}\n"
+        "ldr.w r4, [r0], #4\n"
+        "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
+        EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_8_BYTES, "4f")
+        "3: ldr.w r4, [r0], #4\n"
+        "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
+        "4:\n"
+        EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_8)
+        EDGEQ_NARROW_PASS("4b")
+        "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
+        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n"
+        "ldr.w r12, [sp, #16]\n ldr.w lr, [sp, #20]\n"
+        "add.w r8, r8, r4\n"
+        "add.w r9, r9, r4" EDGEQ_NARROW_ASR
+        "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
+        "add.w r10, r10, r5\n"
+        "add.w r11, r11, r5" EDGEQ_NARROW_ASR
+        "add.w r12, r12, r6\n"
+        "add.w lr, lr, r6" EDGEQ_NARROW_ASR
+        "ldr.w r8, [sp, #24]\n ldr.w r9, [sp, #28]\n ldr.w r3, [sp, #32]\n"
+        "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
+        "str.w r12, [sp, #16]\n str.w lr, [sp, #20]\n"
+        "add.w r8, r8, r7\n"
+        "add.w r9, r9, r7" EDGEQ_NARROW_ASR
+        "str.w r8, [sp, #24]\n str.w r9, [sp, #28]\n"
+        "cmp.w r0, r3\n"
+        "bne.w 3b\n"
+        EDGEQ_NARROW_LEAVE
+        "ldm.w sp, {r1-r8}\n"
+        EDGEQ_NARROW_ROWS("r1", "r2") EDGEQ_NARROW_ROWS("r3", "r4")
+        EDGEQ_NARROW_ROWS("r5", "r6") EDGEQ_NARROW_ROWS("r7", "r8")
+        "stm.w sp, {r1-r8}\n"
+        "b.w 8f\n"
+        "5: ldr.w r4, [r0], #4\n"
+        "mov.w r5, r4\n"
+        EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_4_BYTES, "7f")
+        "6: ldr.w r4, [r0], #4\n"
+        "mov.w r5, r4\n"
+        "7:\n"
+        EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4)
+        EDGEQ_NARROW_PASS("7b")
+        "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
+        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n ldr.w r3, [sp, #32]\n"
+        "add.w r8, r8, r4\n"
+        "add.w r9, r9, r4" EDGEQ_NARROW_ASR
+        "add.w r10, r10, r5\n"
+        "add.w r11, r11, r5" EDGEQ_NARROW_ASR
+        "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
+        "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
+        "cmp.w r0, r3\n"
+        "bne.w 6b\n"
+        EDGEQ_NARROW_LEAVE
+        "ldm.w sp, {r1-r4}\n"
+        EDGEQ_NARROW_ROWS("r1", "r2") EDGEQ_NARROW_ROWS("r3", "r4")
+        "stm.w sp, {r1-r4}\n"
+        "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds */
+        "add.w r12, r0, #28\n"
+        "ldm.w r12, {r1, r2, r3, r4, r6, r8, r9, r10}\n"
+        "mov.w r5, sp\n"
+        "mov.w r7, r10\n"
+        "cmp.w r10, #8\n"
+        "it gt\n"
+        "movgt.w r7, #8\n"
+        "add.w r7, r5, r7, lsl #2\n"
+        "sub.w r10, r10, #8\n"
+        "str.w r10, [r0, #56]\n"
+        "sub.w r12, r9, r8\n"
+        "cmp.w r12, #255\n"
+        "beq.w 1f\n"
+        ".balign 4\n"
+        "0:\n"
+        EDGEQ_NARROW_REQUANTIZE
+        "asr.w r11, r11, #1\n"
+        "cmp.w r11, r8\n"
+        "it lt\n"
+        "movlt r11, r8\n"
+        "cmp.w r11, r9\n"
+        "it gt\n"
+        "movgt r11, r9\n"
+        "strb.w r11, [r4], #1\n"
+        "cmp.w r5, r7\n"
+        "bne.w 0b\n"
+        "b.w 9f\n"
+        ".balign 4\n"
+        "1:\n"
+        EDGEQ_NARROW_REQUANTIZE
+        "ssat r11, #8, r11, asr #1\n"
+        "strb.w r11, [r4], #1\n"
+        "cmp.w r5, r7\n"
+        "bne.w 1b\n"
+        "9:\n"
+        "ldr.w r10, [r0, #56]\n"
+        "add.w r12, r0, #28\n"
+        "stm.w r12, {r1-r4}\n"
+        "cmp.w r10, #0\n"
+        "bgt.w 2b\n"
+        "add sp, sp, #40\n"
+        "pop {r0, r7}\n"
         : "+r"(r0)
         :
         : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
           "memory");
 }
+/* clang-format on */
 
 /* `steps` of activations, at least 1, as halves; x and to move on. Adds them to `sum`. */
 static inline int32_t edgeq_narrow_widen(const int8_t **x, uint32_t **to, int32_t steps,
