@@ -12,11 +12,12 @@
 #include "edgeq_dsp.h"
 #include "edgeq_kernels.h"
 
-/* to = from - less + products, for `groups` groups of rows one after the other with `columns`
- * columns, a multiple of 8 and at least 8. Rows that are stored without offset ignore `less`.
- * `to` may be `from`. */
+/* to = from - less + products, for groups of rows one after the other with `columns` columns, a
+ * multiple of 8 and at least 8. Rows that are stored without offset ignore `less`. `to` may be
+ * `from`. count: of a wide product its groups; a narrow one is one group, whose first `count` rows
+ * are wanted. */
 typedef void edgeq_group_product(const uint32_t *w, const uint32_t *x, int32_t columns,
-                                 const int32_t *from, int32_t *to, int32_t less, int32_t groups);
+                                 const int32_t *from, int32_t *to, int32_t less, int32_t count);
 
 typedef struct {
     int32_t rows;
@@ -175,7 +176,7 @@ static inline void edgeq_fully_connected_dsp(const edgeq_fully_connected_params 
             for (int32_t at = 0; at < columns; at += n) {
                 n = columns - at < chunk ? columns - at : chunk;
                 int32_t once = at == 0 ? less : 0;
-                narrow.product(w, spread + (at >> 1), n, acc + row, acc + row, once, 1);
+                narrow.product(w, spread + (at >> 1), n, acc + row, acc + row, once, count - row);
                 w += (n >> 1) * narrow.words;
             }
         }

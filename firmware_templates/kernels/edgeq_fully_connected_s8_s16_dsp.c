@@ -34,9 +34,9 @@ static inline void edgeq_row_twos(const uint32_t *w, const uint32_t *x, int32_t 
 }
 
 static void edgeq_two_rows(const uint32_t *w, const uint32_t *x, int32_t columns,
-                           const int32_t *from, int32_t *to, int32_t less, int32_t groups) {
+                           const int32_t *from, int32_t *to, int32_t less, int32_t count) {
     (void)less;
-    (void)groups;
+    (void)count;
     edgeq_row_twos(w, x, columns, from, to, 2);
 }
 

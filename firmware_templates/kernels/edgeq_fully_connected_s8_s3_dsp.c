@@ -204,8 +204,34 @@ static __attribute__((noinline)) void edgeq_five_rows(const uint32_t *w, const u
 #endif
 }
 
+/* The last group. One or two rows need the lower six bits only. */
+static void edgeq_last_rows(const uint32_t *w, const uint32_t *x, int32_t columns,
+                            const int32_t *from, int32_t *to, int32_t less, int32_t count) {
+    if (count > 2) {
+        edgeq_five_rows(w, x, columns, from, to, less, 1);
+        return;
+    }
+    const uint32_t *end = x + (columns >> 1);
+    int32_t low = edgeq_wrapping_sub(from[0], less);
+    int32_t both = low;
+    for (; x != end; x += 4, w += 4) {
+        both = edgeq_smlad(w[0] & 0x003F003Fu, x[0], both);
+        low = edgeq_smlad(w[0] & 0x00070007u, x[0], low);
+        both = edgeq_smlad(w[1] & 0x003F003Fu, x[1], both);
+        low = edgeq_smlad(w[1] & 0x00070007u, x[1], low);
+        both = edgeq_smlad(w[2] & 0x003F003Fu, x[2], both);
+        low = edgeq_smlad(w[2] & 0x00070007u, x[2], low);
+        both = edgeq_smlad(w[3] & 0x003F003Fu, x[3], both);
+        low = edgeq_smlad(w[3] & 0x00070007u, x[3], low);
+    }
+    to[1] =
+        edgeq_wrapping_add(edgeq_wrapping_sub(from[1], less), edgeq_wrapping_sub(both, low) >> 3);
+    to[0] = low;
+}
+
 void edgeq_fully_connected_s8_s3_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
                                      int8_t *y, void *scratch) {
-    const edgeq_row_group five = {5, 1, edgeq_five_rows};
-    edgeq_fully_connected_dsp(p, x, y, scratch, five, five, 1024, 3);
+    const edgeq_row_group wide = {5, 1, edgeq_five_rows};
+    const edgeq_row_group narrow = {5, 1, edgeq_last_rows};
+    edgeq_fully_connected_dsp(p, x, y, scratch, wide, narrow, 1024, 3);
 }

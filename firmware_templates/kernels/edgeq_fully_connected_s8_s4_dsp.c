@@ -39,7 +39,7 @@ static inline void edgeq_row_fours(const uint32_t *w, const uint32_t *x, int32_t
 
 /* Eight rows. Accumulators: r5, r7, r8, r9 of rows 0 to 3, each with those below; r10, r11, r12, lr
  * of rows 4 to 7. A column pair is three loads in one run; masks shrink the word in place. A turn
- * is 32 columns, then what is left in blocks of 8. */
+ * is 32 columns, then what is left in blocks of 4. */
 static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const uint32_t *x,
                                                        int32_t columns, const int32_t *from,
                                                        int32_t *to, int32_t less, int32_t groups) {
@@ -116,7 +116,7 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
                      "beq     4f\n\t"
                      ".p2align 2\n\t"
                      "3:\n\t"
-                     ".rept 4\n\t"
+                     ".rept 2\n\t"
                      "ldr.w   r2, [r1], #4\n\t"
                      "ldr.w   r3, [r0, #4]\n\t"
                      "ldr.w   r4, [r0, #8]!\n\t"
@@ -192,8 +192,8 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
 /* Four rows: r5, r7, r8, r9. Four columns are four loads in one run. */
 static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const uint32_t *x,
                                                       int32_t columns, const int32_t *from,
-                                                      int32_t *to, int32_t less, int32_t groups) {
-    (void)groups;
+                                                      int32_t *to, int32_t less, int32_t count) {
+    (void)count;
 #if EDGEQ_DSP_ASM
     register const uint32_t *weight __asm__("r0") = w;
     register const uint32_t *activation __asm__("r1") = x;
