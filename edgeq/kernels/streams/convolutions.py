@@ -6,6 +6,7 @@ from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.op import Array
 
 ROWS = 4
+BAND_BYTES = 2048  # for a strip of the map, at 3x3 and stride 1
 
 
 def _padded(rows: Array, group: int) -> Array:
@@ -101,8 +102,14 @@ def scratch_bytes_depthwise_s8(
     stride: tuple[int, int],
 ) -> int:
     """Bytes of scratch of edgeq_depthwise_conv_2d_s8_s8_dsp."""
-    height, width, _ = weight_shape
-    return 16 * -(-height * width // 2)
+    (height, width, _), out = weight_shape, output_shape
+    taps = 16 * -(-height * width // 2)
+    pairs = -(-width // 2)
+    rows = height * (16 * pairs + 4 * ((out[1] - 1) * stride[1] + 2 * pairs))
+    if (height, width, *stride) != (3, 3, 1, 1):
+        return taps + rows
+    band = 16 * (out[1] + 2)
+    return taps + max(rows, band * min(-(-out[0] // 2) + 1, max(2, BAND_BYTES // band)))
 
 
 def scratch_bytes_conv_t2(
