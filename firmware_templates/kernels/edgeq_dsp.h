@@ -3,7 +3,6 @@
 #define EDGEQ_DSP_H
 
 #include <stdint.h>
-#include <string.h>
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 #define EDGEQ_DSP_ASM 1
@@ -11,10 +10,10 @@
 #define EDGEQ_DSP_ASM 0
 #endif
 
-/* A word from any address. */
+/* A word from any address; the builtin, as a freestanding memcpy would be a call. */
 static inline uint32_t edgeq_load_word(const void *from) {
     uint32_t word;
-    memcpy(&word, from, sizeof word);
+    __builtin_memcpy(&word, from, sizeof word);
     return word;
 }
 
