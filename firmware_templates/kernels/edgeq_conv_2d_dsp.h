@@ -30,7 +30,7 @@ typedef struct {
     int32_t rows;
     int32_t pairs;    /* of columns, even */
     int32_t rounding; /* 2 * output zero point + 1 */
-    int32_t sum[2];   /* of a pixel's activations, for the kernels that ask for it */
+    int32_t sum[2];   /* of a pixel's activations, where EDGEQ_CONV_SUMS asks for it */
 } edgeq_pair_job;
 
 typedef void edgeq_pair_kernel(const edgeq_pair_job *job);
@@ -40,7 +40,6 @@ typedef struct {
     edgeq_pair_kernel *kernel;
     int32_t word_shift; /* a block of four rows has 2 * pairs >> word_shift words */
     int32_t group;        /* columns are padded to a multiple of it, 4 or 8 */
-    bool sums;
 } edgeq_conv_format;
 
 /* The last steps of a row for one pixel; `rounding` carries the zero point past the halving. */
@@ -54,30 +53,38 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
 #if EDGEQ_DSP_ASM
 /* Pieces of the pair kernels. The accumulators of rows 0..3 are r4..r7 for pixel 0 and r8..r11 for
  * pixel 1; r0 runs over the weights, r1 over the patch; r2, r3, r12 and lr are free. Frame of a
- * kernel, from sp: four words of its own, then these. */
-#define EDGEQ_F_PATCH "[sp, #16]"
-#define EDGEQ_F_BIAS "[sp, #20]"
-#define EDGEQ_F_MULTIPLIER "[sp, #24]"
-#define EDGEQ_F_ENTRY "[sp, #28]"
-#define EDGEQ_F_CHUNK_END "[sp, #32]"
-#define EDGEQ_F_SHIFT "[sp, #76]"
-#define EDGEQ_F_Y0 "[sp, #80]"
-#define EDGEQ_F_Y1 "[sp, #84]"
-#define EDGEQ_F_Y0_END "[sp, #88]"
-#define EDGEQ_F_ROUNDING "[sp, #92]"
-#define EDGEQ_F_SKIP "[sp, #96]"
-#define EDGEQ_F_FIRST_END "[sp, #100]"
-#define EDGEQ_F_END "[sp, #104]"
-#define EDGEQ_F_SUM0 "[sp, #108]"
-#define EDGEQ_F_SUM1 "[sp, #112]"
+ * kernel, from sp: eight words of its own, then these. */
+#define EDGEQ_F_PATCH "[sp, #32]"
+#define EDGEQ_F_BIAS "[sp, #36]"
+#define EDGEQ_F_MULTIPLIER "[sp, #40]"
+#define EDGEQ_F_ENTRY "[sp, #44]"
+#define EDGEQ_F_CHUNK_END "[sp, #48]"
+#define EDGEQ_F_SHIFT "[sp, #92]"
+#define EDGEQ_F_Y0 "[sp, #96]"
+#define EDGEQ_F_Y1 "[sp, #100]"
+#define EDGEQ_F_Y0_END "[sp, #104]"
+#define EDGEQ_F_ROUNDING "[sp, #108]"
+#define EDGEQ_F_SKIP "[sp, #112]"
+#define EDGEQ_F_FIRST_END "[sp, #116]"
+#define EDGEQ_F_END "[sp, #120]"
+#define EDGEQ_F_SUM0 "[sp, #124]"
+#define EDGEQ_F_SUM1 "[sp, #128]"
 
 #define EDGEQ_TWICE(code) code code
-#define EDGEQ_16_TIMES(code) EDGEQ_TWICE(EDGEQ_TWICE(EDGEQ_TWICE(EDGEQ_TWICE(code))))
+#define EDGEQ_8_TIMES(code) EDGEQ_TWICE(EDGEQ_TWICE(EDGEQ_TWICE(code)))
+
+/* The first four words of the frame. */
+#define EDGEQ_PAIR_CLEAR                                                                           \
+    "movs r2, #0\n"                                                                                \
+    "str r2, [sp, #0]\n"                                                                           \
+    "str r2, [sp, #4]\n"                                                                           \
+    "str r2, [sp, #8]\n"                                                                           \
+    "str r2, [sp, #12]\n"
 
 /* Label 1 is where the unrolled loop begins: `skip` bytes of it are left out the first time. */
 #define EDGEQ_PAIR_ENTER                                                                           \
     "push {r4-r11, lr}\n"                                                                          \
-    "sub sp, sp, #40\n"                                                                            \
+    "sub sp, sp, #56\n"                                                                            \
     "str r1, " EDGEQ_F_PATCH "\n"                                                                  \
     "str r2, " EDGEQ_F_BIAS "\n"                                                                   \
     "str r3, " EDGEQ_F_MULTIPLIER "\n"                                                             \
@@ -88,11 +95,7 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
     "str r2, " EDGEQ_F_ENTRY "\n"                                                                  \
     "ldr r2, " EDGEQ_F_FIRST_END "\n"                                                              \
     "str r2, " EDGEQ_F_CHUNK_END "\n"                                                              \
-    "movs r2, #0\n"                                                                                \
-    "str r2, [sp, #0]\n"                                                                           \
-    "str r2, [sp, #4]\n"                                                                           \
-    "str r2, [sp, #8]\n"                                                                           \
-    "str r2, [sp, #12]\n"
+    EDGEQ_PAIR_CLEAR
 
 /* Biases of four rows into r2, r3, r12, lr. */
 #define EDGEQ_PAIR_BIAS                                                                            \
@@ -168,12 +171,11 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
     "str r2, " EDGEQ_F_Y1 "\n"                                                                     \
     "cmp r1, r3\n"                                                                                 \
     "bne.w 2b\n"                                                                                   \
-    "add sp, sp, #40\n"                                                                            \
+    "add sp, sp, #56\n"                                                                            \
     "pop {r4-r11, pc}\n"
 
-/* The loop's 16 pairs of columns take 56 bytes each, and a chunk that is not the only one ends a
- * byte early, so that its end is told from the row's. A job goes to the frame. */
-enum { EDGEQ_PAIR_BYTES = 56, EDGEQ_UNROLLED = 16, EDGEQ_CHUNK_PAIRS = 256 };
+/* A chunk that is not the only one ends a byte early, so that its end is told from the row's. */
+enum { EDGEQ_CHUNK_PAIRS = 256 };
 
 #define EDGEQ_UNUSED __attribute__((unused))
 #define EDGEQ_PAIR_PARAMETERS                                                                      \
@@ -186,12 +188,10 @@ enum { EDGEQ_PAIR_BYTES = 56, EDGEQ_UNROLLED = 16, EDGEQ_CHUNK_PAIRS = 256 };
 
 typedef void edgeq_pair_rows(EDGEQ_PAIR_PARAMETERS);
 
-/* The first chunk takes what does not fill one; its first pair is computed apart. */
-static inline void edgeq_pair_run(edgeq_pair_rows *rows, const edgeq_pair_job *job) {
+/* A job goes to the frame. The first chunk takes what does not fill one. */
+static inline void edgeq_pair_run(edgeq_pair_rows *rows, const edgeq_pair_job *job, int32_t skip) {
     int32_t later = (job->pairs - 1) & ~(EDGEQ_CHUNK_PAIRS - 1);
-    int32_t first = job->pairs - later;
-    int32_t skip = ((1 - first) & (EDGEQ_UNROLLED - 1)) * EDGEQ_PAIR_BYTES;
-    uintptr_t first_end = (uintptr_t)(job->patch + 2 * first) - (later > 0);
+    uintptr_t first_end = (uintptr_t)(job->patch + 2 * (job->pairs - later)) - (later > 0);
     rows(job->weight, job->patch, job->bias, job->multiplier, job->shift, job->y[0], job->y[1],
          job->y[0] + job->rows, job->rounding, skip, first_end, job->patch + 2 * job->pairs,
          job->sum[0], job->sum[1]);
@@ -211,20 +211,21 @@ static inline void edgeq_put_word(int8_t *to, uint32_t word) {
     __builtin_memcpy(to, &word, sizeof word);
 }
 
-/* n bytes from `from`, or n times the byte of `fill` (one byte four times) when it is null. */
-__attribute__((noinline)) static int8_t *edgeq_put_bytes(int8_t *to, const int8_t *from, int32_t n,
-                                                         uint32_t fill) {
-    int32_t step = from != 0 ? 1 : 0;
-    int8_t bytes[4];
-    edgeq_put_word(bytes, fill);
-    from = from != 0 ? from : bytes;
-    for (; n >= 4; n -= 4, to += 4, from += 4 * step) {
-        edgeq_put_word(to, edgeq_get_word(from));
+/* n bytes from `from` on, or n times a byte of `fill` when it is null. */
+static inline int8_t *edgeq_put_bytes(int8_t *to, const int8_t *from, int32_t n, uint32_t fill) {
+    for (; n >= 4; n -= 4, to += 4) {
+        edgeq_put_word(to, from != 0 ? edgeq_get_word(from) : fill);
+        from = from != 0 ? from + 4 : 0;
     }
-    for (; n > 0; n--, from += step) {
-        *to++ = *from;
+    for (; n > 0; n--) {
+        *to++ = from != 0 ? *from : (int8_t)(uint8_t)(fill & 0xFFu);
+        from = from != 0 ? from + 1 : 0;
     }
     return to;
+}
+
+__attribute__((noinline)) static int8_t *edgeq_put_fill(int8_t *to, int32_t n, uint32_t fill) {
+    return edgeq_put_bytes(to, 0, n, fill);
 }
 
 /* A pixel on its way through the map. */
@@ -234,92 +235,92 @@ typedef struct {
     int32_t column; /* of the output */
 } edgeq_pixel;
 
-static inline edgeq_pixel edgeq_next_pixel(const edgeq_window *w, edgeq_pixel at) {
-    edgeq_pixel next = {at.top, at.left + w->stride_width, at.column + 1};
-    if (next.column == w->output_width) {
-        next.top += w->stride_height;
-        next.left = -w->padding_left;
-        next.column = 0;
+static inline void edgeq_advance(const edgeq_window *w, edgeq_pixel *at) {
+    at->left += w->stride_width;
+    at->column++;
+    if (at->column == w->output_width) {
+        at->top += w->stride_height;
+        at->left = -w->padding_left;
+        at->column = 0;
     }
-    return next;
 }
 
-/* One row of a patch that begins at (row, left) of the map, cells outside it filled; returns what
- * follows it. */
-__attribute__((noinline)) static int8_t *edgeq_patch_row(const edgeq_window *w, const int8_t *x,
-                                                         int32_t row, int32_t left, uint32_t fill,
-                                                         int8_t *to) {
+/* One row of a patch that begins at (row, left) of the map: where it lies there, or in `spare` when
+ * a part of it is outside or a copy is asked for. */
+__attribute__((noinline)) static const int8_t *edgeq_find_row(const edgeq_window *w,
+                                                              const int8_t *x, int32_t row,
+                                                              int32_t left, uint32_t fill,
+                                                              int8_t *spare, bool copy) {
     int32_t width = w->kernel_width;
-    bool inside = row >= 0 && row < w->input_height;
-    int32_t first = edgeq_clamp(-left, 0, width);
-    int32_t last = inside ? edgeq_clamp(w->input_width - left, first, width) : first;
-    to = edgeq_put_bytes(to, 0, first * w->channels, fill);
-    if (last > first) {
-        const int8_t *from = x + (row * w->input_width + left + first) * w->channels;
-        to = edgeq_put_bytes(to, from, (last - first) * w->channels, fill);
+    int32_t channels = w->channels;
+    int32_t after = left + width - w->input_width;
+    int8_t *to = spare;
+    if (row < 0 || row >= w->input_height || after >= width || left + width <= 0) {
+        (void)edgeq_put_fill(to, width * channels, fill);
+        return spare;
     }
-    return edgeq_put_bytes(to, 0, (width - last) * w->channels, fill);
-}
-
-/* A patch row where it lies in the map, or copied to `spare` when a part of it is outside. */
-static inline const int8_t *edgeq_find_row(const edgeq_window *w, const int8_t *x, edgeq_pixel at,
-                                           int32_t i, uint32_t fill, int8_t *spare) {
-    int32_t row = at.top + i;
-    bool across = at.left >= 0 && at.left + w->kernel_width <= w->input_width;
-    if (across && row >= 0 && row < w->input_height) {
-        return x + (row * w->input_width + at.left) * w->channels;
+    const int8_t *from = x + row * w->input_width * channels;
+    if (left < 0) {
+        to = edgeq_put_fill(to, -left * channels, fill);
+        width += left;
+    } else {
+        from += left * channels;
+        if (after <= 0 && !copy) {
+            return from;
+        }
     }
-    (void)edgeq_patch_row(w, x, row, at.left, fill, spare);
+    if (after > 0) {
+        (void)edgeq_put_fill(to + (width - after) * channels, after * channels, fill);
+        width -= after;
+    }
+    (void)edgeq_put_bytes(to, from, width * channels, fill);
     return spare;
 }
 
 #define EDGEQ_ONES 0x00010001u
+#if EDGEQ_CONV_SUMS
+#define EDGEQ_SUM(i) "smlad %[sum" i "], %[t], %[ones], %[sum" i "]\n"
+#else
+#define EDGEQ_SUM(i) ""
+#endif
 
-/* Groups of four columns of both pixels; returns where the next go. Adds up the activations when
- * `sum` is not null. */
-static inline uint32_t *edgeq_expand_pair(const int8_t *a, const int8_t *b, uint32_t *to,
-                                          int32_t groups, int32_t *sum) {
+/* Groups of four columns of both pixels; returns where the next go. */
+__attribute__((noinline)) static uint32_t *edgeq_expand_pair(const int8_t *a, const int8_t *b,
+                                                             uint32_t *to, int32_t groups,
+                                                             int32_t *sum) {
 #if EDGEQ_DSP_ASM
-/* Two groups a turn: four pipelined loads, stores that wait for nobody. */
-#define EDGEQ_EXPAND(SUM0, SUM1)                                                                   \
-    "ldr %[u], [%[a], #4]\n"                                                                       \
-    "ldr %[v], [%[b], #4]\n"                                                                       \
-    "ldr %[s], [%[b]], #8\n"                                                                       \
-    "ldr %[r], [%[a]], #8\n"                                                                       \
-    "sxtb16 %[t], %[r]\n" SUM0 "str %[t], [%[to]], #32\n"                                          \
-    "sxtb16 %[t], %[s]\n" SUM1 "str %[t], [%[to], #-28]\n"                                         \
-    "sxtb16 %[t], %[r], ror #8\n" SUM0 "str %[t], [%[to], #-24]\n"                                 \
-    "sxtb16 %[t], %[s], ror #8\n" SUM1 "str %[t], [%[to], #-20]\n"                                 \
-    "sxtb16 %[t], %[u]\n" SUM0 "str %[t], [%[to], #-16]\n"                                         \
-    "sxtb16 %[t], %[v]\n" SUM1 "str %[t], [%[to], #-12]\n"                                         \
-    "sxtb16 %[t], %[u], ror #8\n" SUM0 "str %[t], [%[to], #-8]\n"                                  \
-    "sxtb16 %[t], %[v], ror #8\n" SUM1 "str %[t], [%[to], #-4]\n"
-    if (sum != 0) {
+    /* Two groups a turn: four pipelined loads, stores that nothing waits for. */
+    if (groups >= 2) {
+        uint32_t r, s, t, u, v;
         int32_t sum0 = sum[0];
         int32_t sum1 = sum[1];
-        for (; groups >= 2; groups -= 2) {
-            uint32_t r, s, t, u, v;
-            __asm__ volatile(EDGEQ_EXPAND("smlad %[sum0], %[t], %[ones], %[sum0]\n",
-                                          "smlad %[sum1], %[t], %[ones], %[sum1]\n")
-                             : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [r] "=&r"(r),
-                               [s] "=&r"(s), [t] "=&r"(t), [u] "=&r"(u), [v] "=&r"(v),
-                               [sum0] "+r"(sum0), [sum1] "+r"(sum1)
-                             : [ones] "r"(EDGEQ_ONES)
-                             : "memory");
-        }
+        groups -= 2;
+        __asm__ volatile(
+            ".balign 4\n"
+            "1:\n"
+            "ldr.w %[u], [%[a], #4]\n"
+            "ldr.w %[v], [%[b], #4]\n"
+            "ldr.w %[s], [%[b]], #8\n"
+            "ldr.w %[r], [%[a]], #8\n"
+            "sxtb16 %[t], %[r]\n" EDGEQ_SUM("0") "str.w %[t], [%[to]], #32\n"
+            "sxtb16 %[t], %[s]\n" EDGEQ_SUM("1") "str %[t], [%[to], #-28]\n"
+            "sxtb16 %[t], %[r], ror #8\n" EDGEQ_SUM("0") "str %[t], [%[to], #-24]\n"
+            "sxtb16 %[t], %[s], ror #8\n" EDGEQ_SUM("1") "str %[t], [%[to], #-20]\n"
+            "sxtb16 %[t], %[u]\n" EDGEQ_SUM("0") "str %[t], [%[to], #-16]\n"
+            "sxtb16 %[t], %[v]\n" EDGEQ_SUM("1") "str %[t], [%[to], #-12]\n"
+            "sxtb16 %[t], %[u], ror #8\n" EDGEQ_SUM("0") "str %[t], [%[to], #-8]\n"
+            "sxtb16 %[t], %[v], ror #8\n" EDGEQ_SUM("1") "str %[t], [%[to], #-4]\n"
+            "subs.w %[n], %[n], #2\n"
+            "bge.w 1b\n"
+            : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [n] "+r"(groups), [r] "=&r"(r),
+              [s] "=&r"(s), [t] "=&r"(t), [u] "=&r"(u), [v] "=&r"(v), [sum0] "+r"(sum0),
+              [sum1] "+r"(sum1)
+            : [ones] "r"(EDGEQ_ONES)
+            : "cc", "memory");
         sum[0] = sum0;
         sum[1] = sum1;
-    } else {
-        for (; groups >= 2; groups -= 2) {
-            uint32_t r, s, t, u, v;
-            __asm__ volatile(EDGEQ_EXPAND("", "")
-                             : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [r] "=&r"(r),
-                               [s] "=&r"(s), [t] "=&r"(t), [u] "=&r"(u), [v] "=&r"(v)
-                             :
-                             : "memory");
-        }
+        groups += 2;
     }
-#undef EDGEQ_EXPAND
 #endif
     for (; groups > 0; groups--, a += 4, b += 4, to += 4) {
         uint32_t u = edgeq_get_word(a);
@@ -328,10 +329,8 @@ static inline uint32_t *edgeq_expand_pair(const int8_t *a, const int8_t *b, uint
         to[1] = edgeq_sxtb16(v);
         to[2] = edgeq_sxtb16_ror8(u);
         to[3] = edgeq_sxtb16_ror8(v);
-        if (sum != 0) {
-            sum[0] = edgeq_smlad(to[0], EDGEQ_ONES, edgeq_smlad(to[2], EDGEQ_ONES, sum[0]));
-            sum[1] = edgeq_smlad(to[1], EDGEQ_ONES, edgeq_smlad(to[3], EDGEQ_ONES, sum[1]));
-        }
+        sum[0] = edgeq_smlad(to[0], EDGEQ_ONES, edgeq_smlad(to[2], EDGEQ_ONES, sum[0]));
+        sum[1] = edgeq_smlad(to[1], EDGEQ_ONES, edgeq_smlad(to[3], EDGEQ_ONES, sum[1]));
     }
     return to;
 }
@@ -341,56 +340,70 @@ static inline uint32_t *edgeq_expand_pair(const int8_t *a, const int8_t *b, uint
 static inline void edgeq_gather_pair(const edgeq_window *w, const int8_t *x, const edgeq_pixel *at,
                                      uint32_t fill, uint32_t *patch, int8_t *spare, int32_t *sum) {
     int32_t run = w->kernel_width * w->channels;
-    int32_t rows = w->kernel_height;
     int32_t groups = run >> 2;
-    if ((run & 3) != 0) { /* the whole patch is one long row */
-        groups = (rows * run + 3) >> 2;
-        int8_t *to[2] = {spare, spare + 4 * groups};
-        for (int32_t i = 0; i < rows; i++) {
-            to[0] = edgeq_patch_row(w, x, at[0].top + i, at[0].left, fill, to[0]);
-            to[1] = edgeq_patch_row(w, x, at[1].top + i, at[1].left, fill, to[1]);
-        }
-        rows = 1;
+    bool bytes = (run & 3) != 0;
+    int8_t *second = spare + run;
+    int32_t step = 0;
+    if (bytes) {
+        groups = (w->kernel_height * run + 3) >> 2;
+        second = spare + 4 * groups;
+        step = run;
     }
-    for (int32_t i = 0; i < rows; i++) {
-        const int8_t *a = spare;
-        const int8_t *b = spare + 4 * groups;
-        if ((run & 3) == 0) {
-            a = edgeq_find_row(w, x, at[0], i, fill, spare);
-            b = edgeq_find_row(w, x, at[1], i, fill, spare + run);
+    /* where a row of both is inside the map, no call has to find it */
+    int32_t right = w->input_width - w->kernel_width;
+    bool across = !bytes && at[0].left >= 0 && at[0].left <= right && at[1].left >= 0 &&
+                  at[1].left <= right;
+    int32_t top = at[0].top;
+    int32_t down = at[1].top - top;
+    int32_t line = w->input_width * w->channels;
+    int32_t between = down * line + (at[1].left - at[0].left) * w->channels;
+    for (int32_t i = 0; i < w->kernel_height; i++) {
+        int32_t offset = i * step;
+        const int8_t *a;
+        const int8_t *b;
+        if (across && top + i >= 0 && top + i + down < w->input_height) {
+            a = x + (top + i) * line + at[0].left * w->channels;
+            b = a + between;
+        } else {
+            a = edgeq_find_row(w, x, top + i, at[0].left, fill, spare + offset, bytes);
+            b = edgeq_find_row(w, x, top + i + down, at[1].left, fill, second + offset, bytes);
         }
-        patch = edgeq_expand_pair(a, b, patch, groups, sum);
+        if (!bytes) {
+            patch = edgeq_expand_pair(a, b, patch, groups, sum);
+        }
+    }
+    if (bytes) {
+        (void)edgeq_expand_pair(spare, second, patch, groups, sum);
     }
 }
 
-/* The last one to three rows on copies, for the kernel reads and writes whole blocks. */
+/* The last one to three rows on copies, for the kernel reads and writes whole blocks; what it makes
+ * of rows that do not exist is dropped. */
 __attribute__((noinline)) static void edgeq_conv_last_rows(const edgeq_conv_2d_params *p,
-                                                           const edgeq_pair_job *job,
+                                                           edgeq_pair_job job,
                                                            edgeq_pair_kernel *kernel,
                                                            int32_t block_words) {
     int32_t whole = p->outputs & ~3;
-    int32_t rest = p->outputs & 3;
-    int32_t bias[4] = {0, 0, 0, 0};
-    int32_t multiplier[4] = {0, 0, 0, 0};
-    int8_t shift[4] = {-1, -1, -1, -1};
-    int8_t y[2][4];
-    edgeq_pair_job last = *job;
-    for (int32_t i = 0; i < rest; i++) {
-        bias[i] = p->bias[whole + i];
-        multiplier[i] = p->multiplier[whole + i];
-        shift[i] = p->shift[whole + i];
+    int8_t *to[2] = {job.y[0] + whole, job.y[1] + whole};
+    int32_t bias[4], multiplier[4];
+    int8_t shift[4], y[2][4];
+    for (int32_t i = 0; i < 4; i++) {
+        int32_t row = whole + i < p->outputs ? whole + i : whole;
+        bias[i] = p->bias[row];
+        multiplier[i] = p->multiplier[row];
+        shift[i] = p->shift[row];
     }
-    last.weight += (whole >> 2) * block_words;
-    last.bias = bias;
-    last.multiplier = multiplier;
-    last.shift = shift;
-    last.y[0] = y[0];
-    last.y[1] = y[1];
-    last.rows = 4;
-    kernel(&last);
-    for (int32_t i = 0; i < rest; i++) {
-        job->y[0][whole + i] = y[0][i];
-        job->y[1][whole + i] = y[1][i];
+    job.weight += (whole >> 2) * block_words;
+    job.bias = bias;
+    job.multiplier = multiplier;
+    job.shift = shift;
+    job.y[0] = y[0];
+    job.y[1] = y[1];
+    job.rows = 4;
+    kernel(&job);
+    for (int32_t i = 0; i < (p->outputs & 3); i++) {
+        to[0][i] = y[0][i];
+        to[1][i] = y[1][i];
     }
 }
 
@@ -417,30 +430,37 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         patch[i] = 0;
     }
     if ((w->kernel_width * w->channels & 3) != 0) {
-        (void)edgeq_put_bytes(spare, 0, 2 * ((columns + 3) & ~3), 0);
+        (void)edgeq_put_fill(spare, 2 * ((columns + 3) & ~3), 0);
     }
-    edgeq_pixel next = {-w->padding_top, -w->padding_left, 0};
-    for (int8_t *to = y; left > 0; left -= 2, to += 2 * p->outputs) {
-        edgeq_pixel at[2];
-        at[0] = next;
-        at[1] = left > 1 ? edgeq_next_pixel(w, next) : next;
-        next = edgeq_next_pixel(w, at[1]);
+    edgeq_pixel at[2];
+    at[0].top = -w->padding_top;
+    at[0].left = -w->padding_left;
+    at[0].column = 0;
+    job.y[0] = y;
+    for (; left > 0; left -= 2) {
+        at[1] = at[0];
+        job.y[1] = job.y[0];
+        if (left > 1) {
+            edgeq_advance(w, &at[1]);
+            job.y[1] += p->outputs;
+        }
         job.sum[0] = 0;
         job.sum[1] = 0;
-        edgeq_gather_pair(w, x, at, fill, patch, spare, format.sums ? job.sum : 0);
-        job.y[0] = to;
-        job.y[1] = left > 1 ? to + p->outputs : to;
+        edgeq_gather_pair(w, x, at, fill, patch, spare, job.sum);
         if (job.rows > 0) {
             format.kernel(&job);
         }
         if ((p->outputs & 3) != 0) {
-            edgeq_conv_last_rows(p, &job, format.kernel, 2 * job.pairs >> format.word_shift);
+            edgeq_conv_last_rows(p, job, format.kernel, 2 * job.pairs >> format.word_shift);
         }
+        at[0] = at[1];
+        edgeq_advance(w, &at[0]);
+        job.y[0] = job.y[1] + p->outputs;
     }
     if (p->activation_min > -128 || p->activation_max < 127) {
-        int32_t n = w->output_height * w->output_width * p->outputs;
-        for (int32_t i = 0; i < n; i++) {
-            y[i] = (int8_t)edgeq_clamp(y[i], p->activation_min, p->activation_max);
+        int8_t *end = y + w->output_height * w->output_width * p->outputs;
+        for (; y < end; y++) {
+            *y = (int8_t)edgeq_clamp(*y, p->activation_min, p->activation_max);
         }
     }
 }

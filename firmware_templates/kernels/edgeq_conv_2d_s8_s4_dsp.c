@@ -16,6 +16,7 @@
  * 1 stays below 2^27 (131,071 columns), row 2 with its offset below 2^23 and row 3 below 2^19.
  * 512 columns reach 512 * 128 * 15 < 2^23 and 512 * 128 * 7 < 2^19: a longer row is split there.
  */
+#define EDGEQ_CONV_SUMS 1
 #include "edgeq_conv_2d_dsp.h"
 
 #if EDGEQ_DSP_ASM
@@ -54,6 +55,8 @@
     "sub r8, r8, r3, lsl #4\n"                                                                     \
     "sub r10, r10, r3, lsl #4\n"
 
+enum { PAIR_BYTES = 56, UNROLLED = 8 };
+
 __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
     __asm__(EDGEQ_PAIR_ENTER
             /* the first pair starts the accumulators */
@@ -78,7 +81,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "bx r2\n"
             ".balign 4\n"
             "1:\n"
-            EDGEQ_16_TIMES(PAIR)
+            EDGEQ_8_TIMES(PAIR)
             "ldr r2, " EDGEQ_F_CHUNK_END "\n"
             "cmp r1, r2\n"
             "blo.w 1b\n"
@@ -128,11 +131,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "sub r9, r9, r8\n"
             "ldr r2, " EDGEQ_F_FIRST_END "\n"
             "str r2, " EDGEQ_F_CHUNK_END "\n"
-            "movs r2, #0\n"
-            "str r2, [sp, #0]\n"
-            "str r2, [sp, #4]\n"
-            "str r2, [sp, #8]\n"
-            "str r2, [sp, #12]\n"
+            EDGEQ_PAIR_CLEAR
             EDGEQ_PAIR_BIAS_TWICE
             "add.w r4, r2, r4, lsl #1\n"
             "add r8, r2, r8, lsl #1\n"
@@ -146,7 +145,8 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
 }
 
 static void kernel(const edgeq_pair_job *job) {
-    edgeq_pair_run(pair_rows, job);
+    /* a chunk is whole turns of the loop; the row's first pair is computed apart */
+    edgeq_pair_run(pair_rows, job, ((1 - job->pairs) & (UNROLLED - 1)) * PAIR_BYTES);
 }
 #else
 static void kernel(const edgeq_pair_job *job) {
@@ -185,5 +185,5 @@ static void kernel(const edgeq_pair_job *job) {
 
 void edgeq_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                              void *scratch) {
-    edgeq_conv_2d_dsp(p, x, y, scratch, (edgeq_conv_format){kernel, 1, 4, true});
+    edgeq_conv_2d_dsp(p, x, y, scratch, (edgeq_conv_format){kernel, 1, 4});
 }

@@ -12,6 +12,7 @@
  * |x * w| <= 128 * 127, so 512 columns reach 8,323,072 < 2^23: a longer row is split there, and
  * (S - A) >> 8 is added up over its chunks.
  */
+#define EDGEQ_CONV_SUMS 0
 #include "edgeq_conv_2d_dsp.h"
 
 #if EDGEQ_DSP_ASM
@@ -36,6 +37,8 @@
     "smlad r6, lr, r2, r6\n"                                                                       \
     "smlad r10, lr, r3, r10\n"
 
+enum { PAIR_BYTES = 56, UNROLLED = 8 };
+
 /* Even accumulators hold A, odd ones S. */
 __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
     __asm__(EDGEQ_PAIR_ENTER
@@ -58,7 +61,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "bx r2\n"
             ".balign 4\n"
             "1:\n"
-            EDGEQ_16_TIMES(PAIR)
+            EDGEQ_8_TIMES(PAIR)
             /* a chunk that is not the only one ends a byte early */
             "ldr r2, " EDGEQ_F_CHUNK_END "\n"
             "cmp r1, r2\n"
@@ -108,11 +111,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "mov r11, lr\n"
             "ldr r2, " EDGEQ_F_FIRST_END "\n"
             "str r2, " EDGEQ_F_CHUNK_END "\n"
-            "movs r2, #0\n"
-            "str r2, [sp, #0]\n"
-            "str r2, [sp, #4]\n"
-            "str r2, [sp, #8]\n"
-            "str r2, [sp, #12]\n"
+            EDGEQ_PAIR_CLEAR
             EDGEQ_PAIR_BIAS_TWICE
             "add r4, r2, r4, lsl #1\n"
             "add r8, r2, r8, lsl #1\n"
@@ -126,7 +125,8 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
 }
 
 static void kernel(const edgeq_pair_job *job) {
-    edgeq_pair_run(pair_rows, job);
+    /* a chunk is whole turns of the loop; the row's first pair is computed apart */
+    edgeq_pair_run(pair_rows, job, ((1 - job->pairs) & (UNROLLED - 1)) * PAIR_BYTES);
 }
 #else
 static void kernel(const edgeq_pair_job *job) {
@@ -161,5 +161,5 @@ static void kernel(const edgeq_pair_job *job) {
 
 void edgeq_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                              void *scratch) {
-    edgeq_conv_2d_dsp(p, x, y, scratch, (edgeq_conv_format){kernel, 0, 4, false});
+    edgeq_conv_2d_dsp(p, x, y, scratch, (edgeq_conv_format){kernel, 0, 4});
 }
