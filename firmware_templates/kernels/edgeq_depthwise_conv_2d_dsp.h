@@ -81,11 +81,15 @@ typedef struct {
     int32_t high;
 } edgeq_block_scale;
 
+/* Constants in locals: a store to y might change the struct, for all the compiler knows. */
 static inline void edgeq_block_outputs(const edgeq_block_scale *scale, const int32_t *acc,
                                        int32_t channels, int8_t *y) {
+    int32_t zero_point = scale->zero_point;
+    int32_t low = scale->low;
+    int32_t high = scale->high;
     for (int32_t c = 0; c < channels; c++) {
         int32_t v = edgeq_requantize_dsp(acc[c], scale->multiplier[c], scale->shift[c]);
-        y[c] = (int8_t)edgeq_clamp(v + scale->zero_point, scale->low, scale->high);
+        y[c] = (int8_t)edgeq_clamp(v + zero_point, low, high);
     }
 }
 
@@ -129,42 +133,48 @@ __attribute__((noinline)) static void edgeq_window_sums(const uint32_t *cells, i
     int32_t sum2 = bias[2];
     int32_t sum3 = bias[3];
     for (; rows > 0; rows--, cells += pitch) {
-        for (int32_t j = 0; j < pairs; j++, weight += 4) {
+        const uint32_t *at = cells;
+        int32_t n = pairs;
 #if EDGEQ_DSP_ASM
-            const uint32_t *at = cells + 2 * j;
-            uint32_t a, b, c, d, e;
-            __asm__("ldr %[a], [%[at]]\n"
-                    "ldr %[b], [%[at], #4]\n"
-                    "sxtb16 %[c], %[a]\n"
-                    "sxtb16 %[d], %[b]\n"
-                    "sxtb16 %[a], %[a], ror #8\n"
-                    "sxtb16 %[b], %[b], ror #8\n"
-                    "pkhbt %[e], %[c], %[d], lsl #16\n"
-                    "pkhtb %[d], %[d], %[c], asr #16\n"
-                    "pkhbt %[c], %[a], %[b], lsl #16\n"
-                    "pkhtb %[b], %[b], %[a], asr #16\n"
-                    "ldr %[at], [%[w]]\n"
-                    "ldr %[a], [%[w], #4]\n"
-                    "smlad %[sum0], %[e], %[at], %[sum0]\n"
-                    "smlad %[sum1], %[c], %[a], %[sum1]\n"
-                    "ldr %[at], [%[w], #8]\n"
-                    "ldr %[a], [%[w], #12]\n"
-                    "smlad %[sum2], %[d], %[at], %[sum2]\n"
-                    "smlad %[sum3], %[b], %[a], %[sum3]\n"
-                    : [at] "+r"(at), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d),
-                      [e] "=&r"(e), [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2),
-                      [sum3] "+r"(sum3)
-                    : [w] "r"(weight)
-                    : "memory");
+        uint32_t a, b, c, d, e;
+        __asm__ volatile(".balign 4\n"
+                         "1:\n"
+                         "ldr.w %[b], [%[at], #4]\n"
+                         "ldr.w %[a], [%[at]], #8\n"
+                         "sxtb16 %[c], %[a]\n"
+                         "sxtb16 %[d], %[b]\n"
+                         "sxtb16 %[a], %[a], ror #8\n"
+                         "sxtb16 %[b], %[b], ror #8\n"
+                         "pkhbt %[e], %[c], %[d], lsl #16\n"
+                         "pkhtb %[d], %[d], %[c], asr #16\n"
+                         "pkhbt %[c], %[a], %[b], lsl #16\n"
+                         "pkhtb %[b], %[b], %[a], asr #16\n"
+                         "ldr.w %[a], [%[w]], #4\n"
+                         "smlad %[sum0], %[e], %[a], %[sum0]\n"
+                         "ldr.w %[e], [%[w], #4]\n"
+                         "ldr.w %[a], [%[w]], #12\n"
+                         "smlad %[sum2], %[d], %[e], %[sum2]\n"
+                         "ldr %[d], [%[w], #-4]\n"
+                         "smlad %[sum1], %[c], %[a], %[sum1]\n"
+                         "smlad %[sum3], %[b], %[d], %[sum3]\n"
+                         "subs.w %[n], %[n], #1\n"
+                         "bne.w 1b\n"
+                         : [at] "+r"(at), [w] "+r"(weight), [n] "+r"(n), [a] "=&r"(a),
+                           [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e),
+                           [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2),
+                           [sum3] "+r"(sum3)
+                         :
+                         : "cc", "memory");
 #else
+        for (; n > 0; n--, at += 2, weight += 4) {
             uint32_t x[4];
-            edgeq_pair_cells(cells[2 * j], cells[2 * j + 1], x);
+            edgeq_pair_cells(at[0], at[1], x);
             sum0 = edgeq_smlad(x[0], weight[0], sum0);
             sum1 = edgeq_smlad(x[1], weight[1], sum1);
             sum2 = edgeq_smlad(x[2], weight[2], sum2);
             sum3 = edgeq_smlad(x[3], weight[3], sum3);
-#endif
         }
+#endif
     }
     acc[0] = sum0;
     acc[1] = sum1;
