@@ -149,6 +149,11 @@ static void kernel(const edgeq_pair_job *job) {
     edgeq_pair_run(pair_rows, job, ((1 - job->pairs) & (UNROLLED - 1)) * PAIR_BYTES);
 }
 #else
+/* The sum by which one prefix exceeds the next shorter one. */
+static uint32_t digit(int32_t longer, int32_t shorter, int32_t shift) {
+    return (uint32_t)((int32_t)((uint32_t)longer - (uint32_t)shorter) >> shift);
+}
+
 static void kernel(const edgeq_pair_job *job) {
     const uint32_t *w = job->weight;
     for (int32_t r = 0; r < job->rows; r += 4, w += job->pairs) {
@@ -162,17 +167,17 @@ static void kernel(const edgeq_pair_job *job) {
                 prefix[2] = edgeq_smlad(w[k] & 0x0FFF0FFFu, x, prefix[2]);
                 prefix[3] = edgeq_smlad(w[k], x, prefix[3]);
                 if ((k + 1) % EDGEQ_CHUNK_PAIRS == 0) {
-                    row[2] += (uint32_t)((int32_t)((uint32_t)prefix[2] - (uint32_t)prefix[1]) >> 8);
-                    row[3] += (uint32_t)((int32_t)((uint32_t)prefix[3] - (uint32_t)prefix[2]) >> 12);
+                    row[2] += digit(prefix[2], prefix[1], 8);
+                    row[3] += digit(prefix[3], prefix[2], 12);
                     prefix[2] = prefix[1];
                     prefix[3] = prefix[1];
                 }
             }
             uint32_t eight = 8u * (uint32_t)job->sum[i];
             row[0] = (uint32_t)prefix[0] - eight;
-            row[1] = (uint32_t)((int32_t)((uint32_t)prefix[1] - (uint32_t)prefix[0]) >> 4);
-            row[2] += (uint32_t)((int32_t)((uint32_t)prefix[2] - (uint32_t)prefix[1]) >> 8) - eight;
-            row[3] += (uint32_t)((int32_t)((uint32_t)prefix[3] - (uint32_t)prefix[2]) >> 12);
+            row[1] = digit(prefix[1], prefix[0], 4);
+            row[2] += digit(prefix[2], prefix[1], 8) - eight;
+            row[3] += digit(prefix[3], prefix[2], 12);
             for (int32_t j = 0; j < 4; j++) {
                 job->y[i][r + j] = edgeq_pair_output(row[j] + (uint32_t)job->bias[r + j],
                                                      job->multiplier[r + j], job->shift[r + j],

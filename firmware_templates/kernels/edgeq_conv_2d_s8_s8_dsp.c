@@ -150,7 +150,8 @@ static void kernel(const edgeq_pair_job *job) {
         }
         for (int32_t i = 0; i < 8; i++) {
             int32_t row = r + (i & 3);
-            uint32_t sum = (i & 1) ? high[i >> 2][(i & 3) >> 1] : (uint32_t)low[i >> 2][(i & 3) >> 1];
+            int32_t pair = (i & 3) >> 1;
+            uint32_t sum = (i & 1) ? high[i >> 2][pair] : (uint32_t)low[i >> 2][pair];
             job->y[i >> 2][row] = edgeq_pair_output(sum + (uint32_t)job->bias[row],
                                                     job->multiplier[row], job->shift[row],
                                                     job->rounding);

@@ -223,7 +223,7 @@ __attribute__((noinline)) static void edgeq_depthwise_pixels(const edgeq_block_m
     }
 }
 
-/* --- 3x3 at stride 1, two columns or more: two output rows at a time -------------------------------------------------
+/* --- 3x3 at stride 1, two columns or more: two output rows at a time ---------------------------
  *
  * A band is two input rows (2 i, 2 i + 1, from the first padded row on): for each column of the
  * padded map four words, one a channel, the upper row in the low half. Two output rows take bands
