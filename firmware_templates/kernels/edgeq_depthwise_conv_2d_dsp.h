@@ -556,8 +556,7 @@ __attribute__((noinline)) static void edgeq_depthwise_bands(const edgeq_block_ma
 static inline int32_t edgeq_bands_of(const edgeq_conv_2d_params *p) {
     const edgeq_window *w = &p->window;
     bool fits = w->kernel_height == 3 && w->kernel_width == 3 && w->stride_height == 1 &&
-                w->stride_width == 1 && w->output_width > 1 && p->activation_min == -128 &&
-                p->activation_max == 127;
+                w->stride_width == 1 && w->output_width > 1;
     for (int32_t c = 0; c < w->channels; c++) {
         fits = fits && p->shift[c] >= EDGEQ_BAND_SHIFT;
     }
@@ -599,6 +598,12 @@ static inline void edgeq_depthwise_conv_2d_dsp(const edgeq_conv_2d_params *p, co
             edgeq_depthwise_bands(&map, taps, &scale, taps + 4 * pairs, bands, y + c);
         } else {
             edgeq_depthwise_pixels(&map, taps, &scale, taps + 4 * pairs, y + c);
+        }
+    }
+    if (bands > 0 && (scale.low > -128 || scale.high < 127)) { /* bands saturate, no more */
+        int8_t *end = y + w->output_height * w->output_width * w->channels;
+        for (; y < end; y++) {
+            *y = (int8_t)edgeq_clamp(*y, p->activation_min, p->activation_max);
         }
     }
 }

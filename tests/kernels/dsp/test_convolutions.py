@@ -198,9 +198,10 @@ def test_equals_reference(
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fill", samples.FILLS)
-def test_shapes(library: ctypes.CDLL, name: str, fill: str) -> None:
+@pytest.mark.parametrize("act", ["none", "relu6"])
+def test_shapes(library: ctypes.CDLL, name: str, fill: str, act: str) -> None:
     for seed, g in enumerate(SHAPES):
-        c = case(name, g, seed, fill, "none")
+        c = case(name, g, seed, fill, act)
         np.testing.assert_array_equal(on_host(library, c), c.wanted)
 
 
