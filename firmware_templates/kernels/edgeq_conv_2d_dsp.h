@@ -39,7 +39,7 @@ typedef void edgeq_pair_kernel(const edgeq_pair_job *job);
 typedef struct {
     edgeq_pair_kernel *kernel;
     int32_t word_shift; /* a block of four rows has 2 * pairs >> word_shift words */
-    int32_t group;        /* columns are padded to a multiple of it, 4 or 8 */
+    int32_t group;      /* columns are padded to a multiple of it, 4 or 8 */
 } edgeq_conv_format;
 
 /* The last steps of a row for one pixel; `rounding` carries the zero point past the halving. */
@@ -54,23 +54,23 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
 /* Pieces of the pair kernels. The accumulators of rows 0..3 are r4..r7 for pixel 0 and r8..r11 for
  * pixel 1; r0 runs over the weights, r1 over the patch; r2, r3, r12 and lr are free. Frame of a
  * kernel, from sp: eight words of its own, then these. */
-#define EDGEQ_F_PATCH "[sp, #32]"
-#define EDGEQ_F_BIAS "[sp, #36]"
+#define EDGEQ_F_PATCH      "[sp, #32]"
+#define EDGEQ_F_BIAS       "[sp, #36]"
 #define EDGEQ_F_MULTIPLIER "[sp, #40]"
-#define EDGEQ_F_ENTRY "[sp, #44]"
-#define EDGEQ_F_CHUNK_END "[sp, #48]"
-#define EDGEQ_F_SHIFT "[sp, #92]"
-#define EDGEQ_F_Y0 "[sp, #96]"
-#define EDGEQ_F_Y1 "[sp, #100]"
-#define EDGEQ_F_Y0_END "[sp, #104]"
-#define EDGEQ_F_ROUNDING "[sp, #108]"
-#define EDGEQ_F_SKIP "[sp, #112]"
-#define EDGEQ_F_FIRST_END "[sp, #116]"
-#define EDGEQ_F_END "[sp, #120]"
-#define EDGEQ_F_SUM0 "[sp, #124]"
-#define EDGEQ_F_SUM1 "[sp, #128]"
+#define EDGEQ_F_ENTRY      "[sp, #44]"
+#define EDGEQ_F_CHUNK_END  "[sp, #48]"
+#define EDGEQ_F_SHIFT      "[sp, #92]"
+#define EDGEQ_F_Y0         "[sp, #96]"
+#define EDGEQ_F_Y1         "[sp, #100]"
+#define EDGEQ_F_Y0_END     "[sp, #104]"
+#define EDGEQ_F_ROUNDING   "[sp, #108]"
+#define EDGEQ_F_SKIP       "[sp, #112]"
+#define EDGEQ_F_FIRST_END  "[sp, #116]"
+#define EDGEQ_F_END        "[sp, #120]"
+#define EDGEQ_F_SUM0       "[sp, #124]"
+#define EDGEQ_F_SUM1       "[sp, #128]"
 
-#define EDGEQ_TWICE(code) code code
+#define EDGEQ_TWICE(code)   code code
 #define EDGEQ_8_TIMES(code) EDGEQ_TWICE(EDGEQ_TWICE(EDGEQ_TWICE(code)))
 
 /* The first four words of the frame. */
@@ -94,8 +94,7 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
     "orr r2, r2, #1\n"                                                                             \
     "str r2, " EDGEQ_F_ENTRY "\n"                                                                  \
     "ldr r2, " EDGEQ_F_FIRST_END "\n"                                                              \
-    "str r2, " EDGEQ_F_CHUNK_END "\n"                                                              \
-    EDGEQ_PAIR_CLEAR
+    "str r2, " EDGEQ_F_CHUNK_END "\n" EDGEQ_PAIR_CLEAR
 
 /* Biases of four rows into r2, r3, r12, lr. */
 #define EDGEQ_PAIR_BIAS                                                                            \
@@ -114,11 +113,12 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
     "lsl r12, r12, #1\n"                                                                           \
     "lsl lr, lr, #1\n"
 
-#define EDGEQ_SIGN(r) "add " r ", " r ", " r ", asr #31\n"
-#define EDGEQ_ROUND(r) "add " r ", " r ", r12\n"
+#define EDGEQ_SIGN(r)     "add " r ", " r ", " r ", asr #31\n"
+#define EDGEQ_ROUND(r)    "add " r ", " r ", r12\n"
 #define EDGEQ_SATURATE(r) "ssat " r ", #8, " r ", asr #1\n"
 #define EDGEQ_FOR_8(do)                                                                            \
-    do("r4") do("r5") do("r6") do("r7") do("r8") do("r9") do("r10") do("r11")
+    do                                                                                             \
+    ("r4") do("r5") do("r6") do("r7") do("r8") do("r9") do("r10") do("r11")
 
 /* Requantises doubled accumulators, stores four outputs of each pixel and goes back to label 2
  * until the rows are done. Stores right behind a load cost nothing. */
@@ -136,43 +136,40 @@ static inline int8_t edgeq_pair_output(uint32_t acc, int32_t multiplier, int32_t
     "smmulr r6, r6, r12\n"                                                                         \
     "smmulr r10, r10, r12\n"                                                                       \
     "smmulr r7, r7, lr\n"                                                                          \
-    "smmulr r11, r11, lr\n"                                                                        \
-    EDGEQ_FOR_8(EDGEQ_SIGN)                                                                        \
-    "ldr r1, " EDGEQ_F_SHIFT "\n"                                                                  \
-    "ldr r12, " EDGEQ_F_ROUNDING "\n"                                                              \
-    "ldr r2, [r1], #4\n"                                                                           \
-    "str r1, " EDGEQ_F_SHIFT "\n"                                                                  \
-    "mvn.w r2, r2\n"                                                                               \
-    "asr r4, r4, r2\n"                                                                             \
-    "asr r8, r8, r2\n"                                                                             \
-    "lsr.w r2, r2, #8\n"                                                                           \
-    "asr r5, r5, r2\n"                                                                             \
-    "asr r9, r9, r2\n"                                                                             \
-    "lsr.w r2, r2, #8\n"                                                                           \
-    "asr r6, r6, r2\n"                                                                             \
-    "asr r10, r10, r2\n"                                                                           \
-    "lsr.w r2, r2, #8\n"                                                                           \
-    "asr r7, r7, r2\n"                                                                             \
-    "asr r11, r11, r2\n"                                                                           \
-    EDGEQ_FOR_8(EDGEQ_ROUND)                                                                       \
-    EDGEQ_FOR_8(EDGEQ_SATURATE)                                                                    \
-    "ldr r3, " EDGEQ_F_Y0_END "\n"                                                                 \
-    "ldr r1, " EDGEQ_F_Y0 "\n"                                                                     \
-    "ldr r2, " EDGEQ_F_Y1 "\n"                                                                     \
-    "strb r5, [r1, #1]\n"                                                                          \
-    "strb r6, [r1, #2]\n"                                                                          \
-    "strb r7, [r1, #3]\n"                                                                          \
-    "strb r4, [r1], #4\n"                                                                          \
-    "strb r9, [r2, #1]\n"                                                                          \
-    "strb r10, [r2, #2]\n"                                                                         \
-    "strb r11, [r2, #3]\n"                                                                         \
-    "strb r8, [r2], #4\n"                                                                          \
-    "str r1, " EDGEQ_F_Y0 "\n"                                                                     \
-    "str r2, " EDGEQ_F_Y1 "\n"                                                                     \
-    "cmp r1, r3\n"                                                                                 \
-    "bne.w 2b\n"                                                                                   \
-    "add sp, sp, #56\n"                                                                            \
-    "pop {r4-r11, pc}\n"
+    "smmulr r11, r11, lr\n" EDGEQ_FOR_8(                                                           \
+        EDGEQ_SIGN) "ldr r1, " EDGEQ_F_SHIFT "\n"                                                  \
+                    "ldr r12, " EDGEQ_F_ROUNDING "\n"                                              \
+                    "ldr r2, [r1], #4\n"                                                           \
+                    "str r1, " EDGEQ_F_SHIFT "\n"                                                  \
+                    "mvn.w r2, r2\n"                                                               \
+                    "asr r4, r4, r2\n"                                                             \
+                    "asr r8, r8, r2\n"                                                             \
+                    "lsr.w r2, r2, #8\n"                                                           \
+                    "asr r5, r5, r2\n"                                                             \
+                    "asr r9, r9, r2\n"                                                             \
+                    "lsr.w r2, r2, #8\n"                                                           \
+                    "asr r6, r6, r2\n"                                                             \
+                    "asr r10, r10, r2\n"                                                           \
+                    "lsr.w r2, r2, #8\n"                                                           \
+                    "asr r7, r7, r2\n"                                                             \
+                    "asr r11, r11, r2\n" EDGEQ_FOR_8(EDGEQ_ROUND)                                  \
+                        EDGEQ_FOR_8(EDGEQ_SATURATE) "ldr r3, " EDGEQ_F_Y0_END "\n"                 \
+                                                    "ldr r1, " EDGEQ_F_Y0 "\n"                     \
+                                                    "ldr r2, " EDGEQ_F_Y1 "\n"                     \
+                                                    "strb r5, [r1, #1]\n"                          \
+                                                    "strb r6, [r1, #2]\n"                          \
+                                                    "strb r7, [r1, #3]\n"                          \
+                                                    "strb r4, [r1], #4\n"                          \
+                                                    "strb r9, [r2, #1]\n"                          \
+                                                    "strb r10, [r2, #2]\n"                         \
+                                                    "strb r11, [r2, #3]\n"                         \
+                                                    "strb r8, [r2], #4\n"                          \
+                                                    "str r1, " EDGEQ_F_Y0 "\n"                     \
+                                                    "str r2, " EDGEQ_F_Y1 "\n"                     \
+                                                    "cmp r1, r3\n"                                 \
+                                                    "bne.w 2b\n"                                   \
+                                                    "add sp, sp, #56\n"                            \
+                                                    "pop {r4-r11, pc}\n"
 
 /* A chunk that is not the only one ends a byte early, so that its end is told from the row's. */
 enum { EDGEQ_CHUNK_PAIRS = 256 };
@@ -285,9 +282,8 @@ __attribute__((noinline)) static const int8_t *edgeq_find_row(const edgeq_window
 #endif
 
 /* Groups of four columns of both pixels; returns where the next go. */
-__attribute__((noinline)) static uint32_t *edgeq_expand_pair(const int8_t *a, const int8_t *b,
-                                                             uint32_t *to, int32_t groups,
-                                                             int32_t *sum) {
+__attribute__((noinline)) static uint32_t *
+edgeq_expand_pair(const int8_t *a, const int8_t *b, uint32_t *to, int32_t groups, int32_t *sum) {
 #if EDGEQ_DSP_ASM
     /* Two groups a turn: four pipelined loads, stores that nothing waits for. */
     if (groups >= 2) {
@@ -302,19 +298,31 @@ __attribute__((noinline)) static uint32_t *edgeq_expand_pair(const int8_t *a, co
             "ldr.w %[v], [%[b], #4]\n"
             "ldr.w %[s], [%[b]], #8\n"
             "ldr.w %[r], [%[a]], #8\n"
-            "sxtb16 %[t], %[r]\n" EDGEQ_SUM("0") "str.w %[t], [%[to]], #32\n"
-            "sxtb16 %[t], %[s]\n" EDGEQ_SUM("1") "str %[t], [%[to], #-28]\n"
-            "sxtb16 %[t], %[r], ror #8\n" EDGEQ_SUM("0") "str %[t], [%[to], #-24]\n"
-            "sxtb16 %[t], %[s], ror #8\n" EDGEQ_SUM("1") "str %[t], [%[to], #-20]\n"
-            "sxtb16 %[t], %[u]\n" EDGEQ_SUM("0") "str %[t], [%[to], #-16]\n"
-            "sxtb16 %[t], %[v]\n" EDGEQ_SUM("1") "str %[t], [%[to], #-12]\n"
-            "sxtb16 %[t], %[u], ror #8\n" EDGEQ_SUM("0") "str %[t], [%[to], #-8]\n"
-            "sxtb16 %[t], %[v], ror #8\n" EDGEQ_SUM("1") "str %[t], [%[to], #-4]\n"
-            "subs.w %[n], %[n], #2\n"
-            "bge.w 1b\n"
-            : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [n] "+r"(groups), [r] "=&r"(r),
-              [s] "=&r"(s), [t] "=&r"(t), [u] "=&r"(u), [v] "=&r"(v), [sum0] "+r"(sum0),
-              [sum1] "+r"(sum1)
+            "sxtb16 %[t], %[r]\n" EDGEQ_SUM(
+                "0") "str.w %[t], [%[to]], #32\n"
+                     "sxtb16 %[t], %[s]\n" EDGEQ_SUM(
+                         "1") "str %[t], [%[to], #-28]\n"
+                              "sxtb16 %[t], %[r], ror #8\n" EDGEQ_SUM(
+                                  "0") "str %[t], [%[to], #-24]\n"
+                                       "sxtb16 %[t], %[s], ror #8\n" EDGEQ_SUM(
+                                           "1") "str %[t], [%[to], #-20]\n"
+                                                "sxtb16 %[t], %[u]\n" EDGEQ_SUM(
+                                                    "0") "str %[t], [%[to], #-16]\n"
+                                                         "sxtb16 %[t], %[v]\n" EDGEQ_SUM(
+                                                             "1") "str %[t], [%[to], #-12]\n"
+                                                                  "sxtb16 %[t], %[u], ror "
+                                                                  "#8\n" EDGEQ_SUM(
+                                                                      "0") "str %[t], [%[to], "
+                                                                           "#-8]\n"
+                                                                           "sxtb16 %[t], %[v], ror "
+                                                                           "#8\n" EDGEQ_SUM(
+                                                                               "1") "str %[t], "
+                                                                                    "[%[to], #-4]\n"
+                                                                                    "subs.w %[n], "
+                                                                                    "%[n], #2\n"
+                                                                                    "bge.w 1b\n"
+            : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [n] "+r"(groups), [r] "=&r"(r), [s] "=&r"(s),
+              [t] "=&r"(t), [u] "=&r"(u), [v] "=&r"(v), [sum0] "+r"(sum0), [sum1] "+r"(sum1)
             : [ones] "r"(EDGEQ_ONES)
             : "cc", "memory");
         sum[0] = sum0;
@@ -351,8 +359,8 @@ static inline void edgeq_gather_pair(const edgeq_window *w, const int8_t *x, con
     }
     /* where a row of both is inside the map, no call has to find it */
     int32_t right = w->input_width - w->kernel_width;
-    bool across = !bytes && at[0].left >= 0 && at[0].left <= right && at[1].left >= 0 &&
-                  at[1].left <= right;
+    bool across =
+        !bytes && at[0].left >= 0 && at[0].left <= right && at[1].left >= 0 && at[1].left <= right;
     int32_t top = at[0].top;
     int32_t down = at[1].top - top;
     int32_t line = w->input_width * w->channels;
@@ -379,10 +387,8 @@ static inline void edgeq_gather_pair(const edgeq_window *w, const int8_t *x, con
 
 /* The last one to three rows on copies, for the kernel reads and writes whole blocks; what it makes
  * of rows that do not exist is dropped. */
-__attribute__((noinline)) static void edgeq_conv_last_rows(const edgeq_conv_2d_params *p,
-                                                           edgeq_pair_job job,
-                                                           edgeq_pair_kernel *kernel,
-                                                           int32_t block_words) {
+static inline void edgeq_conv_last_rows(const edgeq_conv_2d_params *p, edgeq_pair_job job,
+                                        edgeq_pair_kernel *kernel, int32_t block_words) {
     int32_t whole = p->outputs & ~3;
     int8_t *to[2] = {job.y[0] + whole, job.y[1] + whole};
     int32_t bias[4], multiplier[4];

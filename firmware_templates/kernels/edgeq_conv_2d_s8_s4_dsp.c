@@ -33,7 +33,7 @@
     "and lr, r12, #0x000F000F\n"                                                                   \
     "smlad r4, lr, r2, r4\n"                                                                       \
     "smlad r8, lr, r3, r8\n"                                                                       \
-    "sxtb16 lr, r12\n"                                                                           \
+    "sxtb16 lr, r12\n"                                                                             \
     "smlad r5, lr, r2, r5\n"                                                                       \
     "smlad r9, lr, r3, r9\n"                                                                       \
     "bic r12, r12, #0xF000F000\n"                                                                  \
@@ -80,68 +80,61 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "ldr.w r2, " EDGEQ_F_ENTRY "\n"
             "bx r2\n"
             ".balign 4\n"
-            "1:\n"
-            EDGEQ_8_TIMES(PAIR)
-            "ldr r2, " EDGEQ_F_CHUNK_END "\n"
-            "cmp r1, r2\n"
-            "blo.w 1b\n"
-            "bne.w 4f\n"
-            DIFFERENCES
-            EDGEQ_PAIR_BIAS_TWICE
-            "add.w r4, r2, r4, lsl #1\n"
-            "add r8, r2, r8, lsl #1\n"
-            "add.w r5, r3, r5, asr #3\n"
-            "add r9, r3, r9, asr #3\n"
-            "add.w r6, r12, r6, asr #7\n"
-            "add r10, r12, r10, asr #7\n"
-            "add.w r7, lr, r7, asr #11\n"
-            "add r11, lr, r11, asr #11\n"
-            "3:\n"
-            OFFSETS
-            EDGEQ_PAIR_LEAVE
-            /* the end of one chunk of several: sums of rows 2 and 3 go to the frame, and the
-             * prefixes start again from row 1's */
-            "4:\n"
-            "sub.w r7, r7, r6\n"
-            "sub.w r6, r6, r5\n"
-            "sub r11, r11, r10\n"
-            "sub r10, r10, r9\n"
-            "ldm sp, {r2, r3, r12, lr}\n"
-            "add.w r2, r2, r6, asr #8\n"
-            "add.w r3, r3, r7, asr #12\n"
-            "add r12, r12, r10, asr #8\n"
-            "add lr, lr, r11, asr #12\n"
-            "ldr r6, " EDGEQ_F_END "\n"
-            "cmp r1, r6\n"
-            "beq 5f\n"
-            "stm sp, {r2, r3, r12, lr}\n"
-            "mov r6, r5\n"
-            "mov r7, r5\n"
-            "mov r10, r9\n"
-            "mov r11, r9\n"
-            "addw r2, r1, #2047\n"
-            "str r2, " EDGEQ_F_CHUNK_END "\n"
-            "b.w 1b\n"
-            "5:\n"
-            "mov r6, r2\n"
-            "mov r7, r3\n"
-            "mov r10, r12\n"
-            "mov r11, lr\n"
-            "sub.w r5, r5, r4\n"
-            "sub r9, r9, r8\n"
-            "ldr r2, " EDGEQ_F_FIRST_END "\n"
-            "str r2, " EDGEQ_F_CHUNK_END "\n"
-            EDGEQ_PAIR_CLEAR
-            EDGEQ_PAIR_BIAS_TWICE
-            "add.w r4, r2, r4, lsl #1\n"
-            "add r8, r2, r8, lsl #1\n"
-            "add.w r5, r3, r5, asr #3\n"
-            "add r9, r3, r9, asr #3\n"
-            "add.w r6, r12, r6, lsl #1\n"
-            "add r10, r12, r10, lsl #1\n"
-            "add.w r7, lr, r7, lsl #1\n"
-            "add r11, lr, r11, lsl #1\n"
-            "b.w 3b\n");
+            "1:\n" EDGEQ_8_TIMES(PAIR) "ldr r2, " EDGEQ_F_CHUNK_END "\n"
+                                       "cmp r1, r2\n"
+                                       "blo.w 1b\n"
+                                       "bne.w 4f\n" DIFFERENCES EDGEQ_PAIR_BIAS_TWICE
+                                       "add.w r4, r2, r4, lsl #1\n"
+                                       "add r8, r2, r8, lsl #1\n"
+                                       "add.w r5, r3, r5, asr #3\n"
+                                       "add r9, r3, r9, asr #3\n"
+                                       "add.w r6, r12, r6, asr #7\n"
+                                       "add r10, r12, r10, asr #7\n"
+                                       "add.w r7, lr, r7, asr #11\n"
+                                       "add r11, lr, r11, asr #11\n"
+                                       "3:\n" OFFSETS EDGEQ_PAIR_LEAVE
+                                       /* the end of one chunk of several: sums of rows 2 and 3 go
+                                        * to the frame, and the prefixes start again from row 1's */
+                                       "4:\n"
+                                       "sub.w r7, r7, r6\n"
+                                       "sub.w r6, r6, r5\n"
+                                       "sub r11, r11, r10\n"
+                                       "sub r10, r10, r9\n"
+                                       "ldm sp, {r2, r3, r12, lr}\n"
+                                       "add.w r2, r2, r6, asr #8\n"
+                                       "add.w r3, r3, r7, asr #12\n"
+                                       "add r12, r12, r10, asr #8\n"
+                                       "add lr, lr, r11, asr #12\n"
+                                       "ldr r6, " EDGEQ_F_END "\n"
+                                       "cmp r1, r6\n"
+                                       "beq 5f\n"
+                                       "stm sp, {r2, r3, r12, lr}\n"
+                                       "mov r6, r5\n"
+                                       "mov r7, r5\n"
+                                       "mov r10, r9\n"
+                                       "mov r11, r9\n"
+                                       "addw r2, r1, #2047\n"
+                                       "str r2, " EDGEQ_F_CHUNK_END "\n"
+                                       "b.w 1b\n"
+                                       "5:\n"
+                                       "mov r6, r2\n"
+                                       "mov r7, r3\n"
+                                       "mov r10, r12\n"
+                                       "mov r11, lr\n"
+                                       "sub.w r5, r5, r4\n"
+                                       "sub r9, r9, r8\n"
+                                       "ldr r2, " EDGEQ_F_FIRST_END "\n"
+                                       "str r2, " EDGEQ_F_CHUNK_END
+                                       "\n" EDGEQ_PAIR_CLEAR EDGEQ_PAIR_BIAS_TWICE
+                                       "add.w r4, r2, r4, lsl #1\n"
+                                       "add r8, r2, r8, lsl #1\n"
+                                       "add.w r5, r3, r5, asr #3\n"
+                                       "add r9, r3, r9, asr #3\n"
+                                       "add.w r6, r12, r6, lsl #1\n"
+                                       "add r10, r12, r10, lsl #1\n"
+                                       "add.w r7, lr, r7, lsl #1\n"
+                                       "add r11, lr, r11, lsl #1\n"
+                                       "b.w 3b\n");
 }
 
 static void kernel(const edgeq_pair_job *job) {
@@ -179,9 +172,9 @@ static void kernel(const edgeq_pair_job *job) {
             row[2] += digit(prefix[2], prefix[1], 8) - eight;
             row[3] += digit(prefix[3], prefix[2], 12);
             for (int32_t j = 0; j < 4; j++) {
-                job->y[i][r + j] = edgeq_pair_output(row[j] + (uint32_t)job->bias[r + j],
-                                                     job->multiplier[r + j], job->shift[r + j],
-                                                     job->rounding);
+                job->y[i][r + j] =
+                    edgeq_pair_output(row[j] + (uint32_t)job->bias[r + j], job->multiplier[r + j],
+                                      job->shift[r + j], job->rounding);
             }
         }
     }

@@ -28,10 +28,10 @@
     LOADS                                                                                          \
     "smlad r5, r12, r2, r5\n"                                                                      \
     "smlad r9, r12, r3, r9\n"                                                                      \
-    "sxtb16 r12, r12\n"                                                                          \
+    "sxtb16 r12, r12\n"                                                                            \
     "smlad r7, lr, r2, r7\n"                                                                       \
     "smlad r11, lr, r3, r11\n"                                                                     \
-    "sxtb16 lr, lr\n"                                                                            \
+    "sxtb16 lr, lr\n"                                                                              \
     "smlad r4, r12, r2, r4\n"                                                                      \
     "smlad r8, r12, r3, r8\n"                                                                      \
     "smlad r6, lr, r2, r6\n"                                                                       \
@@ -45,9 +45,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             /* the first pair starts the accumulators */
             ".balign 4\n"
             "2:\n"
-            "ldr.w r1, " EDGEQ_F_PATCH "\n"
-            LOADS
-            "smuad r5, r12, r2\n"
+            "ldr.w r1, " EDGEQ_F_PATCH "\n" LOADS "smuad r5, r12, r2\n"
             "smuad r9, r12, r3\n"
             "sxtb16 r12, r12\n"
             "smuad r7, lr, r2\n"
@@ -60,8 +58,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "ldr.w r2, " EDGEQ_F_ENTRY "\n"
             "bx r2\n"
             ".balign 4\n"
-            "1:\n"
-            EDGEQ_8_TIMES(PAIR)
+            "1:\n" EDGEQ_8_TIMES(PAIR)
             /* a chunk that is not the only one ends a byte early */
             "ldr r2, " EDGEQ_F_CHUNK_END "\n"
             "cmp r1, r2\n"
@@ -70,9 +67,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "subs r5, r5, r4\n"
             "subs r7, r7, r6\n"
             "sub r9, r9, r8\n"
-            "sub r11, r11, r10\n"
-            EDGEQ_PAIR_BIAS_TWICE
-            "add r4, r2, r4, lsl #1\n"
+            "sub r11, r11, r10\n" EDGEQ_PAIR_BIAS_TWICE "add r4, r2, r4, lsl #1\n"
             "add r8, r2, r8, lsl #1\n"
             "add r5, r3, r5, asr #7\n"
             "add r9, r3, r9, asr #7\n"
@@ -80,8 +75,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "add r10, r12, r10, lsl #1\n"
             "add r7, lr, r7, asr #7\n"
             "add r11, lr, r11, asr #7\n"
-            "3:\n"
-            EDGEQ_PAIR_LEAVE
+            "3:\n" EDGEQ_PAIR_LEAVE
             /* the end of one chunk of several: sums of rows 1 and 3 go to the frame */
             "4:\n"
             "subs r5, r5, r4\n"
@@ -110,9 +104,7 @@ __attribute__((naked, noinline)) static void pair_rows(EDGEQ_PAIR_PARAMETERS) {
             "mov r9, r12\n"
             "mov r11, lr\n"
             "ldr r2, " EDGEQ_F_FIRST_END "\n"
-            "str r2, " EDGEQ_F_CHUNK_END "\n"
-            EDGEQ_PAIR_CLEAR
-            EDGEQ_PAIR_BIAS_TWICE
+            "str r2, " EDGEQ_F_CHUNK_END "\n" EDGEQ_PAIR_CLEAR EDGEQ_PAIR_BIAS_TWICE
             "add r4, r2, r4, lsl #1\n"
             "add r8, r2, r8, lsl #1\n"
             "add r5, r3, r5, lsl #1\n"
@@ -152,9 +144,9 @@ static void kernel(const edgeq_pair_job *job) {
             int32_t row = r + (i & 3);
             int32_t pair = (i & 3) >> 1;
             uint32_t sum = (i & 1) ? high[i >> 2][pair] : (uint32_t)low[i >> 2][pair];
-            job->y[i >> 2][row] = edgeq_pair_output(sum + (uint32_t)job->bias[row],
-                                                    job->multiplier[row], job->shift[row],
-                                                    job->rounding);
+            job->y[i >> 2][row] =
+                edgeq_pair_output(sum + (uint32_t)job->bias[row], job->multiplier[row],
+                                  job->shift[row], job->rounding);
         }
     }
 }

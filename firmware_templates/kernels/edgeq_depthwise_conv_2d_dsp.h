@@ -53,8 +53,8 @@ static inline void edgeq_pair_cells(uint32_t a, uint32_t b, uint32_t *to) {
 /* The map as one block of channels sees it. */
 typedef struct {
     const edgeq_window *window;
-    const int8_t *x; /* of the block's first channel */
-    uint32_t fill;   /* the input zero point in every byte */
+    const int8_t *x;  /* of the block's first channel */
+    uint32_t fill;    /* the input zero point in every byte */
     int32_t channels; /* of the block, 1 to 4 */
 } edgeq_block_map;
 
@@ -94,9 +94,8 @@ static inline void edgeq_block_outputs(const edgeq_block_scale *scale, const int
 }
 
 /* Words of `n` cells from (row, column) of the map on. */
-__attribute__((noinline)) static uint32_t *edgeq_put_cells(const edgeq_block_map *map, int32_t row,
-                                                           int32_t column, int32_t n,
-                                                           uint32_t *to) {
+__attribute__((noinline)) static uint32_t *
+edgeq_put_cells(const edgeq_block_map *map, int32_t row, int32_t column, int32_t n, uint32_t *to) {
     const edgeq_window *w = map->window;
     bool inside = row >= 0 && row < w->input_height;
     int32_t first = edgeq_clamp(-column, 0, n);
@@ -159,10 +158,9 @@ __attribute__((noinline)) static void edgeq_window_sums(const uint32_t *cells, i
                          "smlad %[sum3], %[b], %[d], %[sum3]\n"
                          "subs.w %[n], %[n], #1\n"
                          "bne.w 1b\n"
-                         : [at] "+r"(at), [w] "+r"(weight), [n] "+r"(n), [a] "=&r"(a),
-                           [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e),
-                           [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2),
-                           [sum3] "+r"(sum3)
+                         : [at] "+r"(at), [w] "+r"(weight), [n] "+r"(n), [a] "=&r"(a), [b] "=&r"(b),
+                           [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e), [sum0] "+r"(sum0),
+                           [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3)
                          :
                          : "cc", "memory");
 #else
@@ -269,17 +267,17 @@ typedef struct {
     "asr.w " r ", " r ", r12\n"                                                                    \
     "ssat " r ", #8, " r "\n"
 /* Frame: y, end of the row, end of the strip, pitch, then the job's members from `bias` on. */
-#define EDGEQ_B_Y "[sp, #0]"
-#define EDGEQ_B_ROW_END "[sp, #4]"
-#define EDGEQ_B_END "[sp, #8]"
-#define EDGEQ_B_PITCH "[sp, #12]"
-#define EDGEQ_B_ODD "[sp, #16]"
-#define EDGEQ_B_BIAS "[sp, #56]"
+#define EDGEQ_B_Y          "[sp, #0]"
+#define EDGEQ_B_ROW_END    "[sp, #4]"
+#define EDGEQ_B_END        "[sp, #8]"
+#define EDGEQ_B_PITCH      "[sp, #12]"
+#define EDGEQ_B_ODD        "[sp, #16]"
+#define EDGEQ_B_BIAS       "[sp, #56]"
 #define EDGEQ_B_MULTIPLIER "[sp, #60]"
-#define EDGEQ_B_SHIFT "[sp, #64]"
-#define EDGEQ_B_ROUNDING "[sp, #68]"
-#define EDGEQ_B_STEP "[sp, #72]"
-#define EDGEQ_B_ROW_STEP "[sp, #76]"
+#define EDGEQ_B_SHIFT      "[sp, #64]"
+#define EDGEQ_B_ROUNDING   "[sp, #68]"
+#define EDGEQ_B_STEP       "[sp, #72]"
+#define EDGEQ_B_ROW_STEP   "[sp, #76]"
 
 /* Two columns a turn (four outputs in 77 cycles), then the last one of an odd row. r0 and r1 run
  * over bands A and B, r2..r7 hold the weights, r8..r11 the accumulators. */
@@ -291,116 +289,120 @@ edgeq_band_asm(const uint32_t *band __attribute__((unused)),
                int32_t shift __attribute__((unused)), int32_t rounding __attribute__((unused)),
                int32_t step __attribute__((unused)), int32_t row_step __attribute__((unused)),
                int32_t width __attribute__((unused)), int32_t pitch __attribute__((unused))) {
-    __asm__("push {r4-r11, lr}\n"
-            "sub sp, sp, #20\n"
-            "str r3, " EDGEQ_B_Y "\n"
-            "str r2, " EDGEQ_B_END "\n"
-            "ldr r4, [sp, #80]\n" /* width */
-            "ldr r5, [sp, #84]\n" /* pitch */
-            "str r5, " EDGEQ_B_PITCH "\n"
-            "and r6, r4, #1\n"
-            "str r6, " EDGEQ_B_ODD "\n"
-            "sub r4, r4, r6\n"
-            "add r4, r0, r4, lsl #4\n"
-            "str r4, " EDGEQ_B_ROW_END "\n"
-            "mov r8, r1\n"
-            "add r1, r0, r5\n"
-            "ldm r8, {r2-r7}\n"
-            ".balign 4\n"
-            "1:\n"
-            "ldr.w r12, [r0]\n"
-            "ldr.w lr, [r1]\n"
-            "ldr.w r9, " EDGEQ_B_BIAS "\n"
-            EDGEQ_BAND_FIRST("r8", "r9")
-            "ldr.w r12, [r0, #16]\n"
-            "ldr.w lr, [r1, #16]\n"
-            "ldr.w r11, " EDGEQ_B_BIAS "\n"
-            EDGEQ_BAND_TAPS("r8", "r9", "r4", "r5")
-            EDGEQ_BAND_FIRST("r10", "r11")
-            "ldr.w r12, [r0, #32]!\n"
-            "ldr.w lr, [r1, #32]!\n"
-            EDGEQ_BAND_TAPS("r8", "r9", "r6", "r7")
-            EDGEQ_BAND_TAPS("r10", "r11", "r4", "r5")
-            "ldr.w r12, [r0, #16]\n"
-            "ldr.w lr, [r1, #16]\n"
-            EDGEQ_BAND_TAPS("r10", "r11", "r6", "r7")
-            "ldr.w r12, " EDGEQ_B_MULTIPLIER "\n"
-            "ldr.w lr, " EDGEQ_B_ROUNDING "\n"
-            EDGEQ_BAND_SCALE("r8", "r1")
-            EDGEQ_BAND_SCALE("r9", "r1")
-            EDGEQ_BAND_SCALE("r10", "r1")
-            EDGEQ_BAND_SCALE("r11", "r1")
-            "ldr.w r12, " EDGEQ_B_SHIFT "\n"
-            "ldr.w lr, " EDGEQ_B_Y "\n"
-            "ldr.w r1, " EDGEQ_B_ROW_STEP "\n"
-            EDGEQ_BAND_SHIFT_OUT("r8")
-            EDGEQ_BAND_SHIFT_OUT("r9")
-            EDGEQ_BAND_SHIFT_OUT("r10")
-            EDGEQ_BAND_SHIFT_OUT("r11")
-            /* the lower row first: the upper one wins where they share a place */
-            "ldr.w r12, " EDGEQ_B_STEP "\n"
-            "strb.w r9, [lr, r1]\n"
-            "strb.w r8, [lr]\n"
-            "add.w lr, lr, r12\n"
-            "strb.w r11, [lr, r1]\n"
-            "strb.w r10, [lr]\n"
-            "add.w lr, lr, r12\n"
-            "ldr.w r1, " EDGEQ_B_PITCH "\n"
-            "ldr.w r12, " EDGEQ_B_ROW_END "\n"
-            "str.w lr, " EDGEQ_B_Y "\n"
-            "add.w r1, r0, r1\n"
-            "cmp.w r0, r12\n"
-            "bne.w 1b\n"
-            "ldr.w r12, " EDGEQ_B_ODD "\n"
-            "cmp.w r12, #0\n"
-            "beq.w 4f\n"
-            "ldr.w r12, [r0]\n"
-            "ldr.w lr, [r1]\n"
-            "ldr.w r9, " EDGEQ_B_BIAS "\n"
-            EDGEQ_BAND_FIRST("r8", "r9")
-            "ldr.w r12, [r0, #16]!\n"
-            "ldr.w lr, [r1, #16]!\n"
-            EDGEQ_BAND_TAPS("r8", "r9", "r4", "r5")
-            "ldr.w r12, [r0, #16]\n"
-            "ldr.w lr, [r1, #16]\n"
-            EDGEQ_BAND_TAPS("r8", "r9", "r6", "r7")
-            "ldr.w r12, " EDGEQ_B_MULTIPLIER "\n"
-            "ldr.w lr, " EDGEQ_B_ROUNDING "\n"
-            EDGEQ_BAND_SCALE("r8", "r10")
-            EDGEQ_BAND_SCALE("r9", "r10")
-            "ldr.w r12, " EDGEQ_B_SHIFT "\n"
-            "ldr.w lr, " EDGEQ_B_Y "\n"
-            "ldr.w r11, " EDGEQ_B_STEP "\n"
-            "ldr.w r10, " EDGEQ_B_ROW_STEP "\n"
-            EDGEQ_BAND_SHIFT_OUT("r8")
-            EDGEQ_BAND_SHIFT_OUT("r9")
-            "strb.w r9, [lr, r10]\n"
-            "strb.w r8, [lr]\n"
-            "add.w lr, lr, r11\n"
-            "str.w lr, " EDGEQ_B_Y "\n"
-            "4:\n" /* the next band begins two columns on */
-            "ldr.w r8, " EDGEQ_B_Y "\n"
-            "ldr.w r9, " EDGEQ_B_ROW_STEP "\n"
-            "ldr.w r10, " EDGEQ_B_ROW_END "\n"
-            "ldr.w r11, " EDGEQ_B_PITCH "\n"
-            "ldr.w r12, " EDGEQ_B_END "\n"
-            "add.w r8, r8, r9\n"
-            "add.w r10, r10, r11\n"
-            "str.w r8, " EDGEQ_B_Y "\n"
-            "str.w r10, " EDGEQ_B_ROW_END "\n"
-            "add.w r0, r0, #32\n"
-            "add.w r1, r1, #32\n"
-            "cmp.w r0, r12\n"
-            "bne.w 1b\n"
-            "add sp, sp, #20\n"
-            "pop {r4-r11, pc}\n");
+    __asm__(
+        "push {r4-r11, lr}\n"
+        "sub sp, sp, #20\n"
+        "str r3, " EDGEQ_B_Y "\n"
+        "str r2, " EDGEQ_B_END "\n"
+        "ldr r4, [sp, #80]\n" /* width */
+        "ldr r5, [sp, #84]\n" /* pitch */
+        "str r5, " EDGEQ_B_PITCH "\n"
+        "and r6, r4, #1\n"
+        "str r6, " EDGEQ_B_ODD "\n"
+        "sub r4, r4, r6\n"
+        "add r4, r0, r4, lsl #4\n"
+        "str r4, " EDGEQ_B_ROW_END "\n"
+        "mov r8, r1\n"
+        "add r1, r0, r5\n"
+        "ldm r8, {r2-r7}\n"
+        ".balign 4\n"
+        "1:\n"
+        "ldr.w r12, [r0]\n"
+        "ldr.w lr, [r1]\n"
+        "ldr.w r9, " EDGEQ_B_BIAS "\n" EDGEQ_BAND_FIRST(
+            "r8",
+            "r9") "ldr.w r12, [r0, #16]\n"
+                  "ldr.w lr, [r1, #16]\n"
+                  "ldr.w r11, " EDGEQ_B_BIAS
+                  "\n" EDGEQ_BAND_TAPS("r8", "r9", "r4", "r5") EDGEQ_BAND_FIRST(
+                      "r10",
+                      "r11") "ldr.w r12, [r0, #32]!\n"
+                             "ldr.w lr, [r1, #32]!\n" EDGEQ_BAND_TAPS("r8", "r9", "r6", "r7")
+                                 EDGEQ_BAND_TAPS(
+                                     "r10", "r11", "r4",
+                                     "r5") "ldr.w r12, [r0, #16]\n"
+                                           "ldr.w lr, [r1, #16]\n" EDGEQ_BAND_TAPS(
+                                               "r10", "r11", "r6",
+                                               "r7") "ldr.w r12, " EDGEQ_B_MULTIPLIER "\n"
+                                                     "ldr.w lr, " EDGEQ_B_ROUNDING
+                                                     "\n" EDGEQ_BAND_SCALE(
+                                                         "r8", "r1") EDGEQ_BAND_SCALE("r9", "r1")
+                                                         EDGEQ_BAND_SCALE("r10", "r1") EDGEQ_BAND_SCALE(
+                                                             "r11",
+                                                             "r1") "ldr.w r12, " EDGEQ_B_SHIFT "\n"
+                                                                   "ldr.w lr, " EDGEQ_B_Y "\n"
+                                                                   "ldr.w r1, " EDGEQ_B_ROW_STEP
+                                                                   "\n" EDGEQ_BAND_SHIFT_OUT("r8")
+                                                                       EDGEQ_BAND_SHIFT_OUT("r9")
+                                                                           EDGEQ_BAND_SHIFT_OUT(
+                                                                               "r10")
+                                                                               EDGEQ_BAND_SHIFT_OUT(
+                                                                                   "r11")
+        /* the lower row first: the upper one wins where they share a place */
+        "ldr.w r12, " EDGEQ_B_STEP "\n"
+        "strb.w r9, [lr, r1]\n"
+        "strb.w r8, [lr]\n"
+        "add.w lr, lr, r12\n"
+        "strb.w r11, [lr, r1]\n"
+        "strb.w r10, [lr]\n"
+        "add.w lr, lr, r12\n"
+        "ldr.w r1, " EDGEQ_B_PITCH "\n"
+        "ldr.w r12, " EDGEQ_B_ROW_END "\n"
+        "str.w lr, " EDGEQ_B_Y "\n"
+        "add.w r1, r0, r1\n"
+        "cmp.w r0, r12\n"
+        "bne.w 1b\n"
+        "ldr.w r12, " EDGEQ_B_ODD "\n"
+        "cmp.w r12, #0\n"
+        "beq.w 4f\n"
+        "ldr.w r12, [r0]\n"
+        "ldr.w lr, [r1]\n"
+        "ldr.w r9, " EDGEQ_B_BIAS "\n" EDGEQ_BAND_FIRST(
+            "r8",
+            "r9") "ldr.w r12, [r0, #16]!\n"
+                  "ldr.w lr, [r1, #16]!\n" EDGEQ_BAND_TAPS(
+                      "r8", "r9", "r4",
+                      "r5") "ldr.w r12, [r0, #16]\n"
+                            "ldr.w lr, [r1, #16]\n" EDGEQ_BAND_TAPS(
+                                "r8", "r9", "r6",
+                                "r7") "ldr.w r12, " EDGEQ_B_MULTIPLIER "\n"
+                                      "ldr.w lr, " EDGEQ_B_ROUNDING
+                                      "\n" EDGEQ_BAND_SCALE("r8", "r10") EDGEQ_BAND_SCALE(
+                                          "r9",
+                                          "r10") "ldr.w r12, " EDGEQ_B_SHIFT "\n"
+                                                 "ldr.w lr, " EDGEQ_B_Y "\n"
+                                                 "ldr.w r11, " EDGEQ_B_STEP "\n"
+                                                 "ldr.w r10, " EDGEQ_B_ROW_STEP
+                                                 "\n" EDGEQ_BAND_SHIFT_OUT("r8")
+                                                     EDGEQ_BAND_SHIFT_OUT(
+                                                         "r9") "strb.w r9, [lr, r10]\n"
+                                                               "strb.w r8, [lr]\n"
+                                                               "add.w lr, lr, r11\n"
+                                                               "str.w lr, " EDGEQ_B_Y "\n"
+                                                               "4:\n" /* the next band begins two
+                                                                         columns on */
+                                                               "ldr.w r8, " EDGEQ_B_Y "\n"
+                                                               "ldr.w r9, " EDGEQ_B_ROW_STEP "\n"
+                                                               "ldr.w r10, " EDGEQ_B_ROW_END "\n"
+                                                               "ldr.w r11, " EDGEQ_B_PITCH "\n"
+                                                               "ldr.w r12, " EDGEQ_B_END "\n"
+                                                               "add.w r8, r8, r9\n"
+                                                               "add.w r10, r10, r11\n"
+                                                               "str.w r8, " EDGEQ_B_Y "\n"
+                                                               "str.w r10, " EDGEQ_B_ROW_END "\n"
+                                                               "add.w r0, r0, #32\n"
+                                                               "add.w r1, r1, #32\n"
+                                                               "cmp.w r0, r12\n"
+                                                               "bne.w 1b\n"
+                                                               "add sp, sp, #20\n"
+                                                               "pop {r4-r11, pc}\n");
 }
 
 static inline void edgeq_band_rows(const edgeq_band_job *job) {
     int32_t pitch = (job->width + 2) * 4;
     edgeq_band_asm(job->band, job->weights, job->band + job->row_pairs * pitch, job->y, job->bias,
-                   job->multiplier, job->shift, job->rounding, job->step, job->row_step,
-                   job->width, 4 * pitch);
+                   job->multiplier, job->shift, job->rounding, job->step, job->row_step, job->width,
+                   4 * pitch);
 }
 #else
 static inline int8_t edgeq_band_output(int32_t acc, const edgeq_band_job *job) {
@@ -455,8 +457,7 @@ __attribute__((noinline)) static void edgeq_put_pairs(const int8_t *a, int32_t a
                          "str %[upper], [%[to], #4]\n"
                          "str %[low], [%[to]], #16\n"
                          : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [upper] "=&r"(upper),
-                           [lower] "=&r"(lower), [low] "=&r"(low), [high] "=&r"(high),
-                           [t] "=&r"(t)
+                           [lower] "=&r"(lower), [low] "=&r"(low), [high] "=&r"(high), [t] "=&r"(t)
                          : [a_step] "r"(a_step), [b_step] "r"(b_step)
                          : "memory");
 #else
@@ -471,8 +472,7 @@ __attribute__((noinline)) static void edgeq_put_pairs(const int8_t *a, int32_t a
 /* The same of a block of fewer than four channels. */
 __attribute__((noinline)) static void edgeq_put_partial(const int8_t *a, int32_t a_step,
                                                         const int8_t *b, int32_t b_step,
-                                                        int32_t channels, int32_t n,
-                                                        uint32_t *to) {
+                                                        int32_t channels, int32_t n, uint32_t *to) {
     for (; n > 0; n--, a += a_step, b += b_step, to += 4) {
         edgeq_pair_cells(edgeq_cell(a, channels), edgeq_cell(b, channels), to);
     }
@@ -484,11 +484,9 @@ static inline uint32_t edgeq_twice_halves(uint32_t x) {
 }
 
 /* A block at stride 1, in strips of `count` bands, whose padded columns are filled already. */
-__attribute__((noinline)) static void edgeq_depthwise_bands(const edgeq_block_map *map,
-                                                            const uint32_t *taps,
-                                                            const edgeq_block_scale *scale,
-                                                            uint32_t *bands, int32_t count,
-                                                            int8_t *y) {
+__attribute__((noinline)) static void
+edgeq_depthwise_bands(const edgeq_block_map *map, const uint32_t *taps,
+                      const edgeq_block_scale *scale, uint32_t *bands, int32_t count, int8_t *y) {
     const edgeq_window *w = map->window;
     int32_t pitch = (w->output_width + 2) * 4;
     int32_t first = edgeq_clamp(w->padding_left, 0, w->output_width + 2);
