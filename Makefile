@@ -27,7 +27,7 @@ test: $(STAMP)
 	$(RUN)python -m pytest -q $(WORKERS) -m "not full and not hardware"
 
 test-full: $(STAMP)
-	EDGEQ_EXAMPLES=100 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
+	EDGEQ_EXAMPLES=40 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
 
 check: $(STAMP)
 	$(RUN)ruff check .

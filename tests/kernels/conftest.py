@@ -51,7 +51,7 @@ def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     ]
     files = [str(source) for source in cross_kernels.SOURCES]
     run = subprocess.run(
-        [*compile_one, *files], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        [*compile_one, *files], cwd=folder, capture_output=True, text=True, timeout=900, check=False
     )
     assert run.returncode == 0, run.stderr
     return sorted(folder.glob("*.o"))

@@ -33,7 +33,7 @@ def build(folder: Path, sources: Iterable[Path] = ()) -> ct.CDLL:
     command = [compiler, *FLAGS, f"-fsanitize={sanitizers()}", f"-I{FOLDER}", *files]
     command += ["-o", str(library)]
     env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # ASan is not for gcc itself
-    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False)
     assert run.returncode == 0, run.stderr
     return ct.CDLL(str(library))
 

@@ -51,7 +51,7 @@ def test_kernels_under_asan() -> None:
     here = Path(__file__).parent
     files = [str(here / f"test_{name}.py") for name in FILES]
     options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
-    run = run_under_asan([*options, *files], 1400, EDGEQ_EXAMPLES="200")
+    run = run_under_asan([*options, *files], 1400, EDGEQ_EXAMPLES="60")
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
     assert " passed" in run.stdout
     assert " skipped" not in run.stdout

@@ -54,7 +54,7 @@ def program(objects: list[Path]) -> Program:
         [*command(kind), *flags, *inputs, *link],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert run.returncode == 0, run.stderr

@@ -75,7 +75,7 @@ def test_clang_format() -> None:
     tool = shutil.which("clang-format", path=str(Path(sys.executable).parent))
     if tool is None:
         pytest.skip("no clang-format beside this Python (pip install clang-format)")
-    files = [str(p) for p in sorted(FOLDER.iterdir())]
+    files = [str(p) for p in sorted(FOLDER.glob("*.[ch]"))]
     style = f"--style=file:{FOLDER.parent.parent / '.clang-format'}"
     run = subprocess.run(
         [tool, "--dry-run", "-Werror", style, *files],
