@@ -13,7 +13,8 @@ from edgeq.kernels.streams.stream import Stream
 DSP = "dsp"
 Scratch = Callable[[Graph, Node], int]
 Shape = tuple[int, ...]
-Padding, Stride = tuple[int, int, int, int], tuple[int, int]
+Padding = tuple[int, int, int, int]
+Stride = tuple[int, int]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
