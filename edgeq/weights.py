@@ -10,7 +10,7 @@ from edgeq.ir import Graph, Node
 from edgeq.kernels import PACKINGS, kernel_named, pack_masks, weight_rows
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.fixed_point import exp_table
-from edgeq.ops.op import Array, quant_of
+from edgeq.ops.op import WEIGHT_AXIS, Array, quant_of
 
 # Constants a kernel reads through a pointer, with their element type on the device. Every other
 # constant is one number and stands in the layer's parameter struct.
@@ -114,7 +114,7 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     if node.op == "Mixture":
         yield from _router_tables(graph, node, stream)
     elif stream:
-        weight, axis = graph.param(node, "weight"), 2 if node.op == "DepthwiseConv2D" else 0
+        weight, axis = graph.param(node, "weight"), WEIGHT_AXIS[node.op]
         zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
         yield "weight", stream.pack(weight)
         yield from _streamed(stream, graph.params(node), _sums(weight, axis), zero_point)

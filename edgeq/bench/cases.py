@@ -11,12 +11,12 @@ import numpy as np
 
 from edgeq.errors import BadInput
 from edgeq.ir import Graph, Node, Quant, TensorType
-from edgeq.kernels import KERNELS, kernel_named, select
+from edgeq.kernels import KERNELS
 from edgeq.ops import OPS
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
-from edgeq.ops.op import WEIGHT_RANGE, Array
+from edgeq.ops.op import WEIGHT_AXIS, WEIGHT_RANGE, Array
 from edgeq.passes.lower import integer_layer
 from edgeq.passes.select_kernels import refusal
 
@@ -33,10 +33,6 @@ class Case:
     input_shape: tuple[int, ...]
     weight_shape: tuple[int, ...]
     attrs: Attrs
-
-    @property
-    def channel_axis(self) -> int:
-        return 2 if self.op == "DepthwiseConv2D" else 0
 
 
 def _fully_connected(inputs: int, outputs: int) -> Case:
@@ -72,9 +68,7 @@ class Run:
     rows: Array
 
 
-def runs(
-    features: Iterable[str], wanted: str | None, cases: Iterable[Case] = CASES
-) -> Iterator[Run]:
+def runs(features: Iterable[str], wanted: str | None, cases: Iterable[Case]) -> Iterator[Run]:
     """Every kernel that a core with `features` can run, on every case it takes, in table order.
 
     `wanted`: only the kernel of this name. A kernel that the numbers of a case keep out is left
@@ -90,12 +84,12 @@ def runs(
                 yield Run(case, kernel.name, str(kernel.weight), graph, _rows(case))
 
 
-def layer_graph(case: Case, weight_format: str, kernel: str | None = None) -> Graph:
+def layer_graph(case: Case, weight_format: str, kernel: str) -> Graph:
     """The case as a lowered graph with random weights of a format, the same ones every time."""
     rng = np.random.default_rng(case.weight_shape)
     attrs = replace(case.attrs, weight_format=weight_format)
     codes = _codes(rng, weight_format, case.weight_shape)
-    axis = case.channel_axis
+    axis = WEIGHT_AXIS[case.op]
     scales = rng.uniform(0.5, 1.5, case.weight_shape[axis]) / WEIGHT_RANGE[weight_format][1]
     along = [1] * codes.ndim
     along[axis] = -1
@@ -113,7 +107,7 @@ def layer_graph(case: Case, weight_format: str, kernel: str | None = None) -> Gr
         ("y",),
         attrs,
         {role: role for role in values},
-        kernel or select(case.op, weight_format).name,
+        kernel,
     )
     tensors = {
         "x": TensorType(case.input_shape, "int8", INPUT_QUANT),
@@ -145,9 +139,3 @@ def cases_named(shape: str | None) -> tuple[Case, ...]:
     if not chosen:
         raise BadInput(f"no shape {shape!r}; there are {', '.join(c.shape for c in CASES)}")
     return chosen
-
-
-def check_kernel(name: str | None) -> None:
-    """Raises UnsupportedOp for a kernel that does not exist."""
-    if name is not None:
-        kernel_named(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.bench.cases import Run, cases_named, check_kernel, runs
+from edgeq.bench.cases import Run, cases_named, runs
 from edgeq.board import Board, load_board
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.emit.firmware_layers import snake_case
@@ -19,7 +19,7 @@ from edgeq.ops.op import Array
 from edgeq.reference import run as reference
 from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
 from edgeq.toolchain.image import measure
-from edgeq.weights import pack_weights
+from edgeq.weights import PackedWeights, pack_weights
 
 DIGEST = "0" * 64
 STACK_BYTES = 16384  # at the top of RAM; below it lie the operands of a call
@@ -46,11 +46,13 @@ def bench_kernels(
     """Cycles, bytes and mismatches of every kernel on every case: the JSON of `edgeq bench`.
 
     `watch` hears of runs done, runs in all and the next one's name. Raises BadInput for a board or
-    kernel that does not exist, or a board without a modelled clock; Toolchain without a compiler.
+    shape that does not exist, or a board without a modelled clock; UnsupportedOp for an unknown
+    kernel; Toolchain without a compiler.
     """
     board, found = load_board(board_name), find_compiler(compiler)  # type: ignore[arg-type]
     _check_board(board)
-    check_kernel(kernel)
+    if kernel is not None:
+        kernel_named(kernel)  # raises for a name that no kernel has
     todo = list(runs({"dsp"} if board.dsp else (), kernel, cases_named(shape)))
     if not todo:
         raise BadInput(f"kernel {kernel} is not for {shape or 'any shape here'} on {board.name}")
@@ -60,9 +62,10 @@ def bench_kernels(
         if watch:
             watch(i, len(todo), f"{one.kernel} {one.case.shape}")
         with tempfile.TemporaryDirectory() as folder:
-            built = _build(one, board, found, Path(folder), optimize)
+            packed = pack_weights(one.graph)
+            built = _build(one, packed, board, found, Path(folder), optimize)
             flags = built.flags
-            results.append(_entry(one, board, built, Path(folder)))
+            results.append(_entry(one, packed, board, built, Path(folder)))
     if watch:
         watch(len(todo), len(todo), "")
     return {
@@ -82,18 +85,27 @@ def _check_board(board: Board) -> None:
         )
 
 
-def _build(one: Run, board: Board, compiler: Compiler, folder: Path, optimize: str) -> Firmware:
-    plan, packed = plan_memory(one.graph), pack_weights(one.graph)
+def _build(
+    one: Run,
+    packed: PackedWeights,
+    board: Board,
+    compiler: Compiler,
+    folder: Path,
+    optimize: str,
+) -> Firmware:
+    plan = plan_memory(one.graph)
     project = firmware_project(one.graph, plan, packed, model_name="bench", digest=DIGEST)
     return build(with_board(project, board), board, compiler, folder, optimize)
 
 
-def _entry(one: Run, board: Board, built: Firmware, folder: Path) -> dict[str, Any]:
-    (layer,) = layer_table(one.graph)
+def _entry(
+    one: Run, packed: PackedWeights, board: Board, built: Firmware, folder: Path
+) -> dict[str, Any]:
+    (layer,) = layer_table(one.graph, packed)
     answers = _answers(board, built.elf, one)
     wanted = reference(one.graph, one.rows).output.reshape(len(one.rows), -1)
     kernel, node = kernel_named(one.kernel), one.graph.nodes[0]
-    packed = {c.role: c.bytes for c in pack_weights(one.graph).constants}
+    sizes = {c.role: c.bytes for c in packed.constants}
     objects = folder / "objects"
     sources = [name.removesuffix(".c") for name in kernel.sources]
     return {
@@ -107,7 +119,7 @@ def _entry(one: Run, board: Board, built: Firmware, folder: Path) -> dict[str, A
         "cycles_per_mac": round(max(answers.cycles) / layer.macs, 4),
         "macs": layer.macs,
         "code_bytes": sum(measure(objects / f"kernels__{s}.o").flash_bytes for s in sources),
-        "weight_bytes": packed["weight"],
+        "weight_bytes": sizes["weight"],
         "scratch_bytes": kernel_scratch(one.graph, node),
         "mismatches": int((answers.outputs != wanted).sum()),
     }

@@ -15,6 +15,9 @@ from edgeq.ir import Quant, TensorType
 Array = npt.NDArray[Any]
 Params = Mapping[str, Array]
 
+# The axis of a weight that counts the layer's outputs; scales and biases run along it.
+WEIGHT_AXIS: Mapping[str, int] = {"FullyConnected": 0, "Conv2D": 0, "DepthwiseConv2D": 2}
+
 # Packing tokens -> (lowest, highest) integer weight. s2 has the four odd levels -3, -1, 1, 3.
 WEIGHT_RANGE: Mapping[str, tuple[int, int]] = {
     "s16": (-32767, 32767),

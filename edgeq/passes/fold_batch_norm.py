@@ -6,9 +6,8 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
-from edgeq.ops.op import Array
+from edgeq.ops.op import WEIGHT_AXIS, Array
 
-WEIGHT_AXIS = {"FullyConnected": 0, "Conv2D": 0, "DepthwiseConv2D": 2}
 SMALLEST_GAIN = 1e-8  # a channel that training switched off keeps a scale above zero
 
 

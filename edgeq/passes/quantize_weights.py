@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgeq.ir import Graph, Quant, TensorType
-from edgeq.passes.fold_batch_norm import WEIGHT_AXIS
+from edgeq.ops.op import WEIGHT_AXIS
 
 
 def quantize_weights(graph: Graph) -> Graph:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.kernels.table import Kernel, select
+from edgeq.ops.op import WEIGHT_AXIS
 from edgeq.passes.verify import accumulator_bound
 
 NO_KERNEL = ("Reshape",)  # an alias in the arena
@@ -61,8 +62,8 @@ def _layer_refusal(graph: Graph, node: Node, head: str, tail: str) -> str | None
     used = graph.param(node, f"{head}multiplier{tail}") != 0
     if (used & (graph.param(node, f"{head}shift{tail}") > -1)).any():
         return "a channel's scale is a half or more"
-    weight, axis = graph.param(node, head + "weight"), 2 if node.op == "DepthwiseConv2D" else 0
-    reach = int(accumulator_bound(weight, axis, graph.param(node, f"{head}bias{tail}")).max())
+    weight, bias = graph.param(node, head + "weight"), graph.param(node, f"{head}bias{tail}")
+    reach = int(accumulator_bound(weight, WEIGHT_AXIS.get(node.op, 0), bias).max())
     return f"an accumulator can reach {reach:,}, of {REACH:,}" if reach >= REACH else None
 
 

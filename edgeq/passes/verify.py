@@ -13,7 +13,7 @@ from edgeq.ir import Graph, Node
 from edgeq.ops import OPS, mixture
 from edgeq.ops.add import LEFT_SHIFT
 from edgeq.ops.fixed_point import INT32_MAX
-from edgeq.ops.op import WEIGHT_RANGE, Array
+from edgeq.ops.op import WEIGHT_AXIS, WEIGHT_RANGE, Array
 from edgeq.ops.router import MAX_PASSES, RULES
 from edgeq.ops.softmax import OUTPUT_QUANT
 
@@ -170,7 +170,7 @@ def _check_accumulator(graph: Graph, node: Node, role: str, where: str, suffix: 
     """sum |w| * 255 + |bias| per channel, shifted left as requantisation will, stays in int32."""
     reach = accumulator_bound(
         graph.param(node, role + "weight"),
-        2 if node.op == "DepthwiseConv2D" else 0,
+        WEIGHT_AXIS.get(node.op, 0),
         graph.param(node, role + "bias" + suffix),
     )
     _check_reach(reach, graph.param(node, role + "shift" + suffix), where)

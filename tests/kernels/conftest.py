@@ -1,7 +1,6 @@
 """The host build of all kernels, once a session; undefined behaviour fails the test that hit it."""
 
 import ctypes
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.compilers import COMPILERS
+from tests.conftest import EXAMPLES
 from tests.kernels import cross_kernels, host_kernels
 
 settings.register_profile(
     "kernels",
-    max_examples=int(os.environ.get("EDGEQ_EXAMPLES", "20")),
+    max_examples=EXAMPLES,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
