@@ -76,6 +76,13 @@ def cli() -> None:
     type=click.Choice(["minmax", "percentile", "mse"]),
     help="How activation ranges come from the calibration rows.",
 )
+@click.option(
+    "--optimize",
+    default="latency",
+    show_default=True,
+    type=click.Choice(["latency", "size"]),
+    help="Kernels by cycles, or by bytes of code.",
+)
 @_compiler
 @_json
 def export(
@@ -84,6 +91,7 @@ def export(
     out: Path,
     calibration: Path | None,
     method: str,
+    optimize: str,
     compiler: str,
     as_json: bool,
 ) -> None:
@@ -91,7 +99,7 @@ def export(
     from edgeq.pipeline import export as run
 
     with _working("exporting"):
-        report = run(model, target, out, calibration, method, compiler)
+        report = run(model, target, out, calibration, method, compiler, optimize)
     if as_json:
         click.echo(json.dumps(report))
     else:

@@ -24,6 +24,7 @@ from edgeq.export_folder import (
 
 CHECKED_ROWS = 100
 OPTIMIZE = "-O2"
+OBJECTIVES = ("latency", "size")
 
 
 def export(
@@ -33,11 +34,13 @@ def export(
     calibration: str | Path | None = None,
     method: str = "mse",
     compiler: str = "auto",
+    objective: str = "latency",
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
-    `target` is a core (sizes reported) or a board (fit enforced). Raises ModelFile, UnsupportedOp,
-    BadInput, MemoryBudget or Toolchain before anything is written.
+    `target` is a core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the
+    core's fastest kernels, "size" the plain ones, whose code is a fraction as long. Raises
+    ModelFile, UnsupportedOp, BadInput, MemoryBudget or Toolchain before anything is written.
     """
     from edgeq.emit.firmware import firmware_project, layer_table
     from edgeq.emit.onnx_model import onnx_model
@@ -54,13 +57,16 @@ def export(
     from edgeq.toolchain import build, find_compiler, with_board
     from edgeq.weights import pack_weights
 
+    if objective not in OBJECTIVES:
+        raise BadInput(f"objective {objective!r} is not one of {', '.join(OBJECTIVES)}")
     board = target_board(target)
     found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
     check_free(Path(out))
     model = load(model_path)
     digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
     x = _calibration_rows(model, model_path, calibration)
-    features = frozenset({"dsp"}) if board.dsp else frozenset()
+    fast = board.dsp and objective == "latency"
+    features = frozenset({"dsp"}) if fast else frozenset()
     quantized = quantize(graph_of(model), x, method, features)
     graph = quantized.graph
     plan, packed = plan_memory(graph), pack_weights(graph)
@@ -94,6 +100,7 @@ def export(
         "weight_bytes": packed.total_bytes,
         "compiler": built.compiler,
         "optimize": OPTIMIZE,
+        "objective": objective,
         "layers": layer_entries(layers),
         "experts": expert_entries(graph, layers, packed),
         "checks": equivalence(graph, rows, quantize_rows(graph, rows), onnx, tflite),

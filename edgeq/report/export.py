@@ -61,7 +61,8 @@ def export_text(report: dict[str, Any], folder: str) -> RenderableType:
         (f"{report['model']} for {report['target']}", "bold"),
         f" ({fit})\n",
         f"flash {report['flash_bytes']:,} B, ram {report['ram_bytes']:,} B of which arena "
-        f"{report['arena_bytes']:,} B; {report['compiler']} {report['optimize']}",
+        f"{report['arena_bytes']:,} B; {report['compiler']} {report['optimize']}, "
+        f"kernels for {report['objective']}",
     )
     parts: list[RenderableType] = [head, _layer_table(report["layers"])]
     if report["experts"]:

@@ -100,11 +100,18 @@ def _find_gcc() -> Compiler | None:
 
 
 def _find_zig() -> Compiler | None:
-    if importlib.util.find_spec("ziglang") is None:
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None:
         return None
-    zig = (sys.executable, "-m", "ziglang")
+    zig = _zig_command(Path(str(spec.origin)).parent)
     version = _version(zig, "version")
     return Compiler("zig", (*zig, "cc"), version) if version else None
+
+
+def _zig_command(package: Path) -> tuple[str, ...]:
+    """The wheel's program; started through Python, a file would take twice as long."""
+    program = package / ("zig.exe" if os.name == "nt" else "zig")
+    return (str(program),) if program.is_file() else (sys.executable, "-m", "ziglang")
 
 
 def find_compiler(prefer: Prefer = "auto") -> Compiler:

@@ -28,6 +28,7 @@ class Digits:
 
     graph: Graph
     project: FirmwareProject
+    small: FirmwareProject  # of the kernels that --optimize size takes
     rows: Array
     labels: Array
     expected: Run
@@ -47,21 +48,29 @@ def _example() -> ModuleType:
 @pytest.fixture(scope="session")
 def digits() -> Digits:
     """The example's own model after a few epochs: every expert still answers some rows."""
-    from edgeq.emit.firmware import firmware_project
     from edgeq.frontend.torch_loader import graph_of
-    from edgeq.memory import plan_memory
     from edgeq.passes import quantize
-    from edgeq.weights import pack_weights
+    from edgeq.passes.select_kernels import select_kernels
 
     model = _example().train(epochs=EPOCHS, progress=False)
-    graph = quantize(graph_of(model), channels_last(model.calibration), "mse").graph
-    packed = pack_weights(graph)
-    project = firmware_project(
-        graph, plan_memory(graph), packed, model_name="digits", digest="ab" * 32
-    )
+    features = frozenset({"dsp"})
+    graph = quantize(graph_of(model), channels_last(model.calibration), "mse", features).graph
+    project, weight_bytes = _project(graph)
     x, labels = model.evaluation
     rows = quantize_rows(graph, channels_last(x))
-    return Digits(graph, project, rows, np.asarray(labels), run(graph, rows), packed.total_bytes)
+    small, _ = _project(select_kernels(graph, frozenset()))
+    return Digits(graph, project, small, rows, np.asarray(labels), run(graph, rows), weight_bytes)
+
+
+def _project(graph: Graph) -> tuple[FirmwareProject, int]:
+    """The firmware of a lowered graph, and the bytes of its constants."""
+    from edgeq.emit.firmware import firmware_project
+    from edgeq.memory import plan_memory
+    from edgeq.weights import pack_weights
+
+    packed, plan = pack_weights(graph), plan_memory(graph)
+    project = firmware_project(graph, plan, packed, model_name="digits", digest="ab" * 32)
+    return project, packed.total_bytes
 
 
 @pytest.fixture(scope="session")
@@ -69,19 +78,18 @@ def firmware(
     digits: Digits, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, str], Firmware]:
     """firmware(compiler, board): the digits firmware at -O2; skips without that compiler."""
-    built: dict[tuple[str, str], Firmware] = {}
+    built: dict[tuple[str, str, bool], Firmware] = {}
 
-    def one(kind: str, board_name: str = "virtual_m4") -> Firmware:
-        if (kind, board_name) not in built:
+    def one(kind: str, board_name: str = "virtual_m4", small: bool = False) -> Firmware:
+        if (kind, board_name, small) not in built:
             board = load_board(board_name)
             try:
                 compiler = find_compiler(kind)  # type: ignore[arg-type]
             except Toolchain as error:
                 pytest.skip(str(error))
             out = tmp_path_factory.mktemp(f"{kind}-{board_name}")
-            built[kind, board_name] = build(
-                with_board(digits.project, board), board, compiler, out, "-O2"
-            )
-        return built[kind, board_name]
+            project = with_board(digits.small if small else digits.project, board)
+            built[kind, board_name, small] = build(project, board, compiler, out, "-O2")
+        return built[kind, board_name, small]
 
     return one

@@ -15,7 +15,7 @@ from tests.acceptance.call_graph import CallGraph
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
 
-TIMED_ROWS = 40
+TIMED_ROWS = 50
 RATIO = """
 int edgeq_infer(int a, int b);
 __attribute__((noinline)) static int ratio(int a, int b) { return a / b; }
@@ -66,5 +66,4 @@ def test_cycles_of_an_expert_are_the_same_for_every_row(
     answers = call_infer(firmware(kind).elf, digits.rows[:TIMED_ROWS], 10)
     cycles = {int(e): set(answers.cycles[answers.route == e]) for e in np.unique(answers.route)}
     assert len(cycles) > 1
-    # the clock model has half cycles, which carry over from one inference to the next
-    assert all(max(counts) - min(counts) <= 1 for counts in cycles.values()), cycles
+    assert all(len(counts) == 1 for counts in cycles.values()), cycles

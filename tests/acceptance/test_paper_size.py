@@ -39,7 +39,9 @@ def saved(body: Module, folder: Path) -> Path:
     return folder / "model.pt"
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("ternary", 340_000), (4, 640_000)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("ternary", 340_000), pytest.param(4, 640_000, marks=pytest.mark.full)]
+)
 def test_a_single_expert_packs_at_its_true_width(kind: str | int, limit: int) -> None:
     torch.manual_seed(0)
     model = model_of(nn.paper_expert(kind=kind))
@@ -48,6 +50,7 @@ def test_a_single_expert_packs_at_its_true_width(kind: str | int, limit: int) ->
     assert packed.total_bytes <= limit
 
 
+@pytest.mark.full
 def test_replicated_experts_are_refused_with_the_numbers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = saved(nn.paper_mixture(("ternary", 4, 8)), tmp_path)

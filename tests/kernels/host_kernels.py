@@ -24,18 +24,16 @@ def sanitizers() -> str:
     return os.environ.get("EDGEQ_KERNEL_SANITIZERS", "undefined")
 
 
-def build(folder: Path, sources: Iterable[Path] = ()) -> ct.CDLL:
-    """`sources`, by default every kernel, with the host's gcc and the chosen sanitizers."""
+def build(folder: Path, sources: Iterable[Path] = ()) -> None:
+    """`sources` (all kernels) to folder/kernels.so by the host's gcc with the chosen sanitizers."""
     compiler = shutil.which("gcc")
     assert compiler is not None
-    library = folder / "kernels.so"
     files = [str(p) for p in sources or sorted(FOLDER.glob("*.c"))]
     command = [compiler, *FLAGS, f"-fsanitize={sanitizers()}", f"-I{FOLDER}", *files]
-    command += ["-o", str(library)]
+    command += ["-o", str(folder / "kernels.so")]
     env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # ASan is not for gcc itself
     run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False)
     assert run.returncode == 0, run.stderr
-    return ct.CDLL(str(library))
 
 
 def _struct(fields: str) -> list[tuple[str, Any]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 FILES = ("fully_connected", "conv_2d", "pools", "elementwise", "softmax", "router")
+DSP_FILES = ("fully_connected", "convolutions")
+EXAMPLES = 200  # of each property
 
 
 def asan_runtime() -> Path:
@@ -50,8 +52,9 @@ def run_under_asan(
 def test_kernels_under_asan() -> None:
     here = Path(__file__).parent
     files = [str(here / f"test_{name}.py") for name in FILES]
+    files += [str(here / "dsp" / f"test_{name}.py") for name in DSP_FILES]
     options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
-    run = run_under_asan([*options, *files], 1400, EDGEQ_EXAMPLES="60")
+    run = run_under_asan([*options, "-k", "not core", *files], 1400, EDGEQ_EXAMPLES=str(EXAMPLES))
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
     assert " passed" in run.stdout
     assert " skipped" not in run.stdout
@@ -61,7 +64,9 @@ OVERRUN = """
 import ctypes, pathlib, tempfile
 import numpy as np
 from tests.kernels import host_kernels as h
-library = h.build(pathlib.Path(tempfile.mkdtemp()))
+folder = pathlib.Path(tempfile.mkdtemp())
+h.build(folder)
+library = ctypes.CDLL(str(folder / "kernels.so"))
 x = np.zeros(16, np.int8)
 h.call(library.edgeq_relu_s8, h.ReluParams(17, -128, 127), x, x)
 """

@@ -5,7 +5,6 @@ instructions when their condition is false; the core spends a cycle on them eith
 one-cycle instructions of an IT block are left out of a trace; a branch, load or store is not.
 """
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +18,12 @@ from unicorn import arm_const as arm
 from edgeq.kernels import KERNELS
 from edgeq.ops.fixed_point import exp_table
 from tests.kernels import samples
-from tests.kernels.cross_kernels import FLAGS, command
-from tests.kernels.host_kernels import FOLDER
 
-HERE = Path(__file__).parent
 FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x10000
 RETURN = FLASH + SIZE - 16  # an address no code is at
 PLAIN = [k.name.replace("edgeq_", "run_", 1) for k in KERNELS if not k.isa]
 RUNS = [*PLAIN, "run_router_s8_escalation"]
+SAMPLED = ("run_fully_connected_s8_t2", "run_conv_2d_s8_s4", "run_layer_norm_s8", "run_router_s8")
 
 
 THUMB = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
@@ -42,23 +39,9 @@ class Program:
 
 
 @pytest.fixture(scope="module")
-def program(objects: list[Path]) -> Program:
-    """The objects of one compiler, linked with the calls of constant_time.c."""
-    folder = objects[0].parent
-    elf, kind = folder / "kernels.elf", folder.name[:3]
-    memory = FOLDER.parent / "runtime" / "memory.c"
-    flags = [*FLAGS, "-fno-builtin", f"-I{FOLDER}", f"-I{memory.parent}", "-nostdlib"]
-    link = [f"-Wl,-T,{HERE / 'constant_time.ld'}", "-Wl,-e,run_relu_s8", "-o", str(elf)]
-    inputs = [str(s) for s in (HERE / "constant_time.c", memory, *objects)]
-    run = subprocess.run(
-        [*command(kind), *flags, *inputs, *link],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    with elf.open("rb") as file:
+def program(linked: Path) -> Program:
+    """The kernels of one compiler, and the calls of constant_time.c."""
+    with linked.open("rb") as file:
         parsed = ELFFile(file)
         symbols = parsed.get_section_by_name(".symtab").iter_symbols()
         text = parsed.get_section_by_name(".text")
@@ -114,7 +97,9 @@ def steady(program: Program, seen: list[int]) -> list[int]:
     return [at for at in seen if at not in drop]
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [n if n in SAMPLED else pytest.param(n, marks=pytest.mark.full) for n in RUNS]
+)
 def test_instructions_do_not_depend_on_activations(program: Program, name: str) -> None:
     rng = np.random.default_rng(1)
     first = trace(program, name, samples.activations(rng, "random", (4096,)))

@@ -31,7 +31,8 @@ def exports(kernels: ct.CDLL, tmp_path_factory: pytest.TempPathFactory) -> ct.CD
     folder: Path = tmp_path_factory.mktemp("fixed_point")
     source = folder / "exports.c"
     source.write_text(EXPORTS)
-    library = host_kernels.build(folder, [source])
+    host_kernels.build(folder, [source])
+    library = ct.CDLL(str(folder / "kernels.so"))
     library.reciprocal.restype = ct.c_uint32
     library.reciprocal.argtypes = library.leading_zeros_32.argtypes = [ct.c_uint32]
     library.leading_zeros_64.argtypes = [ct.c_uint64]

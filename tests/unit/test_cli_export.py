@@ -398,6 +398,25 @@ def test_json_is_one_object_with_the_documented_keys(
     assert not [name for name in listing(tmp_path) if "/." in name and "edgeq-firmware" not in name]
 
 
+def test_an_export_for_size_takes_the_plain_kernels(sound: Path, tmp_path: Path) -> None:
+    from edgeq import pipeline
+    from edgeq.errors import BadInput, Toolchain
+
+    with pytest.raises(BadInput, match=r"objective 'speed' is not one of latency, size"):
+        pipeline.export(sound, "cortex-m4", tmp_path / "no", objective="speed")
+    try:
+        fast, small = (
+            pipeline.export(sound, "cortex-m4", tmp_path / name, objective=name)
+            for name in pipeline.OBJECTIVES
+        )
+    except Toolchain as error:
+        pytest.skip(str(error))
+    assert [layer["kernel"].endswith("_dsp") for layer in fast["layers"]] == [True, True]
+    assert [layer["kernel"].endswith("_dsp") for layer in small["layers"]] == [False, False]
+    assert small["flash_bytes"] < fast["flash_bytes"]
+    assert (fast["objective"], small["objective"]) == pipeline.OBJECTIVES
+
+
 def test_an_earlier_export_is_replaced_whole(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

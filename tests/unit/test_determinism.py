@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
 from edgeq import nn
@@ -42,6 +43,7 @@ def emitted() -> dict[str, str]:
     }
 
 
+@pytest.mark.full
 def test_every_form_has_the_same_bytes_under_another_hash_seed() -> None:
     done = subprocess.run(
         [sys.executable, __file__],

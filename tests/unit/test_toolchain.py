@@ -14,6 +14,7 @@ from edgeq.toolchain import Compiler, build, find_compiler, with_board
 from edgeq.toolchain import compiler as compiler_module
 from edgeq.toolchain.assemble import firmware_digest
 from edgeq.toolchain.image import flash_image, measure
+from tests.compilers import COMPILERS
 
 ECHO = Path(__file__).parents[1] / "emulated" / "echo_main.c"
 PROJECT = FirmwareProject({"main.c": ECHO.read_bytes()})
@@ -26,19 +27,19 @@ def _compiler(kind: str) -> Compiler:
         pytest.skip(str(error))
 
 
-@pytest.fixture(params=["gcc", "zig"])
+@pytest.fixture(params=COMPILERS)
 def compiler(request: pytest.FixtureRequest) -> Compiler:
     return _compiler(request.param)
 
 
 def _builds() -> list[ParameterSet]:
-    """GCC builds every board in the default run; clang one of each kind, the rest in full."""
-    quick = {"virtual_m4", "nucleo_l4r5zi"}
+    """Boards of each kind in the default run, with the compiler at hand; the rest in full."""
+    quick = {("virtual_m4", "gcc"), ("virtual_m4", "zig"), ("nucleo_l4r5zi", COMPILERS[0])}
     return [
         pytest.param(board, kind, id=f"{board.name}-{kind}", marks=marks)
         for board in all_boards()
         for kind in ("gcc", "zig")
-        for marks in [() if kind == "gcc" or board.name in quick else (pytest.mark.full,)]
+        for marks in [() if (board.name, kind) in quick else (pytest.mark.full,)]
     ]
 
 

@@ -1,17 +1,13 @@
 """Convolution kernels for DSP cores, bit for bit against the numpy reference."""
 
 import ctypes
-import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.board import load_board
 from edgeq.ir import Quant, TensorType
 from edgeq.kernels.streams import convolutions as streams
 from edgeq.ops import OPS
@@ -19,12 +15,11 @@ from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.op import Io, activation_bounds
 from edgeq.ops.window import output_size
-from edgeq.sim import Machine
-from tests.compilers import COMPILERS
-from tests.kernels import host_kernels, samples
+from tests.kernels import samples
 from tests.kernels.conftest import KERNELS
-from tests.kernels.cross_kernels import FLAGS, command
-from tests.kernels.host_kernels import FOLDER, Conv2DParams, Held, Window, call
+from tests.kernels.dsp.core import Core
+from tests.kernels.dsp.layers import right_shifts
+from tests.kernels.host_kernels import Conv2DParams, Held, Window, call
 
 STREAMS = {
     "conv_2d_s8_s8": (streams.CONV_S8, streams.scratch_bytes_conv_s8),
@@ -35,9 +30,6 @@ STREAMS = {
 }
 NAMES = tuple(STREAMS)
 CONVOLUTIONS = tuple(name for name in NAMES if name.startswith("conv"))
-SOURCES = [FOLDER / f"edgeq_{name}_dsp.c" for name in NAMES]
-LINK = Path(__file__).parent.parent / "constant_time.ld"
-GUARD = b"\x5a" * 16
 
 
 @dataclass(frozen=True)
@@ -124,21 +116,6 @@ def _axes(name: str) -> tuple[int, ...]:
     return (0, 1) if name.startswith("depthwise") else (1, 2, 3)
 
 
-def right_shifts(rng: np.random.Generator, reach: samples.Array) -> samples.Requantization:
-    """What the exporter gives these kernels: right shifts only, |accumulator| < 2^30."""
-    bias = rng.integers(-(2**16), 2**16 + 1, reach.shape)
-    bits = np.ceil(np.log2(reach + np.abs(bias) + 2)).astype(np.int64)
-    near = np.where(rng.random(bits.shape) < 0.8, bits - 8, rng.integers(1, 32, bits.shape))
-    multiplier = rng.integers(2**30, 2**31, bits.shape)
-    multiplier[rng.random(bits.shape) < 0.1] = 2**31 - 1
-    multiplier[rng.random(bits.shape) < 0.05] = 0
-    return samples.Requantization(
-        bias.astype(np.int32),
-        multiplier.astype(np.int32),
-        -np.clip(near, 1, 31).astype(np.int32),
-    )
-
-
 def case(name: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
     rng = np.random.default_rng(seed)
     token = name[-2:]
@@ -154,13 +131,6 @@ def case(name: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
     op, attrs = ("DepthwiseConv2D", DepthwiseConv2D) if depthwise else ("Conv2D", Conv2D)
     wanted = OPS[op].reference(attrs(g.stride, g.padding, token, act), io, (x,), params)
     return Case(name, g, x, weight, q_in, q_out, r, activation_bounds(act, q_out), wanted[0])
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc on this machine: the kernels cannot be built for the host")
-    return host_kernels.build(tmp_path_factory.mktemp("convolutions"), SOURCES)
 
 
 def on_host(kernels: ctypes.CDLL, c: Case) -> samples.Array:
@@ -190,90 +160,53 @@ def on_host(kernels: ctypes.CDLL, c: Case) -> samples.Array:
 )
 @KERNELS
 def test_equals_reference(
-    library: ctypes.CDLL, name: str, g: Geometry, seed: int, fill: str, act: str
+    kernels: ctypes.CDLL, name: str, g: Geometry, seed: int, fill: str, act: str
 ) -> None:
     c = case(name, g, seed, fill, act)
-    np.testing.assert_array_equal(on_host(library, c), c.wanted)
+    np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fill", samples.FILLS)
 @pytest.mark.parametrize("act", ["none", "relu6"])
-def test_shapes(library: ctypes.CDLL, name: str, fill: str, act: str) -> None:
+def test_shapes(kernels: ctypes.CDLL, name: str, fill: str, act: str) -> None:
     for seed, g in enumerate(SHAPES):
         c = case(name, g, seed, fill, act)
-        np.testing.assert_array_equal(on_host(library, c), c.wanted)
+        np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 @pytest.mark.parametrize("columns", [512, 516, 584, 1016, 1024, 4400])
 @pytest.mark.parametrize("fill", ["low", "high", "ends"])
-def test_no_lane_overflows(library: ctypes.CDLL, name: str, columns: int, fill: str) -> None:
+def test_no_lane_overflows(kernels: ctypes.CDLL, name: str, columns: int, fill: str) -> None:
     """Rows around the lengths at which sums are split, all activations and weights at an end."""
     g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
     for seed in range(3):
         c = case(name, g, seed, fill, "none")
-        np.testing.assert_array_equal(on_host(library, c), c.wanted)
+        np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
 
 
-@pytest.fixture(scope="module", params=COMPILERS)
-def core(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """A virtual Cortex-M4 with all kernels in its flash."""
-    elf = tmp_path_factory.mktemp(request.param) / "convolutions.elf"
-    memory = FOLDER.parent / "runtime" / "memory.c"
-    flags = [*FLAGS, f"-I{FOLDER}", f"-I{memory.parent}", "-nostdlib"]
-    keep = [f"-Wl,-u,edgeq_{name}_dsp" for name in NAMES]
-    link = [f"-Wl,-T,{LINK}", f"-Wl,-e,edgeq_{NAMES[0]}_dsp", *keep, "-o", str(elf)]
-    run = subprocess.run(
-        [*command(request.param), *flags, "-fno-builtin", *map(str, (memory, *SOURCES)), *link],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+def on_core(core: Core, c: Case) -> tuple[samples.Array, int]:
+    """(y, half cycles) of the assembly."""
+    params = core.words(
+        core.values(c.words, np.uint32),
+        core.values(c.bias, np.int32),
+        core.values(c.r.multiplier, np.int32),
+        core.values(c.r.shift, np.int8),
+        *c.g.window,
+        c.wanted.shape[-1],
+        c.q_in.zero_point,
+        c.q_out.zero_point,
+        *c.bounds,
     )
-    assert run.returncode == 0, run.stderr
-    return Machine(load_board("virtual_m4")).load(elf)
-
-
-def on_core(core: Machine, c: Case) -> tuple[samples.Array, int]:
-    """(y, half cycles); fails when the kernel writes behind y or behind its scratch."""
-    at = core.config.ram_origin + 0x20000
-    held: list[int] = []
-
-    def put(data: bytes) -> int:
-        nonlocal at
-        held.append(at)
-        core.write(at, data + GUARD)
-        at += len(data) + len(GUARD) + -len(data) % 8
-        return held[-1]
-
-    params = np.array(
-        [
-            put(c.words.tobytes()),
-            put(c.bias.tobytes()),
-            put(c.r.multiplier.astype(np.int32).tobytes()),
-            put(c.r.shift.astype(np.int8).tobytes()),
-            *c.g.window,
-            c.wanted.shape[-1],
-            c.q_in.zero_point,
-            c.q_out.zero_point,
-            *c.bounds,
-        ],
-        np.int64,
-    )
-    x, y = put(c.x.tobytes()), put(bytes(c.wanted.size))
-    scratch = put(b"\x5a" * c.scratch_bytes)
-    address = put((params & 0xFFFFFFFF).astype(np.uint32).tobytes())
-    before = core.clock.half
-    core.call(f"edgeq_{c.name}_dsp", (address, x, y, scratch))
-    taken = core.clock.half - before
-    for start, size in ((y, c.wanted.size), (scratch, c.scratch_bytes)):
-        assert core.read(start + size, len(GUARD)) == GUARD
-    return np.frombuffer(core.read(y, c.wanted.size), np.int8).reshape(c.wanted.shape), taken
+    x, y = core.put(c.x.tobytes()), core.put(bytes(c.wanted.size))
+    function = f"edgeq_{c.name}_dsp"
+    answer, taken = core.call(function, params, x, y, c.wanted.size, c.scratch_bytes)
+    return answer.reshape(c.wanted.shape), taken
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_core_equals_reference(core: Machine, name: str) -> None:
+def test_core_equals_reference(core: Core, name: str) -> None:
     for seed, g in enumerate(SHAPES):
         cycles = set()
         for fill in ("random", "ends"):
@@ -287,7 +220,7 @@ def test_core_equals_reference(core: Machine, name: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 @pytest.mark.parametrize("columns", [512, 516, 584, 1016, 1024])
-def test_no_lane_overflows_on_the_core(core: Machine, name: str, columns: int) -> None:
+def test_no_lane_overflows_on_the_core(core: Core, name: str, columns: int) -> None:
     g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
     for seed, fill in enumerate(("low", "high", "ends")):
         c = case(name, g, seed, fill, "none")

@@ -133,10 +133,13 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "shallow_router": lambda: mixture_graph(rng(), router_layers=2, formats=("s3", "b1")),
     "smallest": smallest_mixture,
 }
+SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2")
 
 
 @pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["plain", "dsp"])
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(
+    "name", [n if n in SAMPLED else pytest.param(n, marks=pytest.mark.full) for n in GRAPHS]
+)
 def test_compiled_model_equals_the_reference(
     name: str, features: frozenset[str], tmp_path: Path, objects: Path
 ) -> None:
@@ -202,6 +205,7 @@ def test_every_source_finds_its_headers_in_the_project(name: str) -> None:
                 assert {header, f"kernels/{header}"} & set(files), f"{path} includes {header}"
 
 
+@pytest.mark.full
 def test_text_is_the_same_under_any_hash_seed() -> None:
     script = (
         "from tests.unit.emit.test_firmware import GRAPHS, project_of\n"

@@ -367,6 +367,7 @@ print(hashlib.sha256(onnx_model(graph, "test", "d").SerializeToString()).hexdige
 """
 
 
+@pytest.mark.full
 def test_bytes_do_not_depend_on_the_hash_seed() -> None:
     graph = mixture_graph(rng(0), trunk="conv")
     here = hashlib.sha256(onnx_model(graph, "test", "d").SerializeToString()).hexdigest()

@@ -214,6 +214,7 @@ def test_a_poisoned_pickle_never_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         assert not trace.exists()
 
 
+@pytest.mark.full  # importing torch once more
 def test_a_poisoned_pickle_never_runs_in_a_fresh_process(tmp_path: Path) -> None:
     trace, path = tmp_path / "executed", tmp_path / "m.pt"
     torch.save(_Payload(trace), path)

@@ -1,0 +1,127 @@
+"""FullyConnected kernels for DSP cores, bit for bit against the numpy reference."""
+
+import ctypes
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeq.kernels.streams import row_groups, two_rows
+from tests.kernels import samples
+from tests.kernels.conftest import KERNELS
+from tests.kernels.dsp.core import Core
+from tests.kernels.dsp.layers import ACTIVATIONS, STREAMS, layer, on_core, on_host
+
+TOKENS = tuple(STREAMS)
+# outputs that share a group of columns, and bits of a weight
+GROUPS = {
+    "s8": (2, 8),
+    "s4": (4, 4),
+    "s3": (5, 3.2),
+    "s16": (2, 16),
+    "t2": (4, 2),
+    "s2": (4, 2),
+    "b1": (4, 1),
+}
+# around blocks of 8 and turns of 32 columns, chunks of 512 and 1024, groups, blocks of 48 outputs
+WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
+# inputs around a step, a pass and a block of each narrow format; outputs around a run
+NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 12), (500, 2))
+EDGES = {token: NARROW if token in ("t2", "s2", "b1") else WIDE for token in TOKENS}
+TIMED_INPUTS = 50
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@given(
+    inputs=st.integers(1, 300),
+    outputs=st.integers(1, 18),
+    seed=st.integers(0, 2**32 - 1),
+    fill=st.sampled_from(samples.FILLS),
+    act=st.sampled_from(ACTIVATIONS),
+)
+@KERNELS
+def test_equals_reference(
+    kernels: ctypes.CDLL, token: str, inputs: int, outputs: int, seed: int, fill: str, act: str
+) -> None:
+    one = layer(token, inputs, outputs, seed, fill, act)
+    np.testing.assert_array_equal(on_host(kernels, one), one.wanted)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("x_fill", ["low", "high"])
+@pytest.mark.parametrize("w_fill", ["low", "high", "ends"])
+def test_no_lane_overflows(kernels: ctypes.CDLL, token: str, x_fill: str, w_fill: str) -> None:
+    """Every chunk at its extreme: all activations and a row's weights at an end."""
+    one = layer(token, 1536, 12, 7, x_fill, "none", w_fill)
+    np.testing.assert_array_equal(on_host(kernels, one), one.wanted)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_stream_has_the_true_width(token: str) -> None:
+    """Rows padded to a group, columns to 8, nothing else."""
+    rows, bits = GROUPS[token]
+    for inputs, outputs in EDGES[token]:
+        words = layer(token, inputs, outputs, 1, "random", "none").words
+        padded = (-(-outputs // rows) * rows) * (-(-inputs // 8) * 8)
+        assert words.dtype == np.uint32
+        assert words.nbytes * 8 == round(padded * bits)
+
+
+def test_streams_of_the_examples() -> None:
+    """The words that the sources' header comments spell out."""
+    two = np.array([[1, 2, 3, 4], [-1, 0, 5, -2]], np.int8)
+    assert row_groups.S8.pack(two).tolist() == [0x0503FF01, 0xFE040002, 0, 0]
+    wide = [0x00030001, 0x0005FFFF, 0x00040002, 0xFFFE0000]
+    assert row_groups.S16.pack(two.astype(np.int16)).tolist() == [*wide, 0, 0, 0, 0]
+    four = np.array([[1, 0, 0], [-2, 0, 0], [7, 0, 0], [-1, 0, 7]], np.int8)
+    assert row_groups.S4.pack(four)[0] == 0x7888FF69
+    five = np.array([[1, 0, -3], [-2, 0, -3], [3, 0, -3], [0, 0, -3], [-1, 0, 3]], np.int8)
+    assert row_groups.S3.pack(five)[0] == 0x3000F78C
+    t2 = np.zeros((2, 8), np.int8)
+    t2[0, :2], t2[1, :3] = (1, -1), (-1, 0, 1)
+    assert two_rows.T2.pack(t2).tolist() == [0x5111D102, 0]
+    s2 = np.array([[3, -3, 1] + [-3] * 5, [-3, 3] + [1] * 6], np.int8)
+    assert two_rows.S2.pack(s2).tolist() == [0x00068003, 0]
+    b1 = np.full((4, 8), -1, np.int8)
+    b1[0, 0] = b1[2, 0] = b1[2, 2] = 1
+    assert two_rows.B1.pack(b1).tolist() == [0xAAAEAAAF]
+
+
+def test_wide_groups_come_first() -> None:
+    """Eight rows of 8-bit weights: six in the first group, two words behind it for the rest."""
+    rows = np.repeat(np.arange(1, 9, dtype=np.int8)[:, None], 8, axis=1)
+    words = row_groups.S8.pack(rows)
+    assert words.tolist() == [0x02010201, 0x04030403, 0x06050605] * 4 + [0x08070807] * 4
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_core_equals_reference(core: Core, token: str) -> None:
+    for seed, (inputs, outputs) in enumerate(EDGES[token]):
+        act = ACTIVATIONS[seed % 3]
+        one = layer(token, inputs, outputs, seed, samples.FILLS[seed % 4], act)
+        np.testing.assert_array_equal(on_core(core, one)[0], one.wanted)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_cycles_do_not_depend_on_data(core: Core, token: str) -> None:
+    """50 inputs and weights, some at the ends of their range: not half a cycle between them."""
+    one = layer(token, 139, 11, 0, "random", "relu6")
+    rng = np.random.default_rng(1)
+    seen = set()
+    for i in range(TIMED_INPUTS):
+        fill = samples.FILLS[i % 4]
+        x = samples.activations(rng, fill, one.x.shape)
+        weight = samples.weights(rng, fill, one.weight.shape, token)
+        seen.add(on_core(core, replace(one, x=x, weight=weight))[1])
+    assert len(seen) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("token", TOKENS)
+def test_core_on_every_width(core: Core, token: str) -> None:
+    """All remainders of blocks, turns, passes and groups."""
+    for inputs in range(1, 300, 3):
+        one = layer(token, inputs, 1 + inputs % 59, inputs, samples.FILLS[inputs % 4], "none")
+        np.testing.assert_array_equal(on_core(core, one)[0], one.wanted)
