@@ -9,7 +9,7 @@ from hypothesis import settings
 
 # `make test` samples the properties, `make test-full` sets more examples;
 # a loaded machine is no failure: no deadline for one example
-EXAMPLES = int(os.environ.get("EDGEQ_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("EDGEQ_EXAMPLES", "10"))
 settings.register_profile("edgeq", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("edgeq")
 

@@ -411,8 +411,8 @@ def test_an_export_for_size_takes_the_plain_kernels(sound: Path, tmp_path: Path)
         )
     except Toolchain as error:
         pytest.skip(str(error))
-    assert [layer["kernel"].endswith("_dsp") for layer in fast["layers"]] == [True, True]
-    assert [layer["kernel"].endswith("_dsp") for layer in small["layers"]] == [False, False]
+    assert any(layer["kernel"].endswith("_dsp") for layer in fast["layers"])
+    assert not any(layer["kernel"].endswith("_dsp") for layer in small["layers"])
     assert small["flash_bytes"] < fast["flash_bytes"]
     assert (fast["objective"], small["objective"]) == pipeline.OBJECTIVES
 
