@@ -19,8 +19,10 @@ import numpy.typing as npt
 import pytest
 
 from edgeq.board import load_board
+from edgeq.firmware_project import FirmwareProject
 from edgeq.harness.link import Link
 from edgeq.sim import Machine
+from edgeq.toolchain import Compiler, build, with_board
 
 Array = npt.NDArray[Any]
 START_TIMEOUT_S = 120.0  # a loaded machine
@@ -61,6 +63,26 @@ def stream(port: str, rows: Array) -> Answers:
     return _answers([(r.output, r.route, r.cycles) for r in results])
 
 
+def qemu_batch(project: FirmwareProject, compiler: Compiler, rows: Array, folder: Path) -> Answers:
+    """Rows through edgeq_infer on QEMU's mps2-an386, laid into its memory; no cycles."""
+    board = load_board("qemu_mps2_an386")
+    main = {"main.c": (Path(__file__).parent / "batch.c").read_bytes()}
+    built = build(with_board(project, board).with_files(main), board, compiler, folder / "batch")
+    (folder / "rows.bin").write_bytes(len(rows).to_bytes(4, "little") + rows.tobytes())
+    said = folder / "said.bin"
+    more = ["-device", f"loader,file={folder / 'rows.bin'},addr=0x21000000,force-raw=on"]
+    size = re.search(rb"EDGEQ_OUTPUT_COUNT (\d+)", project.files["model/model.h"])
+    assert size is not None
+    answer = np.dtype([("output", np.int8, int(size[1])), ("route", np.int8)])
+    with _qemu("mps2-an386", built.elf, f"file:{said}", *more):
+        deadline = time.monotonic() + START_TIMEOUT_S + len(rows)
+        while not said.exists() or said.stat().st_size < len(rows) * answer.itemsize:
+            assert time.monotonic() < deadline, "QEMU gave no answers in time"
+            time.sleep(0.2)
+    answers = np.fromfile(said, answer)
+    return Answers(answers["output"], answers["route"], np.zeros(len(rows)))
+
+
 def _answers(results: list[tuple[Array, int, float]]) -> Answers:
     output, route, cycles = zip(*results, strict=True)
     return Answers(np.array(output), np.array(route), np.array(cycles))
@@ -82,15 +104,21 @@ def virtual_board(elf: Path) -> Iterator[str]:
 @contextmanager
 def qemu_board(machine: str, elf: Path) -> Iterator[str]:
     """The port of a QEMU machine that runs `elf`; killed afterwards. Skips without QEMU."""
+    with _qemu(machine, elf, "pty") as process:
+        yield _pty_of(process)
+
+
+@contextmanager
+def _qemu(machine: str, elf: Path, serial: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not installed")
-    command = ["qemu-system-arm", "-M", machine, "-kernel", str(elf)]
-    command += ["-display", "none", "-monitor", "none", "-serial", "pty"]
+    command = ["qemu-system-arm", "-M", machine, "-kernel", str(elf), "-serial", serial]
+    command += ["-display", "none", "-monitor", "none", *more]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        yield _pty_of(process)
+        yield process
     finally:
         process.kill()
         process.wait(timeout=START_TIMEOUT_S)

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 import edgeq
-from edgeq.board import load_board
 from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.report.markdown import END, START
-from edgeq.toolchain import build, find_compiler, with_board
-from tests.acceptance.boards import qemu_board, stream
+from edgeq.toolchain import find_compiler
+from tests.acceptance.boards import qemu_batch
 
 FOLDER = Path(__file__).parents[2] / "examples" / "digits"
 LEFT = ("model.pt", "export.json", "profile.json", "profile.txt", "report.html", "trace.jsonl")
@@ -75,11 +74,7 @@ def test_every_form_agrees_on_every_test_row(demo: Path, tmp_path: Path) -> None
         same = output.argmax(1) == reference.output.argmax(1)
         assert same.mean() >= 0.99
         assert (route == reference.route).mean() >= 0.99
-    board = load_board("qemu_mps2_an386")
-    project = with_board(FirmwareProject.read(demo / "export" / "firmware"), board)
-    built = build(project, board, find_compiler("auto"), tmp_path)
-    assert board.probe.qemu_machine is not None
-    with qemu_board(board.probe.qemu_machine, built.elf) as port:
-        answers = stream(port, rows)
+    project = FirmwareProject.read(demo / "export" / "firmware")
+    answers = qemu_batch(project, find_compiler("auto"), rows, tmp_path)
     np.testing.assert_array_equal(answers.output, reference.output)
     np.testing.assert_array_equal(answers.route, reference.route)

@@ -19,7 +19,7 @@ from edgeq.kernels import KERNELS
 from edgeq.ops.fixed_point import exp_table
 from tests.kernels import samples
 
-FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x10000
+FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x20000
 RETURN = FLASH + SIZE - 16  # an address no code is at
 PLAIN = [k.name.replace("edgeq_", "run_", 1) for k in KERNELS if not k.isa]
 RUNS = [*PLAIN, "run_router_s8_escalation"]
