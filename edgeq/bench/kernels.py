@@ -2,12 +2,10 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from edgeq.bench.answers import answers
 from edgeq.bench.cases import Run, cases_named, runs
 from edgeq.board import Board, load_board
 from edgeq.emit.firmware import firmware_project, layer_table
@@ -15,23 +13,13 @@ from edgeq.emit.firmware_layers import snake_case
 from edgeq.errors import BadInput
 from edgeq.kernels import kernel_named
 from edgeq.memory import kernel_scratch, plan_memory
-from edgeq.ops.op import Array
 from edgeq.reference import run as reference
 from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
 from edgeq.toolchain.image import measure
 from edgeq.weights import PackedWeights, pack_weights
 
 DIGEST = "0" * 64
-STACK_BYTES = 16384  # at the top of RAM; below it lie the operands of a call
 Watch = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a board said to each row: outputs (rows, size) int8, cycles of the layer (rows,)."""
-
-    outputs: Array
-    cycles: tuple[int, ...]
 
 
 def bench_kernels(
@@ -102,7 +90,8 @@ def _entry(
     one: Run, packed: PackedWeights, board: Board, built: Firmware, folder: Path
 ) -> dict[str, Any]:
     (layer,) = layer_table(one.graph, packed)
-    answers = _answers(board, built.elf, one)
+    said = answers(board, built.elf, one.rows, one.graph.tensors["y"].size, 1)
+    cycles = said.cycles[:, 0].tolist()
     wanted = reference(one.graph, one.rows).output.reshape(len(one.rows), -1)
     kernel, node = kernel_named(one.kernel), one.graph.nodes[0]
     sizes = {c.role: c.bytes for c in packed.constants}
@@ -114,33 +103,12 @@ def _entry(
         "weight": one.weight,
         "isa": kernel.isa or "c",
         "shape": one.case.shape,
-        "cycles": max(answers.cycles),
-        "cycles_spread": max(answers.cycles) - min(answers.cycles),
-        "cycles_per_mac": round(max(answers.cycles) / layer.macs, 4),
+        "cycles": max(cycles),
+        "cycles_spread": max(cycles) - min(cycles),
+        "cycles_per_mac": round(max(cycles) / layer.macs, 4),
         "macs": layer.macs,
         "code_bytes": sum(measure(objects / f"kernels__{s}.o").flash_bytes for s in sources),
         "weight_bytes": sizes["weight"],
         "scratch_bytes": kernel_scratch(one.graph, node),
-        "mismatches": int((answers.outputs != wanted).sum()),
+        "mismatches": int((said.outputs != wanted).sum()),
     }
-
-
-def _answers(board: Board, elf: Path, one: Run) -> Answers:
-    """Each row through edgeq_infer of the virtual board, in memory."""
-    from edgeq.sim import Machine
-
-    machine = Machine(board).load(elf)
-    size = one.graph.tensors["y"].size
-    x = machine.config.ram_origin + machine.config.ram_bytes - STACK_BYTES
-    x -= (one.rows[0].nbytes + size + 7) & ~7
-    y = x + one.rows[0].nbytes
-    machine.call("hal_init")  # starts the cycle counter
-    machine.call("edgeq_init")
-    outputs, cycles = [], []
-    for row in one.rows:
-        machine.write(x, row.tobytes())
-        machine.call("edgeq_infer", (x, y))
-        outputs.append(np.frombuffer(machine.read(y, size), np.int8))
-        counted = machine.read(machine.symbol("edgeq_layer_cycles"), 4)
-        cycles.append(int.from_bytes(counted, "little"))
-    return Answers(np.array(outputs), tuple(cycles))
