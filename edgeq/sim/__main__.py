@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
+from edgeq.sim.cores import CORES, CoreModel
 
 HALF_CYCLES_PER_CYCLE = 2
 
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--link", type=Path, help="symbolic link to the pseudo-terminal")
     line.add_argument("--max-cycles", type=int, help="end with an error after so many cycles")
     line.add_argument("--deadline", type=float, help="end with an error after so many seconds")
-    line.add_argument("--rules", choices=["cortex-m4"], help="print the price of every class")
+    line.add_argument("--rules", choices=sorted(CORES), help="print the price of every class")
     line.add_argument("--json", action="store_true", help="machine-readable output")
     return line
 
@@ -44,19 +45,17 @@ def config_of(name: str | None) -> MachineConfig:
     return MachineConfig.of(load_board(name))
 
 
-def print_rules(board: str | None, as_json: bool) -> None:
+def print_rules(core: CoreModel, board: str | None, as_json: bool) -> None:
     """Cycles per timing class; without a board the core alone."""
-    from edgeq.sim import rules_cortex_m4 as rules
-
     extra = 0
     if board is not None:
         from edgeq.board import load_board
 
         extra = load_board(board).first_load_extra
-    table = rules.prices(first_load_extra=extra)
+    table = core.prices(extra)
     prices = {name: half / HALF_CYCLES_PER_CYCLE for name, half in table.items()}
     if as_json:
-        print(json.dumps({"rules": rules.RULES_VERSION, "board": board, "prices": prices}))
+        print(json.dumps({"rules": core.rules_version, "board": board, "prices": prices}))
         return
     for name, cycles in prices.items():
         print(f"{name:8} {cycles:g}")
@@ -80,7 +79,7 @@ def serve(options: argparse.Namespace) -> int:
         profile = machine.profile()
     finally:
         port.close()
-    _say(out, options.json, _summary(result.reason, profile))
+    _say(out, options.json, _summary(result.reason, profile, machine.core))
     return 0
 
 
@@ -90,16 +89,14 @@ def _announce(port: str, config: MachineConfig, options: argparse.Namespace, out
     print(json.dumps(facts) if options.json else port, file=out, flush=True)
 
 
-def _summary(reason: str, profile: Any) -> dict[str, Any]:
-    from edgeq.sim.rules_cortex_m4 import RULES_VERSION
-
+def _summary(reason: str, profile: Any, core: CoreModel) -> dict[str, Any]:
     return {
         "reason": reason,
         "cycles": profile.cycles,
         "instructions": profile.instructions,
         "functions": profile.functions,
         "classes": profile.classes,
-        "rules": RULES_VERSION,
+        "rules": core.rules_version,
     }
 
 
@@ -122,10 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if options.rules:
-            print_rules(options.board, options.json)
+            print_rules(CORES[options.rules], options.board, options.json)
             return 0
         if options.firmware is None:
-            raise BadInput("which firmware? give the path of an ELF file, or --rules cortex-m4")
+            raise BadInput("which firmware? give the path of an ELF file, or --rules with a core")
         return serve(options)
     except EdgeqError as error:
         print(f"error: {error}", file=sys.stderr)

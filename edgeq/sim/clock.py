@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edgeq.sim import rules_cortex_m4 as rules
+from edgeq.sim.cores import CoreModel, price
 from edgeq.sim.decode import Access, Block, decode_block, disassembler
 from edgeq.sim.elf import Image
 
@@ -55,8 +55,10 @@ class Clock:
     `on_limit` when `half` passes `limit`, `on_error` when the model itself fails.
     """
 
-    def __init__(self, first_load_extra: int, read_code: Callable[[int, int], bytes]) -> None:
-        self.table = rules.prices(first_load_extra)
+    def __init__(
+        self, core: CoreModel, first_load_extra: int, read_code: Callable[[int, int], bytes]
+    ) -> None:
+        self.table = core.prices(first_load_extra)
         self.half = 0
         self.limit = NO_LIMIT
         self.on_limit: Callable[[], None] = lambda: None
@@ -101,7 +103,7 @@ class Clock:
         source = self._edge.target
         node = self._node(address, size)
         classes = _classes(source, address, node.block)
-        half = sum(rules.price(part, self.table) for part in classes)
+        half = sum(price(part, self.table) for part in classes)
         edge = _Edge(half, source, node.block, classes, node.next)
         self._edge.next[address] = edge
         self._edges.append(edge)
@@ -156,7 +158,7 @@ class Clock:
             total = 0
             for one in block.instructions:
                 node.before.append(total)
-                total += rules.price(one.classes, self.table)
+                total += price(one.classes, self.table)
         return node.before
 
     def profile(self, image: Image) -> Profile:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeq.errors import BadInput
+from edgeq.sim.cores import CORES
 
 if TYPE_CHECKING:
     from edgeq.board import Board
 
 CMSDK_FAMILIES = ("mps2",)
-CORES = ("cortex-m4",)
 
 
 @dataclass(frozen=True)

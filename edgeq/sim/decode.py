@@ -51,6 +51,14 @@ TAKEN_BY_ID = {
 }  # fmt: skip
 
 
+# Armv6-M Architecture Reference Manual (DDI 0419), A5.3: all its 32-bit encodings, and the 16-bit
+# ones that came with Thumb-2
+ARMV6M_WIDE = {
+    a.ARM_INS_BL, a.ARM_INS_MRS, a.ARM_INS_MSR, a.ARM_INS_DMB, a.ARM_INS_DSB, a.ARM_INS_ISB,
+}  # fmt: skip
+THUMB2_NARROW = {a.ARM_INS_IT, a.ARM_INS_CBZ, a.ARM_INS_CBNZ}
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """A single load or store: where its address comes from. Registers by capstone number."""
@@ -84,6 +92,7 @@ class Block:
     starts_wide: bool
     uses_fpu: bool
     idles: bool  # nothing but a branch, NOP or hint: alone in a loop it never ends
+    beyond_armv6m: str  # the first instruction that ARMv6-M lacks, "" if it has them all
 
 
 def disassembler() -> Cs:
@@ -101,6 +110,7 @@ def decode_block(engine: Cs, code: bytes, start: int) -> Block:
     wide_run = 0
     uses_fpu = False
     idles = True
+    beyond = ""
     last: CsInsn | None = None
     for address, size, insn in _walk(engine, code, start):
         classes = ("n",) if insn is None else ("n", *_classes(insn, before))
@@ -111,6 +121,7 @@ def decode_block(engine: Cs, code: bytes, start: int) -> Block:
         instructions.append(Instruction(address, size, classes, access))
         uses_fpu |= insn is not None and insn.mnemonic.startswith("v")
         idles &= insn is not None and insn.id in (a.ARM_INS_B, a.ARM_INS_HINT, a.ARM_INS_NOP)
+        beyond = beyond or _beyond_armv6m(address, size, insn)
         before = last = insn
     taken = _taken(last) if last is not None else ""
     return Block(
@@ -122,6 +133,7 @@ def decode_block(engine: Cs, code: bytes, start: int) -> Block:
         starts_wide=bool(instructions) and instructions[0].size == 4,
         uses_fpu=uses_fpu,
         idles=idles,
+        beyond_armv6m=beyond,
     )
 
 
@@ -141,6 +153,15 @@ def _walk(engine: Cs, code: bytes, start: int) -> Iterator[tuple[int, int, CsIns
 
 def _size(code: bytes, offset: int) -> int:
     return 4 if int.from_bytes(code[offset : offset + 2], "little") >= 0xE800 else 2
+
+
+def _beyond_armv6m(address: int, size: int, insn: CsInsn | None) -> str:
+    """The instruction as text if ARMv6-M lacks it, else ""; the emulator knows undefined ones."""
+    if insn is None or insn.id in ARMV6M_WIDE:
+        return ""
+    if size == 2 and insn.id not in THUMB2_NARROW:
+        return ""
+    return f"'{insn.mnemonic} {insn.op_str}' (at 0x{address:08x}); build it for this core"
 
 
 def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:

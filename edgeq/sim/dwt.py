@@ -1,10 +1,13 @@
 """Core peripherals that tell time: DWT CYCCNT and the SysTick counter, from the modelled clock.
 
 Armv7-M Architecture Reference Manual (DDI 0403): B3.2 system control, B3.3 SysTick, C1.8 DWT.
+A core without a cycle counter has no DWT registers here: they read as zero.
 Exceptions are not modelled: a firmware that asks for one is refused by name.
 """
 
 from collections.abc import Callable
+
+from edgeq.sim.cores import CoreModel
 
 CYCCNT_ENABLE = 1
 TRACE_ENABLE = 1 << 24  # DEMCR.TRCENA
@@ -16,7 +19,6 @@ SCS_BASE = 0xE000E000
 SYST_CSR, SYST_RVR, SYST_CVR = 0x010, 0x014, 0x018
 NVIC_ENABLE_FIRST, NVIC_ENABLE_LAST = 0x100, 0x13C
 CPUID, AIRCR, CPACR, DEMCR = 0xD00, 0xD0C, 0xD88, 0xDFC
-CPUID_CORTEX_M4_R0P1 = 0x410FC241
 
 
 class CorePeripherals:
@@ -27,10 +29,12 @@ class CorePeripherals:
 
     def __init__(
         self,
+        model: CoreModel,
         now: Callable[[bool, int], int],
         refuse: Callable[[str], None],
         exits: Callable[[], None],
     ) -> None:
+        self._model = model
         self._now, self._refuse, self._exits = now, refuse, exits
         self._words: dict[int, int] = {}  # plain registers of the system control space
         self._dwt_ctrl = 0x40000000  # four comparators, as the M4 reports
@@ -51,6 +55,8 @@ class CorePeripherals:
 
     def read_dwt(self, offset: int) -> int:
         """A DWT register."""
+        if not self._model.cycle_counter:
+            return 0
         if offset == DWT_CYCCNT:
             return self._cyccnt(self._now(True, DWT_BASE + DWT_CYCCNT))
         return self._dwt_ctrl if offset == DWT_CTRL else 0
@@ -67,7 +73,7 @@ class CorePeripherals:
     def read_scs(self, offset: int) -> int:
         """A register of the system control space; what was written where nothing else is known."""
         if offset == CPUID:
-            return CPUID_CORTEX_M4_R0P1
+            return self._model.cpuid
         if offset == SYST_CVR:
             return self._systick(self._now(True, SCS_BASE + offset))
         if offset == SYST_CSR:

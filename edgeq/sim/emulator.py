@@ -1,4 +1,4 @@
-"""Unicorn's Cortex-M4 behind the few calls that the virtual board needs.
+"""Unicorn's Cortex-M behind the few calls that the virtual board needs.
 
 Block and register callbacks go to the C library straight: the Python binding's own wrappers cost
 more than the whole timing model (measured: three times slower). An exception in a callback ends
@@ -48,20 +48,29 @@ _READ = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_size_t, ctypes.c_uint64, ctyp
 _WRITE = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64)
 
 
+# UC_MODE_MCLASS wins over the model that is asked for: unicorn then takes its Cortex-M33, which
+# runs all that an M4 does. It is left out for a core with fewer instructions.
+MODELS = {
+    "cortex-m4": (UC_MODE_THUMB | UC_MODE_MCLASS, arm.UC_CPU_ARM_CORTEX_M4),
+    "cortex-m0plus": (UC_MODE_THUMB, arm.UC_CPU_ARM_CORTEX_M0),  # the same ARMv6-M instructions
+}
+
+
 class EmulatorError(Exception):
     """The core cannot go on; the text says why."""
 
 
 class Emulator:
-    """One Cortex-M4 with its memory. Addresses are the guest's, program counters without Thumb bit.
+    """A core of MODELS with its memory. Addresses are the guest's, program counters even.
 
     `on_interrupt(number)` is called for every exception the core would take.
     """
 
-    def __init__(self, on_interrupt: Callable[[int], None]) -> None:
+    def __init__(self, core: str, on_interrupt: Callable[[int], None]) -> None:
         engine: Any = Uc  # unicorn has no annotations
-        self._uc = engine(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        self._uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        mode, model = MODELS[core]
+        self._uc = engine(UC_ARCH_ARM, mode)
+        self._uc.ctl_set_cpu_model(model)
         self._alive: list[object] = []  # the library keeps addresses of callbacks, not references
         self._error: BaseException | None = None
         self._bad_access = ""

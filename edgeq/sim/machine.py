@@ -11,6 +11,7 @@ from unicorn import UcError  # type: ignore[attr-defined]
 from edgeq.errors import BadInput
 from edgeq.sim.clock import NO_LIMIT, Clock, Profile
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
+from edgeq.sim.cores import CORES
 from edgeq.sim.decode import Block
 from edgeq.sim.elf import Image, load_elf
 from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 PAGE = 0x1000
 RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
-SUPERVISOR_CALL, PREFETCH_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 7, 8
+SUPERVISOR_CALL, PREFETCH_ABORT, DATA_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 4, 7, 8
 EXCEPTIONS = {
     SUPERVISOR_CALL: "SVC: exceptions are not modelled",
     PREFETCH_ABORT: "execution of an address that holds no code",
+    DATA_ABORT: "unaligned load or store, which the core does not have",
     BREAKPOINT: "breakpoint instruction",
     EXCEPTION_RETURN: "exception return outside an exception",
 }
@@ -63,8 +65,9 @@ class Machine:
         self.config = board if isinstance(board, MachineConfig) else MachineConfig.of(board)
         self.port: SerialPort = port if port is not None else BufferPort()
         self.image: Image | None = None
-        self._emulator = Emulator(self._on_interrupt)
-        self.clock = Clock(self.config.first_load_extra, self._emulator.read)
+        self.core = CORES[self.config.core]
+        self._emulator = Emulator(self.core.name, self._on_interrupt)
+        self.clock = Clock(self.core, self.config.first_load_extra, self._emulator.read)
         self.clock.on_limit = lambda: self._end_with("its budget of cycles is spent")
         self.clock.on_new_block = self._check_block
         self.clock.on_error = self._on_model_error
@@ -247,6 +250,8 @@ class Machine:
     def _check_block(self, block: Block, self_loop: bool) -> None:
         if self_loop and block.idles:
             self._end_with("endless loop (a branch to itself)")
+        elif block.beyond_armv6m and not self.core.thumb2:
+            self._end_with(f"{self.core.name} has no instruction {block.beyond_armv6m}")
         elif block.uses_fpu and not self._called and not self._fpu_ready():
             self._end_with("floating-point instruction while the FPU is off (CPACR)")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from edgeq.sim.clock import Clock
 from edgeq.sim.config import MachineConfig
+from edgeq.sim.cores import CORES
 from edgeq.sim.decode import Access
 from edgeq.sim.dwt import DWT_BASE, SCS_BASE, CorePeripherals
 from edgeq.sim.emulator import Emulator
@@ -30,7 +31,7 @@ class Peripherals:
     ) -> None:
         self._emulator, self._clock = emulator, clock
         self.marker_edges: list[tuple[int, int]] = []  # (cycles, level)
-        self.core = CorePeripherals(self._now, refuse, lambda: finish("exit"))
+        self.core = CorePeripherals(CORES[config.core], self._now, refuse, lambda: finish("exit"))
         self.uart = CmsdkUart(port, self._site, lambda: clock.cycles, lambda: finish("idle"))
         emulator.map_registers(config.uart_base, self.uart.read, self.uart.write)
         emulator.map_registers(DWT_BASE, self.core.read_dwt, self.core.write_dwt)

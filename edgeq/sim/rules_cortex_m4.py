@@ -63,8 +63,3 @@ def prices(first_load_extra: int = 0) -> dict[str, int]:
     Source of that constant: 1 on NUCLEO-L4R5ZI, 0 on STM32F407 (fitted on published counts).
     """
     return HALF_CYCLES | {"ld": HALF_CYCLES["ld"] + 2 * first_load_extra}
-
-
-def price(classes: "tuple[str, ...]", table: dict[str, int]) -> int:
-    """Half cycles of one instruction that falls in `classes`."""
-    return sum(table[name] for name in classes)

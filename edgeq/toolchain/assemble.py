@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 import edgeq
-from edgeq.board import Board
+from edgeq.board import CORES, Board
 from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
@@ -83,15 +83,17 @@ def _copied(folder: Path, under: str) -> dict[str, bytes]:
 
 
 def port_files(board: Board) -> dict[str, bytes]:
-    """hal.h, the family's port, what all Cortex-M ports share, and the memory functions."""
+    """hal.h, the family's port, what its core's kind shares, and the memory functions."""
     root = templates_dir()
     family = root / "port" / board.port.family
     if not family.is_dir():
         raise BadInput(f"board {board.name} asks for port {board.port.family!r}: no such folder")
+    armv6m = {} if CORES[board.core].thumb2 else _copied(root / "port" / "armv6m", "port/armv6m")
     return {
         "port/hal.h": (root / "port" / "hal.h").read_bytes(),
         "runtime/memory.c": (root / "runtime" / "memory.c").read_bytes(),
         **_copied(root / "port" / "cortex_m", "port/cortex_m"),
+        **armv6m,
         **_copied(family, f"port/{board.port.family}"),
     }
 

@@ -71,7 +71,9 @@ def target_flags(kind: Literal["gcc", "zig"], board: Board) -> tuple[str, ...]:
         abi = "eabihf" if board.fpu else "eabi"
         return ("-target", f"thumb-freestanding-{abi}", f"-mcpu={core.zig_cpu}")
     fpu = ("-mfloat-abi=hard", f"-mfpu={core.fpu}") if board.fpu else ("-mfloat-abi=soft",)
-    return (f"-mcpu={core.name}", "-mthumb", *fpu)
+    # on ARMv6-M a jump table is a call into libgcc
+    tables = () if core.thumb2 else ("-fno-jump-tables",)
+    return (f"-mcpu={core.name}", "-mthumb", *fpu, *tables)
 
 
 def link_flags(kind: Literal["gcc", "zig"]) -> tuple[str, ...]:
