@@ -31,9 +31,7 @@ class Core(_Facts):
 CORES: dict[str, Core] = {
     core.name: core
     for core in (
-        Core(
-            name="cortex-m0plus", fpu=None, dsp=False, zig_cpu="cortex_m0plus", thumb2=False
-        ),
+        Core(name="cortex-m0plus", fpu=None, dsp=False, zig_cpu="cortex_m0plus", thumb2=False),
         Core(name="cortex-m3", fpu=None, dsp=False, zig_cpu="cortex_m3"),
         Core(name="cortex-m4", fpu="fpv4-sp-d16", dsp=True, zig_cpu="cortex_m4"),
         Core(name="cortex-m33", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m33"),
