@@ -81,7 +81,7 @@ def runs(features: Iterable[str], wanted: str | None, cases: Iterable[Case]) -> 
                 continue
             graph = layer_graph(case, str(kernel.weight), kernel.name)
             if refusal(graph, graph.nodes[0], kernel) is None:
-                yield Run(case, kernel.name, str(kernel.weight), graph, _rows(case))
+                yield Run(case, kernel.name, str(kernel.packing), graph, _rows(case))
 
 
 def layer_graph(case: Case, weight_format: str, kernel: str) -> Graph:

@@ -7,19 +7,25 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
-from edgeq.kernels.streams import convolutions, row_groups, two_rows
+from edgeq.kernels.streams import convolutions, row_groups, trits, two_rows
 from edgeq.kernels.streams.stream import Stream
 
 DSP = "dsp"
+TRITS_OUTPUTS, TRITS_SAVED_BYTES = 64, 1024
 Scratch = Callable[[Graph, Node], int]
 Shape = tuple[int, ...]
 Padding = tuple[int, int, int, int]
 Stride = tuple[int, int]
+Suits = Callable[[Graph, Node], bool]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
 def no_scratch(_graph: Graph, _node: Node) -> int:
     return 0
+
+
+def any_shape(_graph: Graph, _node: Node) -> bool:
+    return True
 
 
 def patch_scratch(graph: Graph, node: Node) -> int:
@@ -44,6 +50,18 @@ def router_dsp_scratch(graph: Graph, node: Node) -> int:
     return own + max(row_groups.scratch_bytes(inputs, outputs) for outputs, inputs in shapes)
 
 
+def trits_scratch(graph: Graph, node: Node) -> int:
+    """FullyConnected by tables: those of a block of columns, and the sums of all rows."""
+    outputs, inputs = graph.type_of(node.params["weight"]).shape
+    return trits.scratch_bytes(inputs, outputs)
+
+
+def trits_suit(graph: Graph, node: Node) -> bool:
+    """Enough outputs to share the tables, and enough weights to make up for the longer code."""
+    outputs, inputs = graph.type_of(node.params["weight"]).shape
+    return outputs >= TRITS_OUTPUTS and trits.saved_bytes(inputs, outputs) >= TRITS_SAVED_BYTES
+
+
 def gate_scratch(graph: Graph, node: Node) -> int:
     """Mixture with gates: an int32 accumulator for each output."""
     return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
@@ -57,7 +75,7 @@ class Kernel:
     stream: how its weights are laid out; None for the packed rows of the token.
     sources and headers: files of firmware_templates/kernels that a firmware with it needs.
     scratch: bytes of 8-byte-aligned scratch for a node. needs: CPU features the code cannot
-    do without.
+    do without. suits: whether a layer of that shape gains by it over the rows behind it.
     """
 
     name: str
@@ -69,11 +87,17 @@ class Kernel:
     isa: str = ""
     needs: frozenset[str] = frozenset()
     stream: Stream | None = None
+    suits: Suits = any_shape
+
+    @property
+    def packing(self) -> str | None:
+        """The token of its weights in flash: that of the format but for five trits in a byte."""
+        return "t5" if self.stream is trits.T5 else self.weight
 
     @property
     def takes_scratch(self) -> bool:
         """Whether the function has a scratch argument (its size may still be 0 for a node)."""
-        return self.op in ("Conv2D", "Mixture") or self.isa == DSP
+        return self.op in ("Conv2D", "Mixture") or self.stream is not None
 
 
 PUBLIC = "edgeq_kernels.h"
@@ -139,7 +163,8 @@ def _weightless(
 
 _WIDE, _NARROW = "edgeq_fully_connected_dsp.h", "edgeq_narrow_dsp.h"
 
-# the fast kernels of an extension first: a core without it passes them by
+# the fast kernels of an extension first: a core without it passes them by; then tables, for the
+# layers that gain by them
 KERNELS: tuple[Kernel, ...] = (
     _fully_connected_dsp("s16", _WIDE, row_groups.S16, row_groups.scratch_bytes),
     _fully_connected_dsp("s8", _WIDE, row_groups.S8, row_groups.scratch_bytes),
@@ -176,6 +201,16 @@ KERNELS: tuple[Kernel, ...] = (
         frozenset({DSP}),
         row_groups.S8,
     ),
+    Kernel(
+        "edgeq_fully_connected_s8_t5",
+        "FullyConnected",
+        "t2",
+        ("edgeq_fully_connected_s8_t5.c",),
+        (PUBLIC, REQUANTIZE),
+        trits_scratch,
+        stream=trits.T5,
+        suits=trits_suit,
+    ),
     _fully_connected("s16"),
     _fully_connected("s8"),
     _fully_connected("s4"),
@@ -209,15 +244,21 @@ KERNELS: tuple[Kernel, ...] = (
 )
 
 
-def select(op: str, weight_format: str | None, features: Iterable[str] = ()) -> Kernel:
+def select(
+    op: str,
+    weight_format: str | None,
+    features: Iterable[str] = (),
+    suits: Callable[[Kernel], bool] = lambda kernel: kernel.suits is any_shape,
+) -> Kernel:
     """The first row for this op and weight format that a core with `features` can run.
 
-    `weight_format` is None for ops without weights. Raises UnsupportedOp.
+    `weight_format` is None for ops without weights. `suits`: what else a row must meet; by default
+    it must take every shape. Raises UnsupportedOp.
     """
     has = frozenset(features)
     rows = [k for k in KERNELS if k.op == op]
     for kernel in rows:
-        if kernel.weight == weight_format and kernel.needs <= has:
+        if kernel.weight == weight_format and kernel.needs <= has and suits(kernel):
             return kernel
     if not rows:
         raise UnsupportedOp(

@@ -36,14 +36,14 @@ def _fallbacks(graph: Graph, features: frozenset[str]) -> Iterator[str]:
             yield from (f"{expert.name}: {line}" for line in _fallbacks(expert.graph, features))
         if node.op in NO_KERNEL:
             continue
-        reason = refusal(graph, node, _best(node, features))
+        reason = refusal(graph, node, _best(graph, node, features))
         if reason:
             yield f"{node.name} runs on {node.kernel}, as {reason}"
 
 
 def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
-    if kernel.stream is None:
+    if not kernel.isa:  # the plain kernels requantise whatever the exporter makes
         return None
     reasons = (_layer_refusal(graph, node, *layer) for layer in _layers(node))
     return next((reason for reason in reasons if reason), None)
@@ -67,8 +67,9 @@ def _layer_refusal(graph: Graph, node: Node, head: str, tail: str) -> str | None
     return f"an accumulator can reach {reach:,}, of {REACH:,}" if reach >= REACH else None
 
 
-def _best(node: Node, features: frozenset[str]) -> Kernel:
-    return select(node.op, getattr(node.attrs, "weight_format", None), features)
+def _best(graph: Graph, node: Node, features: frozenset[str]) -> Kernel:
+    weight_format = getattr(node.attrs, "weight_format", None)
+    return select(node.op, weight_format, features, lambda kernel: kernel.suits(graph, node))
 
 
 def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
@@ -84,9 +85,9 @@ def _with_kernel(graph: Graph, node: Node, features: frozenset[str], gaps: list[
         )
         node = replace(node, attrs=replace(node.attrs, experts=experts))
     try:
-        kernel = _best(node, features)
+        kernel = _best(graph, node, features)
         if refusal(graph, node, kernel):
-            kernel = _best(node, PLAIN)
+            kernel = _best(graph, node, PLAIN)
     except UnsupportedOp as error:
         gaps.append(f"{node.name} ({error})")
         return node

@@ -59,6 +59,11 @@ void edgeq_fully_connected_s8_s2(const edgeq_fully_connected_params *p, const in
 void edgeq_fully_connected_s8_t2(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
 void edgeq_fully_connected_s8_b1(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y);
 
+/* Ternary weights as a stream at 1.6 bits, which its source states; `bias` holds what the input's
+ * zero point adds. Scratch is aligned to 8 bytes; edgeq/kernels/table.py has its size. */
+void edgeq_fully_connected_s8_t5(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y,
+                                 void *scratch);
+
 /* How a kernel slides over a map. Cells outside the map (before the first row or column, as
  * padding_top and padding_left say, and after the last) hold the real number zero. */
 typedef struct {

@@ -6,7 +6,7 @@ enum { WIDTH = 24, EXPERTS = 5, PASSES = 4 };
 
 int8_t x[4096];
 int8_t y[4096];
-int64_t scratch[512];
+int64_t scratch[1024];
 uint32_t weight[1024];
 int32_t bias[64];
 int32_t multiplier[64];
@@ -50,6 +50,10 @@ RUN_CONV(s3)
 RUN_CONV(s2)
 RUN_CONV(t2)
 RUN_CONV(b1)
+
+void run_fully_connected_s8_t5(void) {
+    edgeq_fully_connected_s8_t5(&dense, x, y, scratch);
+}
 
 void run_depthwise_conv_2d_s8_s8(void) {
     edgeq_depthwise_conv_2d_s8_s8(&depthwise, x, y);

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.ir import Quant, TensorType
-from edgeq.kernels.streams import row_groups, two_rows
+from edgeq.kernels.streams import row_groups, trits, two_rows
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import fully_connected
 from edgeq.ops.fully_connected import FullyConnected
@@ -25,7 +25,9 @@ STREAMS: dict[str, tuple[Stream, Callable[[int, int], int]]] = {
     "t2": (two_rows.T2, two_rows.scratch_bytes_t2),
     "s2": (two_rows.S2, two_rows.scratch_bytes_s2),
     "b1": (two_rows.B1, two_rows.scratch_bytes_b1),
+    "t5": (trits.T5, trits.scratch_bytes),
 }
+FORMATS = {token: token for token in STREAMS} | {"t5": "t2"}  # of the weights in the graph
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Layer:
 
     @property
     def function(self) -> str:
-        return f"edgeq_fully_connected_s8_{self.token}_dsp"
+        every_core = "edgeq_fully_connected_s8_t5"
+        return every_core if self.token == "t5" else f"{every_core[:-2]}{self.token}_dsp"
 
 
 def right_shifts(rng: np.random.Generator, reach: samples.Array) -> samples.Requantization:
@@ -88,14 +91,14 @@ def layer(
     rng = np.random.default_rng(seed)
     x = samples.activations(rng, fill, (1, inputs))
     chosen = w_fill or str(rng.choice([fill, *samples.FILLS]))
-    weight = samples.weights(rng, chosen, (outputs, inputs), token)
+    weight = samples.weights(rng, chosen, (outputs, inputs), FORMATS[token])
     if token == "s16":  # divided so far that accumulators stay below 2^30
         weight = (weight // max(1, inputs // 64)).astype(np.int16)
     q_in, q_out = samples.quant(rng), samples.quant(rng)
     r = right_shifts(rng, np.abs(weight.astype(np.int64)).sum(1) * 255)
     io = Io((TensorType((inputs,), "int8", q_in),), TensorType((outputs,), "int8", q_out))
     params = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
-    wanted = fully_connected.OP.reference(FullyConnected(token, act), io, (x,), params)
+    wanted = fully_connected.OP.reference(FullyConnected(FORMATS[token], act), io, (x,), params)
     return Layer(token, x, weight, q_in, q_out, r, activation_bounds(act, q_out), wanted[0])
 
 

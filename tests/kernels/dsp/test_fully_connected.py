@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.kernels.streams import row_groups, two_rows
+from edgeq.kernels.streams import row_groups, trits, two_rows
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS
 from tests.kernels.dsp.core import Core
-from tests.kernels.dsp.layers import ACTIVATIONS, STREAMS, layer, on_core, on_host
+from tests.kernels.dsp.layers import ACTIVATIONS, FORMATS, STREAMS, layer, on_core, on_host
 
 TOKENS = tuple(STREAMS)
 # outputs that share a group of columns, and bits of a weight
@@ -24,12 +24,16 @@ GROUPS = {
     "t2": (4, 2),
     "s2": (4, 2),
     "b1": (4, 1),
+    "t5": (4, 1.6),
 }
+COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40}  # padded to a multiple of it
 # around blocks of 8 and turns of 32 columns, chunks of 512 and 1024, groups, blocks of 48 outputs
 WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
 # inputs around a step, a pass and a block of each narrow format; outputs around a run
 NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 12), (500, 2))
+TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 64), (201, 3))
 EDGES = {token: NARROW if token in ("t2", "s2", "b1") else WIDE for token in TOKENS}
+EDGES["t5"] = TABLES
 TIMED_INPUTS = 50
 
 
@@ -60,11 +64,11 @@ def test_no_lane_overflows(kernels: ctypes.CDLL, token: str, x_fill: str, w_fill
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_stream_has_the_true_width(token: str) -> None:
-    """Rows padded to a group, columns to 8, nothing else."""
+    """Rows padded to a group, columns to a step, nothing else."""
     rows, bits = GROUPS[token]
     for inputs, outputs in EDGES[token]:
         words = layer(token, inputs, outputs, 1, "random", "none").words
-        padded = (-(-outputs // rows) * rows) * (-(-inputs // 8) * 8)
+        padded = (-(-outputs // rows) * rows) * (-(-inputs // COLUMNS[token]) * COLUMNS[token])
         assert words.dtype == np.uint32
         assert words.nbytes * 8 == round(padded * bits)
 
@@ -87,6 +91,9 @@ def test_streams_of_the_examples() -> None:
     b1 = np.full((4, 8), -1, np.int8)
     b1[0, 0] = b1[2, 0] = b1[2, 2] = 1
     assert two_rows.B1.pack(b1).tolist() == [0xAAAEAAAF]
+    t5 = np.array([[1, -1, 0, 0, 1]], np.int8)
+    none = 0x7D7D7D7D  # a byte of 125 is five weights of 0
+    assert trits.T5.pack(t5).tolist() == [0x7D7D7D00 + 207, *[none] * 7]
 
 
 def test_wide_groups_come_first() -> None:
@@ -113,7 +120,7 @@ def test_cycles_do_not_depend_on_data(core: Core, token: str) -> None:
     for i in range(TIMED_INPUTS):
         fill = samples.FILLS[i % 4]
         x = samples.activations(rng, fill, one.x.shape)
-        weight = samples.weights(rng, fill, one.weight.shape, token)
+        weight = samples.weights(rng, fill, one.weight.shape, FORMATS[token])
         seen.add(on_core(core, replace(one, x=x, weight=weight))[1])
     assert len(seen) == 1
 
