@@ -25,6 +25,7 @@ class MachineConfig:
     ram_bytes: int
     uart_base: int
     fpu: bool = True
+    timer_base: int | None = None  # of a CMSDK timer at the core clock
     first_load_extra: int = 0  # cycles, a constant of the board's RAM path
 
     @classmethod
@@ -45,6 +46,7 @@ class MachineConfig:
             ram_bytes=board.ram.bytes,
             uart_base=board.port.config.get("UART_BASE", 0x40004000),
             fpu=board.fpu,
+            timer_base=board.port.config.get("TIMER_BASE"),
             first_load_extra=board.first_load_extra,
         )
 

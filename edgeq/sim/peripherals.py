@@ -9,6 +9,7 @@ from edgeq.sim.decode import Access
 from edgeq.sim.dwt import DWT_BASE, SCS_BASE, CorePeripherals
 from edgeq.sim.emulator import Emulator
 from edgeq.sim.port import SerialPort
+from edgeq.sim.timer_cmsdk import CmsdkTimer
 from edgeq.sim.uart_cmsdk import CmsdkUart
 
 LED_PAGE = 0x40028000  # FPGAIO of AN386; register 0 is the marker
@@ -36,7 +37,13 @@ class Peripherals:
         emulator.map_registers(config.uart_base, self.uart.read, self.uart.write)
         emulator.map_registers(DWT_BASE, self.core.read_dwt, self.core.write_dwt)
         emulator.map_registers(SCS_BASE, self.core.read_scs, self.core.write_scs)
+        if config.timer_base is not None:
+            timer = self._timer(config.timer_base, refuse)
+            emulator.map_registers(config.timer_base, timer.read, timer.write)
         emulator.map_registers(LED_PAGE, self._read_marker, self._set_marker)
+
+    def _timer(self, base: int, refuse: Callable[[str], None]) -> CmsdkTimer:
+        return CmsdkTimer(lambda is_load, offset: self._now(is_load, base + offset), refuse)
 
     def _now(self, is_load: bool, address: int) -> int:
         """Whole cycles just before the load or store that accesses `address` now."""

@@ -3,17 +3,27 @@
 
 #define SYSTICK_MASK 0x00FFFFFFu
 
+#if __ARM_ARCH >= 7
 static bool dwt_runs;
+#else
+enum { dwt_runs = false }; /* ARMv6-M has no CYCCNT, and need not answer there */
+#endif
 static uint32_t systick_last;
 static uint32_t systick_total;
 
-void port_cycles_init(void) {
+static void dwt_init(void) {
+#if __ARM_ARCH >= 7
     SCB_DEMCR |= 1u << 24; /* TRCENA */
     DWT_CYCCNT = 0;
     DWT_CTRL |= 1u; /* CYCCNTENA */
     uint32_t before = DWT_CYCCNT;
     __asm volatile("nop\n\tnop\n\tnop\n\tnop" ::: "memory");
     dwt_runs = DWT_CYCCNT != before;
+#endif
+}
+
+void port_cycles_init(void) {
+    dwt_init();
     if (!dwt_runs) {
         SYST_RVR = SYSTICK_MASK;
         SYST_CVR = 0;
