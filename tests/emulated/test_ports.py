@@ -113,10 +113,11 @@ def test_the_port_greets_and_echoes_in_qemu(board: str, kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", COMPILERS)
-def test_the_port_runs_on_the_virtual_board(kind: str, tmp_path: Path) -> None:
-    board = load_board("virtual_m4")
+@pytest.mark.parametrize("name", ["virtual_m0plus", "virtual_m4"])
+def test_the_port_runs_on_the_virtual_board(name: str, kind: str, tmp_path: Path) -> None:
+    board = load_board(name)
     port = BufferPort()
-    machine = Machine(board, port).load(_built("virtual_m4", kind, QUERY_MAIN, tmp_path))
+    machine = Machine(board, port).load(_built(name, kind, QUERY_MAIN, tmp_path))
     assert machine.run(deadline_s=60).reason == "idle"
     port.incoming += b"hello q"  # what came before the UART was on would be lost
     assert machine.run(deadline_s=60).reason == "idle"

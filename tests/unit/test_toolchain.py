@@ -34,7 +34,8 @@ def compiler(request: pytest.FixtureRequest) -> Compiler:
 
 def _builds() -> list[ParameterSet]:
     """Boards of each kind in the default run, with the compiler at hand; the rest in full."""
-    quick = {("virtual_m4", "gcc"), ("virtual_m4", "zig"), ("nucleo_l4r5zi", COMPILERS[0])}
+    virtual = {(name, kind) for name in ("virtual_m0plus", "virtual_m4") for kind in ("gcc", "zig")}
+    quick = virtual | {("nucleo_l4r5zi", COMPILERS[0])}
     return [
         pytest.param(board, kind, id=f"{board.name}-{kind}", marks=marks)
         for board in all_boards()

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 FLAGS = ["-mthumb", "-O2", "-ffreestanding", "-nostdlib", "-Wl,--build-id=none"]
-GCC = ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
-ZIG_TARGET = ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"]
-ZIG = [*ZIG_TARGET, "-fno-sanitize=undefined"]
+GCC = {
+    "cortex-m4": ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
+    "cortex-m0plus": ["-mcpu=cortex-m0plus", "-mfloat-abi=soft"],
+}
+ZIG = {
+    "cortex-m4": ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"],
+    "cortex-m0plus": ["-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0plus"],
+}
 LINKER_SCRIPT = """
 MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
 ENTRY(Reset_Handler)
@@ -26,25 +31,25 @@ SECTIONS {
 Build = Callable[..., Path]
 
 
-def cross_compiler() -> list[str]:
+def cross_compiler(core: str) -> list[str]:
     """arm-none-eabi-gcc when installed, else the ziglang wheel."""
     if shutil.which("arm-none-eabi-gcc"):
-        return ["arm-none-eabi-gcc", *GCC]
-    return [sys.executable, "-m", "ziglang", "cc", *ZIG]
+        return ["arm-none-eabi-gcc", *GCC[core]]
+    return [sys.executable, "-m", "ziglang", "cc", *ZIG[core], "-fno-sanitize=undefined"]
 
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """build(source, suffix=".c" or ".S") -> path of the linked ELF."""
+    """build(source, suffix=".c" or ".S", core) -> path of the linked ELF."""
     folder = tmp_path_factory.mktemp("guest")
     (folder / "link.ld").write_text(LINKER_SCRIPT)
 
-    def make(source: str, suffix: str = ".c") -> Path:
+    def make(source: str, suffix: str = ".c", core: str = "cortex-m4") -> Path:
         number = len(list(folder.glob("*.elf")))
         path = folder / f"guest{number}{suffix}"
         path.write_text(source)
         elf = path.with_suffix(".elf")
-        command = [*cross_compiler(), *FLAGS, "-T", str(folder / "link.ld")]
+        command = [*cross_compiler(core), *FLAGS, "-T", str(folder / "link.ld")]
         result = subprocess.run(
             [*command, str(path), "-o", str(elf)], capture_output=True, text=True, timeout=120
         )
