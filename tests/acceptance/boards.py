@@ -39,9 +39,9 @@ class Answers:
     cycles: Array
 
 
-def call_infer(elf: Path, rows: Array, classes: int) -> Answers:
-    """edgeq_infer of a virtual_m4 firmware, called in memory row by row; cycles in halves."""
-    machine = Machine(load_board("virtual_m4")).load(elf)
+def call_infer(elf: Path, rows: Array, classes: int, board: str = "virtual_m4") -> Answers:
+    """edgeq_infer of a virtual board's firmware, called in memory row by row; cycles in halves."""
+    machine = Machine(load_board(board)).load(elf)
     base = machine.config.ram_origin + machine.config.ram_bytes - STACK_BYTES
     machine.call("edgeq_init")
     results = []
@@ -89,9 +89,9 @@ def _answers(results: list[tuple[Array, int, float]]) -> Answers:
 
 
 @contextmanager
-def virtual_board(elf: Path) -> Iterator[str]:
+def virtual_board(elf: Path, board: str = "virtual_m4") -> Iterator[str]:
     """The port of a virtual board that runs `elf`; ended afterwards."""
-    command = [sys.executable, "-m", "edgeq.sim", str(elf), "--pty", "--json"]
+    command = [sys.executable, "-m", "edgeq.sim", str(elf), "--board", board, "--pty", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdout is not None
