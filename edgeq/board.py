@@ -131,6 +131,12 @@ class Board(_Facts):
             raise ValueError(f"{self.core} has no such FPU or DSP extension")
         return self
 
+    @property
+    def features(self) -> frozenset[str]:
+        """What kernels may ask of the core: "dsp", or "v6m" for those written for ARMv6-M."""
+        dsp, v6m = {"dsp"} if self.dsp else set(), set() if CORES[self.core].thumb2 else {"v6m"}
+        return frozenset(dsp | v6m)
+
 
 def _read_board(path: Path) -> Board:
     try:

@@ -65,8 +65,7 @@ def export(
     model = load(model_path)
     digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
     x = _calibration_rows(model, model_path, calibration)
-    fast = board.dsp and objective == "latency"
-    features = frozenset({"dsp"}) if fast else frozenset()
+    features = board.features if objective == "latency" else frozenset()
     quantized = quantize(graph_of(model), x, method, features)
     graph = quantized.graph
     plan, packed = plan_memory(graph), pack_weights(graph)

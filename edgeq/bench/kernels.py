@@ -41,7 +41,7 @@ def bench_kernels(
     _check_board(board)
     if kernel is not None:
         kernel_named(kernel)  # raises for a name that no kernel has
-    todo = list(runs({"dsp"} if board.dsp else (), kernel, cases_named(shape)))
+    todo = list(runs(board.features, kernel, cases_named(shape)))
     if not todo:
         raise BadInput(f"kernel {kernel} is not for {shape or 'any shape here'} on {board.name}")
     results: list[dict[str, Any]] = []

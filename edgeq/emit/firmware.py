@@ -25,7 +25,7 @@ from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ir import Graph
 from edgeq.kernels import Kernel, kernel_named
-from edgeq.kernels.table import DSP, PUBLIC, PUBLIC_DSP
+from edgeq.kernels.table import PROTOTYPES, PUBLIC
 from edgeq.memory import MemoryPlan
 from edgeq.ops.op import quant_of
 from edgeq.resources import templates_dir
@@ -116,7 +116,7 @@ def firmware_project(
         structs=_structs(layers, packed),
         arena_bytes=plan.arena_bytes,
         mixture=mixture_code(graph, plan, layers),
-        kernel_headers=(PUBLIC, PUBLIC_DSP) if any(k.isa == DSP for k in kernels) else (PUBLIC,),
+        kernel_headers=tuple(sorted({PROTOTYPES[kernel.isa] for kernel in kernels} | {PUBLIC})),
         confidence_table=table,
         **split_calls(graph, graph_calls(plan, layers, None, 0)),
     )

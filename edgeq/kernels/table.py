@@ -7,11 +7,12 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
-from edgeq.kernels.streams import convolutions, row_groups, trits, two_rows
+from edgeq.kernels.streams import convolutions, lanes, row_groups, trits, two_rows
 from edgeq.kernels.streams.stream import Stream
 
-DSP = "dsp"
+DSP, V6M = "dsp", "v6m"
 TRITS_OUTPUTS, TRITS_SAVED_BYTES = 64, 1024
+V6M_TRITS_OUTPUTS = 256  # from here on tables take fewer cycles than two rows a multiply
 Scratch = Callable[[Graph, Node], int]
 Shape = tuple[int, ...]
 Padding = tuple[int, int, int, int]
@@ -62,6 +63,11 @@ def trits_suit(graph: Graph, node: Node) -> bool:
     return outputs >= TRITS_OUTPUTS and trits.saved_bytes(inputs, outputs) >= TRITS_SAVED_BYTES
 
 
+def few_outputs(graph: Graph, node: Node) -> bool:
+    """Too few for tables to be faster, on ARMv6-M."""
+    return graph.type_of(node.params["weight"]).shape[0] < V6M_TRITS_OUTPUTS
+
+
 def gate_scratch(graph: Graph, node: Node) -> int:
     """Mixture with gates: an int32 accumulator for each output."""
     return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
@@ -71,7 +77,7 @@ def gate_scratch(graph: Graph, node: Node) -> int:
 class Kernel:
     """One function. `op` is the graph's op; Gate and Confidence belong to no node of their own.
 
-    weight: packing token, None for kernels without weights. isa: "" for plain C, "dsp".
+    weight: packing token, None for kernels without weights. isa: "" for plain C, "dsp", "v6m".
     stream: how its weights are laid out; None for the packed rows of the token.
     sources and headers: files of firmware_templates/kernels that a firmware with it needs.
     scratch: bytes of 8-byte-aligned scratch for a node. needs: CPU features the code cannot
@@ -102,6 +108,7 @@ class Kernel:
 
 PUBLIC = "edgeq_kernels.h"
 PUBLIC_DSP = "edgeq_kernels_dsp.h"
+PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, V6M: "edgeq_kernels_v6m.h"}  # by isa
 REQUANTIZE = "edgeq_requantize.h"
 _DSP = ("edgeq_dsp.h", REQUANTIZE)
 _SOFTMAX = ("edgeq_softmax_q15.c",)
@@ -125,6 +132,18 @@ def _fully_connected_dsp(
     needs = frozenset({DSP})
     sources = (f"{name}.c",)
     return Kernel(name, "FullyConnected", weight, sources, headers, scratch, DSP, needs, stream)
+
+
+def _fully_connected_v6m(weight: str, suits: Suits = any_shape) -> Kernel:
+    def scratch(graph: Graph, node: Node) -> int:
+        return lanes.LANES[weight].scratch_bytes(graph.type_of(node.params["weight"]).shape[1])
+
+    name = f"edgeq_fully_connected_s8_{weight}_v6m"
+    headers = (PUBLIC, PROTOTYPES[V6M], REQUANTIZE, "edgeq_fully_connected_v6m.h")
+    stream, needs = lanes.STREAMS[weight], frozenset({V6M})
+    return Kernel(
+        name, "FullyConnected", weight, (f"{name}.c",), headers, scratch, V6M, needs, stream, suits
+    )
 
 
 def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: WindowScratch) -> Kernel:
@@ -201,6 +220,12 @@ KERNELS: tuple[Kernel, ...] = (
         frozenset({DSP}),
         row_groups.S8,
     ),
+    _fully_connected_v6m("s8"),
+    _fully_connected_v6m("s4"),
+    _fully_connected_v6m("s3"),
+    _fully_connected_v6m("s2"),
+    _fully_connected_v6m("t2", few_outputs),
+    _fully_connected_v6m("b1"),
     Kernel(
         "edgeq_fully_connected_s8_t5",
         "FullyConnected",

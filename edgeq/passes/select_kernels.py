@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
-from edgeq.kernels.table import Kernel, select
+from edgeq.kernels.table import DSP, Kernel, select
 from edgeq.ops.op import WEIGHT_AXIS
 from edgeq.passes.verify import accumulator_bound
 
@@ -43,7 +43,7 @@ def _fallbacks(graph: Graph, features: frozenset[str]) -> Iterator[str]:
 
 def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
-    if not kernel.isa:  # the plain kernels requantise whatever the exporter makes
+    if kernel.isa != DSP:  # the others requantise whatever the exporter makes
         return None
     reasons = (_layer_refusal(graph, node, *layer) for layer in _layers(node))
     return next((reason for reason in reasons if reason), None)

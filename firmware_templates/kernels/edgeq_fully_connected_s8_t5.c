@@ -198,6 +198,7 @@ void edgeq_fully_connected_s8_t5(const edgeq_fully_connected_params *p, const in
     int32_t rows = (outputs + QUAD - 1) & ~(QUAD - 1);
     uint32_t start = 0;
     for (int32_t left = p->inputs; left > 0; left -= COLUMNS) {
+        __asm__("" : "+r"(left)); /* clang would divide by 40 */
         start -= OFFSET * TABLES;
     }
     for (int32_t i = 0; i < outputs; i++) {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.ir import Quant, TensorType
-from edgeq.kernels.streams import row_groups, trits, two_rows
+from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import fully_connected
 from edgeq.ops.fully_connected import FullyConnected
@@ -17,6 +17,12 @@ from tests.kernels.dsp.core import Core
 from tests.kernels.host_kernels import FullyConnectedParams, Held, call
 
 ACTIVATIONS = ("none", "relu", "relu6")
+
+
+def _lanes_scratch(token: str) -> Callable[[int, int], int]:
+    return lambda inputs, _outputs: lanes.LANES[token].scratch_bytes(inputs)
+
+
 STREAMS: dict[str, tuple[Stream, Callable[[int, int], int]]] = {
     "s8": (row_groups.S8, row_groups.scratch_bytes),
     "s4": (row_groups.S4, row_groups.scratch_bytes),
@@ -26,8 +32,9 @@ STREAMS: dict[str, tuple[Stream, Callable[[int, int], int]]] = {
     "s2": (two_rows.S2, two_rows.scratch_bytes_s2),
     "b1": (two_rows.B1, two_rows.scratch_bytes_b1),
     "t5": (trits.T5, trits.scratch_bytes),
+    **{f"{token}_v6m": (stream, _lanes_scratch(token)) for token, stream in lanes.STREAMS.items()},
 }
-FORMATS = {token: token for token in STREAMS} | {"t5": "t2"}  # of the weights in the graph
+FORMATS = {token: token[:2] for token in STREAMS} | {"s16": "s16", "t5": "t2"}  # in the graph
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,8 @@ class Layer:
 
     @property
     def function(self) -> str:
-        every_core = "edgeq_fully_connected_s8_t5"
-        return every_core if self.token == "t5" else f"{every_core[:-2]}{self.token}_dsp"
+        isa = "" if self.token == "t5" or self.token.endswith("v6m") else "_dsp"
+        return f"edgeq_fully_connected_s8_{self.token}{isa}"
 
 
 def right_shifts(rng: np.random.Generator, reach: samples.Array) -> samples.Requantization:

@@ -1,4 +1,4 @@
-"""FullyConnected kernels for DSP cores, bit for bit against the numpy reference."""
+"""FullyConnected kernels that read streams of weights, bit for bit against the numpy reference."""
 
 import ctypes
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.kernels.streams import row_groups, trits, two_rows
+from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS
 from tests.kernels.dsp.core import Core
@@ -25,8 +25,14 @@ GROUPS = {
     "s2": (4, 2),
     "b1": (4, 1),
     "t5": (4, 1.6),
+    "s8_v6m": (4, 8),
+    "s4_v6m": (4, 4),
+    "s3_v6m": (4, 3.2),
+    "s2_v6m": (4, 2),
+    "t2_v6m": (4, 2),
+    "b1_v6m": (4, 1),
 }
-COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40}  # padded to a multiple of it
+COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40, "s8_v6m": 4, "s3_v6m": 10, "b1_v6m": 16}
 # around blocks of 8 and turns of 32 columns, chunks of 512 and 1024, groups, blocks of 48 outputs
 WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
 # inputs around a step, a pass and a block of each narrow format; outputs around a run
@@ -34,6 +40,9 @@ NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 1
 TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 64), (201, 3))
 EDGES = {token: NARROW if token in ("t2", "s2", "b1") else WIDE for token in TOKENS}
 EDGES["t5"] = TABLES
+# around turns of 4 to 16 columns and chunks of 16 to 240
+CHUNKS = ((1, 1), (4, 4), (9, 5), (16, 9), (17, 3), (41, 6), (81, 2), (129, 4), (241, 5), (500, 7))
+EDGES |= {token: CHUNKS for token in TOKENS if token.endswith("v6m")}
 TIMED_INPUTS = 50
 
 
@@ -94,6 +103,22 @@ def test_streams_of_the_examples() -> None:
     t5 = np.array([[1, -1, 0, 0, 1]], np.int8)
     none = 0x7D7D7D7D  # a byte of 125 is five weights of 0
     assert trits.T5.pack(t5).tolist() == [0x7D7D7D00 + 207, *[none] * 7]
+
+
+@pytest.mark.parametrize(
+    ("token", "rows", "word"),
+    [
+        ("s8", [[1], [-2], [3], [-4]], 0xFC03FE01),
+        ("s4", [[1, -2], [7, 0]], 0x008F0069),
+        ("s3", [[1, -2], [3, 0]], 0x001E000C),
+        ("s2", [[1, -3], [3, -1]], 0x00070002),
+        ("t2", [[1, -1], [-1, 0]], 0x00040002),
+        ("b1", [[1, -1], [1, 1]], 0x00030001),
+    ],
+)
+def test_streams_of_the_examples_for_armv6m(token: str, rows: list[list[int]], word: int) -> None:
+    """Columns behind the last have codes of 0: activations of 0 meet them."""
+    assert lanes.LANES[token].pack(np.array(rows, np.int8))[0] == word
 
 
 def test_wide_groups_come_first() -> None:
