@@ -33,17 +33,19 @@ def bench_kernels(
 ) -> dict[str, Any]:
     """Cycles, bytes and mismatches of every kernel on every case: the JSON of `edgeq bench`.
 
-    `watch` hears of runs done, runs in all and the next one's name. Raises BadInput for a board or
-    shape that does not exist, or a board without a modelled clock; UnsupportedOp for an unknown
-    kernel; Toolchain without a compiler.
+    `watch` hears of runs done, runs in all and the next one's name. Raises BadInput for a board,
+    shape or kernel that does not exist there, or a board without a modelled clock; Toolchain
+    without a compiler.
     """
     board, found = load_board(board_name), find_compiler(compiler)  # type: ignore[arg-type]
     _check_board(board)
-    if kernel is not None:
-        kernel_named(kernel)  # raises for a name that no kernel has
     todo = list(runs(board.features, kernel, cases_named(shape)))
     if not todo:
-        raise BadInput(f"kernel {kernel} is not for {shape or 'any shape here'} on {board.name}")
+        there = dict.fromkeys(one.kernel for one in runs(board.features, None, cases_named(shape)))
+        raise BadInput(
+            f"no kernel {kernel} for {shape or 'any shape here'} on {board.name}; there are "
+            f"{', '.join(there)}"
+        )
     results: list[dict[str, Any]] = []
     flags: tuple[str, ...] = ()
     for i, one in enumerate(todo):

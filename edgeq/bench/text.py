@@ -20,7 +20,7 @@ def bench_text(result: dict[str, Any]) -> RenderableType:
     table = Table(box=None, header_style="bold")
     table.add_column("shape")
     table.add_column("kernel", no_wrap=True)
-    for name in ("cycles", "per MAC", "code B", "weights B", "scratch B", "mismatches"):
+    for name in ("cycles", "per MAC", "code", "weights", "scratch", "wrong"):
         table.add_column(name, justify="right", no_wrap=True)
     best = _best(result["kernels"])
     for row in result["kernels"]:
@@ -29,8 +29,9 @@ def bench_text(result: dict[str, Any]) -> RenderableType:
         numbers += [f"{row[name]:,}" for name in COLUMNS]
         wrong = f"{row['mismatches']:,}"
         style = "red" if row["mismatches"] else "bold" if fast else "dim"
-        table.add_row(row["shape"], row["kernel"], *numbers, wrong, style=style)
-    return Group(table, Text(f"{_about(result)}, {' '.join(result['flags'])}"))
+        name = row["kernel"].removeprefix(f"edgeq_{row['op']}_")  # the shape tells the op
+        table.add_row(row["shape"], name, *numbers, wrong, style=style)
+    return Group(table, Text(f"Bytes; {_about(result)}, {' '.join(result['flags'])}"))
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
@@ -63,17 +64,24 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """Runs with several compilers side by side: cycles per MAC of each, bytes of the first."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for result in results:
+    """A table for each board: cycles per MAC with each compiler, bytes of the first."""
+    boards = dict.fromkeys(result["board"] for result in results)
+    return "\n\n".join(_board_table([r for r in results if r["board"] == b]) for b in boards)
+
+
+def _board_table(results: Sequence[dict[str, Any]]) -> str:
+    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for i, result in enumerate(results):
         for row in result["kernels"]:
-            found.setdefault((row["shape"], row["kernel"]), []).append(row)
+            found.setdefault((row["shape"], row["kernel"]), {})[i] = row
     names = [result["compiler"] for result in results]
     heads = ["shape", "kernel", *(f"cycles/MAC, {n}" for n in names), "code", "weights", "scratch"]
     lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for (shape, kernel), rows in found.items():
-        counts = [f"{row['cycles_per_mac']:.3f}" for row in rows] + [""] * (len(names) - len(rows))
-        sizes = [f"{rows[0][name]:,}" for name in COLUMNS]
+        counts = [
+            f"{rows[i]['cycles_per_mac']:.3f}" if i in rows else "" for i in range(len(names))
+        ]
+        sizes = [f"{next(iter(rows.values()))[name]:,}" for name in COLUMNS]
         lines.append(f"| {shape} | {kernel} | {' | '.join([*counts, *sizes])} |")
     return "\n".join([*lines, "", *(f"- {_about(r)}: `{' '.join(r['flags'])}`" for r in results)])
 
