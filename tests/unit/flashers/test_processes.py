@@ -50,11 +50,11 @@ def echoes(port: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", ["virtual_m4", "qemu_mps2_an386"])
+@pytest.mark.parametrize("name", ["virtual_m0plus", "virtual_m4", "qemu_mps2_an386"])
 def test_a_board_is_started_answers_is_listed_and_stopped(
     name: str, echo_elf: Callable[[str], Firmware]
 ) -> None:
-    if name != "virtual_m4" and shutil.which("qemu-system-arm") is None:
+    if name.startswith("qemu") and shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not installed")
     firmware = echo_elf(name)
     result = flashers.flash(firmware, load_board(name), look=surroundings)
