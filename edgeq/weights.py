@@ -24,6 +24,7 @@ TABLE_TYPES: Mapping[str, str] = {
     "prior": "int64",
 }
 OPS_WITH_VECTORS = ("FullyConnected", "Conv2D", "DepthwiseConv2D", "LayerNorm", "Softmax")
+JOINED = ("bias", "multiplier", "shift")
 LAYER_NORM_NUMBERS = ("epsilon", "shift")
 ROUTER_FORMAT = "s8"
 OUTPUT_TABLE = ("", "", "exp_table")
@@ -116,8 +117,13 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     elif stream:
         weight, axis = graph.param(node, "weight"), WEIGHT_AXIS[node.op]
         zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
-        yield "weight", stream.pack(weight)
-        yield from _streamed(stream, graph.params(node), _sums(weight, axis), zero_point)
+        tables = dict(_streamed(stream, graph.params(node), _sums(weight, axis), zero_point))
+        words = stream.pack(weight)
+        if stream.join:
+            yield "weight", stream.join(words, *(tables[role] for role in JOINED))
+        else:
+            yield "weight", words
+            yield from tables.items()
     elif node.op in OPS_WITH_VECTORS:
         for role, values in graph.params(node).items():
             if role == "weight":
@@ -138,9 +144,10 @@ def _streamed(
     """The vectors of a kernel that reads its weights in an order of its own."""
     multiplier, shift = values["multiplier" + suffix], values["shift" + suffix]
     yield "bias" + suffix, stream.bias(sums, values["bias" + suffix], zero_point)
-    yield "multiplier" + suffix, _converted("int32", multiplier)
+    off = (multiplier == 0) | (shift < stream.least_shift)
+    yield "multiplier" + suffix, _converted("int32", np.where(off, 0, multiplier))
     # a channel that is switched off is zero whatever its shift; the kernel wants one below 0
-    yield "shift" + suffix, _converted("int8", np.where(multiplier == 0, -1, shift))
+    yield "shift" + suffix, _converted("int8", np.where(off, -1, shift))
 
 
 def _router_tables(graph: Graph, node: Node, stream: Stream | None) -> Iterator[tuple[str, Array]]:

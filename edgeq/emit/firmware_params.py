@@ -27,6 +27,10 @@ class Source:
         key: Key = (self.owner, self.node.name, role)
         return self.packed.symbols[key]
 
+    def holds(self, role: str) -> bool:
+        """Whether the kernel reads an array of this role."""
+        return (self.owner, self.node.name, role) in self.packed.symbols
+
     def param(self, role: str) -> Array:
         return self.graph.param(self.node, role)
 
@@ -60,7 +64,9 @@ def _bounds(source: Source) -> Fields:
 
 
 def _vectors(source: Source) -> Fields:
-    return tuple((role, source.symbol(role)) for role in ("weight", "bias", "multiplier", "shift"))
+    """Null for those that stand in the words of the weight."""
+    roles = ("weight", "bias", "multiplier", "shift")
+    return tuple((role, source.symbol(role) if source.holds(role) else "0") for role in roles)
 
 
 def _zero_points(source: Source) -> Fields:

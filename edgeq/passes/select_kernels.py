@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.kernels.table import DSP, Kernel, select
@@ -11,6 +13,7 @@ from edgeq.passes.verify import accumulator_bound
 
 NO_KERNEL = ("Reshape",)  # an alias in the arena
 PLAIN: frozenset[str] = frozenset()
+LEAST_SHIFT = -31
 REACH = 2**30  # SMMULR(2 a, m) is the rounding doubling multiply of a below this
 
 
@@ -45,7 +48,8 @@ def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
     if kernel.isa != DSP:  # the others requantise whatever the exporter makes
         return None
-    reasons = (_layer_refusal(graph, node, *layer) for layer in _layers(node))
+    least = kernel.stream.least_shift if kernel.stream else LEAST_SHIFT
+    reasons = (_layer_refusal(graph, node, least, *layer) for layer in _layers(node))
     return next((reason for reason in reasons if reason), None)
 
 
@@ -58,13 +62,19 @@ def _layers(node: Node) -> list[tuple[str, str]]:
     return [(head, tail) for head, tail in pairs if f"{head}bias{tail}" in node.params]
 
 
-def _layer_refusal(graph: Graph, node: Node, head: str, tail: str) -> str | None:
+def _layer_refusal(graph: Graph, node: Node, least: int, head: str, tail: str) -> str | None:
     used = graph.param(node, f"{head}multiplier{tail}") != 0
-    if (used & (graph.param(node, f"{head}shift{tail}") > -1)).any():
+    shift = graph.param(node, f"{head}shift{tail}").astype(np.int64)
+    if (used & (shift > -1)).any():
         return "a channel's scale is a half or more"
     weight, bias = graph.param(node, head + "weight"), graph.param(node, f"{head}bias{tail}")
-    reach = int(accumulator_bound(weight, WEIGHT_AXIS.get(node.op, 0), bias).max())
-    return f"an accumulator can reach {reach:,}, of {REACH:,}" if reach >= REACH else None
+    reach = accumulator_bound(weight, WEIGHT_AXIS.get(node.op, 0), bias)
+    if reach.max() >= REACH:
+        return f"an accumulator can reach {int(reach.max()):,}, of {REACH:,}"
+    # a smaller scale is taken for 0, which it is where no sum reaches half a step of the output
+    if (used & (shift < least) & (reach >= 2.0 ** (-shift - 1))).any():
+        return f"a channel has a scale below 2^{least} and sums that count all the same"
+    return None
 
 
 def _best(graph: Graph, node: Node, features: frozenset[str]) -> Kernel:

@@ -1,10 +1,8 @@
 /* Depthwise convolutions on DSP cores: four channels at a time, two taps a multiply.
  *
- * A block is four neighbouring channels, a word of every cell of the map. Its weights are expanded
- * once into scratch, as pairs of taps (t, t + 1) in two halves, a word a channel; a cell outside
- * the map holds the input zero point, a tap after the last one has weight zero.
- *
- * |x * w| <= 128 * 127: no accumulator leaves int32 before 131,072 taps.
+ * A block is four neighbouring channels, a word of every cell of the map. A cell outside the map
+ * holds the input zero point. |x * w| <= 128 * 127: no accumulator leaves int32 before 131,072
+ * taps.
  */
 #ifndef EDGEQ_DEPTHWISE_CONV_2D_DSP_H
 #define EDGEQ_DEPTHWISE_CONV_2D_DSP_H
@@ -15,8 +13,10 @@
 #include "edgeq_kernels_dsp.h"
 #include "edgeq_requantize.h"
 
-/* Writes 4 * pairs words: for each pair of taps, one word a channel. Returns the next block. */
-typedef const uint32_t *edgeq_expand_taps(const uint32_t *stream, uint32_t *to, int32_t pairs);
+/* Taps of block number `block`, a word a tap: the block's channels in its bytes, the first lowest;
+ * 2 * pairs words, in the stream itself or written to `to`. */
+static const uint32_t *edgeq_block_taps(const uint32_t *stream, int32_t block, int32_t pairs,
+                                        uint32_t *to);
 
 /* Halves (a.low, b.low). */
 static inline uint32_t edgeq_low_halves(uint32_t a, uint32_t b) {
@@ -50,555 +50,736 @@ static inline void edgeq_pair_cells(uint32_t a, uint32_t b, uint32_t *to) {
     to[3] = edgeq_high_halves(odd[0], odd[1]);
 }
 
-/* The map as one block of channels sees it. */
+/* One channel of a strip of 3x3 windows. */
 typedef struct {
-    const edgeq_window *window;
-    const int8_t *x;  /* of the block's first channel */
-    uint32_t fill;    /* the input zero point in every byte */
-    int32_t channels; /* of the block, 1 to 4 */
-} edgeq_block_map;
+    int32_t bias; /* doubled */
+    int32_t multiplier;
+    int32_t divisor;     /* 2^(32 - s) + 1 */
+    uint32_t weights[6]; /* of each column (w0, w1), (w1, w2), doubled */
+} edgeq_slide_channel;
+
+/* Small rather than fast: what runs once a layer or a strip. */
+#if defined(__clang__)
+#define EDGEQ_SMALL __attribute__((noinline, minsize))
+#else
+#define EDGEQ_SMALL __attribute__((noinline, cold))
+#endif
+
+typedef struct {
+    const edgeq_conv_2d_params *p;
+    const uint32_t *taps;
+    const int8_t *x; /* of its first channel */
+    int8_t *y;
+    int32_t first;    /* its first channel */
+    int32_t channels; /* 4, or all there are */
+    edgeq_slide_channel of[4];
+} edgeq_block;
 
 /* A cell's channels, the first in the low byte. */
-static inline uint32_t edgeq_cell(const int8_t *at, int32_t channels) {
+EDGEQ_SMALL static uint32_t edgeq_cell(const int8_t *at, int32_t channels) {
     uint32_t word = 0;
-    if (channels == 4) {
-        __builtin_memcpy(&word, at, sizeof word);
-        return word;
-    }
-    for (int32_t c = 0; c < channels; c++) {
-        word |= (uint32_t)(uint8_t)at[c] << 8 * c;
+    for (at += channels; channels > 0; channels--) {
+        word = word << 8 | (uint8_t)*--at;
     }
     return word;
 }
 
-/* What a block's outputs are requantised with. */
-typedef struct {
-    int32_t bias[4];
-    int32_t multiplier[4];
-    int32_t shift[4];
-    int32_t zero_point;
-    int32_t low;
-    int32_t high;
-} edgeq_block_scale;
-
-/* Constants in locals: a store to y might change the struct, for all the compiler knows. */
-static inline void edgeq_block_outputs(const edgeq_block_scale *scale, const int32_t *acc,
-                                       int32_t channels, int8_t *y) {
-    int32_t zero_point = scale->zero_point;
-    int32_t low = scale->low;
-    int32_t high = scale->high;
-    for (int32_t c = 0; c < channels; c++) {
-        int32_t v = edgeq_requantize_dsp(acc[c], scale->multiplier[c], scale->shift[c]);
-        y[c] = (int8_t)edgeq_clamp(v + zero_point, low, high);
+/* Four words a turn. */
+__attribute__((noinline)) static void edgeq_fill(uint32_t *to, int32_t words, uint32_t fill) {
+    for (; words > 0; words -= 4, to += 4) {
+        to[0] = fill;
+        to[1] = fill;
+        to[2] = fill;
+        to[3] = fill;
     }
 }
 
-/* Words of `n` cells from (row, column) of the map on. */
-__attribute__((noinline)) static uint32_t *
-edgeq_put_cells(const edgeq_block_map *map, int32_t row, int32_t column, int32_t n, uint32_t *to) {
-    const edgeq_window *w = map->window;
-    bool inside = row >= 0 && row < w->input_height;
-    int32_t first = edgeq_clamp(-column, 0, n);
-    int32_t last = inside ? edgeq_clamp(w->input_width - column, first, n) : first;
-    for (int32_t i = 0; i < first; i++) {
-        *to++ = map->fill;
-    }
-    if (last > first) {
-        const int8_t *from = map->x + (row * w->input_width + column + first) * w->channels;
-        int32_t step = w->channels;
-        if (map->channels == 4) {
-            for (int32_t i = first; i < last; i++, from += step) {
-                *to++ = edgeq_cell(from, 4);
-            }
-        } else {
-            for (int32_t i = first; i < last; i++, from += step) {
-                *to++ = edgeq_cell(from, map->channels);
+/* --- any window ---------------------------------------------------------------------------------
+ *
+ * Words of all cells that some rows of outputs reach; those of a pair of neighbours are expanded
+ * for every window. A row of odd length is paired with a cell of weight zero.
+ */
+enum { EDGEQ_CELLS_WORDS = 256 }; /* for these rows; more only if one row of outputs needs it */
+
+/* The windows of a row of outputs. The assembly loads the members in their order. */
+typedef struct {
+    const uint32_t *weight; /* for each pair of taps a word a channel */
+    int32_t rows;           /* of a window */
+    int32_t bias[4];
+    int32_t pairs;   /* of cells in a row */
+    int32_t advance; /* bytes from a row's last pair to the next row */
+    int32_t addend;  /* 2 * output zero point + 1 */
+    int32_t channels;
+    int32_t multiplier[4];
+    int32_t shift[4]; /* right, less 1 */
+} edgeq_windows;
+
+#if EDGEQ_DSP_ASM
+/* r0 runs over cells, r4 over weights; r5 counts rows, r10 pairs; r6..r9 are the sums. */
+__attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *cells
+                                                              __attribute__((unused)),
+                                                              const edgeq_windows *job
+                                                              __attribute__((unused)),
+                                                              int8_t *y __attribute__((unused))) {
+    __asm__(".macro scale r, k\n"
+            "ldr.w r4, [r1, #16 + 4 * \\k]\n"
+            "ldr.w r3, [r1, #32 + 4 * \\k]\n"
+            "lsl.w \\r, \\r, #1\n"
+            "smmulr \\r, \\r, r4\n"
+            "add.w \\r, \\r, \\r, asr #31\n"
+            "asr.w \\r, \\r, r3\n"
+            "add.w \\r, \\r, r12\n"
+            "ssat \\r, #8, \\r, asr #1\n"
+            ".endm\n"
+            "push {r2, r4-r11, lr}\n"
+            "ldm.w r1!, {r4-r9}\n"
+            "2:\n"
+            "ldr.w r10, [r1]\n"
+            ".balign 4\n"
+            "1:\n"
+            "ldr.w r3, [r0, #4]\n"
+            "ldr.w r2, [r0], #8\n"
+            "sxtb16 r12, r2\n"
+            "sxtb16 lr, r3\n"
+            "sxtb16 r2, r2, ror #8\n"
+            "sxtb16 r3, r3, ror #8\n"
+            "pkhbt r11, r12, lr, lsl #16\n"
+            "pkhtb lr, lr, r12, asr #16\n"
+            "pkhbt r12, r2, r3, lsl #16\n"
+            "pkhtb r3, r3, r2, asr #16\n"
+            "ldr.w r2, [r4], #4\n"
+            "smlad r6, r11, r2, r6\n"
+            "ldr.w r11, [r4, #4]\n"
+            "ldr.w r2, [r4], #12\n"
+            "smlad r8, lr, r11, r8\n"
+            "smlad r7, r12, r2, r7\n"
+            "ldr r2, [r4, #-4]\n"
+            "smlad r9, r3, r2, r9\n"
+            "subs.w r10, r10, #1\n"
+            "bne.w 1b\n"
+            "ldr.w r2, [r1, #4]\n"
+            "add.w r0, r0, r2\n"
+            "subs.w r5, r5, #1\n"
+            "bne.w 2b\n"
+            "ldr.w r12, [r1, #8]\n"
+            "scale r6, 0\n"
+            "scale r7, 1\n"
+            "scale r8, 2\n"
+            "scale r9, 3\n"
+            "pop {r2}\n"
+            "ldr.w r1, [r1, #12]\n"
+            "strb.w r6, [r2]\n"
+            "cmp.w r1, #2\n"
+            "it ge\n"
+            "strbge.w r7, [r2, #1]\n"
+            "it gt\n"
+            "strbgt.w r8, [r2, #2]\n"
+            "cmp.w r1, #4\n"
+            "it eq\n"
+            "strbeq.w r9, [r2, #3]\n"
+            "pop {r4-r11, pc}\n"
+            ".purgem scale\n");
+}
+#else
+static void edgeq_one_window(const uint32_t *cells, const edgeq_windows *job, int8_t *y) {
+    const uint32_t *weight = job->weight;
+    int32_t acc[4] = {job->bias[0], job->bias[1], job->bias[2], job->bias[3]};
+    for (int32_t i = 0; i < job->rows; i++, cells += job->advance / 4) {
+        for (int32_t n = job->pairs; n > 0; n--, cells += 2, weight += 4) {
+            uint32_t x[4];
+            edgeq_pair_cells(cells[0], cells[1], x);
+            for (int32_t c = 0; c < 4; c++) {
+                acc[c] = edgeq_smlad(x[c], weight[c], acc[c]);
             }
         }
     }
-    for (int32_t i = last; i < n; i++) {
-        *to++ = map->fill;
+    for (int32_t c = 0; c < job->channels; c++) {
+        int32_t v = edgeq_smmulr((int32_t)((uint32_t)acc[c] << 1), job->multiplier[c]);
+        v = ((v + (v >> 31)) >> job->shift[c]) + job->addend;
+        y[c] = (int8_t)edgeq_clamp(v >> 1, -128, 127);
     }
-    return to;
+}
+#endif
+
+/* One direction of the map. */
+typedef struct {
+    int32_t input;
+    int32_t output;
+    int32_t kernel;
+    int32_t stride;
+    int32_t padding;  /* before the first cell */
+    int32_t x_step;   /* bytes from cell to cell of the input */
+    int32_t y_step;   /* of the output */
+    int32_t tap_step; /* words from tap to tap */
+} edgeq_axis;
+
+/* Cells of `rows` rows of the map, from (row, -padding) on: what is inside. */
+static inline void edgeq_put_cells(const edgeq_block *b, const edgeq_axis *down,
+                                   const edgeq_axis *across, int32_t row, int32_t rows,
+                                   int32_t pitch, uint32_t *to) {
+    int32_t last = edgeq_clamp(across->input, 0, pitch - across->padding);
+    to += across->padding;
+    for (; rows > 0; rows--, row++, to += pitch) {
+        const int8_t *from = b->x + row * down->x_step;
+        bool inside = row >= 0 && row < down->input;
+        for (int32_t i = 0; inside && i < last; i++, from += across->x_step) {
+            to[i] = b->channels == 4 ? edgeq_load_word(from) : edgeq_cell(from, b->channels);
+        }
+    }
 }
 
-/* One window of a block: `rows` rows, `pitch` words apart, of `pairs` pairs of cells. */
-__attribute__((noinline)) static void edgeq_window_sums(const uint32_t *cells, int32_t pitch,
-                                                        const uint32_t *weight, int32_t rows,
-                                                        int32_t pairs, const int32_t *bias,
-                                                        int32_t *acc) {
-    int32_t sum0 = bias[0];
-    int32_t sum1 = bias[1];
-    int32_t sum2 = bias[2];
-    int32_t sum3 = bias[3];
-    for (; rows > 0; rows--, cells += pitch) {
-        const uint32_t *at = cells;
-        int32_t n = pairs;
+EDGEQ_SMALL static void edgeq_depthwise_any(const edgeq_block *b, uint32_t *scratch) {
+    const edgeq_conv_2d_params *p = b->p;
+    const edgeq_window *w = &p->window;
+    const edgeq_axis axes[2] = {
+        {w->input_height, w->output_height, w->kernel_height, w->stride_height, w->padding_top,
+         w->input_width * w->channels, w->output_width * w->channels, w->kernel_width},
+        {w->input_width, w->output_width, w->kernel_width, w->stride_width, w->padding_left,
+         w->channels, w->channels, 1},
+    };
+    bool turned = w->kernel_width * ((w->kernel_height + 1) >> 1) <
+                  w->kernel_height * ((w->kernel_width + 1) >> 1); /* fewer pairs */
+    const edgeq_axis *down = axes + (turned ? 1 : 0);
+    const edgeq_axis *across = axes + (turned ? 0 : 1);
+    edgeq_windows job;
+    job.weight = scratch;
+    job.rows = down->kernel;
+    job.pairs = (across->kernel + 1) >> 1;
+    job.addend = 2 * p->output_zero_point + 1;
+    job.channels = b->channels;
+    for (int32_t c = 0; c < b->channels; c++) {
+        job.bias[c] = p->bias[b->first + c];
+        job.multiplier[c] = p->multiplier[b->first + c];
+        job.shift[c] = ~p->shift[b->first + c];
+    }
+    for (int32_t i = 0; i < down->kernel; i++) {
+        const uint32_t *tap = b->taps + i * down->tap_step;
+        for (int32_t j = across->kernel; j > 0; j -= 2, scratch += 4) {
+            edgeq_pair_cells(tap[0], j > 1 ? tap[across->tap_step] : 0, scratch);
+            tap += 2 * across->tap_step;
+        }
+    }
+    int32_t pitch = (across->output - 1) * across->stride + 2 * job.pairs;
+    int32_t fitting = EDGEQ_CELLS_WORDS / pitch - down->kernel;
+    int32_t rows = 1 + (fitting > 0 ? fitting / down->stride : 0); /* of outputs at once */
+    rows = rows < down->output ? rows : down->output;
+    job.advance = 4 * (pitch - 2 * job.pairs);
+    for (int32_t row = 0; row < down->output; row += rows) {
+        int32_t height = (rows - 1) * down->stride + down->kernel;
+        const uint32_t *cells = scratch;
+        edgeq_fill(scratch, pitch * height, (uint32_t)(uint8_t)p->input_zero_point * 0x01010101u);
+        edgeq_put_cells(b, down, across, row * down->stride - down->padding, height, pitch,
+                        scratch);
+        for (int32_t i = row; i < down->output && i < row + rows; i++) {
+            int8_t *y = b->y + i * down->y_step;
+            for (int32_t j = 0; j < across->output; j++, y += across->y_step) {
+                edgeq_one_window(cells + j * across->stride, &job, y);
+            }
+            cells += down->stride * pitch;
+        }
+    }
+}
+
+/* --- 3x3, at most two cells from window to window: two rows a word ------------------------------
+ *
+ * A strip of the padded map is expanded into scratch: columns EDGEQ_STRIP_PITCH words apart, in a
+ * column a band for two rows, in a band a word a channel, the upper row in its low half. With a
+ * column's weights (w0, w1, w2) from top to bottom, as words (w0, w1) and (w1, w2), two output
+ * rows at stride 1 take bands A and B below it: the upper one sums A (w0, w1) + B.low w2, the
+ * lower one A.high w0 + B (w1, w2). At stride 2 there is the upper one only. Going down a column
+ * of outputs, each band that is loaded ends one turn as B and begins the next as A.
+ *
+ * Weights and bias are doubled, for SMMULR takes twice the accumulator. The rounding divide by
+ * 2^s, ties away from zero, is SMMLAR with 2^(32 - s) + 1: v (2^(32 - s) + 1) + 2^31 is a multiple
+ * of 2^(32 - s) and v; it is above the tie for v > 0, just under it for v < 0, and |v| < 2^(32 - s)
+ * leaves whatever is no tie on its side. The addend is the zero point.
+ */
+enum {
+    EDGEQ_STRIP_TURNS = 16,                          /* 32 rows of outputs at stride 1 */
+    EDGEQ_STRIP_CELLS = 10,                          /* 8 columns of them */
+    EDGEQ_STRIP_PITCH = 4 * (EDGEQ_STRIP_TURNS + 1), /* 272 bytes */
+    EDGEQ_STRIP_REACH = 9 * 128 * 127,               /* of a sum without its bias */
+};
+
+/* What all blocks of a strip have in common. Columns are those of outputs. */
+typedef struct {
+    int32_t zero_point;
+    int32_t row_step;  /* from row to row of y */
+    int32_t step;      /* from column to column of y */
+    int32_t last_step; /* row_step, or 0 when the last turn's lower row is not wanted */
+    int32_t length;    /* bytes of a column's bands: 16 (turns + 1); 4 less at stride 2 */
+    int32_t advance;   /* bytes of bands from the end of a column to the next one */
+    int32_t span;      /* from the first one to the end of the last one */
+    int32_t rewind;    /* bytes of y from a channel's last column to the next one's first */
+    int32_t turns;     /* from here on the twin's alone */
+    int32_t columns;
+    int32_t between; /* words of bands between two columns */
+} edgeq_slide;
+
 #if EDGEQ_DSP_ASM
-        uint32_t a, b, c, d, e;
+/* Constants live in s0..s14, or in a frame where there is no FPU: s0..s2 are the channel's first
+ * members, s3..s10 the strip's, the others are
+ * s11: end of the last column, s12: of this one, s13: its place in y, s14: the next channel,
+ * s15: the end of the channels. */
+#if defined(__ARM_PCS_VFP)
+#define EDGEQ_SLIDE_ENTER                                                                          \
+    "push {r4-r11, lr}\n"                                                                          \
+    "vldmia r0, {s3-s10}\n"
+#define EDGEQ_SLIDE_FRAME   "0"
+#define EDGEQ_SLIDE_FPU     ".fpu fpv4-sp-d16\n" /* zig takes this core to have none */
+#define EDGEQ_SLIDE_CHANNEL "vldmia r8!, {s0-s2}\n"
+#define EDGEQ_SLIDE_GET     "vmov \\r, s\\k\n"
+#define EDGEQ_SLIDE_SET     "vmov s\\k, \\r\n"
+#define EDGEQ_SLIDE_LEAVE   "pop {r4-r11, pc}\n"
+#else
+#define EDGEQ_SLIDE_ENTER                                                                          \
+    "push {r4-r11, lr}\n"                                                                          \
+    "sub sp, sp, #64\n"                                                                            \
+    "ldm r0, {r4-r11}\n"                                                                           \
+    "add r12, sp, #12\n"                                                                           \
+    "stm r12, {r4-r11}\n"
+#define EDGEQ_SLIDE_FRAME "64"
+#define EDGEQ_SLIDE_FPU   ""
+#define EDGEQ_SLIDE_CHANNEL                                                                        \
+    "ldm r8!, {r2-r4}\n"                                                                           \
+    "stm sp, {r2-r4}\n"
+#define EDGEQ_SLIDE_GET "ldr.w \\r, [sp, #4 * \\k]\n"
+#define EDGEQ_SLIDE_SET "str.w \\r, [sp, #4 * \\k]\n"
+#define EDGEQ_SLIDE_LEAVE                                                                          \
+    "add sp, sp, #64\n"                                                                            \
+    "pop {r4-r11, pc}\n"
+#endif
+
+/* r0 runs down the bands, r1 down y, r2..r7 hold the weights. At stride 1, of the accumulators
+ * (r8, r9) and (r10, r11) one pair is this turn's, the other holds finished outputs, then the next
+ * turn's; at stride 2 r8 and r10 are alone. */
+__attribute__((naked, noinline)) static void
+edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
+                  const edgeq_slide_channel *of __attribute__((unused)),
+                  const edgeq_slide_channel *end __attribute__((unused)),
+                  const uint32_t *bands __attribute__((unused)),
+                  int8_t *y __attribute__((unused))) {
+    __asm__(EDGEQ_SLIDE_FPU
+            ".macro get r, k\n" EDGEQ_SLIDE_GET ".endm\n"
+            ".macro set r, k\n" EDGEQ_SLIDE_SET ".endm\n"
+            ".macro taps x, w01, w12, upper, lower, next, below\n"
+            "smlabt \\upper, \\x, \\w12, \\upper\n"
+            "smlad \\lower, \\x, \\w12, \\lower\n"
+            "smlad \\next, \\x, \\w01, \\next\n"
+            "smlatb \\below, \\x, \\w01, \\below\n"
+            ".endm\n"
+            ".macro turn upper, lower, next, below\n"
+            "get \\next, 0\n"
+            "smlatb \\below, r12, r2, \\next\n"
+            "smlad \\next, r12, r2, \\next\n"
+            "smlabt \\upper, r12, r3, \\upper\n"
+            "smlad \\lower, r12, r3, \\lower\n"
+            "ldr.w r12, [r0, #2 * 272 - 16]\n"
+            "taps lr, r4, r5, \\upper, \\lower, \\next, \\below\n"
+            "taps r12, r6, r7, \\upper, \\lower, \\next, \\below\n"
+            "get lr, 1\n"
+            "smmulr \\upper, \\upper, lr\n"
+            "smmulr \\lower, \\lower, lr\n"
+            "get r12, 2\n"
+            "get lr, 3\n"
+            "smmlar \\upper, \\upper, r12, lr\n"
+            "smmlar \\lower, \\lower, r12, lr\n"
+            "ssat \\upper, #8, \\upper\n"
+            "ssat \\lower, #8, \\lower\n"
+            ".endm\n"
+            ".macro load\n"
+            "ldr.w lr, [r0, #272]\n"
+            "ldr.w r12, [r0], #16\n"
+            ".endm\n"
+            ".macro put upper, lower\n"
+            "load\n"
+            "strb.w \\upper, [r1]\n"
+            "get \\upper, 4\n"
+            "add.w r1, r1, \\upper\n"
+            "strb.w \\lower, [r1]\n"
+            "add.w r1, r1, \\upper\n"
+            ".endm\n"
+            ".macro turn_2 upper, next\n"
+            "get \\next, 0\n"
+            "smlabt \\upper, r12, r3, \\upper\n"
+            "smlad \\next, r12, r2, \\next\n"
+            "smlabt \\upper, lr, r5, \\upper\n"
+            "smlad \\next, lr, r4, \\next\n"
+            "get lr, 1\n"
+            "smlabt \\upper, r9, r7, \\upper\n"
+            "smlad \\next, r9, r6, \\next\n"
+            "smmulr \\upper, \\upper, lr\n"
+            "get r12, 2\n"
+            "get lr, 3\n"
+            "smmlar \\upper, \\upper, r12, lr\n"
+            "ssat \\upper, #8, \\upper\n"
+            ".endm\n"
+            ".macro put_2 upper\n"
+            "ldr.w r9, [r0, #2 * 272]\n"
+            "load\n"
+            "strb.w \\upper, [r1]\n"
+            "add.w r1, r1, r11\n"
+            ".endm\n" EDGEQ_SLIDE_ENTER "set r2, 15\n"
+            "mov.w r8, r1\n"
+            "mov.w r0, r3\n"
+            "get r9, 9\n"
+            "add.w r9, r0, r9\n"
+            "set r9, 11\n"
+            "ldr.w r1, [sp, #36 + " EDGEQ_SLIDE_FRAME "]\n"
+            "6:\n" /* a channel */
+            EDGEQ_SLIDE_CHANNEL "ldm.w r8!, {r2-r7}\n"
+            "set r8, 14\n"
+            ".balign 4\n"
+            "5:\n" /* a column */
+            "set r1, 13\n"
+            "get r10, 7\n"
+            "add.w r12, r0, r10\n"
+            "set r12, 12\n"
+            "get r8, 0\n"
+            "lsls.w r12, r10, #28\n" /* minus: stride 2; carry: bit 4 of the length */
+            "ldr.w r11, [r0, #2 * 272]\n"
+            "ldr.w r12, [r0, #272]\n"
+            "ldr.w r10, [r0], #16\n"
+            "smlatb r9, r10, r2, r8\n"
+            "smlad r8, r10, r2, r8\n"
+            "smlatb r9, r12, r4, r9\n"
+            "smlad r8, r12, r4, r8\n"
+            "smlatb r9, r11, r6, r9\n"
+            "smlad r8, r11, r6, r8\n"
+            "bmi.w 7f\n"
+            "load\n"
+            "bcs.w 2f\n"
+            "mov.w r10, r8\n"
+            "mov.w r11, r9\n"
+            "b.w 3f\n"
+            ".balign 4\n"
+            "1:\n"
+            "put r10, r11\n"
+            "2:\n"
+            "turn r8, r9, r10, r11\n"
+            "put r8, r9\n"
+            "3:\n"
+            "turn r10, r11, r8, r9\n"
+            "get r12, 12\n"
+            "cmp.w r0, r12\n"
+            "bne.w 1b\n"
+            "8:\n"
+            "get r8, 6\n"
+            "get r9, 11\n"
+            "strb.w r11, [r1, r8]\n"
+            "strb.w r10, [r1]\n" /* wins where they share a place */
+            "cmp.w r0, r9\n"
+            "get r1, 13\n"
+            "get r8, 5\n"
+            "get r12, 8\n"
+            "beq.w 4f\n"
+            "add.w r0, r0, r12\n"
+            "add.w r1, r1, r8\n"
+            "b.w 5b\n"
+            "4:\n"
+            "get r8, 14\n"
+            "get r12, 15\n"
+            "get r2, 10\n"
+            "get r3, 9\n"
+            "add.w r1, r1, r2\n"
+            "sub.w r0, r9, r3\n"
+            "add.w r0, r0, #4\n"
+            "add.w r9, r9, #4\n"
+            "set r9, 11\n"
+            "cmp.w r8, r12\n"
+            "bne.w 6b\n" EDGEQ_SLIDE_LEAVE ".balign 4\n"
+            "7:\n"
+            "ldr.w r9, [r0, #2 * 272]\n"
+            "load\n"
+            "get r11, 4\n"
+            "bcc.w 2f\n"
+            "mov.w r10, r8\n"
+            "b.w 3f\n"
+            ".balign 4\n"
+            "1:\n"
+            "put_2 r10\n"
+            "2:\n"
+            "turn_2 r8, r10\n"
+            "put_2 r8\n"
+            "3:\n"
+            "turn_2 r10, r8\n"
+            "get r12, 12\n"
+            "cmp.w r0, r12\n"
+            "blo.w 1b\n"
+            "b.w 8b\n"
+            ".purgem get\n"
+            ".purgem set\n"
+            ".purgem taps\n"
+            ".purgem turn\n"
+            ".purgem load\n"
+            ".purgem put\n"
+            ".purgem turn_2\n"
+            ".purgem put_2\n");
+}
+#else
+static int8_t edgeq_slide_output(int32_t acc, const edgeq_slide_channel *of, int32_t zero_point) {
+    int32_t v = edgeq_smmulr(edgeq_smmulr(acc, of->multiplier), of->divisor);
+    return (int8_t)edgeq_clamp(v + zero_point, -128, 127);
+}
+
+static void edgeq_slide_column(const edgeq_slide *strip, const edgeq_slide_channel *of,
+                               const uint32_t *a, int8_t *y) {
+    bool one = (strip->length & 15) == 0; /* the stride */
+    for (int32_t i = 0; i < strip->turns; i++, y += one ? 2 * strip->row_step : strip->row_step) {
+        int32_t upper = of->bias;
+        int32_t lower = of->bias;
+        for (int32_t k = 0; k < 3; k++) {
+            uint32_t above = a[k * EDGEQ_STRIP_PITCH + 4 * i];
+            uint32_t below = a[k * EDGEQ_STRIP_PITCH + 4 * i + 4];
+            uint32_t w01 = of->weights[2 * k];
+            uint32_t w12 = of->weights[2 * k + 1];
+            upper = edgeq_smlad(above, w01, upper);
+            upper = edgeq_smlad(below & 0xFFFFu, w12 >> 16, upper);
+            lower = edgeq_smlad(above >> 16, w01 & 0xFFFFu, lower);
+            lower = edgeq_smlad(below, w12, lower);
+        }
+        if (one) {
+            int32_t step = i + 1 < strip->turns ? strip->row_step : strip->last_step;
+            y[step] = edgeq_slide_output(lower, of, strip->zero_point);
+        }
+        y[0] = edgeq_slide_output(upper, of, strip->zero_point);
+    }
+}
+
+static void edgeq_slide_block(const edgeq_slide *strip, const edgeq_slide_channel *of,
+                              const edgeq_slide_channel *end, const uint32_t *bands, int8_t *y) {
+    for (; of < end; of++, bands++, y += strip->rewind) {
+        const uint32_t *a = bands;
+        for (int32_t j = 0; j < strip->columns; j++) {
+            edgeq_slide_column(strip, of, a, y);
+            a += strip->between;
+            y += j + 1 < strip->columns ? strip->step : 0;
+        }
+    }
+}
+#endif
+
+/* Columns of n bands each: cells at `from`, from + down, ... */
+__attribute__((noinline)) static void edgeq_put_bands(const int8_t *from, int32_t down,
+                                                      int32_t across, int32_t columns, int32_t n,
+                                                      uint32_t *bands) {
+    for (; columns > 0; columns--, from += across, bands += EDGEQ_STRIP_PITCH) {
+        const int8_t *at = from;
+        uint32_t *to = bands;
+#if EDGEQ_DSP_ASM
+        uint32_t *end = to + 4 * n;
+        uint32_t a, b, low, high, t;
         __asm__ volatile(".balign 4\n"
                          "1:\n"
-                         "ldr.w %[b], [%[at], #4]\n"
-                         "ldr.w %[a], [%[at]], #8\n"
-                         "sxtb16 %[c], %[a]\n"
-                         "sxtb16 %[d], %[b]\n"
+                         "ldr.w %[a], [%[at]]\n"
+                         "ldr.w %[b], [%[at], %[down]]\n"
+                         "add.w %[at], %[at], %[down], lsl #1\n"
+                         "sxtb16 %[low], %[a]\n"
+                         "sxtb16 %[high], %[b]\n"
                          "sxtb16 %[a], %[a], ror #8\n"
                          "sxtb16 %[b], %[b], ror #8\n"
-                         "pkhbt %[e], %[c], %[d], lsl #16\n"
-                         "pkhtb %[d], %[d], %[c], asr #16\n"
-                         "pkhbt %[c], %[a], %[b], lsl #16\n"
+                         "pkhbt %[t], %[low], %[high], lsl #16\n"
+                         "pkhtb %[high], %[high], %[low], asr #16\n"
+                         "str.w %[t], [%[to]], #16\n"
+                         "pkhbt %[low], %[a], %[b], lsl #16\n"
                          "pkhtb %[b], %[b], %[a], asr #16\n"
-                         "ldr.w %[a], [%[w]], #4\n"
-                         "smlad %[sum0], %[e], %[a], %[sum0]\n"
-                         "ldr.w %[e], [%[w], #4]\n"
-                         "ldr.w %[a], [%[w]], #12\n"
-                         "smlad %[sum2], %[d], %[e], %[sum2]\n"
-                         "ldr %[d], [%[w], #-4]\n"
-                         "smlad %[sum1], %[c], %[a], %[sum1]\n"
-                         "smlad %[sum3], %[b], %[d], %[sum3]\n"
-                         "subs.w %[n], %[n], #1\n"
+                         "str %[low], [%[to], #-12]\n"
+                         "str %[high], [%[to], #-8]\n"
+                         "str %[b], [%[to], #-4]\n"
+                         "cmp.w %[to], %[end]\n"
                          "bne.w 1b\n"
-                         : [at] "+r"(at), [w] "+r"(weight), [n] "+r"(n), [a] "=&r"(a), [b] "=&r"(b),
-                           [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e), [sum0] "+r"(sum0),
-                           [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3)
-                         :
+                         : [at] "+r"(at), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b),
+                           [low] "=&r"(low), [high] "=&r"(high), [t] "=&r"(t)
+                         : [down] "r"(down), [end] "r"(end)
                          : "cc", "memory");
 #else
-        for (; n > 0; n--, at += 2, weight += 4) {
-            uint32_t x[4];
-            edgeq_pair_cells(at[0], at[1], x);
-            sum0 = edgeq_smlad(x[0], weight[0], sum0);
-            sum1 = edgeq_smlad(x[1], weight[1], sum1);
-            sum2 = edgeq_smlad(x[2], weight[2], sum2);
-            sum3 = edgeq_smlad(x[3], weight[3], sum3);
+        for (int32_t i = 0; i < n; i++, at += 2 * down, to += 4) {
+            edgeq_pair_cells(edgeq_cell(at, 4), edgeq_cell(at + down, 4), to);
         }
 #endif
     }
-    acc[0] = sum0;
-    acc[1] = sum1;
-    acc[2] = sum2;
-    acc[3] = sum3;
 }
 
-/* Weight of a tap, as the expanded block has it. */
-static inline uint32_t edgeq_tap(const uint32_t *taps, int32_t tap, int32_t channel) {
-    return taps[(tap >> 1) * 4 + channel] >> 16 * (tap & 1) & 0xFFFFu;
-}
-
-/* Any kernel and stride: output rows one by one, the block's words of the input rows they reach
- * in scratch. A kernel row of odd width is paired with a cell of weight zero. */
-__attribute__((noinline)) static void edgeq_depthwise_pixels(const edgeq_block_map *map,
-                                                             const uint32_t *taps,
-                                                             const edgeq_block_scale *scale,
-                                                             uint32_t *scratch, int8_t *y) {
-    const edgeq_window *w = map->window;
-    int32_t pairs = (w->kernel_width + 1) >> 1;
-    int32_t pitch = (w->output_width - 1) * w->stride_width + 2 * pairs;
-    uint32_t *weight = scratch;
-    for (int32_t i = 0; i < w->kernel_height; i++) {
-        for (int32_t j = 0; j < w->kernel_width; j += 2) {
-            int32_t tap = i * w->kernel_width + j;
-            for (int32_t c = 0; c < 4; c++) {
-                bool two = j + 1 < w->kernel_width;
-                uint32_t second = two ? edgeq_tap(taps, tap + 1, c) : 0;
-                *scratch++ = edgeq_low_halves(edgeq_tap(taps, tap, c), second);
-            }
-        }
-    }
-    for (int32_t i = 0; i < w->output_height; i++) {
-        uint32_t *to = scratch;
-        int32_t top = i * w->stride_height - w->padding_top;
-        for (int32_t k = 0; k < w->kernel_height; k++) {
-            to = edgeq_put_cells(map, top + k, -w->padding_left, pitch, to);
-        }
-        const uint32_t *cells = scratch;
-        for (int32_t j = 0; j < w->output_width; j++, cells += w->stride_width) {
-            int32_t acc[4];
-            edgeq_window_sums(cells, pitch, weight, w->kernel_height, pairs, scale->bias, acc);
-            edgeq_block_outputs(scale, acc, map->channels, y);
-            y += w->channels;
-        }
-    }
-}
-
-/* --- 3x3 at stride 1, two columns or more: two output rows at a time ---------------------------
- *
- * A band is two input rows (2 i, 2 i + 1, from the first padded row on): for each column of the
- * padded map four words, one a channel, the upper row in the low half. Two output rows take bands
- * A and B; with a column's weights (w0, w1, w2) from top to bottom, as words (w0, w1) and
- * (w1, w2), the upper row sums A (w0, w1) + B.low w2, the lower one A.high w0 + B (w1, w2). The
- * weights are doubled, for SMMULR takes twice the accumulator.
- */
-enum { EDGEQ_BAND_BYTES = 2048, EDGEQ_BAND_SHIFT = -22 };
-
-/* One channel of a strip of bands. */
+/* A part of the outputs: where it begins, and what of its bands lies inside the map. */
 typedef struct {
-    const uint32_t *band;
-    const uint32_t *weights; /* six words: the columns' (w0, w1) and (w1, w2) */
-    int32_t bias;            /* doubled */
-    int32_t multiplier;
-    int32_t shift;    /* right, 1 to 22 */
-    int32_t rounding; /* half a step and the zero point, before the shift */
-    int8_t *y;
-    int32_t step;     /* from column to column of y */
-    int32_t row_step; /* from row to row of y; 0 when only the upper row is wanted */
-    int32_t width;    /* of y */
-    int32_t row_pairs;
-} edgeq_band_job;
+    edgeq_slide slide;
+    int32_t row;
+    int32_t column;
+    int32_t first; /* the first cell inside, as bytes of x */
+    int32_t rows;  /* inside */
+    int32_t columns;
+    int32_t upper; /* 1: the first band's upper row is outside */
+    uint32_t *bands;
+    uint32_t *inside; /* the first band there */
+    int32_t words;    /* of all bands */
+} edgeq_strip;
 
-#if EDGEQ_DSP_ASM
-#define EDGEQ_BAND_TAPS(upper, lower, w01, w12)                                                    \
-    "smlad " upper ", r12, " w01 ", " upper "\n"                                                   \
-    "smlatb " lower ", r12, " w01 ", " lower "\n"                                                  \
-    "smlabt " upper ", lr, " w12 ", " upper "\n"                                                   \
-    "smlad " lower ", lr, " w12 ", " lower "\n"
-/* The first column of an output: the lower accumulator holds the bias. */
-#define EDGEQ_BAND_FIRST(upper, lower)                                                             \
-    "smlad " upper ", r12, r2, " lower "\n"                                                        \
-    "smlatb " lower ", r12, r2, " lower "\n"                                                       \
-    "smlabt " upper ", lr, r3, " upper "\n"                                                        \
-    "smlad " lower ", lr, r3, " lower "\n"
-/* SMMLAR adds the rounding with the sign of the accumulator: ties go away from zero. (Where the
- * product rounds to 0 the sign does not matter: half a step less one is still no step.) */
-#define EDGEQ_BAND_SCALE(r, t)                                                                     \
-    "add.w " t ", lr, " r ", asr #31\n"                                                            \
-    "smmlar " r ", " r ", r12, " t "\n"
-#define EDGEQ_BAND_SHIFT_OUT(r)                                                                    \
-    "asr.w " r ", " r ", r12\n"                                                                    \
-    "ssat " r ", #8, " r "\n"
-/* Frame: y, end of the row, end of the strip, pitch, then the job's members from `bias` on. */
-#define EDGEQ_B_Y          "[sp, #0]"
-#define EDGEQ_B_ROW_END    "[sp, #4]"
-#define EDGEQ_B_END        "[sp, #8]"
-#define EDGEQ_B_PITCH      "[sp, #12]"
-#define EDGEQ_B_ODD        "[sp, #16]"
-#define EDGEQ_B_BIAS       "[sp, #56]"
-#define EDGEQ_B_MULTIPLIER "[sp, #60]"
-#define EDGEQ_B_SHIFT      "[sp, #64]"
-#define EDGEQ_B_ROUNDING   "[sp, #68]"
-#define EDGEQ_B_STEP       "[sp, #72]"
-#define EDGEQ_B_ROW_STEP   "[sp, #76]"
-
-/* Two columns a turn (four outputs in 77 cycles), then the last one of an odd row. r0 and r1 run
- * over bands A and B, r2..r7 hold the weights, r8..r11 the accumulators. */
-__attribute__((naked, noinline)) static void
-edgeq_band_asm(const uint32_t *band __attribute__((unused)),
-               const uint32_t *weights __attribute__((unused)),
-               const uint32_t *end __attribute__((unused)), int8_t *y __attribute__((unused)),
-               int32_t bias __attribute__((unused)), int32_t multiplier __attribute__((unused)),
-               int32_t shift __attribute__((unused)), int32_t rounding __attribute__((unused)),
-               int32_t step __attribute__((unused)), int32_t row_step __attribute__((unused)),
-               int32_t width __attribute__((unused)), int32_t pitch __attribute__((unused))) {
-    __asm__(
-        "push {r4-r11, lr}\n"
-        "sub sp, sp, #20\n"
-        "str r3, " EDGEQ_B_Y "\n"
-        "str r2, " EDGEQ_B_END "\n"
-        "ldr r4, [sp, #80]\n" /* width */
-        "ldr r5, [sp, #84]\n" /* pitch */
-        "str r5, " EDGEQ_B_PITCH "\n"
-        "and r6, r4, #1\n"
-        "str r6, " EDGEQ_B_ODD "\n"
-        "sub r4, r4, r6\n"
-        "add r4, r0, r4, lsl #4\n"
-        "str r4, " EDGEQ_B_ROW_END "\n"
-        "mov r8, r1\n"
-        "add r1, r0, r5\n"
-        "ldm r8, {r2-r7}\n"
-        ".balign 4\n"
-        "1:\n"
-        "ldr.w r12, [r0]\n"
-        "ldr.w lr, [r1]\n"
-        "ldr.w r9, " EDGEQ_B_BIAS "\n" EDGEQ_BAND_FIRST(
-            "r8",
-            "r9") "ldr.w r12, [r0, #16]\n"
-                  "ldr.w lr, [r1, #16]\n"
-                  "ldr.w r11, " EDGEQ_B_BIAS
-                  "\n" EDGEQ_BAND_TAPS("r8", "r9", "r4", "r5") EDGEQ_BAND_FIRST(
-                      "r10",
-                      "r11") "ldr.w r12, [r0, #32]!\n"
-                             "ldr.w lr, [r1, #32]!\n" EDGEQ_BAND_TAPS("r8", "r9", "r6", "r7")
-                                 EDGEQ_BAND_TAPS(
-                                     "r10", "r11", "r4",
-                                     "r5") "ldr.w r12, [r0, #16]\n"
-                                           "ldr.w lr, [r1, #16]\n" EDGEQ_BAND_TAPS(
-                                               "r10", "r11", "r6",
-                                               "r7") "ldr.w r12, " EDGEQ_B_MULTIPLIER "\n"
-                                                     "ldr.w lr, " EDGEQ_B_ROUNDING
-                                                     "\n" EDGEQ_BAND_SCALE(
-                                                         "r8", "r1") EDGEQ_BAND_SCALE("r9", "r1")
-                                                         EDGEQ_BAND_SCALE("r10", "r1") EDGEQ_BAND_SCALE(
-                                                             "r11",
-                                                             "r1") "ldr.w r12, " EDGEQ_B_SHIFT "\n"
-                                                                   "ldr.w lr, " EDGEQ_B_Y "\n"
-                                                                   "ldr.w r1, " EDGEQ_B_ROW_STEP
-                                                                   "\n" EDGEQ_BAND_SHIFT_OUT("r8")
-                                                                       EDGEQ_BAND_SHIFT_OUT("r9")
-                                                                           EDGEQ_BAND_SHIFT_OUT(
-                                                                               "r10")
-                                                                               EDGEQ_BAND_SHIFT_OUT(
-                                                                                   "r11")
-        /* the lower row first: the upper one wins where they share a place */
-        "ldr.w r12, " EDGEQ_B_STEP "\n"
-        "strb.w r9, [lr, r1]\n"
-        "strb.w r8, [lr]\n"
-        "add.w lr, lr, r12\n"
-        "strb.w r11, [lr, r1]\n"
-        "strb.w r10, [lr]\n"
-        "add.w lr, lr, r12\n"
-        "ldr.w r1, " EDGEQ_B_PITCH "\n"
-        "ldr.w r12, " EDGEQ_B_ROW_END "\n"
-        "str.w lr, " EDGEQ_B_Y "\n"
-        "add.w r1, r0, r1\n"
-        "cmp.w r0, r12\n"
-        "bne.w 1b\n"
-        "ldr.w r12, " EDGEQ_B_ODD "\n"
-        "cmp.w r12, #0\n"
-        "beq.w 4f\n"
-        "ldr.w r12, [r0]\n"
-        "ldr.w lr, [r1]\n"
-        "ldr.w r9, " EDGEQ_B_BIAS "\n" EDGEQ_BAND_FIRST(
-            "r8",
-            "r9") "ldr.w r12, [r0, #16]!\n"
-                  "ldr.w lr, [r1, #16]!\n" EDGEQ_BAND_TAPS(
-                      "r8", "r9", "r4",
-                      "r5") "ldr.w r12, [r0, #16]\n"
-                            "ldr.w lr, [r1, #16]\n" EDGEQ_BAND_TAPS(
-                                "r8", "r9", "r6",
-                                "r7") "ldr.w r12, " EDGEQ_B_MULTIPLIER "\n"
-                                      "ldr.w lr, " EDGEQ_B_ROUNDING
-                                      "\n" EDGEQ_BAND_SCALE("r8", "r10") EDGEQ_BAND_SCALE(
-                                          "r9",
-                                          "r10") "ldr.w r12, " EDGEQ_B_SHIFT "\n"
-                                                 "ldr.w lr, " EDGEQ_B_Y "\n"
-                                                 "ldr.w r11, " EDGEQ_B_STEP "\n"
-                                                 "ldr.w r10, " EDGEQ_B_ROW_STEP
-                                                 "\n" EDGEQ_BAND_SHIFT_OUT("r8")
-                                                     EDGEQ_BAND_SHIFT_OUT(
-                                                         "r9") "strb.w r9, [lr, r10]\n"
-                                                               "strb.w r8, [lr]\n"
-                                                               "add.w lr, lr, r11\n"
-                                                               "str.w lr, " EDGEQ_B_Y "\n"
-                                                               "4:\n" /* the next band begins two
-                                                                         columns on */
-                                                               "ldr.w r8, " EDGEQ_B_Y "\n"
-                                                               "ldr.w r9, " EDGEQ_B_ROW_STEP "\n"
-                                                               "ldr.w r10, " EDGEQ_B_ROW_END "\n"
-                                                               "ldr.w r11, " EDGEQ_B_PITCH "\n"
-                                                               "ldr.w r12, " EDGEQ_B_END "\n"
-                                                               "add.w r8, r8, r9\n"
-                                                               "add.w r10, r10, r11\n"
-                                                               "str.w r8, " EDGEQ_B_Y "\n"
-                                                               "str.w r10, " EDGEQ_B_ROW_END "\n"
-                                                               "add.w r0, r0, #32\n"
-                                                               "add.w r1, r1, #32\n"
-                                                               "cmp.w r0, r12\n"
-                                                               "bne.w 1b\n"
-                                                               "add sp, sp, #20\n"
-                                                               "pop {r4-r11, pc}\n");
-}
-
-static inline void edgeq_band_rows(const edgeq_band_job *job) {
-    int32_t pitch = (job->width + 2) * 4;
-    edgeq_band_asm(job->band, job->weights, job->band + job->row_pairs * pitch, job->y, job->bias,
-                   job->multiplier, job->shift, job->rounding, job->step, job->row_step, job->width,
-                   4 * pitch);
-}
-#else
-static inline int8_t edgeq_band_output(int32_t acc, const edgeq_band_job *job) {
-    int32_t v = edgeq_smmulr(acc, job->multiplier) + (acc >> 31) + job->rounding;
-    return (int8_t)edgeq_clamp(v >> job->shift, -128, 127);
-}
-
-static inline void edgeq_band_rows(const edgeq_band_job *job) {
-    const uint32_t *a = job->band;
-    const uint32_t *b = a + (job->width + 2) * 4;
-    int8_t *y = job->y;
-    for (int32_t i = 0; i < job->row_pairs; i++, a += 8, b += 8, y += job->row_step) {
-        for (int32_t j = 0; j < job->width; j++, a += 4, b += 4, y += job->step) {
-            int32_t upper = job->bias;
-            int32_t lower = job->bias;
-            for (int32_t c = 0; c < 3; c++) {
-                uint32_t w01 = job->weights[2 * c];
-                uint32_t w12 = job->weights[2 * c + 1];
-                upper = edgeq_smlad(a[4 * c], w01, upper);
-                upper = edgeq_smlad(b[4 * c] & 0xFFFFu, w12 >> 16, upper);
-                lower = edgeq_smlad(a[4 * c] >> 16, w01 & 0xFFFFu, lower);
-                lower = edgeq_smlad(b[4 * c], w12, lower);
-            }
-            y[job->row_step] = edgeq_band_output(lower, job);
-            y[0] = edgeq_band_output(upper, job);
-        }
+/* Bands of a single row, the other half (0: upper, 1: lower) filled. */
+EDGEQ_SMALL static void edgeq_put_edge(const edgeq_block *b, const edgeq_strip *s,
+                                       const int8_t *from, uint32_t *bands, int32_t half) {
+    int16_t fill = (int16_t)b->p->input_zero_point;
+    char *at = (char *)bands + 2 * half;
+    edgeq_put_bands(from, 0, b->p->window.channels, s->columns, 1, bands);
+    for (int32_t j = s->columns; j > 0; j--, at += 4 * EDGEQ_STRIP_PITCH) {
+        __builtin_memcpy(at, &fill, 2);
+        __builtin_memcpy(at + 4, &fill, 2);
+        __builtin_memcpy(at + 8, &fill, 2);
+        __builtin_memcpy(at + 12, &fill, 2);
     }
 }
-#endif
 
-/* n cells of two rows to a band; a step of 0 repeats a cell. */
-__attribute__((noinline)) static void edgeq_put_pairs(const int8_t *a, int32_t a_step,
-                                                      const int8_t *b, int32_t b_step, int32_t n,
-                                                      uint32_t *to) {
-    for (; n > 0; n--) {
-#if EDGEQ_DSP_ASM
-        uint32_t upper, lower, low, high, t;
-        __asm__ volatile("ldr %[upper], [%[a]]\n"
-                         "ldr %[lower], [%[b]]\n"
-                         "sxtb16 %[low], %[upper]\n"
-                         "sxtb16 %[high], %[lower]\n"
-                         "add %[a], %[a], %[a_step]\n"
-                         "add %[b], %[b], %[b_step]\n"
-                         "pkhtb %[t], %[high], %[low], asr #16\n"
-                         "pkhbt %[low], %[low], %[high], lsl #16\n"
-                         "str %[t], [%[to], #8]\n"
-                         "sxtb16 %[upper], %[upper], ror #8\n"
-                         "sxtb16 %[lower], %[lower], ror #8\n"
-                         "pkhtb %[high], %[lower], %[upper], asr #16\n"
-                         "pkhbt %[upper], %[upper], %[lower], lsl #16\n"
-                         "str %[high], [%[to], #12]\n"
-                         "str %[upper], [%[to], #4]\n"
-                         "str %[low], [%[to]], #16\n"
-                         : [a] "+r"(a), [b] "+r"(b), [to] "+r"(to), [upper] "=&r"(upper),
-                           [lower] "=&r"(lower), [low] "=&r"(low), [high] "=&r"(high), [t] "=&r"(t)
-                         : [a_step] "r"(a_step), [b_step] "r"(b_step)
-                         : "memory");
-#else
-        edgeq_pair_cells(edgeq_cell(a, 4), edgeq_cell(b, 4), to);
-        a += a_step;
-        b += b_step;
+/* What lies inside the map; the rest of the strip is filled. */
+static inline void edgeq_put_strip(const edgeq_block *b, const edgeq_strip *s) {
+    int32_t line = b->p->window.input_width * b->p->window.channels;
+    const int8_t *from = b->x + s->first;
+    uint32_t *to = s->inside;
+    int32_t n = s->rows;
+    if (s->columns <= 0) {
+        return;
+    }
+    if (s->upper != 0 && n > 0) {
+        edgeq_put_edge(b, s, from, to, 0);
+        from += line;
         to += 4;
-#endif
+        n--;
+    }
+    if (n > 1) {
+        edgeq_put_bands(from, line, b->p->window.channels, s->columns, n >> 1, to);
+    }
+    if ((n & 1) != 0) {
+        edgeq_put_edge(b, s, from + (n - 1) * line, to + 2 * (n - 1), 1);
     }
 }
 
-/* The same of a block of fewer than four channels. */
-__attribute__((noinline)) static void edgeq_put_partial(const int8_t *a, int32_t a_step,
-                                                        const int8_t *b, int32_t b_step,
-                                                        int32_t channels, int32_t n, uint32_t *to) {
-    for (; n > 0; n--, a += a_step, b += b_step, to += 4) {
-        edgeq_pair_cells(edgeq_cell(a, channels), edgeq_cell(b, channels), to);
-    }
+/* Bytes 0 and 2 as halves, doubled. */
+static inline uint32_t edgeq_twice_even(uint32_t x) {
+    return (edgeq_sxtb16(x) << 1) & 0xFFFEFFFFu;
 }
 
-/* Both halves doubled, |half| < 2^14. */
-static inline uint32_t edgeq_twice_halves(uint32_t x) {
-    return (x << 1) & 0xFFFEFFFFu;
+static inline uint32_t edgeq_twice_odd(uint32_t x) {
+    return (edgeq_sxtb16_ror8(x) << 1) & 0xFFFEFFFFu;
 }
 
-/* A block at stride 1, in strips of `count` bands, whose padded columns are filled already. */
-__attribute__((noinline)) static void
-edgeq_depthwise_bands(const edgeq_block_map *map, const uint32_t *taps,
-                      const edgeq_block_scale *scale, uint32_t *bands, int32_t count, int8_t *y) {
-    const edgeq_window *w = map->window;
-    int32_t pitch = (w->output_width + 2) * 4;
-    int32_t first = edgeq_clamp(w->padding_left, 0, w->output_width + 2);
-    int32_t cells = edgeq_clamp(w->input_width, 0, w->output_width + 2 - first);
-    const int8_t *fill = (const int8_t *)&map->fill;
-    int32_t line = w->input_width * w->channels;
-    edgeq_band_job job;
-    uint32_t weights[6];
-    job.weights = weights;
-    job.step = w->channels;
-    job.width = w->output_width;
-    for (int32_t top = 0; top < w->output_height; top += 2 * (count - 1)) {
-        int32_t rows = edgeq_clamp(w->output_height - top, 0, 2 * (count - 1));
-        int32_t pairs = rows >> 1;
-        for (int32_t i = 0; i <= (rows + 1) >> 1; i++) {
-            int32_t row = top - w->padding_top + 2 * i;
-            bool in_a = row >= 0 && row < w->input_height;
-            bool in_b = row >= -1 && row < w->input_height - 1;
-            const int8_t *a = in_a ? map->x + row * line : fill;
-            const int8_t *b = in_b ? map->x + (row + 1) * line : fill;
-            int32_t a_step = in_a ? w->channels : 0;
-            int32_t b_step = in_b ? w->channels : 0;
-            uint32_t *to = bands + i * pitch + 4 * first;
-            if (map->channels == 4) {
-                edgeq_put_pairs(a, a_step, b, b_step, cells, to);
-            } else {
-                edgeq_put_partial(a, a_step, b, b_step, map->channels, cells, to);
-            }
-        }
-        for (int32_t c = 0; c < map->channels; c++) {
-            uint32_t t01 = edgeq_twice_halves(taps[c]);
-            uint32_t t23 = edgeq_twice_halves(taps[c + 4]);
-            uint32_t t45 = edgeq_twice_halves(taps[c + 8]);
-            uint32_t t67 = edgeq_twice_halves(taps[c + 12]);
-            uint32_t t8 = edgeq_twice_halves(taps[c + 16]);
-            weights[0] = edgeq_low_halves(t01, t23 >> 16);
-            weights[1] = edgeq_low_halves(t23 >> 16, t67);
-            weights[2] = edgeq_low_halves(t01 >> 16, t45);
-            weights[3] = edgeq_low_halves(t45, t67 >> 16);
-            weights[4] = edgeq_low_halves(t23, t45 >> 16);
-            weights[5] = edgeq_low_halves(t45 >> 16, t8);
-            job.bias = (int32_t)((uint32_t)scale->bias[c] << 1);
-            job.multiplier = scale->multiplier[c];
-            job.shift = -scale->shift[c];
-            job.rounding = (2 * scale->zero_point + 1) * (1 << (job.shift - 1));
-            job.band = bands + c;
-            job.y = y + top * w->output_width * w->channels + c;
-            job.row_step = w->output_width * w->channels;
-            job.row_pairs = pairs;
-            if (pairs > 0) {
-                edgeq_band_rows(&job);
-            }
-            if ((rows & 1) != 0) { /* the last row alone */
-                job.band += pairs * pitch;
-                job.y += 2 * pairs * job.row_step;
-                job.row_step = 0;
-                job.row_pairs = 1;
-                edgeq_band_rows(&job);
-            }
-        }
+/* A block's outputs of one strip. */
+EDGEQ_SMALL static void edgeq_depthwise_strip(edgeq_block *b, const edgeq_strip *s) {
+    edgeq_put_strip(b, s);
+    for (int32_t k = 0; k < 6; k++) { /* taps (0, 3), (3, 6), (1, 4), ... */
+        const uint32_t *tap = b->taps + (k >> 1) + 3 * (k & 1);
+        uint32_t even[2] = {edgeq_twice_even(tap[0]), edgeq_twice_even(tap[3])};
+        uint32_t odd[2] = {edgeq_twice_odd(tap[0]), edgeq_twice_odd(tap[3])};
+        b->of[0].weights[k] = edgeq_low_halves(even[0], even[1]);
+        b->of[1].weights[k] = edgeq_low_halves(odd[0], odd[1]);
+        b->of[2].weights[k] = edgeq_high_halves(even[0], even[1]);
+        b->of[3].weights[k] = edgeq_high_halves(odd[0], odd[1]);
     }
+    edgeq_slide_block(&s->slide, b->of, b->of + 4, s->bands,
+                      b->y + s->row * s->slide.row_step + s->column * s->slide.step);
 }
 
-/* How many bands scratch has room for; 0 when this layer does not go by bands. */
-static inline int32_t edgeq_bands_of(const edgeq_conv_2d_params *p) {
-    const edgeq_window *w = &p->window;
-    bool fits = w->kernel_height == 3 && w->kernel_width == 3 && w->stride_height == 1 &&
-                w->stride_width == 1 && w->output_width > 1;
-    for (int32_t c = 0; c < w->channels; c++) {
-        fits = fits && p->shift[c] >= EDGEQ_BAND_SHIFT;
-    }
-    int32_t most = ((w->output_height + 1) >> 1) + 1;
-    int32_t count = 2;
-    while (count < most && (count + 1) * (w->output_width + 2) * 16 <= EDGEQ_BAND_BYTES) {
-        count++;
-    }
-    return fits ? count : 0;
-}
-
-/* Inlined into its one caller, so that `expand` is a known function. */
-static inline void edgeq_depthwise_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
-                                               int8_t *y, void *scratch,
-                                               edgeq_expand_taps *expand) {
+/* Block number `block`; its taps are in the stream or in `taps`. Answers whether strips round all
+ * its channels exactly. */
+static inline bool edgeq_take_block(edgeq_block *b, int32_t block, uint32_t *taps) {
+    const edgeq_conv_2d_params *p = b->p;
     const edgeq_window *w = &p->window;
     int32_t pairs = (w->kernel_height * w->kernel_width + 1) >> 1;
-    const uint32_t *stream = p->weight;
-    uint32_t *taps = scratch;
-    edgeq_block_scale scale;
-    int32_t bands = edgeq_bands_of(p);
-    for (int32_t i = 0; i < bands * (w->output_width + 2) * 4; i++) {
-        taps[4 * pairs + i] = ((uint32_t)p->input_zero_point & 0xFFFFu) * 0x00010001u;
+    bool exact = true;
+    b->taps = edgeq_block_taps(p->weight, block, pairs, taps);
+    b->first = edgeq_clamp(w->channels - 4, 0, 4 * block);
+    for (int32_t c = 0; c < b->channels; c++) {
+        int32_t bias = p->bias[b->first + c];
+        int32_t reach = (bias < 0 ? -bias : bias) + EDGEQ_STRIP_REACH;
+        int32_t bits = 32 + p->shift[b->first + c];
+        exact = exact && bits < 31 && reach >> bits == 0;
+        b->of[c].bias = 2 * bias;
+        b->of[c].multiplier = p->multiplier[b->first + c];
+        b->of[c].divisor = (int32_t)((1u << bits) + 1u);
     }
-    scale.zero_point = p->output_zero_point;
-    scale.low = p->activation_min;
-    scale.high = p->activation_max;
-    for (int32_t c = 0; c < w->channels; c += 4) {
-        edgeq_block_map map = {w, x + c, (uint32_t)(uint8_t)p->input_zero_point * 0x01010101u,
-                               edgeq_clamp(w->channels - c, 1, 4)};
-        for (int32_t k = 0; k < 4; k++) {
-            bool real = k < map.channels;
-            scale.bias[k] = real ? p->bias[c + k] : 0;
-            scale.multiplier[k] = real ? p->multiplier[c + k] : 0;
-            scale.shift[k] = real ? p->shift[c + k] : -1;
-        }
-        stream = expand(stream, taps, pairs);
-        if (bands > 0) {
-            edgeq_depthwise_bands(&map, taps, &scale, taps + 4 * pairs, bands, y + c);
-        } else {
-            edgeq_depthwise_pixels(&map, taps, &scale, taps + 4 * pairs, y + c);
+    return exact;
+}
+
+/* Outputs a strip in one direction: equal parts of at most `most`. */
+static inline int32_t edgeq_part(int32_t outputs, int32_t most) {
+    int32_t parts = (outputs + most - 1) / most;
+    return (outputs + parts - 1) / parts;
+}
+
+/* The strip of at most `rows` times `columns` outputs that begins at s. */
+EDGEQ_SMALL static void edgeq_strip_of(const edgeq_conv_2d_params *p, edgeq_strip *s, int32_t rows,
+                                       int32_t columns) {
+    const edgeq_window *w = &p->window;
+    edgeq_slide *slide = &s->slide;
+    int32_t row = s->row * w->stride_height - w->padding_top;
+    int32_t column = s->column * w->stride_width - w->padding_left;
+    int32_t between = EDGEQ_STRIP_PITCH * w->stride_width;
+    rows = edgeq_clamp(w->output_height - s->row, 0, rows);
+    columns = edgeq_clamp(w->output_width - s->column, 0, columns) - 1;
+    bool one = w->stride_height == 1;
+    int32_t height = one ? ((rows + 1) & ~1) + 2 : 2 * rows + 2;
+    int32_t width = columns * w->stride_width + 3;
+    int32_t left = edgeq_clamp(-column, 0, width);
+    int32_t top = edgeq_clamp(-row, 0, height);
+    slide->zero_point = p->output_zero_point;
+    slide->row_step = w->output_width * w->channels;
+    slide->step = w->channels;
+    slide->last_step = one && (rows & 1) == 0 ? slide->row_step : 0;
+    slide->length = one ? 8 * height : 8 * height - 4;
+    slide->advance = 4 * between - 8 * height;
+    slide->span = 4 * between * columns + 8 * height;
+    slide->rewind = 1 - columns * slide->step;
+#if !EDGEQ_DSP_ASM
+    slide->columns = columns + 1;
+    slide->turns = (height >> 1) - 1;
+    slide->between = between;
+#endif
+    s->words = (width - 1) * EDGEQ_STRIP_PITCH + 2 * height;
+    s->rows = edgeq_clamp(w->input_height - row, top, height) - top;
+    s->columns = edgeq_clamp(w->input_width - column, left, width) - left;
+    s->upper = top & 1;
+    s->first = ((row + top) * w->input_width + column + left) * w->channels;
+    s->inside = s->bands + left * EDGEQ_STRIP_PITCH + (top >> 1) * 4;
+}
+
+/* `taps`: words that the block's taps take at the beginning of scratch. */
+EDGEQ_SMALL static void edgeq_depthwise_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
+                                                    int8_t *y, uint32_t *scratch, int32_t taps) {
+    const edgeq_window *w = &p->window;
+    bool strips = w->kernel_height == 3 && w->kernel_width == 3 && w->stride_height <= 2 &&
+                  w->stride_width <= 2 && w->channels >= 4;
+    int32_t rows = w->output_height;
+    int32_t columns = w->output_width;
+    edgeq_block b;
+    edgeq_strip s;
+    b.p = p;
+    b.channels = w->channels < 4 ? w->channels : 4;
+    if (strips) {
+        rows = edgeq_part(rows, 2 * EDGEQ_STRIP_TURNS / w->stride_height);
+        rows += rows & w->stride_height & 1;
+        columns = edgeq_part(columns, (EDGEQ_STRIP_CELLS - 3) / w->stride_width + 1);
+    }
+    s.bands = scratch + taps;
+    for (s.row = 0; s.row < w->output_height; s.row += rows) {
+        for (s.column = 0; s.column < w->output_width; s.column += columns) {
+            edgeq_strip_of(p, &s, rows, columns);
+            bool filled = false;
+            for (int32_t i = 0; 4 * i < w->channels; i++) {
+                bool exact = edgeq_take_block(&b, i, scratch);
+                b.x = x + b.first;
+                b.y = y + b.first;
+                if (exact && strips) {
+                    if (!filled) {
+                        edgeq_fill(s.bands, s.words,
+                                   ((uint32_t)p->input_zero_point & 0xFFFFu) * 0x00010001u);
+                    }
+                    filled = true;
+                    edgeq_depthwise_strip(&b, &s);
+                } else if (s.row + s.column == 0) { /* all of the block's strips at once */
+                    edgeq_depthwise_any(&b, s.bands);
+                    filled = false;
+                }
+            }
         }
     }
-    if (bands > 0 && (scale.low > -128 || scale.high < 127)) { /* bands saturate, no more */
+    if (p->activation_min > -128 || p->activation_max < 127) { /* only saturated so far */
         int8_t *end = y + w->output_height * w->output_width * w->channels;
         for (; y < end; y++) {
             *y = (int8_t)edgeq_clamp(*y, p->activation_min, p->activation_max);

@@ -6,20 +6,25 @@
  */
 #include "edgeq_depthwise_conv_2d_dsp.h"
 
-/* A nibble to the top of each half, then down with its sign. */
-static const uint32_t *expand(const uint32_t *stream, uint32_t *to, int32_t pairs) {
-    for (; pairs > 0; pairs--, stream++) {
-        for (int32_t c = 0; c < 4; c++) {
-            uint32_t nibbles = *stream >> 4 * c;
-            int32_t low = (int32_t)(nibbles << 28) >> 28;
-            int32_t high = (int32_t)(nibbles << 12) >> 28;
-            *to++ = edgeq_low_halves((uint32_t)low, (uint32_t)high);
-        }
+/* Nibbles of a half to the bytes of a word, with their signs. */
+static inline uint32_t spread(uint32_t half) {
+    uint32_t x = (half | half << 8) & 0x00FF00FFu;
+    x = (x | x << 4) & 0x0F0F0F0Fu;
+    return x | (x & 0x08080808u) * 0x1Eu;
+}
+
+static const uint32_t *edgeq_block_taps(const uint32_t *stream, int32_t block, int32_t pairs,
+                                        uint32_t *to) {
+    for (int32_t i = 0; i < pairs; i++) {
+        uint32_t word = stream[pairs * block + i];
+        to[2 * i] = spread(word & 0xFFFFu);
+        to[2 * i + 1] = spread(word >> 16);
     }
-    return stream;
+    return to;
 }
 
 void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                        void *scratch) {
-    edgeq_depthwise_conv_2d_dsp(p, x, y, scratch, expand);
+    int32_t taps = p->window.kernel_height * p->window.kernel_width;
+    edgeq_depthwise_conv_2d_dsp(p, x, y, scratch, (taps + 1) & ~1);
 }

@@ -1,12 +1,22 @@
 """Convolutions: four output channels a block. The layouts: edgeq_*conv_2d_s8_*_dsp.c."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.op import Array
 
+WindowScratch = Callable[
+    [tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, int, int, int], tuple[int, int]],
+    int,
+]
 ROWS = 4
-BAND_BYTES = 2048  # for a strip of the map, at 3x3 and stride 1
+LEAST_SHIFT = -23
+BEHIND = 3  # bytes of a last group behind a row of the map
+STRIP_WORDS, APART_WORDS = 1024, 256  # of patches that share columns, and of others
+STRIP_TURNS, STRIP_CELLS = 16, 10  # of the map, in 3x3 depthwise windows
+CELLS_WORDS = 256  # in other ones
 
 
 def _padded(rows: Array, group: int) -> Array:
@@ -26,35 +36,71 @@ def _column_pairs(halves: Array) -> Array:
     return _halves(fours[..., :2], fours[..., 2:])
 
 
+def _patches(weight: Array) -> Array:
+    """Rows (outputs, columns) in the order of a patch: the map's columns outermost where patches
+    share them, else its rows, each to a whole group of columns.
+    """
+    outputs, height, width, channels = weight.shape
+    if channels % 4 == 0:
+        return weight.transpose(0, 2, 1, 3).reshape(outputs, -1)
+    rows = weight.reshape(outputs, height, width * channels)
+    return np.pad(rows, [(0, 0), (0, 0), (0, -(width * channels) % 4)]).reshape(outputs, -1)
+
+
+def _with_parameters(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
+    """Behind the weights of each block: biases, doubled; -1 - shift in bytes; multipliers."""
+    blocks = -(-len(bias) // ROWS)
+    grown = [(0, -len(bias) % ROWS)]
+    rows = [np.pad(v.astype(np.int64), grown) for v in (2 * bias.astype(np.int64), multiplier)]
+    twice, factors = (v.reshape(blocks, ROWS) for v in rows)
+    shifts = np.pad(-1 - shift.astype(np.int64), grown).reshape(blocks, ROWS)
+    packed = (shifts << 8 * np.arange(ROWS)).sum(1, keepdims=True)
+    parts = [words.reshape(blocks, -1), twice & 0xFFFFFFFF, packed, factors]
+    return np.concatenate(parts, 1).astype(np.uint32).reshape(-1)
+
+
 def _conv_s8(weight: Array) -> Array:
-    rows = _padded(weight.reshape(weight.shape[0], -1), 4)
+    rows = _padded(_patches(weight), 4)
     pairs = rows.reshape(-1, 2, 2, rows.shape[1])
     words = _column_pairs(pairs[:, :, 0] + 256 * pairs[:, :, 1])  # (block, pair of rows, group, 2)
     return np.ascontiguousarray(words.transpose(0, 2, 3, 1)).reshape(-1)
 
 
-def _patch_bytes(weight_shape: tuple[int, ...], group: int) -> int:
-    """Two patches of 16-bit halves; beside them two rows in bytes, or all rows if those are odd."""
-    _, height, width, channels = weight_shape
-    columns = height * width * channels
-    run = width * channels
-    spare = 2 * run if run % 4 == 0 else 2 * (-(-columns // 4) * 4)
-    return 4 * (-(-columns // group) * group) + spare
+def _conv_scratch(group: int, sums: bool) -> WindowScratch:
+    """Bytes of scratch, as edgeq_conv_2d_dsp.h divides them."""
 
+    def scratch_bytes(
+        weight_shape: tuple[int, ...],
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        padding: tuple[int, int, int, int],
+        stride: tuple[int, int],
+    ) -> int:
+        (_, height, width, channels), across = weight_shape, output_shape[1]
+        if (height, width, *stride) == (1, 1, 1, 1) and output_shape[:2] == input_shape[:2]:
+            across *= output_shape[0]
+        columns = height * -(-width * channels // 4) * 4
+        patch = padded = -(-columns // group) * group
+        span, step, column = 1, 1, padded
+        fours = channels % 4 == 0
+        if fours:
+            span, step, column, patch = width, stride[1], height * channels, columns
+        room = STRIP_WORDS if step < span else APART_WORDS
+        at_once = min(across, 1 + max(0, room - span * column) // (step * column))
+        if step > span:
+            at_once = 1
+        most = span + (at_once - 1) * step
+        words = most * column + padded - patch + (2 * most if sums else 0)
+        if fours:
+            return 4 * words + channels
+        pitch = ((across - 1) * stride[1] + width) * channels
+        return 4 * words + 2 * height * pitch + BEHIND
 
-def scratch_bytes_conv_s8(
-    weight_shape: tuple[int, ...],
-    input_shape: tuple[int, ...],
-    output_shape: tuple[int, ...],
-    padding: tuple[int, int, int, int],
-    stride: tuple[int, int],
-) -> int:
-    """Bytes of scratch of edgeq_conv_2d_s8_s8_dsp."""
-    return _patch_bytes(weight_shape, 4)
+    return scratch_bytes
 
 
 def _conv_s4(weight: Array) -> Array:
-    rows = _padded(weight.reshape(weight.shape[0], -1), 4)
+    rows = _padded(_patches(weight), 4)
     w = rows.reshape(-1, ROWS, rows.shape[1])
     nibbles = w[:, 0] + 8, w[:, 1], w[:, 2] + 8 - (w[:, 1] < 0), w[:, 3]
     halves = sum((n & 15) << 4 * i for i, n in enumerate(nibbles))
@@ -62,21 +108,30 @@ def _conv_s4(weight: Array) -> Array:
 
 
 def _conv_t2(weight: Array) -> Array:
-    rows = _padded(weight.reshape(weight.shape[0], -1), 8)
+    patches = _patches(weight)
+    rows = _padded(patches, 8)
     pairs = rows.reshape(-1, 2, 2, rows.shape[1] // 8, 8)  # (block, pair of rows, row, group, 8)
     order = np.array([0, 2, 1, 3, 4, 6, 5, 7])  # (low, high) of each turn
     turn = 4 * np.repeat(np.arange(4), 2)
     half = 16 * np.tile(np.arange(2), 4)
-    low = (pairs[:, :, 0, :, order] + 1) << (turn + half)[:, None, None, None]
+    used = np.arange(rows.shape[1]).reshape(-1, 8) < patches.shape[1]
+    low = (pairs[:, :, 0, :, order] + used[:, order].T[:, None, None]) << (turn + half)[
+        :, None, None, None
+    ]
     high = (pairs[:, :, 1, :, order] & 3) << ((14 + turn + half) % 32)[:, None, None, None]
     words = (low | high).sum(0)  # (block, pair of rows, group): no two codes share a bit
     return np.ascontiguousarray(words.transpose(0, 2, 1)).astype(np.uint32).reshape(-1)
 
 
 def _blocks(weight: Array) -> Array:
-    """Depthwise weights as (block of four channels, pair of taps, 2, 4), zeros added."""
-    taps = _padded(weight.reshape(-1, weight.shape[-1]).T, 2)  # (channels, taps)
-    return np.asarray(taps.reshape(-1, ROWS, taps.shape[1] // 2, 2).transpose(0, 2, 3, 1))
+    """Depthwise weights as (block of four channels, pair of taps, 2, 4). The last block is the last
+    four channels; zeros are added to fewer than four.
+    """
+    taps = weight.reshape(-1, weight.shape[-1]).T.astype(np.int64)  # (channels, taps)
+    taps = np.pad(taps, [(0, max(0, ROWS - taps.shape[0])), (0, taps.shape[1] % 2)])
+    first = np.minimum(np.arange(0, taps.shape[0], ROWS), taps.shape[0] - ROWS)
+    fours = taps[first[:, None] + np.arange(ROWS)]
+    return np.asarray(fours.reshape(*fours.shape[:2], -1, 2).transpose(0, 2, 3, 1))
 
 
 def _depthwise(weight: Array, bits: int) -> Array:
@@ -94,40 +149,60 @@ def _depthwise_s4(weight: Array) -> Array:
     return _halves(halves[..., 0], halves[..., 1]).reshape(-1)
 
 
-def scratch_bytes_depthwise_s8(
-    weight_shape: tuple[int, ...],
-    input_shape: tuple[int, ...],
-    output_shape: tuple[int, ...],
-    padding: tuple[int, int, int, int],
-    stride: tuple[int, int],
-) -> int:
-    """Bytes of scratch of edgeq_depthwise_conv_2d_s8_s8_dsp."""
-    (height, width, _), out = weight_shape, output_shape
-    taps = 16 * -(-height * width // 2)
-    pairs = -(-width // 2)
-    rows = height * (16 * pairs + 4 * ((out[1] - 1) * stride[1] + 2 * pairs))
-    if (height, width, *stride) != (3, 3, 1, 1):
-        return taps + rows
-    band = 16 * (out[1] + 2)
-    return taps + max(rows, band * min(-(-out[0] // 2) + 1, max(2, BAND_BYTES // band)))
+def _depthwise_scratch(bytes_per_tap: int) -> WindowScratch:
+    """Bytes of scratch, as edgeq_depthwise_conv_2d_dsp.h divides them."""
+
+    def scratch_bytes(
+        weight_shape: tuple[int, ...],
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        padding: tuple[int, int, int, int],
+        stride: tuple[int, int],
+    ) -> int:
+        (height, width, _), out = weight_shape, output_shape
+        taps = bytes_per_tap * 2 * -(-height * width // 2)
+        cells = _window_bytes((height, out[0], stride[0]), (width, out[1], stride[1]))
+        if (height, width) != (3, 3) or max(stride) > 2 or weight_shape[2] < ROWS:
+            return taps + cells
+        down, across = (
+            _part(n, most)
+            for n, most in (
+                (out[0], 2 * STRIP_TURNS // stride[0]),
+                (out[1], (STRIP_CELLS - 3) // stride[1] + 1),
+            )
+        )
+        turns = down if stride[0] == 2 else -(-down // 2)
+        strip = 16 * ((STRIP_TURNS + 1) * ((across - 1) * stride[1] + 2) + turns + 1)
+        return taps + max(cells, strip)
+
+    return scratch_bytes
 
 
-def scratch_bytes_conv_t2(
-    weight_shape: tuple[int, ...],
-    input_shape: tuple[int, ...],
-    output_shape: tuple[int, ...],
-    padding: tuple[int, int, int, int],
-    stride: tuple[int, int],
-) -> int:
-    """Bytes of scratch of edgeq_conv_2d_s8_t2_dsp."""
-    return _patch_bytes(weight_shape, 8)
+def _window_bytes(down: tuple[int, int, int], across: tuple[int, int, int]) -> int:
+    """Pairs of weights and words of cells; a direction is (kernel, outputs, stride)."""
+    if across[0] * -(-down[0] // 2) < down[0] * -(-across[0] // 2):
+        down, across = across, down
+    pairs = -(-across[0] // 2)
+    pitch = (across[1] - 1) * across[2] + 2 * pairs
+    fitting = max(0, CELLS_WORDS // pitch - down[0]) // down[2]
+    rows = down[0] + min(down[1] - 1, fitting) * down[2]
+    return 16 * pairs * down[0] + 16 * -(-pitch * rows // 4)
 
 
-scratch_bytes_conv_s4 = scratch_bytes_conv_s8
-scratch_bytes_depthwise_s4 = scratch_bytes_depthwise_s8
+def _part(n: int, most: int) -> int:
+    """The first of equal parts of n, of at most so many."""
+    return -(-n // -(-n // most))
 
-CONV_S8 = Stream(_conv_s8)
-CONV_S4 = Stream(_conv_s4)
-CONV_T2 = Stream(_conv_t2)
+
+scratch_bytes_conv_s8 = _conv_scratch(4, sums=False)
+scratch_bytes_conv_s4 = _conv_scratch(4, sums=True)
+scratch_bytes_conv_t2 = _conv_scratch(8, sums=True)
+scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
+scratch_bytes_depthwise_s4 = _depthwise_scratch(4)
+
+CONV_S8, CONV_S4, CONV_T2 = (
+    Stream(pack, join=_with_parameters, least_shift=LEAST_SHIFT)
+    for pack in (_conv_s8, _conv_s4, _conv_t2)
+)
 DEPTHWISE_S8 = Stream(_depthwise_s8)
 DEPTHWISE_S4 = Stream(_depthwise_s4)

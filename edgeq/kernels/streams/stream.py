@@ -17,10 +17,16 @@ class Stream:
     integers, to uint32 words.
     `activation_offset`: 128 when the kernel reads activations as x + 128, else 0; the bias takes
     - (zero point + offset) * sum(w) of its row.
+    `join`: puts that bias, the multipliers and the shifts into the words; None when the kernel
+    reads them as vectors of their own.
+    `least_shift`: what a channel's shift must reach. One below it whose output is constant is
+    switched off: multiplier 0 and shift -1 give the same.
     """
 
     pack: Callable[[Array], Array]
     activation_offset: int = 0
+    join: Callable[[Array, Array, Array, Array], Array] | None = None
+    least_shift: int = -31
 
     def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:
         """The kernel's int32 bias of each output, wrapped as the core adds: (outputs,)."""

@@ -80,6 +80,19 @@ SHAPES = (
     Geometry((2, 2), 260, (2, 2), (1, 1), (1, 1, 1, 1), 3),
 )
 
+CONV_SHAPES = (
+    Geometry((7, 7), 4, (3, 3), (1, 1), (1, 1, 1, 1), 7),  # halves that begin inside a row
+    Geometry((1, 3), 1100, (1, 1), (1, 1), (0, 0, 0, 0), 5),  # sums split, a block in part
+    Geometry((9, 9), 4, (1, 1), (2, 2), (0, 0, 0, 0), 4),  # columns left out
+    Geometry((6, 16), 3, (3, 3), (1, 1), (1, 1, 1, 1), 8),  # rows filled to groups
+    Geometry((6, 31), 20, (3, 2), (1, 2), (1, 1, 1, 0), 3),
+    Geometry((2, 40), 16, (3, 3), (1, 1), (1, 1, 1, 1), 4),  # several strips
+)
+
+
+def shapes(name: str) -> tuple[Geometry, ...]:
+    return SHAPES + CONV_SHAPES if name in CONVOLUTIONS else SHAPES
+
 
 @dataclass(frozen=True)
 class Case:
@@ -97,7 +110,11 @@ class Case:
 
     @property
     def words(self) -> samples.Array:
-        return STREAMS[self.name][0].pack(self.weight)
+        stream = STREAMS[self.name][0]
+        words = stream.pack(self.weight)
+        if stream.join is None:
+            return words
+        return stream.join(words, self.bias, self.r.multiplier, self.r.shift)
 
     @property
     def bias(self) -> samples.Array:
@@ -125,6 +142,8 @@ def case(name: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
     weight = samples.weights(rng, str(rng.choice([fill, *samples.FILLS])), shape, token)
     q_in, q_out = samples.quant(rng), samples.quant(rng)
     r = right_shifts(rng, np.abs(weight.astype(np.int64)).sum(_axes(name)) * 255)
+    np.maximum(r.shift, STREAMS[name][0].least_shift, out=r.shift)
+    r.multiplier[rng.random(r.multiplier.shape) < 0.1] = 2**30  # where -1 times it is rounded to 0
     outputs = g.channels if depthwise else g.outputs
     io = Io((TensorType(x.shape[1:], "int8", q_in),), TensorType((*g.out, outputs), "int8", q_out))
     params = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
@@ -151,6 +170,34 @@ def on_host(kernels: ctypes.CDLL, c: Case) -> samples.Array:
     return y
 
 
+def test_layout_of_convolutions() -> None:
+    """The worked examples of the headers."""
+    weight = np.zeros((4, 1, 1, 4), np.int8)
+    weight[0], weight[1] = [1, 2, 3, 4], [5, -1, 0, 2]
+    words = streams.CONV_S8.pack(weight)
+    assert words.tolist() == [0x00030501, 0, 0x0204FF02, 0]
+    assert streams.CONV_S8.join is not None
+    joined = streams.CONV_S8.join(
+        words, np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array([-9, -9, -10, -1])
+    )
+    parameters = [10, 0xFFFFFFFE, 0, 0, 0x00090808, *[2**30] * 4]
+    assert joined.tolist() == [*words.tolist(), *parameters]
+
+    four = np.zeros((4, 1, 1, 4), np.int8)
+    four[:, 0, 0, 0] = [1, -2, 3, -4]
+    assert streams.CONV_S4.pack(four)[0] == 0x0808CAE9
+    one = np.zeros((4, 1, 1, 8), np.int8)
+    one[1, 0, 0, 0] = 1
+    assert streams.CONV_T2.pack(one)[0] == 0x11115111
+    assert streams.CONV_T2.pack(one[..., :4])[0] == 0x00115011  # four columns fill the group
+
+
+def test_columns_are_outermost_where_patches_share_them() -> None:
+    weight = np.zeros((4, 2, 2, 4), np.int8)
+    weight[0, 0, 1] = 1  # row 0, column 1: the third group
+    assert np.flatnonzero(streams.CONV_S8.pack(weight)).tolist() == [8, 10]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @given(
     g=geometries(),
@@ -170,7 +217,7 @@ def test_equals_reference(
 @pytest.mark.parametrize("fill", samples.FILLS)
 @pytest.mark.parametrize("act", ["none", "relu6"])
 def test_shapes(kernels: ctypes.CDLL, name: str, fill: str, act: str) -> None:
-    for seed, g in enumerate(SHAPES):
+    for seed, g in enumerate(shapes(name)):
         c = case(name, g, seed, fill, act)
         np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
 
@@ -207,7 +254,7 @@ def on_core(core: Core, c: Case) -> tuple[samples.Array, int]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_core_equals_reference(core: Core, name: str) -> None:
-    for seed, g in enumerate(SHAPES):
+    for seed, g in enumerate(shapes(name)):
         cycles = set()
         for fill in ("random", "ends"):
             c = case(name, g, seed, fill, "none")

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from edgeq.bench.cases import _fully_connected, layer_graph
+from edgeq.bench.cases import CASES, _fully_connected, layer_graph
 from edgeq.errors import UnsupportedOp
 from edgeq.kernels import KERNELS, PACKINGS, kernel_named, select, table
 from edgeq.kernels.streams import trits
-from edgeq.passes.select_kernels import select_kernels
-from edgeq.weights import packed_words
+from edgeq.passes.select_kernels import refusal, select_kernels
+from edgeq.weights import pack_weights, packed_words
 
 
 @pytest.mark.parametrize("token", sorted(PACKINGS))
@@ -59,3 +60,20 @@ def test_tables_of_trits_for_layers_that_gain_by_them(
     weight = graph.param(node, "weight")
     bytes_saved = packed_words("t2", weight).nbytes - trits.pack(weight).nbytes
     assert bytes_saved == trits.saved_bytes(inputs, outputs)
+
+
+def test_a_conv_2d_of_tiny_scales_is_exact_or_refused() -> None:
+    """Below 2^-23 a channel is taken for 0, which only one of small sums is."""
+    case = next(c for c in CASES if c.shape == "conv1x1")
+    graph = layer_graph(case, "s8", "edgeq_conv_2d_s8_s8_dsp")
+    (node,) = graph.nodes
+    kernel = kernel_named(node.kernel)
+    shift, bias = node.params["shift"], node.params["bias"]
+    tiny = np.where(np.arange(64) == 3, -24, graph.constants[shift]).astype(np.int32)
+    graph = graph.with_constants({shift: tiny})
+    assert refusal(graph, node, kernel) is None
+    words = next(c.values for c in pack_weights(graph).constants if c.role == "weight")
+    block = words.reshape(16, -1)[0]
+    assert (block[-5] >> 24, block[-1]) == (0, 0)
+    wide = np.where(np.arange(64) == 3, 2**23, graph.constants[bias]).astype(np.int32)
+    assert "below 2^-23" in str(refusal(graph.with_constants({bias: wide}), node, kernel))
