@@ -1,6 +1,7 @@
 """Mass storage: copies the image to the drive that the board's own probe shows; no tool needed."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edgeq.toolchain import Firmware
 COPY_TIMEOUT_S = 120.0
 SETTLE_S = 15.0  # the probe writes the flash, then takes its drive away and brings it back
 _CALM_S = 0.1
+_CALM_LOOKS = 3  # FAIL.TXT is there before its text is: so many equal looks make it whole
 
 
 def find(board: Board, around: Surroundings) -> Facts:
@@ -46,11 +48,18 @@ def run(firmware: Firmware, _board: Board, facts: Facts, commands: Commands) -> 
     return copy_and_wait(facts.volume, firmware.bin.name, commands, SETTLE_S)
 
 
-def copy_and_wait(volume: Path, name: str, commands: Commands, settle_s: float) -> dict[str, Any]:
-    """`run` with its own deadline (s).
+def copy_and_wait(
+    volume: Path,
+    name: str,
+    commands: Commands,
+    settle_s: float,
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """`run` with its own deadline (s); `pause` is what it does between two looks at the drive.
 
     The drive is back when it shows no copy any more. If that is not seen in time, the verdict is
-    what the drive says then, and a hint says that it was not seen to restart.
+    what the drive says then, and a hint says that it was not seen to restart. A FAIL.TXT that is
+    empty or still changes is read again: only at the deadline is it believed as it is.
     """
     before = _failure(volume)
     try:
@@ -59,14 +68,16 @@ def copy_and_wait(volume: Path, name: str, commands: Commands, settle_s: float) 
     except Flash as error:
         raise Flash(f"{error}{_said(_failure(volume))}") from None
     deadline = time.monotonic() + settle_s
+    looks: list[str | None] = []
     while time.monotonic() < deadline:
         restarted = is_probe_volume(volume) and not (volume / name).exists()
         failure = _failure(volume)  # read after: the verdict is there before the drive is back
-        if failure is not None and (restarted or failure != before):
+        looks = [*looks, failure][-_CALM_LOOKS:]
+        if failure and looks == [failure] * _CALM_LOOKS and (restarted or failure != before):
             raise _refused(volume, failure)
-        if restarted:
+        if restarted and failure is None:
             return {}
-        time.sleep(_CALM_S)
+        pause(_CALM_S)
     failure = _failure(volume)
     if failure is not None:
         raise _refused(volume, failure)
@@ -104,7 +115,9 @@ def _refused(volume: Path, failure: str) -> Flash:
 
 
 def _said(failure: str | None) -> str:
-    return "" if failure is None else f"; FAIL.TXT says: {failure}"
+    if failure is None:
+        return ""
+    return f"; FAIL.TXT says: {failure}" if failure else "; its FAIL.TXT is empty"
 
 
 FLASHER = Flasher(find, assumed, commands, run)

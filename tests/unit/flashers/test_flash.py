@@ -176,8 +176,8 @@ def test_several_probes_are_not_guessed_between(
 
 
 def test_a_tool_that_hangs_is_stopped() -> None:
-    with pytest.raises(Flash, match=r"(?s)sh did not end within 0.5 s.*erasing"):
-        run_commands((("/bin/sh", "-c", "echo erasing; exec sleep 60"),), timeout_s=0.5)
+    with pytest.raises(Flash, match=r"(?s)sh did not end within 4 s.*erasing"):
+        run_commands((("/bin/sh", "-c", "echo erasing; exec sleep 60"),), timeout_s=4.0)
 
 
 def test_a_program_that_is_none_is_said(tmp_path: Path) -> None:

@@ -65,6 +65,50 @@ def void(_result: object) -> None:
     """For calls whose result does not matter."""
 
 
+class WrittenInPieces:
+    """A probe that does one step at each pause of the host: no clock decides what is read."""
+
+    def __init__(self, volume: Path, *steps: str | None) -> None:
+        self.file, self.image = volume / "FAIL.TXT", volume / "firmware.bin"
+        self.steps = list(steps)
+
+    def pause(self, _seconds: float) -> None:
+        """The next text of FAIL.TXT (None takes it away); after the last one the drive is back."""
+        if not self.steps:
+            self.image.unlink(missing_ok=True)
+        elif (text := self.steps.pop(0)) is None:
+            self.file.unlink()
+        else:
+            self.file.write_text(text)
+
+
+def waited(volume: Path, firmware: Firmware, probe: WrittenInPieces, settle_s: float) -> None:
+    made = commands(firmware, F446, Facts(("cp",), volume=volume))
+    assert copy_and_wait(volume, "firmware.bin", made, settle_s, probe.pause) == {}
+
+
+def test_a_verdict_is_read_when_it_is_whole(tmp_path: Path, firmware: Firmware) -> None:
+    """Created empty, written in pieces with a rest between them: only the whole text counts."""
+    volume = drive(tmp_path, "NODE_F446RE")
+    pieces = ("", "", "", "", "The inter", "The inter", "The interface FAILED to reset")
+    with pytest.raises(Flash, match="says: The interface FAILED to reset; check"):
+        waited(volume, firmware, WrittenInPieces(volume, *pieces), WAIT_S)
+
+
+def test_an_old_verdict_that_is_emptied_and_removed_is_none(
+    tmp_path: Path, firmware: Firmware
+) -> None:
+    volume = drive(tmp_path, "NODE_F446RE")
+    (volume / "FAIL.TXT").write_text("of yesterday")
+    waited(volume, firmware, WrittenInPieces(volume, "of yes", "", "", "", None), WAIT_S)
+
+
+def test_an_empty_verdict_is_a_refusal_at_the_deadline(tmp_path: Path, firmware: Firmware) -> None:
+    volume = drive(tmp_path, "NODE_F446RE")
+    with pytest.raises(Flash, match=r"refused the image; its FAIL\.TXT is empty; check"):
+        waited(volume, firmware, WrittenInPieces(volume, ""), 0.3)
+
+
 def test_an_old_verdict_is_not_taken_for_the_new_one(tmp_path: Path, firmware: Firmware) -> None:
     volume = drive(tmp_path, "NODE_F446RE")
     (volume / "FAIL.TXT").write_text("of yesterday")
@@ -89,8 +133,6 @@ def test_a_drive_that_never_restarts_is_said(tmp_path: Path, firmware: Firmware)
 
 def test_a_drive_that_went_away_is_said(tmp_path: Path, firmware: Firmware) -> None:
     volume = drive(tmp_path, "NODE_F446RE")
-    thread = probe(volume, lambda _data: None)
-    thread.join(0)
     shutil.rmtree(volume)
     with pytest.raises(Flash, match=r"cp failed with exit code 1:\n.*firmware\.bin"):
         copied(volume, firmware)

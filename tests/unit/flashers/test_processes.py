@@ -79,21 +79,29 @@ def test_the_words_of_a_board_that_fails_to_start_reach_the_error(tmp_path: Path
     assert flashers.running() == ()
 
 
-def test_the_words_of_qemu_reach_the_error(tmp_path: Path) -> None:
+def test_the_words_of_qemu_reach_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not installed")
+    monkeypatch.setattr(processes, "_SETTLE_S", START_S)  # a loaded machine; it ends by itself
     missing = firmware_at(tmp_path / "gone")
     missing.elf.unlink()
     with pytest.raises(Flash, match=r"(?s)did not start.*firmware\.elf"):
         flashers.flash(missing, load_board("qemu_mps2_an386"), look=surroundings)
 
 
-def test_a_board_that_names_no_port_in_time_is_ended(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
-    code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+def test_a_board_that_names_no_port_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    class Noted(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self.pid)
+
+    monkeypatch.setattr(processes.subprocess, "Popen", Noted)
+    code = "import time; time.sleep(60)"
     with pytest.raises(Flash, match="named no port in time"):
-        start((sys.executable, "-c", code), "silent", Path("x"), first_line, timeout_s=5.0)
-    assert identity(int(note.read_text())) is None
+        start((sys.executable, "-c", code), "silent", Path("x"), first_line, timeout_s=2.0)
+    assert [identity(pid) for pid in started] == [None]
     assert flashers.running() == ()
 
 
