@@ -70,8 +70,6 @@ typedef struct {
     int32_t apart;      /* and how many of a row's pairs come before it */
 } edgeq_conv_format;
 
-/* Keeps a compiler from solving a loop of few turns for its end, which takes more code. */
-#define EDGEQ_STEPS(x) __asm__("" : "+r"(x))
 /* GCC takes a naked function for one that reads and writes nothing. */
 #define EDGEQ_READS(from) __asm__ volatile("" : : "r"(from) : "memory")
 

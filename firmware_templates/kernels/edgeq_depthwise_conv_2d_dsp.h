@@ -260,9 +260,13 @@ EDGEQ_SMALL static void edgeq_depthwise_any(const edgeq_block *b, uint32_t *scra
         }
     }
     int32_t pitch = (across->output - 1) * across->stride + 2 * job.pairs;
-    int32_t fitting = EDGEQ_CELLS_WORDS / pitch - down->kernel;
-    int32_t rows = 1 + (fitting > 0 ? fitting / down->stride : 0); /* of outputs at once */
-    rows = rows < down->output ? rows : down->output;
+    int32_t rows = 1; /* of outputs at once */
+    int32_t more = pitch * (down->kernel + down->stride);
+    while (rows < down->output && more <= EDGEQ_CELLS_WORDS) {
+        rows++;
+        more += pitch * down->stride;
+        EDGEQ_STEPS(more);
+    }
     job.advance = 4 * (pitch - 2 * job.pairs);
     for (int32_t row = 0; row < down->output; row += rows) {
         int32_t height = (rows - 1) * down->stride + down->kernel;
@@ -697,10 +701,19 @@ static inline bool edgeq_take_block(edgeq_block *b, int32_t block, uint32_t *tap
     return exact;
 }
 
+/* How many parts of `size` hold n. */
+EDGEQ_SMALL static int32_t edgeq_parts(int32_t n, int32_t size) {
+    int32_t parts = 0;
+    for (; n > 0; n -= size) {
+        parts++;
+        EDGEQ_STEPS(parts);
+    }
+    return parts;
+}
+
 /* Outputs a strip in one direction: equal parts of at most `most`. */
 static inline int32_t edgeq_part(int32_t outputs, int32_t most) {
-    int32_t parts = (outputs + most - 1) / most;
-    return (outputs + parts - 1) / parts;
+    return edgeq_parts(outputs, edgeq_parts(outputs, most));
 }
 
 /* The strip of at most `rows` times `columns` outputs that begins at s. */
@@ -752,9 +765,9 @@ EDGEQ_SMALL static void edgeq_depthwise_conv_2d_dsp(const edgeq_conv_2d_params *
     b.p = p;
     b.channels = w->channels < 4 ? w->channels : 4;
     if (strips) {
-        rows = edgeq_part(rows, 2 * EDGEQ_STRIP_TURNS / w->stride_height);
+        rows = edgeq_part(rows, 2 * EDGEQ_STRIP_TURNS >> (w->stride_height - 1));
         rows += rows & w->stride_height & 1;
-        columns = edgeq_part(columns, (EDGEQ_STRIP_CELLS - 3) / w->stride_width + 1);
+        columns = edgeq_part(columns, (EDGEQ_STRIP_CELLS - 2) >> (w->stride_width - 1));
     }
     s.bands = scratch + taps;
     for (s.row = 0; s.row < w->output_height; s.row += rows) {

@@ -10,6 +10,10 @@
 #define EDGEQ_DSP_ASM 0
 #endif
 
+/* Keeps a compiler from solving a loop of few turns for its end: that takes more code, or a divide.
+ */
+#define EDGEQ_STEPS(x) __asm__("" : "+r"(x))
+
 /* A word from any address; the builtin, as a freestanding memcpy would be a call. */
 static inline uint32_t edgeq_load_word(const void *from) {
     uint32_t word;
