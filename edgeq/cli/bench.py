@@ -1,0 +1,50 @@
+"""`edgeq bench`: measurements of edgeq's own kernels."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edgeq.cli.options import compiler_option, json_option
+
+
+@click.group()
+def bench() -> None:
+    """Measurements of edgeq's own kernels."""
+
+
+@bench.command("kernels")
+@click.option("--board", default="virtual_m4", show_default=True, help="A virtual board.")
+@click.option("--kernel", help="Only this kernel; without it, all that the board's core runs.")
+@click.option("--shape", help="Only this shape, as 1536x640 or conv3x3.")
+@compiler_option
+@json_option
+def bench_kernels(
+    board: str, kernel: str | None, shape: str | None, compiler: str, as_json: bool
+) -> None:
+    """Cycles, bytes and mismatches of each kernel on each shape, modelled on a virtual board."""
+    from edgeq.bench import bench_kernels as run
+    from edgeq.bench.text import bench_text, refuse_differences
+    from edgeq.report.progress import step_bar
+
+    stderr = Console(stderr=True, quiet=as_json and not sys.stderr.isatty())
+    with step_bar(stderr) as watch:
+        result = run(board, kernel, compiler, shape=shape, watch=watch)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        Console().print(bench_text(result))
+    refuse_differences(result)
+
+
+@bench.command("table")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--readme", required=True, type=click.Path(path_type=Path), help="Has the marks.")
+def bench_table(results: tuple[Path, ...], readme: Path) -> None:
+    """Write the table of RESULTS (the JSON of `edgeq bench kernels`) into a README."""
+    from edgeq.bench.text import markdown, read_results
+    from edgeq.report.markdown import write_table
+
+    write_table(readme, markdown([read_results(path) for path in results]))

@@ -1,0 +1,54 @@
+"""`edgeq export`: a model becomes ONNX, TFLite and firmware."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edgeq.cli.options import compiler_option, json_option, out_option
+from edgeq.cli.output import working
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="A core (cortex-m4) or a board (nucleo_f446re).")
+@out_option
+@click.option("--calibration", type=click.Path(path_type=Path), help="An .npz file with key x.")
+@click.option(
+    "--method",
+    default="mse",
+    show_default=True,
+    type=click.Choice(["minmax", "percentile", "mse"]),
+    help="How activation ranges come from the calibration rows.",
+)
+@click.option(
+    "--optimize",
+    default="latency",
+    show_default=True,
+    type=click.Choice(["latency", "size"]),
+    help="Kernels by cycles, or by bytes of code.",
+)
+@compiler_option
+@json_option
+def export(
+    model: Path,
+    target: str,
+    out: Path,
+    calibration: Path | None,
+    method: str,
+    optimize: str,
+    compiler: str,
+    as_json: bool,
+) -> None:
+    """ONNX, TFLite and C firmware of MODEL, with sizes and equivalence checks."""
+    from edgeq.pipeline import export as run
+
+    with working("exporting"):
+        report = run(model, target, out, calibration, method, compiler, optimize)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        from edgeq.report.export import export_text
+
+        Console().print(export_text(report, str(out)))

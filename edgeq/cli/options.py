@@ -1,0 +1,30 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+)
+compiler_option = click.option(
+    "--compiler",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "gcc", "zig"]),
+    help="auto: arm-none-eabi-gcc when it is on PATH, else the ziglang wheel.",
+)
+out_option = click.option(
+    "--out",
+    default="build/export",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The folder to write.",
+)
+firmware_option = click.option(
+    "--firmware",
+    default="build/export",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The folder that `edgeq export` wrote.",
+)

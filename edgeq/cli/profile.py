@@ -1,0 +1,55 @@
+"""`edgeq profile`: a data set goes through the board."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edgeq.cli.options import firmware_option, json_option
+
+
+@click.command()
+@click.option("--port", help="The board's serial port; without it, the only board there is.")
+@firmware_option
+@click.option("--data", type=click.Path(path_type=Path), help="An .npz file with keys x and y.")
+@click.option("--limit", type=int, help="Only the first so many samples.")
+@click.option("--trace", type=click.Path(path_type=Path), help="[default: FIRMWARE/trace.jsonl]")
+@click.option("--resume", is_flag=True, help="Continue the trace of a run that was cut.")
+@click.option("--parquet", type=click.Path(path_type=Path), help="The samples as a table, too.")
+@json_option
+def profile(
+    port: str | None,
+    firmware: Path,
+    data: Path | None,
+    limit: int | None,
+    trace: Path | None,
+    resume: bool,
+    parquet: Path | None,
+    as_json: bool,
+) -> None:
+    """Stream a data set through the board: accuracy, routes, latency, energy."""
+    from edgeq.pipeline import profile as run
+    from edgeq.profiling import refuse_mismatches
+    from edgeq.report.profile_text import profile_text
+    from edgeq.report.progress import sample_bar
+
+    stderr = Console(stderr=True, quiet=as_json and not sys.stderr.isatty())
+    with sample_bar(stderr) as watch:
+        summary = run(
+            port,
+            firmware,
+            data,
+            trace=trace,
+            parquet=parquet,
+            limit=limit,
+            resume=resume,
+            watch=watch,
+        )
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        Console().print(profile_text(summary))
+        Console().print(f"written to {firmware}: profile.json, profile.txt, report.html")
+    refuse_mismatches(summary)

@@ -1,0 +1,25 @@
+"""`edgeq stop`: emulated boards end."""
+
+import json
+
+import click
+
+from edgeq.cli.options import json_option
+
+
+@click.command()
+@click.argument("which", required=False, metavar="[PORT|PID]")
+@click.option("--all", "everything", is_flag=True, help="Every emulated board that runs.")
+@json_option
+def stop(which: str | None, everything: bool, as_json: bool) -> None:
+    """Stop an emulated board that `edgeq flash` started: that of PORT or PID, or the only one."""
+    from edgeq import flashers
+    from edgeq.flashers.text import running_json, running_lines
+
+    if which is not None and everything:
+        raise click.UsageError("give a port, a pid or --all, not both")
+    stopped = running_json(flashers.stop(which, everything))
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped}))
+    else:
+        click.echo("\n".join(["stopped:", *running_lines(stopped)]) if stopped else "none ran")
