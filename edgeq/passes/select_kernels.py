@@ -7,14 +7,13 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.kernels.streams.stream import Stream
 from edgeq.kernels.table import DSP, Kernel, select
 from edgeq.ops.op import WEIGHT_AXIS
 from edgeq.passes.verify import accumulator_bound
 
 NO_KERNEL = ("Reshape",)  # an alias in the arena
 PLAIN: frozenset[str] = frozenset()
-LEAST_SHIFT = -31
-REACH = 2**30  # SMMULR(2 a, m) is the rounding doubling multiply of a below this
 
 
 def select_kernels(graph: Graph, features: frozenset[str]) -> Graph:
@@ -46,10 +45,10 @@ def _fallbacks(graph: Graph, features: frozenset[str]) -> Iterator[str]:
 
 def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
-    if kernel.isa != DSP:  # the others requantise whatever the exporter makes
+    if kernel.isa != DSP or kernel.stream is None:  # the others requantise all the exporter makes
         return None
-    least = kernel.stream.least_shift if kernel.stream else LEAST_SHIFT
-    reasons = (_layer_refusal(graph, node, least, *layer) for layer in _layers(node))
+    stream = kernel.stream
+    reasons = (_layer_refusal(graph, node, stream, *layer) for layer in _layers(node))
     return next((reason for reason in reasons if reason), None)
 
 
@@ -62,18 +61,20 @@ def _layers(node: Node) -> list[tuple[str, str]]:
     return [(head, tail) for head, tail in pairs if f"{head}bias{tail}" in node.params]
 
 
-def _layer_refusal(graph: Graph, node: Node, least: int, head: str, tail: str) -> str | None:
+def _layer_refusal(graph: Graph, node: Node, stream: Stream, head: str, tail: str) -> str | None:
     used = graph.param(node, f"{head}multiplier{tail}") != 0
     shift = graph.param(node, f"{head}shift{tail}").astype(np.int64)
     if (used & (shift > -1)).any():
         return "a channel's scale is a half or more"
     weight, bias = graph.param(node, head + "weight"), graph.param(node, f"{head}bias{tail}")
     reach = accumulator_bound(weight, WEIGHT_AXIS.get(node.op, 0), bias)
-    if reach.max() >= REACH:
-        return f"an accumulator can reach {int(reach.max()):,}, of {REACH:,}"
+    if reach.max() >= stream.reach:
+        return f"an accumulator can reach {int(reach.max()):,}, of {stream.reach:,}"
     # a smaller scale is taken for 0, which it is where no sum reaches half a step of the output
-    if (used & (shift < least) & (reach >= 2.0 ** (-shift - 1))).any():
-        return f"a channel has a scale below 2^{least} and sums that count all the same"
+    if (used & (shift < stream.least_shift) & (reach >= 2.0 ** (-shift - 1))).any():
+        return (
+            f"a channel has a scale below 2^{stream.least_shift} and sums that count all the same"
+        )
     return None
 
 

@@ -11,6 +11,13 @@
 
 #include "edgeq_dsp.h"
 #include "edgeq_kernels.h"
+#include "edgeq_requantize.h"
+
+/* 1 where accumulators may use all 32 bits: twice one would overflow, so SMULL takes SMMULR's
+ * place, two cycles more an output. */
+#ifndef EDGEQ_LONG_SUMS
+#define EDGEQ_LONG_SUMS 0
+#endif
 
 /* to = from - less + products, for groups of rows one after the other with `columns` columns, a
  * multiple of 8 and at least 8. Rows that are stored without offset ignore `less`. `to` may be
@@ -69,6 +76,27 @@ static inline int32_t edgeq_spread(const int8_t *x, int32_t n, uint32_t *to) {
     return total;
 }
 
+#if EDGEQ_LONG_SUMS
+/* a is SRDHM(a, m): bits 31 to 62 of the product, and bit 30 to round. m is lost. */
+#define EDGEQ_HIGH_PRODUCT(a, m)                                                                   \
+    "smull   " m ", " a ", " a ", " m "\n\t"                                                       \
+    "lsls.w  " m ", " m ", #1\n\t"                                                                 \
+    "adc.w   " a ", " a ", " a "\n\t"                                                              \
+    "add.w   " a ", " a ", " m ", lsr #31\n\t"
+#else
+#define EDGEQ_HIGH_PRODUCT(a, m)                                                                   \
+    "lsl.w   " a ", " a ", #1\n\t"                                                                 \
+    "smmulr  " a ", " a ", " m "\n\t"
+#endif
+
+static inline int32_t edgeq_high_product(int32_t acc, int32_t multiplier) {
+#if EDGEQ_LONG_SUMS
+    return edgeq_srdhm(acc, multiplier);
+#else
+    return edgeq_smmulr((int32_t)((uint32_t)acc << 1), multiplier);
+#endif
+}
+
 /* y[i] of acc[i]; half: the doubled zero point and 1, added before the last of two shifts. */
 static inline void edgeq_requantize_two(const int32_t *acc, const int32_t *multiplier,
                                         const int8_t *shift, int32_t half, int32_t pairs,
@@ -76,6 +104,7 @@ static inline void edgeq_requantize_two(const int32_t *acc, const int32_t *multi
     const int8_t *end = y + 2 * pairs;
 #if EDGEQ_DSP_ASM
     int32_t a0, a1, m0, m1, s0, s1;
+    /* clang-format off */
     __asm__ volatile(
         ".p2align 2\n"
         "1:\n\t"
@@ -85,10 +114,8 @@ static inline void edgeq_requantize_two(const int32_t *acc, const int32_t *multi
         "ldr.w   %[a1], [%[acc]], #4\n\t"
         "ldr.w   %[m1], [%[mul]], #4\n\t"
         "ldrsb.w %[s1], [%[shift]], #1\n\t"
-        "lsl.w   %[a0], %[a0], #1\n\t"
-        "lsl.w   %[a1], %[a1], #1\n\t"
-        "smmulr  %[a0], %[a0], %[m0]\n\t"
-        "smmulr  %[a1], %[a1], %[m1]\n\t"
+        EDGEQ_HIGH_PRODUCT("%[a0]", "%[m0]")
+        EDGEQ_HIGH_PRODUCT("%[a1]", "%[m1]")
         "mvn.w   %[s0], %[s0]\n\t"
         "mvn.w   %[s1], %[s1]\n\t"
         "add.w   %[a0], %[a0], %[a0], asr #31\n\t"
@@ -107,9 +134,10 @@ static inline void edgeq_requantize_two(const int32_t *acc, const int32_t *multi
           [a1] "=&r"(a1), [m0] "=&r"(m0), [m1] "=&r"(m1), [s0] "=&r"(s0), [s1] "=&r"(s1)
         : [half] "r"(half), [end] "r"(end)
         : "cc", "memory");
+    /* clang-format on */
 #else
     while (y != end) {
-        int32_t v = edgeq_smmulr((int32_t)((uint32_t)*acc++ << 1), *multiplier++);
+        int32_t v = edgeq_high_product(*acc++, *multiplier++);
         v = (((v + (v >> 31)) >> ~*shift++) + half) >> 1;
         v = v < -128 ? -128 : v;
         *y++ = (int8_t)(v > 127 ? 127 : v);
@@ -131,7 +159,8 @@ static inline void edgeq_requantize_rows(const edgeq_fully_connected_params *p, 
         i = count & ~1;
     }
     for (; i < count; i++) {
-        int32_t v = edgeq_requantize_dsp(acc[i], multiplier[i], shift[i]) + (half >> 1);
+        int32_t v = edgeq_high_product(acc[i], multiplier[i]);
+        v = (((v + (v >> 31)) >> ~shift[i]) + half) >> 1;
         v = v < low ? low : v;
         y[i] = (int8_t)(v > high ? high : v);
     }

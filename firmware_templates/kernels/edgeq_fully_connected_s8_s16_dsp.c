@@ -4,8 +4,10 @@
  * columns: [1 2 3 4] and [-1 0 5 -2]: words 00030001 0005FFFF for columns 0 and 2, then 00040002
  * FFFE0000 for columns 1 and 3 (with six rows four more words stand behind each two).
  *
- * Exact: sums wrap modulo 2^32 and the exporter proves that the whole one stays below 2^30.
+ * Exact: sums wrap modulo 2^32 and the exporter proves that the whole one stays below 2^31 - 2^8,
+ * which leaves room for the zero point and the rounding where the shift is 1.
  */
+#define EDGEQ_LONG_SUMS 1
 #include "edgeq_fully_connected_dsp.h"
 #include "edgeq_kernels_dsp.h"
 

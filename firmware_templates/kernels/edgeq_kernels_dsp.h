@@ -3,9 +3,9 @@
  *
  * They differ from their plain twins in what the exporter prepares: `weight` is a stream of words
  * (each source states its layout), `bias` holds what the zero points add, every `shift` is at most
- * -1 and |accumulator| < 2^30. Conv2D has bias, multiplier and shift (at least -23) in the stream;
- * its pointers to them are null. Scratch is aligned to 8 bytes; edgeq/kernels/table.py has its
- * size.
+ * -1 and |accumulator| < 2^30 (s16: 2^31 - 2^8). Conv2D has bias, multiplier and shift (at least
+ * -23) in the stream; its pointers to them are null. Scratch is aligned to 8 bytes;
+ * edgeq/kernels/table.py has its size.
  */
 #ifndef EDGEQ_KERNELS_DSP_H
 #define EDGEQ_KERNELS_DSP_H

@@ -21,12 +21,15 @@ class Stream:
     reads them as vectors of their own.
     `least_shift`: what a channel's shift must reach. One below it whose output is constant is
     switched off: multiplier 0 and shift -1 give the same.
+    `reach`: what every accumulator stays below. Under 2^30, SMMULR of its double and a multiplier
+    is the rounding doubling multiply.
     """
 
     pack: Callable[[Array], Array]
     activation_offset: int = 0
     join: Callable[[Array, Array, Array, Array], Array] | None = None
     least_shift: int = -31
+    reach: int = 2**30
 
     def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:
         """The kernel's int32 bias of each output, wrapped as the core adds: (outputs,)."""

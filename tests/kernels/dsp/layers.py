@@ -12,6 +12,7 @@ from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import fully_connected
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.op import Io, activation_bounds
+from edgeq.passes.lower import S16_LIMIT
 from tests.kernels import samples
 from tests.kernels.dsp.core import Core
 from tests.kernels.host_kernels import FullyConnectedParams, Held, call
@@ -77,7 +78,7 @@ class Layer:
 
 
 def right_shifts(rng: np.random.Generator, reach: samples.Array) -> samples.Requantization:
-    """What the exporter gives DSP kernels: right shifts only, |accumulator| < 2^30."""
+    """What the exporter gives DSP kernels: right shifts only."""
     bias = rng.integers(-(2**16), 2**16 + 1, reach.shape)
     bits = np.ceil(np.log2(reach + np.abs(bias) + 2)).astype(np.int64)
     near = np.where(rng.random(bits.shape) < 0.8, bits - 8, rng.integers(1, 32, bits.shape))
@@ -99,10 +100,25 @@ def layer(
     x = samples.activations(rng, fill, (1, inputs))
     chosen = w_fill or str(rng.choice([fill, *samples.FILLS]))
     weight = samples.weights(rng, chosen, (outputs, inputs), FORMATS[token])
-    if token == "s16":  # divided so far that accumulators stay below 2^30
-        weight = (weight // max(1, inputs // 64)).astype(np.int16)
+    if token == "s16":  # scaled until accumulators of all 32 bits can hold a row, as an export does
+        most = np.abs(weight.astype(np.int64)).sum(1).max() * 255 + 2**17
+        weight = np.trunc(weight / max(1.0, most / S16_LIMIT)).astype(np.int16)
     q_in, q_out = samples.quant(rng), samples.quant(rng)
     r = right_shifts(rng, np.abs(weight.astype(np.int64)).sum(1) * 255)
+    return with_answer(token, x, weight, q_in, q_out, r, act)
+
+
+def with_answer(
+    token: str,
+    x: samples.Array,
+    weight: samples.Array,
+    q_in: Quant,
+    q_out: Quant,
+    r: samples.Requantization,
+    act: str,
+) -> Layer:
+    """The layer with what the reference says; x is (1, inputs)."""
+    outputs, inputs = weight.shape
     io = Io((TensorType((inputs,), "int8", q_in),), TensorType((outputs,), "int8", q_out))
     params = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
     wanted = fully_connected.OP.reference(FullyConnected(FORMATS[token], act), io, (x,), params)

@@ -8,11 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeq.ir import Quant
 from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS
 from tests.kernels.dsp.core import Core
-from tests.kernels.dsp.layers import ACTIVATIONS, FORMATS, STREAMS, layer, on_core, on_host
+from tests.kernels.dsp.layers import (
+    ACTIVATIONS,
+    FORMATS,
+    STREAMS,
+    Layer,
+    layer,
+    on_core,
+    on_host,
+    with_answer,
+)
 
 TOKENS = tuple(STREAMS)
 # outputs that share a group of columns, and bits of a weight
@@ -69,6 +79,27 @@ def test_no_lane_overflows(kernels: ctypes.CDLL, token: str, x_fill: str, w_fill
     """Every chunk at its extreme: all activations and a row's weights at an end."""
     one = layer(token, 1536, 12, 7, x_fill, "none", w_fill)
     np.testing.assert_array_equal(on_host(kernels, one), one.wanted)
+
+
+def sums_at_their_ends(zero_point: int, act: str) -> Layer:
+    """16-bit weights: accumulators of 2^31 - 2^8 - 1 and its negative, divided by every power."""
+    shift = -np.repeat(np.arange(1, 32), 2)
+    sign = np.where(np.arange(62) % 2 == 0, 1, -1)
+    weight = np.repeat(sign[:, None] * 257, 13, axis=1).astype(np.int16)
+    most = row_groups.S16.reach - 1
+    bias = sign * (most - 255 * 257 * 13)
+    multiplier = np.where(np.arange(62) % 4 < 2, 2**31 - 1, 2**30)
+    r = samples.Requantization(bias.astype(np.int32), multiplier.astype(np.int32), shift)
+    x = np.full((1, 13), 127, np.int8)
+    return with_answer("s16", x, weight, Quant((0.1,), -128), Quant((0.1,), zero_point), r, act)
+
+
+@pytest.mark.parametrize("zero_point", [-128, 127])
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_sums_of_all_32_bits(kernels: ctypes.CDLL, core: Core, zero_point: int, act: str) -> None:
+    one = sums_at_their_ends(zero_point, act)
+    np.testing.assert_array_equal(on_host(kernels, one), one.wanted)
+    np.testing.assert_array_equal(on_core(core, one)[0], one.wanted)
 
 
 @pytest.mark.parametrize("token", TOKENS)

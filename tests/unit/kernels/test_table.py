@@ -62,6 +62,18 @@ def test_tables_of_trits_for_layers_that_gain_by_them(
     assert bytes_saved == trits.saved_bytes(inputs, outputs)
 
 
+@pytest.mark.parametrize(("token", "reach"), [("s16", 2**31 - 2**8), ("s8", 2**30)])
+def test_sums_beyond_a_kernels_reach_are_refused(token: str, reach: int) -> None:
+    graph = layer_graph(_fully_connected(8, 2), token, f"edgeq_fully_connected_s8_{token}_dsp")
+    (node,) = graph.nodes
+    bias, weight = node.params["bias"], graph.param(node, "weight").astype(np.int64)
+    most = reach - 1 - 255 * np.abs(weight).sum(1)
+    kernel = kernel_named(node.kernel)
+    assert refusal(graph.with_constants({bias: most.astype(np.int32)}), node, kernel) is None
+    graph = graph.with_constants({bias: (most + np.arange(2)).astype(np.int32)})
+    assert f"an accumulator can reach {reach:,}, of {reach:,}" == refusal(graph, node, kernel)
+
+
 def test_a_conv_2d_of_tiny_scales_is_exact_or_refused() -> None:
     """Below 2^-23 a channel is taken for 0, which only one of small sums is."""
     case = next(c for c in CASES if c.shape == "conv1x1")
