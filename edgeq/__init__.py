@@ -10,6 +10,7 @@ _VERBS = {
     "export": "edgeq.pipeline",
     "flash": "edgeq.pipeline",
     "profile": "edgeq.pipeline",
+    "read_run": "edgeq.harness.trace",
 }
 
 

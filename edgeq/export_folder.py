@@ -16,6 +16,7 @@ MARK = "export.json"
 FIRMWARE = "firmware"
 GRAPH = "graph.npz"
 EVALUATION = "evaluation.npz"
+RUNS = "runs"  # what `edgeq profile` recorded; a new export keeps them
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,29 @@ def write_export(out: Path, artifacts: Artifacts) -> None:
             write(fresh / name)
         (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
         fresh.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        fresh.rename(out)
+        _take_place(fresh, out)
     except OSError as error:
         raise BadInput(f"cannot write {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _take_place(fresh: Path, out: Path) -> None:
+    """Puts `fresh` where `out` was; the runs that stood there stay."""
+    if not out.exists():
+        fresh.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent)) / "was"
+    out.rename(old)
+    try:
+        fresh.rename(out)
+    except BaseException:
+        old.rename(out)
+        old.parent.rmdir()
+        raise
+    if (old / RUNS).is_dir():
+        (old / RUNS).rename(out / RUNS)
+    shutil.rmtree(old.parent)
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -197,6 +197,7 @@ def profile(
     firmware: str | Path = "build/export",
     data: str | Path | None = None,
     *,
+    run: str | Path | None = None,
     trace: str | Path | None = None,
     parquet: str | Path | None = None,
     limit: int | None = None,
@@ -205,17 +206,25 @@ def profile(
 ) -> dict[str, Any]:
     """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
 
-    Every sample goes into the trace at once; `resume` continues one. `watch` hears of samples done,
-    samples in all and the accuracy so far. Raises Link when there is no board or it is lost,
-    BadInput for the data or the trace.
+    Every sample goes at once into the folder `run` (docs/traces.md; default: the next one in
+    `firmware`/runs); `resume` continues that run, or the newest. `trace` and `parquet` name files
+    for the records as JSON lines and as one table. `watch` hears of samples done, samples in all
+    and the accuracy so far. Raises Link when there is no board or it is lost, BadInput for the data
+    or the run.
     """
-    from edgeq.profiling import ProfileRequest
-    from edgeq.profiling import profile as run
+    from edgeq import profiling
 
     def path(name: str | Path | None) -> Path | None:
         return None if name is None else Path(name)
 
-    request = ProfileRequest(
-        Path(firmware), port, path(data), path(trace), path(parquet), limit, resume
+    request = profiling.ProfileRequest(
+        firmware=Path(firmware),
+        port=port,
+        data=path(data),
+        run=path(run),
+        trace=path(trace),
+        parquet=path(parquet),
+        limit=limit,
+        resume=resume,
     )
-    return run(request, watch)
+    return profiling.profile(request, watch)

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,25 +15,22 @@ from edgeq.arrays import Array, class_labels, model_rows, read_npz
 from edgeq.board import Board, all_boards, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
-from edgeq.export_folder import EVALUATION, GRAPH, read_report
+from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
 from edgeq.flashers import look, running
 from edgeq.harness.link import Link as BoardLink
+from edgeq.harness.manifest import Data, Manifest, replace_file
 from edgeq.harness.messages import InferResult, Info
-from edgeq.harness.trace import (
-    SampleRecord,
-    Trace,
-    TraceHeader,
-    TraceWriter,
-    read_trace,
-    write_parquet,
-)
+from edgeq.harness.record import SampleRecord
+from edgeq.harness.trace import SUMMARY, Run, read_run, run_folders
+from edgeq.harness.trace_table import records_lines, table_bytes
+from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, resume_run
 from edgeq.ir import Graph
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.report.export import experts_of
 from edgeq.report.profile import Subject, summarize
+from edgeq.run_manifest import run_manifest
 
-TRACE = "trace.jsonl"
 GREETING_S = 20.0  # an emulated board that starts on a busy computer takes its time
 REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
 Watch = Callable[[int, int, float], None]  # samples done, samples in all, accuracy so far
@@ -42,24 +38,21 @@ Watch = Callable[[int, int, float], None]  # samples done, samples in all, accur
 
 @dataclass(frozen=True)
 class ProfileRequest:
-    """What to profile. None: the one board there is, the stored set, the folder's own trace."""
+    """What to profile. None: the one board there is, the stored set, the next run of the folder."""
 
     firmware: Path
     port: str | None = None
     data: Path | None = None
+    run: Path | None = None
     trace: Path | None = None
     parquet: Path | None = None
     limit: int | None = None
     resume: bool = False
 
-    @property
-    def trace_path(self) -> Path:
-        return self.trace or self.firmware / TRACE
-
-    def resume_command(self) -> str:
-        """The command line that continues this run."""
+    def resume_command(self, run: Path) -> str:
+        """The command line that continues `run`."""
         words = ["edgeq", "profile"]
-        flags: dict[str, object] = {"port": self.port, "firmware": self.firmware}
+        flags: dict[str, object] = {"port": self.port, "firmware": self.firmware, "run": run}
         flags |= {"data": self.data, "trace": self.trace, "parquet": self.parquet}
         flags |= {"limit": self.limit}
         for flag, value in flags.items():
@@ -69,19 +62,19 @@ class ProfileRequest:
 
 @dataclass(frozen=True)
 class Samples:
-    """int8 rows as the model takes them, their labels, and the digest of both."""
+    """int8 rows as the model takes them, their labels, and where they come from."""
 
     rows: Array
     labels: Array
-    digest: str
+    source: Data
 
 
 def profile(request: ProfileRequest, watch: Watch | None = None) -> dict[str, Any]:
-    """Streams the data set; writes trace, profile.json, profile.txt and report.html.
+    """Streams the data set; writes the run's folder, profile.json, profile.txt and report.html.
 
     Returns the summary, whose `mismatches` the caller must look at (`refuse_mismatches`). Raises
     ModelFile or BadInput for the folder or the data, Link when there is no board, another model on
-    it, or the board is lost; then the trace so far is kept.
+    it, or the board is lost; then the run so far is kept.
     """
     from edgeq.report.profile_files import write_results
 
@@ -93,13 +86,15 @@ def profile(request: ProfileRequest, watch: Watch | None = None) -> dict[str, An
         info = link.info()
         _check_board(info, report, samples, layers, folder)
         subject = _subject(info, report, graph, layers, folder)
-        trace = _record(link, request, subject, graph, samples, watch)
+        manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
+        writer, before = _open_run(request, manifest)
+        recorded = _record(link, writer, before, request, graph, samples, watch)
         statistics = dataclasses.asdict(link.statistics)
-    summary = summarize(subject, trace.records)
-    summary |= {"trace": str(request.trace_path), "link": statistics}
-    if request.parquet:
-        _write_parquet(trace, request.parquet)
-    write_results(folder, report, summary, trace.records)
+    summary = summarize(subject, recorded.records)
+    trace = str(request.trace) if request.trace else None
+    summary |= {"run": str(recorded.folder), "trace": trace, "link": statistics}
+    _write(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
+    write_results(folder, report, summary, recorded.records)
     return summary
 
 
@@ -110,7 +105,7 @@ def refuse_mismatches(summary: dict[str, Any]) -> None:
         more = ", ..." if count > len(first) else ""
         raise Mismatch(
             f"{count} of {summary['samples']} samples differ from the reference: "
-            f"{', '.join(map(str, first))}{more}; {summary['trace']} has the board's answers"
+            f"{', '.join(map(str, first))}{more}; {summary['run']} has the board's answers"
         )
 
 
@@ -142,10 +137,15 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
     x, y = read_npz(source, "x", "y")
     rows = quantize_rows(graph, model_rows(x, tuple(report["input_shape"]), str(source)))
     labels = class_labels(y, len(rows), _classes(graph), str(source))
-    digest = hashlib.sha256(rows.tobytes() + labels.tobytes()).hexdigest()
+    digest = _digest(np.asarray(x, np.float32), labels)
+    origin = Data(source=str(source), digest=digest, input_digest=_digest(rows, labels))
     if request.limit is not None and request.limit < 1:
         raise BadInput(f"--limit {request.limit}: give 1 or more samples")
-    return Samples(rows[: request.limit], labels[: request.limit], digest)
+    return Samples(rows[: request.limit], labels[: request.limit], origin)
+
+
+def _digest(x: Array, y: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()
 
 
 def _classes(graph: Graph) -> int:
@@ -206,63 +206,58 @@ def _build(folder: Path, info: Info) -> dict[str, Any]:
     return {}
 
 
+def _open_run(
+    request: ProfileRequest, manifest: Manifest
+) -> tuple[RunWriter, tuple[SampleRecord, ...]]:
+    """A new run, or the old one to continue and its records."""
+    try:
+        if request.resume:
+            writer, run = resume_run(request.run or newest_run(request.firmware), manifest)
+            return writer, run.records
+        if request.run:
+            return create_run(request.run, manifest), ()
+        return create_next_run(request.firmware / RUNS, manifest), ()
+    except OSError as error:
+        where = request.run or request.firmware / RUNS
+        raise BadInput(f"cannot write {where}: {error.strerror}; choose another --run") from error
+
+
+def newest_run(firmware: Path) -> Path:
+    """The last run of an export folder; BadInput when it has none."""
+    runs = run_folders(firmware / RUNS)
+    if not runs:
+        raise BadInput(f"{firmware / RUNS} holds no run to resume; start one without --resume")
+    return runs[-1]
+
+
 def _record(
     link: BoardLink,
+    writer: RunWriter,
+    before: tuple[SampleRecord, ...],
     request: ProfileRequest,
-    subject: Subject,
     graph: Graph,
     samples: Samples,
     watch: Watch | None,
-) -> Trace:
-    """Runs what the trace lacks; returns the whole of it, as read back from the file."""
-    path = request.trace_path
+) -> Run:
+    """Runs what the run lacks; returns the whole of it, as read back from its folder."""
+    folder = writer.folder
     try:
-        writer, before = _open_trace(request, subject, samples)
         with writer:
             _stream(link, writer, graph, samples, before, watch)
     except Link as error:
-        kept = len(read_trace(path).records)
+        kept = len(_export(read_run(folder), request).records)
         raise Link(
-            f"{error}; {kept} of {len(samples.rows)} samples are kept in {path}; continue with: "
-            f"{request.resume_command()}"
+            f"{error}; {kept} of {len(samples.rows)} samples are kept in {folder}; continue with: "
+            f"{request.resume_command(folder)}"
         ) from error
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}; choose another --trace") from error
-    return read_trace(path)
-
-
-def _open_trace(
-    request: ProfileRequest, subject: Subject, samples: Samples
-) -> tuple[TraceWriter, tuple[SampleRecord, ...]]:
-    """A new trace, or the old one to continue and its records."""
-    info, path = subject.info, request.trace_path
-    header = TraceHeader(
-        board=info.board,
-        firmware_digest=info.firmware_digest,
-        model_digest=info.model_digest,
-        compiler=str(subject.build.get("compiler") or "unknown"),
-        clock_hz=info.clock_hz,
-        samples=len(samples.rows),
-        extra={"data_digest": samples.digest, "experts": list(subject.experts)},
-    )
-    if not request.resume:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return TraceWriter.create(path, header), ()
-    old = read_trace(path)
-    if old.header.extra.get("data_digest") != samples.digest:
-        raise BadInput(f"{path} was recorded with another data set; give the same --data")
-    if len(old.records) > len(samples.rows):
-        raise BadInput(
-            f"{path} already holds {len(old.records)} samples, more than the {len(samples.rows)} "
-            "asked for; raise --limit"
-        )
-    writer, trace = TraceWriter.resume(path, header)
-    return writer, trace.records
+        raise BadInput(f"cannot write {folder}: {error.strerror}; choose another --run") from error
+    return _export(read_run(folder), request)
 
 
 def _stream(
     link: BoardLink,
-    writer: TraceWriter,
+    writer: RunWriter,
     graph: Graph,
     samples: Samples,
     before: tuple[SampleRecord, ...],
@@ -296,14 +291,19 @@ def _expected(graph: Graph, rows: Array, start: int) -> Iterator[_Answer]:
             yield tuple(output), int(route), int(doubt)
 
 
-def _write_parquet(trace: Trace, path: Path) -> None:
-    """Beside its place, then one rename: a table is whole or absent."""
-    fresh = path.with_name(f".{path.name}.new")
+def _export(run: Run, request: ProfileRequest) -> Run:
+    """Writes the records in the other forms that were asked for; returns the run."""
+    if request.trace:
+        _write(request.trace, records_lines(run.records))
+    if request.parquet:
+        _write(request.parquet, table_bytes(run.records))
+    return run
+
+
+def _write(path: Path, data: bytes) -> None:
+    """One rename at the end: the file is whole or absent."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(trace, fresh)
-        os.replace(fresh, path)
+        replace_file(path, data)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        fresh.unlink(missing_ok=True)

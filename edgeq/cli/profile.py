@@ -15,17 +15,24 @@ from edgeq.cli.options import firmware_option, json_option
 @firmware_option
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz file with keys x and y.")
 @click.option("--limit", type=int, help="Only the first so many samples.")
-@click.option("--trace", type=click.Path(path_type=Path), help="[default: FIRMWARE/trace.jsonl]")
-@click.option("--resume", is_flag=True, help="Continue the trace of a run that was cut.")
-@click.option("--parquet", type=click.Path(path_type=Path), help="The samples as a table, too.")
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path),
+    help="The folder of this run.  [default: the next of FIRMWARE/runs]",
+)
+@click.option("--resume", is_flag=True, help="Continue the run that was cut: --run, or the newest.")
+@click.option("--trace", type=click.Path(path_type=Path), help="The records as JSON lines, too.")
+@click.option("--parquet", type=click.Path(path_type=Path), help="The records as one table, too.")
 @json_option
 def profile(
     port: str | None,
     firmware: Path,
     data: Path | None,
     limit: int | None,
-    trace: Path | None,
+    run_folder: Path | None,
     resume: bool,
+    trace: Path | None,
     parquet: Path | None,
     as_json: bool,
 ) -> None:
@@ -41,6 +48,7 @@ def profile(
             port,
             firmware,
             data,
+            run=run_folder,
             trace=trace,
             parquet=parquet,
             limit=limit,
@@ -52,4 +60,5 @@ def profile(
     else:
         Console().print(profile_text(summary))
         Console().print(f"written to {firmware}: profile.json, profile.txt, report.html")
+        Console().print(f"the records of this run: {summary['run']}")
     refuse_mismatches(summary)

@@ -20,7 +20,7 @@ from edgeq.report.markdown import build_line, profile_rows, size_rows, table, wr
 HERE = Path(__file__).parent
 TIMEOUT_S = 600
 EDGEQ = (sys.executable, "-m", "edgeq")
-REPORTS = ("report.html", "profile.txt", "trace.jsonl")
+REPORTS = ("report.html", "profile.txt")
 
 
 def run(command: list[str]) -> None:

@@ -19,7 +19,7 @@ from edgeq.toolchain import find_compiler
 from tests.acceptance.boards import qemu_batch
 
 FOLDER = Path(__file__).parents[2] / "examples" / "digits"
-LEFT = ("model.pt", "export.json", "profile.json", "profile.txt", "report.html", "trace.jsonl")
+LEFT = ("model.pt", "export.json", "profile.json", "profile.txt", "report.html")
 
 
 def test_the_readme_holds_the_table_of_the_script() -> None:

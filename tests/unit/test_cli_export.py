@@ -426,6 +426,7 @@ def test_an_earlier_export_is_replaced_whole(
     project = FirmwareProject({"main.c": b"int x;\n"})
     first = export_folder.Artifacts({"model_digest": "1"}, project, {"model.tflite": b"1"}, {})
     export_folder.write_export(tmp_path / "out", first)
+    (tmp_path / "out" / "runs" / "0001").mkdir(parents=True)
     second = export_folder.Artifacts({"model_digest": "2"}, project, {"model.onnx": b"2"}, {})
     export_folder.write_export(tmp_path / "out", second)
     assert listing(tmp_path) == {
@@ -436,6 +437,8 @@ def test_an_earlier_export_is_replaced_whole(
         "out/firmware/.edgeq-firmware",
         "out/firmware/main.c",
         "out/model.onnx",
+        "out/runs",  # what was measured outlives the export
+        "out/runs/0001",
     }
     assert export_folder.read_report(tmp_path / "out") == {"model_digest": "2"}
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from edgeq import cli
+from edgeq import __version__, cli
 from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project
 from edgeq.errors import BadInput, Link, Mismatch
-from edgeq.harness.trace import read_trace
+from edgeq.harness.trace import read_run
 from edgeq.memory import plan_memory
 from edgeq.ops.graph_file import read_graph, write_graph
 from edgeq.profiling import ProfileRequest, only_port, profile, refuse_mismatches
@@ -88,7 +89,7 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 def check_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Equal but for the line, and for one cycle: a count starts in either half of a cycle."""
-    apart = {"trace", "link", "latency", "experts", "layers", "energy"}
+    apart = {"run", "trace", "link", "latency", "experts", "layers", "energy"}
     assert {k: v for k, v in one.items() if k not in apart} == {
         k: v for k, v in other.items() if k not in apart
     }
@@ -114,8 +115,8 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None:
     heard: list[tuple[int, int, float]] = []
-    parquet = folder / "deep" / "trace.parquet"
-    request = ProfileRequest(folder, port, parquet=parquet)
+    parquet, lines = folder / "deep" / "records.parquet", folder / "records.jsonl"
+    request = ProfileRequest(folder, port, parquet=parquet, trace=lines)
     summary = profile(request, lambda *state: heard.append(state))
     graph = read_graph(folder / "graph.npz")
     data = np.load(folder / "evaluation.npz")
@@ -130,20 +131,22 @@ def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None
     assert summary["flags"]
     assert heard[-1] == (SAMPLES, SAMPLES, pytest.approx(right.mean()))
     assert len(heard) == SAMPLES
-    trace = read_trace(folder / "trace.jsonl")
-    assert trace.complete
-    assert [r.label for r in trace.records] == data["y"].tolist()
+    recorded = read_run(folder / "runs" / "0001")
+    assert recorded.complete
+    assert [r.label for r in recorded.records] == data["y"].tolist()
+    assert recorded.summary == summary
+    assert len(lines.read_text().splitlines()) == SAMPLES
+    assert pq.read_table(parquet).num_rows == SAMPLES
     assert json.loads((folder / "profile.json").read_text()) == summary
     assert "modelled" in (folder / "profile.txt").read_text()
     assert "<b>" not in (folder / "report.html").read_text().replace("<div><b>", "")
-    assert parquet.is_file()
     refuse_mismatches(summary)
 
 
 def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
     port: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = profile(ProfileRequest(folder, port, trace=folder / "whole.jsonl"))
+    whole = profile(ProfileRequest(folder, port, run=folder / "whole"))
     with served(folder) as (other, pid):
 
         def pull(done: int, total: int, accuracy: float) -> None:
@@ -154,15 +157,15 @@ def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
             profile(ProfileRequest(folder, other), pull)
     assert error.value.exit_code == 5
     assert "--resume" in str(error.value)
-    trace = read_trace(folder / "trace.jsonl")
-    assert len(trace.records) == CUT
-    assert trace.ended is not None
-    assert trace.ended.startswith("Link: ")
+    cut = read_run(folder / "runs" / "0001")
+    assert len(cut.records) == CUT
+    assert cut.ended is not None
+    assert cut.ended.startswith("Link: ")
     words = ("profile", "--port", port, "--firmware", str(folder), "--resume", "--json")
     assert run_cli(monkeypatch, *words) == 0
     resumed = json.loads(capsys.readouterr().out)
     check_same(resumed, whole)
-    assert read_trace(folder / "trace.jsonl").complete
+    assert read_run(folder / "runs" / "0001").complete
     again = profile(ProfileRequest(folder, port, resume=True))  # nothing is left to run
     assert {**again, "link": 0} == {**resumed, "link": 0}
 
@@ -180,7 +183,7 @@ def test_a_mismatch_is_shown_and_ends_in_exit_code_6(
     out, err = capsys.readouterr()
     summary = json.loads(out)
     assert 0 < summary["mismatches"] <= SAMPLES
-    marked = [r.index for r in read_trace(folder / "trace.jsonl").records if r.mismatch]
+    marked = [r.index for r in read_run(folder / "runs" / "0001").records if r.mismatch]
     assert summary["mismatch_samples"] == marked[:10]
     assert f"{len(marked)} of {SAMPLES} samples differ from the reference: {marked[0]}" in err
     assert json.loads((folder / "profile.json").read_text()) == summary
@@ -191,30 +194,42 @@ def test_the_board_must_run_the_model_of_the_folder(port: str, folder: Path) -> 
     (folder / "export.json").write_text(json.dumps(report | {"model_digest": "ab" * 32}))
     with pytest.raises(Link, match=f"{DIGEST}.*{'ab' * 32}.*edgeq flash"):
         profile(ProfileRequest(folder, port))
-    assert not (folder / "trace.jsonl").exists()
+    assert not (folder / "runs").exists()
 
 
 def test_what_may_be_resumed(port: str, folder: Path) -> None:
     request = ProfileRequest(folder, port, limit=4)
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="holds no run to resume"):
         profile(replace(request, resume=True))
     assert profile(request)["samples"] == 4
     with pytest.raises(BadInput, match="already holds 4 samples"):
         profile(replace(request, resume=True, limit=3))
     assert profile(replace(request, resume=True, limit=6))["samples"] == 6
-    path = folder / "trace.jsonl"
-    before = path.read_text()
-    header, *rest = before.splitlines(keepends=True)
-    digest = read_trace(path).header.firmware_digest
-    path.write_text(header.replace(digest, "0" * 64) + "".join(rest))
+    manifest = folder / "runs" / "0001" / "manifest.json"
+    before = manifest.read_text()
+    facts = json.loads(before)
+    assert [s["edgeq"] for s in facts["sessions"]] == [__version__] * 2
+    digest = facts["firmware"]["digest"]
+    manifest.write_text(before.replace(digest, "0" * 64))
     with pytest.raises(BadInput, match="firmware_digest"):
         profile(replace(request, resume=True, limit=8))
-    path.write_text(before)
+    manifest.write_text(before)
     data = np.load(folder / "evaluation.npz")
     np.savez(folder / "other.npz", x=data["x"], y=2 - data["y"])
-    with pytest.raises(BadInput, match="another data set"):
+    with pytest.raises(BadInput, match="data set"):
         profile(replace(request, resume=True, data=folder / "other.npz"))
-    assert path.read_text() == before
+    assert manifest.read_text() == before
+    assert len(read_run(folder / "runs" / "0001").records) == 6
+
+
+def test_a_run_is_never_overwritten(port: str, folder: Path) -> None:
+    request = ProfileRequest(folder, port, limit=2)
+    names = [profile(request)["run"] for _ in range(2)]
+    assert names == [str(folder / "runs" / "0001"), str(folder / "runs" / "0002")]
+    with pytest.raises(BadInput, match="is not empty; continue its run with --resume"):
+        profile(replace(request, run=folder / "runs" / "0001"))
+    with pytest.raises(BadInput, match=r"cannot write .*choose another --run"):
+        profile(replace(request, run=folder / "export.json" / "run"))
 
 
 def test_data_that_cannot_be_profiled(folder: Path) -> None:
@@ -244,13 +259,15 @@ def test_the_only_board_is_taken_and_several_are_listed() -> None:
 
 def test_the_resume_command_repeats_the_flags() -> None:
     request = ProfileRequest(Path("my export"), "/dev/ttyACM0", limit=9, data=Path("d.npz"))
-    assert request.resume_command() == (
-        "edgeq profile --port /dev/ttyACM0 --firmware 'my export' --data d.npz --limit 9 --resume"
+    assert request.resume_command(Path("my export/runs/0001")) == (
+        "edgeq profile --port /dev/ttyACM0 --firmware 'my export' --run 'my export/runs/0001' "
+        "--data d.npz --limit 9 --resume"
     )
-    assert ProfileRequest(Path("e")).resume_command() == "edgeq profile --firmware e --resume"
+    plain = "edgeq profile --firmware e --run r --resume"
+    assert ProfileRequest(Path("e")).resume_command(Path("r")) == plain
 
 
 def test_refusing_names_the_first_samples() -> None:
-    summary = {"samples": 50, "mismatches": 12, "mismatch_samples": [3, 4], "trace": "t.jsonl"}
-    with pytest.raises(Mismatch, match=r"12 of 50 .*: 3, 4, \.\.\.; t.jsonl"):
+    summary = {"samples": 50, "mismatches": 12, "mismatch_samples": [3, 4], "run": "runs/7"}
+    with pytest.raises(Mismatch, match=r"12 of 50 .*: 3, 4, \.\.\.; runs/7"):
         refuse_mismatches(summary)

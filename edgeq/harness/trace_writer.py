@@ -1,0 +1,220 @@
+"""Writes the folder of a run, so that it can be read at any moment; docs/traces.md has its format.
+
+Segment n is `journal-n.log` while it fills and `records/n.parquet` once it is full. The part
+appears before the journal goes, and a part that exists outranks its journal.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from edgeq.errors import BadInput
+from edgeq.harness.journal import Journal
+from edgeq.harness.manifest import Manifest, read_manifest, replace_file, write_manifest
+from edgeq.harness.record import SampleRecord
+from edgeq.harness.trace import (
+    COMPLETE,
+    END,
+    PARTS,
+    SUMMARY,
+    Run,
+    part_path,
+    read_run,
+    read_segment,
+    run_folders,
+    segments,
+)
+from edgeq.harness.trace_table import table_bytes
+
+SEGMENT_RECORDS = 1000
+
+
+class RunWriter:
+    """Appends records; use as a context manager. An exception inside ends up as the reason."""
+
+    def __init__(
+        self, folder: Path, lock: int | None, next_index: int, segment_records: int
+    ) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._next_index = next_index
+        self._segment_records = segment_records
+        self._ended = False
+        self._open: list[SampleRecord] = []  # of the segment that fills
+        parts, journals = segments(folder)
+        self._number = max(parts.keys() | journals.keys(), default=-1) + 1
+        self._journal: Journal | None = None
+
+    def add(self, record: SampleRecord) -> None:
+        """Appends the next record; after the return it survives the death of this process."""
+        if record.index != self._next_index:
+            raise ValueError(f"record {record.index} after {self._next_index - 1}")
+        if self._journal is None:
+            self._journal = Journal(journal_path(self.folder, self._number))
+        self._journal.add(record.fields())
+        self._open.append(record)
+        self._next_index += 1
+        if len(self._open) == self._segment_records:
+            self._seal()
+
+    def end(self, reason: str = COMPLETE) -> None:
+        """Turns the open journal into a part and writes the end mark, once."""
+        if not self._ended:
+            self._ended = True
+            self._seal()
+            mark = {"samples": self._next_index, "reason": reason}
+            replace_file(self.folder / END, json.dumps(mark).encode() + b"\n")
+
+    def __enter__(self) -> "RunWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        try:
+            if error is not None:
+                text = str(error)
+                self.end(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+            _release(self._lock)
+
+    def _seal(self) -> None:
+        if self._journal is None:
+            return
+        self._journal.close()
+        seal(self.folder, self._number, self._open)
+        self._journal, self._open, self._number = None, [], self._number + 1
+
+
+def journal_path(folder: Path, number: int) -> Path:
+    """Where segment `number` stands until it is full."""
+    return folder / f"journal-{number:05}.log"
+
+
+def seal(folder: Path, number: int, records: list[SampleRecord]) -> None:
+    """Writes the part of a segment, then removes its journal."""
+    (folder / PARTS).mkdir(exist_ok=True)
+    replace_file(part_path(folder, number), table_bytes(records))
+    journal_path(folder, number).unlink()
+
+
+def create_run(
+    folder: Path, manifest: Manifest, segment_records: int = SEGMENT_RECORDS
+) -> RunWriter:
+    """A new run in `folder`, which must be absent or empty (BadInput)."""
+    if not _place(folder, manifest):
+        raise BadInput(f"{folder} is not empty; continue its run with --resume, or name another")
+    return RunWriter(folder, _lock(folder), 0, segment_records)
+
+
+def create_next_run(
+    runs: Path, manifest: Manifest, segment_records: int = SEGMENT_RECORDS
+) -> RunWriter:
+    """A new run in `runs`, under the next free number."""
+    number = max((int(path.name) for path in run_folders(runs)), default=0) + 1
+    while not _place(runs / f"{number:04}", manifest):
+        number += 1  # another process was faster
+    folder = runs / f"{number:04}"
+    return RunWriter(folder, _lock(folder), 0, segment_records)
+
+
+def resume_run(
+    folder: Path, manifest: Manifest, segment_records: int = SEGMENT_RECORDS
+) -> tuple[RunWriter, Run]:
+    """Continues a run; the writer, and the run as it was found.
+
+    `manifest` is what a new run would write: its one session is added to those of the run. Raises
+    BadInput when board, firmware, model or data differ (such samples must not be mixed), when the
+    run holds more samples than planned, or when another process records into it.
+    """
+    read_manifest(folder)  # an absent folder cannot be locked
+    lock = _lock(folder)
+    try:
+        run = read_run(folder)
+        _check_same(folder, run.manifest, manifest)
+        _check_planned(run, manifest.samples)
+        _reopen(run, manifest)
+        return RunWriter(folder, lock, len(run.records), segment_records), run
+    except BaseException:
+        _release(lock)
+        raise
+
+
+def _check_same(folder: Path, old: Manifest, new: Manifest) -> None:
+    theirs = new.identity()
+    for name, value in old.identity().items():
+        if value != theirs[name]:
+            raise BadInput(
+                f"{folder} was recorded with {name} {value}, now it is {theirs[name]}; start a "
+                "new run without --resume"
+            )
+
+
+def _check_planned(run: Run, samples: int) -> None:
+    if len(run.records) > samples:
+        raise BadInput(
+            f"{run.folder} already holds {len(run.records)} samples, more than the {samples} "
+            "asked for; raise --limit"
+        )
+
+
+def _reopen(run: Run, manifest: Manifest) -> None:
+    """Adds the session, makes a part of a left journal, removes what was final."""
+    folder, sessions = run.folder, run.manifest.sessions + manifest.sessions
+    write_manifest(folder, manifest.model_copy(update={"sessions": sessions}))
+    parts, journals = segments(folder)
+    for number, path in journals.items():
+        records = [] if number in parts else read_segment(path)
+        if records:
+            seal(folder, number, records)
+        else:
+            path.unlink()
+    for name in (END, SUMMARY):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _place(folder: Path, manifest: Manifest) -> bool:
+    """Puts a folder with its manifest at `folder` in one step; False when something is there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        write_manifest(fresh, manifest)
+        os.rename(fresh, folder)
+        return True
+    except (FileExistsError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if folder.exists():  # ENOTEMPTY has no class of its own
+            return False
+        raise error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder for this process; BadInput when another one has it."""
+    if os.name != "posix":
+        return None
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BadInput(f"{folder} is being recorded by another process; wait for it") from None
+    return descriptor
+
+
+def _release(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)

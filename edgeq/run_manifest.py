@@ -1,0 +1,64 @@
+"""The manifest of a run: the board's word, its file, the build, the model, the data, this host."""
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeq import __version__
+from edgeq.harness.manifest import Data, Firmware, Manifest, Model, Session
+from edgeq.report.export import layer_name
+from edgeq.report.profile import Subject
+
+PACKAGES = ("numpy", "pyarrow", "pyserial", "unicorn")
+
+
+def run_manifest(
+    subject: Subject, input_shape: Sequence[int], data: Data, samples: int
+) -> Manifest:
+    """The manifest of a run that starts now, with the one session of this process."""
+    board = subject.board
+    return Manifest(
+        sessions=(_session(),),
+        board=board.model_dump(mode="json") if board else {"name": subject.info.board},
+        firmware=_firmware(subject),
+        model=Model(
+            name=subject.info.model,
+            digest=subject.info.model_digest,
+            input_shape=tuple(input_shape),
+            classes=subject.class_names,
+            experts=subject.experts,
+            layers=tuple({"name": layer_name(row), "op": row.op} for row in subject.layers),
+        ),
+        data=data,
+        samples=samples,
+    )
+
+
+def _firmware(subject: Subject) -> Firmware:
+    info, build = subject.info, subject.build
+    flags = build.get("flags")
+    return Firmware(
+        digest=info.firmware_digest,
+        protocol_version=info.protocol_version,
+        clock_hz=info.clock_hz,
+        compiler=build.get("compiler"),
+        flags=None if flags is None else tuple(flags),
+        flash_bytes=build.get("flash_bytes"),
+        ram_bytes=build.get("ram_bytes"),
+    )
+
+
+def _session() -> Session:
+    return Session(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        edgeq=__version__,
+        host={
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+    )
