@@ -48,6 +48,15 @@ class Region(_Facts):
     wait_states: int = Field(ge=0)
 
 
+class Memory(_Facts):
+    """A further memory region, which the linker script leaves alone."""
+
+    name: str
+    origin: int = Field(ge=0)
+    bytes: int = Field(gt=0)
+    writable: bool
+
+
 class Uart(_Facts):
     """The serial port that a host reaches."""
 
@@ -115,6 +124,7 @@ class Board(_Facts):
     evidence: Literal["silicon", "emulator", "compiled"]
     flash: Region
     ram: Region
+    memories: tuple[Memory, ...] = Field(default=(), strict=False)
     uart: Uart
     marker: Marker
     probe: Probe

@@ -59,6 +59,7 @@ class Clock:
         self, core: CoreModel, first_load_extra: int, read_code: Callable[[int, int], bytes]
     ) -> None:
         self.table = core.prices(first_load_extra)
+        self._dual_issue = core.dual_issue
         self.half = 0
         self.limit = NO_LIMIT
         self.on_limit: Callable[[], None] = lambda: None
@@ -116,7 +117,8 @@ class Clock:
             return self._nodes[address]
         if not size:
             return _Node(None)
-        block = decode_block(self._engine, self._read_code(address, size), address)
+        code = self._read_code(address, size)
+        block = decode_block(self._engine, code, address, self._dual_issue)
         self._nodes[address] = _Node(block)
         return self._nodes[address]
 

@@ -1,6 +1,7 @@
 """What the virtual board needs to know of a board, and nothing else of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgeq.errors import BadInput
@@ -9,12 +10,23 @@ from edgeq.sim.cores import CORES
 if TYPE_CHECKING:
     from edgeq.board import Board
 
-CMSDK_FAMILIES = ("mps2",)
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory beside the main flash and RAM. Address and size in bytes."""
+
+    name: str
+    origin: int
+    bytes: int
+    writable: bool
 
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """Memory map, clock and serial port of a virtual board. Addresses and sizes in bytes."""
+    """Memory map, core and peripherals of a virtual board. Addresses and sizes in bytes.
+
+    `port_config` is the board file's [port.config]; the family's model knows what it means.
+    """
 
     name: str
     core: str
@@ -23,19 +35,18 @@ class MachineConfig:
     flash_bytes: int
     ram_origin: int
     ram_bytes: int
-    uart_base: int
+    family: str
+    port_config: Mapping[str, int] = field(default_factory=dict)
+    memories: tuple[Memory, ...] = ()
     fpu: bool = True
-    timer_base: int | None = None  # of a CMSDK timer at the core clock
+    dsp: bool = True
     first_load_extra: int = 0  # cycles, a constant of the board's RAM path
 
     @classmethod
     def of(cls, board: "Board") -> "MachineConfig":
-        """The virtual twin of `board`; BadInput for a core or port without a model here."""
-        if board.core not in CORES or board.port.family not in CMSDK_FAMILIES:
-            raise BadInput(
-                f"the virtual board models {', '.join(CORES)} with the mps2 port; {board.name} is "
-                f"{board.core} with the {board.port.family} port; use --board virtual_m4"
-            )
+        """The virtual twin of `board`; BadInput for a core without timing rules."""
+        if board.core not in CORES:
+            raise BadInput(f"the virtual board models {', '.join(CORES)}; not {board.core}")
         return cls(
             name=board.name,
             core=board.core,
@@ -44,10 +55,23 @@ class MachineConfig:
             flash_bytes=board.flash.bytes,
             ram_origin=board.ram.origin,
             ram_bytes=board.ram.bytes,
-            uart_base=board.port.config.get("UART_BASE", 0x40004000),
+            family=board.port.family,
+            port_config=board.port.config,
+            memories=tuple(
+                Memory(part.name, part.origin, part.bytes, part.writable) for part in board.memories
+            ),
             fpu=board.fpu,
-            timer_base=board.port.config.get("TIMER_BASE"),
+            dsp=board.dsp,
             first_load_extra=board.first_load_extra,
+        )
+
+    @property
+    def regions(self) -> tuple[Memory, ...]:
+        """Every memory: flash first, RAM second."""
+        return (
+            Memory("flash", self.flash_origin, self.flash_bytes, writable=False),
+            Memory("RAM", self.ram_origin, self.ram_bytes, writable=True),
+            *self.memories,
         )
 
 
@@ -60,5 +84,11 @@ VIRTUAL_M4 = MachineConfig(
     flash_bytes=4 << 20,
     ram_origin=0x20000000,
     ram_bytes=4 << 20,
-    uart_base=0x40004000,
+    family="mps2",
+    port_config={
+        "UART_BASE": 0x40004000,
+        "UART_BAUDDIV": 868,
+        "MARKER_REGISTER": 0x40028000,
+        "RX_WINDOW_FRAMES": 4,
+    },
 )

@@ -1,41 +1,77 @@
-"""The cores that the virtual board models: prices, identity, and what each of them lacks."""
+"""The cores that the virtual board models: prices, identity, and what each of them has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgeq.sim import rules_cortex_m0plus, rules_cortex_m4
+from edgeq.sim import (
+    rules_cortex_m0plus,
+    rules_cortex_m3,
+    rules_cortex_m4,
+    rules_cortex_m7,
+    rules_cortex_m33,
+)
+from edgeq.sim.encodings import DSP, FPV5, THUMB2
 
 
 @dataclass(frozen=True)
 class CoreModel:
-    """`prices(first_load_extra)`: half cycles by timing class. `cpuid`: the SCB's register."""
+    """`prices(first_load_extra)`: half cycles by timing class. `cpuid`: the SCB's register.
+
+    `features`: instruction sets of decode.py; none of these cores computes in double precision.
+    """
 
     name: str
     rules_version: str
     prices: Callable[[int], dict[str, int]]
     cpuid: int
     cycle_counter: bool  # DWT CYCCNT; without it a firmware has SysTick
-    thumb2: bool  # False: ARMv6-M, which knows few 32-bit encodings
+    features: frozenset[str]
+    dual_issue: bool = False
 
 
 CORES: dict[str, CoreModel] = {
     core.name: core
     for core in (
         CoreModel(
-            name="cortex-m4",
-            rules_version=rules_cortex_m4.RULES_VERSION,
-            prices=rules_cortex_m4.prices,
-            cpuid=0x410FC241,  # r0p1
-            cycle_counter=True,
-            thumb2=True,
-        ),
-        CoreModel(
             name="cortex-m0plus",
             rules_version=rules_cortex_m0plus.RULES_VERSION,
             prices=rules_cortex_m0plus.prices,
             cpuid=0x410CC601,  # r0p1
             cycle_counter=False,
-            thumb2=False,
+            features=frozenset(),
+        ),
+        CoreModel(
+            name="cortex-m3",
+            rules_version=rules_cortex_m3.RULES_VERSION,
+            prices=rules_cortex_m3.prices,
+            cpuid=0x412FC231,  # r2p1
+            cycle_counter=True,
+            features=frozenset({THUMB2}),
+        ),
+        CoreModel(
+            name="cortex-m4",
+            rules_version=rules_cortex_m4.RULES_VERSION,
+            prices=rules_cortex_m4.prices,
+            cpuid=0x410FC241,  # r0p1
+            cycle_counter=True,
+            features=frozenset({THUMB2, DSP}),
+        ),
+        CoreModel(
+            name="cortex-m33",
+            rules_version=rules_cortex_m33.RULES_VERSION,
+            prices=rules_cortex_m33.prices,
+            cpuid=0x410FD214,  # r0p4
+            cycle_counter=True,
+            features=frozenset({THUMB2, DSP, FPV5}),
+        ),
+        CoreModel(
+            name="cortex-m7",
+            rules_version=rules_cortex_m7.RULES_VERSION,
+            prices=rules_cortex_m7.prices,
+            cpuid=0x411FC271,  # r1p1
+            cycle_counter=True,
+            features=frozenset({THUMB2, DSP, FPV5}),
+            dual_issue=True,
         ),
     )
 }

@@ -16,47 +16,23 @@ from capstone import (  # type: ignore[import-untyped]
 )
 from capstone import arm as a
 
-LOADS = {
-    a.ARM_INS_LDR, a.ARM_INS_LDRB, a.ARM_INS_LDRH, a.ARM_INS_LDRSB, a.ARM_INS_LDRSH,
-    a.ARM_INS_LDRT, a.ARM_INS_LDRBT, a.ARM_INS_LDRHT, a.ARM_INS_LDRSBT, a.ARM_INS_LDRSHT,
-    a.ARM_INS_LDREX, a.ARM_INS_LDREXB, a.ARM_INS_LDREXH,
-}  # fmt: skip
-STORES = {
-    a.ARM_INS_STR, a.ARM_INS_STRB, a.ARM_INS_STRH, a.ARM_INS_STRT, a.ARM_INS_STRBT,
-    a.ARM_INS_STRHT, a.ARM_INS_STREX, a.ARM_INS_STREXB, a.ARM_INS_STREXH,
-}  # fmt: skip
-LOAD_MANY = {a.ARM_INS_LDM, a.ARM_INS_LDMDB, a.ARM_INS_POP}
-STORE_MANY = {a.ARM_INS_STM, a.ARM_INS_STMDB, a.ARM_INS_PUSH}
-VFP_LOADS = {a.ARM_INS_VLDR, a.ARM_INS_VLDMIA, a.ARM_INS_VLDMDB, a.ARM_INS_VPOP}
-VFP_STORES = {a.ARM_INS_VSTR, a.ARM_INS_VSTMIA, a.ARM_INS_VSTMDB, a.ARM_INS_VPUSH}
-SINGLE_CLASS = (
-    {a.ARM_INS_IT: "it", a.ARM_INS_LDRD: "ldrd", a.ARM_INS_STRD: "strd"}
-    | dict.fromkeys((a.ARM_INS_SDIV, a.ARM_INS_UDIV), "div")
-    | dict.fromkeys((a.ARM_INS_TBB, a.ARM_INS_TBH), "tb")
-    | dict.fromkeys((a.ARM_INS_VDIV, a.ARM_INS_VSQRT), "vdiv")
-    | dict.fromkeys(
-        (a.ARM_INS_VMLA, a.ARM_INS_VMLS, a.ARM_INS_VNMLA, a.ARM_INS_VNMLS, a.ARM_INS_VFMA,
-         a.ARM_INS_VFMS, a.ARM_INS_VFNMA, a.ARM_INS_VFNMS), "vmla",
-    )
-    | dict.fromkeys(
-        (a.ARM_INS_UMULL, a.ARM_INS_SMULL, a.ARM_INS_UMLAL, a.ARM_INS_SMLAL, a.ARM_INS_UMAAL),
-        "mul_l",
-    )
-    | dict.fromkeys((a.ARM_INS_MRS, a.ARM_INS_MSR, a.ARM_INS_DMB, a.ARM_INS_DSB, a.ARM_INS_ISB),
-                    "psr")
-)  # fmt: skip
-TAKEN_BY_ID = {
-    a.ARM_INS_CBZ: "t_cbz", a.ARM_INS_CBNZ: "t_cbz", a.ARM_INS_BL: "t_bl", a.ARM_INS_BX: "t_bx",
-    a.ARM_INS_BLX: "t_bx", a.ARM_INS_TBB: "t_tb", a.ARM_INS_TBH: "t_tb",
-}  # fmt: skip
-
-
-# Armv6-M Architecture Reference Manual (DDI 0419), A5.3: all its 32-bit encodings, and the 16-bit
-# ones that came with Thumb-2
-ARMV6M_WIDE = {
-    a.ARM_INS_BL, a.ARM_INS_MRS, a.ARM_INS_MSR, a.ARM_INS_DMB, a.ARM_INS_DSB, a.ARM_INS_ISB,
-}  # fmt: skip
-THUMB2_NARROW = {a.ARM_INS_IT, a.ARM_INS_CBZ, a.ARM_INS_CBNZ}
+from edgeq.sim.dual_issue import pairs
+from edgeq.sim.encodings import (
+    ARMV6M_WIDE,
+    GROUPS,
+    LOAD_MANY,
+    LOADS,
+    LONG_ACCUMULATE,
+    SINGLE_CLASS,
+    STORE_MANY,
+    STORES,
+    TAKEN_BY_ID,
+    THUMB2,
+    THUMB2_NARROW,
+    VFP_LOADS,
+    VFP_STORES,
+    memory_operand,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +68,7 @@ class Block:
     starts_wide: bool
     uses_fpu: bool
     idles: bool  # nothing but a branch, NOP or hint: alone in a loop it never ends
-    beyond_armv6m: str  # the first instruction that ARMv6-M lacks, "" if it has them all
+    needs: dict[str, str]  # what a core may lack -> the first instruction that needs it
 
 
 def disassembler() -> Cs:
@@ -102,26 +78,34 @@ def disassembler() -> Cs:
     return engine
 
 
-def decode_block(engine: Cs, code: bytes, start: int) -> Block:
-    """Classify `code`, a whole basic block that begins at address `start`."""
+def decode_block(engine: Cs, code: bytes, start: int, dual_issue: bool = False) -> Block:
+    """Classify `code`, a whole basic block that begins at address `start`.
+
+    With `dual_issue`, what issues together with the instruction before it is in class "pair".
+    """
     end = start + len(code)
     instructions: list[Instruction] = []
     before: CsInsn | None = None
     wide_run = 0
+    paired = False
     uses_fpu = False
     idles = True
-    beyond = ""
+    needs: dict[str, str] = {}
     last: CsInsn | None = None
     for address, size, insn in _walk(engine, code, start):
         classes = ("n",) if insn is None else ("n", *_classes(insn, before))
         wide_run = wide_run + 1 if size == 4 and address & 2 else 0
         if wide_run == 3:
             classes, wide_run = (*classes, "wu3"), 0
+        paired = dual_issue and not paired and pairs(before, insn)
+        classes = (*classes, "pair") if paired else classes
         access = _access(insn) if insn is not None else None
         instructions.append(Instruction(address, size, classes, access))
         uses_fpu |= insn is not None and insn.mnemonic.startswith("v")
         idles &= insn is not None and insn.id in (a.ARM_INS_B, a.ARM_INS_HINT, a.ARM_INS_NOP)
-        beyond = beyond or _beyond_armv6m(address, size, insn)
+        if insn is not None:
+            for feature in _features(size, insn):
+                needs.setdefault(feature, f"'{insn.mnemonic} {insn.op_str}' (at 0x{address:08x})")
         before = last = insn
     taken = _taken(last) if last is not None else ""
     return Block(
@@ -133,7 +117,7 @@ def decode_block(engine: Cs, code: bytes, start: int) -> Block:
         starts_wide=bool(instructions) and instructions[0].size == 4,
         uses_fpu=uses_fpu,
         idles=idles,
-        beyond_armv6m=beyond,
+        needs=needs,
     )
 
 
@@ -155,21 +139,31 @@ def _size(code: bytes, offset: int) -> int:
     return 4 if int.from_bytes(code[offset : offset + 2], "little") >= 0xE800 else 2
 
 
-def _beyond_armv6m(address: int, size: int, insn: CsInsn | None) -> str:
-    """The instruction as text if ARMv6-M lacks it, else ""; the emulator knows undefined ones."""
-    if insn is None or insn.id in ARMV6M_WIDE:
-        return ""
-    if size == 2 and insn.id not in THUMB2_NARROW:
-        return ""
-    return f"'{insn.mnemonic} {insn.op_str}' (at 0x{address:08x}); build it for this core"
+def _features(size: int, insn: CsInsn) -> tuple[str, ...]:
+    """What the instruction needs that some core lacks; the emulator knows undefined ones."""
+    armv6m = insn.id not in THUMB2_NARROW if size == 2 else insn.id in ARMV6M_WIDE
+    beyond = () if armv6m else (THUMB2,)
+    return (*beyond, *(GROUPS[group] for group in insn.groups if group in GROUPS))
 
 
 def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
+    return _own_classes(insn, before) + _load_use(insn, before)
+
+
+def _load_use(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
+    """The instruction before was a load whose result, not its written-back base, this one reads."""
+    if before is None or before.id not in LOADS:
+        return ()
+    result = before.operands[0].reg
+    return ("luse",) if result in insn.regs_access()[0] else ()
+
+
+def _own_classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
     kind = insn.id
     if kind in LOADS:
         return _load_classes(insn, before)
     if kind in STORES:
-        offset = ("streg",) if _memory(insn).index else ()
+        offset = ("streg",) if memory_operand(insn).index else ()
         behind_load = ("ldst",) if before is not None and before.id in LOADS else ()
         return ("st", *offset, *behind_load)
     if kind in LOAD_MANY or kind in STORE_MANY:
@@ -182,12 +176,14 @@ def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
         return ("vmov2", *_vfp_use(insn, before))
     if insn.mnemonic == "nop" or insn.mnemonic == "nop.w":
         return ("nops",)
+    if kind in LONG_ACCUMULATE:
+        return ("mul_l", "mlal")
     name = SINGLE_CLASS.get(kind)
     return ((name,) if name else ()) + _vfp_use(insn, before)
 
 
 def _load_classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
-    memory = _memory(insn)
+    memory = memory_operand(insn)
     literal = ("ldlit",) if memory.base == a.ARM_REG_PC else ()
     if before is not None and before.id in LOADS:
         _, written = before.regs_access()
@@ -196,10 +192,6 @@ def _load_classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
     if before is not None and before.id in STORES:
         return ("ld", "st_ld", *literal)
     return ("ld", *literal)
-
-
-def _memory(insn: CsInsn) -> a.ArmOpMem:
-    return next(operand.mem for operand in insn.operands if operand.type == a.ARM_OP_MEM)
 
 
 def _listed_registers(insn: CsInsn) -> int:
@@ -252,7 +244,7 @@ def _conditional(insn: CsInsn) -> bool:
 def _access(insn: CsInsn) -> Access | None:
     if insn.id not in LOADS and insn.id not in STORES:
         return None
-    memory = _memory(insn)
+    memory = memory_operand(insn)
     after = any(part.type == a.ARM_OP_IMM for part in insn.operands)  # [rn], #imm: post-indexed
     shift = next((part.shift.value for part in insn.operands if part.type == a.ARM_OP_MEM), 0)
     displacement = 0 if after else memory.disp

@@ -49,10 +49,14 @@ _WRITE = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_uint3
 
 
 # UC_MODE_MCLASS wins over the model that is asked for: unicorn then takes its Cortex-M33, which
-# runs all that an M4 does. It is left out for a core with fewer instructions.
+# runs all that an M3 or M4 does; decode.py refuses what they lack. It is left out for a core with
+# fewer instructions.
 MODELS = {
-    "cortex-m4": (UC_MODE_THUMB | UC_MODE_MCLASS, arm.UC_CPU_ARM_CORTEX_M4),
     "cortex-m0plus": (UC_MODE_THUMB, arm.UC_CPU_ARM_CORTEX_M0),  # the same ARMv6-M instructions
+    "cortex-m3": (UC_MODE_THUMB | UC_MODE_MCLASS, arm.UC_CPU_ARM_CORTEX_M3),
+    "cortex-m4": (UC_MODE_THUMB | UC_MODE_MCLASS, arm.UC_CPU_ARM_CORTEX_M4),
+    "cortex-m33": (UC_MODE_THUMB | UC_MODE_MCLASS, arm.UC_CPU_ARM_CORTEX_M33),
+    "cortex-m7": (UC_MODE_THUMB | UC_MODE_MCLASS, arm.UC_CPU_ARM_CORTEX_M7),
 }
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Self
 from unicorn import UcError  # type: ignore[attr-defined]
 
 from edgeq.errors import BadInput
+from edgeq.sim.bus import Bus
 from edgeq.sim.clock import NO_LIMIT, Clock, Profile
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.cores import CORES
 from edgeq.sim.decode import Block
 from edgeq.sim.elf import Image, load_elf
 from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
+from edgeq.sim.encodings import DSP
 from edgeq.sim.faults import FaultReport, GuestFault
 from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import BufferPort, SerialPort
@@ -78,17 +80,18 @@ class Machine:
         self._pc = -1  # where run() goes on; -1 before reset
         self._called = False  # call() needs no start-up code, so none has enabled the FPU
         self._map()
-        self._peripherals = Peripherals(
+        self._bus = Bus(
             self.config, self._emulator, self.clock, self.port, self._end_with, self._finish
         )
+        self._peripherals = Peripherals(self._bus, self._emulator)
 
     def _map(self) -> None:
-        config, emulator = self.config, self._emulator
-        emulator.map_memory(config.flash_origin, config.flash_bytes, writable=False)
-        emulator.map_memory(config.ram_origin, config.ram_bytes, writable=True)
+        emulator = self._emulator
+        for memory in self.config.regions:
+            emulator.map_memory(memory.origin, memory.bytes, writable=memory.writable)
         emulator.map_memory(RETURN_PAGE, PAGE, writable=False)
         emulator.on_block(self.clock.on_block)
-        if config.fpu:
+        if self.config.fpu:
             emulator.enable_fpu()
 
     def load(self, elf: str | Path | Image) -> Self:
@@ -105,17 +108,13 @@ class Machine:
         return self
 
     def _check_fits(self, image: Image, address: int, size: int) -> None:
-        config = self.config
-        regions = (
-            (config.flash_origin, config.flash_bytes),
-            (config.ram_origin, config.ram_bytes),
-        )
-        if any(start <= address and address + size <= start + room for start, room in regions):
+        regions = self.config.regions
+        if any(m.origin <= address and address + size <= m.origin + m.bytes for m in regions):
             return
+        has = ", ".join(f"{part.name} 0x{part.origin:08x}+0x{part.bytes:x}" for part in regions)
         raise BadInput(
-            f"{image.path} has {size} bytes at 0x{address:08x}; {config.name} has flash "
-            f"0x{config.flash_origin:08x}+0x{config.flash_bytes:x} and RAM "
-            f"0x{config.ram_origin:08x}+0x{config.ram_bytes:x}; link it for this board"
+            f"{image.path} has {size} bytes at 0x{address:08x}; {self.config.name} has {has}; "
+            "link it for this board"
         )
 
     def symbol(self, name: str) -> int:
@@ -250,10 +249,17 @@ class Machine:
     def _check_block(self, block: Block, self_loop: bool) -> None:
         if self_loop and block.idles:
             self._end_with("endless loop (a branch to itself)")
-        elif block.beyond_armv6m and not self.core.thumb2:
-            self._end_with(f"{self.core.name} has no instruction {block.beyond_armv6m}")
+        elif missing := self._missing(block):
+            self._end_with(f"{self.core.name} has no instruction {missing}")
         elif block.uses_fpu and not self._called and not self._fpu_ready():
             self._end_with("floating-point instruction while the FPU is off (CPACR)")
+
+    def _missing(self, block: Block) -> str:
+        """The first instruction of the block that this part does not have, "" if it has all."""
+        for feature, instruction in block.needs.items():
+            if feature not in self.core.features or (feature == DSP and not self.config.dsp):
+                return f"{instruction}; build it for this core"
+        return ""
 
     def _fpu_ready(self) -> bool:
         return self.config.fpu and self._peripherals.core.fpu_enabled
@@ -287,7 +293,7 @@ class Machine:
     @property
     def marker_edges(self) -> list[tuple[int, int]]:
         """(cycles, level) of every change of the marker pin."""
-        return self._peripherals.marker_edges
+        return self._bus.marker_edges
 
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""

@@ -10,8 +10,8 @@ RULES_VERSION = "cortex-m0plus/1 (unvalidated: from the manual)"
 
 # ARMv6-M has none of these; the virtual board refuses them before they are paid.
 ABSENT = (
-    "it", "mul_l", "ldrd", "strd", "vld", "vst", "vmov2", "vmla", "vdiv", "vuse", "div",
-    "t_cbz", "t_ldrpc", "tb", "t_tb",
+    "it", "mla", "mul_l", "mlal", "ldrd", "strd", "vld", "vst", "vmov2", "vmla", "vdiv", "vuse",
+    "div", "t_cbz", "t_ldrpc", "tb", "t_tb", "pair",
 )  # fmt: skip
 
 HALF_CYCLES: dict[str, int] = {
@@ -22,6 +22,7 @@ HALF_CYCLES: dict[str, int] = {
     "ld": 2,
     "ldp": 2,
     "ldpu": 0,
+    "luse": 0,  # the instruction behind a load reads its result
     "ldlit": 0,
     "agu": 0,
     "aguld": 0,

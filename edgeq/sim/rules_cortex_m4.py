@@ -11,13 +11,16 @@ RULES_VERSION = "cortex-m4/1"
 HALF_CYCLES: dict[str, int] = {
     "n": 2,  # every instruction: one cycle
     "it": 0,
+    "mla": 0,  # MLA, MLS
     "mul_l": 0,  # UMULL, SMLAL, UMAAL: single cycle on M4
+    "mlal": 0,  # those of mul_l that accumulate
     "nops": 0,
     "psr": 0,  # MRS, MSR, barriers
     # loads
     "ld": 2,  # LDR not behind another LDR: address and data phase
     "ldp": 0,  # LDR behind an LDR whose result its address does not use: pipelined
     "ldpu": 0,
+    "luse": 0,  # the instruction behind a load reads its result
     "ldlit": 0,
     "agu": 0,
     "aguld": 0,
@@ -54,6 +57,7 @@ HALF_CYCLES: dict[str, int] = {
     "tb": 0,  # TBB, TBH themselves
     "t_tb": 8,
     "nt_bc": 0,
+    "pair": 0,  # issued together with the instruction before: not on this core
 }
 
 

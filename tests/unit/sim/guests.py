@@ -125,7 +125,9 @@ __attribute__((used)) uint32_t spin(uint32_t n) {
     }
     return x;
 }
+#ifdef __ARM_FP
 __attribute__((used)) float half(float x) { return x * 0.5f; }
+#endif
 """
 )
 

@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from edgeq.board import load_board
+from edgeq.board import Memory, all_boards, load_board, target_board
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.sim import VIRTUAL_M4, BufferPort, GuestFault, Machine, MachineConfig, load_elf
+from edgeq.sim.cores import CORES
 from tests.unit.sim import guests
 
 RAM = VIRTUAL_M4.ram_origin + 0x1000
@@ -251,9 +252,75 @@ def test_the_built_in_board_is_the_one_of_the_board_file():
     assert MachineConfig.of(load_board("virtual_m4")) == VIRTUAL_M4
 
 
-def test_boards_without_a_model_are_refused():
-    with pytest.raises(BadInput, match="--board virtual_m4"):
-        Machine(load_board("nucleo_f446re"))
+@pytest.mark.parametrize("name", [board.name for board in all_boards()])
+def test_functions_run_on_every_board(build, name):
+    board = load_board(name)
+    machine = Machine(board).load(
+        build(guests.FUNCTIONS, core=board.core, flash=board.flash.origin, ram=board.ram.origin)
+    )
+    result = machine.call("six", (1, 2, 3, 4, 5, 6))
+    assert result.r0 == 654321
+    assert 8 <= result.instructions <= result.cycles
+    assert int(machine.profile().functions["six"]) == result.cycles
+
+
+@pytest.mark.parametrize("core", sorted(CORES))
+def test_every_core_has_rules_and_runs(build, core):
+    board = target_board(core)
+    machine = Machine(board).load(build(guests.FUNCTIONS, core=core))
+    assert machine.call("from_data", (2,)).r0 == 3
+    assert machine.core.rules_version.startswith(core)
+
+
+def test_a_core_without_rules_is_refused():
+    board = load_board("virtual_m4").model_copy(update={"core": "cortex-m23"})
+    with pytest.raises(BadInput, match=r"models cortex-m0plus.*not cortex-m23"):
+        Machine(board)
+
+
+def test_a_family_without_a_model_has_memory_and_clock_but_no_serial_port(build):
+    board = load_board("virtual_m4")
+    port = board.port.model_copy(update={"family": "unheard_of"})
+    machine = Machine(board.model_copy(update={"port": port})).load(build(guests.ECHO))
+    with pytest.raises(GuestFault, match="0x40004008"):
+        machine.run(deadline_s=30)
+
+
+def test_memories_of_a_board_file_are_mapped(build):
+    part = Memory(name="CCM", origin=0x10000000, bytes=0x10000, writable=True)
+    board = load_board("virtual_m4").model_copy(update={"memories": (part,)})
+    machine = Machine(board).load(build(guests.FUNCTIONS))
+    machine.write(0x1000FFFC, b"abcd")
+    assert machine.read(0x1000FFFC, 4) == b"abcd"
+
+
+LACKING = {
+    "dsp on a Cortex-M3": ("cortex-m3", "cortex-m4", "smlad r0,r0,r1,r0", "smlad"),
+    "extract and add on a Cortex-M3": ("cortex-m3", "cortex-m4", "uxtab r0,r0,r1", "uxtab"),
+    "long multiply-accumulate on a Cortex-M3": ("cortex-m3", "cortex-m4", "umaal r0,r1,r2,r3",
+                                                "umaal"),
+    "FPv5 on a Cortex-M4": ("cortex-m4", "cortex-m7", "vmaxnm.f32 s0,s0,s1", "vmaxnm"),
+    "double precision": ("cortex-m7", "double", "vadd.f64 d0,d0,d1", "vadd.f64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_an_instruction_that_the_core_lacks_ends_the_run(build, name):
+    core, built_for, instruction, named = LACKING[name]
+    source = f"""
+        .syntax unified
+        .thumb
+        .global Reset_Handler
+        .thumb_func
+        Reset_Handler: b .
+        .global lacking
+        .type lacking, %function
+        lacking: {instruction}
+        bx lr
+    """
+    machine = Machine(target_board(core)).load(build(source, ".S", core=built_for))
+    with pytest.raises(GuestFault, match=f"{core} has no instruction '{named}"):
+        machine.call("lacking")
 
 
 def test_run_begins_at_reset_after_a_call(functions_elf):

@@ -1,0 +1,116 @@
+"""Where a family's registers meet the board: their addresses, the clock, the marker, the wire."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edgeq.sim.clock import Clock
+from edgeq.sim.config import MachineConfig
+from edgeq.sim.decode import Access
+from edgeq.sim.emulator import PAGE, Emulator
+from edgeq.sim.port import SerialPort
+
+
+class Registers(Protocol):
+    """A peripheral as the firmware sees it. Offsets are those of the access, values unsigned."""
+
+    def read(self, offset: int) -> int:
+        """A register as the firmware reads it."""
+
+    def write(self, offset: int, value: int) -> None:
+        """A register as the firmware writes it."""
+
+
+class Bus:
+    """What the peripherals of a board may use of it.
+
+    `refuse(reason)` ends the run with a fault, `finish(reason)` without one. `marker_edges` holds
+    (cycles, level) of every change of the marker pin.
+    """
+
+    def __init__(
+        self,
+        config: MachineConfig,
+        emulator: Emulator,
+        clock: Clock,
+        port: SerialPort,
+        refuse: Callable[[str], None],
+        finish: Callable[[str], None],
+    ) -> None:
+        self.config, self.port = config, port
+        self.refuse, self.finish = refuse, finish
+        self.marker_edges: list[tuple[int, int]] = []
+        self._emulator, self._clock = emulator, clock
+        self._pages: dict[int, _Page] = {}
+
+    def map(self, base: int, registers: Registers, size: int = PAGE) -> None:
+        """Answer `size` bytes at `base` by `registers`; several may share a page."""
+        for start in range(base & -PAGE, base + size, PAGE):
+            if start not in self._pages:
+                self._pages[start] = _Page(start, self.refuse)
+                page = self._pages[start]
+                self._emulator.map_registers(start, page.read, page.write)
+            self._pages[start].add(base, size, registers)
+
+    def cycles(self) -> int:
+        """Whole cycles at the start of the running block: cheap, for what is not exact."""
+        return self._clock.cycles
+
+    def now(self, is_load: bool, address: int) -> int:
+        """Whole cycles just before the load or store that accesses `address` now."""
+
+        def matches(access: Access) -> bool:
+            return access.is_load == is_load and self._address_of(access) == address
+
+        return self._clock.cycles_at(matches)
+
+    def site(self) -> int:
+        """Who asks: the running block, and its caller if the block only returns."""
+        block = self._clock.block
+        if block is None:
+            return 0
+        if block.taken in ("t_bx", "t_poppc"):
+            return block.start | self._emulator.register("lr") << 32
+        return block.start
+
+    @property
+    def marker(self) -> int:
+        """The level of the marker pin."""
+        return self.marker_edges[-1][1] if self.marker_edges else 0
+
+    def set_marker(self, level: int, address: int) -> None:
+        """The running store to `address` puts `level` on the marker pin."""
+        if level != self.marker:
+            self.marker_edges.append((self.now(False, address), level))
+
+    def _address_of(self, access: Access) -> int:
+        """Where the access goes with the registers as they are now."""
+        base = self._emulator.register(access.base)
+        index = self._emulator.register(access.index) << access.shift if access.index else 0
+        return (base + index + access.displacement) & 0xFFFFFFFF
+
+
+class _Page:
+    """The peripherals that share one page of addresses."""
+
+    def __init__(self, start: int, refuse: Callable[[str], None]) -> None:
+        self._start, self._refuse = start, refuse
+        self._parts: list[tuple[int, int, Registers]] = []  # (base, end, registers)
+
+    def add(self, base: int, size: int, registers: Registers) -> None:
+        self._parts.append((base, base + size, registers))
+
+    def read(self, offset: int) -> int:
+        address = self._start + offset
+        for base, end, registers in self._parts:
+            if base <= address < end:
+                return registers.read(address - base)
+        self._refuse(f"read of 0x{address:08x}, which no peripheral answers")
+        return 0
+
+    def write(self, offset: int, value: int) -> None:
+        address = self._start + offset
+        for base, end, registers in self._parts:
+            if base <= address < end:
+                registers.write(address - base, value)
+                return
+        self._refuse(f"write to 0x{address:08x}, which no peripheral answers")
