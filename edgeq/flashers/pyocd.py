@@ -54,7 +54,7 @@ def pack_hint(board: Board) -> str | None:
 
 def _is_builtin(target: str) -> bool:
     try:
-        from pyocd.target.builtin import BUILTIN_TARGETS  # type: ignore[import-not-found]
+        from pyocd.target.builtin import BUILTIN_TARGETS
     except ImportError:
         return False
     return target in BUILTIN_TARGETS
