@@ -101,10 +101,14 @@ class Energy(_Facts):
 
 
 class Port(_Facts):
-    """Which firmware_templates/port/<family> drives it; `config` becomes board_config.h."""
+    """Which firmware_templates/port/<family> drives it; `config` becomes board_config.h.
+
+    `second_stage_bytes`: what a boot ROM runs before the vector table, at the start of flash.
+    """
 
     family: str
     stack_bytes: int = Field(gt=0, multiple_of=8)
+    second_stage_bytes: int = Field(default=0, ge=0, multiple_of=256)
     config: dict[str, int] = {}
 
 

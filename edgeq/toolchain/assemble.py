@@ -53,6 +53,7 @@ def linker_script(board: Board) -> bytes:
             "ram_origin": f"0x{board.ram.origin:08X}",
             "ram_bytes": board.ram.bytes,
             "stack_bytes": board.port.stack_bytes,
+            "second_stage_bytes": board.port.second_stage_bytes,
         },
     )
 
@@ -78,8 +79,13 @@ def _copied(folder: Path, under: str) -> dict[str, bytes]:
     return {
         f"{under}/{path.name}": path.read_bytes()
         for path in sorted(folder.iterdir())
-        if path.suffix in (".c", ".h")
+        if path.suffix in (".c", ".h", ".py")
     }
+
+
+def seal_script(board: Board) -> str | None:
+    """The project's script that finishes a linked ELF whose boot ROM wants a checksum."""
+    return f"port/{board.port.family}/seal.py" if board.port.second_stage_bytes else None
 
 
 def port_files(board: Board) -> dict[str, bytes]:
@@ -115,6 +121,7 @@ def _build_context(project: FirmwareProject, board: Board) -> dict[str, Any]:
         "zig_target": target_flags("zig", board),
         "gcc_link": link_flags("gcc"),
         "zig_link": link_flags("zig"),
+        "seal": seal_script(board),
     }
 
 

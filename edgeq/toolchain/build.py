@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,13 @@ from pathlib import Path
 from edgeq.board import Board
 from edgeq.errors import BadInput, MemoryBudget, Toolchain
 from edgeq.firmware_project import FirmwareProject
-from edgeq.toolchain.assemble import INCLUDE_FOLDERS, firmware_digest, linker_script, sources
+from edgeq.toolchain.assemble import (
+    INCLUDE_FOLDERS,
+    firmware_digest,
+    linker_script,
+    seal_script,
+    sources,
+)
 from edgeq.toolchain.compiler import Compiler, environment
 from edgeq.toolchain.image import ImageSizes, flash_image, measure
 
@@ -59,6 +66,7 @@ def build(
     for stale in (elf, image):
         stale.unlink(missing_ok=True)
     sizes = _link(compiler, board, optimize, names, out_dir)
+    _seal(board, out_dir)
     image.write_bytes(flash_image(elf, board.flash.origin))
     return Firmware(
         elf=elf,
@@ -134,6 +142,16 @@ def _link(
     if _FULL.search(run.stderr):
         raise _does_not_fit(compiler, board, optimize, names, out_dir)
     raise Toolchain(f"{compiler.label} could not link:\n{run.stderr.strip()[:4000]}")
+
+
+def _seal(board: Board, out_dir: Path) -> None:
+    """Runs the port's own script, as `make` in the exported folder does."""
+    script = seal_script(board)
+    if script is None:
+        return
+    run = _run([sys.executable, f"source/{script}", "firmware.elf"], out_dir, out_dir)
+    if run.returncode != 0:
+        raise Toolchain(f"the second stage could not be sealed: {run.stderr.strip()[:4000]}")
 
 
 def _link_run(
