@@ -79,7 +79,8 @@ class Probe(_Facts):
     volumes: tuple[str, ...] = Field(default=(), strict=False)
     pyocd_target: str | None = None
     pyocd_pack: str | None = None
-    openocd_config: str | None = None
+    openocd_config: str | None = None  # several files are separated by spaces
+    uf2_family: int | None = None
     qemu_machine: str | None = None
 
 

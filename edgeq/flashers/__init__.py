@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeq.board import Board
 from edgeq.errors import BadInput, Flash, Link, Toolchain
-from edgeq.flashers import cubeprogrammer, mass_storage, openocd, pyocd, qemu, virtual
+from edgeq.flashers import cubeprogrammer, mass_storage, openocd, pyocd, qemu, uf2, virtual
 from edgeq.flashers.attached import (
     Surroundings,
     attached_boards,
@@ -39,6 +39,7 @@ FLASHERS: dict[str, Flasher] = {
     "mass_storage": mass_storage.FLASHER,
     "pyocd": pyocd.FLASHER,
     "cubeprogrammer": cubeprogrammer.FLASHER,
+    "uf2": uf2.FLASHER,
 }
 
 

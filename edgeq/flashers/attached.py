@@ -11,8 +11,8 @@ from typing import Any
 from edgeq.board import Board, all_boards, find_boards, load_board
 from edgeq.errors import Link
 
-# a probe's drive carries one of these, an ordinary stick of the same name does not
-_PROBE_FILES = frozenset({"details.txt", "mbed.htm"})
+# a probe's or boot ROM's drive carries one of these, an ordinary stick of the same name does not
+_PROBE_FILES = frozenset({"details.txt", "mbed.htm", "info_uf2.txt"})
 _RETURN_S = 10.0  # a probe that copied a file to flash restarts its USB
 _CALM_S = 0.2
 
@@ -65,7 +65,7 @@ def _children(folder: Path) -> list[Path]:
 
 
 def is_probe_volume(folder: Path) -> bool:
-    """True if `folder` is the drive of a debug probe: DETAILS.TXT or MBED.HTM lies in it."""
+    """True if `folder` is the drive of a debug probe or boot ROM, told by a file in it."""
     try:
         return any(entry.name.lower() in _PROBE_FILES for entry in folder.iterdir())
     except OSError:

@@ -34,7 +34,8 @@ def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     if _TCL_CANNOT_QUOTE & set(path):
         raise BadInput(f"OpenOCD cannot take the path {path!r}: export to one without {{ }} or \\")
     script = f"program {{{path}}} verify reset exit"
-    return ((*facts.program, "-f", board.probe.openocd_config, "-c", script),)
+    files = [word for file in board.probe.openocd_config.split() for word in ("-f", file)]
+    return ((*facts.program, *files, "-c", script),)
 
 
 def run(_firmware: Firmware, _board: Board, _facts: Facts, commands: Commands) -> dict[str, Any]:

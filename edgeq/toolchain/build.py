@@ -20,6 +20,7 @@ from edgeq.toolchain.assemble import (
 )
 from edgeq.toolchain.compiler import Compiler, environment
 from edgeq.toolchain.image import ImageSizes, flash_image, measure
+from edgeq.toolchain.uf2 import uf2_file
 
 COMPILE_TIMEOUT_S = 180
 JOBS = 2
@@ -50,7 +51,7 @@ def build(
     out_dir: Path,
     optimize: str = "-O2",
 ) -> Firmware:
-    """Builds `project` (as `with_board` left it) into out_dir/firmware.elf and .bin.
+    """Builds `project` (as `with_board` left it) into out_dir/firmware.elf, .bin, some also .uf2.
 
     `out_dir` keeps the sources and objects below `source/` and `objects/`. Raises Toolchain when
     the compiler fails, MemoryBudget when the result does not fit the board.
@@ -63,11 +64,16 @@ def build(
     flags = compiler.compile_flags(board, optimize)
     _compile(compiler, flags, names, source, objects)
     elf, image = out_dir / "firmware.elf", out_dir / "firmware.bin"
-    for stale in (elf, image):
+    for stale in (elf, image, image.with_suffix(".uf2")):
         stale.unlink(missing_ok=True)
     sizes = _link(compiler, board, optimize, names, out_dir)
     _seal(board, out_dir)
-    image.write_bytes(flash_image(elf, board.flash.origin))
+    data = flash_image(elf, board.flash.origin)
+    image.write_bytes(data)
+    if board.probe.uf2_family is not None:
+        image.with_suffix(".uf2").write_bytes(
+            uf2_file(data, board.flash.origin, board.probe.uf2_family)
+        )
     return Firmware(
         elf=elf,
         bin=image,

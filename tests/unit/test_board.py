@@ -22,10 +22,12 @@ from edgeq.resources import boards_dir, templates_dir
 BOARDS = [pytest.param(board, id=board.name) for board in all_boards()]
 EXPECTED = {
     "netduinoplus2",
+    "nrf52840dk",
     "nucleo_f401re",
     "nucleo_f446re",
     "nucleo_l4r5zi",
     "qemu_mps2_an386",
+    "rpi_pico",
     "virtual_m0plus",
     "virtual_m4",
 }
@@ -54,8 +56,9 @@ def test_port_exists_and_stack_leaves_room(board: Board) -> None:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_port_asks_for_nothing_the_board_file_lacks(board: Board) -> None:
-    source = (templates_dir() / "port" / board.port.family / "port.c").read_text()
-    asked = set(re.findall(r"\bEDGEQ_([A-Z0-9_]+)\b", source))
+    folder = templates_dir() / "port" / board.port.family
+    source = "".join(path.read_text() for path in sorted(folder.glob("*.c")))
+    asked = set(re.findall(r"\bEDGEQ_([A-Z0-9_]+)\b", source)) - {"HAL_H"}
     assert asked - OPTIONAL <= {"CLOCK_HZ", "UART_BAUD", *board.port.config}
     assert set(board.port.config) <= asked | {"RX_WINDOW_FRAMES"}, "a key that no code reads"
 
@@ -76,6 +79,23 @@ def test_stm32f4_clock_tree_adds_up(board: Board) -> None:
     assert board.clock_hz // divide[prescaler] == config["UART_CLOCK_HZ"]
     assert board.clock_hz // divide[config["APB1_PRESCALER"]] <= 45_000_000
     assert config["FLASH_WAIT_STATES"] == board.flash.wait_states
+
+
+def test_rp2040_clock_tree_adds_up() -> None:
+    """Limits: RP2040 datasheet, 2.18.2 (VCO 750 to 1600 MHz, FBDIV 16 to 320, dividers 1 to 7)."""
+    board = load_board("rp2040")
+    config = board.port.config
+    reference = config["CRYSTAL_HZ"] // config["PLL_REFDIV"]
+    assert reference >= 5_000_000
+    assert config["CRYSTAL_HZ"] % 1_000_000 == board.clock_hz % 1_000_000 == 0, "the timer's tick"
+    vco = reference * config["PLL_FBDIV"]
+    assert 750_000_000 <= vco <= 1_600_000_000
+    assert 16 <= config["PLL_FBDIV"] <= 320
+    assert 1 <= config["PLL_POSTDIV2"] <= config["PLL_POSTDIV1"] <= 7
+    assert vco // (config["PLL_POSTDIV1"] * config["PLL_POSTDIV2"]) == board.clock_hz
+    assert board.clock_hz <= 133_000_000
+    assert config["FLASH_CLOCK_DIVIDER"] % 2 == 0
+    assert board.clock_hz // config["FLASH_CLOCK_DIVIDER"] <= 104_000_000
 
 
 def test_stm32l4_clock_tree_adds_up() -> None:

@@ -35,7 +35,7 @@ def compiler(request: pytest.FixtureRequest) -> Compiler:
 def _builds() -> list[ParameterSet]:
     """Boards of each kind in the default run, with the compiler at hand; the rest in full."""
     virtual = {(name, kind) for name in ("virtual_m0plus", "virtual_m4") for kind in ("gcc", "zig")}
-    quick = virtual | {("nucleo_l4r5zi", COMPILERS[0])}
+    quick = virtual | {("nucleo_l4r5zi", COMPILERS[0]), ("rpi_pico", "gcc"), ("rpi_pico", "zig")}
     return [
         pytest.param(board, kind, id=f"{board.name}-{kind}", marks=marks)
         for board in all_boards()
@@ -53,7 +53,8 @@ def test_every_port_builds_without_a_warning(board: Board, kind: str, tmp_path: 
     )
     assert firmware.ram_bytes >= board.port.stack_bytes
     assert firmware.bin.stat().st_size >= firmware.flash_bytes
-    stack_top = int.from_bytes(firmware.bin.read_bytes()[:4], "little")
+    vectors = firmware.bin.read_bytes()[board.port.second_stage_bytes :]
+    stack_top = int.from_bytes(vectors[:4], "little")
     assert stack_top == board.ram.origin + board.ram.bytes
     assert compiler.version in firmware.compiler
     assert "-O2" in firmware.flags
