@@ -7,13 +7,14 @@ import click
 from edgeq import __version__
 from edgeq.cli.bench import bench
 from edgeq.cli.boards import boards
+from edgeq.cli.compare import compare
 from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.profile import profile
 from edgeq.cli.stop import stop
 from edgeq.errors import EdgeqError
 
-COMMANDS: tuple[click.Command, ...] = (export, flash, profile, boards, stop, bench)
+COMMANDS: tuple[click.Command, ...] = (export, flash, profile, compare, boards, stop, bench)
 
 
 @click.group(

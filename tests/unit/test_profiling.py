@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from edgeq import __version__, cli
+from edgeq import __version__
 from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project
 from edgeq.errors import BadInput, Link, Mismatch
@@ -27,6 +27,7 @@ from edgeq.profiling import ProfileRequest, only_port, profile, refuse_mismatche
 from edgeq.reference import quantize_rows, run
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
+from tests.command_line import run_cli
 from tests.factory import input_rows, smallest_mixture
 
 DIGEST = "12" * 32
@@ -102,15 +103,6 @@ def check_same(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert a["cycles"] == pytest.approx(b["cycles"], abs=1.0)
     assert one["latency"]["max"] == pytest.approx(other["latency"]["max"], rel=1e-3)
     assert one["energy"]["joules_mean"] == pytest.approx(other["energy"]["joules_mean"], rel=1e-3)
-
-
-def run_cli(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["edgeq", *words])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None:

@@ -1,0 +1,34 @@
+"""`edgeq compare`: two runs of the same data."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edgeq.cli.options import json_option
+
+
+@click.command()
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option(
+    "--fail-if",
+    "fail_if",
+    multiple=True,
+    metavar="RULE",
+    help='Exit with 6 when B changes so much, as "latency>+5%" or "accuracy<-1pt"; repeatable.',
+)
+@json_option
+def compare(run_a: Path, run_b: Path, fail_if: tuple[str, ...], as_json: bool) -> None:
+    """What RUN_B changes against RUN_A, input by input, and whether that is shown."""
+    from edgeq.compare import compare as run
+    from edgeq.compare import refuse_failures
+    from edgeq.compare.text import compare_text
+
+    result = run(run_a, run_b, fail_if)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        Console().print(compare_text(result))
+    refuse_failures(result)

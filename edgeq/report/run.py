@@ -1,0 +1,45 @@
+"""The finished runs that reports and comparisons are made of."""
+
+from pathlib import Path
+from typing import Any
+
+from edgeq.errors import BadInput
+from edgeq.harness.manifest import FILE
+from edgeq.harness.record import SampleRecord
+from edgeq.harness.trace import Run, read_run, run_folders
+from edgeq.report.statistics import NO_COUNTER
+
+RUNS = "runs"
+
+
+def finished_run(path: str | Path) -> tuple[Run, dict[str, Any]]:
+    """The run in a folder, or the newest run of an export folder, and its summary.
+
+    Raises BadInput when there is no run, or when it is cut or damaged.
+    """
+    folder = Path(path)
+    runs = () if (folder / FILE).is_file() else run_folders(folder / RUNS)
+    run = read_run(runs[-1] if runs else folder)
+    if not run.complete or run.summary is None:
+        raise BadInput(
+            f"the run in {run.folder} is not finished: {len(run.records)} of "
+            f"{run.manifest.samples} samples; continue it with `edgeq profile --run {run.folder} "
+            "--resume`"
+        )
+    return run, run.summary
+
+
+def counts_cycles(summary: dict[str, Any]) -> bool:
+    """False when the board has no cycle counter, so no latency and no energy."""
+    return bool(summary["latency"]["source"] != NO_COUNTER)
+
+
+def joules_per_cycle(run: Run, summary: dict[str, Any]) -> float | None:
+    """Of the board's energy model; None without one."""
+    joules, cycles = summary["energy"]["joules_mean"], sum(r.cycles for r in run.records)
+    return None if joules is None or not cycles else joules * len(run.records) / cycles
+
+
+def answer(record: SampleRecord) -> int:
+    """The class that the board named: the first of the largest outputs."""
+    return max(range(len(record.output)), key=record.output.__getitem__)
