@@ -8,13 +8,23 @@ from edgeq import __version__
 from edgeq.cli.bench import bench
 from edgeq.cli.boards import boards
 from edgeq.cli.compare import compare
+from edgeq.cli.doctor import doctor
 from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.profile import profile
 from edgeq.cli.stop import stop
-from edgeq.errors import EdgeqError
+from edgeq.errors import EdgeqError, Toolchain
 
-COMMANDS: tuple[click.Command, ...] = (export, flash, profile, compare, boards, stop, bench)
+COMMANDS: tuple[click.Command, ...] = (
+    export,
+    flash,
+    profile,
+    compare,
+    boards,
+    stop,
+    doctor,
+    bench,
+)
 
 
 @click.group(
@@ -36,6 +46,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "edgeq":
+            raise  # a fault of edgeq, not of what is installed
+        click.echo(f"edgeq: package {error.name} is missing; `edgeq doctor` has the fix", err=True)
+        sys.exit(Toolchain.exit_code)
     except EdgeqError as error:
         click.echo(f"edgeq: {error}", err=True)
         sys.exit(error.exit_code)

@@ -17,7 +17,8 @@ _LINUX = "STMicroelectronics/STM32Cube/STM32CubeProgrammer/bin"
 _MAC = "/Applications/STMicroelectronics/STM32Cube/STM32CubeProgrammer/STM32CubeProgrammer.app/Contents/MacOs/bin"  # noqa: E501
 
 
-def _installed() -> str | None:
+def installed() -> str | None:
+    """The program, on PATH or where ST's installer leaves it; None if it is at neither place."""
     if shutil.which(PROGRAM):
         return PROGRAM
     folder = Path(_MAC) if sys.platform == "darwin" else Path.home() / _LINUX
@@ -26,7 +27,7 @@ def _installed() -> str | None:
 
 def find(board: Board, around: Surroundings) -> Facts:
     """The program on PATH or where ST's installer leaves it; Toolchain if it is not there."""
-    program = _installed()
+    program = installed()
     if program is None:
         raise Toolchain(f"{PROGRAM} is not installed: get STM32CubeProgrammer from st.com")
     probe = the_probe(board, around)

@@ -1,5 +1,6 @@
 """A serial port with deadlines: every pyserial URL form and pty paths, errors in edgeq's words."""
 
+import contextlib
 import errno
 import os
 import select
@@ -105,6 +106,16 @@ def _reason(error: Exception) -> str:
     return os.strerror(number) if isinstance(number, int) else str(error)
 
 
+def _group(name: str) -> str:
+    """The group that may open `name`."""
+    with contextlib.suppress(ImportError, OSError, KeyError):  # Windows; gone; nameless
+        import grp
+
+        group = grp.getgrgid(os.stat(name).st_gid).gr_name
+        return group if group != "root" else "dialout"
+    return "dialout"
+
+
 def _why_not_open(name: str, error: Exception) -> str:
     """One sentence for each way a port cannot be had."""
     text = str(error)
@@ -113,13 +124,16 @@ def _why_not_open(name: str, error: Exception) -> str:
         return f"port {name} is busy: another program has it open; close that and try again"
     if number in (errno.EACCES, errno.EPERM):
         return (
-            f"port {name} may not be opened by this user; add the user to the port's group "
-            "(often dialout) and log in again"
+            f"port {name} may not be opened by this user; `sudo usermod -aG {_group(name)} $USER`, "
+            "then log in again; `edgeq doctor` checks it"
         )
     if isinstance(error, ValueError):
         return f"port {name!r} is not a port: {text}; give a device path or a pyserial URL"
     if "configure port" in text or number in (errno.ENOTTY, errno.EISDIR):
         return f"{name} is not a serial port ({text})"
     if number == errno.ENOENT or not name.startswith("/"):
-        return f"port {name} does not exist or does not answer ({text}); is the board attached?"
+        return (
+            f"port {name} does not exist or does not answer ({text}); attach the board, "
+            "or look with `edgeq boards`"
+        )
     return f"port {name} cannot be opened: {text}"
