@@ -7,7 +7,7 @@ from edgeq.ops.op import Array
 from edgeq.passes.calibrate import calibrate
 from edgeq.passes.experts import with_experts
 from edgeq.passes.fold_batch_norm import fold_batch_norm
-from edgeq.passes.freeze_router import Curiosity, freeze_router
+from edgeq.passes.freeze_router import Curiosity, Observed, freeze_router, observe
 from edgeq.passes.fuse_activation import fuse_activation
 from edgeq.passes.lower import lower
 from edgeq.passes.quantize_weights import quantize_weights
@@ -19,10 +19,11 @@ from edgeq.reference import quantize_rows
 
 @dataclass(frozen=True)
 class Quantized:
-    """`graph` is lowered, kernels chosen; `curiosity` is None without a mixture."""
+    """`graph` is lowered, kernels chosen; the others are None without a mixture."""
 
     graph: Graph
     curiosity: Curiosity | None
+    seen: Observed | None
 
 
 def quantize(
@@ -40,6 +41,7 @@ def quantize(
     graph = calibrate(graph, calibration, method)
     verify(graph, "quantized")
     graph = with_experts(graph, lower)
-    graph, curiosity = freeze_router(graph, quantize_rows(graph, calibration))
+    seen = observe(graph, quantize_rows(graph, calibration))
+    graph, curiosity = freeze_router(graph, seen)
     graph = select_kernels(graph, features)
-    return Quantized(verify(graph, "lowered"), curiosity)
+    return Quantized(verify(graph, "lowered"), curiosity, seen)

@@ -1,12 +1,12 @@
 """Curiosity's constants from the calibration rows, as integers: a batch of one is routed too."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from edgeq.ir import Graph, Node
-from edgeq.ops.mixture import Mixture, precision_prior
+from edgeq.ir import Graph
+from edgeq.ops.mixture import Mixture, choose, precision_prior
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.router import (
     SCORE_BITS,
@@ -25,8 +25,23 @@ LARGEST_STRENGTH = 2.0**22
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What the router says of the calibration rows, whatever its rule: U (rows,), logits (rows, E).
+
+    `name` is the mixture's node.
+    """
+
+    name: str
+    numerator: Array
+    logits: Array
+
+
+@dataclass(frozen=True)
 class Curiosity:
-    """What the frozen rule does on the calibration rows; `note` is empty when all is well."""
+    """What the frozen rule does on the calibration rows; `note` is empty when all is well.
+
+    `chosen` (rows, top_k): the experts of each row, its route first.
+    """
 
     rule: str
     alpha: float
@@ -37,40 +52,66 @@ class Curiosity:
     changed: int
     rows: int
     note: str
+    chosen: Array = field(compare=False, repr=False)
 
 
-def freeze_router(graph: Graph, rows: Array) -> tuple[Graph, Curiosity | None]:
-    """Freezes u_min, u_max, prior or threshold; `rows` int8 (rows, *input shape).
-
-    The rule becomes "off" where it cannot work: a plain router, experts of equal bits, or an
-    uncertainty that never varies. Without a mixture the graph comes back as it was.
-    """
+def observe(graph: Graph, rows: Array) -> Observed | None:
+    """The router on int8 `rows` (rows, *input shape), by the reference; None without a mixture."""
     node = next((n for n in graph.nodes if n.op == "Mixture"), None)
     if node is None:
-        return graph, None
-    numerator, logits = _observe(graph, node, rows)
-    attrs: Mixture = node.attrs
-    values, reason = _constants(attrs, numerator)
-    router = attrs.router if not reason else replace(attrs.router, rule="off")
-    names = {role: f"{node.name}.{role}" for role in values}
-    frozen = replace(node, attrs=replace(attrs, router=router), params={**node.params, **names})
-    graph = graph.with_nodes(frozen if n is node else n for n in graph.nodes)
-    graph = graph.with_constants({names[r]: v for r, v in values.items()})
-    return graph, _effect(router, len(attrs.experts), logits, numerator, values, reason)
-
-
-def _observe(graph: Graph, node: Node, rows: Array) -> tuple[Array, Array]:
-    """U and logits on the rows, from the integer reference."""
+        return None
     before = graph.nodes[: graph.nodes.index(node)]
     stem = replace(graph, nodes=before, outputs=(node.inputs[1],))
     features = run(stem, rows).values[node.inputs[1]].reshape(len(rows), -1)
     router, params = node.attrs.router, graph.params(node)
     zero = quant_of(graph.tensors[node.inputs[1]]).zero_point
     logits, first = logits_of(router, features, zero, params)
-    return monte_carlo_numerator(router, first, params), logits
+    return Observed(node.name, monte_carlo_numerator(router, first, params), logits)
 
 
-def _constants(attrs: Mixture, numerator: Array) -> tuple[dict[str, Array], str]:
+def freeze_router(
+    graph: Graph, seen: Observed | None, wanted: Router | None = None
+) -> tuple[Graph, Curiosity | None]:
+    """Freezes u_min, u_max, prior or threshold of `wanted`, the graph's own router by default.
+
+    The rule becomes "off" where it cannot work: a plain router, experts of equal bits, or an
+    uncertainty that never varies. Without a mixture (None) the graph comes back as it was.
+    """
+    if seen is None:
+        return graph, None
+    node = next(n for n in graph.nodes if n.name == seen.name)
+    attrs: Mixture = replace(node.attrs, router=wanted or node.attrs.router)
+    values, reason = rule_constants(attrs, seen.numerator)
+    router = attrs.router if not reason else replace(attrs.router, rule="off")
+    names = {role: f"{node.name}.{role}" for role in values}
+    frozen = replace(node, attrs=replace(attrs, router=router), params={**node.params, **names})
+    graph = graph.with_nodes(frozen if n is node else n for n in graph.nodes)
+    graph = graph.with_constants({names[r]: v for r, v in values.items()})
+    return graph, _effect(router, attrs, seen, values, reason)
+
+
+def chosen_experts(graph: Graph, rows: Array) -> Array:
+    """The experts (rows, top_k) that the frozen rule gives int8 rows; no columns without a mixture.
+
+    Only the layers before the mixture and its router are run.
+    """
+    seen = observe(graph, rows)
+    if seen is None:
+        return np.zeros((len(rows), 0), np.int64)
+    node = next(n for n in graph.nodes if n.name == seen.name)
+    score = scores(node.attrs.router, seen.logits, seen.numerator, graph.params(node))
+    return choose(score, node.attrs.top_k)
+
+
+def routes_under(attrs: Mixture, seen: Observed) -> Array:
+    """The experts (rows, top_k) of each row under the rule of `attrs`, its constants frozen now."""
+    values, reason = rule_constants(attrs, seen.numerator)
+    router = attrs.router if not reason else replace(attrs.router, rule="off")
+    return choose(scores(router, seen.logits, seen.numerator, values), attrs.top_k)
+
+
+def rule_constants(attrs: Mixture, numerator: Array) -> tuple[dict[str, Array], str]:
+    """The rule's constants by role, or none and why the rule cannot work."""
     router = attrs.router
     bits = tuple(e.bits for e in attrs.experts)
     if router.rule == "off":
@@ -114,15 +155,11 @@ def prior_constants(
 
 
 def _effect(
-    router: Router,
-    experts: int,
-    logits: Array,
-    numerator: Array,
-    values: dict[str, Array],
-    reason: str,
+    router: Router, attrs: Mixture, seen: Observed, values: dict[str, Array], reason: str
 ) -> Curiosity:
-    base = np.argmax(logits, axis=1)
-    routes = np.argmax(scores(router, logits, numerator, values), axis=1)
+    base = np.argmax(seen.logits, axis=1)
+    chosen = choose(scores(router, seen.logits, seen.numerator, values), attrs.top_k)
+    routes = chosen[:, 0]
     changed = int((base != routes).sum())
     note = f"curiosity is off: {reason}" if reason else ""
     if not reason and router.rule != "off" and changed == 0:
@@ -138,8 +175,9 @@ def _effect(
         u_min=real("router.u_min"),
         u_max=real("router.u_max"),
         threshold=real("router.threshold"),
-        routes=tuple(int(c) for c in np.bincount(routes, minlength=experts)),
+        routes=tuple(int(c) for c in np.bincount(routes, minlength=len(attrs.experts))),
         changed=changed,
-        rows=len(logits),
+        rows=len(chosen),
         note=note,
+        chosen=chosen,
     )

@@ -22,7 +22,7 @@ from edgeq.ops.router import (
     uncertainty_q24,
     uncertainty_real,
 )
-from edgeq.passes.freeze_router import Curiosity, freeze_router, prior_constants
+from edgeq.passes.freeze_router import Curiosity, freeze_router, observe, prior_constants
 from edgeq.reference import Run, run
 from tests import factory
 
@@ -57,7 +57,7 @@ def with_router(graph: Graph, rows: Array, **changes: Any) -> tuple[Graph, Curio
     }
     changed = replace(node, attrs=replace(node.attrs, router=router), params=kept)
     graph = graph.with_nodes(changed if n is node else n for n in graph.nodes)
-    frozen, curiosity = freeze_router(graph, rows)
+    frozen, curiosity = freeze_router(graph, observe(graph, rows))
     assert curiosity is not None
     return frozen, curiosity
 
@@ -345,7 +345,6 @@ def test_a_plain_router_turns_the_rule_off() -> None:
 
 def test_a_graph_without_a_mixture_is_left_alone() -> None:
     graph = factory.fc_graph(np.random.default_rng(0))
-    assert freeze_router(graph, factory.input_rows(np.random.default_rng(0), graph, 4)) == (
-        graph,
-        None,
-    )
+    seen = observe(graph, factory.input_rows(np.random.default_rng(0), graph, 4))
+    assert seen is None
+    assert freeze_router(graph, seen) == (graph, None)
