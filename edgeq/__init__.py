@@ -8,6 +8,7 @@ _VERBS = {
     "load": "edgeq.nn",
     "save": "edgeq.nn",
     "export": "edgeq.pipeline",
+    "estimate": "edgeq.pipeline",
     "flash": "edgeq.pipeline",
     "profile": "edgeq.pipeline",
     "read_run": "edgeq.harness.trace",

@@ -225,7 +225,7 @@ def core_of(target: str) -> Core:
 
 
 def target_board(target: str) -> Board:
-    """`target` as a board to build for. A bare core takes the virtual board's memory and port.
+    """`target` as a board to build for. A bare core takes a virtual board's memory and port.
 
     A core's board carries the core's name and no energy figures; BadInput if unknown.
     """
@@ -237,11 +237,12 @@ def target_board(target: str) -> Board:
     if core is None:
         assert board is not None
         return board
-    return load_board("virtual_m4").model_copy(
+    host = virtual_board(core)
+    return host.model_copy(
         update={
             "name": core.name,
             "aliases": (),
-            "description": f"any {core.name}: sizes only, memory and port of virtual_m4",
+            "description": f"any {core.name}: sizes only, memory and port of {host.name}",
             "core": core.name,
             "fpu": core.fpu is not None,
             "dsp": core.dsp,
@@ -249,6 +250,16 @@ def target_board(target: str) -> Board:
             "energy": None,
         }
     )
+
+
+def virtual_board(core: Core) -> Board:
+    """The virtual board that lends a bare core its memory, port and clock."""
+    return load_board("virtual_m4" if core.thumb2 else "virtual_m0plus")
+
+
+def runnable_board(target: str) -> Board:
+    """The board `target`, or the virtual board of a bare core; BadInput if it is neither."""
+    return virtual_board(core_of(target)) if is_core(target) else target_board(target)
 
 
 def is_core(target: str) -> bool:

@@ -34,6 +34,12 @@ class MemoryBudget(EdgeqError):
     exit_code = 4
 
 
+class CostBudget(EdgeqError):
+    """A model whose modelled latency or energy exceeds what was allowed; with the numbers."""
+
+    exit_code = 4
+
+
 class Link(EdgeqError):
     """No board, no port, or a port that does not speak the protocol."""
 

@@ -4,14 +4,14 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeq.arrays import model_rows, read_npz
-from edgeq.board import is_core, target_board
+from edgeq.board import is_core, load_board, runnable_board, target_board
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.export_folder import (
     EVALUATION,
@@ -19,11 +19,13 @@ from edgeq.export_folder import (
     Artifacts,
     check_free,
     read_project,
+    read_report,
     write_export,
 )
 
 CHECKED_ROWS = 100
 OPTIMIZE = "-O2"
+EXPORT_ROWS_PER_ROUTE = 2  # an export should take seconds; `edgeq estimate` runs more
 OBJECTIVES = ("latency", "size")
 
 
@@ -155,6 +157,55 @@ def _plain_text(report: dict[str, Any], out: str | Path) -> bytes:
     text = io.StringIO()
     Console(file=text, width=110, color_system=None).print(export_text(report, Path(out).name))
     return text.getvalue().encode()
+
+
+def estimate(
+    source: str | Path = "build/export",
+    boards: Sequence[str] = (),
+    *,
+    calibration: str | Path | None = None,
+    compiler: str = "auto",
+    watch: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """What an export folder or a model file costs on each board, before any flash.
+
+    Per route and layer: cycles, seconds and joules with their band, modelled; flash and RAM.
+    Without `boards` an export's own target is taken. `watch` hears each board's name. Raises
+    BadInput, ModelFile, UnsupportedOp, Toolchain, and MemoryBudget when no board has room.
+    """
+    from edgeq.estimate import estimate_boards, of_folder
+    from edgeq.toolchain import find_compiler
+
+    path = Path(source)
+    wanted = [load_board(name) for name in boards]
+    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
+    if path.is_file():
+        if not wanted:
+            raise BadInput(f"on which board? {path} is a model file; pass --board NAME")
+        return estimate_boards(_of_model(path, calibration), wanted, found, watch)
+    if calibration is not None:
+        raise BadInput(f"--calibration goes with a model file; {path} was calibrated at its export")
+    model = of_folder(path)
+    wanted = wanted or [runnable_board(str(read_report(path)["target"]))]
+    return estimate_boards(model, wanted, found, watch)
+
+
+def _of_model(path: Path, calibration: str | Path | None) -> Any:
+    """The model, quantised as an export would, with the routes of its calibration rows."""
+    from edgeq.estimate import Estimated, Shares
+    from edgeq.frontend.torch_loader import graph_of
+    from edgeq.nn import load
+    from edgeq.passes import quantize
+    from edgeq.passes.freeze_router import chosen_experts
+    from edgeq.reference import quantize_rows
+
+    model = load(path)
+    x = _calibration_rows(model, path, calibration)
+    graph = quantize(graph_of(model), x, "mse").graph
+    rows = quantize_rows(graph, x)
+    shares = Shares.of_rows("calibration", chosen_experts(graph, rows))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Estimated(model.name, digest, graph, rows, "calibration", shares)
 
 
 def flash(

@@ -9,6 +9,7 @@ from edgeq.cli.bench import bench
 from edgeq.cli.boards import boards
 from edgeq.cli.compare import compare
 from edgeq.cli.doctor import doctor
+from edgeq.cli.estimate import estimate
 from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.profile import profile
@@ -17,6 +18,7 @@ from edgeq.errors import EdgeqError, Toolchain
 
 COMMANDS: tuple[click.Command, ...] = (
     export,
+    estimate,
     flash,
     profile,
     compare,

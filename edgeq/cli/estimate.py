@@ -1,0 +1,44 @@
+"""`edgeq estimate`: what a model costs on boards, before any flash."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edgeq.cli.options import compiler_option, json_option
+from edgeq.cli.output import working
+
+WIDE = 130  # columns where no terminal says how many there are
+
+
+@click.command()
+@click.argument(
+    "source",
+    required=False,
+    default="build/export",
+    type=click.Path(path_type=Path),
+    metavar="[EXPORT|MODEL]",
+)
+@click.option("--board", "boards", multiple=True, help="A board; may be given several times.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="An .npz file with key x.")
+@compiler_option
+@json_option
+def estimate(
+    source: Path, boards: tuple[str, ...], calibration: Path | None, compiler: str, as_json: bool
+) -> None:
+    """Cycles, ms, joules and memory on boards, before any flash; all of it modelled.
+
+    Of the folder that `edgeq export` wrote (by default build/export), or of a model file.
+    """
+    from edgeq.pipeline import estimate as run
+
+    with working("estimating"):
+        result = run(source, boards, calibration=calibration, compiler=compiler)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        from edgeq.report.estimate_text import estimate_text
+
+        Console(width=None if sys.stdout.isatty() else WIDE).print(estimate_text(result))

@@ -1,0 +1,103 @@
+"""What a board's part of an estimate says: every figure with where it comes from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgeq.board import Board, Energy
+from edgeq.estimate.cost import Shares, cases, figures
+from edgeq.estimate.routes import FORCED, RouteCycles, Subject, route_names
+from edgeq.report.export import layer_name
+from edgeq.sim.cores import CORES
+from edgeq.toolchain import Firmware
+
+SOURCE = "modelled"
+WHOLE = "model"  # the only route of a model without a mixture
+HOW = {
+    "rows": "rows that take this route",
+    FORCED: "no row takes it: the table of experts was permuted",
+}
+
+
+def board_entry(
+    board: Board,
+    built: Firmware,
+    subject: Subject,
+    routes: Sequence[RouteCycles],
+    shares: Shares | None,
+    lender: Board | None = None,
+) -> dict[str, Any]:
+    """The JSON object of one board. `lender` lends a bare core its name and energy figures."""
+    named = lender or board
+    energy = named.energy
+    return {
+        "board": named.name,
+        "source": SOURCE,
+        "rules": CORES[board.core].rules_version,
+        "constants": constants(board),
+        "clock_hz": board.clock_hz,
+        "compiler": built.compiler,
+        "flags": list(built.flags),
+        "flash_bytes": built.flash_bytes,
+        "ram_bytes": built.ram_bytes,
+        "energy_source": energy.source if energy else None,
+        "routes": [_route(r, subject, shares, board, energy) for r in routes],
+        "layers": _layers(subject, routes, board, energy),
+        **cases(routes, shares, board, energy),
+        "notes": _notes(board, named, routes),
+    }
+
+
+def constants(board: Board) -> dict[str, int]:
+    """The numbers of the board file that the clock model takes."""
+    return {
+        "first_load_extra": board.first_load_extra,
+        "flash_wait_states": board.flash.wait_states,
+    }
+
+
+def _route(
+    route: RouteCycles,
+    subject: Subject,
+    shares: Shares | None,
+    board: Board,
+    energy: Energy | None,
+) -> dict[str, Any]:
+    names = route_names(subject.graph, route.experts)
+    return {
+        "name": "+".join(names) or WHOLE,
+        "experts": list(names),
+        **figures(route.cycles, board, energy),
+        "share": shares.share(route.experts) if shares else None,
+        "rows": route.rows,
+        "spread_cycles": route.spread,
+        "obtained": HOW[route.obtained],
+    }
+
+
+def _layers(
+    subject: Subject, routes: Sequence[RouteCycles], board: Board, energy: Energy | None
+) -> list[dict[str, Any]]:
+    """Each layer on the first route that runs it."""
+    entries = []
+    for i, info in enumerate(subject.layers):
+        cycles = next((r.layers[i] for r in routes if r.layers[i]), 0.0)
+        entries.append(
+            {"name": layer_name(info), "op": info.op, "expert": info.expert, "kernel": info.kernel}
+            | figures(cycles, board, energy)
+        )
+    return entries
+
+
+def _notes(board: Board, named: Board, routes: Sequence[RouteCycles]) -> list[str]:
+    notes = [f"no run of {named.name} on silicon is recorded: every figure is modelled"]
+    if board.evidence == "silicon":
+        notes = ["modelled, not the board's own count: `edgeq profile` has that"]
+    if named.energy is None:
+        notes.append(f"the board file of {named.name} has no energy figures: no joules")
+    if board.flash.wait_states:
+        waits = board.flash.wait_states
+        notes.append(f"as if flash answered at once; it has {waits} wait states behind its caches")
+    spread = max(r.spread for r in routes)
+    if spread > 1:
+        notes.append(f"rows of one route differ by up to {spread:,} cycles: kernels branch on data")
+    return notes

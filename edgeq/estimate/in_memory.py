@@ -1,0 +1,44 @@
+"""A firmware on its virtual board, given samples in memory: no serial port, no waiting."""
+
+import zlib
+from pathlib import Path
+
+from edgeq.board import Board
+from edgeq.harness.messages import RESULT_HEADER, InferResult, parse_result
+from edgeq.ops.op import Array
+from edgeq.sim import Machine
+
+BEGIN = ("hal_init", "edgeq_init", "sample_init")  # as main() does before it serves
+
+
+class InMemory:
+    """Calls the firmware's own sample_run, so cycles are those that a profile would report.
+
+    `outputs`: of the model; `layers`: entries of its layer table. Raises BadInput for an ELF that
+    is no firmware of `board`, GuestFault when it faults.
+    """
+
+    def __init__(self, board: Board, elf: Path, outputs: int, layers: int) -> None:
+        self.machine = Machine(board).load(elf)
+        self._result_bytes, self._layer_bytes = RESULT_HEADER.size + outputs, 4 * layers
+        self._samples = 0
+        for function in BEGIN:
+            self.machine.call(function)
+
+    def infer(self, row: Array, phase: int = 0) -> InferResult:
+        """One int8 row. `phase` 0 or 1: the half of a cycle in which the call begins."""
+        machine, data = self.machine, row.tobytes()
+        self._samples += 1
+        name = self._samples, zlib.crc32(data)  # a new name: the firmware keeps what it has run
+        machine.write(machine.symbol("sample_input"), data)
+        machine.clock.half += (machine.clock.half ^ phase) & 1
+        machine.call("sample_run", name)
+        result = machine.read(machine.symbol("sample_result"), self._result_bytes)
+        layers = machine.read(machine.symbol("sample_layers"), self._layer_bytes)
+        return parse_result(*name, result, layers)
+
+    def point_experts(self, order: tuple[int, ...]) -> None:
+        """Row i of the firmware's table of experts becomes what row order[i] is now."""
+        machine, at = self.machine, self.machine.symbol("experts")
+        rows = [machine.read(at + 4 * i, 4) for i in order]
+        machine.write(at, b"".join(rows))

@@ -1,0 +1,95 @@
+"""What a model costs on one board or several, for a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeq.report.profile_text import joules, milliseconds, percent
+
+Entry = dict[str, Any]
+
+
+def estimate_text(result: Entry) -> RenderableType:
+    """The same object as `edgeq estimate --json`: boards, routes and layers side by side."""
+    fitting = [e for e in result["boards"] if e["fits"]]
+    parts: list[RenderableType] = [Text(f"{result['model']}, before any flash", style="bold")]
+    parts += [_boards(fitting), Text(), routes_table(fitting), Text(), _layers(fitting), Text()]
+    parts += [Text(source_line(e)) for e in fitting]
+    for entry in fitting:
+        parts += [Text(f"note: {entry['board']}: {n}", style="yellow") for n in entry["notes"]]
+    refused = (e for e in result["boards"] if not e["fits"])
+    parts += [Text(f"{e['board']}: {e['error']}", style="red") for e in refused]
+    return Group(*parts)
+
+
+def source_line(entry: Entry) -> str:
+    """Where the figures of a board come from: rules, constants, energy and build."""
+    constants = ", ".join(f"{k} {v}" for k, v in entry["constants"].items())
+    build = " ".join([entry["compiler"], *(f for f in entry["flags"] if f.startswith("-O"))])
+    energy = entry["energy_source"] or "no figures"
+    return (
+        f"{entry['board']}: {entry['source']}, rules {entry['rules']} ({constants}), "
+        f"{entry['clock_hz'] / 1e6:g} MHz; energy: {energy}; {build}"
+    )
+
+
+def cost(figures: Entry | None) -> str:
+    """ "1.23 ms, 0.4 mJ" of a case; a dash for None."""
+    if figures is None:
+        return "-"
+    spent = "" if figures["energy_j"] is None else f", {joules(figures['energy_j'])}"
+    return f"{milliseconds(1e3 * figures['latency_s'])} ms{spent}"
+
+
+def band(figures: Entry) -> str:
+    """The band of the energy, or a dash."""
+    low_high = figures["energy_band_j"]
+    return "-" if low_high is None else f"{joules(low_high[0])} to {joules(low_high[1])}"
+
+
+def table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    """A table without borders: `left` columns are names, `right` ones numbers."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in left:
+        made.add_column(column, overflow="fold")
+    for column in right:
+        made.add_column(column, justify="right", overflow="fold")
+    return made
+
+
+def _boards(entries: Sequence[Entry]) -> Table:
+    made = table("Boards", ("board",), ("flash B", "ram B", "best", "expected", "worst"))
+    for e in entries:
+        sizes = (f"{e['flash_bytes']:,}", f"{e['ram_bytes']:,}")
+        made.add_row(e["board"], *sizes, *(cost(e[c]) for c in ("best", "expected", "worst")))
+    return made
+
+
+def routes_table(entries: Sequence[Entry]) -> Table:
+    """Each route on each board: a whole inference, shared layers and router included."""
+    columns = ("cycles", "ms", "energy", "band", "share")
+    made = table("Routes (a whole inference)", ("answered by", "board"), columns)
+    for i, route in enumerate(entries[0]["routes"]):
+        for entry in entries:
+            one = entry["routes"][i]
+            made.add_row(
+                Text(route["name"]),
+                entry["board"],
+                f"{one['cycles']:,}",
+                milliseconds(1e3 * one["latency_s"]),
+                joules(one["energy_j"]),
+                band(one),
+                percent(one["share"]),
+            )
+    return made
+
+
+def _layers(entries: Sequence[Entry]) -> Table:
+    made = table("Layers (cycles)", ("name", "op"), [e["board"] for e in entries])
+    for i, layer in enumerate(entries[0]["layers"]):
+        cycles = (f"{e['layers'][i]['cycles']:,}" for e in entries)
+        made.add_row(Text(layer["name"]), layer["op"], *cycles)
+    return made
