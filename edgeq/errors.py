@@ -50,6 +50,12 @@ class Flash(Link):
     """A board that could not be flashed."""
 
 
+class Meter(EdgeqError):
+    """A current meter that is absent, misbehaves, or whose capture cannot be trusted."""
+
+    exit_code = 5
+
+
 class Mismatch(EdgeqError):
     """Two implementations that must agree do not."""
 

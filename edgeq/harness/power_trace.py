@@ -1,0 +1,147 @@
+"""What a current meter recorded: samples, marker edges, and what was lost on the way.
+
+Everything is in samples of the meter's own clock. An edge of the marker pin is the index of the
+first sample after it, so the samples between two edges are `start:end`, and no time of the host
+enters an energy.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeq.errors import BadInput
+from edgeq.errors import Meter as MeterError
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PowerTrace:
+    """One capture. `rises` is None where the meter reports falling edges only."""
+
+    meter: str
+    current_a: Floats  # (samples,)
+    voltage_v: Floats  # (samples,), constant where the meter only sets it
+    falls: Indices  # (edges,), sorted
+    rises: Indices | None
+    rate_hz: float
+    started: str  # ISO 8601, UTC, by the host: for the record only
+    lost: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Length by the meter's clock."""
+        return len(self.current_a) / self.rate_hz
+
+    def refuse_losses(self) -> None:
+        """Raises Meter when anything was lost: such samples are in no order one can trust."""
+        if self.lost:
+            raise MeterError(
+                f"{self.meter} lost data: {'; '.join(self.lost)}; lower --meter-rate, use another "
+                "USB port, and measure again"
+            )
+
+    def joules(self, starts: Indices, ends: Indices) -> Floats:
+        """Energy of each span of samples, (spans,)."""
+        return self._integral(self.current_a * self.voltage_v, starts, ends)
+
+    def coulombs(self, starts: Indices, ends: Indices) -> Floats:
+        """Charge of each span of samples, (spans,)."""
+        return self._integral(self.current_a, starts, ends)
+
+    def _integral(self, values: Floats, starts: Indices, ends: Indices) -> Floats:
+        sums = np.concatenate(([0.0], np.cumsum(values)))
+        return np.asarray((sums[ends] - sums[starts]) / self.rate_hz, np.float64)
+
+
+def write_current(traces: list[PowerTrace], path: Path) -> None:
+    """The raw samples of some captures as one Parquet table, their facts as its metadata.
+
+    A row is a sample: `window` u8 (which capture), `current_a` and `voltage_v` f64, `falls` and
+    `rises` u16 (edges of the marker just before the sample). Edges after the last sample of a
+    capture are kept in the metadata. Raises BadInput when the file cannot be written.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    tables = [pa.table(_columns(window, trace)) for window, trace in enumerate(traces)]
+    table = pa.concat_tables(tables).replace_schema_metadata(
+        {"edgeq_captures": json.dumps([_facts(trace) for trace in traces])}
+    )
+    try:
+        pq.write_table(table, path, compression="zstd")
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_current(path: Path) -> list[PowerTrace]:
+    """The captures of a table that `write_current` wrote. Raises BadInput when it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        facts = json.loads(table.schema.metadata[b"edgeq_captures"])
+        window = table["window"].to_numpy()
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        return [
+            _trace({name: column[window == number] for name, column in columns.items()}, fact)
+            for number, fact in enumerate(facts)
+        ]
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is no table of current samples: {error}") from None
+
+
+def _columns(window: int, trace: PowerTrace) -> dict[str, NDArray[np.generic]]:
+    samples = len(trace.current_a)
+    return {
+        "window": np.full(samples, window, np.uint8),
+        "current_a": trace.current_a,
+        "voltage_v": trace.voltage_v,
+        "falls": _counts(trace.falls, samples),
+        "rises": _counts(_none(trace.rises), samples),
+    }
+
+
+def _none(edges: Indices | None) -> Indices:
+    return np.empty(0, np.int64) if edges is None else edges
+
+
+def _counts(edges: Indices, samples: int) -> NDArray[np.generic]:
+    return np.bincount(edges[edges < samples], minlength=samples).astype(np.uint16)
+
+
+def _facts(trace: PowerTrace) -> dict[str, object]:
+    samples = len(trace.current_a)
+    kept = {"meter", "rate_hz", "started", "lost"}
+    return {
+        **{k: v for k, v in dataclasses.asdict(trace).items() if k in kept},
+        "levels": trace.rises is not None,
+        "late_falls": int((trace.falls >= samples).sum()),
+        "late_rises": int((_none(trace.rises) >= samples).sum()),
+    }
+
+
+def _trace(columns: dict[str, NDArray[np.generic]], facts: dict[str, object]) -> PowerTrace:
+    def edges(kind: str) -> Indices:
+        counts = columns[kind].astype(np.int64)
+        late = [len(counts)] * int(str(facts[f"late_{kind}"]))
+        return np.concatenate((np.repeat(np.arange(len(counts)), counts), late)).astype(np.int64)
+
+    lost = facts["lost"]
+    assert isinstance(lost, list)
+    return PowerTrace(
+        meter=str(facts["meter"]),
+        current_a=columns["current_a"].astype(np.float64),
+        voltage_v=columns["voltage_v"].astype(np.float64),
+        falls=edges("falls"),
+        rises=edges("rises") if facts["levels"] else None,
+        rate_hz=float(str(facts["rate_hz"])),
+        started=str(facts["started"]),
+        lost=tuple(map(str, lost)),
+    )
