@@ -23,6 +23,7 @@
 #define EDGEQ_NARROW_SCALE  2
 #define EDGEQ_NARROW_A      (-1)
 #define EDGEQ_NARROW_B      1
+#define EDGEQ_NARROW_BRIM   0
 #include "edgeq_narrow_dsp.h"
 
 void edgeq_fully_connected_s8_b1_dsp(const edgeq_fully_connected_params *p, const int8_t *x,

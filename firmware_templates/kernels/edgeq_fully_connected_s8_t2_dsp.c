@@ -11,17 +11,19 @@
  * for k = 2 and 3 row a has 1 and 1, row b 0 and 0. Bits: 2 + (3 << 14) + (1 << 16) + (1 << 30),
  * + (1 << 20), + (1 << 8) + (1 << 24) + (1 << 12) + (1 << 28) = 0x5111D102.
  *
- * Exact: from its centre, sum x, row a's sum is sum x * w, at most 128 * 56 = 7168 < 2^13 in a
- * block of 56 columns. Row b's is as small, and the accumulator below 2^27.
+ * Exact: from its centre, sum x, row a's sum is sum x * w, at least -128 * 64 = -2^13 in a block of
+ * 64 columns and at most 2^13, which it reaches where EDGEQ_NARROW_BRIM says. Row b's is as small,
+ * and the accumulator below 2^28.
  */
 #define EDGEQ_NARROW_LANE   14
 #define EDGEQ_NARROW_MASK   0xC003C003
-#define EDGEQ_NARROW_STEPS  7
+#define EDGEQ_NARROW_STEPS  8
 #define EDGEQ_NARROW_PASSES 1
 #define EDGEQ_NARROW_WORDS  2
 #define EDGEQ_NARROW_SCALE  1
 #define EDGEQ_NARROW_A      (-1)
 #define EDGEQ_NARROW_B      0
+#define EDGEQ_NARROW_BRIM   1
 #include "edgeq_narrow_dsp.h"
 
 void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p, const int8_t *x,

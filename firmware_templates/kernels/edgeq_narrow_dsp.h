@@ -20,6 +20,11 @@
  * of 8 columns four words: (c0, c2) (c1, c3) (c4, c6) (c5, c7), what SXTB16 makes of 4 bytes.
  * The columns behind the last are zero. Only the first block may be short.
  *
+ * EDGEQ_NARROW_BRIM: a block of ternary weights may be so long that s_a reaches 2^(LANE - 1) once,
+ * when all its activations are -128 and all its weights -1. S >> LANE is s_b + 1 then. But s_b, a
+ * sum of -128s, is a multiple of 128: a word behind the block's activations masks these bits of S
+ * where all of them are -128, and none elsewhere.
+ *
  * Weights: rows are padded to a multiple of 4, columns to one of 8. A run is 8 rows (the last one 4
  * if their number asks for it): for each step, the words of rows 0-3, then those of rows 4-7.
  *
@@ -31,6 +36,7 @@
  *   EDGEQ_NARROW_WORDS           words of 4 rows in a step: 2, or 1 when a word holds 4 rows
  *   EDGEQ_NARROW_SCALE, _A, _B   w = SCALE * code + A for row a, SCALE * code + B for row b;
  *                                -A / SCALE is the centre of row a's codes
+ *   EDGEQ_NARROW_BRIM            1 when blocks need that word, else 0
  */
 #ifndef EDGEQ_NARROW_DSP_H
 #define EDGEQ_NARROW_DSP_H
@@ -47,6 +53,7 @@
 #endif
 
 #define EDGEQ_NARROW_BLOCK_STEPS (EDGEQ_NARROW_STEPS * EDGEQ_NARROW_PASSES)
+#define EDGEQ_NARROW_BLOCK_WORDS (1 + 4 * EDGEQ_NARROW_BLOCK_STEPS + EDGEQ_NARROW_BRIM)
 
 /* A layer at work. The assembly reads the fields at the offsets 0, 4, ... */
 typedef struct {
@@ -136,19 +143,27 @@ typedef struct {
 #define EDGEQ_NARROW_UNROLL(step) step step step step step
 #elif EDGEQ_NARROW_STEPS == 6
 #define EDGEQ_NARROW_UNROLL(step) step step step step step step
-#elif EDGEQ_NARROW_STEPS == 7
-#define EDGEQ_NARROW_UNROLL(step) step step step step step step step
+#elif EDGEQ_NARROW_STEPS == 8
+#define EDGEQ_NARROW_UNROLL(step) step step step step step step step step
 #endif
 
 /* clang-format off */
+#if EDGEQ_NARROW_BRIM
+#define EDGEQ_NARROW_LOAD_BRIM  "ldr.w r3, [r0], #4\n"
+#define EDGEQ_NARROW_BELOW(acc) "bic.w " acc ", " acc ", r3\n"
+#else
+#define EDGEQ_NARROW_LOAD_BRIM
+#define EDGEQ_NARROW_BELOW(acc)
+#endif
+
 /* Several passes a block: [sp, #36] holds where the block ends. */
 #if EDGEQ_NARROW_PASSES > 1
 #define EDGEQ_NARROW_PASS(back)                                                                    \
     "ldr.w r3, [sp, #36]\n"                                                                        \
     "cmp.w r0, r3\n"                                                                               \
     "bne.w " back "\n"                                                                             \
-    "addw r3, r3, #(4 + 16 * " EDGEQ_TEXT(EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(                    \
-        EDGEQ_NARROW_PASSES) ")\n"                                                                 \
+    "addw r3, r3, #(4 + 4 * " EDGEQ_TEXT(EDGEQ_NARROW_BRIM) " + 16 * " EDGEQ_TEXT(                 \
+        EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(EDGEQ_NARROW_PASSES) ")\n"                            \
     "str.w r3, [sp, #36]\n"
 #else
 #define EDGEQ_NARROW_PASS(back)
@@ -219,21 +234,21 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         EDGEQ_NARROW_PASS("4b")
         "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
         "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n"
-        "ldr.w r12, [sp, #16]\n ldr.w lr, [sp, #20]\n"
-        "add.w r8, r8, r4\n"
+        "ldr.w r12, [sp, #16]\n ldr.w lr, [sp, #20]\n" EDGEQ_NARROW_LOAD_BRIM
+        "add.w r8, r8, r4\n" EDGEQ_NARROW_BELOW("r4")
         "add.w r9, r9, r4" EDGEQ_NARROW_ASR
         "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
-        "add.w r10, r10, r5\n"
+        "add.w r10, r10, r5\n" EDGEQ_NARROW_BELOW("r5")
         "add.w r11, r11, r5" EDGEQ_NARROW_ASR
-        "add.w r12, r12, r6\n"
+        "add.w r12, r12, r6\n" EDGEQ_NARROW_BELOW("r6")
         "add.w lr, lr, r6" EDGEQ_NARROW_ASR
-        "ldr.w r8, [sp, #24]\n ldr.w r9, [sp, #28]\n ldr.w r3, [sp, #32]\n"
+        "ldr.w r8, [sp, #24]\n ldr.w r9, [sp, #28]\n ldr.w r4, [sp, #32]\n"
         "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
         "str.w r12, [sp, #16]\n str.w lr, [sp, #20]\n"
-        "add.w r8, r8, r7\n"
+        "add.w r8, r8, r7\n" EDGEQ_NARROW_BELOW("r7")
         "add.w r9, r9, r7" EDGEQ_NARROW_ASR
         "str.w r8, [sp, #24]\n str.w r9, [sp, #28]\n"
-        "cmp.w r0, r3\n"
+        "cmp.w r0, r4\n"
         "bne.w 3b\n"
         EDGEQ_NARROW_LEAVE
         "ldm.w sp, {r1-r8}\n"
@@ -250,14 +265,15 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4)
         EDGEQ_NARROW_PASS("7b")
         "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
-        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n ldr.w r3, [sp, #32]\n"
-        "add.w r8, r8, r4\n"
+        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n"
+        "ldr.w r12, [sp, #32]\n" EDGEQ_NARROW_LOAD_BRIM
+        "add.w r8, r8, r4\n" EDGEQ_NARROW_BELOW("r4")
         "add.w r9, r9, r4" EDGEQ_NARROW_ASR
-        "add.w r10, r10, r5\n"
+        "add.w r10, r10, r5\n" EDGEQ_NARROW_BELOW("r5")
         "add.w r11, r11, r5" EDGEQ_NARROW_ASR
         "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
         "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
-        "cmp.w r0, r3\n"
+        "cmp.w r0, r12\n"
         "bne.w 6b\n"
         EDGEQ_NARROW_LEAVE
         "ldm.w sp, {r1-r4}\n"
@@ -317,7 +333,8 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
 static inline int32_t edgeq_narrow_widen(const int8_t **x, uint32_t **to, int32_t steps,
                                          int32_t sum) {
     uint32_t a, b, c;
-    __asm__ volatile("1:\n"
+    __asm__ volatile(".balign 4\n"
+                     "1:\n"
                      "ldr.w %[a], [%[x], #4]\n ldr.w %[b], [%[x]], #8\n"
                      "sxtb16 %[c], %[b]\n"
                      "sxtb16 %[b], %[b], ror #8\n"
@@ -371,11 +388,12 @@ static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, 
                 layer->weight += place == pairs_of_word - 1;
             }
         }
+        uint32_t above = EDGEQ_NARROW_BRIM ? *x++ : 0;
         for (uint32_t i = 0; i < pairs; i++) {
             sums[2 * i] += acc[i];
-            sums[2 * i + 1] += (uint32_t)((int32_t)acc[i] >> EDGEQ_NARROW_LANE);
+            sums[2 * i + 1] += (uint32_t)((int32_t)(acc[i] & ~above) >> EDGEQ_NARROW_LANE);
         }
-        block_end += x != layer->end ? 1 + 4 * EDGEQ_NARROW_BLOCK_STEPS : 0;
+        block_end += x != layer->end ? EDGEQ_NARROW_BLOCK_WORDS : 0;
     }
     for (uint32_t i = 0; i < 2 * pairs; i += 2) {
         uint32_t b = sums[i + 1];
@@ -434,6 +452,7 @@ static inline void edgeq_narrow_prepare(edgeq_narrow_layer *layer, const int8_t 
     layer->skipped_steps = (uint32_t)(EDGEQ_NARROW_STEPS - pass);
     while (left > 0) {
         uint32_t *start = to++;
+        uint32_t *end = to + 4 * block;
         int32_t sum = 0;
         left -= block;
         if (left == 0 && (inputs & 7) != 0) { /* the last step of all is padded */
@@ -453,10 +472,14 @@ static inline void edgeq_narrow_prepare(edgeq_narrow_layer *layer, const int8_t 
                  (uint32_t)(EDGEQ_NARROW_A * sum >> (EDGEQ_NARROW_SCALE - 1));
         starts += *start;
         total += sum;
+        to = end;
+        if (EDGEQ_NARROW_BRIM) { /* as its sum says, all are -128 */
+            *to++ = (uint32_t)((sum + 64 * 128 - 1) >> 31) & 127u << EDGEQ_NARROW_LANE;
+        }
         block = EDGEQ_NARROW_BLOCK_STEPS;
         EDGEQ_NARROW_OPAQUE(block);
     }
-    layer->end = to + ((inputs & 7) != 0 ? 4 : 0);
+    layer->end = to;
     layer->add_a = (uint32_t)(2 * EDGEQ_NARROW_A * total) - 2 * EDGEQ_NARROW_SCALE * starts;
     layer->add_b = (uint32_t)(2 * EDGEQ_NARROW_B * total);
 }

@@ -20,6 +20,7 @@ class TwoRows:
     """w = scale * code + a in the first row of a pair, scale * code + b in the second.
 
     block: columns that one accumulator takes, a bound that the C source proves.
+    block_words: of scratch, besides the activations.
     """
 
     bits: int
@@ -27,6 +28,7 @@ class TwoRows:
     a: int
     b: int
     block: int
+    block_words: int = 1
 
     def pack(self, weight: Array) -> Array:
         """FullyConnected weight (outputs, inputs) to words, padded to whole quads and steps."""
@@ -56,12 +58,12 @@ class TwoRows:
         return words
 
     def scratch_bytes(self, inputs: int) -> int:
-        """Activations as halves, and a word for each block."""
+        """Activations as halves, and the words of each block."""
         columns = -(-inputs // STEP) * STEP
-        return 2 * columns + 4 * -(-columns // self.block)
+        return 2 * columns + 4 * self.block_words * -(-columns // self.block)
 
 
-_T2 = TwoRows(bits=2, scale=1, a=-1, b=0, block=56)
+_T2 = TwoRows(bits=2, scale=1, a=-1, b=0, block=64, block_words=2)
 _S2 = TwoRows(bits=2, scale=2, a=-3, b=1, block=40)
 _B1 = TwoRows(bits=1, scale=2, a=-1, b=1, block=240)
 
