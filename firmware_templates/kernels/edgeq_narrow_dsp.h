@@ -41,43 +41,69 @@
 #ifndef EDGEQ_NARROW_DSP_H
 #define EDGEQ_NARROW_DSP_H
 
-#include "edgeq_kernels_dsp.h"
-
-/* The core runs assembly from end to end; the wrappers are for its twin in C. */
-#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
-#define EDGEQ_NARROW_ASM 1
-#else
-#define EDGEQ_NARROW_ASM 0
 #include "edgeq_dsp.h"
+#include "edgeq_kernels_dsp.h"
 #include "edgeq_requantize.h"
-#endif
 
 #define EDGEQ_NARROW_BLOCK_STEPS (EDGEQ_NARROW_STEPS * EDGEQ_NARROW_PASSES)
 #define EDGEQ_NARROW_BLOCK_WORDS (1 + 4 * EDGEQ_NARROW_BLOCK_STEPS + EDGEQ_NARROW_BRIM)
 
-/* A layer at work. The assembly reads the fields at the offsets 0, 4, ... */
+/* A layer at work. The assembly knows the order of the fields. */
 typedef struct {
-    const uint32_t *weight;    /* 0: of the run */
-    const uint32_t *x;         /* 4: scratch */
-    const uint32_t *end;       /* 8: of the scratch */
-    const uint32_t *block_end; /* 12: of the first block */
-    uint32_t skipped_steps;    /* 16: of the first pass */
-    uint32_t add_a;            /* 20: twice what a row's sum lacks besides its bias: of rows a */
-    uint32_t add_b;            /* 24: of rows b */
-    const int32_t *bias;       /* 28: of the run, and so on */
-    const int32_t *multiplier; /* 32 */
-    const int8_t *shift;       /* 36 */
-    int8_t *y;                 /* 40 */
-    int32_t zero_point;        /* 44: twice the output's, and 1 to round */
-    int32_t low;               /* 48 */
-    int32_t high;              /* 52 */
-    int32_t left;              /* 56: rows from the run on */
+    edgeq_fully_connected_params p; /* of the run: weight, bias, ..., outputs left; zero_point
+                                       doubled, and 1 to round */
+    const uint32_t *x;              /* scratch */
+    const uint32_t *end;            /* of the scratch */
+    const uint32_t *block_end;      /* of the first block */
+    uint32_t skipped_steps;         /* of the first pass */
+    uint32_t add_a;                 /* twice what a row's sum lacks besides its bias: of rows a */
+    uint32_t add_b;                 /* of rows b */
+    int8_t *y;
 } edgeq_narrow_layer;
 
-#if EDGEQ_NARROW_ASM
+/* Activations on their way to scratch. */
+typedef struct {
+    const int8_t *x;
+    uint32_t *to;
+    uint32_t *start; /* of the last block */
+    int32_t left;    /* whole steps */
+    int32_t block;   /* steps of the next block */
+    int32_t sum;     /* of the last block's activations */
+    int32_t total;   /* of all */
+    uint32_t starts; /* their sum */
+} edgeq_narrow_spread;
 
-/* Keeps a compiler from peeling and unrolling loops that run once a layer. */
-#define EDGEQ_NARROW_OPAQUE(x) __asm__("" : "+r"(x))
+/* Where the accumulators of a block begin. */
+static inline uint32_t edgeq_narrow_start(int32_t sum) {
+    return (1u << (EDGEQ_NARROW_LANE - 1)) +
+           (uint32_t)(EDGEQ_NARROW_A * sum >> (EDGEQ_NARROW_SCALE - 1));
+}
+
+/* Four activations as halves; returns sum + theirs. */
+static inline int32_t edgeq_narrow_four(const int8_t *x, uint32_t *to, int32_t sum) {
+    uint32_t word = edgeq_load_word(x);
+    to[0] = edgeq_sxtb16(word);
+    to[1] = edgeq_sxtb16_ror8(word);
+    return edgeq_smlad(to[0], 0x00010001u, edgeq_smlad(to[1], 0x00010001u, sum));
+}
+
+#if EDGEQ_DSP_ASM
+
+#define EDGEQ_NARROW_WEIGHT     "[r0]"
+#define EDGEQ_NARROW_BIAS       "[r0, #4]"
+#define EDGEQ_NARROW_MULTIPLIER "[r0, #8]"
+#define EDGEQ_NARROW_SHIFT      "[r0, #12]"
+#define EDGEQ_NARROW_LEFT       "[r0, #20]"
+#define EDGEQ_NARROW_ZERO_POINT "[r0, #28]"
+#define EDGEQ_NARROW_LOW        "[r0, #32]"
+#define EDGEQ_NARROW_HIGH       "[r0, #36]"
+#define EDGEQ_NARROW_X          "[r0, #40]"
+#define EDGEQ_NARROW_END        "[r0, #44]"
+#define EDGEQ_NARROW_BLOCK_END  "[r0, #48]"
+#define EDGEQ_NARROW_SKIPPED    "[r0, #52]"
+#define EDGEQ_NARROW_ADD_A      "[r0, #56]"
+#define EDGEQ_NARROW_ADD_B      "[r0, #60]"
+#define EDGEQ_NARROW_Y          "[r0, #64]"
 
 #define EDGEQ_TEXT_(x) #x
 #define EDGEQ_TEXT(x)  EDGEQ_TEXT_(x)
@@ -158,6 +184,9 @@ typedef struct {
 
 /* Several passes a block: [sp, #36] holds where the block ends. */
 #if EDGEQ_NARROW_PASSES > 1
+#define EDGEQ_NARROW_PASS_RUN                                                                      \
+    "ldr.w r9, " EDGEQ_NARROW_BLOCK_END "\n"                                                       \
+    "str.w r9, [sp, #36]\n"
 #define EDGEQ_NARROW_PASS(back)                                                                    \
     "ldr.w r3, [sp, #36]\n"                                                                        \
     "cmp.w r0, r3\n"                                                                               \
@@ -166,6 +195,7 @@ typedef struct {
         EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(EDGEQ_NARROW_PASSES) ")\n"                            \
     "str.w r3, [sp, #36]\n"
 #else
+#define EDGEQ_NARROW_PASS_RUN
 #define EDGEQ_NARROW_PASS(back)
 #endif
 
@@ -179,15 +209,23 @@ typedef struct {
     "mov pc, r3\n"                                                                                 \
     ".balign 4\n"
 
+/* An accumulator to the low and high of its pair. */
+#define EDGEQ_NARROW_ADD(low, high, acc)                                                           \
+    "add.w " low ", " low ", " acc "\n" EDGEQ_NARROW_BELOW(acc)                                    \
+    "add.w " high ", " high ", " acc EDGEQ_NARROW_ASR
+#define EDGEQ_NARROW_STORE_8                                                                       \
+    "stm.w sp, {r8-r12, lr}\n"                                                                     \
+    "str.w r4, [sp, #24]\n str.w r5, [sp, #28]\n"
+
 /* Twice the sums of two rows, from low and high. */
 #define EDGEQ_NARROW_ROWS(a, b)                                                                    \
     "sub.w " a ", " a ", " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_LANE) "\n"                          \
-    "add.w " a ", r10, " a ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"                           \
-    "add.w " b ", r11, " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
+    "add.w " a ", r6, " a ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"                           \
+    "add.w " b ", r7, " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
 #define EDGEQ_NARROW_LEAVE                                                                         \
     "ldr.w r0, [sp, #40]\n"                                                                        \
-    "ldr.w r10, [r0, #20]\n ldr.w r11, [r0, #24]\n"                                                \
-    "str.w r1, [r0]\n"
+    "ldr.w r6, " EDGEQ_NARROW_ADD_A "\n ldr.w r7, " EDGEQ_NARROW_ADD_B "\n"                      \
+    "str.w r1, " EDGEQ_NARROW_WEIGHT "\n"
 
 /* One output: r1 bias, r2 multiplier, r3 shift, r4 y, r5 doubled sum, r6 zero point. SMMULR of
  * twice the accumulator is SRDHM, two shifts with a 1 between them round ties away from zero; the
@@ -203,19 +241,18 @@ typedef struct {
     "add.w r11, r11, r6\n"
 
 /* Runs of 8 rows, at last perhaps one of 4. On the stack: 8 sums (low and high of each pair, then
- * of each row), the end of the scratch, the end of a block, the layer, the caller's r7. Adding up
- * accumulators: loads together, a store behind a load hides that load's second cycle. */
+ * of each row), the end of the scratch, the end of a block, the layer, the caller's r7. After the
+ * last block the sums go on from their registers. */
 static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
     register edgeq_narrow_layer *r0 __asm__("r0") = layer;
     __asm__ volatile(
         "push {r0, r7}\n"
         "sub sp, sp, #40\n"
-        "ldr.w r8, [r0, #8]\n"
+        "ldr.w r8, " EDGEQ_NARROW_END "\n"
         "str.w r8, [sp, #32]\n"
-        "2:\n"
-        "ldr.w r1, [r0]\n ldr.w r9, [r0, #12]\n"
-        "ldr.w r3, [r0, #16]\n ldr.w r12, [r0, #56]\n ldr.w r0, [r0, #4]\n"
-        "str.w r9, [sp, #36]\n"
+        "2:\n" EDGEQ_NARROW_PASS_RUN
+        "ldr.w r1, " EDGEQ_NARROW_WEIGHT "\n ldr.w r3, " EDGEQ_NARROW_SKIPPED "\n"
+        "ldr.w r12, " EDGEQ_NARROW_LEFT "\n ldr.w r0, " EDGEQ_NARROW_X "\n"
         "cmp.w r12, #4\n"
         "movw r2, #(" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " & 0xFFFF)\n"
         "movt r2, #((" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " >> 16) & 0xFFFF)\n"
@@ -227,61 +264,49 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "ldr.w r4, [r0], #4\n"
         "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
         EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_8_BYTES, "4f")
-        "3: ldr.w r4, [r0], #4\n"
+        "3:\n" EDGEQ_NARROW_STORE_8
+        "ldr.w r4, [r0], #4\n"
         "mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
         "4:\n"
         EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_8)
         EDGEQ_NARROW_PASS("4b")
-        "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
-        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n"
-        "ldr.w r12, [sp, #16]\n ldr.w lr, [sp, #20]\n" EDGEQ_NARROW_LOAD_BRIM
-        "add.w r8, r8, r4\n" EDGEQ_NARROW_BELOW("r4")
-        "add.w r9, r9, r4" EDGEQ_NARROW_ASR
-        "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
-        "add.w r10, r10, r5\n" EDGEQ_NARROW_BELOW("r5")
-        "add.w r11, r11, r5" EDGEQ_NARROW_ASR
-        "add.w r12, r12, r6\n" EDGEQ_NARROW_BELOW("r6")
-        "add.w lr, lr, r6" EDGEQ_NARROW_ASR
-        "ldr.w r8, [sp, #24]\n ldr.w r9, [sp, #28]\n ldr.w r4, [sp, #32]\n"
-        "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
-        "str.w r12, [sp, #16]\n str.w lr, [sp, #20]\n"
-        "add.w r8, r8, r7\n" EDGEQ_NARROW_BELOW("r7")
-        "add.w r9, r9, r7" EDGEQ_NARROW_ASR
-        "str.w r8, [sp, #24]\n str.w r9, [sp, #28]\n"
-        "cmp.w r0, r4\n"
+        "ldm.w sp, {r8-r12, lr}\n" EDGEQ_NARROW_LOAD_BRIM
+        EDGEQ_NARROW_ADD("r8", "r9", "r4")
+        EDGEQ_NARROW_ADD("r10", "r11", "r5")
+        EDGEQ_NARROW_ADD("r12", "lr", "r6")
+        "ldr.w r4, [sp, #24]\n ldr.w r5, [sp, #28]\n ldr.w r6, [sp, #32]\n"
+        EDGEQ_NARROW_ADD("r4", "r5", "r7")
+        "cmp.w r0, r6\n"
         "bne.w 3b\n"
         EDGEQ_NARROW_LEAVE
-        "ldm.w sp, {r1-r8}\n"
-        EDGEQ_NARROW_ROWS("r1", "r2") EDGEQ_NARROW_ROWS("r3", "r4")
-        EDGEQ_NARROW_ROWS("r5", "r6") EDGEQ_NARROW_ROWS("r7", "r8")
-        "stm.w sp, {r1-r8}\n"
+        EDGEQ_NARROW_ROWS("r8", "r9") EDGEQ_NARROW_ROWS("r10", "r11")
+        EDGEQ_NARROW_ROWS("r12", "lr") EDGEQ_NARROW_ROWS("r4", "r5")
+        EDGEQ_NARROW_STORE_8
         "b.w 8f\n"
         "5: ldr.w r4, [r0], #4\n"
         "mov.w r5, r4\n"
         EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_4_BYTES, "7f")
-        "6: ldr.w r4, [r0], #4\n"
+        "6:\n"
+        "stm.w sp, {r8-r11}\n"
+        "ldr.w r4, [r0], #4\n"
         "mov.w r5, r4\n"
         "7:\n"
         EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4)
         EDGEQ_NARROW_PASS("7b")
-        "ldr.w r8, [sp]\n ldr.w r9, [sp, #4]\n"
-        "ldr.w r10, [sp, #8]\n ldr.w r11, [sp, #12]\n"
+        "ldm.w sp, {r8-r11}\n"
         "ldr.w r12, [sp, #32]\n" EDGEQ_NARROW_LOAD_BRIM
-        "add.w r8, r8, r4\n" EDGEQ_NARROW_BELOW("r4")
-        "add.w r9, r9, r4" EDGEQ_NARROW_ASR
-        "add.w r10, r10, r5\n" EDGEQ_NARROW_BELOW("r5")
-        "add.w r11, r11, r5" EDGEQ_NARROW_ASR
-        "str.w r8, [sp]\n str.w r9, [sp, #4]\n"
-        "str.w r10, [sp, #8]\n str.w r11, [sp, #12]\n"
+        EDGEQ_NARROW_ADD("r8", "r9", "r4")
+        EDGEQ_NARROW_ADD("r10", "r11", "r5")
         "cmp.w r0, r12\n"
         "bne.w 6b\n"
         EDGEQ_NARROW_LEAVE
-        "ldm.w sp, {r1-r4}\n"
-        EDGEQ_NARROW_ROWS("r1", "r2") EDGEQ_NARROW_ROWS("r3", "r4")
-        "stm.w sp, {r1-r4}\n"
+        EDGEQ_NARROW_ROWS("r8", "r9") EDGEQ_NARROW_ROWS("r10", "r11")
+        "stm.w sp, {r8-r11}\n"
         "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds */
-        "add.w r12, r0, #28\n"
-        "ldm.w r12, {r1, r2, r3, r4, r6, r8, r9, r10}\n"
+        "ldr.w r1, " EDGEQ_NARROW_BIAS "\n ldr.w r2, " EDGEQ_NARROW_MULTIPLIER "\n"
+        "ldr.w r3, " EDGEQ_NARROW_SHIFT "\n ldr.w r4, " EDGEQ_NARROW_Y "\n"
+        "ldr.w r6, " EDGEQ_NARROW_ZERO_POINT "\n ldr.w r8, " EDGEQ_NARROW_LOW "\n"
+        "ldr.w r9, " EDGEQ_NARROW_HIGH "\n ldr.w r10, " EDGEQ_NARROW_LEFT "\n"
         "mov.w r5, sp\n"
         "mov.w r7, r10\n"
         "cmp.w r10, #8\n"
@@ -289,7 +314,7 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "movgt.w r7, #8\n"
         "add.w r7, r5, r7, lsl #2\n"
         "sub.w r10, r10, #8\n"
-        "str.w r10, [r0, #56]\n"
+        "str.w r10, " EDGEQ_NARROW_LEFT "\n"
         "sub.w r12, r9, r8\n"
         "cmp.w r12, #255\n"
         "beq.w 1f\n"
@@ -315,9 +340,9 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "cmp.w r5, r7\n"
         "bne.w 1b\n"
         "9:\n"
-        "ldr.w r10, [r0, #56]\n"
-        "add.w r12, r0, #28\n"
-        "stm.w r12, {r1-r4}\n"
+        "ldr.w r10, " EDGEQ_NARROW_LEFT "\n"
+        "str.w r1, " EDGEQ_NARROW_BIAS "\n str.w r2, " EDGEQ_NARROW_MULTIPLIER "\n"
+        "str.w r3, " EDGEQ_NARROW_SHIFT "\n str.w r4, " EDGEQ_NARROW_Y "\n"
         "cmp.w r10, #0\n"
         "bgt.w 2b\n"
         "add sp, sp, #40\n"
@@ -329,37 +354,75 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
 }
 /* clang-format on */
 
-/* `steps` of activations, at least 1, as halves; x and to move on. Adds them to `sum`. */
-static inline int32_t edgeq_narrow_widen(const int8_t **x, uint32_t **to, int32_t steps,
-                                         int32_t sum) {
+#if EDGEQ_NARROW_SCALE == 2
+#define EDGEQ_NARROW_HALVED ", asr #1\n"
+#else
+#define EDGEQ_NARROW_HALVED "\n"
+#endif
+
+#if EDGEQ_NARROW_BRIM
+#define EDGEQ_NARROW_PUT_BRIM                                                                      \
+    "add.w %[a], %[sum], #(64 * 128)\n"                                                            \
+    "sub.w %[a], %[a], #1\n"                                                                       \
+    "mov.w %[b], #(127 << " EDGEQ_TEXT(EDGEQ_NARROW_LANE) ")\n"                                    \
+                                                          "and.w %[a], %[b], %[a], asr #31\n"      \
+                                                          "str.w %[a], [%[to]], #4\n"
+#else
+#define EDGEQ_NARROW_PUT_BRIM
+#endif
+
+/* clang-format off */
+/* All whole steps: 18 cycles each. */
+static inline void edgeq_narrow_put(edgeq_narrow_spread *s) {
     uint32_t a, b, c;
-    __asm__ volatile(".balign 4\n"
-                     "1:\n"
-                     "ldr.w %[a], [%[x], #4]\n ldr.w %[b], [%[x]], #8\n"
-                     "sxtb16 %[c], %[b]\n"
-                     "sxtb16 %[b], %[b], ror #8\n"
-                     "str.w %[b], [%[to], #4]\n"
-                     "smlad %[sum], %[c], %[ones], %[sum]\n"
-                     "smlad %[sum], %[b], %[ones], %[sum]\n"
-                     "sxtb16 %[b], %[a]\n"
-                     "sxtb16 %[a], %[a], ror #8\n"
-                     "str.w %[b], [%[to], #8]\n"
-                     "str.w %[a], [%[to], #12]\n"
-                     "str.w %[c], [%[to]], #16\n"
-                     "smlad %[sum], %[b], %[ones], %[sum]\n"
-                     "smlad %[sum], %[a], %[ones], %[sum]\n"
-                     "subs.w %[steps], %[steps], #1\n"
-                     "bne 1b\n"
-                     : [x] "+r"(*x), [to] "+r"(*to), [steps] "+r"(steps), [sum] "+r"(sum),
-                       [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c)
-                     : [ones] "r"(0x00010001u)
-                     : "cc", "memory");
-    return sum;
+    __asm__ volatile(
+        "1:\n"
+        "cmp.w %[block], %[left]\n"
+        "it gt\n"
+        "movgt.w %[block], %[left]\n"
+        "mov.w %[start], %[to]\n"
+        "add.w %[to], %[to], #4\n"
+        "mov.w %[sum], #0\n"
+        "sub.w %[left], %[left], %[block]\n"
+        "cmp.w %[block], #0\n"
+        "beq.w 3f\n"
+        ".balign 4\n"
+        "2:\n"
+        "ldr.w %[a], [%[x], #4]\n ldr.w %[b], [%[x]], #8\n"
+        "sxtb16 %[c], %[b]\n"
+        "sxtb16 %[b], %[b], ror #8\n"
+        "str.w %[b], [%[to], #4]\n"
+        "smlad %[sum], %[c], %[ones], %[sum]\n"
+        "smlad %[sum], %[b], %[ones], %[sum]\n"
+        "sxtb16 %[b], %[a]\n"
+        "sxtb16 %[a], %[a], ror #8\n"
+        "str.w %[b], [%[to], #8]\n"
+        "str.w %[a], [%[to], #12]\n"
+        "str.w %[c], [%[to]], #16\n"
+        "smlad %[sum], %[b], %[ones], %[sum]\n"
+        "smlad %[sum], %[a], %[ones], %[sum]\n"
+        "subs.w %[block], %[block], #1\n"
+        "bne.w 2b\n"
+        "3:\n"
+        "mvn.w %[a], #(-1 - " EDGEQ_TEXT(EDGEQ_NARROW_A) ")\n"
+        "mul %[a], %[a], %[sum]\n"
+        "mov.w %[b], #(1 << (" EDGEQ_TEXT(EDGEQ_NARROW_LANE) " - 1))\n"
+        "add.w %[a], %[b], %[a]" EDGEQ_NARROW_HALVED
+        "str.w %[a], [%[start]]\n"
+        "add.w %[starts], %[starts], %[a]\n"
+        "add.w %[total], %[total], %[sum]\n" EDGEQ_NARROW_PUT_BRIM
+        "mov.w %[block], #" EDGEQ_TEXT(EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(EDGEQ_NARROW_PASSES) "\n"
+        "cmp.w %[left], #0\n"
+        "bgt.w 1b\n"
+        : [x] "+r"(s->x), [to] "+r"(s->to), [start] "+r"(s->start), [left] "+r"(s->left),
+          [block] "+r"(s->block), [sum] "+r"(s->sum), [total] "+r"(s->total),
+          [starts] "+r"(s->starts), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c)
+        : [ones] "r"(0x00010001u)
+        : "cc", "memory");
 }
+/* clang-format on */
 
 #else
-
-#define EDGEQ_NARROW_OPAQUE(x)
 
 static inline uint32_t edgeq_narrow_pair(const uint32_t *x, uint32_t word, uint32_t first,
                                          uint32_t acc) {
@@ -373,6 +436,7 @@ static inline uint32_t edgeq_narrow_pair(const uint32_t *x, uint32_t word, uint3
 
 /* The assembly in C: the same sums in the same order. */
 static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, uint32_t *sums) {
+    const uint32_t *weight = layer->p.weight;
     const uint32_t *x = layer->x;
     const uint32_t *block_end = layer->block_end;
     const uint32_t pairs_of_word = 2 / EDGEQ_NARROW_WORDS;
@@ -384,8 +448,8 @@ static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, 
         for (x++; x != block_end; x += 4) {
             for (uint32_t i = 0; i < pairs; i++) {
                 uint32_t place = i % pairs_of_word;
-                acc[i] = edgeq_narrow_pair(x, *layer->weight, 2 * place, acc[i]);
-                layer->weight += place == pairs_of_word - 1;
+                acc[i] = edgeq_narrow_pair(x, *weight, 2 * place, acc[i]);
+                weight += place == pairs_of_word - 1;
             }
         }
         uint32_t above = EDGEQ_NARROW_BRIM ? *x++ : 0;
@@ -395,6 +459,7 @@ static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, 
         }
         block_end += x != layer->end ? EDGEQ_NARROW_BLOCK_WORDS : 0;
     }
+    layer->p.weight = weight;
     for (uint32_t i = 0; i < 2 * pairs; i += 2) {
         uint32_t b = sums[i + 1];
         uint32_t a = sums[i] - (b << EDGEQ_NARROW_LANE);
@@ -404,99 +469,97 @@ static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, 
 }
 
 static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
-    for (; layer->left > 0; layer->left -= 8) {
+    edgeq_fully_connected_params *p = &layer->p;
+    for (; p->outputs > 0; p->outputs -= 8) {
         uint32_t sums[8];
-        edgeq_narrow_sums(layer, layer->left > 4 ? 4 : 2, sums);
-        for (int32_t i = 0; i < 8 && i < layer->left; i++) {
-            int32_t doubled = (int32_t)(2 * (uint32_t)*layer->bias++ + sums[i]);
-            int32_t v = edgeq_smmulr(doubled, *layer->multiplier++);
-            v = (v + (v >> 31)) >> ~*layer->shift++;
-            v = (v + layer->zero_point) >> 1;
-            *layer->y++ = (int8_t)edgeq_clamp(v, layer->low, layer->high);
+        edgeq_narrow_sums(layer, p->outputs > 4 ? 4 : 2, sums);
+        for (int32_t i = 0; i < 8 && i < p->outputs; i++) {
+            int32_t doubled = (int32_t)(2 * (uint32_t)*p->bias++ + sums[i]);
+            int32_t v = edgeq_smmulr(doubled, *p->multiplier++);
+            v = (v + (v >> 31)) >> ~*p->shift++;
+            v = (v + p->output_zero_point) >> 1;
+            *layer->y++ = (int8_t)edgeq_clamp(v, p->activation_min, p->activation_max);
         }
     }
 }
 
-static inline int32_t edgeq_narrow_widen(const int8_t **x, uint32_t **to, int32_t steps,
-                                         int32_t sum) {
-    for (int32_t i = 0; i < 2 * steps; i++, *x += 4, *to += 2) {
-        uint32_t word = edgeq_load_word(*x);
-        (*to)[0] = edgeq_sxtb16(word);
-        (*to)[1] = edgeq_sxtb16_ror8(word);
-        sum = edgeq_smlad((*to)[0], 0x00010001u, edgeq_smlad((*to)[1], 0x00010001u, sum));
-    }
-    return sum;
+static inline void edgeq_narrow_put(edgeq_narrow_spread *s) {
+    do {
+        int32_t steps = s->block < s->left ? s->block : s->left;
+        s->start = s->to++;
+        s->left -= steps;
+        s->sum = 0;
+        for (int32_t i = 0; i < 2 * steps; i++, s->x += 4, s->to += 2) {
+            s->sum = edgeq_narrow_four(s->x, s->to, s->sum);
+        }
+        *s->start = edgeq_narrow_start(s->sum);
+        s->starts += *s->start;
+        s->total += s->sum;
+        if (EDGEQ_NARROW_BRIM) { /* its sum says that all are -128 */
+            *s->to++ = s->sum == -64 * 128 ? 127u << EDGEQ_NARROW_LANE : 0;
+        }
+        s->block = EDGEQ_NARROW_BLOCK_STEPS;
+    } while (s->left > 0);
 }
 
 #endif
 
+/* The last step of all is padded: it joins the last block, which thus has activations that are
+ * not -128. */
+static inline void edgeq_narrow_put_last(edgeq_narrow_spread *s, int32_t columns) {
+    int8_t last[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    int32_t sum = s->sum;
+    for (int32_t i = 0; i < columns; i++) {
+        EDGEQ_STEPS(i);
+        last[i] = s->x[i];
+    }
+    s->to -= EDGEQ_NARROW_BRIM;
+    sum = edgeq_narrow_four(last, s->to, sum);
+    sum = edgeq_narrow_four(last + 4, s->to + 2, sum);
+    s->to += 4;
+    if (EDGEQ_NARROW_BRIM) {
+        *s->to++ = 0;
+    }
+    s->total += sum - s->sum;
+    s->starts -= *s->start;
+    *s->start = edgeq_narrow_start(sum);
+    s->starts += *s->start;
+}
+
 /* Fills scratch and the fields that speak of it. */
-static inline void edgeq_narrow_prepare(edgeq_narrow_layer *layer, const int8_t *x, int32_t inputs,
+static inline void edgeq_narrow_prepare(edgeq_narrow_layer *layer, const int8_t *x,
                                         uint32_t *scratch) {
-    int32_t left = (inputs + 7) >> 3; /* steps */
-    int32_t block = left;             /* steps of the first block */
-    int32_t total = 0;
-    uint32_t starts = 0;
-    uint32_t *to = scratch;
+    int32_t inputs = layer->p.inputs;
+    int32_t block = (inputs + 7) >> 3; /* steps of the first block */
     while (block > EDGEQ_NARROW_BLOCK_STEPS) {
         block -= EDGEQ_NARROW_BLOCK_STEPS;
-        EDGEQ_NARROW_OPAQUE(block);
+        EDGEQ_STEPS(block);
     }
     int32_t pass = block; /* steps of its first pass */
     while (pass > EDGEQ_NARROW_STEPS) {
         pass -= EDGEQ_NARROW_STEPS;
-        EDGEQ_NARROW_OPAQUE(pass);
+        EDGEQ_STEPS(pass);
     }
     layer->x = scratch;
     layer->block_end = scratch + 1 + 4 * block;
     layer->skipped_steps = (uint32_t)(EDGEQ_NARROW_STEPS - pass);
-    while (left > 0) {
-        uint32_t *start = to++;
-        uint32_t *end = to + 4 * block;
-        int32_t sum = 0;
-        left -= block;
-        if (left == 0 && (inputs & 7) != 0) { /* the last step of all is padded */
-            int8_t last[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-            const int8_t *from = last;
-            uint32_t *behind = to + 4 * --block;
-            for (int32_t i = 0; i < (inputs & 7); i++) {
-                EDGEQ_NARROW_OPAQUE(i);
-                last[i] = x[8 * block + i];
-            }
-            sum = edgeq_narrow_widen(&from, &behind, 1, sum);
-        }
-        if (block > 0) {
-            sum = edgeq_narrow_widen(&x, &to, block, sum);
-        }
-        *start = (1u << (EDGEQ_NARROW_LANE - 1)) +
-                 (uint32_t)(EDGEQ_NARROW_A * sum >> (EDGEQ_NARROW_SCALE - 1));
-        starts += *start;
-        total += sum;
-        to = end;
-        if (EDGEQ_NARROW_BRIM) { /* as its sum says, all are -128 */
-            *to++ = (uint32_t)((sum + 64 * 128 - 1) >> 31) & 127u << EDGEQ_NARROW_LANE;
-        }
-        block = EDGEQ_NARROW_BLOCK_STEPS;
-        EDGEQ_NARROW_OPAQUE(block);
+    edgeq_narrow_spread s = {x, scratch, scratch, inputs >> 3, block, 0, 0, 0};
+    edgeq_narrow_put(&s);
+    if ((inputs & 7) != 0) {
+        edgeq_narrow_put_last(&s, inputs & 7);
     }
-    layer->end = to;
-    layer->add_a = (uint32_t)(2 * EDGEQ_NARROW_A * total) - 2 * EDGEQ_NARROW_SCALE * starts;
-    layer->add_b = (uint32_t)(2 * EDGEQ_NARROW_B * total);
+    layer->end = s.to;
+    layer->add_a = (uint32_t)(2 * EDGEQ_NARROW_A * s.total) - 2 * EDGEQ_NARROW_SCALE * s.starts;
+    layer->add_b = (uint32_t)(2 * EDGEQ_NARROW_B * s.total);
 }
 
 static inline void edgeq_fully_connected_narrow(const edgeq_fully_connected_params *p,
                                                 const int8_t *x, int8_t *y, void *scratch) {
     edgeq_narrow_layer layer;
-    edgeq_narrow_prepare(&layer, x, p->inputs, scratch);
-    layer.weight = p->weight;
-    layer.bias = p->bias;
-    layer.multiplier = p->multiplier;
-    layer.shift = p->shift;
+    layer.p = *p;
+    layer.p.output_zero_point = 2 * p->output_zero_point + 1;
     layer.y = y;
-    layer.zero_point = 2 * p->output_zero_point + 1;
-    layer.low = p->activation_min;
-    layer.high = p->activation_max;
-    layer.left = p->outputs;
+    edgeq_narrow_prepare(&layer, x, scratch);
     edgeq_narrow_outputs(&layer);
 }
 
