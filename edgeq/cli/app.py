@@ -1,6 +1,7 @@
 """The group of all commands, and what becomes of their errors."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,10 +9,13 @@ from edgeq import __version__
 from edgeq.cli.bench import bench
 from edgeq.cli.boards import boards
 from edgeq.cli.compare import compare
+from edgeq.cli.completion import completion
+from edgeq.cli.config import config
 from edgeq.cli.doctor import doctor
 from edgeq.cli.estimate import estimate
 from edgeq.cli.export import export
 from edgeq.cli.flash import flash
+from edgeq.cli.group import CommandGroup
 from edgeq.cli.profile import profile
 from edgeq.cli.stop import stop
 from edgeq.errors import EdgeqError, Toolchain
@@ -26,22 +30,45 @@ COMMANDS: tuple[click.Command, ...] = (
     stop,
     doctor,
     bench,
+    config,
+    completion,
 )
+WITHOUT_PROJECT = ("completion", "doctor")  # they help where the file is at fault
+EPILOG = """\b
+Every command takes --help, and --show-config, which tells where its values come from.
+Exit codes: 0 ok, 2 usage or bad data, 3 unsupported op or model file, 4 does not fit,
+5 no board or link, 6 mismatch or failed comparison, 7 no usable compiler or tool,
+130 interrupted.
+"""
 
 
 @click.group(
+    cls=CommandGroup,
     commands={str(command.name): command for command in COMMANDS},
-    context_settings={"max_content_width": 100},
+    context_settings={"max_content_width": 100, "auto_envvar_prefix": "EDGEQ"},
+    epilog=EPILOG,
 )
 @click.version_option(__version__)
-def cli() -> None:
-    """From a trained quantized mixture of experts to a microcontroller that runs it."""
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """From a trained quantized mixture of experts to a microcontroller that runs it.
+
+    Values come from the command line, then EDGEQ_COMMAND_OPTION in the environment, then the
+    nearest edgeq.toml, then the defaults.
+    """
+    here = Path.cwd()
+    file = next((p for f in (here, *here.parents) if (p := f / "edgeq.toml").is_file()), None)
+    if file is None or context.invoked_subcommand in WITHOUT_PROJECT:
+        return
+    from edgeq.cli.project import read_project
+
+    context.default_map, context.obj = read_project(cli, file), file
 
 
 def main() -> None:
     """Entry point: one clear line for an error, and its exit code."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="edgeq", standalone_mode=False)  # `python -m edgeq` is the same
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("edgeq: interrupted", err=True)
         sys.exit(130)

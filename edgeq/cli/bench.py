@@ -7,17 +7,29 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from edgeq.cli import names
+from edgeq.cli.group import CommandGroup
 from edgeq.cli.options import compiler_option, json_option
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def bench() -> None:
     """Measurements of edgeq's own kernels."""
 
 
 @bench.command("kernels")
-@click.option("--board", default="virtual_m4", show_default=True, help="A virtual board.")
-@click.option("--kernel", help="Only this kernel; without it, all that the board's core runs.")
+@click.option(
+    "--board",
+    default="virtual_m4",
+    show_default=True,
+    shell_complete=names.virtual_boards,
+    help="A virtual board.",
+)
+@click.option(
+    "--kernel",
+    shell_complete=names.kernels,
+    help="Only this kernel; without it, all that the board's core runs.",
+)
 @click.option("--shape", help="Only this shape, as 1536x640 or conv3x3.")
 @compiler_option
 @json_option

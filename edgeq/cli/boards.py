@@ -7,7 +7,7 @@ import click
 from edgeq.cli.options import json_option
 
 
-@click.command()
+@click.command(short_help="Known, attached and running boards.")
 @json_option
 def boards(as_json: bool) -> None:
     """The known boards and their evidence, the attached ones, the emulated ones that run."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from edgeq.cli.options import json_option
 
 
-@click.command()
+@click.command(short_help="What one run changes against another.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
 @click.option(

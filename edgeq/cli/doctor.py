@@ -5,11 +5,16 @@ import json
 import click
 from rich.console import Console
 
+from edgeq.cli import names
 from edgeq.cli.options import json_option
 
 
-@click.command()
-@click.option("--port", help="A serial port to look at, beside those of the attached boards.")
+@click.command(short_help="What this computer lacks, and how to get it.")
+@click.option(
+    "--port",
+    shell_complete=names.ports,
+    help="A serial port to look at, beside those of the attached boards.",
+)
 @json_option
 def doctor(port: str | None, as_json: bool) -> None:
     """Compilers, tools, packages, rights, ports, meters: each finding with its fix."""

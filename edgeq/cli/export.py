@@ -6,13 +6,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from edgeq.cli import names
 from edgeq.cli.options import compiler_option, json_option, out_option
 from edgeq.cli.output import working
 
 
-@click.command()
+@click.command(short_help="ONNX, TFLite and C firmware of a model, checked.")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--target", required=True, help="A core (cortex-m4) or a board (nucleo_f446re).")
+@click.option(
+    "--target",
+    required=True,
+    shell_complete=names.targets,
+    help="A core (cortex-m4) or a board (nucleo_f446re).",
+)
 @out_option
 @click.option("--calibration", type=click.Path(path_type=Path), help="An .npz file with key x.")
 @click.option(
@@ -42,7 +48,10 @@ def export(
     as_json: bool,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes and equivalence checks."""
+    from edgeq.board import target_board
     from edgeq.pipeline import export as run
+
+    target_board(target)  # a misspelt one is told before torch is loaded
 
     with working("exporting"):
         report = run(model, target, out, calibration, method, compiler, optimize)

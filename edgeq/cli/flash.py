@@ -5,12 +5,15 @@ from pathlib import Path
 
 import click
 
+from edgeq.cli import names
 from edgeq.cli.options import compiler_option, firmware_option, json_option
 from edgeq.cli.output import working
 
 
-@click.command()
-@click.option("--board", help="A board's name; without it, the attached board.")
+@click.command(short_help="Build the export for a board and bring it there.")
+@click.option(
+    "--board", shell_complete=names.boards, help="A board's name; without it, the attached board."
+)
 @firmware_option
 @compiler_option
 @click.option("--tool", help="The flasher to use instead of the board's first.")

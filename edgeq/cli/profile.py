@@ -7,11 +7,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from edgeq.cli import names
 from edgeq.cli.options import firmware_option, json_option
 
 
-@click.command()
-@click.option("--port", help="The board's serial port; without it, the only board there is.")
+@click.command(short_help="Accuracy, routes, latency and energy on the board.")
+@click.option(
+    "--port",
+    shell_complete=names.ports,
+    help="The board's serial port; without it, the only board there is.",
+)
 @firmware_option
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz file with keys x and y.")
 @click.option("--limit", type=int, help="Only the first so many samples.")

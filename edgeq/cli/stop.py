@@ -7,7 +7,7 @@ import click
 from edgeq.cli.options import json_option
 
 
-@click.command()
+@click.command(short_help="Stop an emulated board.")
 @click.argument("which", required=False, metavar="[PORT|PID]")
 @click.option("--all", "everything", is_flag=True, help="Every emulated board that runs.")
 @json_option
