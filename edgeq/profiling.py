@@ -74,7 +74,7 @@ def profile(request: ProfileRequest, watch: Watch | None = None) -> dict[str, An
 
     Returns the summary, whose `mismatches` the caller must look at (`refuse_mismatches`). Raises
     ModelFile or BadInput for the folder or the data, Link when there is no board, another model on
-    it, or the board is lost; then the run so far is kept.
+    it, or the board is lost, KeyboardInterrupt; then the run so far is kept and the error names it.
     """
     from edgeq.report.profile_files import write_results
 
@@ -245,11 +245,9 @@ def _record(
         with writer:
             _stream(link, writer, graph, samples, before, watch)
     except Link as error:
-        kept = len(_export(read_run(folder), request).records)
-        raise Link(
-            f"{error}; {kept} of {len(samples.rows)} samples are kept in {folder}; continue with: "
-            f"{request.resume_command(folder)}"
-        ) from error
+        raise Link(f"{error}; {_what_is_kept(folder, request)}") from error
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_what_is_kept(folder, request)) from error
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror}; choose another --run") from error
     return _export(read_run(folder), request)
@@ -289,6 +287,15 @@ def _expected(graph: Graph, rows: Array, start: int) -> Iterator[_Answer]:
         outputs = ran.output.reshape(len(ran.output), -1).tolist()
         for output, route, doubt in zip(outputs, ran.route, ran.uncertainty, strict=True):
             yield tuple(output), int(route), int(doubt)
+
+
+def _what_is_kept(folder: Path, request: ProfileRequest) -> str:
+    """For the message of a run that ended early."""
+    run = _export(read_run(folder), request)
+    return (
+        f"{len(run.records)} of {run.manifest.samples} samples are kept in {folder}; continue "
+        f"with: {request.resume_command(folder)}"
+    )
 
 
 def _export(run: Run, request: ProfileRequest) -> Run:

@@ -65,12 +65,18 @@ def cli(context: click.Context) -> None:
     context.default_map, context.obj = read_project(cli, file), file
 
 
+def _what_is_left(error: BaseException) -> str:
+    """What the interrupted command says of it; click puts an Abort over the KeyboardInterrupt."""
+    text = str(error.__cause__ or error)
+    return f"; {text}" if text else ""
+
+
 def main() -> None:
     """Entry point: one clear line for an error, and its exit code."""
     try:
         cli(prog_name="edgeq", standalone_mode=False)  # `python -m edgeq` is the same
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("edgeq: interrupted", err=True)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        click.echo(f"edgeq: interrupted{_what_is_left(error)}", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

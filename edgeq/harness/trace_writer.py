@@ -103,7 +103,7 @@ def seal(folder: Path, number: int, records: list[SampleRecord]) -> None:
     """Writes the part of a segment, then removes its journal."""
     (folder / PARTS).mkdir(exist_ok=True)
     replace_file(part_path(folder, number), table_bytes(records))
-    journal_path(folder, number).unlink()
+    journal_path(folder, number).unlink(missing_ok=True)  # gone: Ctrl-C came just after
 
 
 def create_run(

@@ -1,36 +1,27 @@
 """`edgeq profile` against the virtual board on a real pty, with a cable that is pulled."""
 
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from edgeq import __version__
-from edgeq.board import load_board
-from edgeq.emit.firmware import firmware_project
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.harness.trace import read_run
-from edgeq.memory import plan_memory
 from edgeq.ops.graph_file import read_graph, write_graph
 from edgeq.profiling import ProfileRequest, only_port, profile, refuse_mismatches
 from edgeq.reference import quantize_rows, run
-from edgeq.toolchain import build, find_compiler, with_board
-from edgeq.weights import pack_weights
 from tests.command_line import run_cli
-from tests.factory import input_rows, smallest_mixture
+from tests.same_profiles import check_same_summaries
+from tests.tiny_export import DIGEST, served, tiny_export
 
-DIGEST = "12" * 32
 SAMPLES = 24
 CUT = 9
 
@@ -38,42 +29,7 @@ CUT = 9
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export folder of a tiny mixture, built for the virtual board."""
-    folder = tmp_path_factory.mktemp("profiling") / "export"
-    graph, board = smallest_mixture(), load_board("virtual_m4")
-    project = firmware_project(
-        graph, plan_memory(graph), pack_weights(graph), model_name="tiny", digest=DIGEST
-    )
-    out = folder / "build" / board.name
-    built = build(with_board(project, board), board, find_compiler("auto"), out)
-    facts = {"firmware_digest": built.digest, "compiler": built.compiler, "flags": built.flags}
-    (out / "firmware.json").write_text(json.dumps(facts))
-    write_graph(graph, folder / "graph.npz")
-    report = {"model_digest": DIGEST, "input_shape": [5], "class_names": ["a", "<b>", "c"]}
-    sizes = dict.fromkeys(("flash_bytes", "ram_bytes", "arena_bytes", "weight_bytes"), 100)
-    report |= {"target": board.name, "checks": [], "notes": [], **sizes}
-    (folder / "export.json").write_text(json.dumps(report))
-    rng = np.random.default_rng(1)
-    quant = graph.tensors[graph.inputs[0]].quant
-    assert quant is not None
-    codes = input_rows(rng, graph, SAMPLES).astype(np.float32)
-    x, y = (codes - quant.zero_point) * quant.per_tensor, rng.integers(0, 3, SAMPLES)
-    np.savez(folder / "evaluation.npz", x=x, y=y)
-    return folder
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[str, int]]:
-    """The virtual board with the folder's firmware: port and pid."""
-    elf = folder / "build" / "virtual_m4" / "firmware.elf"
-    command = [sys.executable, "-m", "edgeq.sim", str(elf), "--pty", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        facts = json.loads(process.stdout.readline())
-        yield facts["port"], facts["pid"]
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
+    return tiny_export(tmp_path_factory.mktemp("profiling") / "export", SAMPLES)
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +42,6 @@ def port(exported: Path) -> Iterator[str]:
 def folder(exported: Path, tmp_path: Path) -> Path:
     """A copy to write into."""
     return Path(shutil.copytree(exported, tmp_path / "export"))
-
-
-def check_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Equal but for the line, and for one cycle: a count starts in either half of a cycle."""
-    apart = {"run", "trace", "link", "latency", "experts", "layers", "energy"}
-    assert {k: v for k, v in one.items() if k not in apart} == {
-        k: v for k, v in other.items() if k not in apart
-    }
-    for a, b in zip(one["experts"], other["experts"], strict=True):
-        assert [a[k] for k in ("name", "count", "accuracy")] == [
-            b[k] for k in ("name", "count", "accuracy")
-        ]
-    for a, b in zip(one["layers"], other["layers"], strict=True):
-        assert (a["name"], a["count"]) == (b["name"], b["count"])
-        assert a["cycles"] == pytest.approx(b["cycles"], abs=1.0)
-    assert one["latency"]["max"] == pytest.approx(other["latency"]["max"], rel=1e-3)
-    assert one["energy"]["joules_mean"] == pytest.approx(other["energy"]["joules_mean"], rel=1e-3)
 
 
 def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None:
@@ -156,7 +95,7 @@ def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
     words = ("profile", "--port", port, "--firmware", str(folder), "--resume", "--json")
     assert run_cli(monkeypatch, *words) == 0
     resumed = json.loads(capsys.readouterr().out)
-    check_same(resumed, whole)
+    check_same_summaries(resumed, whole)
     assert read_run(folder / "runs" / "0001").complete
     again = profile(ProfileRequest(folder, port, resume=True))  # nothing is left to run
     assert {**again, "link": 0} == {**resumed, "link": 0}
