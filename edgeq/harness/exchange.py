@@ -21,6 +21,8 @@ _FIRST_TIMEOUT_S = 0.4
 _LEAST_TIMEOUT_S = 0.005
 _MOST_TIMEOUT_S = 4.0
 _MOST_BACKOFF = 4  # a lossy line is no congested one: repeating slowly would only take longer
+_LOSSY = 0.05  # share of requests lost from which on all of them go out twice
+_LOSS_MEMORY = 32  # requests over which that share is taken
 
 
 class NoAnswer(Link):
@@ -127,6 +129,7 @@ class Exchange:
         self.window = 1  # requests in flight; the device says how many it can take
         self.decoder = Decoder()
         self._seq = secrets.randbelow(65536)  # an earlier session's answers must not match
+        self._loss = 0.0  # share of recent requests that only a timer brought back
         self._paces = {True: _Pace(), False: _Pace()}  # inferences, everything else
 
     def transact(self, requests: Sequence[Request], deadline: float) -> list[Frame]:
@@ -149,9 +152,14 @@ class Exchange:
                 raise NoAnswer(f"{self.port.name}: no answer")
             late = batch.expire(now, pace.timeout_s)
             if late:
+                self._observe_loss(late, lost=True)
                 self.statistics.timeouts += late
                 pace.backoff = min(2 * pace.backoff, _MOST_BACKOFF)
         return [frame for frame in batch.answers if frame is not None]
+
+    def _observe_loss(self, count: int, lost: bool) -> None:
+        for _ in range(count):
+            self._loss += (lost - self._loss) / _LOSS_MEMORY
 
     def _send(self, batch: _Batch, deadline: float) -> None:
         wire = b""
@@ -161,8 +169,9 @@ class Exchange:
             batch.tried.add(index)
             request, seq = batch.requests[index], batch.seqs[index]
             batch.flying.append(_Sent(index, seq, time.monotonic(), again))
-            # A repetition goes out twice: one of two copies survives more often than a timer costs.
-            wire += encode(Frame(request.type, seq, request.payload)) * (1 + again)
+            # One of two copies survives more often than a timer costs.
+            copies = 2 if again or self._loss > _LOSSY else 1
+            wire += encode(Frame(request.type, seq, request.payload)) * copies
             self.statistics.requests += 1
             self.statistics.retries += again
         if wire:
@@ -180,6 +189,7 @@ class Exchange:
                 self.statistics.echoes += not frame.type & ANSWER_BIT
                 continue
             pace.backoff = 1
+            self._observe_loss(1, lost=False)
             if sent is not None and not sent.again:  # Karn: only unambiguous round trips count
                 pace.observe(time.monotonic() - sent.at)
         self.statistics.crc_errors = self.decoder.damaged

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import tty
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from edgeq.ops.graph_file import read_graph, write_graph
 from edgeq.profiling import ProfileRequest, only_port, profile, refuse_mismatches
 from edgeq.reference import quantize_rows, run
 from tests.command_line import run_cli
-from tests.same_profiles import check_same_summaries
+from tests.same_profiles import check_same_records, check_same_summaries
 from tests.tiny_export import DIGEST, served, tiny_export
+from tests.unit.harness.lossy_line import LossyLine
 
 SAMPLES = 24
 CUT = 9
@@ -99,6 +101,21 @@ def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
     assert read_run(folder / "runs" / "0001").complete
     again = profile(ProfileRequest(folder, port, resume=True))  # nothing is left to run
     assert {**again, "link": 0} == {**resumed, "link": 0}
+
+
+def test_a_profile_over_a_bad_line_is_that_over_a_good_one(port: str, folder: Path) -> None:
+    good = profile(ProfileRequest(folder, port))
+    board = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(board)
+    line = LossyLine(board, rate=0.01, seed=2, hold=0.01)
+    bad = profile(ProfileRequest(folder, line.path))
+    line.close()
+    os.close(board)
+    assert line.damage > 20
+    assert bad["link"]["retries"] > 0
+    check_same_summaries(bad, good)
+    records = [read_run(summary["run"]).records for summary in (bad, good)]
+    check_same_records(*records)
 
 
 def test_a_mismatch_is_shown_and_ends_in_exit_code_6(

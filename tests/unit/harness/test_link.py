@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from lossy_line import LossyLine
 from stub_model import expected, same
+from stub_run import MANIFEST
 
 from edgeq.errors import BadInput
 from edgeq.errors import Link as LinkError
 from edgeq.harness.link import Link
+from edgeq.harness.record import SampleRecord
+from edgeq.harness.trace import read_run
+from edgeq.harness.trace_writer import create_run
 
 INPUT_BYTES = 300
 
@@ -97,6 +101,27 @@ def test_lossy_line_loses_nothing_in_hundreds(line, flags):
     lossy = line(*flags, rate=0.01, seed=99, hold=0.002)
     with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
         run_samples(link, 250)
+
+
+@pytest.mark.full
+def test_ten_thousand_inferences_on_a_lossy_line_are_recorded_once_each(line, tmp_path):
+    """1 % of the bytes lost, flipped or doubled each way, 1 % of the chunks held up."""
+    small = ("-DEDGEQ_INPUT_BYTES=20", "-DEDGEQ_RX_WINDOW_FRAMES=4")
+    lossy = line(*small, rate=0.01, seed=5, hold=0.01)
+    rng = random.Random(6)
+    inputs = [bytes((rng.randrange(127),)) + rng.randbytes(19) for _ in range(10_000)]
+    with (
+        Link.open(lossy.path, timeout=30, infer_timeout=300) as link,
+        create_run(tmp_path / "run", MANIFEST) as run,
+    ):
+        for sample_id, data in enumerate(inputs):
+            run.add(SampleRecord.of(link.infer(sample_id, data)))
+        run.end()
+    records = read_run(tmp_path / "run").records
+    assert [record.index for record in records] == list(range(10_000))
+    wanted = [SampleRecord.of(expected(i, data)) for i, data in enumerate(inputs)]
+    assert records == tuple(wanted)
+    assert lossy.damage > 10_000
 
 
 def test_text_and_frames_share_the_line(line):

@@ -10,48 +10,20 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stub_run import MANIFEST, record
 
 from edgeq.errors import BadInput
 from edgeq.harness.journal import decode_line, encode_line
-from edgeq.harness.manifest import Data, Firmware, Manifest, Model, Session
-from edgeq.harness.messages import InferResult
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import read_run, run_folders
 from edgeq.harness.trace_table import records_lines
 from edgeq.harness.trace_writer import create_next_run, create_run, resume_run
 
 SEGMENT = 4
-MANIFEST = Manifest(
-    sessions=(
-        Session(started="2026-01-01T00:00:00+00:00", command=("edgeq",), edgeq="0", host={}),
-    ),
-    board={"name": "virtual_m4"},
-    firmware=Firmware(
-        digest="f" * 64, protocol_version=1, clock_hz=10**8, compiler="gcc", flags=("-O2",)
-    ),
-    model=Model(
-        name="tiny",
-        digest="a" * 64,
-        input_shape=(5,),
-        classes=("x", "y", "z"),
-        experts=("one", "two"),
-        layers=({"name": "a", "op": "fully_connected"},) * 3,
-    ),
-    data=Data(source="x.npz", digest="d" * 64, input_digest="e" * 64),
-    samples=10**6,
-)
-
-
-def record(index: int) -> SampleRecord:
-    output = np.array([index % 100, -128, 127], np.int8)
-    result = InferResult(index, 1, 0.125, 0.5, 2**40 + index, output, 512, (7, 0, 2**32 - 1))
-    label = None if index % 5 == 0 else index % 3
-    return SampleRecord.of(result, label, None if index % 7 == 0 else index % 2 == 0)
 
 
 def written(folder: Path, count: int, end: bool = True) -> Path:
@@ -267,9 +239,9 @@ WRITER = """
 import sys
 sys.path.insert(0, {here!r})
 from pathlib import Path
-from test_trace import MANIFEST, SEGMENT, record
+from stub_run import MANIFEST, record
 from edgeq.harness.trace_writer import resume_run
-writer, run = resume_run(Path({folder!r}), MANIFEST, SEGMENT)
+writer, run = resume_run(Path({folder!r}), MANIFEST, {segment})
 print("up", flush=True)
 for index in range(len(run.records), 10**6):
     writer.add(record(index))
@@ -279,7 +251,7 @@ for index in range(len(run.records), 10**6):
 def test_a_killed_writer_leaves_a_readable_run(tmp_path):
     """Parts of four records: most kills fall into the change from journal to part."""
     folder = written(tmp_path / "run", 0)
-    code = WRITER.format(here=os.path.dirname(__file__), folder=str(folder))
+    code = WRITER.format(here=os.path.dirname(__file__), folder=str(folder), segment=SEGMENT)
     before = 0
     for seed in range(3):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
