@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from edgeq.export_folder import (
 
 CHECKED_ROWS = 100
 OPTIMIZE = "-O2"
-EXPORT_ROWS_PER_ROUTE = 2  # an export should take seconds; `edgeq estimate` runs more
 OBJECTIVES = ("latency", "size")
 
 
@@ -37,28 +35,33 @@ def export(
     method: str = "mse",
     compiler: str = "auto",
     objective: str = "latency",
+    *,
+    max_latency: str | None = None,
+    max_energy: str | None = None,
+    max_mean_latency: str | None = None,
+    max_mean_energy: str | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
     `target` is a core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the
-    core's fastest kernels, "size" the plain ones, whose code is a fraction as long. Raises
-    ModelFile, UnsupportedOp, BadInput, MemoryBudget or Toolchain before anything is written.
+    core's fastest kernels, "size" the plain ones, whose code is a fraction as long. Budgets carry
+    units ("20ms", "1mJ"): what an inference may cost at worst, and in the mean of the calibration
+    rows, for which curiosity is weakened as far as needed. Raises ModelFile, UnsupportedOp,
+    BadInput, MemoryBudget, CostBudget or Toolchain before anything is written.
     """
-    from edgeq.emit.firmware import firmware_project, layer_table
     from edgeq.emit.onnx_model import onnx_model
     from edgeq.equivalence import equivalence
-    from edgeq.fit import check_fit
+    from edgeq.estimate import Budget, Identity, within_budget
     from edgeq.frontend.torch_loader import graph_of
-    from edgeq.memory import plan_memory
     from edgeq.nn import load
     from edgeq.ops.graph_file import write_graph
     from edgeq.passes import quantize
     from edgeq.passes.select_kernels import fallbacks
     from edgeq.reference import quantize_rows
-    from edgeq.report.export import expert_entries, layer_entries
-    from edgeq.toolchain import build, find_compiler, with_board
-    from edgeq.weights import pack_weights
+    from edgeq.report.export import curiosity_entry, expert_entries, layer_entries
+    from edgeq.toolchain import find_compiler
 
+    budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
     if objective not in OBJECTIVES:
         raise BadInput(f"objective {objective!r} is not one of {', '.join(OBJECTIVES)}")
     board = target_board(target)
@@ -69,21 +72,16 @@ def export(
     x = _calibration_rows(model, model_path, calibration)
     features = board.features if objective == "latency" else frozenset()
     quantized = quantize(graph_of(model), x, method, features)
-    graph = quantized.graph
-    plan, packed = plan_memory(graph), pack_weights(graph)
-    layers = layer_table(graph, packed)
-    if not is_core(target):
-        check_fit(board, layers, packed, plan)
-    project = with_board(
-        firmware_project(graph, plan, packed, model_name=model.name, digest=digest), board
-    )
+    of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found)
+    costed = within_budget(quantized, of, budget)
+    graph, curiosity = costed.quantized.graph, costed.quantized.curiosity
     onnx = onnx_model(graph, model.name, digest).SerializeToString()
     tflite, notes = _tflite(graph, model.name, digest)
     notes.extend(fallbacks(graph, features))
-    if quantized.curiosity and quantized.curiosity.note:
-        notes.insert(0, quantized.curiosity.note)
-    with tempfile.TemporaryDirectory() as scratch:
-        built = build(project, board, found, Path(scratch) / "b", OPTIMIZE)
+    if curiosity and curiosity.note:
+        notes.insert(0, curiosity.note)
+    if costed.no_cost:
+        notes.append(f"no estimate of latency and energy: {costed.no_cost}")
     rows = x[:CHECKED_ROWS]
     report = {
         "target": target,
@@ -95,16 +93,20 @@ def export(
             "firmware": "firmware",
             "graph": GRAPH,
         },
-        "flash_bytes": built.flash_bytes,
-        "ram_bytes": built.ram_bytes,
-        "arena_bytes": plan.arena_bytes,
-        "weight_bytes": packed.total_bytes,
-        "compiler": built.compiler,
+        "flash_bytes": costed.firmware.flash_bytes,
+        "ram_bytes": costed.firmware.ram_bytes,
+        "arena_bytes": costed.plan.arena_bytes,
+        "weight_bytes": costed.packed.total_bytes,
+        "compiler": costed.firmware.compiler,
         "optimize": OPTIMIZE,
         "objective": objective,
-        "layers": layer_entries(layers),
-        "experts": expert_entries(graph, layers, packed),
-        "checks": equivalence(graph, rows, quantize_rows(graph, rows), onnx, tflite),
+        "layers": layer_entries(costed.layers, costed.cost),
+        "experts": expert_entries(graph, costed.layers, costed.packed, costed.cost),
+        "checks": equivalence(graph, rows, of.rows[:CHECKED_ROWS], onnx, tflite),
+        "estimate": costed.cost,
+        "routes": costed.routes,
+        "curiosity": curiosity_entry(graph, quantized.graph, curiosity),
+        "budget": budget.asked,
         "calibration": method,
         "input_shape": list(model.input_shape),
         "class_names": list(model.class_names) if model.class_names else None,
@@ -117,7 +119,7 @@ def export(
     if model.evaluation is not None:
         files[EVALUATION] = _npz(x=model.evaluation[0], y=model.evaluation[1])
     written = {GRAPH: lambda path: write_graph(graph, path)}
-    write_export(Path(out), Artifacts(report, project, files, written))
+    write_export(Path(out), Artifacts(report, costed.project, files, written))
     return report
 
 
@@ -196,16 +198,15 @@ def _of_model(path: Path, calibration: str | Path | None) -> Any:
     from edgeq.frontend.torch_loader import graph_of
     from edgeq.nn import load
     from edgeq.passes import quantize
-    from edgeq.passes.freeze_router import chosen_experts
     from edgeq.reference import quantize_rows
 
     model = load(path)
     x = _calibration_rows(model, path, calibration)
-    graph = quantize(graph_of(model), x, "mse").graph
-    rows = quantize_rows(graph, x)
-    shares = Shares.of_rows("calibration", chosen_experts(graph, rows))
+    quantized = quantize(graph_of(model), x, "mse")
+    rows, chosen = quantize_rows(quantized.graph, x), quantized.chosen(len(x))
+    shares = Shares.of_rows("calibration", chosen)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Estimated(model.name, digest, graph, rows, "calibration", shares)
+    return Estimated(model.name, digest, quantized.graph, rows, "calibration", chosen, shares)
 
 
 def flash(

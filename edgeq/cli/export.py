@@ -35,6 +35,12 @@ from edgeq.cli.output import working
     type=click.Choice(["latency", "size"]),
     help="Kernels by cycles, or by bytes of code.",
 )
+@click.option("--max-latency", help="Fail if the worst case takes longer, e.g. 20ms.")
+@click.option(
+    "--max-energy", help="Fail if the worst case takes more, e.g. 1mJ (upper end of band)."
+)
+@click.option("--max-mean-latency", help="Weaken curiosity until the expected case takes this.")
+@click.option("--max-mean-energy", help="Weaken curiosity until the expected case takes this.")
 @compiler_option
 @json_option
 def export(
@@ -46,15 +52,19 @@ def export(
     optimize: str,
     compiler: str,
     as_json: bool,
+    **budget: str | None,
 ) -> None:
-    """ONNX, TFLite and C firmware of MODEL, with sizes and equivalence checks."""
+    """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
+
+    Latency and energy are modelled; budgets carry a unit: us, ms, s; uJ, mJ, J.
+    """
     from edgeq.board import target_board
     from edgeq.pipeline import export as run
 
     target_board(target)  # a misspelt one is told before torch is loaded
 
     with working("exporting"):
-        report = run(model, target, out, calibration, method, compiler, optimize)
+        report = run(model, target, out, calibration, method, compiler, optimize, **budget)
     if as_json:
         click.echo(json.dumps(report))
     else:

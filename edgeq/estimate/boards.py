@@ -38,7 +38,8 @@ Watch = Callable[[str], None]
 class Estimated:
     """A lowered model to estimate. `project` is an export's own firmware, if there is one.
 
-    `rows` (rows, *input shape) int8 are run, those of the set `rows_of`; `shares` weigh the routes.
+    `rows` (rows, *input shape) int8 are run, those of the set `rows_of`; `chosen` (rows, top_k)
+    are their experts; `shares` weigh the routes.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Estimated:
     graph: Graph
     rows: Array
     rows_of: str
+    chosen: Array
     shares: Shares | None
     project: FirmwareProject | None = None
 
@@ -58,11 +60,11 @@ def of_folder(folder: Path) -> Estimated:
     """
     report, graph = read_report(folder), read_graph(folder / GRAPH)
     rows, rows_of = _rows(folder, report, graph)
-    shares = _recorded_shares(report, graph)
+    chosen, shares = chosen_experts(graph, rows), _recorded_shares(report, graph)
     if shares is None and rows_of == "evaluation":
-        shares = Shares.of_rows(rows_of, chosen_experts(graph, rows))
+        shares = Shares.of_rows(rows_of, chosen)
     name, digest = str(report.get("model", "model")), str(report["model_digest"])
-    return Estimated(name, digest, graph, rows, rows_of, shares, read_project(folder))
+    return Estimated(name, digest, graph, rows, rows_of, chosen, shares, read_project(folder))
 
 
 def _rows(folder: Path, report: Mapping[str, Any], graph: Graph) -> tuple[Array, str]:
@@ -145,8 +147,7 @@ def on_board(
     most_rows: int = ROWS_PER_ROUTE,
 ) -> dict[str, Any]:
     """The entry of a firmware that was built for `board`; `lender` names a bare core's figures."""
-    chosen = chosen_experts(graph, model.rows)
-    subject = Subject(graph, layer_table(graph), model.rows, chosen)
+    subject = Subject(graph, layer_table(graph), model.rows, model.chosen)
     routes = counted(subject, board, built.elf, most_rows)
     entry = board_entry(board, built, subject, routes, model.shares, lender)
     return {**entry, "rows_of": model.rows_of}

@@ -43,7 +43,7 @@ def board_entry(
         "routes": [_route(r, subject, shares, board, energy) for r in routes],
         "layers": _layers(subject, routes, board, energy),
         **cases(routes, shares, board, energy),
-        "notes": _notes(board, named, routes),
+        "notes": _notes(board, named, subject, routes),
     }
 
 
@@ -62,10 +62,9 @@ def _route(
     board: Board,
     energy: Energy | None,
 ) -> dict[str, Any]:
-    names = route_names(subject.graph, route.experts)
     return {
-        "name": "+".join(names) or WHOLE,
-        "experts": list(names),
+        "name": _name(subject, route),
+        "experts": list(route_names(subject.graph, route.experts)),
         **figures(route.cycles, board, energy),
         "share": shares.share(route.experts) if shares else None,
         "rows": route.rows,
@@ -88,7 +87,13 @@ def _layers(
     return entries
 
 
-def _notes(board: Board, named: Board, routes: Sequence[RouteCycles]) -> list[str]:
+def _name(subject: Subject, route: RouteCycles) -> str:
+    return "+".join(route_names(subject.graph, route.experts)) or WHOLE
+
+
+def _notes(
+    board: Board, named: Board, subject: Subject, routes: Sequence[RouteCycles]
+) -> list[str]:
     notes = [f"no run of {named.name} on silicon is recorded: every figure is modelled"]
     if board.evidence == "silicon":
         notes = ["modelled, not the board's own count: `edgeq profile` has that"]
@@ -97,6 +102,12 @@ def _notes(board: Board, named: Board, routes: Sequence[RouteCycles]) -> list[st
     if board.flash.wait_states:
         waits = board.flash.wait_states
         notes.append(f"as if flash answered at once; it has {waits} wait states behind its caches")
+    forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
+    if forced:
+        notes.append(
+            f"no row that was run takes {', '.join(forced)}: the firmware's table of "
+            "experts was permuted to count it"
+        )
     spread = max(r.spread for r in routes)
     if spread > 1:
         notes.append(f"rows of one route differ by up to {spread:,} cycles: kernels branch on data")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.passes.calibrate import calibrate
@@ -24,6 +26,10 @@ class Quantized:
     graph: Graph
     curiosity: Curiosity | None
     seen: Observed | None
+
+    def chosen(self, rows: int) -> Array:
+        """The experts (rows, top_k) of the calibration rows; no columns without a mixture."""
+        return np.zeros((rows, 0), np.int64) if self.curiosity is None else self.curiosity.chosen
 
 
 def quantize(

@@ -36,6 +36,14 @@ def source_line(entry: Entry) -> str:
     )
 
 
+def cost_lines(entry: Entry) -> tuple[str, ...]:
+    """Best, expected and worst case of a board's entry, in words."""
+    expected = entry["expected"]
+    over = f" over {expected['rows']} {expected['of']} rows" if expected else ""
+    cases = f"best {cost(entry['best'])}; expected{over} {cost(expected)}"
+    return (f"an inference ({entry['source']}): {cases}; worst {cost(entry['worst'])}",)
+
+
 def cost(figures: Entry | None) -> str:
     """ "1.23 ms, 0.4 mJ" of a case; a dash for None."""
     if figures is None:

@@ -1,6 +1,6 @@
 """What an export says of itself: the JSON object and the text of `edgeq export`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,7 +10,13 @@ from rich.text import Text
 from edgeq.emit.firmware import LayerInfo
 from edgeq.ir import Graph
 from edgeq.ops.mixture import Expert
+from edgeq.ops.router import Router
+from edgeq.passes.freeze_router import Curiosity
+from edgeq.report.estimate_text import cost_lines, source_line
+from edgeq.report.profile_text import joules, milliseconds
 from edgeq.weights import PackedWeights
+
+FIGURES = ("cycles", "latency_s", "energy_j", "energy_band_j")
 
 
 def layer_name(layer: LayerInfo) -> str:
@@ -24,8 +30,11 @@ def experts_of(graph: Graph) -> tuple[Expert, ...]:
     return tuple(mixtures[0].attrs.experts) if mixtures else ()
 
 
-def layer_entries(layers: Sequence[LayerInfo]) -> list[dict[str, Any]]:
-    """`layers` of the JSON object."""
+def layer_entries(
+    layers: Sequence[LayerInfo], cost: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """`layers` of the JSON object; with cycles, seconds and joules of an estimate's entry."""
+    costs = cost["layers"] if cost else [{}] * len(layers)
     return [
         {
             "name": layer_name(i),
@@ -34,24 +43,64 @@ def layer_entries(layers: Sequence[LayerInfo]) -> list[dict[str, Any]]:
             "weight_format": i.weight_format,
             "macs": i.macs,
             "weight_bytes": i.weight_bytes,
+            **_figures(costs[n]),
         }
-        for i in layers
+        for n, i in enumerate(layers)
     ]
 
 
+def _figures(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a route or layer; None where nothing was estimated."""
+    return {name: cost.get(name) for name in FIGURES}
+
+
 def expert_entries(
-    graph: Graph, layers: Sequence[LayerInfo], packed: PackedWeights
+    graph: Graph,
+    layers: Sequence[LayerInfo],
+    packed: PackedWeights,
+    cost: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """`experts` of the JSON object: what each adds to the shared layers."""
+    """`experts` of the JSON object: what each adds to the shared layers.
+
+    cycles, latency_s and energies are those of a whole inference that the expert alone answers.
+    """
+    routes = {tuple(route["experts"]): route for route in cost["routes"]} if cost else {}
     return [
         {
             "name": e.name,
             "weight_format": e.weight_format,
             "macs": sum(i.macs for i in layers if i.expert == e.name),
             "weight_bytes": packed.expert_bytes(e.name),
+            **_figures(routes.get((e.name,), {})),
         }
         for e in experts_of(graph)
     ]
+
+
+def curiosity_entry(
+    graph: Graph, asked: Graph, curiosity: Curiosity | None
+) -> dict[str, Any] | None:
+    """`curiosity` of the JSON object: the frozen rule; `asked` holds the model's own strength."""
+    if curiosity is None:
+        return None
+    router, own = (_router_of(g) for g in (graph, asked))
+    return {
+        "rule": router.rule,
+        "alpha": router.alpha,
+        "quantile": router.quantile,
+        "model_alpha": own.alpha,
+        "model_quantile": own.quantile,
+        "u_min": curiosity.u_min,
+        "u_max": curiosity.u_max,
+        "threshold": curiosity.threshold,
+        "changed": curiosity.changed,
+        "rows": curiosity.rows,
+    }
+
+
+def _router_of(graph: Graph) -> Router:
+    router: Router = next(n for n in graph.nodes if n.op == "Mixture").attrs.router
+    return router
 
 
 def export_text(report: dict[str, Any], folder: str) -> RenderableType:
@@ -68,9 +117,31 @@ def export_text(report: dict[str, Any], folder: str) -> RenderableType:
     if report["experts"]:
         parts.append(_expert_table(report["experts"]))
     parts.append(_check_table(report["checks"]))
+    parts += _cost_parts(report)
     parts += [Text(f"note: {note}", style="yellow") for note in report["notes"]]
     parts.append(Text(f"written to {folder}: {', '.join(_written(report))}"))
     return Group(*parts)
+
+
+def _cost_parts(report: dict[str, Any]) -> list[RenderableType]:
+    """Best, expected and worst case, where the figures come from, and the curiosity shipped."""
+    entry, curiosity = report["estimate"], report["curiosity"]
+    parts: list[RenderableType] = []
+    if entry:
+        parts += [Text(line) for line in (*cost_lines(entry), source_line(entry))]
+    if curiosity and curiosity["rule"] != "off":
+        parts.append(Text(_curiosity_line(curiosity)))
+    return parts
+
+
+def _curiosity_line(curiosity: dict[str, Any]) -> str:
+    name = "alpha" if curiosity["rule"] == "precision_prior" else "quantile"
+    own, shipped = curiosity[f"model_{name}"], curiosity[name]
+    budget = "" if own == shipped else f" (the model's own is {own:g}: weakened for the budget)"
+    return (
+        f"curiosity: {curiosity['rule']}, {name} {shipped:g}{budget}; {curiosity['changed']} of "
+        f"{curiosity['rows']} calibration rows change their route"
+    )
 
 
 def _written(report: dict[str, Any]) -> list[str]:
@@ -85,18 +156,25 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _layer_table(layers: list[dict[str, Any]]) -> Table:
-    table = _table("Layers", "name", "kernel", "weights", "MACs", "bytes")
+    table = _table("Layers", "name", "kernel", "weights", "MACs", "bytes", "cycles")
     for i in layers:
-        weights = i["weight_format"] or "-"
-        table.add_row(i["name"], i["kernel"], weights, f"{i['macs']:,}", f"{i['weight_bytes']:,}")
+        weights, numbers = i["weight_format"] or "-", (i["macs"], i["weight_bytes"], i["cycles"])
+        table.add_row(i["name"], i["kernel"], weights, *(_count(n) for n in numbers))
     return table
 
 
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
 def _expert_table(experts: list[dict[str, Any]]) -> Table:
-    table = _table("Experts", "name", "weights", "MACs", "bytes")
+    columns = ("name", "weights", "MACs", "bytes", "inference", "ms", "energy")
+    table = _table("Experts (inference: a whole one, in cycles)", *columns)
     for e in experts:
-        row = (e["name"], e["weight_format"], f"{e['macs']:,}", f"{e['weight_bytes']:,}")
-        table.add_row(*row)
+        numbers = (_count(e[key]) for key in ("macs", "weight_bytes", "cycles"))
+        ms = None if e["latency_s"] is None else 1e3 * e["latency_s"]
+        times = (milliseconds(ms), joules(e["energy_j"]))
+        table.add_row(e["name"], e["weight_format"], *numbers, *times)
     return table
 
 

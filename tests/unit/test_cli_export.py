@@ -335,12 +335,12 @@ def test_usage_errors_end_with_2(sound: Path, run: Callable[..., Ended]) -> None
 def test_an_interrupt_leaves_nothing_and_ends_with_130(
     sound: Path, tmp_path: Path, run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import edgeq.toolchain
+    from edgeq.estimate import costed
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(edgeq.toolchain, "build", interrupted)
+    monkeypatch.setattr(costed, "build", interrupted)
     ended = run("export", sound, "--target", "cortex-m4", "--out", tmp_path / "out")
     assert (ended.code, ended.out) == (130, "")
     assert ended.err.strip() == "edgeq: interrupted"  # click ends the line of the ^C first
