@@ -24,7 +24,9 @@ class Bus:
     """What the peripherals of a board may use of it.
 
     `refuse(reason)` ends the run with a fault, `finish(reason)` without one. `marker_edges` holds
-    (cycles, level) of every change of the marker pin.
+    (cycles, level) of every change of the marker pin, `core_hz` the clock the firmware has set.
+    A family may set `boot`, which gives stack pointer and entry, and `execution_refused`, which
+    says why the flash cannot be executed from now ("": it can).
     """
 
     def __init__(
@@ -39,6 +41,9 @@ class Bus:
         self.config, self.port = config, port
         self.refuse, self.finish = refuse, finish
         self.marker_edges: list[tuple[int, int]] = []
+        self.core_hz = config.clock_hz  # of a family without a clock controller
+        self.boot: Callable[[], tuple[int, int]] = self._vectors
+        self.execution_refused: Callable[[], str] | None = None
         self._emulator, self._clock = emulator, clock
         self._pages: dict[int, _Page] = {}
 
@@ -50,6 +55,14 @@ class Bus:
                 page = self._pages[start]
                 self._emulator.map_registers(start, page.read, page.write)
             self._pages[start].add(base, size, registers)
+
+    def read(self, address: int, size: int) -> bytes:
+        """The guest's memory."""
+        return self._emulator.read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """The guest's memory, as a boot ROM writes it."""
+        self._emulator.write(address, data)
 
     def cycles(self) -> int:
         """Whole cycles at the start of the running block: cheap, for what is not exact."""
@@ -81,6 +94,11 @@ class Bus:
         """The running store to `address` puts `level` on the marker pin."""
         if level != self.marker:
             self.marker_edges.append((self.now(False, address), level))
+
+    def _vectors(self) -> tuple[int, int]:
+        """Stack pointer and entry as a core reads them at reset."""
+        words = self.read(self.config.flash_origin, 8)
+        return int.from_bytes(words[:4], "little"), int.from_bytes(words[4:], "little")
 
     def _address_of(self, access: Access) -> int:
         """Where the access goes with the registers as they are now."""

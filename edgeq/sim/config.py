@@ -25,7 +25,8 @@ class Memory:
 class MachineConfig:
     """Memory map, core and peripherals of a virtual board. Addresses and sizes in bytes.
 
-    `port_config` is the board file's [port.config]; the family's model knows what it means.
+    `port_config` is the board file's [port.config]; the family's model knows what it means. `stuck`
+    names ready flags that never come, as on a broken board: for tests of a port's deadlines.
     """
 
     name: str
@@ -41,6 +42,7 @@ class MachineConfig:
     fpu: bool = True
     dsp: bool = True
     first_load_extra: int = 0  # cycles, a constant of the board's RAM path
+    stuck: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, board: "Board") -> "MachineConfig":

@@ -191,10 +191,10 @@ class Machine:
         return RunResult(self._reason, self.clock.cycles, self.clock.instructions)
 
     def reset(self) -> None:
-        """Stack pointer and program counter from the vector table, as the core does."""
-        vectors = self.read(self.config.flash_origin, 8)
-        self._emulator.set_register("sp", int.from_bytes(vectors[:4], "little"))
-        self._pc = int.from_bytes(vectors[4:], "little") & ~1
+        """Stack pointer and program counter from the vector table, or from the boot ROM's work."""
+        stack, entry = self._bus.boot()
+        self._emulator.set_register("sp", stack)
+        self._pc = entry & ~1
         self.clock.enter()
 
     def stop(self) -> None:
@@ -249,10 +249,19 @@ class Machine:
     def _check_block(self, block: Block, self_loop: bool) -> None:
         if self_loop and block.idles:
             self._end_with("endless loop (a branch to itself)")
+        elif why := self._refused_by_flash(block):
+            self._end_with(f"execution from flash before it can be read: {why}")
         elif missing := self._missing(block):
             self._end_with(f"{self.core.name} has no instruction {missing}")
         elif block.uses_fpu and not self._called and not self._fpu_ready():
             self._end_with("floating-point instruction while the FPU is off (CPACR)")
+
+    def _refused_by_flash(self, block: Block) -> str:
+        """Why no code can be fetched where `block` is, "" if it can; a call is set up from here."""
+        refused, start = self._bus.execution_refused, self.config.flash_origin
+        if refused is None or self._called or not start <= block.start:
+            return ""
+        return refused() if block.start < start + self.config.flash_bytes else ""
 
     def _missing(self, block: Block) -> str:
         """The first instruction of the block that this part does not have, "" if it has all."""
@@ -294,6 +303,11 @@ class Machine:
     def marker_edges(self) -> list[tuple[int, int]]:
         """(cycles, level) of every change of the marker pin."""
         return self._bus.marker_edges
+
+    @property
+    def core_hz(self) -> int:
+        """The core clock as the firmware has set it up, where the family's clocks are modelled."""
+        return self._bus.core_hz
 
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""

@@ -28,7 +28,7 @@ class Leds:
 def attach(bus: Bus) -> Uart:
     """UART0, the LEDs, and TIMER0 where the board's port counts cycles with it."""
     addresses = bus.config.port_config
-    uart = CmsdkUart(bus.port, bus.site, bus.cycles, lambda: bus.finish("idle"))
+    uart = CmsdkUart(bus)
     bus.map(addresses.get("UART_BASE", UART_BASE), uart)
     bus.map(LED_BASE, Leds(bus))
     timer = addresses.get("TIMER_BASE")
@@ -36,4 +36,4 @@ def attach(bus: Bus) -> Uart:
         bus.map(
             timer, CmsdkTimer(lambda is_load, offset: bus.now(is_load, timer + offset), bus.refuse)
         )
-    return uart
+    return uart.wire

@@ -1,0 +1,41 @@
+"""STM32F401, F405, F446: clock tree from HSI, one USART, GPIO, the marker (RM0390, RM0368)."""
+
+from edgeq.sim.bus import Bus
+from edgeq.sim.stm32 import flash, gpio, pwr_f4, rcc_f4, usart
+from edgeq.sim.uart import Uart
+
+RCC_BASE, FLASH_BASE, PWR_BASE = 0x40023800, 0x40023C00, 0x40007000
+GPIO_BASE = 0x40020000
+PORTS = "ABCDEFGH"
+MODER_RESET = {"A": 0xA8000000, "B": 0x00000280}  # the debug pins
+PWREN = 28
+
+
+def attach(bus: Bus) -> Uart:
+    """Where the port's own configuration puts USART and marker."""
+    config = bus.config.port_config
+    rcc = rcc_f4.Rcc(bus, RCC_BASE)
+    acr = flash.Flash(bus, FLASH_BASE)
+    pwr = pwr_f4.Pwr(bus, PWR_BASE, rcc.gate(rcc_f4.APB1ENR, PWREN))
+    rcc.watch(acr, pwr)
+    ports = {GPIO_BASE + 0x400 * i: _port(bus, rcc, i) for i in range(len(PORTS))}
+    enable = config["UART_ENABLE_REGISTER"] - RCC_BASE
+    pins = ports[config["UART_GPIO_BASE"]]
+    serial = usart.Usart(
+        bus,
+        config["UART_BASE"],
+        rcc.gate(enable, config["UART_ENABLE_BIT"]),
+        lambda: rcc.apb_hz(second=enable == rcc_f4.APB2ENR),
+        lambda: pins.alternate(config["UART_TX_PIN"]) == config["UART_FUNCTION"],
+    )
+    for block in (rcc, acr, pwr, *ports.values(), serial):
+        bus.map(block.base, block, gpio.SIZE)
+    return serial.wire
+
+
+def _port(bus: Bus, rcc: rcc_f4.Rcc, index: int) -> gpio.Gpio:
+    config, base = bus.config.port_config, GPIO_BASE + 0x400 * index
+    marker = config["MARKER_PIN"] if base == config["MARKER_GPIO_BASE"] else None
+    gate = rcc.gate(rcc_f4.AHB1ENR, index)
+    letter = PORTS[index]
+    return gpio.Gpio(bus, f"GPIO{letter}", base, gate, MODER_RESET.get(letter, 0), marker)

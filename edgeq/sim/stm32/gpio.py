@@ -1,0 +1,42 @@
+"""One GPIO port of an STM32 (RM0390, 7.4; RM0432, 8.4: the same layout)."""
+
+from edgeq.sim.bus import Bus
+from edgeq.sim.registers import Block, Gate
+
+MODER, OTYPER, OSPEEDR, PUPDR, IDR, ODR, BSRR, LCKR, AFRL, AFRH = range(0x00, 0x28, 4)
+OUTPUT, ALTERNATE = 1, 2
+SIZE = 0x400
+
+
+class Gpio(Block):
+    """Pins 0 to 15. `marker` is the pin that a current meter watches, if it is one of these."""
+
+    def __init__(
+        self, bus: Bus, name: str, base: int, gate: Gate, moder: int = 0, marker: int | None = None
+    ) -> None:
+        super().__init__(bus, name, base, dict.fromkeys(range(0x00, 0x28, 4), 0), gate)
+        self.words[MODER] = moder
+        self._marker = marker
+
+    def store(self, offset: int, value: int) -> None:
+        """BSRR sets by its lower half and clears by its upper one; setting wins."""
+        if offset == BSRR:
+            self._put((self.words[ODR] & ~(value >> 16) | value) & 0xFFFF, BSRR)
+        elif offset == ODR:
+            self._put(value & 0xFFFF, ODR)
+        else:
+            super().store(offset, value)
+
+    def alternate(self, pin: int) -> int | None:
+        """The alternate function of `pin`, None in any other mode."""
+        if self._mode(pin) != ALTERNATE:
+            return None
+        return self.words[AFRL if pin < 8 else AFRH] >> 4 * (pin & 7) & 15
+
+    def _mode(self, pin: int) -> int:
+        return self.words[MODER] >> 2 * pin & 3
+
+    def _put(self, levels: int, offset: int) -> None:
+        self.words[ODR] = levels
+        if self._marker is not None and self._mode(self._marker) == OUTPUT:
+            self.bus.set_marker(levels >> self._marker & 1, self.base + offset)

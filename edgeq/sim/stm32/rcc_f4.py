@@ -1,0 +1,96 @@
+"""The clock controller of STM32F4 (RM0390, 6.3): HSI, the main PLL, bus prescalers, clock gates."""
+
+from edgeq.sim.bus import Bus
+from edgeq.sim.registers import Block, Gate
+from edgeq.sim.stm32.flash import Flash
+from edgeq.sim.stm32.pwr_f4 import Pwr
+
+CR, PLLCFGR, CFGR, AHB1ENR, APB1ENR, APB2ENR = 0x00, 0x04, 0x08, 0x30, 0x40, 0x44
+RESETS = {CR: 0x83, PLLCFGR: 0x24003010, CFGR: 0, AHB1ENR: 0x100000, APB1ENR: 0, APB2ENR: 0}
+HSEON, PLLON, PLLRDY = 1 << 16, 1 << 24, 1 << 25
+PLLSRC_HSE = 1 << 22
+SW_HSI, SW_HSE, SW_PLL = 0, 1, 2
+HSI_HZ = 16_000_000
+NO_OVERDRIVE_HZ = 168_000_000
+SIZE = 0x400
+
+
+class Rcc(Block):
+    """`flash` and `pwr` must be ready for the clock that is switched to."""
+
+    def __init__(self, bus: Bus, base: int) -> None:
+        super().__init__(bus, "RCC", base, RESETS)
+        self._flash: Flash | None = None
+        self._pwr: Pwr | None = None
+        bus.core_hz = HSI_HZ
+
+    def watch(self, flash: Flash, pwr: Pwr) -> None:
+        """The two that a faster clock depends on."""
+        self._flash, self._pwr = flash, pwr
+
+    @property
+    def pll_hz(self) -> int:
+        """What the main PLL gives with its present factors."""
+        word = self.words[PLLCFGR]
+        divider, factor, post = word & 63, word >> 6 & 511, 2 * (word >> 16 & 3) + 2
+        return HSI_HZ * factor // max(1, divider) // post
+
+    @property
+    def core_hz(self) -> int:
+        """HCLK; its own prescaler is not modelled."""
+        return self.pll_hz if self._source() == SW_PLL else HSI_HZ
+
+    def apb_hz(self, second: bool) -> int:
+        """The clock of APB1 or, `second`, APB2."""
+        code = self.words[CFGR] >> (13 if second else 10) & 7
+        return self.core_hz >> (code - 3 if code >= 4 else 0)
+
+    def gate(self, register: int, bit: int) -> Gate:
+        """The gate of a peripheral whose clock is `bit` of the enable register at `register`."""
+
+        def why() -> str:
+            if self.words[register] >> bit & 1:
+                return ""
+            return f"has no clock (bit {bit} of 0x{self.base + register:08x} is 0)"
+
+        return why
+
+    def load(self, offset: int) -> int:
+        """CR and CFGR show the PLL and the switch as they are."""
+        word = super().load(offset)
+        if offset == CR:
+            return word & ~PLLRDY | self._pll_ready()
+        if offset == CFGR:
+            return word & ~12 | self._source() << 2
+        return word
+
+    def store(self, offset: int, value: int) -> None:
+        """Only HSI is there: another source is refused, as is a clock too fast for the flash."""
+        super().store(offset, value)
+        if (offset == CR and value & HSEON) or (offset == PLLCFGR and value & PLLSRC_HSE):
+            self.bus.refuse("it starts the HSE crystal, which is not modelled: use HSI")
+        if offset == CFGR:
+            if value & 0xF0:
+                self.bus.refuse("it sets the AHB prescaler, which is not modelled")
+            self._switch()
+
+    def _pll_ready(self) -> int:
+        return self.flag("PLLRDY", PLLRDY) if self.words[CR] & PLLON else 0
+
+    def _source(self) -> int:
+        wanted = self.words[CFGR] & 3
+        ready = wanted == SW_PLL and self._pll_ready() and self.flag("SWS", 1)
+        return SW_PLL if ready else SW_HSI
+
+    def _switch(self) -> None:
+        self.bus.core_hz = self.core_hz
+        if self._source() != SW_PLL or self._flash is None or self._pwr is None:
+            return
+        needed = self.bus.config.port_config.get("FLASH_WAIT_STATES", 0)
+        if self._flash.wait_states < needed:
+            self.bus.refuse(
+                f"it runs at {self.core_hz} Hz with {self._flash.wait_states} flash wait states; "
+                f"{needed} are needed"
+            )
+        if self.core_hz > NO_OVERDRIVE_HZ and not self._pwr.overdrive:
+            self.bus.refuse(f"it runs at {self.core_hz} Hz without the regulator's over-drive")
