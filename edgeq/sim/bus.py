@@ -26,7 +26,7 @@ class Bus:
     `refuse(reason)` ends the run with a fault, `finish(reason)` without one. `marker_edges` holds
     (cycles, level) of every change of the marker pin, `core_hz` the clock the firmware has set.
     A family may set `boot`, which gives stack pointer and entry, and `execution_refused`, which
-    says why the flash cannot be executed from now ("": it can).
+    says why the flash cannot be executed from now ("": it can); `baud` is the rate of its UART.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Bus:
         self.core_hz = config.clock_hz  # of a family without a clock controller
         self.boot: Callable[[], tuple[int, int]] = self._vectors
         self.execution_refused: Callable[[], str] | None = None
+        self.baud: Callable[[], float] = lambda: 0.0
         self._emulator, self._clock = emulator, clock
         self._pages: dict[int, _Page] = {}
 

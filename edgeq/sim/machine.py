@@ -89,6 +89,8 @@ class Machine:
         emulator = self._emulator
         for memory in self.config.regions:
             emulator.map_memory(memory.origin, memory.bytes, writable=memory.writable)
+            if not memory.writable:
+                emulator.write(memory.origin, b"\xff" * memory.bytes)  # erased flash
         emulator.map_memory(RETURN_PAGE, PAGE, writable=False)
         emulator.on_block(self.clock.on_block)
         if self.config.fpu:
@@ -308,6 +310,11 @@ class Machine:
     def core_hz(self) -> int:
         """The core clock as the firmware has set it up, where the family's clocks are modelled."""
         return self._bus.core_hz
+
+    @property
+    def baud(self) -> float:
+        """The serial port's bits per second as the firmware has set them; 0 if not modelled."""
+        return self._bus.baud()
 
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""

@@ -18,6 +18,7 @@ def attach(bus: Bus) -> Uart:
         bus.map(block.base, block)
     for port in ports.values():  # P1's registers begin where P0's end: P0 comes first
         bus.map(port.base, port, gpio.SIZE)
+    bus.baud = lambda: serial.baud
     return serial.wire
 
 

@@ -39,4 +39,5 @@ def attach(bus: Bus) -> Uart:
         bus.map(block.base, block)
     bus.boot = lambda: rom.start(bus)
     bus.execution_refused = flash.why_not
+    bus.baud = lambda: serial.baud
     return serial.wire

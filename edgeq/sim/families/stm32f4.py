@@ -30,6 +30,7 @@ def attach(bus: Bus) -> Uart:
     )
     for block in (rcc, acr, pwr, *ports.values(), serial):
         bus.map(block.base, block, gpio.SIZE)
+    bus.baud = lambda: serial.baud
     return serial.wire
 
 

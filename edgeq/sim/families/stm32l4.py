@@ -31,6 +31,7 @@ def attach(bus: Bus) -> Uart:
     serial = lpuart.Lpuart(bus, config["UART_BASE"], gate, lambda: rcc.lpuart_hz, wired)
     for block in (rcc, acr, pwr, *ports.values(), serial):
         bus.map(block.base, block, gpio.SIZE)
+    bus.baud = lambda: serial.baud
     return serial.wire
 
 

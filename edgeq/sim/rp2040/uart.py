@@ -39,7 +39,7 @@ class Pl011(Block):
         """FR is the state of the wire, DR the received byte."""
         if offset == FR:
             there = self._on(RX_ENABLE) and self.wire.has_input()
-            return (0 if there else RX_EMPTY) | self.flag("TX_READY", TX_EMPTY) or TX_FULL
+            return (0 if there else RX_EMPTY) | (self.flag("TX_READY", TX_EMPTY) or TX_FULL)
         return self.wire.receive() if offset == DR else super().load(offset)
 
     def store(self, offset: int, value: int) -> None:
