@@ -215,20 +215,29 @@ def flash(
     compiler: str = "auto",
     tool: str | None = None,
     dry_run: bool = False,
+    port: str | None = None,
+    verify: bool = True,
+    watch: Callable[[float | None, str], None] | None = None,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
-    Without a name the attached board is taken. Raises Link when there is none, MemoryBudget when
-    the firmware does not fit, Toolchain without a compiler or tool, Flash when flashing fails.
+    Without a name the attached board is taken. With `verify` the board is asked for its firmware's
+    digest, at `port` or at the port that it has; an emulated board that fails to tell is stopped.
+    `watch` hears how far it is (0..1, or None) and with what. Raises Link when there is no board or
+    it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a compiler or
+    tool, Flash when flashing fails, Mismatch when the board runs something else.
     """
     from edgeq import flashers
     from edgeq.toolchain import build, find_compiler, with_board
 
+    tell = watch or flashers.unwatched
+    tell(None, "building")
     project = read_project(Path(firmware))
     chosen = flashers.choose_board(board)
     out = Path(firmware) / "build" / chosen.name
     out.mkdir(parents=True, exist_ok=True)
     found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
+    (out / "firmware.json").unlink(missing_ok=True)  # a build that is cut leaves none
     built = build(with_board(project, chosen), chosen, found, out, OPTIMIZE)
     result: dict[str, Any] = {
         "board": chosen.name,
@@ -241,7 +250,13 @@ def flash(
         "flags": list(built.flags),
     }
     (out / "firmware.json").write_text(json.dumps(result, indent=2) + "\n")
-    return {**result, **flashers.flash(built, chosen, tool=tool, dry_run=dry_run)}
+    result |= flashers.flash(built, chosen, tool=tool, dry_run=dry_run, watch=tell)
+    port = port or result["port"]
+    asked = verify and not dry_run and port is not None
+    if asked:
+        tell(None, "verifying")
+        flashers.verify_or_stop(str(port), built.digest, chosen.uart.baud, result["pid"])
+    return {**result, "port": port, "verified": asked}
 
 
 def profile(

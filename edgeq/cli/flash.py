@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.options import compiler_option, firmware_option, json_option
-from edgeq.cli.output import working
 
 
 @click.command(short_help="Build the export for a board and bring it there.")
@@ -16,17 +16,39 @@ from edgeq.cli.output import working
 )
 @firmware_option
 @compiler_option
-@click.option("--tool", help="The flasher to use instead of the board's first.")
+@click.option(
+    "--with",
+    "--tool",
+    "tool",
+    metavar="TOOL",
+    shell_complete=names.tools,
+    help="The flashing tool to use instead of the board's first.",
+)
 @click.option("--dry-run", is_flag=True, help="Build, then print the commands without running.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Ask the board for the digest of what it runs.",
+)
+@click.option("--port", shell_complete=names.ports, help="Where to ask it.")
 @json_option
 def flash(
-    board: str | None, firmware: Path, compiler: str, tool: str | None, dry_run: bool, as_json: bool
+    board: str | None,
+    firmware: Path,
+    compiler: str,
+    tool: str | None,
+    dry_run: bool,
+    verify: bool,
+    port: str | None,
+    as_json: bool,
 ) -> None:
     """Build the export for a board and flash it, or start it where the board is emulated."""
     from edgeq.pipeline import flash as run
+    from edgeq.report.progress import flash_bar
 
-    with working("building and flashing"):
-        result = run(board, firmware, compiler, tool, dry_run)
+    with flash_bar(Console(stderr=True)) as watch:
+        result = run(board, firmware, compiler, tool, dry_run, port, verify, watch)
     if as_json:
         click.echo(json.dumps(result))
     else:

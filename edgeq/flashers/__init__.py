@@ -7,7 +7,16 @@ from typing import Any
 
 from edgeq.board import Board
 from edgeq.errors import BadInput, Flash, Link, Toolchain
-from edgeq.flashers import cubeprogrammer, mass_storage, openocd, pyocd, qemu, uf2, virtual
+from edgeq.flashers import (
+    cubeprogrammer,
+    dfu_util,
+    mass_storage,
+    openocd,
+    pyocd,
+    qemu,
+    uf2,
+    virtual,
+)
 from edgeq.flashers.attached import (
     Surroundings,
     attached_boards,
@@ -16,8 +25,9 @@ from edgeq.flashers.attached import (
     require_attached,
     serial_port,
 )
-from edgeq.flashers.flasher import Facts, Flasher
+from edgeq.flashers.flasher import Facts, Flasher, Watch, unwatched
 from edgeq.flashers.processes import Running, running, stop
+from edgeq.flashers.verify import verify_or_stop
 from edgeq.toolchain import Firmware
 
 __all__ = [
@@ -30,6 +40,8 @@ __all__ = [
     "look",
     "running",
     "stop",
+    "unwatched",
+    "verify_or_stop",
 ]
 
 FLASHERS: dict[str, Flasher] = {
@@ -40,7 +52,9 @@ FLASHERS: dict[str, Flasher] = {
     "pyocd": pyocd.FLASHER,
     "cubeprogrammer": cubeprogrammer.FLASHER,
     "uf2": uf2.FLASHER,
+    "dfu_util": dfu_util.FLASHER,
 }
+_OTHER_NAMES = frozenset({cubeprogrammer.PROGRAM.lower(), "stm32cubeprogrammer", "cube_programmer"})
 
 
 def flash(
@@ -49,15 +63,17 @@ def flash(
     tool: str | None = None,
     dry_run: bool = False,
     look: Callable[[], Surroundings] = look,
+    watch: Watch = unwatched,
 ) -> dict[str, Any]:
     """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
 
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
-    the commands, also those of a tool that is not installed. Raises BadInput for an unknown tool,
-    Toolchain without a usable one, Link when the board is not attached, Flash when flashing fails.
+    the commands, also those of a tool that is not installed. `watch` hears how far it is. Raises
+    BadInput for an unknown tool, Toolchain without a usable one, Link when the board is not
+    attached, Flash when flashing fails.
     """
     firmware = dataclasses.replace(firmware, elf=firmware.elf.resolve(), bin=firmware.bin.resolve())
-    around = look()
+    around, tool = look(), tool_named(tool)
     if not dry_run and tool is None and board.probe.usb_ids:
         require_attached(board, around)
     name, facts = _tool(board, tool, dry_run, around)
@@ -73,6 +89,8 @@ def flash(
     }
     if dry_run:
         return result
+    facts = dataclasses.replace(facts, watch=watch)
+    watch(None, name)
     try:
         result |= FLASHERS[name].run(firmware, board, facts, commands)
     except Flash as error:
@@ -80,6 +98,14 @@ def flash(
     if board.probe.usb_ids:
         result |= _port_of(board, look, result["hint"])
     return result
+
+
+def tool_named(given: str | None) -> str | None:
+    """A tool by our name for it; also `dfu-util` and the name of ST's program."""
+    if given is None:
+        return None
+    known = given.strip().lower().replace("-", "_")
+    return "cubeprogrammer" if known in _OTHER_NAMES else known
 
 
 def _tool(board: Board, tool: str | None, dry_run: bool, around: Surroundings) -> tuple[str, Facts]:
@@ -108,7 +134,7 @@ def _next_step(board: Board, name: str) -> str:
     others = ", ".join(other for other in board.probe.flashers if other != name)
     return (
         "next: check the cable and that no other program holds the probe (on Linux also its udev "
-        f"rules), or try another tool with --tool: {others}"
+        f"rules), or try another tool with --with: {others}"
     )
 
 

@@ -134,7 +134,7 @@ def require_attached(board: Board, around: Surroundings) -> None:
     seen = f"; attached: {', '.join(b.name for b in here)}" if here else ""
     raise Link(
         f"{board.name} is not attached{seen}; plug it in (USB id {' or '.join(board.probe.usb_ids)}"
-        "), look with `edgeq boards`, or name a tool with --tool to try all the same"
+        "), look with `edgeq boards`, or name a tool with --with to try all the same"
     )
 
 
@@ -145,7 +145,7 @@ def the_probe(board: Board, around: Surroundings) -> Device | None:
         raise Link(
             f"{len(devices)} probes of the kind {board.name} has are attached "
             f"({', '.join(device.port for device in devices)}), and its chip cannot be told from "
-            "here: unplug the others, or use --tool mass_storage, which goes by the drive's label"
+            "here: unplug the others, or use --with mass_storage, which goes by the drive's label"
         )
     return devices[0] if devices else None
 

@@ -45,9 +45,9 @@ def commands(firmware: Firmware, _board: Board, facts: Facts) -> Commands:
     return ((*facts.program, "-c", "port=SWD", *number, "-w", str(firmware.elf), "-v", "-rst"),)
 
 
-def run(_firmware: Firmware, _board: Board, _facts: Facts, commands: Commands) -> dict[str, Any]:
+def run(_firmware: Firmware, _board: Board, facts: Facts, commands: Commands) -> dict[str, Any]:
     """Runs the programmer."""
-    run_commands(commands)
+    run_commands(commands, watch=facts.watch)
     return {}
 
 

@@ -31,7 +31,7 @@ def find(board: Board, around: Surroundings) -> Facts:
 def assumed(board: Board) -> Facts:
     """The drive where a desktop would mount it. BadInput for a board without one."""
     if not board.probe.volumes:
-        raise BadInput(f"board {board.name} has no drive to copy to; choose another --tool")
+        raise BadInput(f"board {board.name} has no drive to copy to; choose another --with")
     return Facts(("cp",), volume=Path("/media") / board.probe.volumes[0])
 
 
@@ -110,7 +110,7 @@ def _failure(volume: Path) -> str | None:
 def _refused(volume: Path, failure: str) -> Flash:
     return Flash(
         f"{volume} refused the image{_said(failure)}; check the board's jumpers and power, unplug "
-        "it and plug it in again, or try --tool openocd"
+        "it and plug it in again, or try --with openocd"
     )
 
 

@@ -29,7 +29,7 @@ def assumed(_board: Board) -> Facts:
 def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     """Write, verify, reset. BadInput when the board names no config or Tcl cannot hold the path."""
     if board.probe.openocd_config is None:
-        raise BadInput(f"board {board.name} names no openocd_config; choose another --tool")
+        raise BadInput(f"board {board.name} names no openocd_config; choose another --with")
     path = str(firmware.elf)
     if _TCL_CANNOT_QUOTE & set(path):
         raise BadInput(f"OpenOCD cannot take the path {path!r}: export to one without {{ }} or \\")
@@ -38,9 +38,9 @@ def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     return ((*facts.program, *files, "-c", script),)
 
 
-def run(_firmware: Firmware, _board: Board, _facts: Facts, commands: Commands) -> dict[str, Any]:
+def run(_firmware: Firmware, _board: Board, facts: Facts, commands: Commands) -> dict[str, Any]:
     """Runs OpenOCD."""
-    run_commands(commands)
+    run_commands(commands, watch=facts.watch)
     return {}
 
 

@@ -32,7 +32,7 @@ def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     """Runs the ELF until it is stopped. BadInput for a board that QEMU does not model."""
     machine = board.probe.qemu_machine
     if machine is None:
-        raise BadInput(f"board {board.name} names no qemu_machine; choose another --tool")
+        raise BadInput(f"board {board.name} names no qemu_machine; choose another --with")
     options = ("-M", machine, "-kernel", str(firmware.elf), "-display", "none", "-monitor", "none")
     return ((*facts.program, *options, "-serial", "pty"),)
 

@@ -27,6 +27,9 @@ def flash_text(result: dict[str, Any]) -> str:
     ]
     if port is not None:
         lines.append(f"port       {port}" + (f" (pid {result['pid']})" if result["pid"] else ""))
+    if not result["dry_run"]:
+        seen = "the board runs this firmware" if result["verified"] else "not asked"
+        lines.append(f"verified   {seen}")
     if result.get("hint"):
         lines.append(f"note       {result['hint']}")
     if not result["dry_run"]:

@@ -31,7 +31,7 @@ def find(board: Board, around: Surroundings) -> Facts:
 def assumed(board: Board) -> Facts:
     """The drive where a desktop would mount it. BadInput for a board without UF2."""
     if board.probe.uf2_family is None or not board.probe.volumes:
-        raise BadInput(f"board {board.name} takes no UF2 file; choose another --tool")
+        raise BadInput(f"board {board.name} takes no UF2 file; choose another --with")
     return Facts(("cp",), volume=Path("/media") / board.probe.volumes[0])
 
 

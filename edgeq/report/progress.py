@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 @contextmanager
@@ -35,5 +43,19 @@ def step_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
 
         def show(done: int, total: int, name: str) -> None:
             progress.update(task, completed=done, total=total, name=name)
+
+        yield show
+
+
+@contextmanager
+def flash_bar(console: Console) -> Iterator[Callable[[float | None, str], None]]:
+    """Yields show(0..1, or None while that is not known; what is done now)."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def show(done: float | None, what: str) -> None:
+            total = None if done is None else 1.0
+            progress.update(task, completed=done or 0.0, total=total, description=what)
 
         yield show

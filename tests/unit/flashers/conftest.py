@@ -14,7 +14,8 @@ from edgeq.errors import Toolchain
 from edgeq.firmware_project import FirmwareProject
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
 
-ECHO_MAIN = Path(__file__).parents[2] / "emulated" / "echo_main.c"
+ROOT = Path(__file__).parents[3]
+ECHO_MAIN = ROOT / "tests" / "emulated" / "echo_main.c"
 
 
 def firmware_at(folder: Path) -> Firmware:

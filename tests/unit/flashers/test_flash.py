@@ -1,6 +1,5 @@
 """The choice of the tool, the exact commands, and what becomes of a tool that fails."""
 
-import importlib.util
 import json
 import shlex
 import shutil
@@ -22,7 +21,12 @@ from tests.unit.flashers.conftest import firmware_at, surroundings, usb
 
 F446 = load_board("nucleo_f446re")
 PROBE = surroundings(usb("/dev/ttyACM0", serial_number="066F"))
-PYOCD_HERE = importlib.util.find_spec("pyocd") is not None
+
+
+@pytest.fixture
+def no_pyocd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyOCD is not installed beside this Python."""
+    monkeypatch.setattr(pyocd, "importable", lambda: False)
 
 
 def flash(firmware: Firmware, board: Board = F446, **options: Any) -> dict[str, Any]:
@@ -41,16 +45,29 @@ def test_a_dry_run_names_every_command_without_any_tool(
     json.dumps(result)
 
 
-def test_the_commands_of_the_real_boards(firmware: Firmware, no_tools: Path) -> None:
+@pytest.mark.parametrize(
+    ("here", "session"),
+    [
+        (False, ["pyocd", "load", "--no-wait"]),
+        (True, [sys.executable, "-m", "edgeq.flashers.pyocd_session"]),
+    ],
+)
+def test_the_commands_of_the_real_boards(
+    firmware: Firmware,
+    no_tools: Path,
+    here: bool,
+    session: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pyocd, "importable", lambda: here)
+    monkeypatch.setattr(pyocd, "_knows", lambda _target: True)
     elf = str(firmware.elf.resolve())
     program = f"program {{{elf}}} verify reset exit"
     wanted = {
         "openocd": ["openocd", "-f", "board/st_nucleo_f4.cfg", "-c", program],
-        "pyocd": ["pyocd", "load", "--no-wait", "--target", "stm32f446retx", elf],
+        "pyocd": [*session, "--target", "stm32f446retx", elf],
         "cubeprogrammer": ["STM32_Programmer_CLI", "-c", "port=SWD", "-w", elf, "-v", "-rst"],
     }
-    if PYOCD_HERE:
-        del wanted["pyocd"]
     for tool, command in wanted.items():
         result = flash(firmware, tool=tool, dry_run=True, look=surroundings)
         assert [shlex.split(text) for text in result["commands"]] == [command]
@@ -82,11 +99,10 @@ def test_a_path_openocd_cannot_take_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_first_tool_that_is_here_is_taken(
-    firmware: Firmware, fake_tool: Callable[..., Path]
+    firmware: Firmware, fake_tool: Callable[..., Path], no_pyocd: None
 ) -> None:
     fake_tool("STM32_Programmer_CLI")
-    if not PYOCD_HERE:
-        assert flash(firmware)["tool"] == "cubeprogrammer"
+    assert flash(firmware)["tool"] == "cubeprogrammer"
     record = fake_tool("pyocd")
     result = flash(firmware)
     assert (result["tool"], result["port"], result["hint"]) == ("pyocd", "/dev/ttyACM0", None)
@@ -101,12 +117,12 @@ def test_a_tool_that_fails_is_quoted_with_the_next_step(
     firmware: Firmware, fake_tool: Callable[..., Path]
 ) -> None:
     fake_tool("openocd", "echo 'Error: open failed' >&2; exit 1")
-    with pytest.raises(Flash, match=r"(?s)openocd failed .* 1:.*open failed.*--tool: mass_storage"):
+    with pytest.raises(Flash, match=r"(?s)openocd failed .* 1:.*open failed.*--with: mass_storage"):
         flash(firmware)
 
 
 def test_pyocd_without_the_part_names_the_pack_command(
-    firmware: Firmware, fake_tool: Callable[..., Path]
+    firmware: Firmware, fake_tool: Callable[..., Path], no_pyocd: None
 ) -> None:
     fake_tool("pyocd", "echo 'C Target type stm32f446retx not recognized. Use' >&2; exit 1")
     with pytest.raises(Flash, match="pyocd pack install stm32f446retx"):
@@ -115,14 +131,14 @@ def test_pyocd_without_the_part_names_the_pack_command(
     with pytest.raises(Flash) as failed:
         flash(firmware, tool="pyocd")
     assert "pack" not in str(failed.value)
-    if not PYOCD_HERE:
-        hint = flash(firmware, tool="pyocd", dry_run=True)["hint"]
-        assert "Keil.STM32F4xx_DFP" in hint
-        assert "pyocd pack install stm32f446retx" in hint
+    hint = flash(firmware, tool="pyocd", dry_run=True)["hint"]
+    assert "Keil.STM32F4xx_DFP" in hint
+    assert "pyocd pack install stm32f446retx" in hint
 
 
 def test_a_builtin_part_needs_no_pack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pyocd, "_is_builtin", lambda target: target == "stm32f446retx")
+    monkeypatch.setattr(pyocd, "importable", lambda: True)
+    monkeypatch.setattr(pyocd, "_knows", lambda target: target == "stm32f446retx")
     assert pyocd.pack_hint(F446) is None
     assert pyocd.pack_hint(load_board("nucleo_l4r5zi")) is not None
 
@@ -137,10 +153,8 @@ def test_a_builtin_part_needs_no_pack(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_missing_tool_says_how_to_install_it(
-    board: str, tool: str | None, says: str, firmware: Firmware, no_tools: Path
+    board: str, tool: str | None, says: str, firmware: Firmware, no_tools: Path, no_pyocd: None
 ) -> None:
-    if PYOCD_HERE and board == "nucleo_f446re" and tool is None:
-        pytest.skip("pyocd is installed beside this Python")
     with pytest.raises(Toolchain, match=says) as missing:
         flash(firmware, load_board(board), tool=tool)
     assert missing.value.exit_code == 7
