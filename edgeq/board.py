@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgeq.errors import BadInput
 from edgeq.resources import boards_dir
 
+MARKERS = ("levels", "pulses")
+
 
 class _Facts(BaseModel):
     """Frozen; a key that is not declared here is an error, so a misspelt fact cannot hide."""
@@ -145,6 +147,19 @@ class Board(_Facts):
         if (self.fpu and core.fpu is None) or (self.dsp and not core.dsp):
             raise ValueError(f"{self.core} has no such FPU or DSP extension")
         return self
+
+    def marked_by(self, marker: str) -> "Board":
+        """The board with its firmware's marker pin told to show "levels" or "pulses".
+
+        Levels: high while an inference runs. Pulses: a fall before and after, as MLPerf Tiny's
+        energy mode wants it, and as meters need that see falling edges only.
+        """
+        if marker not in MARKERS:
+            raise BadInput(f"--marker {marker} is not one of {', '.join(MARKERS)}")
+        if marker == "levels":
+            return self
+        config = {**self.port.config, "ENERGY_MODE": 1}  # runtime/sample.c, runtime/mlperf.c
+        return self.model_copy(update={"port": self.port.model_copy(update={"config": config})})
 
     @property
     def features(self) -> frozenset[str]:

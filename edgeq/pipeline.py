@@ -218,12 +218,14 @@ def flash(
     port: str | None = None,
     verify: bool = True,
     watch: Callable[[float | None, str], None] | None = None,
+    marker: str = "levels",
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
     Without a name the attached board is taken. With `verify` the board is asked for its firmware's
     digest, at `port` or at the port that it has; an emulated board that fails to tell is stopped.
-    `watch` hears how far it is (0..1, or None) and with what. Raises Link when there is no board or
+    `watch` hears how far it is (0..1, or None) and with what. `marker` is how the firmware's marker
+    pin shows an inference, "levels" or "pulses" (docs/energy.md). Raises Link when there is no board or
     it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a compiler or
     tool, Flash when flashing fails, Mismatch when the board runs something else.
     """
@@ -233,7 +235,7 @@ def flash(
     tell = watch or flashers.unwatched
     tell(None, "building")
     project = read_project(Path(firmware))
-    chosen = flashers.choose_board(board)
+    chosen = flashers.choose_board(board).marked_by(marker)
     out = Path(firmware) / "build" / chosen.name
     out.mkdir(parents=True, exist_ok=True)
     found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
@@ -246,6 +248,7 @@ def flash(
         "flash_bytes": built.flash_bytes,
         "ram_bytes": built.ram_bytes,
         "firmware_digest": built.digest,
+        "marker": marker,
         "compiler": built.compiler,
         "flags": list(built.flags),
     }
@@ -269,17 +272,27 @@ def profile(
     parquet: str | Path | None = None,
     limit: int | None = None,
     resume: bool = False,
+    meter: str = "model",
+    meter_port: str | None = None,
+    meter_rate: int | None = None,
+    volts: float | None = None,
+    windows: int = 5,
+    window_s: float = 10.0,
     watch: Callable[[int, int, float], None] | None = None,
+    tell: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
 
     Every sample goes at once into the folder `run` (docs/traces.md; default: the next one in
     `firmware`/runs); `resume` continues that run, or the newest. `trace` and `parquet` name files
     for the records as JSON lines and as one table. `watch` hears of samples done, samples in all
-    and the accuracy so far. Raises Link when there is no board or it is lost, BadInput for the data
-    or the run.
+    and the accuracy so far. With a `meter` other than the model, energy is measured afterwards in
+    `windows` windows of at least `window_s` seconds (docs/energy.md), at `volts` where the meter
+    supplies the board; `tell` hears of each. Raises Link when there is no board or it is lost,
+    Meter when the meter fails, BadInput for the data or the run.
     """
     from edgeq import profiling
+    from edgeq.metering import MeterPlan
 
     def path(name: str | Path | None) -> Path | None:
         return None if name is None else Path(name)
@@ -293,5 +306,6 @@ def profile(
         parquet=path(parquet),
         limit=limit,
         resume=resume,
+        meter=MeterPlan(meter, meter_port, volts, meter_rate, windows, window_s),
     )
-    return profiling.profile(request, watch)
+    return profiling.profile(request, watch, tell)

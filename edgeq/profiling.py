@@ -15,16 +15,20 @@ from edgeq.arrays import Array, class_labels, model_rows, read_npz
 from edgeq.board import Board, all_boards, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
+from edgeq.errors import Meter as MeterError
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
 from edgeq.flashers import look, running
 from edgeq.harness.link import Link as BoardLink
 from edgeq.harness.manifest import Data, Manifest, replace_file
 from edgeq.harness.messages import InferResult, Info
+from edgeq.harness.meters import Meter
 from edgeq.harness.record import SampleRecord
-from edgeq.harness.trace import SUMMARY, Run, read_run, run_folders
+from edgeq.harness.trace import CURRENT, SUMMARY, Run, read_run, run_folders
 from edgeq.harness.trace_table import records_lines, table_bytes
 from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, resume_run
+from edgeq.harness.windows import Window
 from edgeq.ir import Graph
+from edgeq.metering import MeterPlan, Repeater, Tell, measure, powered, source_of, with_energy
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.report.export import experts_of
@@ -48,13 +52,14 @@ class ProfileRequest:
     parquet: Path | None = None
     limit: int | None = None
     resume: bool = False
+    meter: MeterPlan = dataclasses.field(default_factory=MeterPlan)
 
     def resume_command(self, run: Path) -> str:
         """The command line that continues `run`."""
         words = ["edgeq", "profile"]
         flags: dict[str, object] = {"port": self.port, "firmware": self.firmware, "run": run}
         flags |= {"data": self.data, "trace": self.trace, "parquet": self.parquet}
-        flags |= {"limit": self.limit}
+        flags |= {"limit": self.limit, **self.meter.flags()}
         for flag, value in flags.items():
             words += [f"--{flag}", str(value)] if value is not None else []
         return shlex.join([*words, "--resume"])
@@ -69,12 +74,17 @@ class Samples:
     source: Data
 
 
-def profile(request: ProfileRequest, watch: Watch | None = None) -> dict[str, Any]:
+def profile(
+    request: ProfileRequest, watch: Watch | None = None, tell: Tell | None = None
+) -> dict[str, Any]:
     """Streams the data set; writes the run's folder, profile.json, profile.txt and report.html.
+
+    With a meter, its windows follow: the same samples again, `tell` hears of each window.
 
     Returns the summary, whose `mismatches` the caller must look at (`refuse_mismatches`). Raises
     ModelFile or BadInput for the folder or the data, Link when there is no board, another model on
-    it, or the board is lost, KeyboardInterrupt; then the run so far is kept and the error names it.
+    it, or the board is lost, Meter when the measurement fails, KeyboardInterrupt; then the run so
+    far is kept and the error names it.
     """
     from edgeq.report.profile_files import write_results
 
@@ -82,15 +92,22 @@ def profile(request: ProfileRequest, watch: Watch | None = None) -> dict[str, An
     report, graph = read_report(folder), read_graph(folder / GRAPH)
     samples = _samples(request, report, graph)
     layers = layer_table(graph)
-    with BoardLink.open(request.port or find_port(), timeout=GREETING_S) as link:
+    with (
+        powered(request.meter, _usb) as meter,  # first: it may be what feeds the board
+        BoardLink.open(request.port or find_port(), timeout=GREETING_S) as link,
+    ):
         info = link.info()
         _check_board(info, report, samples, layers, folder)
         subject = _subject(info, report, graph, layers, folder)
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
         writer, before = _open_run(request, manifest)
         recorded = _record(link, writer, before, request, graph, samples, watch)
+        windows = _measure(meter, link, request, samples, recorded, tell) if meter else ()
         statistics = dataclasses.asdict(link.statistics)
     summary = summarize(subject, recorded.records)
+    if meter:
+        source = source_of(subject.board, meter.title)
+        summary = with_energy(summary, windows, request.meter, source)
     trace = str(request.trace) if request.trace else None
     summary |= {"run": str(recorded.folder), "trace": trace, "link": statistics}
     _write(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
@@ -126,6 +143,29 @@ def only_port(found: Sequence[str]) -> str:
             "virtual_m4`, or name its port with --port"
         )
     raise Link(f"{len(found)} boards are there; choose one with --port: {', '.join(found)}")
+
+
+def _usb() -> list[tuple[str, str]]:
+    return [(device.port, device.usb_id) for device in look().devices]
+
+
+def _measure(
+    meter: Meter,
+    link: BoardLink,
+    request: ProfileRequest,
+    samples: Samples,
+    recorded: Run,
+    tell: Tell | None,
+) -> tuple[Window, ...]:
+    """The windows, after every sample is recorded: what fails here can be had again alone."""
+    repeat = Repeater(link, samples.rows, recorded.records)
+    try:
+        return measure(meter, request.meter, repeat, recorded.folder / CURRENT, tell)
+    except (Link, MeterError) as error:
+        again = request.resume_command(recorded.folder)
+        raise type(error)(f"{error}; the samples are recorded, measure again with: {again}") from (
+            error
+        )
 
 
 def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> Samples:

@@ -21,9 +21,11 @@ DIGEST = "12" * 32
 CLASS_NAMES = ("a", "<b>", "c")
 
 
-def tiny_export(folder: Path, samples: int, board_name: str = "virtual_m4") -> Path:
+def tiny_export(
+    folder: Path, samples: int, board_name: str = "virtual_m4", marker: str = "levels"
+) -> Path:
     """Writes the folder: what `edgeq export` and `edgeq flash` leave, and `samples` rows."""
-    graph, board = smallest_mixture(), load_board(board_name)
+    graph, board = smallest_mixture(), load_board(board_name).marked_by(marker)
     project = firmware_project(
         graph, plan_memory(graph), pack_weights(graph), model_name="tiny", digest=DIGEST
     )

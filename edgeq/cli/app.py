@@ -16,6 +16,7 @@ from edgeq.cli.estimate import estimate
 from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.group import CommandGroup
+from edgeq.cli.meters import meters
 from edgeq.cli.profile import profile
 from edgeq.cli.stop import stop
 from edgeq.errors import EdgeqError, Toolchain
@@ -27,6 +28,7 @@ COMMANDS: tuple[click.Command, ...] = (
     profile,
     compare,
     boards,
+    meters,
     stop,
     doctor,
     bench,

@@ -24,6 +24,13 @@ from edgeq.cli.options import compiler_option, firmware_option, json_option
     shell_complete=names.tools,
     help="The flashing tool to use instead of the board's first.",
 )
+@click.option(
+    "--marker",
+    default="levels",
+    show_default=True,
+    type=click.Choice(["levels", "pulses"]),
+    help="How the marker pin shows an inference; the LPM01A meter needs pulses.",
+)
 @click.option("--dry-run", is_flag=True, help="Build, then print the commands without running.")
 @click.option(
     "--verify/--no-verify",
@@ -38,6 +45,7 @@ def flash(
     firmware: Path,
     compiler: str,
     tool: str | None,
+    marker: str,
     dry_run: bool,
     verify: bool,
     port: str | None,
@@ -48,7 +56,7 @@ def flash(
     from edgeq.report.progress import flash_bar
 
     with flash_bar(Console(stderr=True)) as watch:
-        result = run(board, firmware, compiler, tool, dry_run, port, verify, watch)
+        result = run(board, firmware, compiler, tool, dry_run, port, verify, watch, marker)
     if as_json:
         click.echo(json.dumps(result))
     else:

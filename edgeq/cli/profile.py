@@ -29,6 +29,17 @@ from edgeq.cli.options import firmware_option, json_option
 @click.option("--resume", is_flag=True, help="Continue the run that was cut: --run, or the newest.")
 @click.option("--trace", type=click.Path(path_type=Path), help="The records as JSON lines, too.")
 @click.option("--parquet", type=click.Path(path_type=Path), help="The records as one table, too.")
+@click.option(
+    "--meter",
+    default="model",
+    show_default=True,
+    help="What energy comes from: model (the board file), lpm01a, ppk2, joulescope.",
+)
+@click.option("--meter-port", help="The meter's serial port; without it, the only one there is.")
+@click.option("--meter-rate", type=int, help="Samples a second.  [default: the meter's own]")
+@click.option("--volts", type=float, help="The supply, where the meter gives it.  [default: 3.3]")
+@click.option("--windows", default=5, show_default=True, help="Captures, an odd number.")
+@click.option("--window-seconds", default=10.0, show_default=True, help="Of each, 10 or more.")
 @json_option
 def profile(
     port: str | None,
@@ -39,6 +50,12 @@ def profile(
     resume: bool,
     trace: Path | None,
     parquet: Path | None,
+    meter: str,
+    meter_port: str | None,
+    meter_rate: int | None,
+    volts: float | None,
+    windows: int,
+    window_seconds: float,
     as_json: bool,
 ) -> None:
     """Stream a data set through the board: accuracy, routes, latency, energy."""
@@ -58,7 +75,14 @@ def profile(
             parquet=parquet,
             limit=limit,
             resume=resume,
+            meter=meter,
+            meter_port=meter_port,
+            meter_rate=meter_rate,
+            volts=volts,
+            windows=windows,
+            window_s=window_seconds,
             watch=watch,
+            tell=lambda done, total, what: stderr.print(f"energy: {done}/{total} {what}"),
         )
     if as_json:
         click.echo(json.dumps(summary))

@@ -50,7 +50,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("rp2", "RP2040 and RP2350", "boot loader", "2e8a", ("*",)),
     Kind("lpm01a", "LPM01A power shield", "meter", "0483", ("5740",)),
     Kind("ppk2", "Nordic PPK2", "meter", "1915", ("c00a",)),
-    Kind("joulescope", "Joulescope JS220", "meter", "16d0", ("10ba",)),
+    Kind("joulescope", "Joulescope", "meter", "16d0", ("10ba", "0e88")),
 )
 
 

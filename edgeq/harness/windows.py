@@ -43,6 +43,7 @@ class Window:
     seconds: Floats  # of each inference
     idle_w: float
     volts: float
+    rate_hz: float
     length_s: float  # first begin to last end, by the meter's clock
 
     @property
@@ -104,6 +105,7 @@ def reduce_window(trace: PowerTrace, ran: Sequence[Ran], window_s: float) -> Win
         seconds=(ends - starts) / trace.rate_hz,
         idle_w=idle_watts(trace, IDLE_S, int(starts[0])),
         volts=float(np.mean(trace.voltage_v)),
+        rate_hz=trace.rate_hz,
         length_s=length,
     )
 

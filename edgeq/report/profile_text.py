@@ -60,9 +60,23 @@ def energy_line(energy: dict[str, Any]) -> str:
     if energy["joules_mean"] is None:
         return "no energy figures"
     low, high = energy["band"]
+    if "windows" in energy:
+        return measured_line(energy)
     return (
         f"{joules(energy['joules_mean'])} an inference ({energy['source']}; band "
         f"{joules(low)} to {joules(high)})"
+    )
+
+
+def measured_line(energy: dict[str, Any]) -> str:
+    """The same of a meter: the median of its windows, net energy, charge, idle power, volts."""
+    low, high = energy["band"]
+    charge = energy["coulombs_mean"] * 1e6
+    return (
+        f"{joules(energy['joules_mean'])} an inference ({energy['source']}; median of "
+        f"{len(energy['windows'])} windows, {joules(low)} to {joules(high)}), "
+        f"{joules(energy['net_joules_mean'])} above idling, {charge:#.4g} uC at "
+        f"{energy['volts']:.3f} V; idle {energy['idle_w'] * 1e3:#.3g} mW"
     )
 
 

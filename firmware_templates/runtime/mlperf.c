@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "board_config.h"
 #include "elapsed.h"
 #include "firmware_id.h"
 #include "model/model.h"

@@ -1,5 +1,6 @@
 #include "sample.h"
 
+#include "board_config.h"
 #include "crc32.h"
 #include "elapsed.h"
 #include "little_endian.h"

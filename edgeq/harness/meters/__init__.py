@@ -20,6 +20,7 @@ __all__ = [
     "Work",
     "attached",
     "meter_port",
+    "meters_json",
     "open_meter",
 ]
 
@@ -56,6 +57,26 @@ METERS: dict[str, MeterKind] = {
         rates_hz=joulescope.RATES_HZ,
     ),
 }
+
+
+def meters_json(usb: Iterable[tuple[str, str]], ids: Iterable[str] = ()) -> dict[str, object]:
+    """The object of `edgeq meters`. `usb`: serial (port, id) pairs; `ids`: all other USB ids."""
+    serial, seen = list(usb), set(ids)
+    return {
+        "meters": [
+            {
+                "name": name,
+                "title": kind.title,
+                "ports": [port for found, port in attached(serial) if found == name],
+                "attached": bool(seen.union(i for _, i in serial) & set(kind.usb_ids)),
+                "usb_ids": list(kind.usb_ids),
+                "rates_hz": list(kind.rates_hz),
+                "marks": kind.marks,
+                "extra": kind.extra,
+            }
+            for name, kind in METERS.items()
+        ]
+    }
 
 
 def open_meter(name: str, request: MeterRequest) -> Meter:

@@ -1,0 +1,231 @@
+"""`edgeq profile --meter lpm01a` from end to end: a fake meter watches the virtual board's marker.
+
+The board runs the real firmware; the meter is a pty that draws one current while the marker says
+busy and another while not, and keeps what it has drawn.
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgeq.board import load_board
+from edgeq.errors import BadInput
+from edgeq.flashers.usb import KINDS
+from edgeq.harness.meters import METERS
+from edgeq.harness.power_trace import read_current
+from edgeq.harness.trace import read_run
+from edgeq.metering import MeterPlan, powered, source_of
+from edgeq.sim import Machine
+from edgeq.sim.port import PtyPort
+from tests.command_line import run_cli
+from tests.tiny_export import tiny_export
+from tests.unit.harness.fake_meter import FakeLpm01a, Script
+
+RATE, STRETCH = 1000, 0.2e-3  # a cycle of the board is that many seconds of the meter
+IDLE_A, BUSY_A, VOLTS = 0.0025, 0.0125, 3.3
+
+
+@pytest.fixture(scope="module")
+def pulsing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export whose firmware marks with pulses."""
+    return tiny_export(tmp_path_factory.mktemp("metering") / "export", "pulses")
+
+
+@pytest.fixture
+def folder(pulsing: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pulsing, tmp_path / "export"))
+
+
+class WatchingMeter(FakeLpm01a):
+    """Draws what the marker of a machine says; `planted` has the joules of every busy time."""
+
+    def __init__(self, machine: Machine, skip: int | None = None) -> None:
+        super().__init__(Script([], rate_hz=RATE))
+        self.machine, self.skip = machine, skip
+        self.planted: list[list[float]] = []  # (window, inference)
+        self.events = 0
+
+    def stream(self) -> None:
+        seen = len(self.machine.marker_edges)
+        self.planted.append([])
+        samples = 0
+        while not self._stop.is_set():
+            self._line += self.read(0.002)
+            if b"stop\r\n" in self._line:
+                return
+            falls = [c for c, level in self.machine.marker_edges[seen:] if level == 0]
+            busy = round((falls[1] - falls[0]) * STRETCH * RATE) if len(falls) >= 2 else 0
+            amps = [BUSY_A] * busy if busy else [IDLE_A] * 20
+            edges = [0, busy] if busy else []
+            if busy:
+                self.planted[-1].append(BUSY_A * VOLTS * busy / RATE)
+                seen += 4  # two falls, two rises
+            self.send(b"".join(self.some(amps, edges, samples)))
+            samples += len(amps)
+
+    def some(self, amps: list[float], edges: list[int], first: int) -> list[bytes]:
+        """As `pieces`, for samples that begin with number `first`."""
+        out = []
+        for index, value in enumerate(amps):
+            if (first + index) % RATE == 0:
+                out.append(self.stamp(first + index))
+            if index in edges:
+                out.append(self.event())
+            out += self.pieces([value], [])[1:]
+        return [*out, self.event()] if edges else out
+
+    def event(self) -> bytes:
+        self.events += 1
+        return b"" if self.events == self.skip else super().event()
+
+
+@contextmanager
+def bench(folder: Path, skip: int | None = None) -> Iterator[tuple[str, WatchingMeter]]:
+    """The board's port, and the meter that watches it."""
+    port = PtyPort()
+    machine = Machine(load_board("virtual_m4"), port)
+    machine.load(folder / "build" / "virtual_m4" / "firmware.elf")
+    thread = threading.Thread(target=machine.run, daemon=True)
+    thread.start()
+    try:
+        with WatchingMeter(machine, skip) as meter:
+            yield port.path, meter
+    finally:
+        machine.stop()
+        thread.join(10)
+        port.close()
+
+
+def profile_words(port: str, meter: WatchingMeter, folder: Path) -> list[str]:
+    words = ["profile", "--port", port, "--firmware", str(folder), "--json", "--limit", "9"]
+    return [*words, "--meter", "lpm01a", "--meter-port", meter.path, "--meter-rate", str(RATE),
+            "--windows", "3"]  # fmt: skip
+
+
+def test_energy_is_what_flowed_between_the_marker_edges(folder, monkeypatch, capsys):
+    with bench(folder) as (port, meter):
+        assert run_cli(monkeypatch, *profile_words(port, meter, folder)) == 0
+    summary = json.loads(capsys.readouterr().out)
+    energy = summary["energy"]
+    planted = [sum(w) / len(w) for w in meter.planted]
+    assert [w["inferences"] for w in energy["windows"]] == [len(w) for w in meter.planted]
+    assert [w["joules_mean"] for w in energy["windows"]] == pytest.approx(planted, rel=1e-3)
+    assert energy["joules_mean"] == pytest.approx(sorted(planted)[1], rel=1e-3)
+    assert energy["coulombs_mean"] == pytest.approx(energy["joules_mean"] / VOLTS, rel=1e-6)
+    assert energy["net_joules_mean"] == pytest.approx(
+        energy["joules_mean"] * (BUSY_A - IDLE_A) / BUSY_A, rel=1e-3
+    )
+    assert energy["idle_w"] == pytest.approx(IDLE_A * VOLTS, rel=1e-3)
+    assert energy["volts"] == pytest.approx(VOLTS)
+    assert all(w["seconds"] >= 10 for w in energy["windows"])
+    assert energy["source"] == "emulated board (LPM01A)"
+    assert energy["modelled"]["source"] == "modelled"
+    for expert in summary["experts"]:
+        cycles = expert["latency"]["mean"]
+        if cycles is not None:  # ms at 100 MHz; the pulses themselves take some of the time
+            drawn = cycles * 1e5 * STRETCH * BUSY_A * VOLTS
+            assert expert["energy_joules_mean"] == pytest.approx(drawn, rel=0.05)
+    traces = read_current(Path(summary["run"]) / "current.parquet")
+    assert [len(t.falls) for t in traces] == [2 * len(w) for w in meter.planted]
+    assert read_run(Path(summary["run"])).current is not None
+    text = (folder / "profile.txt").read_text()
+    assert "emulated board (LPM01A); median of 3 windows" in " ".join(text.split())
+    assert meter.commands[-2:] == ["pwr off", "hrc"]
+
+
+def test_a_missing_edge_is_refused_its_samples_are_kept_and_it_can_be_had_again(
+    folder, monkeypatch, capsys
+):
+    with bench(folder, skip=7) as (port, meter):
+        words = profile_words(port, meter, folder)
+        assert run_cli(monkeypatch, *words) == 5
+        err = capsys.readouterr().err
+        assert "window 1 of 3: LPM01A: missing marker edge" in err
+        assert "no edge is interpolated" in err
+        kept = folder / "runs" / "0001" / "current.parquet"
+        assert f"raw samples are in {kept}" in err
+        assert len(read_current(kept)[0].falls) % 2 == 1
+        assert f"--meter lpm01a --meter-port {meter.path} --meter-rate 1000" in err
+        assert not (folder / "profile.json").exists()
+        assert run_cli(monkeypatch, *words, "--resume") == 0
+        assert len(read_current(kept)) == 3
+
+
+def test_a_firmware_that_marks_with_levels_is_told_apart(tmp_path, monkeypatch, capsys):
+    folder = tiny_export(tmp_path / "export")
+
+    class Levels(WatchingMeter):
+        def stream(self) -> None:
+            """Only the end of an inference is a fall."""
+            seen, samples = self.falls(), 0
+            while not self._stop.is_set() and b"stop\r\n" not in self._line:
+                self._line += self.read(0.002)
+                falls = self.falls()
+                events = [self.event()] * (falls - seen)
+                self.send(b"".join([*self.some([IDLE_A] * 100, [], samples), *events]))
+                seen, samples = falls, samples + 100
+
+        def falls(self) -> int:
+            return sum(level == 0 for _, level in self.machine.marker_edges)
+
+    with bench(folder) as (port, meter):
+        levels = Levels(meter.machine)
+        with levels:
+            assert run_cli(monkeypatch, *profile_words(port, levels, folder)) == 5
+    err = capsys.readouterr().err
+    assert "marks with levels, and this meter sees falling edges only" in err
+    assert "edgeq flash --marker pulses" in err
+
+
+def test_an_absent_meter_stops_before_anything_is_recorded(folder, monkeypatch, capsys):
+    with bench(folder) as (port, _):
+        words = ["profile", "--port", port, "--firmware", str(folder), "--json"]
+        for flags, code, match in (
+            (["--meter", "lpm01a", "--meter-port", "/dev/none"], 5, "/dev/none does not exist"),
+            (["--meter", "ppk2"], 5, "no PPK2 is attached"),
+            (["--meter", "voltmeter"], 2, "--meter voltmeter is not one of model, lpm01a"),
+            (["--meter", "lpm01a", "--windows", "4"], 2, "give an odd number"),
+            (["--meter", "lpm01a", "--window-seconds", "1"], 2, "at least 10 s"),
+            (["--volts", "3.3"], 2, "need a --meter"),
+        ):
+            assert run_cli(monkeypatch, *words, *flags) == code, flags
+            assert match in capsys.readouterr().err
+    assert not (folder / "runs").exists()
+
+
+def test_the_model_needs_no_windows():
+    with powered(MeterPlan(), list) as meter:
+        assert meter is None
+    with pytest.raises(BadInput, match="need a --meter"), powered(MeterPlan(rate_hz=1000), list):
+        pass
+
+
+def test_only_silicon_is_called_silicon():
+    assert source_of(load_board("nucleo_l4r5zi"), "PPK2") == "silicon (PPK2)"
+    for name in ("virtual_m4", "virtual_m0plus", "qemu_mps2_an386", "netduinoplus2"):
+        assert source_of(load_board(name), "PPK2") == "emulated board (PPK2)"
+    assert source_of(None, "PPK2") == "silicon (PPK2)"
+
+
+def test_meters_are_listed(monkeypatch, capsys):
+    assert run_cli(monkeypatch, "meters", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [m["name"] for m in facts["meters"]] == list(METERS)
+    assert run_cli(monkeypatch, "meters") == 0
+    text = capsys.readouterr().out
+    assert "needs edgeq[joulescope]" in text
+    assert "falling edges" in text
+
+
+def test_the_usb_ids_of_doctor_are_those_of_the_meters():
+    kinds = {kind.id: kind for kind in KINDS if kind.what == "meter"}
+    measuring = {name: meter for name, meter in METERS.items() if meter.usb_ids}
+    assert set(kinds) == set(measuring)
+    for name, meter in measuring.items():
+        assert all(kinds[name].holds(usb_id) for usb_id in meter.usb_ids)
+        assert len(kinds[name].products) == len(meter.usb_ids)
