@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeq.board import Board
 from edgeq.errors import BadInput, Mismatch
 from edgeq.errors import Meter as MeterError
@@ -26,6 +28,7 @@ from edgeq.harness.windows import (
 
 MODEL = "model"
 FIRST_ID = 2**31  # sample ids of metered inferences: an id that was run before is not run again
+FEW_SAMPLES = 20  # of an inference: below, its edges are more than a tenth of it
 UsbSerial = Sequence[tuple[str, str]]
 Tell = Callable[[int, int, str], None]  # windows done, windows in all, what comes
 
@@ -150,6 +153,12 @@ def with_energy(
     ]
     missing = [name for name in names if not by_name[name]["inferences"]]
     notes = list(summary["notes"])
+    spans = [float(np.mean(w.seconds)) * w.rate_hz for w in windows]
+    if min(spans) < FEW_SAMPLES:
+        notes.append(
+            f"an inference lasts {min(spans):.1f} samples of the meter: its edges are a sample "
+            "uncertain each; raise --meter-rate"
+        )
     if missing:
         notes.append(f"no energy of {', '.join(missing)}: no window ran them")
     return summary | {"energy": measured, "experts": experts, "notes": notes}

@@ -82,10 +82,12 @@ def _mean(values: Array) -> float | None:
 def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[str, Any]:
     """Modelled joules of a mean inference, idling not counted; `band`: [low, high] in joules.
 
-    Every value is None without figures, without samples, or without counted cycles.
+    `coulombs_mean` is the charge at the `volts` that the figures hold at. Every value is None
+    without figures, without samples, or without counted cycles.
     """
     if figures is None or not len(cycles) or source == NO_COUNTER:
-        return {"source": NO_COUNTER, "joules_mean": None, "band": None, "figures": None}
+        unknown = ("joules_mean", "band", "coulombs_mean", "volts", "figures")
+        return {"source": NO_COUNTER, **dict.fromkeys(unknown)}
     low, mean, high = (
         modelled_energy(sum(cycles), EnergyModel(nj, band=0)).joules / len(cycles)
         for nj in (figures.nj_per_cycle_low, figures.nj_per_cycle, figures.nj_per_cycle_high)
@@ -94,5 +96,7 @@ def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[s
         "source": "modelled",
         "joules_mean": mean,
         "band": [low, high],
+        "coulombs_mean": mean / figures.volts,
+        "volts": figures.volts,
         "figures": figures.source,
     }

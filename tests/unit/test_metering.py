@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeq.board import load_board
@@ -19,9 +20,11 @@ from edgeq.flashers.usb import KINDS
 from edgeq.harness.meters import METERS
 from edgeq.harness.power_trace import read_current
 from edgeq.harness.trace import read_run
-from edgeq.metering import MeterPlan, powered, source_of
+from edgeq.harness.windows import Window
+from edgeq.metering import MeterPlan, powered, source_of, with_energy
 from edgeq.sim import Machine
 from edgeq.sim.port import PtyPort
+from edgeq.toolchain.assemble import board_config
 from tests.command_line import run_cli
 from tests.tiny_export import tiny_export
 from tests.unit.harness.fake_meter import FakeLpm01a, Script
@@ -33,7 +36,7 @@ IDLE_A, BUSY_A, VOLTS = 0.0025, 0.0125, 3.3
 @pytest.fixture(scope="module")
 def pulsing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export whose firmware marks with pulses."""
-    return tiny_export(tmp_path_factory.mktemp("metering") / "export", "pulses")
+    return tiny_export(tmp_path_factory.mktemp("metering") / "export", 24, marker="pulses")
 
 
 @pytest.fixture
@@ -157,7 +160,7 @@ def test_a_missing_edge_is_refused_its_samples_are_kept_and_it_can_be_had_again(
 
 
 def test_a_firmware_that_marks_with_levels_is_told_apart(tmp_path, monkeypatch, capsys):
-    folder = tiny_export(tmp_path / "export")
+    folder = tiny_export(tmp_path / "export", 24)
 
     class Levels(WatchingMeter):
         def stream(self) -> None:
@@ -229,3 +232,27 @@ def test_the_usb_ids_of_doctor_are_those_of_the_meters():
     for name, meter in measuring.items():
         assert all(kinds[name].holds(usb_id) for usb_id in meter.usb_ids)
         assert len(kinds[name].products) == len(meter.usb_ids)
+
+
+def test_the_marker_is_part_of_the_firmware():
+    board = load_board("nucleo_l4r5zi")
+    assert board.marked_by("levels") == board
+    pulsing = board.marked_by("pulses")
+    assert b"#define EDGEQ_ENERGY_MODE" in board_config(pulsing)
+    assert b"ENERGY_MODE" not in board_config(board)
+    assert pulsing.clock_hz == board.clock_hz
+    with pytest.raises(BadInput, match="--marker blinks is not one of levels, pulses"):
+        board.marked_by("blinks")
+
+
+def test_short_inferences_and_absent_experts_are_noted():
+    second = np.ones(4)
+    window = Window((0, 0, 0, 0), second, second, second * 0.012, 0.0, 3.3, 1000.0, 10.0)
+    summary = {"experts": [{"name": "a"}, {"name": "b"}], "notes": [], "energy": {"old": 1}}
+    plan = MeterPlan("lpm01a", windows=1)
+    noted = with_energy(summary, [window], plan, "silicon (LPM01A)")
+    assert "lasts 12.0 samples" in noted["notes"][0]
+    assert noted["notes"][1] == "no energy of b: no window ran them"
+    assert [e["energy_joules_mean"] for e in noted["experts"]] == [1.0, None]
+    assert noted["energy"]["modelled"] == {"old": 1}
+    assert summary["notes"] == []
