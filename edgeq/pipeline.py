@@ -225,9 +225,9 @@ def flash(
     Without a name the attached board is taken. With `verify` the board is asked for its firmware's
     digest, at `port` or at the port that it has; an emulated board that fails to tell is stopped.
     `watch` hears how far it is (0..1, or None) and with what. `marker` is how the firmware's marker
-    pin shows an inference, "levels" or "pulses" (docs/energy.md). Raises Link when there is no board or
-    it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a compiler or
-    tool, Flash when flashing fails, Mismatch when the board runs something else.
+    pin shows an inference, "levels" or "pulses" (docs/energy.md). Raises Link when there is no
+    board or it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a
+    compiler or tool, Flash when flashing fails, Mismatch when the board runs something else.
     """
     from edgeq import flashers
     from edgeq.toolchain import build, find_compiler, with_board
