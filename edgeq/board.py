@@ -42,12 +42,40 @@ CORES: dict[str, Core] = {
 }
 
 
+class FlashCache(_Facts):
+    """What stands between the core and a flash with wait states, for the virtual board's clock.
+
+    `ways` 0: fully associative. `sequential_miss_cycles`: a miss on the line after the last one.
+    """
+
+    instruction_bytes: int = Field(ge=0)
+    data_bytes: int = Field(ge=0)
+    unified: bool = False  # one cache for both; data_bytes is then 0
+    line_bytes: int = Field(gt=0)
+    ways: int = Field(ge=0)
+    miss_cycles: int = Field(ge=0)
+    sequential_miss_cycles: int = Field(ge=0)
+    source: str
+
+    @model_validator(mode="after")
+    def _holds_whole_sets(self) -> "FlashCache":
+        if self.line_bytes & (self.line_bytes - 1):
+            raise ValueError("line_bytes must be a power of two")
+        if self.unified and self.data_bytes:
+            raise ValueError("a unified cache has no data_bytes of its own")
+        for size in (self.instruction_bytes, self.data_bytes):
+            if size % (self.line_bytes * max(1, self.ways)):
+                raise ValueError("cache sizes must be whole sets: line_bytes x ways")
+        return self
+
+
 class Region(_Facts):
     """A memory region; `wait_states` at the board's clock."""
 
     origin: int = Field(ge=0)
     bytes: int = Field(gt=0)
     wait_states: int = Field(ge=0)
+    cache: FlashCache | None = None
 
 
 class Memory(_Facts):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgeq.errors import BadInput
 from edgeq.sim.cores import CORES
+from edgeq.sim.flash_cache import CacheGeometry
 
 if TYPE_CHECKING:
     from edgeq.board import Board
@@ -43,6 +44,7 @@ class MachineConfig:
     dsp: bool = True
     first_load_extra: int = 0  # cycles, a constant of the board's RAM path
     stuck: frozenset[str] = frozenset()
+    flash_cache: CacheGeometry | None = None  # None: flash has no wait states, or none are modelled
 
     @classmethod
     def of(cls, board: "Board") -> "MachineConfig":
@@ -65,6 +67,7 @@ class MachineConfig:
             fpu=board.fpu,
             dsp=board.dsp,
             first_load_extra=board.first_load_extra,
+            flash_cache=_geometry(board),
         )
 
     @property
@@ -75,6 +78,22 @@ class MachineConfig:
             Memory("RAM", self.ram_origin, self.ram_bytes, writable=True),
             *self.memories,
         )
+
+
+def _geometry(board: "Board") -> CacheGeometry | None:
+    """Off at zero wait states, where the caches make no difference."""
+    cache = board.flash.cache
+    if not board.flash.wait_states or cache is None:
+        return None
+    return CacheGeometry(
+        instruction_bytes=cache.instruction_bytes,
+        data_bytes=cache.data_bytes,
+        line_bytes=cache.line_bytes,
+        miss_cycles=cache.miss_cycles,
+        sequential_miss_cycles=cache.sequential_miss_cycles,
+        ways=cache.ways,
+        unified=cache.unified,
+    )
 
 
 # The memory map of Arm's MPS2 board with image AN386 (Arm DAI 0386), which QEMU models too.

@@ -16,23 +16,22 @@ from capstone import (  # type: ignore[import-untyped]
 )
 from capstone import arm as a
 
+from edgeq.sim.classes import conditional, taken_class, timing_classes
 from edgeq.sim.dual_issue import pairs
 from edgeq.sim.encodings import (
     ARMV6M_WIDE,
     GROUPS,
-    LOAD_MANY,
     LOADS,
-    LONG_ACCUMULATE,
-    SINGLE_CLASS,
     STORE_MANY,
     STORES,
-    TAKEN_BY_ID,
     THUMB2,
     THUMB2_NARROW,
     VFP_LOADS,
     VFP_STORES,
     memory_operand,
 )
+
+IDLE = (a.ARM_INS_B, a.ARM_INS_HINT, a.ARM_INS_NOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ class Block:
     starts_wide: bool
     uses_fpu: bool
     idles: bool  # nothing but a branch, NOP or hint: alone in a loop it never ends
+    literals: tuple[int, ...]  # addresses of the constants it loads relative to the pc
+    lowers_stack: bool
     needs: dict[str, str]  # what a core may lack -> the first instruction that needs it
 
 
@@ -83,42 +84,65 @@ def decode_block(engine: Cs, code: bytes, start: int, dual_issue: bool = False) 
 
     With `dual_issue`, what issues together with the instruction before it is in class "pair".
     """
-    end = start + len(code)
-    instructions: list[Instruction] = []
+    words = list(_walk(engine, code, start))
+    known = [(address, size, insn) for address, size, insn in words if insn is not None]
+    last = words[-1][2] if words else None
+    return Block(
+        start=start,
+        end=start + len(code),
+        instructions=tuple(_instructions(words, dual_issue)),
+        taken=taken_class(last) if last is not None else "",
+        conditional=last is not None and conditional(last),
+        starts_wide=bool(words) and words[0][1] == 4,
+        uses_fpu=any(insn.mnemonic.startswith("v") for _, _, insn in known),
+        idles=len(known) == len(words) and all(insn.id in IDLE for _, _, insn in known),
+        literals=tuple(_literals(known)),
+        lowers_stack=any(_lowers_stack(insn) for _, _, insn in known),
+        needs=_needs(known),
+    )
+
+
+def _instructions(
+    words: list[tuple[int, int, CsInsn | None]], dual_issue: bool
+) -> Iterator[Instruction]:
     before: CsInsn | None = None
-    wide_run = 0
-    paired = False
-    uses_fpu = False
-    idles = True
-    needs: dict[str, str] = {}
-    last: CsInsn | None = None
-    for address, size, insn in _walk(engine, code, start):
-        classes = ("n",) if insn is None else ("n", *_classes(insn, before))
+    wide_run, paired = 0, False
+    for address, size, insn in words:
+        classes = ("n",) if insn is None else ("n", *timing_classes(insn, before))
         wide_run = wide_run + 1 if size == 4 and address & 2 else 0
         if wide_run == 3:
             classes, wide_run = (*classes, "wu3"), 0
         paired = dual_issue and not paired and pairs(before, insn)
         classes = (*classes, "pair") if paired else classes
-        access = _access(insn) if insn is not None else None
-        instructions.append(Instruction(address, size, classes, access))
-        uses_fpu |= insn is not None and insn.mnemonic.startswith("v")
-        idles &= insn is not None and insn.id in (a.ARM_INS_B, a.ARM_INS_HINT, a.ARM_INS_NOP)
-        if insn is not None:
-            for feature in _features(size, insn):
-                needs.setdefault(feature, f"'{insn.mnemonic} {insn.op_str}' (at 0x{address:08x})")
-        before = last = insn
-    taken = _taken(last) if last is not None else ""
-    return Block(
-        start=start,
-        end=end,
-        instructions=tuple(instructions),
-        taken=taken,
-        conditional=last is not None and _conditional(last),
-        starts_wide=bool(instructions) and instructions[0].size == 4,
-        uses_fpu=uses_fpu,
-        idles=idles,
-        needs=needs,
-    )
+        yield Instruction(address, size, classes, None if insn is None else _access(insn))
+        before = insn
+
+
+def _literals(known: list[tuple[int, int, CsInsn]]) -> Iterator[int]:
+    for address, _, insn in known:
+        if insn.id in LOADS | VFP_LOADS and _is_literal(insn):
+            yield (address & ~3) + 4 + memory_operand(insn).disp
+
+
+def _is_literal(insn: CsInsn) -> bool:
+    memory = [part.mem for part in insn.operands if part.type == a.ARM_OP_MEM]
+    return bool(memory) and memory[0].base == a.ARM_REG_PC and not memory[0].index
+
+
+def _lowers_stack(insn: CsInsn) -> bool:
+    if insn.id in (a.ARM_INS_PUSH, a.ARM_INS_VPUSH):
+        return True
+    stores = insn.id in STORES | STORE_MANY | VFP_STORES
+    computes = insn.id in (a.ARM_INS_SUB, a.ARM_INS_SUBW, a.ARM_INS_ADD, a.ARM_INS_MOV)
+    return (stores or computes) and a.ARM_REG_SP in insn.regs_access()[1]
+
+
+def _needs(known: list[tuple[int, int, CsInsn]]) -> dict[str, str]:
+    needs: dict[str, str] = {}
+    for address, size, insn in known:
+        for feature in _features(size, insn):
+            needs.setdefault(feature, f"'{insn.mnemonic} {insn.op_str}' (at 0x{address:08x})")
+    return needs
 
 
 def _walk(engine: Cs, code: bytes, start: int) -> Iterator[tuple[int, int, CsInsn | None]]:
@@ -144,101 +168,6 @@ def _features(size: int, insn: CsInsn) -> tuple[str, ...]:
     armv6m = insn.id not in THUMB2_NARROW if size == 2 else insn.id in ARMV6M_WIDE
     beyond = () if armv6m else (THUMB2,)
     return (*beyond, *(GROUPS[group] for group in insn.groups if group in GROUPS))
-
-
-def _classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
-    return _own_classes(insn, before) + _load_use(insn, before)
-
-
-def _load_use(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
-    """The instruction before was a load whose result, not its written-back base, this one reads."""
-    if before is None or before.id not in LOADS:
-        return ()
-    result = before.operands[0].reg
-    return ("luse",) if result in insn.regs_access()[0] else ()
-
-
-def _own_classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
-    kind = insn.id
-    if kind in LOADS:
-        return _load_classes(insn, before)
-    if kind in STORES:
-        offset = ("streg",) if memory_operand(insn).index else ()
-        behind_load = ("ldst",) if before is not None and before.id in LOADS else ()
-        return ("st", *offset, *behind_load)
-    if kind in LOAD_MANY or kind in STORE_MANY:
-        return ("ldmN" if kind in LOAD_MANY else "stmN",) * _listed_registers(insn)
-    if kind in VFP_LOADS:
-        return ("vld",) * _vfp_words(insn)
-    if kind in VFP_STORES:
-        return ("vst",) * _vfp_words(insn) + _vfp_use(insn, before)
-    if kind == a.ARM_INS_VMOV and len(insn.operands) > 2:
-        return ("vmov2", *_vfp_use(insn, before))
-    if insn.mnemonic == "nop" or insn.mnemonic == "nop.w":
-        return ("nops",)
-    if kind in LONG_ACCUMULATE:
-        return ("mul_l", "mlal")
-    name = SINGLE_CLASS.get(kind)
-    return ((name,) if name else ()) + _vfp_use(insn, before)
-
-
-def _load_classes(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
-    memory = memory_operand(insn)
-    literal = ("ldlit",) if memory.base == a.ARM_REG_PC else ()
-    if before is not None and before.id in LOADS:
-        _, written = before.regs_access()
-        if not {memory.base, memory.index} & set(written):
-            return ("ldp", *literal)
-    if before is not None and before.id in STORES:
-        return ("ld", "st_ld", *literal)
-    return ("ld", *literal)
-
-
-def _listed_registers(insn: CsInsn) -> int:
-    base = 0 if insn.id in (a.ARM_INS_PUSH, a.ARM_INS_POP) else 1
-    return len(insn.operands) - base
-
-
-def _vfp_words(insn: CsInsn) -> int:
-    names = [insn.reg_name(part.reg) for part in insn.operands if part.type == a.ARM_OP_REG]
-    return sum({"s": 1, "d": 2}.get(name[0], 0) for name in names if name[1:].isdigit())
-
-
-def _vfp_use(insn: CsInsn, before: CsInsn | None) -> tuple[str, ...]:
-    """The instruction before was VFP arithmetic whose result this one reads."""
-    if before is None or not before.mnemonic.startswith("v"):
-        return ()
-    if before.id in VFP_LOADS | VFP_STORES:
-        return ()
-    written = {name for reg in before.regs_access()[1] for name in _single(before, reg)}
-    read = {name for reg in insn.regs_access()[0] for name in _single(insn, reg)}
-    return ("vuse",) if written & read else ()
-
-
-def _single(insn: CsInsn, register: int) -> tuple[str, ...]:
-    name = insn.reg_name(register)
-    if name[0] == "d" and name[1:].isdigit():
-        return (f"s{2 * int(name[1:])}", f"s{2 * int(name[1:]) + 1}")
-    return (name,) if name[0] == "s" and name[1:].isdigit() else ()
-
-
-def _taken(insn: CsInsn) -> str:
-    """Class of a taken branch by this instruction, "" if it is none."""
-    if insn.id == a.ARM_INS_B:
-        return "t_b" if insn.cc in (a.ARM_CC_AL, a.ARM_CC_INVALID) else "t_bc"
-    if insn.id in TAKEN_BY_ID:
-        return TAKEN_BY_ID[insn.id]
-    if a.ARM_REG_PC not in insn.regs_access()[1]:
-        return ""
-    if insn.id in LOAD_MANY:
-        return "t_poppc"
-    return "t_ldrpc" if insn.id in LOADS else "t_bx"
-
-
-def _conditional(insn: CsInsn) -> bool:
-    if insn.id in (a.ARM_INS_CBZ, a.ARM_INS_CBNZ):
-        return True
-    return insn.cc not in (a.ARM_CC_AL, a.ARM_CC_INVALID)
 
 
 def _access(insn: CsInsn) -> Access | None:

@@ -25,12 +25,30 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Section:
+    """What the linker placed: `holds_data` is False for .bss and its like."""
+
+    name: str
+    address: int
+    size: int
+    executable: bool
+    writable: bool
+    holds_data: bool
+
+    @property
+    def end(self) -> int:
+        """The address behind it."""
+        return self.address + self.size
+
+
+@dataclass(frozen=True)
 class Image:
     """A loaded ELF. `symbols` has no Thumb bit; `functions` is sorted (address, size, name)."""
 
     path: str
     entry: int
     segments: tuple[Segment, ...]
+    sections: tuple[Section, ...]
     symbols: dict[str, int]
     functions: tuple[tuple[int, int, str], ...]
 
@@ -78,7 +96,22 @@ def _read(path: Path, elf: ELFFile) -> Image:
     if not segments:
         raise BadInput(f"{path} has nothing to load; link it with a linker script")
     symbols, functions = _symbols(elf)
-    return Image(str(path), elf["e_entry"], segments, symbols, functions)
+    return Image(str(path), elf["e_entry"], segments, _sections(elf), symbols, functions)
+
+
+def _sections(elf: ELFFile) -> tuple[Section, ...]:
+    return tuple(
+        Section(
+            name=part.name,
+            address=part["sh_addr"],
+            size=part["sh_size"],
+            executable=bool(part["sh_flags"] & SH_FLAGS.SHF_EXECINSTR),
+            writable=bool(part["sh_flags"] & SH_FLAGS.SHF_WRITE),
+            holds_data=part["sh_type"] != "SHT_NOBITS",
+        )
+        for part in elf.iter_sections()
+        if part["sh_flags"] & SH_FLAGS.SHF_ALLOC and part["sh_size"]
+    )
 
 
 def _holds_sections(elf: ELFFile, part: ElfSegment) -> bool:

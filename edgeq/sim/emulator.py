@@ -7,6 +7,7 @@ unicorn 2.1.4 it corrupts execution on this core.
 """
 
 import ctypes
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,7 @@ class Emulator:
         self._uc = engine(UC_ARCH_ARM, mode)
         self._uc.ctl_set_cpu_model(model)
         self._alive: list[object] = []  # the library keeps addresses of callbacks, not references
+        self._answered: list[tuple[int, int, bytearray]] = []  # (start, end, content)
         self._error: BaseException | None = None
         self._bad_access = ""
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
@@ -111,6 +113,40 @@ class Emulator:
                 self._uc._uch, base, PAGE, _address(reader), None, _address(writer), None
             )
         )
+
+    def answer_reads(
+        self,
+        start: int,
+        data: bytearray,
+        read: Callable[[int, int, int], int],
+        on_write: Callable[[int], None],
+    ) -> None:
+        """Let read(engine, offset, size) answer whole pages that were memory and hold `data`.
+
+        It must not raise. on_write(offset) is called when the guest writes there.
+        """
+        size = len(data)
+        self._uc.mem_unmap(start, size)
+        self._answered.append((start, start + size, data))
+
+        def refuse(_engine: int, offset: int, _size: int, _value: int) -> None:
+            on_write(offset)
+
+        reader, writer = _READ(read), _WRITE(refuse)
+        self._alive += [reader, writer]
+        _check(
+            uclib.uc_mmio_map(
+                self._uc._uch, start, size, _address(reader), None, _address(writer), None
+            )
+        )
+
+    def stop_answering(self) -> None:
+        """Give the pages of answer_reads back as plain read-only memory."""
+        answered, self._answered = self._answered, []
+        for start, end, data in answered:
+            self._uc.mem_unmap(start, end - start)
+            self.map_memory(start, end - start, writable=False)
+            self.write(start, bytes(data))
 
     def on_block(self, callback: Callable[[int, int, int], None]) -> None:
         """callback(engine, address, size) before each basic block; it must not raise."""
@@ -164,10 +200,27 @@ class Emulator:
 
     def read(self, address: int, size: int) -> bytes:
         """Guest memory. UcError where there is none."""
+        for start, end, data in self._answered:
+            if address < end and start < address + size:
+                whole = _within(address, size, start, end)
+                return b"".join(
+                    bytes(data[at - start : at - start + count]) if inside
+                    else self.read(at, count)
+                    for at, count, inside in whole
+                )  # fmt: skip
         return bytes(self._uc.mem_read(address, size))
 
     def write(self, address: int, data: bytes) -> None:
         """Guest memory, read-only memory too. UcError where there is none."""
+        for start, end, content in self._answered:
+            if address < end and start < address + len(data):
+                for at, count, inside in _within(address, len(data), start, end):
+                    part = data[at - address : at - address + count]
+                    if inside:
+                        content[at - start : at - start + count] = part
+                    else:
+                        self.write(at, part)
+                return
         self._uc.mem_write(address, bytes(data))
 
     def forget_code(self) -> None:
@@ -184,6 +237,13 @@ class Emulator:
         what = ACCESS_NAMES.get(access, f"bad access {access} at")
         self._bad_access = f"{what} 0x{address:08x} ({size} bytes)"
         return False
+
+
+def _within(address: int, size: int, start: int, end: int) -> list[tuple[int, int, bool]]:
+    """The span cut at `start` and `end`: (address, size, whether it lies between them)."""
+    cuts = sorted({address, address + size, *(cut for cut in (start, end)
+                                              if address < cut < address + size)})  # fmt: skip
+    return [(low, high - low, start <= low < end) for low, high in itertools.pairwise(cuts)]
 
 
 def _address(callback: Any) -> ctypes.c_void_p:

@@ -10,7 +10,7 @@ from unicorn import UcError  # type: ignore[attr-defined]
 
 from edgeq.errors import BadInput
 from edgeq.sim.bus import Bus
-from edgeq.sim.clock import NO_LIMIT, Clock, Profile
+from edgeq.sim.clock import NO_LIMIT, Clock
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.cores import CORES
 from edgeq.sim.decode import Block
@@ -18,8 +18,11 @@ from edgeq.sim.elf import Image, load_elf
 from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
 from edgeq.sim.encodings import DSP
 from edgeq.sim.faults import FaultReport, GuestFault
+from edgeq.sim.flash_cache import FlashModel
+from edgeq.sim.flash_reads import FlashReads, data_pages
 from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import BufferPort, SerialPort
+from edgeq.sim.profile import Profile
 
 if TYPE_CHECKING:
     from edgeq.board import Board
@@ -69,7 +72,9 @@ class Machine:
         self.image: Image | None = None
         self.core = CORES[self.config.core]
         self._emulator = Emulator(self.core.name, self._on_interrupt)
-        self.clock = Clock(self.core, self.config.first_load_extra, self._emulator.read)
+        self.clock = Clock(
+            self.core, self.config.first_load_extra, self._emulator.read, self._flash_model()
+        )
         self.clock.on_limit = lambda: self._end_with("its budget of cycles is spent")
         self.clock.on_new_block = self._check_block
         self.clock.on_error = self._on_model_error
@@ -84,6 +89,17 @@ class Machine:
             self.config, self._emulator, self.clock, self.port, self._end_with, self._finish
         )
         self._peripherals = Peripherals(self._bus, self._emulator)
+        self._flash_reads: FlashReads | None = None
+        if self.clock.flash is not None:
+            self._flash_reads = FlashReads(
+                self._emulator, self.clock, self.clock.flash, self._end_with
+            )
+
+    def _flash_model(self) -> FlashModel | None:
+        config = self.config
+        if config.flash_cache is None:
+            return None
+        return FlashModel(config.flash_cache, config.flash_origin, config.flash_bytes)
 
     def _map(self) -> None:
         emulator = self._emulator
@@ -99,11 +115,16 @@ class Machine:
     def load(self, elf: str | Path | Image) -> Self:
         """Load a firmware ELF (flash at its load address, .data also where it runs). BadInput."""
         image = elf if isinstance(elf, Image) else load_elf(elf)
+        if self._flash_reads is not None:
+            self._flash_reads.release()
         for segment in image.segments:
             for address in {segment.load_address, segment.run_address}:
                 self._check_fits(image, address, len(segment.data))
                 self._emulator.write(address, segment.data)
         self.image = image
+        if self._flash_reads is not None:
+            config = self.config
+            self._flash_reads.watch(data_pages(image, config.flash_origin, config.flash_bytes))
         self._emulator.forget_code()
         self.clock.forget()
         self._pc = -1
@@ -315,6 +336,16 @@ class Machine:
     def baud(self) -> float:
         """The serial port's bits per second as the firmware has set them; 0 if not modelled."""
         return self._bus.baud()
+
+    @property
+    def flash_model(self) -> str:
+        """What of the flash's wait states the clock counts, for reports."""
+        if self._flash_reads is None:
+            return "none: zero wait states"
+        pages = self._flash_reads.pages
+        if not pages.seen_bytes:
+            return "instruction cache only: read-only data has no pages of its own"
+        return f"instruction and data caches: {pages.seen_bytes} of {pages.all_bytes} bytes seen"
 
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""

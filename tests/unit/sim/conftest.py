@@ -30,7 +30,8 @@ LINKER_SCRIPT = """
 MEMORY { FLASH (rx) : ORIGIN = @flash@, LENGTH = 4M  RAM (rwx) : ORIGIN = @ram@, LENGTH = 4M }
 ENTRY(Reset_Handler)
 SECTIONS {
-  .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) } > FLASH
+  .text : { KEEP(*(.vectors)) *(.text*) } > FLASH
+  .rodata : { *(.rodata*) } > FLASH
   .data : { *(.data*) } > RAM AT > FLASH
   .bss (NOLOAD) : { *(.bss*) *(COMMON) } > RAM
   /DISCARD/ : { *(.ARM.*) *(.comment) *(.note*) }
