@@ -202,7 +202,7 @@ def test_watched_data_reads_as_before_and_is_not_writable(program):
     machine = machine_with(program)
     table = machine.symbol("table")
     before = machine.clock.half
-    assert machine.read(table + 2044, 8) == bytes([3, 0, 0, 0, 0, 0, 0, 0])
+    assert machine.read(table + 2044, 8) == bytes([3, 0, 0, 0, 255, 255, 255, 255])
     assert machine.read(table - 2, 6)[2:] == bytes([3, 0, 0, 0])
     machine.write(table - 4, bytes([1, 2, 3, 4, 9, 0, 0, 0]))
     assert machine.read(table - 4, 8) == bytes([1, 2, 3, 4, 9, 0, 0, 0])
