@@ -17,7 +17,7 @@ from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.errors import Meter as MeterError
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
-from edgeq.flashers import look, running
+from edgeq.flashers import is_virtual, look, running
 from edgeq.harness.link import Link as BoardLink
 from edgeq.harness.manifest import Data, Manifest, replace_file
 from edgeq.harness.messages import InferResult, Info
@@ -94,11 +94,12 @@ def profile(
     layers = layer_table(graph)
     with (
         powered(request.meter, _usb) as meter,  # first: it may be what feeds the board
-        BoardLink.open(request.port or find_port(), timeout=GREETING_S) as link,
+        BoardLink.open(port := request.port or find_port(), timeout=GREETING_S) as link,
     ):
         info = link.info()
         _check_board(info, report, samples, layers, folder)
         subject = _subject(info, report, graph, layers, folder)
+        subject = dataclasses.replace(subject, virtual=is_virtual(port))
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
         writer, before = _open_run(request, manifest)
         recorded = _record(link, writer, before, request, graph, samples, watch)

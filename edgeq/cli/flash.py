@@ -31,6 +31,9 @@ from edgeq.cli.options import compiler_option, firmware_option, json_option
     type=click.Choice(["levels", "pulses"]),
     help="How the marker pin shows an inference; the LPM01A meter needs pulses.",
 )
+@click.option(
+    "--virtual", is_flag=True, help="Run the same ELF on the board's virtual twin; no hardware."
+)
 @click.option("--dry-run", is_flag=True, help="Build, then print the commands without running.")
 @click.option(
     "--verify/--no-verify",
@@ -46,6 +49,7 @@ def flash(
     compiler: str,
     tool: str | None,
     marker: str,
+    virtual: bool,
     dry_run: bool,
     verify: bool,
     port: str | None,
@@ -55,6 +59,9 @@ def flash(
     from edgeq.pipeline import flash as run
     from edgeq.report.progress import flash_bar
 
+    if virtual and tool not in (None, "virtual"):
+        raise click.UsageError(f"--virtual starts the board's twin; --with {tool} flashes")
+    tool = "virtual" if virtual else tool
     with flash_bar(Console(stderr=True)) as watch:
         result = run(board, firmware, compiler, tool, dry_run, port, verify, watch, marker)
     if as_json:

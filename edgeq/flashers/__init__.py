@@ -26,7 +26,7 @@ from edgeq.flashers.attached import (
     serial_port,
 )
 from edgeq.flashers.flasher import Facts, Flasher, Watch, unwatched
-from edgeq.flashers.processes import Running, running, stop
+from edgeq.flashers.processes import Running, is_virtual, running, stop
 from edgeq.flashers.verify import verify_or_stop
 from edgeq.toolchain import Firmware
 
@@ -37,6 +37,7 @@ __all__ = [
     "attached_boards",
     "choose_board",
     "flash",
+    "is_virtual",
     "look",
     "running",
     "stop",
@@ -67,6 +68,7 @@ def flash(
 ) -> dict[str, Any]:
     """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
 
+    Every board may also be started as its virtual twin: tool "virtual", never taken unasked.
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
     the commands, also those of a tool that is not installed. `watch` hears how far it is. Raises
     BadInput for an unknown tool, Toolchain without a usable one, Link when the board is not
@@ -95,7 +97,7 @@ def flash(
         result |= FLASHERS[name].run(firmware, board, facts, commands)
     except Flash as error:
         raise Flash(f"{error}\n{_next_step(board, name)}") from None
-    if board.probe.usb_ids:
+    if board.probe.usb_ids and name != virtual.TOOL:
         result |= _port_of(board, look, result["hint"])
     return result
 
@@ -111,10 +113,9 @@ def tool_named(given: str | None) -> str | None:
 def _tool(board: Board, tool: str | None, dry_run: bool, around: Surroundings) -> tuple[str, Facts]:
     """The tool asked for, or the first usable one in the board's order, and its facts."""
     names = board.probe.flashers if tool is None else (tool,)
-    if tool is not None and tool not in board.probe.flashers:
-        raise BadInput(
-            f"{tool!r} is no tool for {board.name}; there are: {', '.join(board.probe.flashers)}"
-        )
+    offered = tuple(dict.fromkeys((*board.probe.flashers, virtual.TOOL)))
+    if tool is not None and tool not in offered:
+        raise BadInput(f"{tool!r} is no tool for {board.name}; there are: {', '.join(offered)}")
     why = []
     for name in names:
         try:
@@ -129,7 +130,7 @@ def _tool(board: Board, tool: str | None, dry_run: bool, around: Surroundings) -
 
 
 def _next_step(board: Board, name: str) -> str:
-    if not board.probe.usb_ids:
+    if not board.probe.usb_ids or name == virtual.TOOL:
         return f"rebuild with `edgeq flash --board {board.name}`, or look with `edgeq boards`"
     others = ", ".join(other for other in board.probe.flashers if other != name)
     return (

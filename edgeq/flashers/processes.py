@@ -29,7 +29,10 @@ _TERM_S, _KILL_S, _CALM_S = 10.0, 5.0, 0.05
 
 @dataclass(frozen=True)
 class Running:
-    """An emulated board; `started` is UTC, `identity` what no later process of that pid has."""
+    """An emulated board; `started` is UTC, `identity` what no later process of that pid has.
+
+    `tool`: "virtual" has a clock model, "qemu" has none; "" in a record of an older edgeq.
+    """
 
     board: str
     port: str
@@ -37,6 +40,7 @@ class Running:
     elf: str
     started: str
     identity: str
+    tool: str = ""
 
 
 def records_folder() -> Path:
@@ -80,6 +84,7 @@ def start(
     board: str,
     elf: Path,
     port_in: Callable[[str], str | None],
+    tool: str = "",
     terminal: bool = False,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Running:
@@ -117,7 +122,7 @@ def start(
                 why = f"ended with {code}" if code != -signal.SIGKILL else "named no port in time"
                 raise Flash(f"{board} did not start ({why}){said}")
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            running = Running(board, port, process.pid, str(elf), now, known)
+            running = Running(board, port, process.pid, str(elf), now, known, tool)
             _write(folder, running)
         except BaseException:  # Ctrl-C too leaves nothing running
             process.kill()
@@ -155,6 +160,11 @@ def _write(folder: Path, running: Running) -> None:
     part = folder / f"{running.pid}.part"
     part.write_text(json.dumps(asdict(running)) + "\n")
     part.replace(folder / f"{running.pid}.json")  # a reader sees a whole record or none
+
+
+def is_virtual(port: str) -> bool:
+    """True if a virtual board, whose clock is modelled, serves `port`."""
+    return any(record.port == port and record.tool == "virtual" for record in running())
 
 
 def running() -> tuple[Running, ...]:

@@ -50,7 +50,7 @@ def hint(_board: Board) -> str:
 
 def run(firmware: Firmware, board: Board, _facts: Facts, commands: Commands) -> dict[str, Any]:
     """Starts the board; gives its port and pid."""
-    started = start(commands[0], board.name, firmware.elf, port_in, terminal=True)
+    started = start(commands[0], board.name, firmware.elf, port_in, "qemu", terminal=True)
     return {"port": started.port, "pid": started.pid}
 
 

@@ -81,7 +81,7 @@ def boards_text(facts: dict[str, Any]) -> str:
 def running_lines(running: Sequence[dict[str, Any]]) -> list[str]:
     """One line for each emulated board."""
     return [
-        f"  {each['board']:16} {each['port']:12} pid {each['pid']}  since {each['started']}  "
-        f"{each['elf']}"
+        f"  {each['board']:16} {each['tool']:8} {each['port']:12} pid {each['pid']}  "
+        f"since {each['started']}  {each['elf']}"
         for each in running
     ]

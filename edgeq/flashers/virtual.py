@@ -1,14 +1,20 @@
-"""The virtual board: the simulator as a background process with its serial port on a pty."""
+"""The virtual board: the simulator as a background process with its serial port on a pty.
+
+It is also every real board's twin: the ELF that would be flashed runs as it is.
+"""
 
 import json
 import sys
 from typing import Any
 
 from edgeq.board import Board
+from edgeq.errors import BadInput
 from edgeq.flashers.attached import Surroundings
 from edgeq.flashers.flasher import Commands, Facts, Flasher
 from edgeq.flashers.processes import start
 from edgeq.toolchain import Firmware
+
+TOOL = "virtual"
 
 
 def find(board: Board, _around: Surroundings) -> Facts:
@@ -16,8 +22,15 @@ def find(board: Board, _around: Surroundings) -> Facts:
     return assumed(board)
 
 
-def assumed(_board: Board) -> Facts:
-    """This Python."""
+def assumed(board: Board) -> Facts:
+    """This Python. BadInput for a board whose peripherals have no model."""
+    from edgeq.sim.families import FAMILIES  # the emulator is loaded only when it is wanted
+
+    if board.port.family not in FAMILIES:
+        raise BadInput(
+            f"no virtual twin of {board.name}: the peripherals of its port {board.port.family!r} "
+            f"have no model; there are: {', '.join(sorted(FAMILIES))}"
+        )
     return Facts((sys.executable, "-m", "edgeq.sim"))
 
 
@@ -32,10 +45,17 @@ def port_in(text: str) -> str | None:
     return str(json.loads(line)["port"]) if end else None
 
 
+def hint(board: Board) -> str | None:
+    """What a twin is, for a board that could be held in a hand."""
+    if TOOL in board.probe.flashers:
+        return None
+    return f"the virtual twin of {board.name} runs the ELF that would be flashed; latency modelled"
+
+
 def run(firmware: Firmware, board: Board, _facts: Facts, commands: Commands) -> dict[str, Any]:
     """Starts the board; gives its port and pid."""
-    started = start(commands[0], board.name, firmware.elf, port_in)
+    started = start(commands[0], board.name, firmware.elf, port_in, TOOL)
     return {"port": started.port, "pid": started.pid}
 
 
-FLASHER = Flasher(find, assumed, commands, run)
+FLASHER = Flasher(find, assumed, commands, run, hint)

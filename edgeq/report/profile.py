@@ -13,6 +13,7 @@ from edgeq.harness.trace import SampleRecord
 from edgeq.ops.op import Array
 from edgeq.report import statistics
 from edgeq.report.export import layer_name
+from edgeq.sim.cores import CORES
 
 FIRST_MISMATCHES = 10
 
@@ -27,12 +28,13 @@ class Subject:
     experts: tuple[str, ...]
     class_names: tuple[str, ...]
     build: Mapping[str, Any]  # compiler and flags of the firmware, empty if unknown
+    virtual: bool = False  # a twin answered, whose clock is modelled
 
 
 def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, Any]:
     """The JSON object; needs one record or more, each with its label."""
     cycles = [r.cycles for r in records]
-    source = statistics.latency_source(subject.board, cycles)
+    source = statistics.latency_source(subject.board, cycles, subject.virtual)
     labels = np.array([r.label for r in records], np.int64)
     predicted = np.array([r.output for r in records]).argmax(axis=1)
     wrong = [r.index for r in records if r.mismatch]
@@ -124,7 +126,7 @@ def _identity(subject: Subject) -> dict[str, Any]:
     info, build = subject.info, subject.build
     return {
         "board": info.board,
-        "evidence": subject.board.evidence if subject.board else None,
+        "evidence": "emulator" if subject.virtual else subject.board and subject.board.evidence,
         "clock_hz": info.clock_hz,
         "model": info.model,
         "model_digest": info.model_digest,
@@ -144,9 +146,18 @@ def _notes(subject: Subject, source: str) -> list[str]:
     elif source == "unverified":
         notes.append(f"no run of {subject.info.board} on silicon is recorded in its board file")
     elif source == "modelled":
-        notes.append("latency comes from a clock model, not from silicon")
+        notes.append(_clock_model(board))
     if board is not None and board.energy is None:
         notes.append(f"the board file of {board.name} has no energy figures")
     if not subject.build:
         notes.append("the firmware on the board was not built from this folder: flags unknown")
     return notes
+
+
+def _clock_model(board: Board | None) -> str:
+    """What the cycles are made of: the core's rules and the board's constants."""
+    said = "latency comes from a clock model, not from silicon"
+    if board is None or board.core not in CORES:
+        return said
+    constants = f"first_load_extra {board.first_load_extra}, {board.flash.wait_states} flash wait"
+    return f"{said}: rules {CORES[board.core].rules_version}, {constants} states"

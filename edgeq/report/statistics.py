@@ -13,12 +13,15 @@ LATENCY_KEYS = ("mean", "std", "p50", "p95", "p99", "max")
 NO_COUNTER = "none"
 
 
-def latency_source(board: Board | None, cycles: Sequence[int]) -> str:
+def latency_source(board: Board | None, cycles: Sequence[int], virtual: bool = False) -> str:
     """Where cycle counts come from: "silicon", "modelled", "unverified" or "none".
 
+    `virtual`: the board's virtual twin was asked, whatever the board file says of the board.
     "none": the core counts nothing, or an emulator without a clock model counts noise.
     "unverified": the board file records no run of this board on silicon.
     """
+    if virtual and any(cycles):
+        return "modelled"
     if not any(cycles) or (board is not None and board.probe.qemu_machine):
         return NO_COUNTER
     if board is None:
