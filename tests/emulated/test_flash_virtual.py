@@ -20,10 +20,7 @@ from tests.tiny_export import DIGEST, tiny_export
 from tests.unit.flashers.conftest import firmware_at, runtime, surroundings  # noqa: F401
 
 SAMPLES = 5
-BOARDS = [
-    pytest.param(name, marks=() if name == "rpi_pico" else pytest.mark.full)
-    for name in REAL
-]
+BOARDS = [pytest.param(name, marks=() if name == "rpi_pico" else pytest.mark.full) for name in REAL]
 
 
 def said(*arguments: str | Path) -> Any:

@@ -160,7 +160,7 @@ def test_a_missing_tool_says_how_to_install_it(
     assert missing.value.exit_code == 7
 
 
-@pytest.mark.parametrize("tool", ["hammer", "qemu", "virtual"])
+@pytest.mark.parametrize("tool", ["hammer", "qemu"])
 def test_a_tool_that_is_none_of_the_boards_is_refused(tool: str, firmware: Firmware) -> None:
     with pytest.raises(BadInput, match=f"'{tool}' is no tool.*openocd, mass_storage, pyocd"):
         flash(firmware, tool=tool, dry_run=True)
