@@ -106,6 +106,7 @@ def measure(
     Raises Meter for what the meter or its edges do, Link when the board is lost.
     """
     traces: list[PowerTrace] = []
+    inferences: list[list[tuple[int, int]]] = []
     windows: list[Window] = []
     try:
         for number in range(plan.windows):
@@ -113,13 +114,14 @@ def measure(
                 tell(number, plan.windows, f"window {number + 1}: {plan.window_s:g} s or more")
             trace, ran = measure_window(meter, run, plan.window_s)
             traces.append(trace)
+            inferences.append([(one.route, one.cycles) for one in ran])
             windows.append(reduce_window(trace, ran, plan.window_s))
     except MeterError as error:
         kept = f"; raw samples are in {samples}" if traces else ""
         raise MeterError(f"window {len(windows) + 1} of {plan.windows}: {error}{kept}") from error
     finally:
         if traces:
-            write_current(traces, samples)
+            write_current(traces, samples, inferences)
     return tuple(windows)
 
 

@@ -163,10 +163,9 @@ def _measure(
     try:
         return measure(meter, request.meter, repeat, recorded.folder / CURRENT, tell)
     except (Link, MeterError) as error:
-        again = request.resume_command(recorded.folder)
-        raise type(error)(f"{error}; the samples are recorded, measure again with: {again}") from (
-            error
-        )
+        raise type(error)(f"{error}; {_what_is_kept(recorded.folder, request)}") from error
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(_what_is_kept(recorded.folder, request)) from error
 
 
 def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> Samples:

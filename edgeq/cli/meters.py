@@ -7,7 +7,7 @@ import click
 from edgeq.cli.options import json_option
 
 
-@click.command()
+@click.command(short_help="The current meters: attached ones, rates, markers.")
 @json_option
 def meters(as_json: bool) -> None:
     """The current meters: which are attached and where, their rates, what they see of the marker.

@@ -1,4 +1,4 @@
-"""What a shell completes after an option: boards, targets, kernels, tools, ports."""
+"""What a shell completes after an option: boards, targets, kernels, tools, meters, ports."""
 
 import click
 from click.shell_completion import CompletionItem
@@ -48,6 +48,13 @@ def tools(ctx: click.Context, _param: click.Parameter, begun: str) -> Items:
     named = find_boards(str(ctx.params.get("board") or ""))
     known = named[0].probe.flashers if len(named) == 1 else FLASHERS
     return _starting(begun, dict.fromkeys(known, ""))
+
+
+def meters(_ctx: click.Context, _param: click.Parameter, begun: str) -> Items:
+    """Current meters."""
+    from edgeq.harness.meters import METERS
+
+    return _starting(begun, {name: kind.title for name, kind in METERS.items()})
 
 
 def ports(_ctx: click.Context, _param: click.Parameter, begun: str) -> Items:

@@ -33,9 +33,14 @@ from edgeq.cli.options import firmware_option, json_option
     "--meter",
     default="model",
     show_default=True,
+    shell_complete=names.meters,
     help="What energy comes from: model (the board file), lpm01a, ppk2, joulescope.",
 )
-@click.option("--meter-port", help="The meter's serial port; without it, the only one there is.")
+@click.option(
+    "--meter-port",
+    shell_complete=names.ports,
+    help="The meter's serial port; without it, the only one there is.",
+)
 @click.option("--meter-rate", type=int, help="Samples a second.  [default: the meter's own]")
 @click.option("--volts", type=float, help="The supply, where the meter gives it.  [default: 3.3]")
 @click.option("--windows", default=5, show_default=True, help="Captures, an odd number.")

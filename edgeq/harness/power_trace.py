@@ -7,6 +7,7 @@ enters an energy.
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,14 @@ class PowerTrace:
         return np.asarray((sums[ends] - sums[starts]) / self.rate_hz, np.float64)
 
 
-def write_current(traces: list[PowerTrace], path: Path) -> None:
+def write_current(
+    traces: Sequence[PowerTrace],
+    path: Path,
+    inferences: Sequence[Sequence[tuple[int, int]]] = (),
+) -> None:
     """The raw samples of some captures as one Parquet table, their facts as its metadata.
+
+    `inferences`: (route, cycles) of what ran in each capture, in order; `read_inferences` gives it.
 
     A row is a sample: `window` u8 (which capture), `current_a` and `voltage_v` f64, `falls` and
     `rises` u16 (edges of the marker just before the sample). Edges after the last sample of a
@@ -71,7 +78,10 @@ def write_current(traces: list[PowerTrace], path: Path) -> None:
 
     tables = [pa.table(_columns(window, trace)) for window, trace in enumerate(traces)]
     table = pa.concat_tables(tables).replace_schema_metadata(
-        {"edgeq_captures": json.dumps([_facts(trace) for trace in traces])}
+        {
+            "edgeq_captures": json.dumps([_facts(trace) for trace in traces]),
+            "edgeq_inferences": json.dumps(inferences),
+        }
     )
     try:
         pq.write_table(table, path, compression="zstd")
@@ -93,6 +103,18 @@ def read_current(path: Path) -> list[PowerTrace]:
             _trace({name: column[window == number] for name, column in columns.items()}, fact)
             for number, fact in enumerate(facts)
         ]
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is no table of current samples: {error}") from None
+
+
+def read_inferences(path: Path) -> list[list[tuple[int, int]]]:
+    """(route, cycles) of each inference of each capture, in order. Raises BadInput as above."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        stored = json.loads(pq.read_schema(path).metadata[b"edgeq_inferences"])
+        return [[(int(route), int(cycles)) for route, cycles in one] for one in stored]
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is no table of current samples: {error}") from None
 

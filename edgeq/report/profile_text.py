@@ -17,6 +17,8 @@ def profile_text(summary: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_head(summary)]
     if summary["experts"]:
         parts += [Text(), _experts(summary["experts"])]
+        if summary["energy"].get("experts"):
+            parts += [Text(), _measured_experts(summary["energy"])]
     parts += [Text(), _layers(summary["layers"])]
     if 0 < len(summary["confusion"]["classes"]) <= CONFUSION_CLASSES:
         parts += [Text(), _confusion(summary["confusion"])]
@@ -117,6 +119,18 @@ def _experts(experts: list[dict[str, Any]]) -> Table:
         ms = [milliseconds(e["latency"][key]) for key in LATENCY_KEYS]
         figures = (str(e["count"]), percent(e["share"]), percent(e["accuracy"]), *ms)
         table.add_row(Text(e["name"]), *figures, joules(e["energy_joules_mean"]))
+    return table
+
+
+def _measured_experts(energy: dict[str, Any]) -> Table:
+    title = f"Energy of an inference ({energy['source']}; median of the windows)"
+    columns = ("name", "inferences", "total", "least", "most", "above idling", "charge")
+    table = _table(title, *columns)
+    for e in energy["experts"]:
+        low, high = e["band"] or (None, None)
+        values = (e["joules_mean"], low, high, e["net_joules_mean"])
+        charge = "-" if e["coulombs_mean"] is None else f"{e['coulombs_mean'] * 1e6:#.4g} uC"
+        table.add_row(Text(e["name"]), str(e["inferences"]), *map(joules, values), charge)
     return table
 
 

@@ -18,10 +18,11 @@ from edgeq.board import load_board
 from edgeq.errors import BadInput
 from edgeq.flashers.usb import KINDS
 from edgeq.harness.meters import METERS
-from edgeq.harness.power_trace import read_current
+from edgeq.harness.power_trace import read_current, read_inferences
 from edgeq.harness.trace import read_run
-from edgeq.harness.windows import Window
-from edgeq.metering import MeterPlan, powered, source_of, with_energy
+from edgeq.harness.windows import Ran, Window
+from edgeq.metering import MeterPlan, Repeater, powered, source_of, with_energy
+from edgeq.profiling import ProfileRequest, profile
 from edgeq.sim import Machine
 from edgeq.sim.port import PtyPort
 from edgeq.toolchain.assemble import board_config
@@ -136,8 +137,17 @@ def test_energy_is_what_flowed_between_the_marker_edges(folder, monkeypatch, cap
     traces = read_current(Path(summary["run"]) / "current.parquet")
     assert [len(t.falls) for t in traces] == [2 * len(w) for w in meter.planted]
     assert read_run(Path(summary["run"])).current is not None
+    ran = read_inferences(Path(summary["run"]) / "current.parquet")
+    assert [len(window) for window in ran] == [len(w) for w in meter.planted]
+    names = [e["name"] for e in summary["experts"]]
+    for name, expert in zip(names, energy["experts"], strict=True):
+        assert expert["name"] == name
+        assert expert["inferences"] == sum(
+            route == names.index(name) for window in ran for route, _ in window
+        )
     text = (folder / "profile.txt").read_text()
     assert "emulated board (LPM01A); median of 3 windows" in " ".join(text.split())
+    assert "Energy of an inference (emulated board (LPM01A)" in text
     assert meter.commands[-2:] == ["pwr off", "hrc"]
 
 
@@ -153,10 +163,30 @@ def test_a_missing_edge_is_refused_its_samples_are_kept_and_it_can_be_had_again(
         kept = folder / "runs" / "0001" / "current.parquet"
         assert f"raw samples are in {kept}" in err
         assert len(read_current(kept)[0].falls) % 2 == 1
+        assert "9 of 9 samples are kept" in err
         assert f"--meter lpm01a --meter-port {meter.path} --meter-rate 1000" in err
         assert not (folder / "profile.json").exists()
         assert run_cli(monkeypatch, *words, "--resume") == 0
         assert len(read_current(kept)) == 3
+
+
+def test_ctrl_c_in_a_window_ends_the_supply_and_says_how_to_go_on(folder):
+    with bench(folder) as (port, meter):
+        plan = MeterPlan("lpm01a", meter.path, rate_hz=RATE, windows=3)
+        request = ProfileRequest(folder, port, limit=9, meter=plan)
+        run = Repeater.__call__
+
+        def interrupted(repeater: Repeater) -> Ran:
+            if meter.planted and len(meter.planted[-1]) == 3:
+                raise KeyboardInterrupt
+            return run(repeater)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Repeater, "__call__", interrupted)
+            with pytest.raises(KeyboardInterrupt, match=r"9 of 9 samples .*lpm01a .*--resume"):
+                profile(request)
+        assert meter.commands[-3:] == ["stop", "pwr off", "hrc"]
+        assert not (folder / "runs" / "0001" / "profile.json").exists()
 
 
 def test_a_firmware_that_marks_with_levels_is_told_apart(tmp_path, monkeypatch, capsys):

@@ -112,6 +112,9 @@ class Lpm01a:
         return bool(data)
 
     def _take_control(self) -> None:
+        if self._port.read():  # a capture goes on that a killed host began
+            self._write("stop")
+            self._drain()
         try:
             self._command("htc")
         except MeterError as error:

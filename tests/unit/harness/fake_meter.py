@@ -25,6 +25,7 @@ class Script:
     answers: dict[str, bytes] = field(default_factory=dict)  # instead of the acknowledgement
     deaf: bool = False  # answers nothing
     stubborn: bool = False  # does not stop
+    left_running: bool = False  # by a host that was killed
 
 
 class FakeMeter:
@@ -87,7 +88,9 @@ class FakeLpm01a(FakeMeter):
         self._line = b""
 
     def turn(self) -> None:
-        self._line += self.read()
+        self._line += self.read(0.005 if self.script.left_running else 0.05)
+        if self.script.left_running:
+            self.send(text_sample(1e-3) * 3)
         while b"\r\n" in self._line:
             line, _, self._line = self._line.partition(b"\r\n")
             self.obey(line.decode())
@@ -101,7 +104,10 @@ class FakeLpm01a(FakeMeter):
         elif command == "volt get":
             self.send(b"\r\nPowerShield > ack volt get 3300-03\r\n\r\n")
         elif command == "stop":
+            self.script.left_running = False
             self.finish()
+        elif self.script.left_running:
+            self.send(f"\r\nPowerShield > error {command}: busy\r\n".encode())
         else:
             self.binary = "bin_hexa" in command or (self.binary and "format" not in command)
             self.send(f"\r\nPowerShield > ack {command}\r\n\r\n".encode())

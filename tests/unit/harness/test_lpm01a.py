@@ -110,7 +110,7 @@ def drop(at: int, count: int = 1):
 
 
 @FORMATS
-@pytest.mark.parametrize("at", [0, 1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("at", [0, 3, 6])
 def test_a_dropped_byte_is_named(rate, at):
     script = replace(steady(rate), mutate=drop(after(rate, 120) + at))
     trace = capture(script, samples=1000)
@@ -232,6 +232,12 @@ def test_a_refused_command_is_named(command):
 def test_garbage_for_an_answer_is_quoted():
     with pytest.raises(MeterError, match=r"'volt 3300m' within 0\.6 s: it sent b'.*Hello"):
         capture(replace(steady(TEXT), answers={"volt 3300m": b"Hello, I am a modem"}))
+
+
+def test_a_capture_that_a_killed_host_left_running_is_stopped_first():
+    trace = capture(replace(steady(TEXT), left_running=True))
+    assert not trace.lost
+    assert len(trace.current_a) == 2500
 
 
 def test_an_old_firmware_without_volt_get_keeps_the_volts_it_was_set_to():

@@ -12,7 +12,7 @@ from edgeq.board import load_board
 from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
 from edgeq.harness.meters import MeterRequest, attached, meter_port, open_meter
-from edgeq.harness.power_trace import PowerTrace, read_current, write_current
+from edgeq.harness.power_trace import PowerTrace, read_current, read_inferences, write_current
 from edgeq.harness.windows import (
     Ran,
     check_plan,
@@ -151,7 +151,9 @@ def test_raw_samples_survive_the_file(tmp_path_factory, edges, levels, lost):
     )
     empty = replace(trace, current_a=np.empty(0), voltage_v=np.empty(0), falls=np.empty(0, int))
     empty = replace(empty, rises=None)
-    write_current([trace, empty, trace], path)
+    ran = [[(0, 100), (2, 300)], [], [(-1, 7)]]
+    write_current([trace, empty, trace], path, ran)
+    assert read_inferences(path) == ran
     for kept, wanted in zip(read_current(path), [trace, empty, trace], strict=True):
         for name in ("current_a", "voltage_v", "falls"):
             assert getattr(kept, name).tolist() == getattr(wanted, name).tolist()
@@ -169,6 +171,8 @@ def test_a_file_that_is_no_table_of_samples(tmp_path: Path):
     for name in ("x.parquet", "absent.parquet"):
         with pytest.raises(BadInput, match="no table of current samples"):
             read_current(tmp_path / name)
+        with pytest.raises(BadInput, match="no table of current samples"):
+            read_inferences(tmp_path / name)
     with pytest.raises(BadInput, match="cannot write"):
         write_current([window([0])], tmp_path / "no" / "folder.parquet")
 
