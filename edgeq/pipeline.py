@@ -247,6 +247,7 @@ def flash(
         "elf": str(built.elf),
         "flash_bytes": built.flash_bytes,
         "ram_bytes": built.ram_bytes,
+        "sections": dict(built.sections),
         "firmware_digest": built.digest,
         "marker": marker,
         "compiler": built.compiler,

@@ -32,6 +32,7 @@ from edgeq.metering import MeterPlan, Repeater, Tell, measure, powered, source_o
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.report.export import experts_of
+from edgeq.report.memory_map import memory_map
 from edgeq.report.profile import Subject, summarize
 from edgeq.run_manifest import run_manifest
 
@@ -109,10 +110,14 @@ def profile(
     if meter:
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.meter, source)
+    summary |= {
+        "memory": memory_map(graph, subject.build.get("sections")),
+        "export": {key: report[key] for key in ("target", "checks", "notes")},
+    }
     trace = str(request.trace) if request.trace else None
     summary |= {"run": str(recorded.folder), "trace": trace, "link": statistics}
     _write(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
-    write_results(folder, report, summary, recorded.records)
+    write_results(folder, recorded, summary)
     return summary
 
 

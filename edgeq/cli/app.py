@@ -18,6 +18,7 @@ from edgeq.cli.flash import flash
 from edgeq.cli.group import CommandGroup
 from edgeq.cli.meters import meters
 from edgeq.cli.profile import profile
+from edgeq.cli.report import report
 from edgeq.cli.stop import stop
 from edgeq.errors import EdgeqError, Toolchain
 
@@ -26,6 +27,7 @@ COMMANDS: tuple[click.Command, ...] = (
     estimate,
     flash,
     profile,
+    report,
     compare,
     boards,
     meters,

@@ -66,6 +66,7 @@ def profile(
     """Stream a data set through the board: accuracy, routes, latency, energy."""
     from edgeq.pipeline import profile as run
     from edgeq.profiling import refuse_mismatches
+    from edgeq.report.profile_files import written_line
     from edgeq.report.profile_text import profile_text
     from edgeq.report.progress import sample_bar
 
@@ -93,6 +94,6 @@ def profile(
         click.echo(json.dumps(summary))
     else:
         Console().print(profile_text(summary))
-        Console().print(f"written to {firmware}: profile.json, profile.txt, report.html")
+        click.echo(written_line(firmware, summary["run"]))
         Console().print(f"the records of this run: {summary['run']}")
     refuse_mismatches(summary)

@@ -1,25 +1,75 @@
-"""The report of a profile as one HTML page: nothing fetched, no script, the same text every time.
+"""The report as one HTML page: it fetches nothing, works offline, and is the same every time.
 
-Names of models and classes are untrusted: the template escapes everything that is not a chart.
+Names of models and classes are untrusted: the template escapes them, `figures.style` those that
+plotly draws, and no JSON in the page can close its element.
 """
 
+import base64
+import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from edgeq.harness.trace import SampleRecord
-from edgeq.report import profile_text, svg
-from edgeq.report.statistics import NO_COUNTER
+from edgeq.errors import Toolchain
+from edgeq.report import profile_text, sources
+from edgeq.report.figures import Figure, Subject, figures_of, pareto, style
 
+HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
+EXTRA = "pip install 'edgeq[report]'"
 
 
-def page(export: dict[str, Any], summary: dict[str, Any], records: Sequence[SampleRecord]) -> str:
-    """report.html from the objects of `edgeq export` and `edgeq profile` and the samples."""
+def page(subjects: Sequence[Subject]) -> str:
+    """One page of one run or several. Raises Toolchain without the plotting library."""
+    library = _library()
+    names = run_names(subjects)
+    across = pareto(subjects, names) if len(subjects) > 1 else []
+    each = [figures_of(subject) for subject in subjects]
+    plots = {f"{f.key}-plot": f.plot for f in across}
+    for at, figures in enumerate(each):
+        plots |= {f"{_id(at, f)}-plot": f.plot for f in figures}
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            title=names[0] if len(names) == 1 else f"{len(names)} runs of edgeq",
+            style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+            runs=[_run(at, s, names[at], each[at]) for at, s in enumerate(subjects)],
+            pareto=[_figure(f.key, f) for f in across],
+            plots=Markup(_in_script(plots)),
+            library=Markup(library),
+        )
+    )
+
+
+def run_names(subjects: Sequence[Subject]) -> list[str]:
+    """A name for each run; the folder's where two would be the same."""
+    plain = [f"{s.summary['model']} on {s.summary['board']}" for s in subjects]
+    return [
+        name if plain.count(name) == 1 else f"{name}, {subject.run.folder}"
+        for name, subject in zip(plain, subjects, strict=True)
+    ]
+
+
+def _library() -> str:
+    try:
+        from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+    except ImportError:
+        raise Toolchain(
+            f"the page is drawn by plotly, which is not installed: {EXTRA}; --text and --json "
+            "need it not"
+        ) from None
+    return base64.b64encode(zlib.compress(get_plotlyjs().encode(), 9)).decode()
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -28,57 +78,69 @@ def page(export: dict[str, Any], summary: dict[str, Any], records: Sequence[Samp
     environment.filters["ms"] = profile_text.milliseconds
     environment.filters["percent"] = profile_text.percent
     environment.filters["joules"] = profile_text.joules
-    charts = {
-        "layers": _layer_bars(summary),
-        "latency": _latency_histogram(summary, records),
-        "routes": _route_scatter(summary, records),
-        "confusion": svg.heat_map(
-            summary["confusion"]["classes"], summary["confusion"]["matrix"], "Confusion matrix"
-        ),
+    environment.filters["colour"] = style.colour
+    return environment
+
+
+def _in_script(value: Any) -> str:
+    """JSON in which no text can end the <script> around it."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _id(at: int, figure: Figure) -> str:
+    return f"run{at + 1}-{figure.key}"
+
+
+def _figure(name: str, figure: Figure) -> dict[str, Any]:
+    return {
+        "id": name,
+        "title": figure.title,
+        "caption": figure.caption,
+        "source": figure.source,
+        "wide": figure.wide,
+        "height": figure.plot["layout"]["height"],
     }
-    return environment.get_template(TEMPLATE).render(
-        export=export,
-        profile=summary,
-        charts=charts,
-        latency=profile_text.latency_line(summary["latency"]),
-        energy=profile_text.energy_line(summary["energy"]),
-    )
 
 
-def _expert_names(summary: dict[str, Any]) -> list[str]:
-    return [e["name"] for e in summary["experts"]]
+def _run(at: int, subject: Subject, name: str, figures: Sequence[Figure]) -> dict[str, Any]:
+    summary, manifest = subject.summary, subject.run.manifest
+    export = summary.get("export") or {"notes": [], "checks": []}
+    return {
+        "id": f"run{at + 1}",
+        "name": name,
+        "folder": str(subject.run.folder),
+        "started": manifest.sessions[0].started,
+        "summary": summary,
+        "flash": _bytes(manifest.firmware.flash_bytes),
+        "ram": _bytes(manifest.firmware.ram_bytes),
+        "notes": [*summary["notes"], *export["notes"]],
+        "checks": export["checks"],
+        "latency": profile_text.latency_line(summary["latency"]),
+        "energy": profile_text.energy_line(summary["energy"]),
+        "latency_source": sources.latency_source(subject.run, summary),
+        "energy_source": sources.energy_source(summary),
+        "figures": [_figure(_id(at, f), f) for f in figures],
+        "facts": _facts(subject),
+    }
 
 
-def _layer_bars(summary: dict[str, Any]) -> str:
-    experts = _expert_names(summary)
-    rows = []
-    for layer in summary["layers"]:
-        if layer["cycles"] is None:
-            continue
-        owner = layer["name"].partition("/")[0]
-        series = experts.index(owner) if owner in experts and "/" in layer["name"] else None
-        text = f"{layer['cycles']:,.0f}"
-        note = f"{layer['op']}: {text} cycles, ran {layer['count']} times"
-        rows.append(svg.Bar(layer["name"], layer["cycles"], text, series, note))
-    return svg.bars(rows, "Cycles per layer") if rows else ""
+def _bytes(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,} B"
 
 
-def _latency_histogram(summary: dict[str, Any], records: Sequence[SampleRecord]) -> str:
-    if summary["latency"]["source"] == NO_COUNTER:
-        return ""
-    per_ms = summary["clock_hz"] / 1e3
-    names = _expert_names(summary)
-    lanes = list(enumerate(names)) if names else [(-1, "every sample")]
-    groups = [(name, [r.cycles / per_ms for r in records if r.route == e]) for e, name in lanes]
-    return svg.histogram(groups, "Latency", "ms")
-
-
-def _route_scatter(summary: dict[str, Any], records: Sequence[SampleRecord]) -> str:
-    if not summary["experts"]:
-        return ""
-    points = [
-        (r.uncertainty, r.route, max(range(len(r.output)), key=r.output.__getitem__) == r.label)
-        for r in records
-        if 0 <= r.route < len(summary["experts"])
+def _facts(subject: Subject) -> list[tuple[str, str]]:
+    summary, manifest = subject.summary, subject.run.manifest
+    session = manifest.sessions[-1]
+    stack = f"{summary['stack_bytes']:,} B at most, as the board measured"
+    return [
+        ("model", f"{summary['model']}, digest {summary['model_digest']}"),
+        ("board", f"{summary['board']} at {summary['clock_hz'] / 1e6:g} MHz"),
+        ("compiler", summary["compiler"] or "unknown"),
+        ("flags", " ".join(summary["flags"] or ["unknown"])),
+        ("firmware", f"digest {summary['firmware_digest']}"),
+        ("stack", stack if summary["stack_bytes"] else "unknown"),
+        ("data", f"{manifest.data.source}, digest {manifest.data.digest}"),
+        ("recorded by", f"edgeq {session.edgeq} on {session.host.get('system', 'unknown')}"),
+        ("command", " ".join(session.command)),
     ]
-    return svg.scatter(points, _expert_names(summary), "Routes", "uncertainty")

@@ -1,41 +1,54 @@
 """Writes what a profile leaves in its folder: profile.json, profile.txt and report.html."""
 
+import importlib.util
 import io
 import json
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from edgeq.errors import BadInput
-from edgeq.harness.trace import SampleRecord
-from edgeq.report.page import page
+from edgeq.harness.manifest import replace_file
+from edgeq.harness.trace import Run
+from edgeq.report.figures.figure import Subject
+from edgeq.report.page import EXTRA, page
 from edgeq.report.profile_text import profile_text
 
 WIDTH = 140
+PAGE = "report.html"
 
 
-def write_results(
-    folder: Path,
-    export: dict[str, Any],
-    summary: dict[str, Any],
-    records: Sequence[SampleRecord],
-) -> None:
-    """All texts are made before the first is written. Raises BadInput when the folder is closed."""
-    files = {
-        "profile.json": json.dumps(summary, indent=2) + "\n",
-        "profile.txt": _plain(summary),
-        "report.html": page(export, summary, records),
-    }
+def write_results(folder: Path, run: Run, summary: dict[str, Any]) -> None:
+    """All texts are made before the first is written. Raises BadInput when the folder is closed.
+
+    Without the plotting library there is no page, and none of an earlier run stays.
+    """
+    files = {"profile.json": json.dumps(summary, indent=2) + "\n", "profile.txt": _plain(summary)}
+    if can_draw():
+        files[PAGE] = page([Subject(run, summary)])
     try:
         for name, text in files.items():
-            fresh = folder / f".{name}.new"
-            fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, folder / name)
+            replace_file(folder / name, text.encode())
+        if PAGE not in files:
+            (folder / PAGE).unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"cannot write into {folder}: {error.strerror}") from error
+
+
+def can_draw() -> bool:
+    """Whether the plotting library is installed."""
+    return importlib.util.find_spec("plotly") is not None
+
+
+def written_line(folder: Path, run: str) -> str:
+    """What a profile says of its files."""
+    if can_draw():
+        return f"written to {folder}: profile.json, profile.txt, {PAGE}"
+    return (
+        f"written to {folder}: profile.json, profile.txt; for the page with figures: {EXTRA}, then "
+        f"edgeq report {run} --html {PAGE}"
+    )
 
 
 def _plain(summary: dict[str, Any]) -> str:

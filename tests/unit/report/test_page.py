@@ -1,85 +1,35 @@
-"""The summary, its text and its page, from records made by hand."""
+"""The page, its text and its command, without a browser."""
 
-import copy
 import html.parser
 import io
+import json
 import re
-import xml.etree.ElementTree as ET
+import sys
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgeq.board import load_board
-from edgeq.emit.firmware import LayerInfo
-from edgeq.harness.messages import Info
-from edgeq.harness.trace import SampleRecord
-from edgeq.report import svg
-from edgeq.report.page import page
-from edgeq.report.profile import Subject, summarize
-from edgeq.report.profile_text import joules, profile_text
+from edgeq.errors import Toolchain
+from edgeq.report import browser, profile_files
+from edgeq.report.figures import Subject, figures_of, pareto, style
+from edgeq.report.figures.current import envelope
+from edgeq.report.figures.pareto import front
+from edgeq.report.page import page, run_names
+from edgeq.report.report_text import report_text
+from tests.command_line import run_cli
+from tests.unit.report.made import RECORDS, hard_run, subject, write_run
 
 EVIL = "<script>alert('1')</script>\"&]]>\x07"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
-EXPORT = {
-    "target": "virtual_m4",
-    "flash_bytes": 30_000,
-    "weight_bytes": 20_000,
-    "ram_bytes": 17_000,
-    "arena_bytes": 136,
-    "notes": ["no .tflite: a reason"],
-    "checks": [
-        {
-            "name": "onnx",
-            "samples": 4,
-            "mismatches": 0,
-            "max_lsb": 0,
-            "top1_agreement": 1.0,
-            "route_agreement": 1.0,
-        }
-    ],
-}
-
-
-def layer(index: int, name: str, expert: str | None) -> LayerInfo:
-    return LayerInfo(index, name, "fully_connected", "k", "s8", 10, 10, expert)
-
-
-def subject(board: str = "virtual_m4", names: tuple[str, ...] = ("cat", "dog", "cow")) -> Subject:
-    info = Info(1, 4, 1_000_000, 4, 3, 3, "a" * 64, "b" * 64, board, "pets")
-    layers = (layer(0, "router", None), layer(1, "fc", "small"), layer(2, "fc", "large"))
-    build = {"compiler": "gcc 12", "flags": ["-O2", "-DEDGEQ_PROFILE"]}
-    return Subject(info, load_board(board), layers, ("small", "large", "idle"), names, build)
-
-
-def record(index: int, label: int, answer: int, route: int) -> SampleRecord:
-    output = tuple(100 if c == answer else -100 for c in range(3))
-    inside = (300, 700)[route]
-    cycles = (0, inside, 0) if route == 0 else (0, 0, inside)
-    layers = (200, *cycles[1:])
-    return SampleRecord(
-        index, label, output, route, 0.25 * index, 0.5, 200 + inside, 380, layers, False
-    )
-
-
-RECORDS = (record(0, 0, 0, 0), record(1, 1, 1, 0), record(2, 2, 2, 1), record(3, 2, 0, 1))
-
-
-def summary_of(given: Subject, records: tuple[SampleRecord, ...] = RECORDS) -> dict[str, Any]:
-    return summarize(given, records)
-
-
-def text_of(summary: dict[str, Any]) -> str:
-    file = io.StringIO()
-    Console(file=file, width=140, color_system=None).print(profile_text(summary))
-    return file.getvalue()
 
 
 class Reader(html.parser.HTMLParser):
-    """Checks that tags nest; keeps names, attributes and the text outside of <style>."""
+    """Checks that tags nest; keeps names, attributes and the text that a reader sees."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -95,139 +45,252 @@ class Reader(html.parser.HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
 
 
-def test_the_summary_by_hand() -> None:
-    found = summary_of(subject())
-    assert (found["samples"], found["accuracy"], found["mismatches"]) == (4, 0.75, 0)
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 + 2 / 3) / 3)
-    assert found["latency"]["mean"] == pytest.approx(0.7)  # (500 + 500 + 900 + 900) / 4 at 1 MHz
-    small, large, idle = found["experts"]
-    assert [e["count"] for e in found["experts"]] == [2, 2, 0]
-    assert [e["accuracy"] for e in found["experts"]] == [1.0, 0.5, None]
-    assert small["latency"]["mean"] == pytest.approx(0.5)
-    assert large["latency"]["max"] == pytest.approx(0.9)
-    assert idle["latency"] | {"unit": "ms", "source": "modelled"} == idle["latency"]
-    assert idle["latency"]["mean"] is None
-    assert idle["energy_joules_mean"] is None
-    router, first, second = found["layers"]
-    assert (router["name"], router["cycles"], router["count"]) == ("router", 200.0, 4)
-    assert (first["name"], first["cycles"], first["count"]) == ("small/fc", 300.0, 2)
-    assert sum(i["share"] for i in (router, first, second)) == pytest.approx(1.0)
-    assert found["routes"] == {"small": 2, "large": 2, "idle": 0}
-    assert found["confusion"]["matrix"] == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
-    assert found["energy"]["joules_mean"] == pytest.approx(700 * 0.34e-9)
-    assert found["uncertainty"]["mean_when_wrong"] == 0.75
-    assert (found["stack_bytes"], found["firmware_digest"]) == (380, "b" * 64)
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return write_run(tmp_path_factory.mktemp("plain") / "0001", subject())
 
 
-def test_an_emulator_without_a_clock_model_gives_no_times() -> None:
-    found = summary_of(subject("qemu_mps2_an386"))
-    assert found["latency"] == {"unit": "ms", "source": "none"} | dict.fromkeys(
-        ("mean", "std", "p50", "p95", "p99", "max")
-    )
-    assert all(i["cycles"] is None for i in found["layers"])
-    assert found["energy"]["joules_mean"] is None
-    assert any("cycle counter" in note for note in found["notes"])
-    assert "counts no cycles" in text_of(found)
-    Reader(page(EXPORT, found, RECORDS))
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return hard_run(tmp_path_factory.mktemp("hard") / "0001")
 
 
-def test_a_model_without_mixture_has_no_experts() -> None:
-    records = tuple(replace(r, route=-1) for r in RECORDS)
-    found = summary_of(replace(subject(), experts=()), records)
-    assert (found["experts"], found["routes"], found["uncertainty"]) == ([], {}, None)
-    assert "Experts" not in text_of(found)
-    assert "Routes" not in Reader(page(EXPORT, found, records)).text
+def without_library(text: str) -> str:
+    """The page without plotly, whose own text would answer for ours."""
+    return re.sub(r'(<script type="text/plain" id="library">).*?</script>', r"\1</script>", text)
 
 
-def test_mismatches_are_counted_and_named() -> None:
-    records = (RECORDS[0], replace(RECORDS[1], mismatch=True), *RECORDS[2:])
-    found = summary_of(subject(), records)
-    assert (found["mismatches"], found["mismatch_samples"]) == (1, [1])
-    assert "1 mismatches" in text_of(found)
-    assert "differ from the reference: 1" in Reader(page(EXPORT, found, records)).text
+def plots(text: str) -> dict[str, dict[str, object]]:
+    found = re.search(r'<script type="application/json" id="plots">(.*?)</script>', text)
+    assert found
+    plotted: dict[str, dict[str, object]] = json.loads(found[1])
+    return plotted
 
 
-def test_the_text_says_where_numbers_come_from() -> None:
-    text = text_of(summary_of(subject()))
-    for words in (
-        "no silicon",
-        "0.7000 ± 0.2000 ms (modelled)",
-        "modelled; band",
-        "accuracy 75.0%",
-    ):
-        assert words in text
-    assert re.search(r"small/fc +fully_connected +2 +300 +21\.4%", text)
+def text_of(*subjects: Subject) -> str:
+    file = io.StringIO()
+    names = run_names(subjects)
+    Console(file=file, width=140, color_system=None).print(report_text(subjects, names))
+    return file.getvalue()
 
 
-def test_the_page_is_one_sound_file_that_fetches_nothing() -> None:
-    found = summary_of(subject())
-    text = page(EXPORT, found, RECORDS)
-    assert text == page(copy.deepcopy(EXPORT), copy.deepcopy(found), RECORDS)
+def test_the_page_is_one_sound_file_that_fetches_nothing(plain: Subject) -> None:
+    text = page([plain])
+    assert text == page([plain])
     reader = Reader(text)
-    assert not {tag for tag, _ in reader.tags} & {"script", "link", "img", "iframe", "object"}
-    assert not [a for _, a in reader.tags if {"src", "href", "onload"} & a.keys()]
-    assert "url(" not in text
-    assert "@import" not in text
-    for words in ("no silicon", "modelled", "a reason", "-DEDGEQ_PROFILE", "b" * 64):
+    assert not {tag for tag, _ in reader.tags} & {"link", "img", "iframe", "object"}
+    assert not [a for _, a in reader.tags if {"src", "onload"} & a.keys()]
+    ours = without_library(text)
+    assert "default-src 'none'" in ours
+    assert "url(" not in ours
+    assert "@import" not in ours
+    assert not re.search(r"https?://", ours)
+    for words in ("no silicon", "modelled", "a reason", "-DEDGEQ_PROFILE", "b" * 64, "27,764 B"):
         assert words in reader.text
-    charts = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
-    assert len(charts) == 4
-    for chart in charts:
-        ET.fromstring(chart)
+    assert len(text) < 3_000_000
 
 
-def test_names_cannot_inject_anything() -> None:
+def test_every_figure_says_where_it_comes_from(hard: Subject) -> None:
+    keys = [figure.key for figure in figures_of(hard)]
+    assert keys == [
+        *("latency", "routes", "uncertainty", "uncertainty_latency", "confusion", "layers"),
+        *("current", "current_detail", "flash", "arena"),
+    ]
+    for figure in figures_of(hard):
+        assert re.search(r"silicon|modelled|linker|answers|exact|lpm01a", figure.source), figure.key
+    text = Reader(page([hard])).text
+    assert text.count("Source:") == len(keys)
+    assert "timing rules of cortex-m4, constants of virtual_m4" in text
+
+
+def test_plotly_knows_every_key_of_every_figure(plain: Subject, hard: Subject) -> None:
+    graph_objects = pytest.importorskip("plotly.graph_objects", reason="plotly is not installed")
+    made = [*figures_of(plain), *figures_of(hard), *pareto([plain, hard], ["a", "b"])]
+    for figure in made:
+        graph_objects.Figure(figure.plot)  # raises ValueError for a key or value it does not know
+
+
+def test_the_figures_hold_the_numbers_of_the_run(plain: Subject) -> None:
+    found = {figure.key: figure.plot for figure in figures_of(plain)}
+    assert [sum(lane["y"]) for lane in found["latency"]["data"]] == [2, 2]
+    assert found["routes"]["data"][0]["x"] == [50.0, 50.0, 0.0]
+    assert sum(sum(bar["y"]) for bar in found["uncertainty"]["data"]) == len(RECORDS)
+    wrong = found["uncertainty_latency"]["data"][-1]
+    assert (wrong["name"], wrong["customdata"], wrong["y"]) == ("wrong answer", [3], [0.9])
+    layers = {bar["name"]: bar["x"] for bar in found["layers"]["data"]}
+    assert layers == {"shared": [200.0], "small": [300.0], "large": [700.0]}
+    assert found["confusion"]["data"][0]["text"] == [["1", "", ""], ["", "1", ""], ["1", "", "1"]]
+    assert sum(found["flash"]["data"][0]["x"]) == 27_764
+    assert found["arena"]["data"][0]["base"] == [0, 64]
+
+
+def test_an_emulator_without_a_clock_model_has_no_latency_figures(tmp_path: Path) -> None:
+    made = write_run(tmp_path / "0001", subject("qemu_mps2_an386"))
+    keys = {figure.key for figure in figures_of(made)}
+    assert not keys & {"latency", "uncertainty_latency", "layers"}
+    assert {"routes", "confusion", "flash"} <= keys
+    assert "counts no cycles" in Reader(page([made])).text
+
+
+def test_a_model_without_mixture_has_no_routes(tmp_path: Path) -> None:
+    records = tuple(replace(r, route=-1) for r in RECORDS)
+    made = write_run(tmp_path / "0001", replace(subject(), experts=()), records)
+    keys = {figure.key for figure in figures_of(made)}
+    assert not keys & {"routes", "uncertainty", "uncertainty_latency"}
+    assert "latency" in keys
+    assert "Routes" not in Reader(page([made])).text
+
+
+def test_an_older_run_has_no_memory_map(tmp_path: Path) -> None:
+    made = write_run(tmp_path / "0001", subject())
+    old = Subject(
+        made.run, {k: v for k, v in made.summary.items() if k not in ("memory", "export")}
+    )
+    assert not {f.key for f in figures_of(old)} & {"flash", "arena"}
+    Reader(page([old]))
+    assert "Flash" not in text_of(old)
+
+
+def test_mismatches_are_named(tmp_path: Path) -> None:
+    records = (RECORDS[0], replace(RECORDS[1], mismatch=True), *RECORDS[2:])
+    made = write_run(tmp_path / "0001", subject(), records)
+    assert "differ from the reference: 1" in Reader(page([made])).text
+
+
+def test_names_cannot_inject_anything(tmp_path: Path) -> None:
     given = replace(subject(names=(EVIL, "dog", "cow")), experts=(EVIL, "large", "idle"))
     given = replace(given, info=replace(given.info, model=EVIL))
-    text = page(EXPORT | {"notes": [EVIL]}, summary_of(given), RECORDS)
-    assert "<script" not in text
+    made = write_run(tmp_path / "0001", given, more={"notes": [EVIL]})
+    text = without_library(page([made]))
+    assert "<script>alert" not in text
     assert "alert(&#39;1&#39;)" in text
+    assert "</script>alert" not in text
     Reader(text)
-    for chart in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
-        ET.fromstring(chart)
-    assert "alert" in text_of(summary_of(given))
+    drawn = json.dumps(plots(text))
+    assert "<script" not in drawn  # plotly would read tags
+    assert "&lt;script&gt;alert" in drawn
+    assert "alert" in text_of(made)
 
 
-def test_rich_markup_in_names_is_text() -> None:
-    given = replace(subject(names=("[bold]a", "b[/]", "c")), experts=("[red]x", "y", "[/red]z"))
-    text = text_of(summary_of(given))
-    assert "[red]x" in text
-    assert "[/red]z" in text
+@given(st.text(max_size=40), st.integers(4, 30))
+def test_short_names_are_text_of_that_length(name: str, most: int) -> None:
+    found = style.short(name, most)
+    assert "<" not in found
+    assert len(html.unescape(found)) <= most
+    if len(name) <= most and name.isprintable():
+        assert html.unescape(found) == name
 
 
-@given(st.text(max_size=40), st.floats(0, 1e9))
-def test_charts_are_xml_whatever_the_names(name: str, value: float) -> None:
-    charts = (
-        svg.bars([svg.Bar(name, value, name, 1, name)], name),
-        svg.histogram([(name, [value, value / 2]), ("empty", [])], name, "ms"),
-        svg.scatter([(value, 0, True), (0.0, 0, False)], [name], name, name),
-        svg.heat_map([name, "b"], [[3, 0], [1, 2]], name),
-    )
-    for chart in charts:
-        ET.fromstring(chart)
+@pytest.mark.parametrize("back", ["#ffffff", "#14181c"])
+def test_colours_stand_out_from_both_pages(back: str) -> None:
+    for shade in (*style.SERIES, style.SHARED, style.WRONG):
+        assert contrast(shade, back) >= 3, shade
 
 
-def test_a_big_confusion_matrix_is_left_to_the_page() -> None:
-    names = tuple(f"class {i}" for i in range(50))
-    found = summary_of(subject(names=names))
-    assert "Confusion" not in text_of(found)
-    ET.fromstring(svg.heat_map(names, found["confusion"]["matrix"], "many"))
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2: the ratio of relative luminances."""
+
+    def luminance(shade: str) -> float:
+        parts = [int(shade[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "-"), (2.0, "2 J"), (5.6e-5, "56 uJ"), (0.0012, "1.2 mJ"), (3e-9, "3 nJ")],
-)
-def test_joules_in_readable_units(value: float | None, text: str) -> None:
-    assert joules(value) == text
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
+def test_the_front_is_what_no_point_beats(points: list[tuple[float, float]]) -> None:
+    def beaten(p: tuple[float, float]) -> bool:
+        return any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)
+
+    assert front(points) == sorted({p for p in points if not beaten(p)})
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=300), st.integers(1, 40))
+def test_the_envelope_keeps_every_extreme(values: list[float], buckets: int) -> None:
+    whole = np.array(values)
+    at, kept = envelope(whole, buckets)
+    assert np.array_equal(whole[at], kept)
+    assert (np.diff(at) > 0).all()
+    assert len(at) <= max(2 * buckets, 0)
+    assert (kept.min(), kept.max()) == (whole.min(), whole.max())
+
+
+def test_several_runs_are_set_beside_each_other(plain: Subject, hard: Subject) -> None:
+    assert run_names([plain, hard]) == ["pets on virtual_m4", "hard on virtual_m4"]
+    assert run_names([plain, plain])[0].endswith(str(plain.run.folder))
+    text = page([plain, hard])
+    assert {"pareto_latency-plot", "pareto_energy-plot"} <= plots(text).keys()
+    assert "2 runs of edgeq" in Reader(text).text
+    terminal = text_of(plain, hard)
+    assert re.search(r"pets on virtual_m4 +\* +75\.0% +0\.7000", terminal)
+    assert "weights, shared" in terminal
+
+
+def test_without_the_plotting_library(
+    plain: Subject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    out = tmp_path / "out.html"
+    run = str(plain.run.folder)
+    assert run_cli(monkeypatch, "report", run, "--html", str(out)) == 7
+    assert "pip install 'edgeq[report]'" in capsys.readouterr().err
+    assert not out.exists()
+    assert run_cli(monkeypatch, "report", run) == 0
+    assert "pets on virtual_m4" in capsys.readouterr().out
+    assert run_cli(monkeypatch, "report", run, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["written"] == []
+    assert found["runs"][0]["summary"]["samples"] == 4
+
+
+def test_a_profile_without_the_library_leaves_text_and_says_how_to_draw(
+    plain: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile_files.write_results(tmp_path, plain.run, plain.summary)
+    assert (tmp_path / "report.html").is_file()
+    monkeypatch.setattr(profile_files, "can_draw", lambda: False)
+    profile_files.write_results(tmp_path, plain.run, plain.summary)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["profile.json", "profile.txt"]
+    said = profile_files.written_line(tmp_path, "runs/0001")
+    assert "edgeq[report]" in said
+    assert "edgeq report runs/0001 --html report.html" in said
+
+
+def test_the_command_writes_the_page_whole_or_not_at_all(
+    plain: Subject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "deep" / "out.html"
+    run = str(plain.run.folder)
+    assert run_cli(monkeypatch, "report", run, "--html", str(out), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["written"] == [str(out)]
+    assert out.read_text() == page([plain])
+    assert run_cli(monkeypatch, "report", str(tmp_path)) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert run_cli(monkeypatch, "report", run, "--html", str(out / "below")) == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert run_cli(monkeypatch, "report") == 2
+
+
+def test_a_png_needs_a_browser_and_says_so(
+    plain: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "choreographer", None)
+    with pytest.raises(Toolchain, match=r"edgeq\[report\]") as error, browser.browser_tab():
+        pass
+    assert error.value.exit_code == 7

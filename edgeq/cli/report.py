@@ -1,0 +1,43 @@
+"""`edgeq report`: runs as a page, as pictures, or as text."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from edgeq.cli.options import json_option
+from edgeq.cli.output import working
+
+
+@click.command(short_help="Runs as one page with figures, as PNGs, or as text.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--html", type=click.Path(path_type=Path), help="Write one self-contained page.")
+@click.option(
+    "--png",
+    type=click.Path(path_type=Path),
+    help="FILE.png: a picture of the page; else a folder: one a figure. Needs Chromium.",
+)
+@click.option("--text", is_flag=True, help="Print the text; without --html and --png the default.")
+@json_option
+def report(
+    runs: tuple[Path, ...], html: Path | None, png: Path | None, text: bool, as_json: bool
+) -> None:
+    """Report of one run or several: a run's folder, or an export folder for its newest run.
+
+    The page works offline and needs the extra `edgeq[report]`; the text needs nothing.
+    """
+    from edgeq.report.page import run_names
+    from edgeq.report.report_text import report_text
+    from edgeq.report.write import read_subjects, report_json, write_report
+
+    subjects = read_subjects(runs)
+    with working("drawing"):
+        written = write_report(subjects, html, png)
+    if as_json:
+        click.echo(json.dumps(report_json(subjects, written)))
+        return
+    if text or not written:
+        Console().print(report_text(subjects, run_names(subjects)))
+    if written:
+        click.echo("\n".join(f"written: {path}" for path in written))

@@ -1,0 +1,40 @@
+"""A figure of the report, before it is drawn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgeq.harness.trace import Run
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`plot` is plotly's JSON: data and layout. `wide` figures take a row of the page alone."""
+
+    key: str  # [a-z_]+, the figure's name in the page and of its PNG
+    title: str
+    caption: str
+    source: str
+    plot: dict[str, Any]
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a figure is made of: a finished run and the object of `edgeq profile --json`."""
+
+    run: Run
+    summary: dict[str, Any]
+
+    @property
+    def experts(self) -> list[str]:
+        """Names by route; none without a mixture."""
+        return [e["name"] for e in self.summary["experts"]]
+
+    @property
+    def cycles_per_ms(self) -> float:
+        return float(self.summary["clock_hz"]) / 1e3
+
+    @property
+    def routes(self) -> list[tuple[int, str]]:
+        """(route, name) of each expert, or of the one path that there is."""
+        return list(enumerate(self.experts)) or [(-1, "every input")]

@@ -1,0 +1,37 @@
+"""Where each figure comes from, in words: silicon, modelled, counted or exact."""
+
+from typing import Any
+
+from edgeq.harness.trace import Run
+
+
+def build(summary: dict[str, Any]) -> str:
+    """Compiler and the flags that change speed."""
+    if not summary["compiler"]:
+        return "compiler unknown"
+    flags = [f for f in summary["flags"] or () if f.startswith(("-O", "-D", "-mcpu", "-mfpu"))]
+    return " ".join([summary["compiler"], *flags])
+
+
+def latency_source(run: Run, summary: dict[str, Any]) -> str:
+    """Who counted the cycles, and of what build."""
+    kind = summary["latency"]["source"]
+    board = run.manifest.board
+    core, clock = board.get("core", "unknown core"), f"{summary['clock_hz'] / 1e6:g} MHz"
+    words = {
+        "silicon": f"silicon: the cycle counter of {summary['board']}",
+        "modelled": f"modelled: timing rules of {core}, constants of {summary['board']}",
+        "unverified": f"unverified: the cycle counter of {summary['board']}, no silicon recorded",
+        "none": f"{summary['board']} counts no cycles",
+    }
+    return f"{words.get(kind, kind)}, {clock}; {build(summary)}"
+
+
+def energy_source(summary: dict[str, Any]) -> str:
+    """Measured, or modelled with its band and the board file's figures."""
+    energy = summary["energy"]
+    if energy["joules_mean"] is None:
+        return "no energy figures"
+    if not energy.get("figures"):
+        return f"{energy['source']}; {build(summary)}"
+    return f"{energy['source']}: cycles x energy per cycle; {energy['figures']}"

@@ -1,0 +1,106 @@
+"""The summary and its text, from records made by hand."""
+
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from edgeq.harness.record import SampleRecord
+from edgeq.report.profile import Subject, summarize
+from edgeq.report.profile_text import joules, profile_text
+from tests.unit.report.made import RECORDS, subject
+
+
+def summary_of(given: Subject, records: tuple[SampleRecord, ...] = RECORDS) -> dict[str, Any]:
+    return summarize(given, records)
+
+
+def text_of(summary: dict[str, Any]) -> str:
+    file = io.StringIO()
+    Console(file=file, width=140, color_system=None).print(profile_text(summary))
+    return file.getvalue()
+
+
+def test_the_summary_by_hand() -> None:
+    found = summary_of(subject())
+    assert (found["samples"], found["accuracy"], found["mismatches"]) == (4, 0.75, 0)
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 + 2 / 3) / 3)
+    assert found["latency"]["mean"] == pytest.approx(0.7)  # (500 + 500 + 900 + 900) / 4 at 1 MHz
+    small, large, idle = found["experts"]
+    assert [e["count"] for e in found["experts"]] == [2, 2, 0]
+    assert [e["accuracy"] for e in found["experts"]] == [1.0, 0.5, None]
+    assert small["latency"]["mean"] == pytest.approx(0.5)
+    assert large["latency"]["max"] == pytest.approx(0.9)
+    assert idle["latency"] | {"unit": "ms", "source": "modelled"} == idle["latency"]
+    assert idle["latency"]["mean"] is None
+    assert idle["energy_joules_mean"] is None
+    router, first, second = found["layers"]
+    assert (router["name"], router["cycles"], router["count"]) == ("router", 200.0, 4)
+    assert (first["name"], first["cycles"], first["count"]) == ("small/fc", 300.0, 2)
+    assert sum(i["share"] for i in (router, first, second)) == pytest.approx(1.0)
+    assert found["routes"] == {"small": 2, "large": 2, "idle": 0}
+    assert found["confusion"]["matrix"] == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
+    assert found["energy"]["joules_mean"] == pytest.approx(700 * 0.34e-9)
+    assert found["uncertainty"]["mean_when_wrong"] == 0.75
+    assert (found["stack_bytes"], found["firmware_digest"]) == (380, "b" * 64)
+
+
+def test_an_emulator_without_a_clock_model_gives_no_times() -> None:
+    found = summary_of(subject("qemu_mps2_an386"))
+    assert found["latency"] == {"unit": "ms", "source": "none"} | dict.fromkeys(
+        ("mean", "std", "p50", "p95", "p99", "max")
+    )
+    assert all(i["cycles"] is None for i in found["layers"])
+    assert found["energy"]["joules_mean"] is None
+    assert any("cycle counter" in note for note in found["notes"])
+    assert "counts no cycles" in text_of(found)
+
+
+def test_a_model_without_mixture_has_no_experts() -> None:
+    records = tuple(replace(r, route=-1) for r in RECORDS)
+    found = summary_of(replace(subject(), experts=()), records)
+    assert (found["experts"], found["routes"], found["uncertainty"]) == ([], {}, None)
+    assert "Experts" not in text_of(found)
+
+
+def test_mismatches_are_counted_and_named() -> None:
+    records = (RECORDS[0], replace(RECORDS[1], mismatch=True), *RECORDS[2:])
+    found = summary_of(subject(), records)
+    assert (found["mismatches"], found["mismatch_samples"]) == (1, [1])
+    assert "1 mismatches" in text_of(found)
+
+
+def test_the_text_says_where_numbers_come_from() -> None:
+    text = text_of(summary_of(subject()))
+    for words in (
+        "no silicon",
+        "0.7000 ± 0.2000 ms (modelled)",
+        "modelled; band",
+        "accuracy 75.0%",
+    ):
+        assert words in text
+    assert re.search(r"small/fc +fully_connected +2 +300 +21\.4%", text)
+
+
+def test_rich_markup_in_names_is_text() -> None:
+    given = replace(subject(names=("[bold]a", "b[/]", "c")), experts=("[red]x", "y", "[/red]z"))
+    text = text_of(summary_of(given))
+    assert "[red]x" in text
+    assert "[/red]z" in text
+
+
+def test_a_big_confusion_matrix_is_left_to_the_page() -> None:
+    names = tuple(f"class {i}" for i in range(50))
+    found = summary_of(subject(names=names))
+    assert "Confusion" not in text_of(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (2.0, "2 J"), (5.6e-5, "56 uJ"), (0.0012, "1.2 mJ"), (3e-9, "3 nJ")],
+)
+def test_joules_in_readable_units(value: float | None, text: str) -> None:
+    assert joules(value) == text
