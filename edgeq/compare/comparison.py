@@ -154,14 +154,26 @@ def _spread(
 
 
 def _energy(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
-    per_a, per_b = (joules_per_cycle(side.run, side.summary) for side in (a, b))
-    if per_a is None or per_b is None:
+    """Of a model a value an input, resampled; of a meter its windows: their ranges must part."""
+    ours, theirs = a.summary["energy"], b.summary["energy"]
+    if ours["joules_mean"] is None or theirs["joules_mean"] is None:
         return []
+    sources = {ours["source"], theirs["source"]}
+    if "windows" in ours or "windows" in theirs:
+        return [_windows(ours, theirs, sources)]
+    per_a, per_b = (joules_per_cycle(side.run, side.summary) for side in (a, b))
     left, right = pairs.cycles_a * per_a, pairs.cycles_b * per_b
     ends = bootstrap.ratio_intervals(left, right, {"energy": bootstrap.mean})["energy"]
-    sources = {side.summary["energy"]["source"] for side in (a, b)}
     values = _values(bootstrap.mean, left, right)
     return [_ratio("energy", "J", values, ends, max(per_a, per_b), sources)]
+
+
+def _windows(ours: dict[str, Any], theirs: dict[str, Any], sources: set[str]) -> dict[str, Any]:
+    metric = _ratio("energy", "J", (ours["joules_mean"], theirs["joules_mean"]), None, 0, sources)
+    (low_a, high_a), (low_b, high_b) = ours["band"], theirs["band"]
+    shown = high_a < low_b or high_b < low_a
+    verdict = _verdict(metric["ratio"], shown, "more", "less")
+    return metric | {"test": "ranges of the windows", "shown": shown, "verdict": verdict}
 
 
 def _accuracy(pairs: Pairs) -> dict[str, Any]:

@@ -34,10 +34,10 @@ def counts_cycles(summary: dict[str, Any]) -> bool:
     return bool(summary["latency"]["source"] != NO_COUNTER)
 
 
-def joules_per_cycle(run: Run, summary: dict[str, Any]) -> float | None:
-    """Of the board's energy model; None without one."""
-    joules, cycles = summary["energy"]["joules_mean"], sum(r.cycles for r in run.records)
-    return None if joules is None or not cycles else joules * len(run.records) / cycles
+def joules_per_cycle(run: Run, summary: dict[str, Any]) -> float:
+    """Of the board's energy model, where the summary has a modelled energy."""
+    cycles = sum(record.cycles for record in run.records)
+    return float(summary["energy"]["joules_mean"]) * len(run.records) / cycles
 
 
 def answer(record: SampleRecord) -> int:

@@ -32,6 +32,6 @@ def energy_source(summary: dict[str, Any]) -> str:
     energy = summary["energy"]
     if energy["joules_mean"] is None:
         return "no energy figures"
-    if not energy.get("figures"):
-        return f"{energy['source']}; {build(summary)}"
+    if "windows" in energy:  # measured, or a rehearsal with the model meter
+        return f"{energy['source']}: {energy['figures']}; {build(summary)}"
     return f"{energy['source']}: cycles x energy per cycle; {energy['figures']}"

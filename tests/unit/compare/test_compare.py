@@ -73,6 +73,24 @@ def test_a_cycle_is_the_finest_difference(tmp_path: Path) -> None:
     assert found["verdict"] == "no difference shown"
 
 
+def test_energies_of_a_meter_differ_when_their_windows_do(tmp_path: Path) -> None:
+    def measured(name: str, joules: float, band: tuple[float, float]) -> Path:
+        folder = run_of(tmp_path / name, BASE)
+        summary = json.loads((folder / "profile.json").read_text())
+        energy = {"source": "silicon", "joules_mean": joules, "band": band, "windows": [1, 2, 3]}
+        (folder / "profile.json").write_text(json.dumps(summary | {"energy": energy}))
+        return folder
+
+    a = measured("a", 1.0e-3, (0.98e-3, 1.02e-3))
+    near = measured("near", 1.02e-3, (1.01e-3, 1.03e-3))
+    far = measured("far", 1.1e-3, (1.09e-3, 1.12e-3))
+    assert metric(compare(a, near), "energy")["verdict"] == "no difference shown"
+    found = metric(compare(a, far), "energy")
+    assert (found["verdict"], found["source"]) == ("B takes 10.00% more", "silicon")
+    assert found["interval"] is None
+    assert metric(compare(far, a), "energy")["verdict"] == "B takes 9.09% less"
+
+
 def test_a_wider_spread_and_worse_answers_are_found(tmp_path: Path) -> None:
     a = run_of(tmp_path / "a", BASE)
     b = run_of(tmp_path / "b", BASE.mean() + (BASE - BASE.mean()) * 2, tuple(range(20)), route=1)
