@@ -40,15 +40,18 @@ def export(
     max_energy: str | None = None,
     max_mean_latency: str | None = None,
     max_mean_energy: str | None = None,
+    mlperf: str | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
     `target` is a core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the
     core's fastest kernels, "size" the plain ones, whose code is a fraction as long. Budgets carry
     units ("20ms", "1mJ"): what an inference may cost at worst, and in the mean of the calibration
-    rows, for which curiosity is weakened as far as needed. Raises ModelFile, UnsupportedOp,
+    rows, for which curiosity is weakened as far as needed. `mlperf` ("kws01", ...) makes the
+    firmware answer the runner of that benchmark (docs/mlperf.md). Raises ModelFile, UnsupportedOp,
     BadInput, MemoryBudget, CostBudget or Toolchain before anything is written.
     """
+    from edgeq.emit.mlperf import fitting_task
     from edgeq.emit.onnx_model import onnx_model
     from edgeq.equivalence import equivalence
     from edgeq.estimate import Budget, Identity, within_budget
@@ -72,12 +75,13 @@ def export(
     x = _calibration_rows(model, model_path, calibration)
     features = board.features if objective == "latency" else frozenset()
     quantized = quantize(graph_of(model), x, method, features)
-    of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found)
+    benchmark_notes = fitting_task(quantized.graph, mlperf) if mlperf else []
+    of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found, mlperf)
     costed = within_budget(quantized, of, budget)
     graph, curiosity = costed.quantized.graph, costed.quantized.curiosity
     onnx = onnx_model(graph, model.name, digest).SerializeToString()
     tflite, notes = _tflite(graph, model.name, digest)
-    notes.extend(fallbacks(graph, features))
+    notes.extend([*fallbacks(graph, features), *benchmark_notes])
     if curiosity and curiosity.note:
         notes.insert(0, curiosity.note)
     if costed.no_cost:

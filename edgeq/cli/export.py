@@ -41,6 +41,11 @@ from edgeq.cli.output import working
 )
 @click.option("--max-mean-latency", help="Weaken curiosity until the expected case takes this.")
 @click.option("--max-mean-energy", help="Weaken curiosity until the expected case takes this.")
+@click.option(
+    "--mlperf",
+    type=click.Choice(["kws01", "vww01", "ad01", "ic01"]),
+    help="Answer the runner of this MLPerf Tiny benchmark; the model must have its shapes.",
+)
 @compiler_option
 @json_option
 def export(
@@ -52,6 +57,7 @@ def export(
     optimize: str,
     compiler: str,
     as_json: bool,
+    mlperf: str | None,
     **budget: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -64,7 +70,9 @@ def export(
     target_board(target)  # a misspelt one is told before torch is loaded
 
     with working("exporting"):
-        report = run(model, target, out, calibration, method, compiler, optimize, **budget)
+        report = run(
+            model, target, out, calibration, method, compiler, optimize, mlperf=mlperf, **budget
+        )
     if as_json:
         click.echo(json.dumps(report))
     else:

@@ -38,6 +38,7 @@ class Identity:
     rows: Array
     target: str
     compiler: Compiler
+    mlperf_id: str | None = None
 
     @property
     def board(self) -> Board:
@@ -120,7 +121,9 @@ def _costed(quantized: Quantized, of: Identity) -> Costed:
     layers = layer_table(graph, packed)
     if not is_core(of.target):
         check_fit(board, layers, packed, plan)
-    named = firmware_project(graph, plan, packed, model_name=of.name, digest=of.digest)
+    named = firmware_project(
+        graph, plan, packed, model_name=of.name, digest=of.digest, mlperf_id=of.mlperf_id
+    )
     project = with_board(named, board)
     chosen = quantized.chosen(len(of.rows))
     shares = Shares.of_rows("calibration", chosen)

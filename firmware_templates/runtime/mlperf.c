@@ -5,8 +5,10 @@
 #include <stdint.h>
 
 #include "board_config.h"
+#include "divide.h"
 #include "elapsed.h"
 #include "firmware_id.h"
+#include "mlperf_input.h"
 #include "model/model.h"
 #include "port/hal.h"
 #include "sample.h"
@@ -101,6 +103,16 @@ static void print_counted(const char *before, uint32_t value, const char *after)
     serial_text(after);
 }
 
+#ifdef EDGEQ_MLPERF_FLOATS
+static void print_results(void) {
+    uint32_t rest = 0;
+    serial_text("m-results-[");
+    serial_decimal(divide(mlperf_error_micro(), 1000000u, &rest));
+    serial_text(".");
+    serial_decimal_padded(rest, 6);
+    serial_text("]\r\n");
+}
+#else
 /* Six decimals, rounded; the reference prints three, too few for small scales. */
 static void print_real(int8_t quantized) {
     int32_t steps = (int32_t)quantized - (int32_t)(EDGEQ_OUTPUT_ZERO_POINT);
@@ -141,6 +153,7 @@ static void print_results(void) {
     }
     serial_text("]\r\n");
 }
+#endif
 
 static int repeat(int32_t count) {
     int status = 0;
@@ -193,9 +206,9 @@ static void load(char *arguments) {
         serial_text("e-[Command 'db load' must be >0 bytes]\r\n");
         return;
     }
-    if ((uint32_t)size > (uint32_t)EDGEQ_INPUT_BYTES) {
+    if ((uint32_t)size > MLPERF_INPUT_BYTES) {
         print_counted("e-[Supplied buffer size ", (uint32_t)size, " exceeds maximum of ");
-        print_counted("", (uint32_t)EDGEQ_INPUT_BYTES, "]\r\n");
+        print_counted("", MLPERF_INPUT_BYTES, "]\r\n");
         return;
     }
     load_bytes = (uint32_t)size;
@@ -208,7 +221,7 @@ static void print_buffer(void) {
         if (i % 8u == 0u) {
             serial_text("m-buffer-");
         }
-        serial_hex(sample_input[i]);
+        serial_hex(mlperf_input_byte(i));
         serial_text((i % 8u == 7u || i + 1u == load_bytes) ? "\r\n" : "-");
     }
     if (load_bytes % 8u != 0u) {
@@ -239,7 +252,7 @@ static void store_hex(const char *digits) {
             serial_text("e-[More bytes than 'db load' announced]\r\n");
             return;
         }
-        sample_input[load_position++] = (uint8_t)(high * 16 + low);
+        mlperf_input_store(load_position++, (uint8_t)(high * 16 + low));
         if (load_position == load_bytes) {
             serial_text("m-load-done\r\n");
             return; /* digits beyond the last byte are disregarded */

@@ -260,6 +260,25 @@ def test_a_digest_that_is_none_is_refused(digest: str) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("mlperf_id", "lines"),
+    [
+        (None, ('#define EDGEQ_MLPERF_ID "ic01"',)),
+        ("kws01", ('#define EDGEQ_MLPERF_ID "kws01"',)),
+        ("vww01", ('#define EDGEQ_MLPERF_ID "vww01"', "#define EDGEQ_MLPERF_PIXELS 1")),
+        ("ad01", ('#define EDGEQ_MLPERF_ID "ad01"', "#define EDGEQ_MLPERF_FLOATS 1")),
+    ],
+)
+def test_the_header_names_the_benchmark(mlperf_id: str | None, lines: tuple[str, ...]) -> None:
+    graph = fc_graph(rng(), ("s8",))
+    packed, plan = pack_weights(graph), plan_memory(graph)
+    project = firmware_project(
+        graph, plan, packed, model_name="m", digest=DIGEST, mlperf_id=mlperf_id
+    )
+    header = project.files["model/model.h"].decode().splitlines()
+    assert tuple(line for line in header if "MLPERF" in line) == lines
+
+
 def test_unknown_mlperf_id_is_refused() -> None:
     graph = fc_graph(rng(), ("s8",))
     packed, plan = pack_weights(graph), plan_memory(graph)

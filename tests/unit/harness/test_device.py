@@ -1,5 +1,6 @@
 """The device runtime byte by byte: MLPerf Tiny transcripts, refusals, noise under sanitizers."""
 
+import re
 import shutil
 import struct
 import subprocess
@@ -8,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from device_build import DEVICE, WARNINGS, runtime_sources
 from elftools.elf.elffile import ELFFile
@@ -88,6 +90,76 @@ def test_energy_mode_prints_no_times(firmware):
     assert out.startswith(b"m-timestamp-mode-energy\r\nm-init-done\r\nm-ready\r\nm-ready\r\n")
     assert b"m-lap-us" not in out
     assert b"m-infer-start-1\r\nm-infer-done\r\nm-results-[" in out
+
+
+def test_energy_mode_pulses_the_marker_around_the_inferences(firmware):
+    """A cycle of the stub is a microsecond, and each look at its counter takes one."""
+    program = firmware("-DEDGEQ_ENERGY_MODE", "-DLOG_MARKER", "-DCYCLES_A_CALL=1u")
+    done = subprocess.run(
+        [str(program)], input=b"infer 5 2%timestamp%", capture_output=True, timeout=60, check=True
+    )
+    edges = [tuple(map(int, line.split())) for line in done.stderr.splitlines()]
+    assert [level for level, _ in edges] == [0, 1] * 4  # boot, begin, end, time stamp
+    times = [time for _, time in edges]
+    falls, rises = times[0::2], times[1::2]
+    assert all(rise - fall >= 2 for fall, rise in zip(falls, rises, strict=True))
+    inferences = 5  # each looks at the counter once
+    assert falls[2] - rises[1] == inferences
+
+
+def test_pixels_are_read_128_lower(firmware):
+    pixels = bytes(range(250)) + bytes(50)
+    load = b"".join(b"db " + pixels[at : at + 31].hex().encode() + b"%" for at in range(0, 300, 31))
+    command = b"db load 300%" + load + b"db print%infer 1 0%"
+    got = replies(firmware("-DEDGEQ_MLPERF_PIXELS"), command)
+    assert results_line(bytes(p ^ 0x80 for p in pixels)) in got
+    printed = b"".join(re.findall(rb"m-buffer-([0-9a-f-]+)", got)).replace(b"-", b"")
+    assert bytes.fromhex(printed.decode()) == pixels
+
+
+FLOATS = ("-DEDGEQ_MLPERF_FLOATS", "-DEDGEQ_INPUT_BYTES=40")
+
+
+def load_floats(values: np.ndarray) -> bytes:
+    data = values.astype("<f4").tobytes()
+    pieces = (data[at : at + 31].hex().encode() for at in range(0, len(data), 31))
+    return b"db load 160%" + b"".join(b"db " + piece + b"%" for piece in pieces)
+
+
+def anomaly(values: np.ndarray) -> float:
+    """The mean squared error of the stub's output against float32 inputs, as ad01 reports it."""
+    codes = np.clip(np.floor(values.astype(np.float32) / 0.25 + 0.5) + 5, -128, 127)
+    output = expected(0, codes.astype(np.int8).tobytes()).output
+    return float((((output.astype(np.float64) + 10) * 0.00390625 - values) ** 2).mean())
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(-2000, 2000).map(lambda n: n / 64),
+            st.floats(-200, 200, width=32).filter(lambda v: abs(v * 4 % 1 - 0.5) > 1e-4),
+        ),
+        min_size=40,
+        max_size=40,
+    )
+)
+def test_floats_are_quantised_and_the_error_reported(shared_firmware, values):
+    floats = np.array(values, np.float32).astype(np.float64)
+    got = replies(shared_firmware(*FLOATS), load_floats(floats) + b"infer 1 0%results%")
+    errors = [float(text) for text in re.findall(rb"m-results-\[([0-9.]+)\]", got)]
+    assert errors == [pytest.approx(anomaly(floats), rel=1e-4, abs=2e-5)] * 2
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e38, -1e38, 3e-39, -0.0])
+def test_no_float_is_too_wild(firmware, value):
+    got = replies(firmware(*FLOATS), load_floats(np.full(40, value)) + b"infer 1 0%")
+    assert re.search(rb"m-results-\[\d+\.\d{6}\]\r\nm-ready", got)
+
+
+def test_an_announcement_above_the_buffer_of_floats(firmware):
+    got = replies(firmware(*FLOATS), b"db load 161%")
+    assert got.startswith(b"e-[Supplied buffer size 161 exceeds maximum of 160]")
 
 
 def test_buffer_is_printed_eight_a_line(firmware):

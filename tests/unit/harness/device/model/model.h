@@ -14,6 +14,8 @@
 #define EDGEQ_OUTPUT_ZERO_POINT (-10)
 #define EDGEQ_OUTPUT_SCALE_NANO 3906250u
 #define EDGEQ_MLPERF_ID         "ic01"
+#define EDGEQ_INPUT_ZERO_POINT  (5)
+#define EDGEQ_INPUT_SCALE_NANO  250000000u
 void edgeq_init(void);
 int edgeq_infer(const int8_t *input, int8_t *output);
 int32_t edgeq_route(void);

@@ -1,0 +1,93 @@
+"""The four tasks of MLPerf Tiny: what their data files hold, and whether a model can take it.
+
+Shapes and encodings are those of the reference submissions (mlcommons/tiny,
+benchmark/reference_submissions/*/submitter_implemented.cpp).
+"""
+
+from dataclasses import dataclass
+
+from edgeq.errors import BadInput
+from edgeq.ir import Graph
+from edgeq.ops.op import quant_of
+
+DEFAULT_ID = "ic01"  # of a firmware that is exported for no benchmark
+
+
+@dataclass(frozen=True)
+class Task:
+    """`input_shape` is channels last, as the runner sends it; `outputs` is the number of results.
+
+    `encoding`: what a byte of `db` is, see firmware_templates/runtime/mlperf_input.h.
+    """
+
+    title: str
+    input_shape: tuple[int, ...]
+    outputs: int
+    encoding: str | None = None
+
+
+TASKS: dict[str, Task] = {
+    "ad01": Task("anomaly detection", (640,), 640, "FLOATS"),
+    "ic01": Task("image classification", (32, 32, 3), 10, "PIXELS"),
+    "kws01": Task("keyword spotting", (49, 10, 1), 12),
+    "vww01": Task("visual wake words", (96, 96, 3), 2, "PIXELS"),
+}
+
+
+def task(mlperf_id: str) -> Task:
+    """BadInput for an id that MLPerf Tiny does not have."""
+    if mlperf_id not in TASKS:
+        raise BadInput(f"MLPerf Tiny id {mlperf_id!r}: one of {', '.join(TASKS)}")
+    return TASKS[mlperf_id]
+
+
+def fitting_task(graph: Graph, mlperf_id: str) -> list[str]:
+    """What the user should know of a quantised graph under `mlperf_id`.
+
+    Raises BadInput when inputs or outputs are not the task's: the runner's data would not fit.
+    """
+    wanted = task(mlperf_id)
+    source, result = (graph.tensors[name] for name in (graph.inputs[0], graph.outputs[0]))
+    shape = tuple(source.shape)
+    _refuse_other_shape(mlperf_id, "input", wanted.input_shape, shape)
+    _refuse_other_shape(mlperf_id, "output", (wanted.outputs,), tuple(result.shape))
+    notes = [_reading(mlperf_id, graph)]
+    last = next(node for node in graph.nodes if graph.outputs[0] in node.outputs)
+    if last.op != "Softmax" and mlperf_id != "ad01":
+        notes.append(
+            f"{mlperf_id}: the runner divides every result by the sum of all; end the model with "
+            "nn.Softmax, so that results are probabilities"
+        )
+    return notes
+
+
+def _refuse_other_shape(
+    mlperf_id: str, what: str, wanted: tuple[int, ...], given: tuple[int, ...]
+) -> None:
+    if _squeezed(wanted) != _squeezed(given):
+        raise BadInput(
+            f"--mlperf {mlperf_id} ({TASKS[mlperf_id].title}): its {what} is {_text(wanted)}, that "
+            f"of the model {_text(given)}; leave --mlperf out, or give the model of that task"
+        )
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One channel more or less is the same data."""
+    return tuple(size for size in shape if size != 1)
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _reading(mlperf_id: str, graph: Graph) -> str:
+    """What the firmware takes a byte of the data files for."""
+    quant = quant_of(graph.tensors[graph.inputs[0]])
+    scale, zero = quant.per_tensor, quant.zero_point
+    if TASKS[mlperf_id].encoding == "FLOATS":
+        return f"{mlperf_id}: inputs are float32, quantised on the device in steps of {scale:.6g}"
+    kind, offset = ("pixel", zero + 128) if TASKS[mlperf_id].encoding else ("int8", zero)
+    return (
+        f"{mlperf_id}: a {kind} p of a data file is read as {scale:.6g} * (p - {offset}); the "
+        "calibration data must have had that scale"
+    )

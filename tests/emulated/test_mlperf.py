@@ -1,0 +1,171 @@
+"""The firmware of `export --mlperf` answers the runner of MLPerf Tiny, on the virtual board."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import edgeq
+from edgeq import nn
+from edgeq.board import load_board
+from edgeq.cli.export import export as export_command
+from edgeq.emit.mlperf import TASKS, fitting_task
+from edgeq.errors import BadInput, Toolchain
+from edgeq.export_folder import read_project
+from edgeq.harness.link import Link
+from edgeq.ir import Graph
+from edgeq.ops.graph_file import read_graph
+from edgeq.pipeline import export
+from edgeq.reference import run
+from edgeq.toolchain import build, find_compiler, with_board
+from tests.emulated.mlperf_runner import Runner
+from tests.factory import fc_graph
+from tests.tiny_export import served
+
+FILES = 8
+
+
+def keyword_model(softmax: bool = True) -> nn.Model:
+    """The shapes of kws01, weights as they come."""
+    torch.manual_seed(4)
+    layers = [nn.Flatten(), nn.Linear(490, 24, "ternary"), nn.ReLU(), nn.Linear(24, 12, "int8")]
+    body = nn.Sequential(*layers, *([nn.Softmax()] if softmax else []))
+    rows = np.random.default_rng(2).normal(0, 20, (64, 1, 49, 10)).astype(np.float32)
+    return nn.Model(body, (1, 49, 10), name="keywords", calibration=rows)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export for kws01, its report, its graph, and data files of the benchmark's form."""
+
+    folder: Path
+    report: dict[str, object]
+    graph: Graph
+    files: list[bytes]
+
+    def expected(self) -> np.ndarray:
+        """Real results of the reference, (files, 12)."""
+        rows = [np.frombuffer(data, np.int8).reshape(49, 10, 1) for data in self.files]
+        quant = self.graph.tensors[self.graph.outputs[0]].quant
+        assert quant is not None
+        output = run(self.graph, np.stack(rows)).output.astype(np.float64)
+        return (output - quant.zero_point) * quant.per_tensor
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("mlperf")
+    edgeq.save(keyword_model(), folder / "model.pt")
+    try:
+        report = export(folder / "model.pt", "virtual_m4", folder / "export", mlperf="kws01")
+    except Toolchain as error:
+        pytest.skip(str(error))
+    rng = np.random.default_rng(3)
+    files = [rng.integers(-128, 128, 490, np.int8).tobytes() for _ in range(FILES)]
+    graph = read_graph(folder / "export" / "graph.npz")
+    return Exported(folder / "export", report, graph, files)
+
+
+def built(exported: Exported, **config: int) -> Path:
+    """The folder, with the firmware built as `edgeq flash` builds it."""
+    board = load_board("virtual_m4")
+    port = board.port.model_copy(update={"config": {**board.port.config, **config}})
+    board = board.model_copy(update={"port": port})
+    out = exported.folder / "build" / board.name
+    build(with_board(read_project(exported.folder), board), board, find_compiler("auto"), out)
+    return exported.folder
+
+
+def up(port: str) -> str:
+    """The port of a board that has booted, what it said then read: a USB port that nobody has
+    open does not keep it, a pty does."""
+    Link.open(port, timeout=60).close()
+    return port
+
+
+@pytest.fixture(scope="module")
+def performance_port(exported: Exported) -> Iterator[str]:
+    with served(built(exported)) as (port, _):
+        yield up(port)
+
+
+def test_the_runner_finds_the_benchmark(performance_port: str) -> None:
+    with Runner(performance_port) as runner:
+        assert runner.greet() == {
+            "name": "virtual_m4",
+            "profile": "ULPMark for tinyML Firmware V0.0.1",
+            "model": "kws01",
+        }
+        assert runner.command("help")[0] == "ULPMark for tinyML Firmware V0.0.1"
+        lap, _ = runner.command("timestamp")
+        assert int(lap.removeprefix("m-lap-us-")) > 0
+
+
+def test_accuracy_mode_gives_the_classes_of_the_reference(
+    exported: Exported, performance_port: str
+) -> None:
+    with Runner(performance_port) as runner:
+        got = runner.accuracy(exported.files)
+    assert got == exported.expected().argmax(axis=1).tolist()
+    assert len(set(got)) > 1
+
+
+def test_performance_mode_measures_five_windows(exported: Exported, performance_port: str) -> None:
+    counts = (4, 12, 20)
+    with Runner(performance_port) as runner:
+        modes = [runner.performance(exported.files[:5], count, 1) for count in counts]
+        assert runner.command("results")[0].startswith("m-results-[")
+    for window, wanted in zip(modes[0], exported.expected(), strict=False):
+        assert window.results == pytest.approx(wanted, abs=1e-6)
+    laps = [[window.laps[1] - window.laps[0] for window in windows] for windows in modes]
+    four, twelve, twenty = np.median(laps, axis=1)  # in microseconds of the modelled clock
+    with Link.open(performance_port) as link:
+        one = link.infer(0, exported.files[0]).cycles / link.info().clock_hz * 1e6
+    # Each window prints its first lap line, too: the same for all.
+    assert [twelve - four, twenty - twelve] == pytest.approx([8 * one] * 2, rel=0.01)
+    assert four > 4 * one
+
+
+def test_energy_mode_tells_by_the_marker_alone(exported: Exported) -> None:
+    with served(built(exported, ENERGY_MODE=1)) as (port, _):
+        with Runner(up(port), 9600, energy=True) as runner:
+            assert runner.greet()["model"] == "kws01"
+            assert runner.command("timestamp") == ["m-ready"]
+            windows = runner.performance(exported.files[:5], 3, 1)
+    for window, wanted in zip(windows, exported.expected(), strict=False):
+        assert window.laps == ()
+        assert window.results == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_report_says_how_bytes_are_read(exported: Exported) -> None:
+    notes = [note for note in exported.report["notes"] if note.startswith("kws01: ")]  # type: ignore[attr-defined]
+    quant = exported.graph.tensors[exported.graph.inputs[0]].quant
+    assert quant is not None
+    assert f"{quant.per_tensor:.6g} * (p - {quant.zero_point})" in notes[0]
+    assert len(notes) == 1
+
+
+def test_a_model_without_probabilities_is_told_so(tmp_path: Path) -> None:
+    edgeq.save(keyword_model(softmax=False), tmp_path / "model.pt")
+    try:
+        report = export(tmp_path / "model.pt", "cortex-m4", tmp_path / "out", mlperf="kws01")
+    except Toolchain as error:
+        pytest.skip(str(error))
+    assert any("end the model with nn.Softmax" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_model_of_other_shapes_is_refused(name: str) -> None:
+    graph = fc_graph(np.random.default_rng(1), ("s8",))
+    with pytest.raises(BadInput, match=f"--mlperf {name} .*: its input is .*; leave --mlperf out"):
+        fitting_task(graph, name)
+    with pytest.raises(BadInput, match="one of ad01, ic01, kws01, vww01"):
+        fitting_task(graph, "sww01")
+
+
+def test_the_command_offers_every_task() -> None:
+    (option,) = [p for p in export_command.params if p.name == "mlperf"]
+    assert sorted(option.type.choices) == sorted(TASKS)  # type: ignore[attr-defined]
