@@ -15,6 +15,7 @@ from edgeq.harness.link import Link as BoardLink
 from edgeq.harness.meters import METERS, Meter, MeterRequest, meter_port, open_meter
 from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.record import SampleRecord
+from edgeq.harness.window_figures import summarize_windows
 from edgeq.harness.windows import (
     LEAST_WINDOW_S,
     WINDOWS,
@@ -23,7 +24,6 @@ from edgeq.harness.windows import (
     check_plan,
     measure_window,
     reduce_window,
-    summarize_windows,
 )
 
 MODEL = "model"
@@ -139,14 +139,16 @@ def with_energy(
 ) -> dict[str, Any]:
     """The summary of a profile with measured figures in the place of the modelled ones."""
     names = [expert["name"] for expert in summary["experts"]]
-    measured = summarize_windows(windows, names, source)
+    shares = [expert["share"] for expert in summary["experts"]]
+    measured = summarize_windows(windows, names, shares, source)
     by_name = {expert["name"]: expert for expert in measured["experts"]}
     total = sum(len(w.routes) for w in windows)
     title, rate = METERS[plan.meter].title, windows[0].rate_hz
+    weighted = ", weighted by the routes of the data set" if measured["weighted"] else ""
     measured["figures"] = (
         f"{title} at {rate:g} samples/s and {measured['volts']:.3f} V: median of {len(windows)} "
-        f"windows of at least {plan.window_s:g} s, {total} inferences between their marker edges; "
-        "band: least and most of a window"
+        f"windows of at least {plan.window_s:g} s, {total} inferences between their marker edges"
+        f"{weighted}; band: least and most of a window"
     )
     measured |= {"meter": plan.meter, "rate_hz": rate, "modelled": summary["energy"]}
     experts = [

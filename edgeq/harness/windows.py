@@ -5,10 +5,8 @@ marker edges, until the meter's clock says that the window is long enough. The t
 inference is all that flowed between its edges; the net one is that minus idle power times its time.
 """
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -108,57 +106,3 @@ def reduce_window(trace: PowerTrace, ran: Sequence[Ran], window_s: float) -> Win
         rate_hz=trace.rate_hz,
         length_s=length,
     )
-
-
-def summarize_windows(
-    windows: Sequence[Window], experts: Sequence[str], source: str
-) -> dict[str, Any]:
-    """The energy object of a profile: medians over the windows, [least, most] beside each."""
-    everything = range(-1, len(experts))
-    return {
-        "source": source,
-        **_figures(windows, everything),
-        "idle_w": statistics.median(w.idle_w for w in windows),
-        "volts": statistics.fmean(w.volts for w in windows),
-        "experts": [
-            {"name": name, **_figures(windows, (route,))} for route, name in enumerate(experts)
-        ],
-        "windows": [_window(w) for w in windows],
-    }
-
-
-def _figures(windows: Sequence[Window], routes: Sequence[int]) -> dict[str, Any]:
-    """Of the inferences with one of `routes`; None where no window has any."""
-    picked = [(w, np.isin(w.routes, list(routes))) for w in windows]
-    picked = [(w, mask) for w, mask in picked if mask.any()]
-    total, band = _median([float(w.joules[mask].mean()) for w, mask in picked])
-    net, net_band = _median([float(w.net_joules[mask].mean()) for w, mask in picked])
-    charge, charge_band = _median([float(w.coulombs[mask].mean()) for w, mask in picked])
-    return {
-        "joules_mean": total,
-        "band": band,
-        "net_joules_mean": net,
-        "net_band": net_band,
-        "coulombs_mean": charge,
-        "coulombs_band": charge_band,
-        "inferences": int(sum(mask.sum() for _, mask in picked)),
-    }
-
-
-def _median(values: Sequence[float]) -> tuple[float | None, list[float] | None]:
-    if not values:
-        return None, None
-    return statistics.median(values), [min(values), max(values)]
-
-
-def _window(w: Window) -> dict[str, Any]:
-    return {
-        "inferences": len(w.routes),
-        "seconds": w.length_s,
-        "joules_mean": float(w.joules.mean()),
-        "joules_std": float(w.joules.std()),
-        "net_joules_mean": float(w.net_joules.mean()),
-        "coulombs_mean": float(w.coulombs.mean()),
-        "idle_w": w.idle_w,
-        "volts": w.volts,
-    }

@@ -40,12 +40,21 @@ def percent(value: float | None) -> str:
 
 def joules(value: float | None) -> str:
     """Joules in the unit that leaves one to three digits before the point."""
+    return _scaled(value, "J")
+
+
+def coulombs(value: float | None) -> str:
+    """Coulombs, likewise."""
+    return _scaled(value, "C")
+
+
+def _scaled(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    for unit, scale in (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6)):
+    for prefix, scale in (("", 1.0), ("m", 1e-3), ("u", 1e-6)):
         if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value / 1e-9:.3g} nJ"
+            return f"{value / scale:.3g} {prefix}{unit}"
+    return f"{value / 1e-9:.3g} n{unit}"
 
 
 def latency_line(latency: dict[str, Any]) -> str:
@@ -73,11 +82,10 @@ def energy_line(energy: dict[str, Any]) -> str:
 def measured_line(energy: dict[str, Any]) -> str:
     """The same of a meter: the median of its windows, net energy, charge, idle power, volts."""
     low, high = energy["band"]
-    charge = energy["coulombs_mean"] * 1e6
     return (
         f"{joules(energy['joules_mean'])} an inference ({energy['source']}; median of "
         f"{len(energy['windows'])} windows, {joules(low)} to {joules(high)}), "
-        f"{joules(energy['net_joules_mean'])} above idling, {charge:#.4g} uC at "
+        f"{joules(energy['net_joules_mean'])} above idling, {coulombs(energy['coulombs_mean'])} at "
         f"{energy['volts']:.3f} V; idle {energy['idle_w'] * 1e3:#.3g} mW"
     )
 
@@ -129,8 +137,12 @@ def _measured_experts(energy: dict[str, Any]) -> Table:
     for e in energy["experts"]:
         low, high = e["band"] or (None, None)
         values = (e["joules_mean"], low, high, e["net_joules_mean"])
-        charge = "-" if e["coulombs_mean"] is None else f"{e['coulombs_mean'] * 1e6:#.4g} uC"
-        table.add_row(Text(e["name"]), str(e["inferences"]), *map(joules, values), charge)
+        table.add_row(
+            Text(e["name"]),
+            str(e["inferences"]),
+            *map(joules, values),
+            coulombs(e["coulombs_mean"]),
+        )
     return table
 
 

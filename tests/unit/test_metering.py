@@ -111,12 +111,23 @@ def profile_words(port: str, meter: WatchingMeter, folder: Path) -> list[str]:
             "--windows", "3"]  # fmt: skip
 
 
+def weighted(routes: list[int], joules: list[float], shares: list[float]) -> float:
+    """Each expert's mean, by its share of the data set."""
+    by_route = {r: [j for k, j in zip(routes, joules, strict=True) if k == r] for r in set(routes)}
+    return sum(shares[r] * sum(js) / len(js) for r, js in by_route.items())
+
+
 def test_energy_is_what_flowed_between_the_marker_edges(folder, monkeypatch, capsys):
     with bench(folder) as (port, meter):
         assert run_cli(monkeypatch, *profile_words(port, meter, folder)) == 0
     summary = json.loads(capsys.readouterr().out)
     energy = summary["energy"]
-    planted = [sum(w) / len(w) for w in meter.planted]
+    ran = read_inferences(Path(summary["run"]) / "current.parquet")
+    shares = [e["share"] for e in summary["experts"]]
+    planted = [
+        weighted([route for route, _ in inferences], joules, shares)
+        for inferences, joules in zip(ran, meter.planted, strict=True)
+    ]
     assert [w["inferences"] for w in energy["windows"]] == [len(w) for w in meter.planted]
     assert [w["joules_mean"] for w in energy["windows"]] == pytest.approx(planted, rel=1e-3)
     assert energy["joules_mean"] == pytest.approx(sorted(planted)[1], rel=1e-3)
@@ -137,7 +148,6 @@ def test_energy_is_what_flowed_between_the_marker_edges(folder, monkeypatch, cap
     traces = read_current(Path(summary["run"]) / "current.parquet")
     assert [len(t.falls) for t in traces] == [2 * len(w) for w in meter.planted]
     assert read_run(Path(summary["run"])).current is not None
-    ran = read_inferences(Path(summary["run"]) / "current.parquet")
     assert [len(window) for window in ran] == [len(w) for w in meter.planted]
     names = [e["name"] for e in summary["experts"]]
     for name, expert in zip(names, energy["experts"], strict=True):
@@ -278,7 +288,8 @@ def test_the_marker_is_part_of_the_firmware():
 def test_short_inferences_and_absent_experts_are_noted():
     second = np.ones(4)
     window = Window((0, 0, 0, 0), second, second, second * 0.012, 0.0, 3.3, 1000.0, 10.0)
-    summary = {"experts": [{"name": "a"}, {"name": "b"}], "notes": [], "energy": {"old": 1}}
+    experts = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]
+    summary = {"experts": experts, "notes": [], "energy": {"old": 1}}
     plan = MeterPlan("lpm01a", windows=1)
     noted = with_energy(summary, [window], plan, "silicon (LPM01A)")
     assert "lasts 12.0 samples" in noted["notes"][0]

@@ -13,12 +13,12 @@ from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
 from edgeq.harness.meters import MeterRequest, attached, meter_port, open_meter
 from edgeq.harness.power_trace import PowerTrace, read_current, read_inferences, write_current
+from edgeq.harness.window_figures import summarize_windows
 from edgeq.harness.windows import (
     Ran,
     check_plan,
     measure_window,
     reduce_window,
-    summarize_windows,
 )
 
 RATE = 1000
@@ -60,11 +60,20 @@ def pulses(trace: PowerTrace) -> PowerTrace:
 def test_planted_energies_come_back_by_expert(plan):
     windows = [reduce_window(window(routes), ran(routes), 10.0) for routes in plan]
     again = [reduce_window(pulses(window(routes)), ran(routes), 10.0) for routes in plan]
-    summary = summarize_windows(windows, ("a", "b", "c"), "silicon (LPM01A)")
-    assert summary == summarize_windows(again, ("a", "b", "c"), "silicon (LPM01A)")
+    shares = [sum(routes.count(e) for routes in plan) for e in range(3)]
+    shares = [count / sum(shares) for count in shares]
+    summary = summarize_windows(windows, ("a", "b", "c"), shares, "silicon (LPM01A)")
+    assert summary == summarize_windows(again, ("a", "b", "c"), shares, "silicon (LPM01A)")
     assert summary["idle_w"] == pytest.approx(IDLE_A * VOLTS)
     assert summary["volts"] == VOLTS
-    means = [np.mean([BUSY_A[r] * VOLTS * 0.4 for r in routes]) for routes in plan]
+    drawn = [amps * VOLTS * 0.4 for amps in BUSY_A]
+    whole = [all(e in routes for e in range(3) if shares[e]) for routes in plan]
+    weighted = sum(share * joules for share, joules in zip(shares, drawn, strict=True))
+    means = [
+        weighted if complete else np.mean([drawn[r] for r in routes])
+        for routes, complete in zip(plan, whole, strict=True)
+    ]
+    assert summary["weighted"] == all(whole)
     assert summary["joules_mean"] == pytest.approx(np.median(means), rel=1e-9)
     assert summary["band"] == pytest.approx([min(means), max(means)])
     for route, expert in enumerate(summary["experts"]):
@@ -96,6 +105,14 @@ def test_what_is_doubtful_is_refused(spoil, match):
         reduce_window(spoil(window(ROUTES)), ran(ROUTES), 10.0)
 
 
+def test_a_model_without_experts_has_plain_means():
+    routes = [0] * 27
+    plain = replace(reduce_window(window(routes), ran(routes), 10.0), routes=(-1,) * 27)
+    summary = summarize_windows([plain], (), (), "silicon (LPM01A)")
+    assert summary["joules_mean"] == pytest.approx(BUSY_A[0] * VOLTS * 0.4)
+    assert (summary["experts"], summary["weighted"], summary["inferences"]) == ([], False, 27)
+
+
 def test_a_short_window_is_refused():
     with pytest.raises(MeterError, match=r"lasted 4\.900 s .* 10 s are needed"):
         reduce_window(window(ROUTES[:10]), ran(ROUTES[:10]), 10.0)
@@ -121,7 +138,7 @@ def test_the_model_meter_draws_what_its_board_file_says():
     meter.close()
     assert len(inferences) > 100
     reduced = reduce_window(trace, inferences, 10.0)
-    summary = summarize_windows([reduced], ("a", "b"), "modelled")
+    summary = summarize_windows([reduced], ("a", "b"), (0.5, 0.5), "modelled")
     nj = board.energy.nj_per_cycle
     assert summary["experts"][0]["joules_mean"] == pytest.approx(5e6 * nj * 1e-9)
     assert summary["experts"][1]["joules_mean"] == pytest.approx(9e6 * nj * 1e-9)
