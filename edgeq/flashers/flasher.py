@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 from edgeq.board import Board
 from edgeq.errors import Flash, Toolchain
 from edgeq.flashers.attached import Surroundings
+from edgeq.interrupts import interrupt_waits
 from edgeq.toolchain import Firmware
 
 Commands = tuple[tuple[str, ...], ...]
@@ -71,8 +73,28 @@ def run_commands(
 
 def _run(command: tuple[str, ...], timeout_s: float, watch: Watch) -> None:
     name, deadline = Path(command[0]).name, time.monotonic() + timeout_s
+    process, output = None, bytearray()
     try:
-        process = subprocess.Popen(
+        with interrupt_waits():  # in the middle of it, the tool would be nobody's
+            process = _start(command)
+        _listen(process, output, deadline, watch)
+        code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        said = last_words(output.decode(errors="replace"))
+        raise Flash(f"{name} did not end within {timeout_s:g} s; stopped{said}") from None
+    finally:
+        if process is not None:
+            _end(process)
+    if code in (-signal.SIGINT, 128 + signal.SIGINT):  # the terminal told it first
+        raise KeyboardInterrupt
+    if code != 0:
+        said = last_words(output.decode(errors="replace"))
+        raise Flash(f"{name} failed with exit code {code}{said}")
+
+
+def _start(command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,  # a tool that asks which probe to take must not wait
             stdout=subprocess.PIPE,
@@ -80,18 +102,6 @@ def _run(command: tuple[str, ...], timeout_s: float, watch: Watch) -> None:
         )
     except OSError as error:
         raise Toolchain(f"{command[0]} cannot be run: {error}") from None
-    output = bytearray()
-    try:
-        _listen(process, output, deadline, watch)
-        code = process.wait(timeout=max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        said = last_words(output.decode(errors="replace"))
-        raise Flash(f"{name} did not end within {timeout_s:g} s; stopped{said}") from None
-    finally:
-        _end(process)
-    if code != 0:
-        said = last_words(output.decode(errors="replace"))
-        raise Flash(f"{name} failed with exit code {code}{said}")
 
 
 def _listen(
@@ -99,7 +109,7 @@ def _listen(
 ) -> None:
     """Gathers what the tool says until it ends, or until the deadline."""
     assert process.stdout is not None
-    pipe = process.stdout.fileno()
+    pipe, told = process.stdout.fileno(), None
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([pipe], [], [], min(left, _CALM_S))[0]:
             if process.poll() is not None:  # a child of its own may keep the pipe open
@@ -110,8 +120,9 @@ def _listen(
             return
         output += data
         heard = progress_in(output[-400:].decode(errors="replace"))
-        if heard is not None:
+        if heard is not None and heard != told:
             watch(*heard)
+            told = heard
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgeq.errors import BadInput, Flash, Link, Toolchain
 from edgeq.flashers.flasher import last_words
+from edgeq.interrupts import interrupt_waits
 
 START_TIMEOUT_S = 60.0  # a loaded machine
 _SETTLE_S = 1.0
@@ -96,19 +97,13 @@ def start(
     folder = records_folder()
     output, its_end = os.openpty() if terminal else os.pipe()
     with tempfile.TemporaryFile() as words, os.fdopen(output, "rb", buffering=0) as lines:
+        process = None
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=its_end,
-                stderr=words,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise Toolchain(f"{command[0]} cannot be run: {error}") from None
-        finally:
-            os.close(its_end)
-        try:
+            try:
+                with interrupt_waits():  # in the middle of it, the board would be nobody's
+                    process = _begin(command, its_end, words)
+            finally:
+                os.close(its_end)
             port = _wait_for_port(lines.fileno(), process, port_in, timeout_s)
             if terminal and port is not None:  # QEMU names the port before it reads the firmware
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -125,10 +120,24 @@ def start(
             running = Running(board, port, process.pid, str(elf), now, known, tool)
             _write(folder, running)
         except BaseException:  # Ctrl-C too leaves nothing running
-            process.kill()
-            process.wait()
+            if process is not None:
+                process.kill()
+                process.wait()
             raise
     return running
+
+
+def _begin(command: tuple[str, ...], output: int, words: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=words,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Toolchain(f"{command[0]} cannot be run: {error}") from None
 
 
 def _wait_for_port(

@@ -26,6 +26,8 @@ from unicorn import (  # type: ignore[attr-defined]
 from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import uclib
 
+from edgeq.interrupts import interrupt_waits
+
 PAGE = 0x1000
 UNDEFINED_INSTRUCTION = 10  # UC_ERR_INSN_INVALID
 REGISTERS = {
@@ -171,11 +173,12 @@ class Emulator:
     def run(self, pc: int, until: int, timeout_us: int = 0) -> int:
         """Run from `pc` until `until`, stop(), WFI or the timeout; returns the program counter.
 
-        EmulatorError when the core cannot go on; what a callback raised.
+        EmulatorError when the core cannot go on; what a callback raised; KeyboardInterrupt.
         """
         self._bad_access = ""
         try:
-            self._uc.emu_start(pc | 1, until, timeout=timeout_us)
+            with interrupt_waits(self._uc.emu_stop):
+                self._uc.emu_start(pc | 1, until, timeout=timeout_us)
         except UcError as error:
             if self._error is None:
                 raise EmulatorError(self._bad_access or _describe(error)) from error

@@ -1,0 +1,39 @@
+"""Ctrl-C where it must not strike in the middle: raised a moment later instead."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextmanager
+def interrupt_waits(stop: Callable[[], None] = _nothing) -> Iterator[None]:
+    """Within the block Ctrl-C only calls `stop`; KeyboardInterrupt is raised at its end.
+
+    For a callback that a C library calls, where it would be printed and forgotten, and for a
+    process that is being started, which nobody would hold yet. Other handlers, and other threads
+    than the main one, are left as they are.
+    """
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    arrived = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal arrived
+        arrived = True
+        stop()
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if arrived:
+            raise KeyboardInterrupt

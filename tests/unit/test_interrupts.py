@@ -1,0 +1,83 @@
+"""Ctrl-C is raised after what it must not break: an emulator's callback, a start of a process."""
+
+import signal
+import threading
+
+import pytest
+
+from edgeq.interrupts import interrupt_waits
+from edgeq.sim.emulator import Emulator
+
+FLASH = 0x10000
+LOOP = b"\xfe\xe7"  # b .
+
+
+def looping(on_block: object) -> Emulator:
+    """A core that never ends by itself."""
+    core = Emulator("cortex-m4", lambda _number: None)
+    core.map_memory(FLASH, 0x1000, writable=True)
+    core.write(FLASH, LOOP)
+    core.on_block(on_block)  # type: ignore[arg-type]
+    return core
+
+
+def test_an_interrupt_in_a_callback_is_not_lost() -> None:
+    seen = 0
+
+    def block(_engine: int, _address: int, _size: int) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        looping(block).run(FLASH, FLASH + 0x100)
+    assert seen >= 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_another_handler_is_left_as_it_is() -> None:
+    heard: list[int] = []
+
+    def block(_engine: int, _address: int, _size: int) -> None:
+        if not heard:
+            signal.raise_signal(signal.SIGINT)
+            core.stop()
+
+    core = looping(block)
+    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
+    try:
+        core.run(FLASH, FLASH + 0x100)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    """Only the main thread may set a handler."""
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with interrupt_waits():
+                pass
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert failed == []
+
+
+def test_the_block_is_finished_first() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        with interrupt_waits(lambda: done.append("stop")):
+            signal.raise_signal(signal.SIGINT)
+            done.append("rest")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["stop", "rest"]
