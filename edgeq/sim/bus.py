@@ -42,6 +42,7 @@ class Bus:
         self.refuse, self.finish = refuse, finish
         self.marker_edges: list[tuple[int, int]] = []
         self.core_hz = config.clock_hz  # of a family without a clock controller
+        self.vectors = config.flash_origin  # where the core finds its vector table at reset
         self.boot: Callable[[], tuple[int, int]] = self._vectors
         self.execution_refused: Callable[[], str] | None = None
         self.baud: Callable[[], float] = lambda: 0.0
@@ -98,7 +99,7 @@ class Bus:
 
     def _vectors(self) -> tuple[int, int]:
         """Stack pointer and entry as a core reads them at reset."""
-        words = self.read(self.config.flash_origin, 8)
+        words = self.read(self.vectors, 8)
         return int.from_bytes(words[:4], "little"), int.from_bytes(words[4:], "little")
 
     def _address_of(self, access: Access) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from unicorn import (  # type: ignore[attr-defined]
     UC_ARCH_ARM,
+    UC_ERR_WRITE_PROT,
     UC_HOOK_BLOCK,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
@@ -20,6 +21,7 @@ from unicorn import (  # type: ignore[attr-defined]
     UC_MODE_THUMB,
     UC_PROT_EXEC,
     UC_PROT_READ,
+    UC_PROT_WRITE,
     Uc,
     UcError,
 )
@@ -37,6 +39,17 @@ REGISTERS = {
     "pc": arm.UC_ARM_REG_PC,
     "xpsr": arm.UC_ARM_REG_XPSR,
 }
+SPECIAL_REGISTERS = {
+    "msp": arm.UC_ARM_REG_MSP,
+    "psp": arm.UC_ARM_REG_PSP,
+    "control": arm.UC_ARM_REG_CONTROL,
+    "primask": arm.UC_ARM_REG_PRIMASK,
+    "basepri": arm.UC_ARM_REG_BASEPRI,
+    "faultmask": arm.UC_ARM_REG_FAULTMASK,
+    "fpscr": arm.UC_ARM_REG_FPSCR,
+    **{f"s{number}": arm.UC_ARM_REG_S0 + number for number in range(32)},
+}
+NUMBERS = REGISTERS | SPECIAL_REGISTERS
 ACCESS_NAMES = {
     19: "read of unmapped address",
     20: "write to unmapped address",
@@ -193,13 +206,13 @@ class Emulator:
 
     def register(self, register: str | int) -> int:
         """A register by name, or by unicorn's number (the same as capstone's)."""
-        number = REGISTERS[register] if isinstance(register, str) else register
+        number = NUMBERS[register] if isinstance(register, str) else register
         value = int(self._uc.reg_read(number))
         return value & ~1 if register == "pc" else value
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register."""
-        self._uc.reg_write(REGISTERS[name], value & 0xFFFFFFFF)
+        self._uc.reg_write(NUMBERS[name], value & 0xFFFFFFFF)
 
     def read(self, address: int, size: int) -> bytes:
         """Guest memory. UcError where there is none."""
@@ -225,6 +238,15 @@ class Emulator:
                         self.write(at, part)
                 return
         self._uc.mem_write(address, bytes(data))
+
+    def write_as_guest(self, address: int, data: bytes) -> None:
+        """Guest memory that the guest may write. UcError where there is none."""
+        for start, end, rights in self._uc.mem_regions():
+            if start <= address and address + len(data) <= end + 1 and rights & UC_PROT_WRITE:
+                self._uc.mem_write(address, data)
+                return
+        failure: Any = UcError
+        raise failure(UC_ERR_WRITE_PROT)
 
     def forget_code(self) -> None:
         """Drop translated blocks: the code has changed."""

@@ -1,7 +1,7 @@
 """The virtual board: unicorn runs the firmware's ELF, the modelled clock says how long it took."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,41 +12,42 @@ from edgeq.errors import BadInput
 from edgeq.sim.bus import Bus
 from edgeq.sim.clock import NO_LIMIT, Clock
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
+from edgeq.sim.console import Console
 from edgeq.sim.cores import CORES
 from edgeq.sim.decode import Block
 from edgeq.sim.elf import Image, load_elf
 from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
 from edgeq.sim.encodings import DSP
+from edgeq.sim.events import Events
+from edgeq.sim.exceptions import THUMB, ExceptionFault, Exceptions
 from edgeq.sim.faults import FaultReport, GuestFault
 from edgeq.sim.flash_cache import FlashModel
 from edgeq.sim.flash_reads import FlashReads, data_pages
+from edgeq.sim.layout import stack_limit, vector_table
 from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import BufferPort, SerialPort
 from edgeq.sim.profile import Profile
+from edgeq.sim.semihosting import Semihosting
+from edgeq.sim.systick import SysTick
 
 if TYPE_CHECKING:
     from edgeq.board import Board
 
 PAGE = 0x1000
 RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
-SUPERVISOR_CALL, PREFETCH_ABORT, DATA_ABORT, BREAKPOINT, EXCEPTION_RETURN = 2, 3, 4, 7, 8
-EXCEPTIONS = {
-    SUPERVISOR_CALL: "SVC: exceptions are not modelled",
-    PREFETCH_ABORT: "execution of an address that holds no code",
-    DATA_ABORT: "unaligned load or store, which the core does not have",
-    BREAKPOINT: "breakpoint instruction",
-    EXCEPTION_RETURN: "exception return outside an exception",
-}
-SEMIHOSTING_EXITS = (0x18, 0x20)  # SYS_EXIT, SYS_EXIT_EXTENDED
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """Why a run ended ("until", "idle", "stopped", "exit") and the clock since reset."""
+    """Why a run ended ("until", "idle", "stopped", "exit") and the clock since reset.
+
+    `exit_code`: of a firmware that ended by semihosting; 0 else.
+    """
 
     reason: str
     cycles: int
     instructions: int
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,15 @@ class CallResult:
 class Machine:
     """A virtual board. `port` carries the UART's bytes; memory buffers by default.
 
+    `console` takes what the firmware prints by semihosting; by default it goes to the port.
     Use it as `Machine(board).load("firmware.elf").call("function", (1, 2))` or `.run()`.
     """
 
     def __init__(
-        self, board: "Board | MachineConfig" = VIRTUAL_M4, port: SerialPort | None = None
+        self,
+        board: "Board | MachineConfig" = VIRTUAL_M4,
+        port: SerialPort | None = None,
+        console: Callable[[bytes], None] | None = None,
     ) -> None:
         self.config = board if isinstance(board, MachineConfig) else MachineConfig.of(board)
         self.port: SerialPort = port if port is not None else BufferPort()
@@ -75,25 +80,42 @@ class Machine:
         self.clock = Clock(
             self.core, self.config.first_load_extra, self._emulator.read, self._flash_model()
         )
-        self.clock.on_limit = lambda: self._end_with("its budget of cycles is spent")
+        self._exceptions = Exceptions(self._emulator, SysTick())
+        self._console = Console(console or self.port.write)
+        self._events = Events(
+            self._emulator, self.clock, self._exceptions, self._semihosting(), self._end_with,
+            self._exit,
+        )  # fmt: skip
+        self.clock.on_limit = self._events.on_limit
         self.clock.on_new_block = self._check_block
+        self.clock.on_stack = self._check_stack
         self.clock.on_error = self._on_model_error
-        self._reason = ""
+        self._reason, self._exit_code = "", 0
         self._fault: str | None = None
         self._model_error: BaseException | None = None
         self._stopped = False
         self._pc = -1  # where run() goes on; -1 before reset
         self._called = False  # call() needs no start-up code, so none has enabled the FPU
+        self._stack_limit = 0
         self._map()
         self._bus = Bus(
             self.config, self._emulator, self.clock, self.port, self._end_with, self._finish
         )
-        self._peripherals = Peripherals(self._bus, self._emulator)
+        self._peripherals = Peripherals(self._bus, self._exceptions, self._events.set_limit)
         self._flash_reads: FlashReads | None = None
         if self.clock.flash is not None:
             self._flash_reads = FlashReads(
                 self._emulator, self.clock, self.clock.flash, self._end_with
             )
+
+    def _semihosting(self) -> Semihosting:
+        return Semihosting(
+            self._emulator.read,
+            self._emulator.write,
+            self._console.write,
+            lambda: self.clock.cycles,
+            self.config.clock_hz,
+        )
 
     def _flash_model(self) -> FlashModel | None:
         config = self.config
@@ -122,6 +144,7 @@ class Machine:
                 self._check_fits(image, address, len(segment.data))
                 self._emulator.write(address, segment.data)
         self.image = image
+        self._bus.vectors = vector_table(image, self.config)
         if self._flash_reads is not None:
             config = self.config
             self._flash_reads.watch(data_pages(image, config.flash_origin, config.flash_bytes))
@@ -181,9 +204,8 @@ class Machine:
                 self._emulator.set_register(f"r{number}", value)
             else:
                 self.write(top + 4 * (number - 4), (value & 0xFFFFFFFF).to_bytes(4, "little"))
-        self._emulator.set_register("sp", top)
+        self._to_thread_mode(top)
         self._emulator.set_register("lr", RETURN_PAGE | 1)
-        self._loaded()
         self.clock.enter()
         before = (self.clock.cycles, self.clock.instructions)
         self._pc, self._called = address & ~1, True
@@ -211,14 +233,23 @@ class Machine:
             self.reset()
         address = self.symbol(until) if isinstance(until, str) else until
         self._go(RETURN_PAGE if address is None else address & ~1, deadline_s, max_cycles)
-        return RunResult(self._reason, self.clock.cycles, self.clock.instructions)
+        return RunResult(self._reason, self.clock.cycles, self.clock.instructions, self._exit_code)
 
     def reset(self) -> None:
         """Stack pointer and program counter from the vector table, or from the boot ROM's work."""
         stack, entry = self._bus.boot()
-        self._emulator.set_register("sp", stack)
+        self._to_thread_mode(stack)
         self._pc = entry & ~1
         self.clock.enter()
+
+    def _to_thread_mode(self, stack: int) -> None:
+        """No exception active, the main stack in use and empty."""
+        self._exceptions.reset(self._bus.vectors)
+        for name in ("control", "primask", "basepri", "faultmask"):
+            self._emulator.set_register(name, 0)
+        self._emulator.set_register("xpsr", THUMB)
+        self._emulator.set_register("sp", stack)
+        self._stack_limit = stack_limit(self._loaded(), self.config, stack)
 
     def stop(self) -> None:
         """End the run soon; safe in a signal handler."""
@@ -228,7 +259,8 @@ class Machine:
 
     def _go(self, until: int, deadline_s: float | None, max_cycles: int | None) -> None:
         ends = None if deadline_s is None else time.monotonic() + deadline_s
-        self.clock.limit = NO_LIMIT if max_cycles is None else self.clock.half + 2 * max_cycles
+        budget = NO_LIMIT if max_cycles is None else self.clock.half + 2 * max_cycles
+        self._events.begin(budget, may_interrupt=not self._called)
         self._reason, self._fault, self._model_error = "", None, None
         while not self._reason:
             if self._stopped:
@@ -242,12 +274,16 @@ class Machine:
         try:
             self._pc = self._emulator.run(self._pc, until, timeout_us=left)
         except EmulatorError as fault:
-            self._raise(str(fault))
+            self._pc = self._emulator.register("pc")
+            if not self._events.returned_to(self._pc):
+                self._raise(str(fault))
         if self._model_error is not None:
             raise self._model_error
         if self._fault is not None:
             self._raise(self._fault)
-        if self._pc == until:
+        if self._events.happened():
+            self._resolve()
+        elif self._pc == until:
             self._reason = self._reason or "until"
             self.clock.finish(until)
         elif ends is not None and time.monotonic() >= ends and not self._reason:
@@ -255,22 +291,34 @@ class Machine:
         elif not self._reason and not self._stopped:
             self._wait_for_event()
 
+    def _resolve(self) -> None:
+        try:
+            self._pc = self._events.resolve(self._pc)
+        except ExceptionFault as fault:
+            self._raise(str(fault))
+        except UcError as error:
+            self._raise(f"semihosting with an address that is no memory: {error}")
+
     def _wait_for_event(self) -> None:
-        """WFI and WFE return to the host: only serial input can wake a core without interrupts."""
+        """WFI and WFE return to the host: SysTick wakes the core, or else serial input."""
         self._peripherals.uart.flush()
-        if not self._peripherals.uart.wait():
+        if not self._events.sleep() and not self._peripherals.uart.wait():
             self._finish("idle")
 
     def _finish(self, reason: str) -> None:
         self._reason = self._reason or ("stopped" if self._stopped else reason)
         self._emulator.stop()
 
+    def _exit(self, code: int) -> None:
+        self._exit_code = code
+        self._finish("exit")
+
     def _end_with(self, fault: str) -> None:
         self._fault = self._fault or fault
         self._emulator.stop()
 
     def _check_block(self, block: Block, self_loop: bool) -> None:
-        if self_loop and block.idles:
+        if self_loop and block.idles and not self._events.expected():
             self._end_with("endless loop (a branch to itself)")
         elif why := self._refused_by_flash(block):
             self._end_with(f"execution from flash before it can be read: {why}")
@@ -301,18 +349,19 @@ class Machine:
         self._emulator.stop()
 
     def _on_interrupt(self, number: int) -> None:
-        if number == BREAKPOINT and self._semihosting():
-            return
-        self._end_with(EXCEPTIONS.get(number, f"exception {number} of the core"))
+        try:
+            self._events.on_interrupt(number)
+        except BaseException as error:  # the binding would print it and go on
+            self._on_model_error(error)
 
-    def _semihosting(self) -> bool:
-        """BKPT 0xAB with an exit request (Arm semihosting 0x18, 0x20)."""
-        pc = self._emulator.register("pc")
-        asked = self._emulator.register("r0")
-        if self.read(pc, 2) != b"\xab\xbe" or asked not in SEMIHOSTING_EXITS:
-            return False
-        self._finish("exit")
-        return True
+    def _check_stack(self) -> None:
+        """The main stack only: threads of an operating system keep theirs elsewhere."""
+        stack = self._emulator.register("msp")
+        if stack < self._stack_limit:
+            self._end_with(
+                f"stack overflow: the stack pointer is 0x{stack:08x}, below the limit of the "
+                f"stack at 0x{self._stack_limit:08x}"
+            )
 
     def _raise(self, reason: str) -> None:
         registers = {name: self._emulator.register(name) for name in REGISTERS if name != "pc"}
@@ -320,7 +369,8 @@ class Machine:
         self._peripherals.uart.flush()
         function = self._loaded().function_at(pc)
         self._pc = -1
-        raise GuestFault(FaultReport(reason, pc, function, registers, self._peripherals.uart.tail))
+        tail = self._peripherals.uart.tail + self._console.tail
+        raise GuestFault(FaultReport(reason, pc, function, registers, tail))
 
     @property
     def marker_edges(self) -> list[tuple[int, int]]:

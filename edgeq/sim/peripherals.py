@@ -1,18 +1,33 @@
 """The registers of a virtual board: those of every Cortex-M, and those of its family."""
 
+from collections.abc import Callable
+
 from edgeq.sim.bus import Bus
 from edgeq.sim.cores import CORES
-from edgeq.sim.dwt import DWT_BASE, SCS_BASE, CorePeripherals
-from edgeq.sim.emulator import Emulator
+from edgeq.sim.dwt import DWT_BASE, Dwt
+from edgeq.sim.exceptions import Exceptions
 from edgeq.sim.families import attach_family
+from edgeq.sim.system_control import SCS_BASE, SystemControl
 
 
 class Peripherals:
-    """Maps the registers of `bus.config` into `emulator`."""
+    """Puts the registers of `bus.config` on the bus.
 
-    def __init__(self, bus: Bus, emulator: Emulator) -> None:
+    `changed()` is called when an exception may have come nearer.
+    """
+
+    def __init__(self, bus: Bus, exceptions: Exceptions, changed: Callable[[], None]) -> None:
         model = CORES[bus.config.core]
-        self.core = CorePeripherals(model, bus.now, bus.refuse, lambda: bus.finish("exit"))
-        emulator.map_registers(DWT_BASE, self.core.read_dwt, self.core.write_dwt)
-        emulator.map_registers(SCS_BASE, self.core.read_scs, self.core.write_scs)
+        self.dwt = Dwt(model.cycle_counter, bus.now)
+        self.core = SystemControl(
+            model.cpuid,
+            self.dwt,
+            exceptions,
+            bus.now,
+            bus.refuse,
+            lambda: bus.finish("exit"),
+            changed,
+        )
+        bus.map(DWT_BASE, self.dwt)
+        bus.map(SCS_BASE, self.core)
         self.uart = attach_family(bus)

@@ -45,6 +45,9 @@ HALF_CYCLES: dict[str, int] = {
     "t_bx": 2,
     "t_poppc": 4,
     "nt_bc": 0,
+    # exceptions: 15 cycles in (Arm DDI 0484, 3.9); the return is an estimate
+    "exc": 30,
+    "exret": 26,
     **dict.fromkeys(ABSENT, 0),
 }
 

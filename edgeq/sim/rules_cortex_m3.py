@@ -54,6 +54,9 @@ HALF_CYCLES: dict[str, int] = {
     "tb": 0,
     "t_tb": 8,
     "nt_bc": 0,
+    # exceptions: 12 cycles in (Arm DDI 0337); the return is an estimate
+    "exc": 24,
+    "exret": 20,
     "pair": 0,
     **dict.fromkeys(ABSENT, 0),
 }

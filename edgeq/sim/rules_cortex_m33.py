@@ -59,6 +59,9 @@ HALF_CYCLES: dict[str, int] = {
     "tb": 0,
     "t_tb": 6,
     "nt_bc": 0,
+    # exceptions: 12 cycles in; the return is an estimate
+    "exc": 24,
+    "exret": 20,
     "pair": 0,
 }
 

@@ -57,6 +57,9 @@ HALF_CYCLES: dict[str, int] = {
     "tb": 0,  # TBB, TBH themselves
     "t_tb": 8,
     "nt_bc": 0,
+    # exceptions: 12 cycles in (Arm DDI 0439, 3.9.1); the return is an estimate
+    "exc": 24,
+    "exret": 20,
     "pair": 0,  # issued together with the instruction before: not on this core
 }
 

@@ -60,6 +60,9 @@ HALF_CYCLES: dict[str, int] = {
     "tb": 0,
     "t_tb": 4,
     "nt_bc": 0,
+    # exceptions: 12 cycles in; the return is an estimate
+    "exc": 24,
+    "exret": 20,
 }
 
 

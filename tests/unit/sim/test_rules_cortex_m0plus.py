@@ -148,11 +148,11 @@ def test_first_load_extra_is_paid_by_every_load(snippets_elf):
 
 
 def test_the_core_has_no_cycle_counter_and_names_itself(machine):
-    core = machine._peripherals.core
-    core.write_dwt(0, 1)
-    core.write_dwt(4, 7)
-    assert (core.read_dwt(0), core.read_dwt(4)) == (0, 0)
-    assert core.read_scs(0xD00) == 0x410CC601
+    dwt = machine._peripherals.dwt
+    dwt.write(0, 1)
+    dwt.write(4, 7)
+    assert (dwt.read(0), dwt.read(4)) == (0, 0)
+    assert machine._peripherals.core.read(0xD00) == 0x410CC601
 
 
 def test_prices_are_printed_with_what_they_are_worth():

@@ -1,0 +1,110 @@
+"""The system control space: SysTick, what the core says of itself, exceptions and their masks.
+
+Armv7-M Architecture Reference Manual (DDI 0403), B3.2 and B3.3.
+"""
+
+from collections.abc import Callable
+
+from edgeq.sim.dwt import Dwt
+from edgeq.sim.exceptions import Exc, Exceptions
+
+RESET_REQUEST = 1 << 2
+TRACE_ENABLE = 1 << 24  # DEMCR.TRCENA
+WORD = 0xFFFFFFFF
+SCS_BASE = 0xE000E000
+SYSTICK, SYSTICK_END = 0x010, 0x020
+NVIC_ENABLE_FIRST, NVIC_ENABLE_LAST = 0x100, 0x13C
+CPUID, ICSR, VTOR, AIRCR, CPACR, DEMCR = 0xD00, 0xD04, 0xD08, 0xD0C, 0xD88, 0xDFC
+# bytes of the system handlers' priorities
+PRIORITY_OF = {0xD1F: Exc.SV_CALL, 0xD22: Exc.PEND_SV, 0xD23: Exc.SYS_TICK}
+PRIORITIES = range(0xD18, 0xD24)
+PENDING_BITS = ((28, 27, Exc.PEND_SV), (26, 25, Exc.SYS_TICK))  # set, clear
+
+
+class SystemControl:
+    """`now(is_load, address)`: whole cycles just before the running access to `address`.
+
+    `refuse(reason)` ends the run with a report, `exits()` without; `changed()` is called when an
+    exception may have come nearer.
+    """
+
+    def __init__(
+        self,
+        cpuid: int,
+        dwt: Dwt,
+        exceptions: Exceptions,
+        now: Callable[[bool, int], int],
+        refuse: Callable[[str], None],
+        exits: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._cpuid, self._dwt, self._exceptions = cpuid, dwt, exceptions
+        self._now, self._refuse, self._exits, self._changed = now, refuse, exits, changed
+        self._words: dict[int, int] = {}  # registers that only keep what they were given
+
+    @property
+    def fpu_enabled(self) -> bool:
+        """CPACR gives full access to the floating-point coprocessors."""
+        return self._words.get(CPACR, 0) >> 20 & 0xF == 0xF
+
+    def read(self, offset: int) -> int:
+        """A register; what was written where nothing else is known."""
+        if SYSTICK <= offset < SYSTICK_END:
+            now = self._now(True, SCS_BASE + offset)
+            return self._exceptions.systick.read(offset - SYSTICK, now)
+        if offset in PRIORITIES:
+            return self._priorities(offset)
+        known = {CPUID: self._cpuid, VTOR: self._exceptions.vectors, ICSR: self._icsr()}
+        return known.get(offset, self._words.get(offset, 0))
+
+    def write(self, offset: int, value: int) -> None:
+        """A register as the firmware writes it."""
+        if SYSTICK <= offset < SYSTICK_END:
+            now = self._now(False, SCS_BASE + offset)
+            self._exceptions.systick.write(offset - SYSTICK, value, now)
+            self._changed()
+        elif offset in PRIORITIES:
+            self._set_priorities(offset, value)
+        elif NVIC_ENABLE_FIRST <= offset <= NVIC_ENABLE_LAST and value:
+            self._refuse(
+                "it enables a device's interrupt in the NVIC; those are not modelled: poll"
+            )
+        else:
+            self._write_other(offset, value)
+
+    def _write_other(self, offset: int, value: int) -> None:
+        self._words[offset] = value & WORD
+        if offset == ICSR:
+            self._pend(value)
+        elif offset == VTOR:
+            self._exceptions.vectors = value & WORD & ~0x7F
+        elif offset == AIRCR and value & RESET_REQUEST:
+            self._exits()
+        elif offset == DEMCR:
+            self._dwt.trace(bool(value & TRACE_ENABLE), self._now(False, SCS_BASE + DEMCR))
+
+    def _pend(self, value: int) -> None:
+        for set_bit, clear_bit, number in PENDING_BITS:
+            if value >> set_bit & 1:
+                self._exceptions.pending.add(number)
+            elif value >> clear_bit & 1:
+                self._exceptions.pending.discard(number)
+        self._changed()
+
+    def _icsr(self) -> int:
+        pending, active = self._exceptions.pending, self._exceptions.active
+        bits = sum(1 << set_bit for set_bit, _, number in PENDING_BITS if number in pending)
+        return bits | (min(pending) << 12 if pending else 0) | (active[-1] if active else 0)
+
+    def _priorities(self, offset: int) -> int:
+        numbers = (PRIORITY_OF.get(offset + at) for at in range(4))
+        levels = [0 if one is None else self._exceptions.priorities[one] for one in numbers]
+        return int.from_bytes(bytes(levels), "little")
+
+    def _set_priorities(self, offset: int, value: int) -> None:
+        """A whole word, or the byte at an odd place: both ways are in use."""
+        for at in range(4 if offset % 4 == 0 else 1):
+            number = PRIORITY_OF.get(offset + at)
+            if number is not None:
+                self._exceptions.priorities[number] = value >> 8 * at & 0xFF
+        self._changed()
