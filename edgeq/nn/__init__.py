@@ -15,6 +15,7 @@ from edgeq.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from edgeq.nn.router import BayesianRouter, PlainRouter
 from edgeq.nn.structure import Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
 from edgeq.nn.train import Epoch, History, fit
+from edgeq.nn.train_router import fit_router
 from edgeq.nn.weight_kinds import KINDS, WeightKind, quantize_weight, weight_kind
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "conv_block",
     "depthwise_separable",
     "fit",
+    "fit_router",
     "freeze_curiosity",
     "load",
     "paper_expert",

@@ -95,8 +95,8 @@ def fit(
     seed gives the same weights on one machine; torch's global generator is left as it was.
     Raises BadInput for data of the wrong form or overlapping.
     """
-    x, y = _tensors("training", train)
-    vx, vy = _tensors("validation", validation)
+    x, y = labelled_tensors("training", train)
+    vx, vy = labelled_tensors("validation", validation)
     refuse_overlap(x.numpy(), vx.numpy())
     if epochs < 1 or batch_size < 2:
         raise BadInput(f"epochs is {epochs} (at least 1), batch_size {batch_size} (at least 2)")
@@ -172,7 +172,8 @@ def _classes(model: nn.Module, x: Tensor, labels: int) -> int:
     return int(out.shape[1])
 
 
-def _tensors(what: str, data: Labelled) -> tuple[Tensor, Tensor]:
+def labelled_tensors(what: str, data: Labelled) -> tuple[Tensor, Tensor]:
+    """(x, y) as float32 and int64 tensors; BadInput, naming the set, for anything else."""
     x, y = (np.asarray(part) for part in data)
     if len(x) == 0 or y.shape != (len(x),) or y.dtype.kind not in "iu" or y.min() < 0:
         raise BadInput(
