@@ -21,7 +21,8 @@ USB_IDS = ("16d0:10ba", "16d0:0e88")  # JS220, JS110
 RATES_HZ = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 DEFAULT_RATE_HZ = 100_000
 BUFFER_S = 15  # the smallest buffer the package offers
-SIGNALS = ("current", "voltage", "gpi0")
+MARKER = "current_lsb"  # the package's name of the bit that carries input 0
+SIGNALS = ("current", "voltage", MARKER)
 _CALM_S = 0.02
 
 
@@ -41,6 +42,7 @@ def open_joulescope(request: MeterRequest) -> "Joulescope":
     try:
         device.parameter_set("buffer_duration", BUFFER_S)
         device.parameter_set("sampling_frequency", rate)
+        device.parameter_set(MARKER, "gpi0")
         device.open()
         device.parameter_set("i_range", "auto")
     except Exception as error:

@@ -53,7 +53,7 @@ def signals(samples: int = 5000) -> dict[str, np.ndarray]:
     return {
         "current": np.where(busy, 0.02, 0.005).astype(np.float32),
         "voltage": (3.3 - 1e-5 * at).astype(np.float32),
-        "gpi0": busy.astype(np.uint8),
+        "current_lsb": busy.astype(np.uint8),
     }
 
 
@@ -85,7 +85,47 @@ def test_current_volts_and_marker_come_from_the_instrument(monkeypatch):
         [power[1000:2000].sum() / RATE, power[3000:4000].sum() / RATE], rel=1e-6
     )
     assert ("sampling_frequency", RATE) in device.told
+    assert ("current_lsb", "gpi0") in device.told
     assert device.told[-2:] == ["stop", "close"]
+
+
+class RealBuffer:
+    """The package's own buffer, into which a device that streams puts a block at every look."""
+
+    def __init__(self, planted: dict[str, np.ndarray], block: int) -> None:
+        why = "needs the package of edgeq[joulescope]"
+        stream_buffer = pytest.importorskip("joulescope.v1.stream_buffer", reason=why)
+        self.buffer = stream_buffer.StreamBuffer(1, RATE, "js220", output_frequency=RATE)
+        for place, buffer in self.buffer.buffers.items():
+            buffer.active = place in ((1, 0), (2, 0), (5, 0))
+        self.planted, self.block, self.sent = planted, block, 0
+
+    @property
+    def sample_id_range(self) -> tuple[int, int]:
+        signals = {(1, 0): "current", (2, 0): "voltage", (5, 0): "current_lsb"}
+        for (field, index), name in signals.items():
+            data = self.planted[name][self.sent : self.sent + self.block]
+            value = {"field_id": field, "index": index, "sample_id": self.sent, "data": data}
+            if name == "current_lsb":
+                value["data"] = np.packbits(data, bitorder="little")
+            if len(data):
+                self.buffer.insert(name, value | {"sample_rate": RATE, "decimate_factor": 1})
+        self.sent += self.block
+        start, end = self.buffer.sample_id_range
+        return start, end
+
+    def samples_get(self, start: int, stop: int, fields: list[str]) -> object:
+        return self.buffer.samples_get(start, stop, fields=fields)
+
+
+def test_the_names_and_the_order_are_those_of_the_real_package(monkeypatch):
+    planted = signals(4800)
+    plug_in(monkeypatch, Device(RealBuffer(planted, block=400)))
+    trace = open_meter("joulescope", MeterRequest(rate_hz=RATE)).capture(until(0.46))
+    starts, ends = inference_spans(trace, 2)
+    assert (starts.tolist(), ends.tolist()) == ([1000, 3000], [2000, 4000])
+    assert trace.current_a[:4400] == pytest.approx(planted["current"][:4400])
+    assert not trace.lost
 
 
 def test_dropped_samples_and_a_slow_host_are_named(monkeypatch):
