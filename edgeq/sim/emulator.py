@@ -15,6 +15,7 @@ from unicorn import (  # type: ignore[attr-defined]
     UC_ARCH_ARM,
     UC_ERR_WRITE_PROT,
     UC_HOOK_BLOCK,
+    UC_HOOK_CODE,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
     UC_MODE_MCLASS,
@@ -165,6 +166,17 @@ class Emulator:
 
     def on_block(self, callback: Callable[[int, int, int], None]) -> None:
         """callback(engine, address, size) before each basic block; it must not raise."""
+        self._hook(UC_HOOK_BLOCK, callback)
+
+    def on_instruction(self, callback: Callable[[int, int, int], None]) -> None:
+        """callback(engine, address, size) before each instruction; it must not raise.
+
+        An instruction of an IT block whose condition is false is not reported.
+        """
+        self._hook(UC_HOOK_CODE, callback)
+        self.forget_code()  # what is translated already would not report
+
+    def _hook(self, kind: int, callback: Callable[[int, int, int], None]) -> None:
         hook, handle = _BLOCK(callback), ctypes.c_size_t()
         self._alive.append(hook)
         everywhere = (ctypes.c_uint64(1), ctypes.c_uint64(0))
@@ -172,7 +184,7 @@ class Emulator:
             uclib.uc_hook_add(
                 self._uc._uch,
                 ctypes.byref(handle),
-                UC_HOOK_BLOCK,
+                kind,
                 _address(hook),
                 None,
                 *everywhere,
@@ -209,6 +221,17 @@ class Emulator:
         number = NUMBERS[register] if isinstance(register, str) else register
         value = int(self._uc.reg_read(number))
         return value & ~1 if register == "pc" else value
+
+    def reader(self, number: int) -> Callable[[], int]:
+        """A quick way to read one core register, by unicorn's number, again and again."""
+        value = ctypes.c_uint32()
+        place, engine, read = ctypes.byref(value), self._uc._uch, uclib.uc_reg_read
+
+        def read_now() -> int:
+            read(engine, number, place)
+            return value.value
+
+        return read_now
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register."""

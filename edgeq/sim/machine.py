@@ -372,6 +372,17 @@ class Machine:
         tail = self._peripherals.uart.tail + self._console.tail
         raise GuestFault(FaultReport(reason, pc, function, registers, tail))
 
+    def on_instruction(self, callback: Callable[[int, int, int], None]) -> None:
+        """callback(engine, address, size) before each instruction of every later run: slow.
+
+        It must not raise. Instructions of an IT block whose condition is false are not reported.
+        """
+        self._emulator.on_instruction(callback)
+
+    def register_reader(self, number: int) -> Callable[[], int]:
+        """Reads one core register, by capstone's number, also while the guest runs."""
+        return self._emulator.reader(number)
+
     @property
     def marker_edges(self) -> list[tuple[int, int]]:
         """(cycles, level) of every change of the marker pin."""

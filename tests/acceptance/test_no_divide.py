@@ -11,7 +11,7 @@ from edgeq.board import load_board
 from edgeq.errors import Toolchain
 from edgeq.toolchain import Firmware, find_compiler
 from tests.acceptance.boards import call_infer
-from tests.acceptance.call_graph import CallGraph
+from edgeq.constant_time import CallGraph
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
 

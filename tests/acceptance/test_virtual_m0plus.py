@@ -18,7 +18,7 @@ from tests.acceptance.boards import (
     stream,
     virtual_board,
 )
-from tests.acceptance.call_graph import CallGraph
+from edgeq.constant_time import CallGraph
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
 

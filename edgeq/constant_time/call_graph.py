@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import capstone
+from capstone import CS_GRP_CALL, CS_GRP_JUMP, CsInsn  # type: ignore[import-untyped]
+from capstone import arm as a
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from edgeq.errors import BadInput
+from edgeq.sim.decode import disassembler
 
 DIVIDES = ("udiv", "sdiv", "vdiv", "vsqrt")
 SHF_EXECINSTR, SHF_ALLOC = 4, 2
@@ -19,25 +24,25 @@ SHF_EXECINSTR, SHF_ALLOC = 4, 2
 
 @dataclass(frozen=True)
 class Function:
-    """A function's instructions as (mnemonic, target address or None), in order."""
+    """A function's instructions in order, with capstone's details."""
 
     name: str
-    instructions: tuple[tuple[str, int | None], ...]
+    instructions: tuple[CsInsn, ...]
 
     @property
     def divides(self) -> tuple[str, ...]:
         """Mnemonics whose time depends on their operands."""
-        return tuple(m for m, _ in self.instructions if m.startswith(DIVIDES))
+        return tuple(i.mnemonic for i in self.instructions if i.mnemonic.startswith(DIVIDES))
 
 
 class CallGraph:
-    """The functions of an ELF by address."""
+    """The functions and objects of an ELF by address. Raises BadInput without a symbol table."""
 
     def __init__(self, elf_path: Path) -> None:
         with elf_path.open("rb") as file:
             elf = ELFFile(file)
             self._read_code(elf)
-            self._symbols(elf)
+            self._symbols(elf, elf_path)
             self._pointers = self._pointed_at(elf)
         self._starts = sorted(self._sizes)
 
@@ -48,18 +53,25 @@ class CallGraph:
             if section["sh_flags"] & SHF_EXECINSTR and section["sh_size"]
         }
 
-    def _symbols(self, elf: ELFFile) -> None:
+    def _symbols(self, elf: ELFFile, path: Path) -> None:
         self._sizes: dict[int, int] = {}
         self._names: dict[int, str] = {}
         self._marks: list[tuple[int, str]] = []
-        for symbol in elf.get_section_by_name(".symtab").iter_symbols():
-            address = symbol["st_value"]
+        self.objects: list[tuple[int, int, str]] = []  # (address, bytes, name), sorted
+        table = elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise BadInput(f"{path} has no symbol table; link it with symbols")
+        for symbol in table.iter_symbols():
+            address, kind = symbol["st_value"], symbol["st_info"]["type"]
             if symbol.name[:2] in ("$t", "$d"):
                 self._marks.append((address, symbol.name[1]))
-            elif symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
+            elif kind == "STT_FUNC" and symbol["st_size"]:
                 self._sizes[address & ~1] = symbol["st_size"]
                 self._names[address & ~1] = symbol.name
+            elif kind == "STT_OBJECT":
+                self.objects.append((address, symbol["st_size"], symbol.name))
         self._marks.sort()
+        self.objects.sort()
 
     def _pointed_at(self, elf: ELFFile) -> set[int]:
         """Functions whose address is a word of constant data, the vector table left out."""
@@ -77,8 +89,11 @@ class CallGraph:
         return found
 
     def address(self, name: str) -> int:
-        """Where the function called `name` begins; KeyError when there is none."""
-        return {n: a for a, n in self._names.items()}[name]
+        """Where the function called `name` begins; BadInput when there is none."""
+        found = {n: a for a, n in self._names.items()}.get(name)
+        if found is None:
+            raise BadInput(f"the firmware has no function {name}; export the model again")
+        return found
 
     def reachable(self, root: str) -> dict[str, Function]:
         """`root` and everything that it may call, by name."""
@@ -89,29 +104,29 @@ class CallGraph:
             if start in seen:
                 continue
             seen[start] = Function(self._names[start], tuple(self._disassembled(start)))
-            for _, target in seen[start].instructions:
+            for one in seen[start].instructions:
+                target = branch_target(one)
                 if target is not None and not start <= target < start + self._sizes[start]:
                     waiting.append(self._owner(target))
         return {f.name: f for f in seen.values()}
 
     def _owner(self, address: int) -> int:
-        """The function that holds `address`; a branch into nothing is an error of the test."""
+        """The function that holds `address`; a branch into nothing is refused."""
         at = bisect_right(self._starts, address) - 1
         start = self._starts[at]
-        assert at >= 0, f"a branch to 0x{address:x} meets no function"
-        assert address < start + self._sizes[start], f"a branch to 0x{address:x} meets no function"
+        if at < 0 or address >= start + self._sizes[start]:
+            raise BadInput(f"a branch to 0x{address:x} meets no function: the graph has a hole")
         return start
 
-    def _disassembled(self, start: int) -> Iterator[tuple[str, int | None]]:
-        mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
-        decoder = capstone.Cs(capstone.CS_ARCH_ARM, mode)
-        decoder.detail = True
+    def _disassembled(self, start: int) -> Iterator[CsInsn]:
+        decoder = disassembler()
         for first, last in self._code_ranges(start, start + self._sizes[start]):
             end = first
             for one in decoder.disasm(self._bytes(first, last), first):
                 end = one.address + one.size
-                yield one.mnemonic, _target(one)
-            assert end == last, f"{self._names[start]}: no instruction at 0x{end:x}"
+                yield one
+            if end != last:
+                raise BadInput(f"{self._names[start]}: no instruction at 0x{end:x}")
 
     def _code_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Parts of a function that hold instructions, by the compiler's mapping symbols."""
@@ -124,13 +139,13 @@ class CallGraph:
     def _bytes(self, first: int, last: int) -> bytes:
         for base, data in self._code.items():
             if base <= first < base + len(data):
-                return data[first - base : last - base]
-        raise AssertionError(f"no code at 0x{first:x}")
+                return bytes(data[first - base : last - base])
+        raise BadInput(f"no code at 0x{first:x}")
 
 
-def _target(instruction: capstone.CsInsn) -> int | None:
-    """Where a direct branch goes."""
-    if not {capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL} & set(instruction.groups):
+def branch_target(instruction: CsInsn) -> int | None:
+    """Where a direct branch or call goes; None for anything else."""
+    if not {CS_GRP_JUMP, CS_GRP_CALL} & set(instruction.groups):
         return None
     last = instruction.operands[-1]
-    return int(last.imm) & ~1 if last.type == capstone.arm.ARM_OP_IMM else None
+    return int(last.imm) & ~1 if last.type == a.ARM_OP_IMM else None
