@@ -23,10 +23,20 @@ WIDE = 130  # columns where no terminal says how many there are
 )
 @click.option("--board", "boards", multiple=True, help="A board; may be given several times.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="An .npz file with key x.")
+@click.option(
+    "--prove",
+    is_flag=True,
+    help="Trace the input to every branch: does any decide by it? Takes up to a minute a board.",
+)
 @compiler_option
 @json_option
 def estimate(
-    source: Path, boards: tuple[str, ...], calibration: Path | None, compiler: str, as_json: bool
+    source: Path,
+    boards: tuple[str, ...],
+    calibration: Path | None,
+    prove: bool,
+    compiler: str,
+    as_json: bool,
 ) -> None:
     """Cycles, ms, joules and memory on boards, before any flash; all of it modelled.
 
@@ -35,7 +45,7 @@ def estimate(
     from edgeq.pipeline import estimate as run
 
     with working("estimating"):
-        result = run(source, boards, calibration=calibration, compiler=compiler)
+        result = run(source, boards, calibration=calibration, compiler=compiler, prove=prove)
     if as_json:
         click.echo(json.dumps(result))
     else:

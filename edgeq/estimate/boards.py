@@ -14,6 +14,7 @@ from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.errors import MemoryBudget
 from edgeq.estimate.cost import Shares
 from edgeq.estimate.entry import board_entry
+from edgeq.estimate.proof import proof_entry
 from edgeq.estimate.routes import ROWS_PER_ROUTE, Subject, all_routes, counted, route_names
 from edgeq.export_folder import EVALUATION, GRAPH, read_project, read_report
 from edgeq.firmware_project import FirmwareProject
@@ -87,19 +88,25 @@ def _recorded_shares(report: Mapping[str, Any], graph: Graph) -> Shares | None:
 
 
 def estimate_boards(
-    model: Estimated, boards: Sequence[Board], compiler: Compiler, watch: Watch | None = None
+    model: Estimated,
+    boards: Sequence[Board],
+    compiler: Compiler,
+    *,
+    prove: bool = False,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """The JSON object of `edgeq estimate`. `watch` hears each board's name before its turn.
 
-    A board that the model does not fit has an entry that says so. Raises BadInput for a core
-    without a clock model, Toolchain, and MemoryBudget when no board has room.
+    `prove`: trace the input through every instruction, too. A board that the model does not fit
+    has an entry that says so. Raises BadInput for a core without a clock model, Toolchain, and
+    MemoryBudget when no board has room.
     """
     entries = []
     for board in boards:
         if watch:
             watch(board.name)
         try:
-            entries.append(_estimate(model, board, compiler))
+            entries.append(_estimate(model, board, compiler, prove))
         except MemoryBudget as error:
             if len(boards) == 1:
                 raise
@@ -109,7 +116,7 @@ def estimate_boards(
     return {"model": model.name, "model_digest": model.digest, "boards": entries}
 
 
-def _estimate(model: Estimated, board: Board, compiler: Compiler) -> dict[str, Any]:
+def _estimate(model: Estimated, board: Board, compiler: Compiler, prove: bool) -> dict[str, Any]:
     graph = model.graph
     own = model.project is not None and runs_on(graph, board)
     if not own:
@@ -123,7 +130,7 @@ def _estimate(model: Estimated, board: Board, compiler: Compiler) -> dict[str, A
         project = firmware_project(graph, plan, packed, **named)
     with tempfile.TemporaryDirectory() as scratch:
         built = build(with_board(project, board), board, compiler, Path(scratch), OPTIMIZE)
-        entry = on_board(model, graph, board, built)
+        entry = on_board(model, graph, board, built, prove=prove)
     if model.project is not None and not own:
         entry["notes"].append(f"kernels chosen anew: the export's do not run on {board.core}")
     return {"fits": True, **entry}
@@ -145,9 +152,11 @@ def on_board(
     *,
     lender: Board | None = None,
     most_rows: int = ROWS_PER_ROUTE,
+    prove: bool = False,
 ) -> dict[str, Any]:
     """The entry of a firmware that was built for `board`; `lender` names a bare core's figures."""
     subject = Subject(graph, layer_table(graph), model.rows, model.chosen)
     routes = counted(subject, board, built.elf, most_rows)
     entry = board_entry(board, built, subject, routes, model.shares, lender)
-    return {**entry, "rows_of": model.rows_of}
+    proof = proof_entry(subject, board, built.elf, routes, trace=prove)
+    return {**entry, "rows_of": model.rows_of, "constant_time": proof}

@@ -1,6 +1,7 @@
 """What a board's part of an estimate says: every figure with where it comes from."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 from edgeq.board import Board, Energy
@@ -47,12 +48,16 @@ def board_entry(
     }
 
 
-def constants(board: Board) -> dict[str, int]:
+def constants(board: Board) -> dict[str, int | bool]:
     """The numbers of the board file that the clock model takes."""
-    return {
+    known: dict[str, int | bool] = {
         "first_load_extra": board.first_load_extra,
         "flash_wait_states": board.flash.wait_states,
     }
+    cache = board.flash.cache
+    if board.flash.wait_states and cache is not None:
+        known |= {f"cache_{k}": v for k, v in cache.model_dump(exclude={"source"}).items()}
+    return known
 
 
 def _route(
@@ -68,6 +73,8 @@ def _route(
         **figures(route.cycles, board, energy),
         "share": shares.share(route.experts) if shares else None,
         "rows": route.rows,
+        "core_cycles": ceil(route.core),
+        "flash_stall_cycles": list(route.stalls),
         "spread_cycles": route.spread,
         "obtained": HOW[route.obtained],
     }
@@ -99,9 +106,12 @@ def _notes(
         notes = ["modelled, not the board's own count: `edgeq profile` has that"]
     if named.energy is None:
         notes.append(f"the board file of {named.name} has no energy figures: no joules")
-    if board.flash.wait_states:
+    if board.flash.wait_states and board.flash.cache is None:
         waits = board.flash.wait_states
-        notes.append(f"as if flash answered at once; it has {waits} wait states behind its caches")
+        notes.append(f"as if flash answered at once: its {waits} wait states are not modelled")
+    elif board.flash.wait_states:
+        share = max(r.stalls[1] / r.cycles for r in routes)
+        notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
     forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
     if forced:
         notes.append(

@@ -1,12 +1,14 @@
 """A firmware on its virtual board, given samples in memory: no serial port, no waiting."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from edgeq.board import Board
 from edgeq.harness.messages import RESULT_HEADER, InferResult, parse_result
 from edgeq.ops.op import Array
 from edgeq.sim import Machine
+from edgeq.sim.config import MachineConfig
 
 BEGIN = ("hal_init", "edgeq_init", "sample_init")  # as main() does before it serves
 
@@ -14,12 +16,16 @@ BEGIN = ("hal_init", "edgeq_init", "sample_init")  # as main() does before it se
 class InMemory:
     """Calls the firmware's own sample_run, so cycles are those that a profile would report.
 
-    `outputs`: of the model; `layers`: entries of its layer table. Raises BadInput for an ELF that
-    is no firmware of `board`, GuestFault when it faults.
+    `outputs`: of the model; `layers`: entries of its layer table; `flash`: with the stalls of the
+    board's flash, where its caches are modelled. Raises BadInput for an ELF that is no firmware of
+    `board`, GuestFault when it faults.
     """
 
-    def __init__(self, board: Board, elf: Path, outputs: int, layers: int) -> None:
-        self.machine = Machine(board).load(elf)
+    def __init__(
+        self, board: Board, elf: Path, outputs: int, layers: int, *, flash: bool = False
+    ) -> None:
+        config = MachineConfig.of(board)
+        self.machine = Machine(config if flash else replace(config, flash_cache=None)).load(elf)
         self._result_bytes, self._layer_bytes = RESULT_HEADER.size + outputs, 4 * layers
         self._samples = 0
         for function in BEGIN:

@@ -5,9 +5,11 @@ run on every route. Where no row takes a route, the firmware's table of experts 
 the expert that the router chose stands for the wanted one: the same call, the same code.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import combinations
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from edgeq.board import Board
 from edgeq.emit.firmware_layers import LayerInfo, mixture_of
 from edgeq.errors import Mismatch
 from edgeq.estimate.in_memory import InMemory
+from edgeq.harness.messages import InferResult
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
+from edgeq.sim.config import MachineConfig
 
 Experts = tuple[int, ...]  # ascending indices; () without a mixture
 ROWS_PER_ROUTE = 3
@@ -39,18 +43,26 @@ class Subject:
 
 @dataclass(frozen=True)
 class RouteCycles:
-    """Cycles of one route. A clock of half cycles: counts are exact multiples of 0.5.
+    """Cycles of one route. A clock of half cycles: `core` is an exact multiple of 0.5.
 
-    `layers`: of each layer, 0 where it did not run. `spread`: largest less smallest count of whole
-    cycles over the `rows` that were run. `obtained`: BY_ROWS or FORCED.
+    `core`: as if flash answered at once; `stalls`: least and most cycles that the flash adds, from
+    warm caches, (0, 0) where none is modelled; `layers`: of each layer with its stalls, 0 where it
+    did not run. `spread`: largest less smallest `core` in whole cycles over the `rows` that were
+    run. `obtained`: BY_ROWS or FORCED.
     """
 
     experts: Experts
-    cycles: float
+    core: float
+    stalls: tuple[int, int]
     layers: tuple[float, ...]
     rows: int
     spread: int
     obtained: str
+
+    @property
+    def cycles(self) -> float:
+        """The most that any row took."""
+        return self.core + self.stalls[1]
 
 
 def all_routes(graph: Graph) -> tuple[Experts, ...]:
@@ -74,20 +86,60 @@ def counted(
 
     Raises Mismatch when the firmware chooses other experts than the reference.
     """
-    outputs = subject.graph.tensors[subject.graph.outputs[0]].size
-    firmware = InMemory(board, elf, outputs, len(subject.layers))
-    return tuple(_count(firmware, subject, r, most_rows) for r in all_routes(subject.graph))
+    sizes = subject.graph.tensors[subject.graph.outputs[0]].size, len(subject.layers)
+    firmware = InMemory(board, elf, *sizes)
+    routes = [_count(firmware, subject, r, most_rows) for r in all_routes(subject.graph)]
+    if MachineConfig.of(board).flash_cache is None:
+        return tuple(routes)
+    stalling = InMemory(board, elf, *sizes, flash=True)
+    stalling.infer(subject.rows[0])  # fills the caches
+    rows = max(1, most_rows - 1)  # the model of the caches is slow
+    return tuple(_with_stalls(stalling, subject, route, rows) for route in routes)
 
 
 def _count(firmware: InMemory, subject: Subject, wanted: Experts, most_rows: int) -> RouteCycles:
+    """The first row in both phases of the clock: their mean is exact; the others in the first."""
+    with _taking(firmware, subject, wanted) as (rows, obtained):
+        rows = rows[:most_rows]
+        runs = [_infer(firmware, subject, row) for row in rows]
+        other = _infer(firmware, subject, rows[0], phase=1)
+    pairs = zip(runs[0].layer_cycles, other.layer_cycles, strict=True)
+    counts = [ran.cycles for ran in runs]
+    return RouteCycles(
+        experts=wanted,
+        core=(runs[0].cycles + other.cycles) / 2 + max(counts) - counts[0],
+        stalls=(0, 0),
+        layers=tuple((a + b) / 2 for a, b in pairs),
+        rows=len(rows),
+        spread=max(counts) - min(counts),
+        obtained=obtained,
+    )
+
+
+def _with_stalls(
+    firmware: InMemory, subject: Subject, route: RouteCycles, most_rows: int
+) -> RouteCycles:
+    """The same route where flash has wait states: a layer is that of the first row."""
+    with _taking(firmware, subject, route.experts) as (rows, _):
+        runs = [_infer(firmware, subject, row) for row in rows[:most_rows]]
+    stalls = [ceil(ran.cycles - route.core) for ran in runs]
+    layers = tuple(float(cycles) for cycles in runs[0].layer_cycles)
+    return replace(route, stalls=(min(stalls), max(stalls)), layers=layers)
+
+
+@contextmanager
+def _taking(
+    firmware: InMemory, subject: Subject, wanted: Experts
+) -> Iterator[tuple[list[int], str]]:
+    """The rows that take a route and how; while it lasts, row 0 does where none would."""
     taken = [i for i, c in enumerate(subject.chosen.tolist()) if tuple(sorted(c)) == wanted]
     if taken:
-        rows = taken[:most_rows]
-        return _run(firmware, subject, rows, wanted, BY_ROWS)
+        yield taken, BY_ROWS
+        return
     order = _permutation(subject, wanted)
     firmware.point_experts(order)
     try:
-        return _run(firmware, subject, [0], wanted, FORCED)
+        yield [0], FORCED
     finally:
         firmware.point_experts(tuple(np.argsort(order).tolist()))
 
@@ -103,30 +155,12 @@ def _permutation(subject: Subject, wanted: Experts) -> Experts:
     return tuple(order)
 
 
-def _run(
-    firmware: InMemory, subject: Subject, rows: Sequence[int], wanted: Experts, obtained: str
-) -> RouteCycles:
-    """The first row in both phases of the clock: their mean is exact; the others in the first."""
-    runs = [firmware.infer(subject.rows[i]) for i in rows]
-    other = firmware.infer(subject.rows[rows[0]], phase=1)
-    for i, ran in zip(rows, runs, strict=True):
-        _check_route(subject, i, ran.route)
-    pairs = zip(runs[0].layer_cycles, other.layer_cycles, strict=True)
-    counts = [ran.cycles for ran in runs]
-    return RouteCycles(
-        experts=wanted,
-        cycles=(runs[0].cycles + other.cycles) / 2 + max(counts) - counts[0],
-        layers=tuple((a + b) / 2 for a, b in pairs),
-        rows=len(rows),
-        spread=max(counts) - min(counts),
-        obtained=obtained,
-    )
-
-
-def _check_route(subject: Subject, row: int, route: int) -> None:
+def _infer(firmware: InMemory, subject: Subject, row: int, phase: int = 0) -> InferResult:
+    result = firmware.infer(subject.rows[row], phase)
     wanted = int(subject.chosen[row, 0]) if subject.chosen.shape[1] else -1
-    if route != wanted:
+    if result.route != wanted:
         raise Mismatch(
-            f"row {row}: the firmware takes expert {route}, the reference expert {wanted}; export "
-            "the model again"
+            f"row {row}: the firmware takes expert {result.route}, the reference expert {wanted}; "
+            "export the model again"
         )
+    return result

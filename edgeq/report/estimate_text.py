@@ -18,6 +18,7 @@ def estimate_text(result: Entry) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{result['model']}, before any flash", style="bold")]
     parts += [_boards(fitting), Text(), routes_table(fitting), Text(), _layers(fitting), Text()]
     parts += [Text(source_line(e)) for e in fitting]
+    parts += [Text(bound_line(e)) for e in fitting]
     for entry in fitting:
         parts += [Text(f"note: {entry['board']}: {n}", style="yellow") for n in entry["notes"]]
     refused = (e for e in result["boards"] if not e["fits"])
@@ -34,6 +35,15 @@ def source_line(entry: Entry) -> str:
         f"{entry['board']}: {entry['source']}, rules {entry['rules']} ({constants}), "
         f"{entry['clock_hz'] / 1e6:g} MHz; energy: {energy}; {build}"
     )
+
+
+def bound_line(entry: Entry) -> str:
+    """Whether a route's time may follow its input, and what says so; the flash's misses apart."""
+    stalls = [cycles for route in entry["routes"] for cycles in route["flash_stall_cycles"]]
+    apart = ""
+    if max(stalls):
+        apart = f"; misses of the flash's caches apart: {min(stalls):,} to {max(stalls):,} cycles"
+    return f"{entry['board']}: constant time {entry['constant_time']['said']}{apart}"
 
 
 def cost_lines(entry: Entry) -> tuple[str, ...]:

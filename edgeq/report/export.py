@@ -12,7 +12,7 @@ from edgeq.ir import Graph
 from edgeq.ops.mixture import Expert
 from edgeq.ops.router import Router
 from edgeq.passes.freeze_router import Curiosity
-from edgeq.report.estimate_text import cost_lines, source_line
+from edgeq.report.estimate_text import bound_line, cost_lines, source_line
 from edgeq.report.profile_text import joules, milliseconds
 from edgeq.weights import PackedWeights
 
@@ -128,7 +128,8 @@ def _cost_parts(report: dict[str, Any]) -> list[RenderableType]:
     entry, curiosity = report["estimate"], report["curiosity"]
     parts: list[RenderableType] = []
     if entry:
-        parts += [Text(line) for line in (*cost_lines(entry), source_line(entry))]
+        lines = (*cost_lines(entry), source_line(entry), bound_line(entry))
+        parts += [Text(line) for line in lines]
     if curiosity and curiosity["rule"] != "off":
         parts.append(Text(_curiosity_line(curiosity)))
     return parts

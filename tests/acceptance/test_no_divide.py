@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from edgeq.board import load_board
+from edgeq.constant_time import CallGraph, trace_inference
+from edgeq.constant_time.trace import DECIDES, JUMP
 from edgeq.errors import Toolchain
+from edgeq.sim import Machine
 from edgeq.toolchain import Firmware, find_compiler
 from tests.acceptance.boards import call_infer
-from edgeq.constant_time import CallGraph
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
 
@@ -67,3 +69,18 @@ def test_cycles_of_an_expert_are_the_same_for_every_row(
     cycles = {int(e): set(answers.cycles[answers.route == e]) for e in np.unique(answers.route)}
     assert len(cycles) > 1
     assert all(len(counts) == 1 for counts in cycles.values()), cycles
+
+
+@pytest.mark.parametrize("kind", COMPILERS)
+def test_the_input_decides_nothing_but_the_expert(
+    kind: str, digits: Digits, firmware: Callable[..., Firmware]
+) -> None:
+    """Traced through every instruction: a proof for every input of every route."""
+    elf = firmware(kind).elf
+    machine = Machine(load_board("virtual_m4")).load(elf)
+    machine.call("edgeq_init")
+    machine.write(machine.symbol("sample_input"), digits.rows[0].tobytes())
+    trace = trace_inference(machine, elf, experts=3)
+    assert trace.sites(*DECIDES) == {"edgeq_infer": 1}
+    assert trace.sites(JUMP) == {"edgeq_infer": 1}
+    assert trace.instructions > 10_000

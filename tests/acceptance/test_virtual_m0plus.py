@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeq.board import Board, load_board
+from edgeq.constant_time import CallGraph
 from edgeq.sim import Machine
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
 from tests.acceptance.boards import (
@@ -18,7 +19,6 @@ from tests.acceptance.boards import (
     stream,
     virtual_board,
 )
-from edgeq.constant_time import CallGraph
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
 
