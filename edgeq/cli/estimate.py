@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from edgeq.cli import names
 from edgeq.cli.options import compiler_option, json_option
 from edgeq.cli.output import working
 
 WIDE = 130  # columns where no terminal says how many there are
 
 
-@click.command()
+@click.command(short_help="Time, energy and memory on boards, before any flash.")
 @click.argument(
     "source",
     required=False,
@@ -21,7 +22,13 @@ WIDE = 130  # columns where no terminal says how many there are
     type=click.Path(path_type=Path),
     metavar="[EXPORT|MODEL]",
 )
-@click.option("--board", "boards", multiple=True, help="A board; may be given several times.")
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    shell_complete=names.boards,
+    help="A board; may be given several times.",
+)
 @click.option("--calibration", type=click.Path(path_type=Path), help="An .npz file with key x.")
 @click.option(
     "--prove",

@@ -15,7 +15,7 @@ from edgeq import flashers
 from edgeq.doctor.finding import Finding
 from edgeq.errors import EdgeqError, Link
 from edgeq.flashers import Surroundings
-from edgeq.flashers.usb import KINDS, Kind, UsbDevice, usb_devices
+from edgeq.flashers.usb import KINDS, Kind, UsbDevice, known_devices, usb_devices
 from edgeq.harness.port import Port
 
 _RULES = ("etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d")
@@ -148,12 +148,7 @@ def _members(root: Path) -> dict[str, tuple[int, tuple[str, ...]]]:
 
 def devices(system: System) -> list[Finding]:
     """Probes and meters that are attached, and whether this user may open them."""
-    seen = [device for device in system.usb() if device.kind is not None]
-    listed = {device.usb_id for device in seen}
-    for each in system.look().devices:  # all there is without sysfs
-        device = UsbDevice(each.usb_id, each.port, each.serial_number)
-        if device.kind is not None and each.usb_id not in listed:
-            seen.append(device)
+    seen = known_devices(system.look(), system.usb())
     found = [_device(device) for device in seen]
     for what, ids in (("probes", ("probe", "boot loader")), ("meters", ("meter",))):
         if not any(device.kind is not None and device.kind.what in ids for device in seen):

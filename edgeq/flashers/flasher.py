@@ -72,7 +72,8 @@ def run_commands(
 
 
 def _run(command: tuple[str, ...], timeout_s: float, watch: Watch) -> None:
-    name, deadline = Path(command[0]).name, time.monotonic() + timeout_s
+    module = command[1:2] == ("-m",)  # of edgeq, run by this Python
+    name, deadline = command[2] if module else Path(command[0]).name, time.monotonic() + timeout_s
     process, output = None, bytearray()
     try:
         with interrupt_waits():  # in the middle of it, the tool would be nobody's

@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from edgeq.board import Board
+from edgeq.flashers.attached import Surroundings
 from edgeq.flashers.processes import Running
+from edgeq.flashers.usb import UsbDevice
 
 _EVIDENCE = {
     "silicon": "run on silicon",
@@ -57,6 +59,25 @@ def boards_json(
     }
 
 
+def attached_json(around: Surroundings, devices: Sequence[UsbDevice]) -> dict[str, Any]:
+    """Serial ports, probes' drives, and the probes, boot loaders and meters on USB."""
+    return {
+        "ports": [asdict(device) for device in around.devices],
+        "drives": [str(volume) for volume in around.volumes],
+        "devices": [
+            {
+                "what": device.kind.what,
+                "kind": device.kind.name,
+                "name": device.name,
+                "usb_id": device.usb_id,
+                "serial_number": device.serial_number,
+            }
+            for device in devices
+            if device.kind is not None
+        ],
+    }
+
+
 def running_json(running: Sequence[Running]) -> list[dict[str, Any]]:
     """Board, port, pid, elf and start (UTC) of each emulated board."""
     return [
@@ -74,6 +95,17 @@ def boards_text(facts: dict[str, Any]) -> str:
     attached = facts["attached"]
     could = "could be one of: " if len(attached) > 1 else ""
     lines += ["", "attached: " + (could + ", ".join(attached) if attached else "none")]
+    lines.append("ports:" + ("" if facts["ports"] else " none"))
+    lines += [
+        f"  {port['port']:16} {port['usb_id']}  {port['serial_number'] or ''}".rstrip()
+        for port in facts["ports"]
+    ]
+    lines += [f"drive: {drive}" for drive in facts["drives"]]
+    lines.append("probes and meters:" + ("" if facts["devices"] else " none"))
+    lines += [
+        f"  {each['what']:12} {each['kind']}: {each['name']} ({each['usb_id']})"
+        for each in facts["devices"]
+    ]
     lines.append("running:" + ("" if facts["running"] else " none"))
     return "\n".join(lines + running_lines(facts["running"]))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgeq.flashers.attached import Surroundings
+
 SYSFS = Path("/sys/bus/usb/devices")
 
 
@@ -83,6 +85,23 @@ def usb_devices(sysfs: Path = SYSFS, nodes: Path = Path("/dev/bus/usb")) -> tupl
         serial = _said(folder, "serial") or None
         found.append(UsbDevice(f"{vendor}:{product}", name, serial, node))
     return tuple(sorted(found, key=lambda device: (device.usb_id, str(device.node))))
+
+
+def known_devices(
+    around: Surroundings, seen: tuple[UsbDevice, ...] | None = None
+) -> tuple[UsbDevice, ...]:
+    """Probes, boot loaders and meters that are attached: all of `seen` (by default, sysfs).
+
+    Those with a serial port are known without sysfs too; such a device is named by its port.
+    """
+    devices = usb_devices() if seen is None else seen
+    found = [device for device in devices if device.kind is not None]
+    listed = {device.usb_id for device in found}
+    for each in around.devices:
+        device = UsbDevice(each.usb_id, each.port, each.serial_number)
+        if device.kind is not None and each.usb_id not in listed:
+            found.append(device)
+    return tuple(found)
 
 
 def _said(folder: Path, name: str) -> str:
