@@ -53,7 +53,7 @@ typedef struct {
     int32_t skip;        /* bytes of the unrolled loop that are left out in its first turn */
     int32_t first;       /* bytes of the first chunk of a patch; less by one if there are more */
     int32_t length;      /* bytes of a patch */
-    const int32_t *sums; /* two of each pair, scaled; where EDGEQ_CONV_SUMS asks for them */
+    const int32_t *sums; /* of x, two of each pair; where EDGEQ_CONV_SUMS asks for them */
 } edgeq_pair_job;
 
 typedef void edgeq_pair_kernel(const edgeq_pair_job *job);
@@ -63,7 +63,6 @@ typedef struct {
     edgeq_pair_kernel *kernel;
     int32_t word_shift; /* the weights of a block are 2 * pairs >> word_shift words */
     int32_t group;      /* columns are padded to a multiple of it, 4 or 8 */
-    int32_t scale;      /* what the kernel wants sums of activations multiplied by */
     int32_t chunk;      /* pairs of columns after which sums are split */
     int32_t unrolled;   /* pairs of columns in a turn of the loop, */
     int32_t bytes;      /* its code, */
@@ -73,7 +72,7 @@ typedef struct {
 /* GCC takes a naked function for one that reads and writes nothing. */
 #define EDGEQ_READS(from) __asm__ volatile("" : : "r"(from) : "memory")
 
-enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024, EDGEQ_APART_WORDS = 256 };
+enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024 };
 
 #define EDGEQ_UNUSED __attribute__((unused))
 /* The walk over pixels is long and its turns few. */
@@ -93,7 +92,7 @@ enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024, EDGEQ_APART_WORDS = 
 #define EDGEQ_F_COUNT     "[sp, #44]"
 #define EDGEQ_F_Y0        "[sp, #48]"
 #define EDGEQ_F_Y1        "[sp, #52]"
-#define EDGEQ_F_ROWS      "[sp, #56]"
+#define EDGEQ_F_ROWS      "[sp, #56]" /* less 3 */
 #define EDGEQ_F_ROUNDING  "[sp, #60]"
 #define EDGEQ_F_ENTRY     "[sp, #64]"
 #define EDGEQ_F_FIRST     "[sp, #68]"
@@ -101,11 +100,10 @@ enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024, EDGEQ_APART_WORDS = 
 #define EDGEQ_F_SUMS      "[sp, #76]"
 #define EDGEQ_F_CHUNK_END "[sp, #80]"
 #define EDGEQ_F_FIRST_END "[sp, #84]"
-#define EDGEQ_F_END       "[sp, #88]"
-#define EDGEQ_F_Y0_END    "[sp, #92]"
-#define EDGEQ_F_SUM0      "[sp, #96]"
-#define EDGEQ_F_SUM1      "[sp, #100]"
-#define EDGEQ_FRAME       "#108"
+#define EDGEQ_F_Y0_END    "[sp, #88]"
+#define EDGEQ_F_SUM0      "[sp, #92]"
+#define EDGEQ_F_SUM1      "[sp, #96]"
+#define EDGEQ_FRAME       "#100"
 
 #define EDGEQ_STRING(x)       #x
 #define EDGEQ_REPEAT(n, code) ".rept " EDGEQ_STRING(n) "\n" code ".endr\n"
@@ -124,6 +122,7 @@ enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024, EDGEQ_APART_WORDS = 
     "sub sp, sp, " EDGEQ_FRAME "\n"                                                                \
     "add r12, sp, #32\n"                                                                           \
     "ldm r0!, {r1-r8}\n"                                                                           \
+    "subs r7, r7, #3\n"                                                                            \
     "stm r12!, {r1-r8}\n"                                                                          \
     "ldm r0, {r1-r4}\n"                                                                            \
     "adr.w r6, 1f\n"                                                                               \
@@ -131,17 +130,13 @@ enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024, EDGEQ_APART_WORDS = 
     "stm r12, {r1-r4}\n" clear "7:\n"                                                              \
     "ldr r1, " EDGEQ_F_PATCH "\n"                                                                  \
     "ldr r2, " EDGEQ_F_FIRST "\n"                                                                  \
-    "ldr r3, " EDGEQ_F_LENGTH "\n"                                                                 \
     "ldr r4, " EDGEQ_F_Y0 "\n"                                                                     \
     "ldr r5, " EDGEQ_F_ROWS "\n"                                                                   \
     "ldr r0, " EDGEQ_F_WEIGHT "\n"                                                                 \
     "adds r2, r2, r1\n"                                                                            \
-    "adds r3, r3, r1\n"                                                                            \
     "adds r5, r5, r4\n"                                                                            \
-    "subs r5, r5, #3\n"                                                                            \
     "str r2, " EDGEQ_F_CHUNK_END "\n"                                                              \
     "str r2, " EDGEQ_F_FIRST_END "\n"                                                              \
-    "str r3, " EDGEQ_F_END "\n"                                                                    \
     "str r5, " EDGEQ_F_Y0_END "\n"
 
 /* Doubled biases of four rows into r2, r3, r12, lr. */
@@ -524,10 +519,10 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         step = w->stride_width;
         column_words = w->kernel_height * w->channels;
     }
-    int32_t room = step < span ? EDGEQ_STRIP_WORDS : EDGEQ_APART_WORDS;
     int32_t at_once = 1;
     int32_t most = span;
-    while (step <= span && at_once < out_width && (most + step) * column_words <= room) {
+    while (step <= span && at_once < out_width &&
+           (most + step) * column_words <= EDGEQ_STRIP_WORDS) {
         at_once++;
         most += step;
         EDGEQ_STEPS(most);
@@ -585,22 +580,24 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         job.count = job.count < rest ? job.count : rest;
         rest = edgeq_arrive(&k, &k.at[1]);
         job.count = job.count < rest ? job.count : rest;
-        for (int32_t i = 0; EDGEQ_CONV_SUMS && i < 2 * most; i++) {
+        for (int32_t i = 0; EDGEQ_CONV_SUMS && i < 2 * most; i += 2) {
             k.sums[i] = 0;
+            k.sums[i + 1] = 0;
         }
         if (fours) {
             edgeq_gather_columns(&k, span + (job.count - 1) * step);
         } else {
             edgeq_gather_patches(&k, job.count);
         }
-        /* of columns to those of patches, in place */
-        for (int32_t i = 0; EDGEQ_CONV_SUMS && i < 2 * job.count; i++) {
+        /* of columns to those of patches, in place, where they are not the same */
+        bool columns_only = EDGEQ_CONV_SUMS && span + step > 2;
+        for (int32_t i = 0; columns_only && i < 2 * job.count; i++) {
             const int32_t *from = k.sums + 2 * (i >> 1) * step + (i & 1);
             int32_t sum = 0;
             for (int32_t j = 0; j < span; j++) {
                 sum += from[2 * j];
             }
-            k.sums[i] = sum * format.scale;
+            k.sums[i] = sum;
         }
         EDGEQ_READS(&job);
         format.kernel(&job);

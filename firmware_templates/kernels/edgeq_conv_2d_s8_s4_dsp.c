@@ -31,24 +31,26 @@ enum { PAIR_BYTES = 56, CHUNK_PAIRS = 252 };
 
 #if EDGEQ_DSP_ASM
 /* 16 multiplies in 15 cycles. Every instruction takes four bytes, so that the loop can be entered
- * at any pair. */
+ * at any pair. Each mask keeps what the shorter prefixes need, so that it may overwrite the word:
+ * lr is free for the end of the chunk, which the last pair of a turn loads with its operands. */
 #define LOADS                                                                                      \
     "ldr.w r3, [r1, #4]\n"                                                                         \
     "ldr.w r2, [r1], #8\n"                                                                         \
     "ldr.w r12, [r0], #4\n"
-#define PAIR                                                                                       \
-    LOADS                                                                                          \
+#define PREFIXES                                                                                   \
     "smlad r7, r12, r2, r7\n"                                                                      \
     "smlad r11, r12, r3, r11\n"                                                                    \
-    "and lr, r12, #0x000F000F\n"                                                                   \
-    "smlad r4, lr, r2, r4\n"                                                                       \
-    "smlad r8, lr, r3, r8\n"                                                                       \
-    "sxtb16 lr, r12\n"                                                                             \
-    "smlad r5, lr, r2, r5\n"                                                                       \
-    "smlad r9, lr, r3, r9\n"                                                                       \
     "bic r12, r12, #0xF000F000\n"                                                                  \
     "smlad r6, r12, r2, r6\n"                                                                      \
-    "smlad r10, r12, r3, r10\n"
+    "smlad r10, r12, r3, r10\n"                                                                    \
+    "sxtb16 r12, r12\n"                                                                            \
+    "smlad r5, r12, r2, r5\n"                                                                      \
+    "smlad r9, r12, r3, r9\n"                                                                      \
+    "and r12, r12, #0x000F000F\n"                                                                  \
+    "smlad r4, r12, r2, r4\n"                                                                      \
+    "smlad r8, r12, r3, r8\n"
+#define PAIR      LOADS PREFIXES
+#define LAST_PAIR LOADS "ldr.w lr, " EDGEQ_F_CHUNK_END "\n" PREFIXES
 /* Rows 2 and 3 times 256 and 4096, row 1 as it is. */
 #define HIGH_DIFFERENCES                                                                           \
     "sub.w r7, r7, r6\n"                                                                           \
@@ -76,7 +78,10 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                                "ldr r6, " EDGEQ_F_FIRST "\n"
                                                "ldr r7, " EDGEQ_F_LENGTH "\n"
                                                "ldm r1!, {r2, r4}\n"
-
+                                               "lsls r2, r2, #3\n"
+                                               "lsls r4, r4, #3\n"
+                                               "negs r2, r2\n"
+                                               "negs r4, r4\n"
                                                "str r1, " EDGEQ_F_SUMS "\n"
                                                "mov r3, r2\n"
                                                "mov r5, r4\n"
@@ -112,10 +117,9 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                                "bx lr\n"
 
                                                ".balign 4\n"
-                                               "1:\n" EDGEQ_REPEAT(UNROLLED, PAIR)
+                                               "1:\n" EDGEQ_REPEAT(UNROLLED - 1, PAIR) LAST_PAIR
             /* a chunk that is not the only one ends a byte early */
-            "ldr r2, " EDGEQ_F_CHUNK_END "\n"
-            "cmp r1, r2\n"
+            "cmp.w r1, lr\n"
             "blo.w 1b\n" HIGH_DIFFERENCES "bne.w 4f\n" LOW_DIFFERENCE BIAS(
                 "asr #7", "asr #11") "3:\n" EDGEQ_PAIR_LEAVE
                                      /* the end of one chunk of several: sums of rows
@@ -127,7 +131,9 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                      "add.w r7, r3, r7, asr #12\n"
                                      "add r10, r12, r10, asr #8\n"
                                      "add r11, lr, r11, asr #12\n"
-                                     "ldr r2, " EDGEQ_F_END "\n"
+                                     "ldr r2, " EDGEQ_F_LENGTH "\n"
+                                     "ldr r3, " EDGEQ_F_PATCH "\n"
+                                     "adds r2, r2, r3\n"
                                      "cmp r1, r2\n"
                                      "beq 5f\n"
                                      "stm sp, {r6, r7, r10, r11}\n"
@@ -168,9 +174,10 @@ static void sums(const edgeq_pair_job *job, const uint32_t *w, int32_t i, uint32
             prefix[3] = prefix[1];
         }
     }
-    sum[0] = (uint32_t)prefix[0] + (uint32_t)job->sums[i];
+    uint32_t offset = 8 * (uint32_t)job->sums[i];
+    sum[0] = (uint32_t)prefix[0] - offset;
     sum[1] = digit(prefix[1], prefix[0], 4);
-    sum[2] += (uint32_t)job->sums[i];
+    sum[2] -= offset;
 }
 
 static void kernel(const edgeq_pair_job *job) {
@@ -181,5 +188,5 @@ static void kernel(const edgeq_pair_job *job) {
 EDGEQ_SMALL void edgeq_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                          void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
-                      (edgeq_conv_format){kernel, 1, 4, -8, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
+                      (edgeq_conv_format){kernel, 1, 4, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
 }

@@ -101,7 +101,9 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                       "add.w r7, r3, r7, asr #8\n"
                       "add r9, r12, r9, asr #8\n"
                       "add r11, lr, r11, asr #8\n"
-                      "ldr r2, " EDGEQ_F_END "\n"
+                      "ldr r2, " EDGEQ_F_LENGTH "\n"
+                      "ldr r3, " EDGEQ_F_PATCH "\n"
+                      "adds r2, r2, r3\n"
                       "cmp r1, r2\n"
                       "beq 5f\n"
                       "stm sp, {r5, r7, r9, r11}\n"
@@ -142,5 +144,5 @@ static void kernel(const edgeq_pair_job *job) {
 EDGEQ_SMALL void edgeq_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                          void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
-                      (edgeq_conv_format){kernel, 0, 4, 0, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
+                      (edgeq_conv_format){kernel, 0, 4, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
 }

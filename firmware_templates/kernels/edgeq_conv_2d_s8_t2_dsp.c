@@ -78,6 +78,8 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
     __asm__(EDGEQ_PAIR_ENTER(
         CLEAR_HIGH) "ldr r1, " EDGEQ_F_SUMS "\n"
                     "ldm r1!, {r2, r3}\n"
+                    "negs r2, r2\n"
+                    "negs r3, r3\n"
                     "str r1, " EDGEQ_F_SUMS "\n"
                     "str r2, " EDGEQ_F_SUM0 "\n"
                     "str r3, " EDGEQ_F_SUM1 "\n"
@@ -114,7 +116,9 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                                          "add.w r3, r3, r7, asr #14\n"
                                                          "add r12, r12, r9, asr #14\n"
                                                          "add lr, lr, r11, asr #14\n"
-                                                         "ldr r5, " EDGEQ_F_END "\n"
+                                                         "ldr r5, " EDGEQ_F_LENGTH "\n"
+                                                         "ldr r7, " EDGEQ_F_PATCH "\n"
+                                                         "adds r5, r5, r7\n"
                                                          "cmp r1, r5\n"
                                                          "beq 5f\n"
                                                          "stm r10, {r2, r3, r12, lr}\n"
@@ -139,7 +143,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
 
 static void sums(const edgeq_pair_job *job, const uint32_t *w, int32_t i, uint32_t sum[4]) {
     for (int32_t half = 0; half < 2; half++) {
-        int32_t low = job->sums[i];
+        int32_t low = -job->sums[i];
         int32_t high = 0;
         int32_t both = 0;
         for (int32_t k = 0; k < job->length >> 3; k++) {
@@ -166,5 +170,5 @@ static void kernel(const edgeq_pair_job *job) {
 EDGEQ_SMALL void edgeq_conv_2d_s8_t2_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                          void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
-                      (edgeq_conv_format){kernel, 2, 8, -1, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 0});
+                      (edgeq_conv_format){kernel, 2, 8, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 0});
 }

@@ -14,7 +14,7 @@ WindowScratch = Callable[
 ROWS = 4
 LEAST_SHIFT = -23
 BEHIND = 3  # bytes of a last group behind a row of the map
-STRIP_WORDS, APART_WORDS = 1024, 256  # of patches that share columns, and of others
+STRIP_WORDS = 1024  # of patches
 STRIP_TURNS, STRIP_CELLS = 16, 10  # of the map, in 3x3 depthwise windows
 CELLS_WORDS = 256  # in other ones
 
@@ -85,8 +85,7 @@ def _conv_scratch(group: int, sums: bool) -> WindowScratch:
         fours = channels % 4 == 0
         if fours:
             span, step, column, patch = width, stride[1], height * channels, columns
-        room = STRIP_WORDS if step < span else APART_WORDS
-        at_once = min(across, 1 + max(0, room - span * column) // (step * column))
+        at_once = min(across, 1 + max(0, STRIP_WORDS - span * column) // (step * column))
         if step > span:
             at_once = 1
         most = span + (at_once - 1) * step
