@@ -37,6 +37,7 @@ def answers(board: Board, elf: Path, rows: Array, size: int, layers: int) -> Ans
     outputs, cycles = [], []
     for row in rows:
         machine.write(x, row.tobytes())
+        machine.clock.half += machine.clock.half & 1  # all calls start on a whole cycle
         machine.call("edgeq_infer", (x, y))
         outputs.append(np.frombuffer(machine.read(y, size), np.int8))
         cycles.append(np.frombuffer(machine.read(counters, 4 * layers), np.uint32))

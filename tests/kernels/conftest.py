@@ -22,6 +22,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 KERNELS = settings.get_profile("kernels")
+ON_CORE = settings(KERNELS, max_examples=200)  # in make test-full
 HERE = Path(__file__).parent
 
 

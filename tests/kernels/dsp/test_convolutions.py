@@ -16,7 +16,7 @@ from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.op import Io, activation_bounds
 from edgeq.ops.window import output_size
 from tests.kernels import samples
-from tests.kernels.conftest import KERNELS
+from tests.kernels.conftest import KERNELS, ON_CORE
 from tests.kernels.dsp.core import Core
 from tests.kernels.dsp.layers import right_shifts
 from tests.kernels.host_kernels import Conv2DParams, Held, Window, call
@@ -262,6 +262,22 @@ def test_core_equals_reference(core: Core, name: str) -> None:
             np.testing.assert_array_equal(y, c.wanted)
             cycles.add(taken)
         assert len(cycles) == 1, f"{name} takes {cycles} half cycles on {g}"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", NAMES)
+@given(
+    g=geometries(),
+    seed=st.integers(0, 2**32 - 1),
+    fill=st.sampled_from(samples.FILLS),
+    act=st.sampled_from(("none", "relu", "relu6")),
+)
+@ON_CORE
+def test_core_equals_reference_at_random(
+    core: Core, name: str, g: Geometry, seed: int, fill: str, act: str
+) -> None:
+    c = case(name, g, seed, fill, act)
+    np.testing.assert_array_equal(on_core(core, c)[0], c.wanted)
 
 
 @pytest.mark.full

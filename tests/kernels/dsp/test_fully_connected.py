@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeq.ir import Quant
 from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from tests.kernels import samples
-from tests.kernels.conftest import KERNELS
+from tests.kernels.conftest import KERNELS, ON_CORE
 from tests.kernels.dsp.core import Core
 from tests.kernels.dsp.layers import (
     ACTIVATIONS,
@@ -179,6 +179,23 @@ def test_cycles_do_not_depend_on_data(core: Core, token: str) -> None:
         weight = samples.weights(rng, fill, one.weight.shape, FORMATS[token])
         seen.add(on_core(core, replace(one, x=x, weight=weight))[1])
     assert len(seen) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("token", TOKENS)
+@given(
+    inputs=st.integers(1, 150),
+    outputs=st.integers(1, 18),
+    seed=st.integers(0, 2**32 - 1),
+    fill=st.sampled_from(samples.FILLS),
+    act=st.sampled_from(ACTIVATIONS),
+)
+@ON_CORE
+def test_core_equals_reference_at_random(
+    core: Core, token: str, inputs: int, outputs: int, seed: int, fill: str, act: str
+) -> None:
+    one = layer(token, inputs, outputs, seed, fill, act)
+    np.testing.assert_array_equal(on_core(core, one)[0], one.wanted)
 
 
 @pytest.mark.full

@@ -1,0 +1,85 @@
+"""What a multiply-accumulate may cost on the modelled Cortex-M4 and M0+, and a kernel's code."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from edgeq.bench import bench_kernels
+
+COMPILERS = ("gcc", "zig")
+
+FLAT = ("1536x640", "640x320", "320x50", "256x128", "64x12")
+# cycles per multiply-accumulate of a whole layer at most, in the better of two compilers
+FULLY_CONNECTED: dict[str, tuple[float, ...]] = {
+    "s8": (1.25, 1.28, 1.45, 1.35, 2.1),
+    "s4": (1.25, 1.28, 1.55, 1.36, 2.4),
+    "s3": (1.25, 1.30, 1.55, 1.40, 2.5),
+    "t2": (0.86, 0.88, 1.00, 0.93, 1.6),
+    "s2": (0.95, 0.97, 1.15, 1.02, 2.0),
+    "b1": (0.86, 0.88, 1.00, 0.93, 1.6),
+    "s16": (1.3, 1.35, 1.5, 1.4, 2.2),
+    "t5": (0.97, 1.13),
+}
+WINDOWS: dict[str, dict[str, float]] = {
+    "conv3x3": {"s8": 1.10, "s4": 1.20, "t2": 0.95},
+    "conv1x1": {"s8": 1.18, "s4": 1.20, "t2": 1.0},
+    "conv10x4s2": {"s8": 1.40, "s4": 1.55},
+    "dw3x3": {"s8": 2.6, "s4": 3.0},
+}
+M0PLUS = {"t5": 2.75, "s8": 8.2}  # 640x320
+CODE_BYTES = 3072
+LONGER = {"edgeq_depthwise_conv_2d_s8_s4_dsp": 3328}  # two paths, any window and 3x3
+
+
+def _limits(shape: str) -> dict[str, float]:
+    if shape in WINDOWS:
+        return WINDOWS[shape]
+    at = FLAT.index(shape)
+    return {token: row[at] for token, row in FULLY_CONNECTED.items() if at < len(row)}
+
+
+def _rows(board: str, shape: str) -> Iterator[dict[str, Any]]:
+    """Those of both compilers, each answer equal to the reference."""
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("no arm-none-eabi-gcc: the bounds hold for the better of two compilers")
+    for compiler in COMPILERS:
+        for row in bench_kernels(board, None, compiler, shape=shape)["kernels"]:
+            assert row["mismatches"] == 0
+            assert row["cycles_spread"] == 0 or board != "virtual_m4"
+            yield row
+
+
+def _best(board: str, shape: str) -> dict[str, float]:
+    """Cycles of a multiply-accumulate by packing, of the fastest kernel and better compiler."""
+    best: dict[str, float] = {}
+    for row in _rows(board, shape):
+        if row["isa"] != "c" or row["weight"] == "t5":
+            one = row["cycles"] / row["macs"]
+            best[row["weight"]] = min(best.get(row["weight"], one), one)
+    return best
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shape", [*FLAT, *WINDOWS])
+def test_cycles_of_a_multiply(shape: str) -> None:
+    best = _best("virtual_m4", shape)
+    over = {t: best[t] for t, limit in _limits(shape).items() if best[t] > limit}
+    assert not over
+
+
+@pytest.mark.full
+def test_cycles_of_a_multiply_without_dsp() -> None:
+    best = _best("virtual_m0plus", "640x320")
+    assert {t: best[t] for t, limit in M0PLUS.items() if best[t] > limit} == {}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shape", ["64x12", "conv1x1", "dw3x3"])
+def test_code_fits_three_kilobytes(shape: str) -> None:
+    by_kernel: dict[str, int] = {}
+    for row in _rows("virtual_m4", shape):
+        known = by_kernel.get(row["kernel"], row["code_bytes"])
+        by_kernel[row["kernel"]] = min(known, row["code_bytes"])
+    assert {k: b for k, b in by_kernel.items() if b > LONGER.get(k, CODE_BYTES)} == {}
