@@ -189,6 +189,22 @@ class Board(_Facts):
         config = {**self.port.config, "ENERGY_MODE": 1}  # runtime/sample.c, runtime/mlperf.c
         return self.model_copy(update={"port": self.port.model_copy(update={"config": config})})
 
+    def at_baud(self, baud: int | None) -> "Board":
+        """The board with its serial port at another speed; None leaves it as its file says."""
+        if baud is None:
+            return self
+        if not 1200 <= baud <= 4_000_000:
+            raise BadInput(f"--baud {baud}: a serial port takes 1200 to 4000000")
+        config = dict(self.port.config)
+        if "UART_BAUDDIV" in config:  # of the CMSDK UART, which counts core cycles
+            config["UART_BAUDDIV"] = round(self.clock_hz / baud)
+        return self.model_copy(
+            update={
+                "uart": self.uart.model_copy(update={"baud": baud}),
+                "port": self.port.model_copy(update={"config": config}),
+            }
+        )
+
     @property
     def features(self) -> frozenset[str]:
         """What kernels may ask of the core: "dsp", or "v6m" for those written for ARMv6-M."""

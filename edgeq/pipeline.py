@@ -5,12 +5,12 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeq.arrays import model_rows, read_npz
-from edgeq.board import is_core, load_board, runnable_board, target_board
+from edgeq.board import Board, is_core, load_board, runnable_board, target_board
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.export_folder import (
     EVALUATION,
@@ -21,6 +21,9 @@ from edgeq.export_folder import (
     read_report,
     write_export,
 )
+
+if TYPE_CHECKING:
+    from edgeq.toolchain import Firmware
 
 CHECKED_ROWS = 100
 OPTIMIZE = "-O2"
@@ -216,6 +219,50 @@ def _of_model(path: Path, calibration: str | Path | None) -> Any:
     return Estimated(model.name, digest, quantized.graph, rows, "calibration", chosen, shares)
 
 
+def build(
+    board: str,
+    firmware: str | Path = "build/export",
+    compiler: str = "auto",
+    marker: str = "levels",
+    baud: int | None = None,
+) -> dict[str, Any]:
+    """Builds the export for `board`, as `flash` does; the ELF, its sizes, digest and flags.
+
+    Raises MemoryBudget when the firmware does not fit, Toolchain without a compiler.
+    """
+    return _build(load_board(board), Path(firmware), compiler, marker, baud)[2]
+
+
+def _build(
+    plain: Board, firmware: Path, compiler: str, marker: str, baud: int | None
+) -> tuple["Firmware", Board, dict[str, Any]]:
+    """The firmware in FIRMWARE/build/<board>, its board, and what firmware.json there says."""
+    from edgeq.toolchain import build as run
+    from edgeq.toolchain import find_compiler, with_board
+
+    project, board = read_project(firmware), plain.marked_by(marker).at_baud(baud)
+    out = firmware / "build" / board.name
+    out.mkdir(parents=True, exist_ok=True)
+    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
+    (out / "firmware.json").unlink(missing_ok=True)  # a build that is cut leaves none
+    built = run(with_board(project, board), board, found, out, OPTIMIZE)
+    result: dict[str, Any] = {
+        "board": board.name,
+        "evidence": board.evidence,
+        "elf": str(built.elf),
+        "flash_bytes": built.flash_bytes,
+        "ram_bytes": built.ram_bytes,
+        "sections": dict(built.sections),
+        "firmware_digest": built.digest,
+        "marker": marker,
+        "baud": board.uart.baud,
+        "compiler": built.compiler,
+        "flags": list(built.flags),
+    }
+    (out / "firmware.json").write_text(json.dumps(result, indent=2) + "\n")
+    return built, board, result
+
+
 def flash(
     board: str | None = None,
     firmware: str | Path = "build/export",
@@ -226,41 +273,24 @@ def flash(
     verify: bool = True,
     watch: Callable[[float | None, str], None] | None = None,
     marker: str = "levels",
+    baud: int | None = None,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
     Without a name the attached board is taken. With `verify` the board is asked for its firmware's
     digest, at `port` or at the port that it has; an emulated board that fails to tell is stopped.
     `watch` hears how far it is (0..1, or None) and with what. `marker` is how the firmware's marker
-    pin shows an inference, "levels" or "pulses" (docs/energy.md). Raises Link when there is no
+    pin shows an inference, "levels" or "pulses" (docs/energy.md); `baud` the speed of its serial
+    port instead of the board file's. Raises Link when there is no
     board or it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a
     compiler or tool, Flash when flashing fails, Mismatch when the board runs something else.
     """
     from edgeq import flashers
-    from edgeq.toolchain import build, find_compiler, with_board
 
     tell = watch or flashers.unwatched
     tell(None, "building")
-    project = read_project(Path(firmware))
-    chosen = flashers.choose_board(board).marked_by(marker)
-    out = Path(firmware) / "build" / chosen.name
-    out.mkdir(parents=True, exist_ok=True)
-    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
-    (out / "firmware.json").unlink(missing_ok=True)  # a build that is cut leaves none
-    built = build(with_board(project, chosen), chosen, found, out, OPTIMIZE)
-    result: dict[str, Any] = {
-        "board": chosen.name,
-        "evidence": chosen.evidence,
-        "elf": str(built.elf),
-        "flash_bytes": built.flash_bytes,
-        "ram_bytes": built.ram_bytes,
-        "sections": dict(built.sections),
-        "firmware_digest": built.digest,
-        "marker": marker,
-        "compiler": built.compiler,
-        "flags": list(built.flags),
-    }
-    (out / "firmware.json").write_text(json.dumps(result, indent=2) + "\n")
+    plain = flashers.choose_board(board)
+    built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
     result |= flashers.flash(built, chosen, tool=tool, dry_run=dry_run, watch=tell)
     port = port or result["port"]
     asked = verify and not dry_run and port is not None
@@ -280,6 +310,7 @@ def profile(
     parquet: str | Path | None = None,
     limit: int | None = None,
     resume: bool = False,
+    baud: int = 115200,
     meter: str = "model",
     meter_port: str | None = None,
     meter_rate: int | None = None,
@@ -314,6 +345,7 @@ def profile(
         parquet=path(parquet),
         limit=limit,
         resume=resume,
+        baud=baud,
         meter=MeterPlan(meter, meter_port, volts, meter_rate, windows, window_s),
     )
     return profiling.profile(request, watch, tell)

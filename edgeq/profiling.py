@@ -53,6 +53,7 @@ class ProfileRequest:
     parquet: Path | None = None
     limit: int | None = None
     resume: bool = False
+    baud: int = 115200
     meter: MeterPlan = dataclasses.field(default_factory=MeterPlan)
 
     def resume_command(self, run: Path) -> str:
@@ -60,7 +61,8 @@ class ProfileRequest:
         words = ["edgeq", "profile"]
         flags: dict[str, object] = {"port": self.port, "firmware": self.firmware, "run": run}
         flags |= {"data": self.data, "trace": self.trace, "parquet": self.parquet}
-        flags |= {"limit": self.limit, **self.meter.flags()}
+        flags |= {"limit": self.limit, "baud": self.baud if self.baud != 115200 else None}
+        flags |= self.meter.flags()
         for flag, value in flags.items():
             words += [f"--{flag}", str(value)] if value is not None else []
         return shlex.join([*words, "--resume"])
@@ -95,7 +97,7 @@ def profile(
     layers = layer_table(graph)
     with (
         powered(request.meter, _usb) as meter,  # first: it may be what feeds the board
-        BoardLink.open(port := request.port or find_port(), timeout=GREETING_S) as link,
+        BoardLink.open(port := request.port or find_port(), GREETING_S, request.baud) as link,
     ):
         info = link.info()
         _check_board(info, report, samples, layers, folder)

@@ -31,6 +31,7 @@ from edgeq.cli.options import compiler_option, firmware_option, json_option
     type=click.Choice(["levels", "pulses"]),
     help="How the marker pin shows an inference; the LPM01A meter needs pulses.",
 )
+@click.option("--baud", type=int, help="The speed of the serial port, instead of the board's.")
 @click.option(
     "--virtual", is_flag=True, help="Run the same ELF on the board's virtual twin; no hardware."
 )
@@ -49,6 +50,7 @@ def flash(
     compiler: str,
     tool: str | None,
     marker: str,
+    baud: int | None,
     virtual: bool,
     dry_run: bool,
     verify: bool,
@@ -63,7 +65,7 @@ def flash(
         raise click.UsageError(f"--virtual starts the board's twin; --with {tool} flashes")
     tool = "virtual" if virtual else tool
     with flash_bar(Console(stderr=True)) as watch:
-        result = run(board, firmware, compiler, tool, dry_run, port, verify, watch, marker)
+        result = run(board, firmware, compiler, tool, dry_run, port, verify, watch, marker, baud)
     if as_json:
         click.echo(json.dumps(result))
     else:

@@ -18,6 +18,7 @@ from edgeq.cli.options import firmware_option, json_option
     help="The board's serial port; without it, the only board there is.",
 )
 @firmware_option
+@click.option("--baud", default=115200, show_default=True, help="As `edgeq flash --baud`.")
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz file with keys x and y.")
 @click.option("--limit", type=int, help="Only the first so many samples.")
 @click.option(
@@ -49,6 +50,7 @@ from edgeq.cli.options import firmware_option, json_option
 def profile(
     port: str | None,
     firmware: Path,
+    baud: int,
     data: Path | None,
     limit: int | None,
     run_folder: Path | None,
@@ -81,6 +83,7 @@ def profile(
             parquet=parquet,
             limit=limit,
             resume=resume,
+            baud=baud,
             meter=meter,
             meter_port=meter_port,
             meter_rate=meter_rate,
@@ -95,5 +98,5 @@ def profile(
     else:
         Console().print(profile_text(summary))
         click.echo(written_line(firmware, summary["run"]))
-        Console().print(f"the records of this run: {summary['run']}")
+        click.echo(f"the records of this run: {summary['run']}")
     refuse_mismatches(summary)

@@ -10,17 +10,14 @@ import torch
 
 import edgeq
 from edgeq import nn
-from edgeq.board import load_board
 from edgeq.cli.export import export as export_command
 from edgeq.emit.mlperf import TASKS, fitting_task
 from edgeq.errors import BadInput, Toolchain
-from edgeq.export_folder import read_project
 from edgeq.harness.link import Link
 from edgeq.ir import Graph
 from edgeq.ops.graph_file import read_graph
 from edgeq.pipeline import export
 from edgeq.reference import run
-from edgeq.toolchain import build, find_compiler, with_board
 from tests.emulated.mlperf_runner import Runner
 from tests.factory import fc_graph
 from tests.tiny_export import served
@@ -69,13 +66,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(folder / "export", report, graph, files)
 
 
-def built(exported: Exported, **config: int) -> Path:
-    """The folder, with the firmware built as `edgeq flash` builds it."""
-    board = load_board("virtual_m4")
-    port = board.port.model_copy(update={"config": {**board.port.config, **config}})
-    board = board.model_copy(update={"port": port})
-    out = exported.folder / "build" / board.name
-    build(with_board(read_project(exported.folder), board), board, find_compiler("auto"), out)
+def built(exported: Exported, marker: str = "levels", baud: int | None = None) -> Path:
+    """The folder, with the firmware of `edgeq flash --marker MARKER --baud BAUD`."""
+    facts = edgeq.build("virtual_m4", exported.folder, marker=marker, baud=baud)
+    assert facts["baud"] == (baud or 115200)
     return exported.folder
 
 
@@ -130,7 +124,7 @@ def test_performance_mode_measures_five_windows(exported: Exported, performance_
 
 
 def test_energy_mode_tells_by_the_marker_alone(exported: Exported) -> None:
-    with served(built(exported, ENERGY_MODE=1)) as (port, _):
+    with served(built(exported, "pulses", 9600)) as (port, _):
         with Runner(up(port), 9600, energy=True) as runner:
             assert runner.greet()["model"] == "kws01"
             assert runner.command("timestamp") == ["m-ready"]

@@ -182,3 +182,16 @@ def test_readme_explains_every_key() -> None:
     for model in models:
         for key in getattr(model, "model_fields", {}):
             assert f"`{key}`" in readme, f"boards/README.md does not explain {key}"
+
+
+def test_another_speed_of_the_serial_port() -> None:
+    nucleo = load_board("nucleo_l4r5zi")
+    assert nucleo.at_baud(None) == nucleo
+    assert nucleo.at_baud(9600).uart.baud == 9600
+    assert nucleo.at_baud(9600).port.config == nucleo.port.config
+    virtual = load_board("virtual_m4")
+    assert virtual.at_baud(115200).port.config == virtual.port.config  # as its file says
+    assert virtual.at_baud(9600).port.config["UART_BAUDDIV"] == round(100e6 / 9600)
+    for baud in (0, 300, 5_000_000):
+        with pytest.raises(BadInput, match=f"--baud {baud}: a serial port takes 1200 to"):
+            virtual.at_baud(baud)

@@ -211,6 +211,8 @@ def test_the_resume_command_repeats_the_flags() -> None:
         "edgeq profile --port /dev/ttyACM0 --firmware 'my export' --run 'my export/runs/0001' "
         "--data d.npz --limit 9 --resume"
     )
+    slow = ProfileRequest(Path("e"), baud=9600).resume_command(Path("r"))
+    assert slow == "edgeq profile --firmware e --run r --baud 9600 --resume"
     plain = "edgeq profile --firmware e --run r --resume"
     assert ProfileRequest(Path("e")).resume_command(Path("r")) == plain
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeq import doctor
-from edgeq.doctor import Finding, packages, tools
+from edgeq.doctor import Finding, packages, refuse_errors, tools
 from edgeq.doctor.text import doctor_text
 from edgeq.errors import Link, Toolchain
 
@@ -223,5 +222,5 @@ def test_the_exit_code_is_that_of_what_is_wrong(
 ) -> None:
     findings = tuple(Finding(name, "error", "x") for name in names)
     with pytest.raises(error, match=", ".join(names)):
-        doctor.refuse_errors(findings)
-    doctor.refuse_errors((Finding("a", "warning", "x"), Finding("b", "ok", "x")))
+        refuse_errors(findings)
+    refuse_errors((Finding("a", "warning", "x"), Finding("b", "ok", "x")))

@@ -1,0 +1,59 @@
+"""The commands that are no step of the straight line, as functions of the Python API."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeq.errors import BadInput
+
+
+def boards() -> dict[str, Any]:
+    """The known boards, the attached ones and the emulated ones that run, as `edgeq boards`.
+
+    >>> "nucleo_l4r5zi" in [board["name"] for board in boards()["boards"]]
+    True
+    """
+    from edgeq import flashers
+    from edgeq.board import all_boards
+    from edgeq.flashers.text import boards_json
+
+    attached = flashers.attached_boards(flashers.look())
+    return boards_json(all_boards(), attached, flashers.running())
+
+
+def stop(which: str | int | None = None, everything: bool = False) -> list[dict[str, Any]]:
+    """Stops an emulated board: that of a port or a pid, the only one, or all; which they were.
+
+    Raises Link when there is none such, BadInput when `which` could mean several.
+    """
+    from edgeq import flashers
+    from edgeq.flashers.text import running_json
+
+    if which is not None and everything:
+        raise BadInput("give a port, a pid or everything=True, not both")
+    return running_json(flashers.stop(None if which is None else str(which), everything))
+
+
+def doctor(port: str | None = None) -> dict[str, Any]:
+    """What this computer lacks to build, flash and measure; each finding with its fix."""
+    from edgeq.doctor import examine, examine_json
+
+    return examine_json(examine(port))
+
+
+def report(
+    runs: str | Path | Sequence[str | Path],
+    html: str | Path | None = None,
+    png: str | Path | None = None,
+) -> dict[str, Any]:
+    """The report of one run or several (docs/report.md); their summaries, and what was written.
+
+    `html` and `png` name files to write. Raises BadInput for a folder that holds no finished run,
+    Toolchain without the extra `edgeq[report]`, or Chromium for PNGs.
+    """
+    from edgeq.report.write import read_subjects, report_json, write_report
+
+    folders = [runs] if isinstance(runs, str | Path) else runs
+    subjects = read_subjects(folders)
+    places = [None if name is None else Path(name) for name in (html, png)]
+    return report_json(subjects, write_report(subjects, *places))
