@@ -102,7 +102,7 @@ def browser_tab() -> Iterator[Tab]:
 
     class Quiet(Chromium):  # type: ignore[misc, unused-ignore]
         def get_cli(self) -> list[str]:
-            return [*super().get_cli(), *QUIET]
+            return [*super().get_cli(), *QUIET, "about:blank"]
 
     async def opened() -> Any:
         return await Browser(browser_cls=Quiet, headless=True, proxy_server=NO_NETWORK)

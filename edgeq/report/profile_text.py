@@ -30,7 +30,7 @@ def milliseconds(value: float | None) -> str:
     """Four digits are all that a latency carries; a part of a cycle is none."""
     if value is None:
         return "-"
-    return "0" if value < SMALLEST_MS else f"{value:#.4g}"
+    return "0" if value < SMALLEST_MS else f"{value:#.4g}".removesuffix(".")
 
 
 def percent(value: float | None) -> str:

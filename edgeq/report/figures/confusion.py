@@ -13,7 +13,7 @@ def confusion(subject: Subject) -> Figure | None:
     if not names:
         return None
     shares = [[count / (sum(row) or 1) for count in row] for row in matrix]
-    ticks = {"tickvals": list(range(len(names))), "ticktext": [style.short(n, 12) for n in names]}
+    ticks = style.ticks(names, 12)
     clear = style.SERIES[0]
     red, green, blue = (int(clear[i : i + 2], 16) for i in (1, 3, 5))
     heat = {

@@ -27,7 +27,7 @@ def distribution(subject: Subject) -> Figure | None:
         counts = np.histogram([r.cycles / per_ms for r in records if r.route == route], edges)[0]
         suffix = str(lane + 1) if lane else ""
         top = 1 - lane / len(lanes)
-        axis = {"automargin": True, "rangemode": "tozero", "nticks": 4, "title": {"text": ""}}
+        axis = {"automargin": True, "rangemode": "tozero", "tickvals": [0, int(counts.max())]}
         domain = [top - 0.82 / len(lanes), top]
         plot[f"yaxis{suffix}"] = {**axis, "domain": domain, "zeroline": False}
         data.append(

@@ -20,9 +20,8 @@ def layers(subject: Subject) -> Figure | None:
         if mine:
             data.append(_bars(owner, mine, subject))
     layout = style.layout(100 + 24 * len(kept), "cycles", "", barmode="overlay")
-    names = [style.short(i["name"]) for i in kept]
-    ticks = {"tickvals": list(range(len(kept))), "ticktext": names}
-    layout["yaxis"] |= {"range": [len(kept) - 0.5, -0.5], **ticks}
+    names = [i["name"] for i in kept]
+    layout["yaxis"] |= {"range": [len(kept) - 0.5, -0.5], **style.ticks(names)}
     layout["xaxis"] |= {"rangemode": "tozero"}
     left = f" The {MOST} costliest of {len(counted)}." if len(kept) < len(counted) else ""
     return Figure(

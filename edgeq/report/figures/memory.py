@@ -27,8 +27,7 @@ def flash(subject: Subject) -> Figure | None:
     layout = style.layout(100 + 30 * len(names), "bytes of flash", "", showlegend=False)
     layout["margin"] |= {"t": 16}
     layout["xaxis"] |= {"rangemode": "tozero"}
-    ticks = {"tickvals": bar["y"], "ticktext": [style.short(name) for name in names]}
-    layout["yaxis"] |= {"autorange": "reversed", **ticks}
+    layout["yaxis"] |= {"autorange": "reversed", **style.ticks(names)}
     return Figure(
         "flash",
         "Flash by section",
@@ -65,8 +64,7 @@ def arena(subject: Subject) -> Figure | None:
     }
     layout = style.layout(380, "", "bytes of the arena", showlegend=False, barmode="overlay")
     steps = memory["steps"]
-    names = [style.short(s, 16) for s in steps]
-    layout["xaxis"] |= {"tickvals": list(range(len(steps))), "ticktext": names, "tickangle": -60}
+    layout["xaxis"] |= {"tickangle": -60, **style.ticks(steps, 16)}
     layout["xaxis"] |= {"range": [-0.6, len(steps) - 0.4]}
     layout["margin"] |= {"t": 16}
     when = f" when {memory['arena_expert']} answers" if memory["arena_expert"] else ""

@@ -28,8 +28,7 @@ def shares(subject: Subject) -> Figure | None:
     layout = style.layout(360, "% of the inputs", "", showlegend=False, bargap=0.4)
     layout["margin"]["t"] = 16
     layout["xaxis"] |= {"range": [0, 100]}
-    names = [style.short(e["name"]) for e in experts]
-    layout["yaxis"] |= {"autorange": "reversed", "tickvals": bar["y"], "ticktext": names}
+    layout["yaxis"] |= {"autorange": "reversed", **style.ticks([e["name"] for e in experts])}
     return Figure(
         "routes",
         "Routes",

@@ -1,6 +1,7 @@
 """One look for all figures: colours, symbols, sizes, and names that cannot be markup."""
 
 import html
+from collections.abc import Sequence
 from typing import Any
 
 # Told apart by colour-blind readers too; a contrast of 3 or more to the white and the dark page.
@@ -31,9 +32,21 @@ def short(name: str, most: int = SHORT) -> str:
     return text(name)
 
 
+def ticks(names: Sequence[str], most: int = SHORT) -> dict[str, Any]:
+    """Names at 0, 1, 2, ... of an axis; numbered where two would look the same."""
+    cut = [short(name, most) for name in names]
+    shown = [
+        label if cut.count(label) == 1 else short(f"{at} {name}", most)
+        for at, (label, name) in enumerate(zip(cut, names, strict=True))
+    ]
+    return {"tickvals": list(range(len(names))), "ticktext": shown}
+
+
 def layout(height: int, x: str, y: str, **more: Any) -> dict[str, Any]:
     """The layout of a figure. Colours of text and lines come from the page's style sheet."""
-    axis = {"automargin": True, "zeroline": False, "title": {"standoff": 8}}
+    # clear ticks keep the labels of both axes apart where they meet
+    outside = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
+    axis = {"automargin": True, "zeroline": False, **outside}
     return {
         "height": height,
         "margin": {"l": 8, "r": 16, "t": 40, "b": 8, "pad": 4},
