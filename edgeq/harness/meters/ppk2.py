@@ -53,9 +53,8 @@ class Calibration:
     @classmethod
     def parse(cls, text: str) -> "Calibration":
         """From the text of GET_META_DATA. Raises Meter when a factor is missing."""
-        found = {
-            (name.lower(), int(number)): value for name, number, value in _FACTOR.findall(text)
-        }
+        found = {("ug", k): "1" for k in range(RANGES)}  # the user's gain: not every kit has one
+        found |= {(name.lower(), int(k)): value for name, k, value in _FACTOR.findall(text)}
         names = ("r", "gs", "gi", "o", "s", "i", "ug")
         missing = [f"{n.upper()}{k}" for n in names for k in range(RANGES) if (n, k) not in found]
         if missing:

@@ -145,6 +145,12 @@ def test_a_deaf_kit_and_one_that_forgot_its_calibration():
         capture(FakePpk2(b"", CALIBRATION.replace("R2: 10.15", "R2: 0")), 1)
 
 
+def test_a_kit_without_gains_of_the_user_has_gains_of_one():
+    without = "\n".join(line for line in CALIBRATION.splitlines() if not line.startswith("UG"))
+    trace = capture(FakePpk2(words([IDLE]), without + "\n"), 500)
+    assert trace.current_a == pytest.approx(ppk2_amps(IDLE[0], IDLE[1], VOLTS))
+
+
 def test_it_is_told_the_volts_and_switched_off_at_the_end():
     fake = FakePpk2(words([IDLE]))
     capture(fake, 500)
