@@ -12,20 +12,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeq import pipeline
+from edgeq import flashers, pipeline
+from edgeq.arrays import channels_last
+from edgeq.board import load_board
+from edgeq.emit.firmware import firmware_project
 from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.errors import BadInput, Toolchain
 from edgeq.firmware_project import FirmwareProject
+from edgeq.frontend.torch_loader import graph_of
+from edgeq.memory import plan_memory
+from edgeq.nn import load
 from edgeq.ops.graph_file import read_graph
+from edgeq.passes import quantize
 from edgeq.reference import quantize_rows, run
 from edgeq.report.markdown import END, START, write_table
-from edgeq.toolchain import find_compiler
-from tests.acceptance.boards import qemu_batch
+from edgeq.toolchain import build, find_compiler, with_board
+from edgeq.weights import pack_weights
+from tests.acceptance.boards import qemu_batch, stream, virtual_board
 
 FOLDER = Path(__file__).parents[2] / "examples" / "esc10"
 CHECKPOINT = FOLDER / "checkpoint.pt"
 MODULES = ("esc10", "train", "features", "table")  # other examples have a train.py too
+TWIN_CLIPS = 3
+SYSTICK_WRAP = 1 << 24
 ARENA_BYTES, FLASH_BYTES, MACS = 96 * 1024, 256 * 1024, 15_000_000
 
 
@@ -174,6 +184,42 @@ def test_every_clip_of_fold_5_on_the_virtual_board(
     assert profile["accuracy"] >= 0.80
     record = json.loads((FOLDER / "checkpoint.json").read_text())
     assert profile["accuracy"] >= record["float_accuracy"] - 0.03
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["nucleo_l4r5zi", "nucleo_f446re", "nrf52840dk"])
+def test_clips_on_the_virtual_twin_of_a_real_board(
+    name: str, fold5: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    np.savez(tmp_path / "clips.npz", x=fold5.x[:TWIN_CLIPS], y=fold5.y[:TWIN_CLIPS])
+    flashed = pipeline.flash(name, exported, tool="virtual")
+    try:
+        profile = pipeline.profile(flashed["port"], exported, tmp_path / "clips.npz")
+    finally:
+        flashers.stop(str(flashed["pid"]))
+    assert (profile["board"], profile["samples"], profile["mismatches"]) == (name, TWIN_CLIPS, 0)
+    assert profile["clock_hz"] == load_board(name).clock_hz
+    assert profile["latency"]["source"] == "modelled"
+
+
+@pytest.mark.full
+def test_a_clip_on_the_virtual_pico(fold5: Any, checkpoint: Path, tmp_path: Path) -> None:
+    """Its kernels are its core's own, so the graph is: an export would also estimate each route."""
+    board, model = load_board("rp2040"), load(checkpoint)
+    calibration = channels_last(model.calibration)
+    graph = quantize(graph_of(model), calibration, "mse", board.features).graph
+    project = firmware_project(
+        graph, plan_memory(graph), pack_weights(graph), model_name="esc10", digest="ab" * 32
+    )
+    firmware = build(with_board(project, board), board, find_compiler(), tmp_path)
+    rows = quantize_rows(graph, channels_last(fold5.x[:1]))
+    expected = run(graph, rows)
+    with virtual_board(firmware.elf, board.name) as port:
+        answers = stream(port, rows)
+    np.testing.assert_array_equal(answers.output, expected.output)
+    np.testing.assert_array_equal(answers.route, expected.route)
+    assert (answers.cycles > SYSTICK_WRAP).all(), "counted over SysTick's wraps"
 
 
 @pytest.mark.full
