@@ -159,5 +159,13 @@ def _clock_model(board: Board | None) -> str:
     said = "latency comes from a clock model, not from silicon"
     if board is None or board.core not in CORES:
         return said
-    constants = f"first_load_extra {board.first_load_extra}, {board.flash.wait_states} flash wait"
-    return f"{said}: rules {CORES[board.core].rules_version}, {constants} states"
+    constants = f"first_load_extra {board.first_load_extra}, {_flash_model(board)}"
+    return f"{said}: rules {CORES[board.core].rules_version}, {constants}"
+
+
+def _flash_model(board: Board) -> str:
+    states, cache = board.flash.wait_states, board.flash.cache
+    if not states:
+        return "flash without wait states"
+    cost = f"a cache miss {cache.miss_cycles} cycles" if cache else "whose cost is not modelled"
+    return f"{states} flash wait states, {cost}"

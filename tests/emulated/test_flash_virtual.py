@@ -59,7 +59,8 @@ def test_the_twin_of_a_board_from_flash_to_profile_to_stop(name: str, exported: 
     assert profile["evidence"] == "emulator"
     assert profile["latency"]["source"] == "modelled"
     assert profile["latency"]["mean"] > 0
-    assert any(f"rules {board.core}" in note for note in profile["notes"])
+    (said_of_clock,) = [note for note in profile["notes"] if f"rules {board.core}" in note]
+    assert f"{board.flash.wait_states} flash wait states, a cache miss" in said_of_clock
     assert [each["pid"] for each in said("stop")["stopped"]] == [started["pid"]]
     assert flashers.running() == ()
 
