@@ -34,7 +34,7 @@ from tests.acceptance.boards import qemu_batch, stream, virtual_board
 FOLDER = Path(__file__).parents[2] / "examples" / "esc10"
 CHECKPOINT = FOLDER / "checkpoint.pt"
 MODULES = ("esc10", "train", "features", "table")  # other examples have a train.py too
-TWIN_CLIPS = 3
+TWIN_CLIPS = 2
 SYSTICK_WRAP = 1 << 24
 ARENA_BYTES, FLASH_BYTES, MACS = 96 * 1024, 256 * 1024, 15_000_000
 
