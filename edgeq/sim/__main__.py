@@ -1,8 +1,10 @@
 """`python -m edgeq.sim firmware.elf --board virtual_m4 --pty`: serve a firmware until a signal.
 
 The first line on standard output is final and names the port; the cycles and instructions follow
-at the end. With --json both lines are JSON objects: {"port", "pid", "board", "link"} and
-{"reason", "cycles", "instructions", "functions", "classes", "rules"}.
+and cycles by function and by instruction class at the end. With --json both lines are JSON
+objects: {"port", "pid", "board", "link"} and {"reason", "exit_code", "cycles", "instructions",
+"functions", "classes", "class_cycles", "rules", "flash_model", "evidence"}. What the firmware
+prints by semihosting goes to standard error; its exit code, if it gives one, is this program's.
 """
 
 import argparse
@@ -11,13 +13,18 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.cores import CORES, CoreModel
 
+if TYPE_CHECKING:
+    from edgeq.sim.machine import Machine
+    from edgeq.sim.profile import Profile
+
 HALF_CYCLES_PER_CYCLE = 2
+SHOWN = 20  # functions in the text; --json has them all
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,12 +53,13 @@ def config_of(name: str | None) -> MachineConfig:
 
 
 def print_rules(core: CoreModel, board: str | None, as_json: bool) -> None:
-    """Cycles per timing class; without a board the core alone."""
+    """Cycles per timing class; without a board the core alone. BadInput if it has another core."""
     extra = 0
     if board is not None:
-        from edgeq.board import load_board
-
-        extra = load_board(board).first_load_extra
+        config = config_of(board)
+        if config.core != core.name:
+            raise BadInput(f"{board} has a {config.core}, not a {core.name}: ask for its own rules")
+        extra = config.first_load_extra
     table = core.prices(extra)
     prices = {name: half / HALF_CYCLES_PER_CYCLE for name, half in table.items()}
     if as_json:
@@ -69,7 +77,7 @@ def serve(options: argparse.Namespace) -> int:
     out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
     config = config_of(options.board)
     port: DescriptorPort = StdioPort() if options.stdio else PtyPort(options.link)
-    machine = Machine(config, port)
+    machine = Machine(config, port, _to_standard_error)
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda _number, _frame: machine.stop())
@@ -79,8 +87,14 @@ def serve(options: argparse.Namespace) -> int:
         profile = machine.profile()
     finally:
         port.close()
-    _say(out, options.json, _summary(result.reason, profile, machine.core))
-    return 0
+    facts = _summary(machine, profile) | {"reason": result.reason, "exit_code": result.exit_code}
+    _say(out, options.json, facts)
+    return result.exit_code & 0xFF
+
+
+def _to_standard_error(text: bytes) -> None:
+    sys.stderr.write(text.decode("utf-8", "backslashreplace"))
+    sys.stderr.flush()
 
 
 def _announce(port: str, config: MachineConfig, options: argparse.Namespace, out: TextIO) -> None:
@@ -89,29 +103,40 @@ def _announce(port: str, config: MachineConfig, options: argparse.Namespace, out
     print(json.dumps(facts) if options.json else port, file=out, flush=True)
 
 
-def _summary(reason: str, profile: Any, core: CoreModel) -> dict[str, Any]:
+def _summary(machine: "Machine", profile: "Profile") -> dict[str, Any]:
     return {
-        "reason": reason,
         "cycles": profile.cycles,
         "instructions": profile.instructions,
         "functions": profile.functions,
         "classes": profile.classes,
-        "rules": core.rules_version,
+        "class_cycles": profile.class_cycles,
+        "rules": machine.core.rules_version,
+        "flash_model": machine.flash_model,
+        "evidence": "modelled",
     }
 
 
 def _say(out: TextIO, as_json: bool, facts: dict[str, Any]) -> None:
     try:
-        if as_json:
-            print(json.dumps(facts), file=out, flush=True)
-            return
-        print(f"{facts['reason']}: {facts['cycles']} cycles (modelled, {facts['rules']}), ", end="",
-              file=out)  # fmt: skip
-        print(f"{facts['instructions']} instructions", file=out)
-        for name, cycles in list(facts["functions"].items())[:20]:
-            print(f"{cycles:14.1f}  {name}", file=out, flush=True)
+        print(json.dumps(facts) if as_json else _text(facts), file=out, flush=True)
     except BrokenPipeError:  # whoever started us is gone; the run itself went well
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _text(facts: dict[str, Any]) -> str:
+    lines = [
+        f"{facts['reason']}: {facts['cycles']} cycles (modelled, {facts['rules']}), "
+        f"{facts['instructions']} instructions",
+        f"flash: {facts['flash_model']}",
+        "cycles by function:",
+        *(f"{cycles:14.1f}  {name}" for name, cycles in list(facts["functions"].items())[:SHOWN]),
+        "cycles by instruction class:",
+        *(
+            f"{cycles:14.1f}  {name:8} {facts['classes'].get(name, 0)} times"
+            for name, cycles in facts["class_cycles"].items()
+        ),
+    ]
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:

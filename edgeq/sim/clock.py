@@ -88,11 +88,12 @@ class Clock:
     def use_line(self, line: int, name: str = "dmiss", before: int = NO_LINE) -> None:
         """The running block uses a line of flash behind `before`; a miss is of class `name`."""
         assert self.flash is not None
-        if not self.flash.data.touch(line):
-            stall = 2 * self.flash.miss_cycles(line, before)
-            block = self._edge.node.block
-            self.half += stall
-            self._tally.add(0 if block is None else block.start, name, stall, 1)
+        if self.flash.data.touch(line):
+            return
+        stall = 2 * self.flash.miss_cycles(line, before)
+        self.half += stall
+        misses = self._edge.node.misses
+        misses[name, stall] = misses.get((name, stall), 0) + 1
 
     def spend(self, half: int, what: str, name: str) -> None:
         """Time that no instruction takes: an exception's entry and return, sleep."""
@@ -145,10 +146,20 @@ class Clock:
 
     def _fold(self) -> None:
         """Keep the counts and forget the ways: code that never repeats would fill the memory."""
-        self._tally.add_edges(self._edges, self.table)
+        self._tally = self._now()
         here = self._edge.node
+        fresh = Node(here.block, here.state, here.touches)
         self._nodes, self._edges = {}, []
-        self._edge = Edge(0, None, Node(here.block, here.state, here.touches), ())
+        if here.block is not None:
+            self._nodes[here.block.start, here.state] = fresh
+        self._edge = Edge(0, None, fresh, ())
+
+    def _now(self) -> Tally:
+        """All that was counted so far."""
+        now = Tally().plus(self._tally)
+        now.add_edges(self._edges, self.table)
+        now.add_misses(self._nodes.values())
+        return now
 
     @property
     def cycles(self) -> int:
@@ -185,6 +196,4 @@ class Clock:
 
     def profile(self, image: Image) -> Profile:
         """Cycles by function of `image` and by timing class, since the last forget."""
-        now = Tally()
-        now.add_edges(self._edges, self.table)
-        return now.plus(self._tally).profile(image.function_at)
+        return self._now().profile(image.function_at)

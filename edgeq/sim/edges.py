@@ -13,12 +13,14 @@ Classes = tuple[tuple[str, ...], ...]
 class Node:
     """A decoded block as the instruction cache stands behind it, and the edges that leave it.
 
-    `touches`: what it uses of the cache that is simply run.
+    `touches`: what it uses of the cache that is simply run; `misses` there: how many by class and
+    half cycles of stall.
     """
 
     block: Block | None
     state: CodeState | None = None
     touches: tuple[Touch, ...] = ()
+    misses: dict[tuple[str, int], int] = field(default_factory=dict)
     next: "dict[int, Edge]" = field(default_factory=dict)
     _before: list[int] = field(default_factory=list)
 

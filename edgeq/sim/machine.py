@@ -276,7 +276,8 @@ class Machine:
         except EmulatorError as fault:
             self._pc = self._emulator.register("pc")
             if not self._events.returned_to(self._pc):
-                self._raise(str(fault))
+                below = self._emulator.register("msp") < self._stack_limit
+                self._raise(f"stack overflow: {fault}" if below else str(fault))
         if self._model_error is not None:
             raise self._model_error
         if self._fault is not None:

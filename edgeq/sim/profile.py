@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from edgeq.sim.edges import Edge, length
+from edgeq.sim.edges import Edge, Node, length
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class Tally:
             for name, times in Counter(name for part in edge.classes for name in part).items():
                 self.counts[name] += times * edge.count
                 self.halves[name] += times * edge.count * table[name]
+
+    def add_misses(self, nodes: Iterable[Node]) -> None:
+        """The misses of loads that the blocks counted."""
+        for node in nodes:
+            if node.block is not None:
+                for (name, stall), count in node.misses.items():
+                    self.add(node.block.start, name, stall * count, count)
 
     def plus(self, other: "Tally") -> "Tally":
         """Both together."""

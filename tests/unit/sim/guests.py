@@ -135,7 +135,9 @@ FAULT = (
     HEADER
     + """
 volatile uint8_t kind = 255;
+volatile uint32_t static_data[64];
 int main(void) {
+    static_data[0] = 1;
     CTRL = 1;
     for (const char *s = "going down"; *s; s++) { put((uint8_t)*s); }
     switch (kind) { %s }

@@ -111,7 +111,10 @@ FAULTS = {
     "semihosting of a file": ('__asm volatile("movs r0, #0xF\\n bkpt #0xab" ::: "r0");',
                               "semihosting operation 0x0f is not modelled"),
     "stack overflow": ('__asm volatile("mov r0, #0x20000000\\n mov sp, r0\\n push {r1}");',
-                       "write to unmapped address 0x1ffffffc"),
+                       "stack overflow: write to unmapped address 0x1ffffffc"),
+    "stack in the static data": ('__asm volatile("mov r0, sp\\n sub r0, #0xff00\\n mov sp, r0\\n"'
+                                 ' "push {r1}\\n b 1f\\n 1:"); for (volatile int i = 0;; i++) { }',
+                                 "stack overflow: the stack pointer is 0x200000.*below the limit"),
     "fpu off": ('REG(0xE000ED88u) = 0; __asm volatile("b 1f\\n 1: vadd.f32 s0, s0, s0");',
                 "FPU is off"),
     "no end of a loop": ("for (volatile int i = 0;; i++) { }", "budget of cycles"),

@@ -14,6 +14,7 @@ import pytest
 from edgeq.board import load_board
 from edgeq.sim import GuestFault, Machine, MachineConfig, rules_cortex_m4
 from edgeq.sim import rules_cortex_m0plus as rules
+from tests.unit.sim.snippets import assembly, half_cycles
 
 VIRTUAL_M0PLUS = MachineConfig.of(load_board("virtual_m0plus"))
 RETURN_CYCLES = 2  # bx lr
@@ -79,22 +80,6 @@ UNALIGNED = {
     "store_word": "adds r0,#1; str r3,[r0]",
     "load_many": "adds r0,#2; ldm r0!,{r4}",
 }
-
-
-def assembly(bodies: dict[str, str]) -> str:
-    lines = [".syntax unified", ".thumb", '.section .text,"ax"', ".global Reset_Handler"]
-    lines += [".thumb_func", "Reset_Handler: b ."]
-    for name, body in bodies.items():
-        lines += [".balign 4", f".global t_{name}", f".type t_{name}, %function", f"t_{name}:"]
-        lines += [body.replace(";", "\n"), "bx lr", ".ltorg"]
-    return "\n".join(lines) + "\n"
-
-
-def half_cycles(machine: Machine, name: str) -> int:
-    base = VIRTUAL_M0PLUS.ram_origin + 0x1000
-    before = machine.clock.half
-    machine.call(f"t_{name}", (base, base + 0x100, base + 0x200, 0))
-    return machine.clock.half - before
 
 
 @pytest.fixture(scope="module")

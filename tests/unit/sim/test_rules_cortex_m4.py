@@ -9,6 +9,7 @@ import pytest
 
 from edgeq.sim import Machine, MachineConfig
 from edgeq.sim.config import VIRTUAL_M4
+from tests.unit.sim.snippets import assembly, half_cycles
 
 RETURN_CYCLES = 2  # bx lr: 1 + 1 for the taken branch
 
@@ -101,20 +102,7 @@ SNIPPETS: dict[str, tuple[str, float]] = {
 
 @pytest.fixture(scope="module")
 def snippets_elf(build):
-    parts = [".syntax unified", ".thumb", '.section .text,"ax"', ".global Reset_Handler"]
-    parts += [".thumb_func", "Reset_Handler: b ."]
-    for name, (body, _) in SNIPPETS.items():
-        lines = body.replace(";", "\n")
-        parts += [".balign 4", f".global t_{name}", f".type t_{name}, %function", f"t_{name}:"]
-        parts += [lines, "bx lr", ".ltorg"]
-    return build("\n".join(parts) + "\n", ".S")
-
-
-def half_cycles(machine: Machine, name: str) -> int:
-    base = VIRTUAL_M4.ram_origin + 0x1000
-    before = machine.clock.half
-    machine.call(f"t_{name}", (base, base + 0x100, base + 0x200, 0))
-    return machine.clock.half - before
+    return build(assembly({name: body for name, (body, _) in SNIPPETS.items()}), ".S")
 
 
 @pytest.fixture(scope="module")
