@@ -18,10 +18,9 @@ static uint32_t ask(uint32_t operation, const volatile void *block) {
     return r0;
 }
 """
+PRELUDE = KERNEL + NOTHING + ASK
 TALKER = (
-    KERNEL
-    + NOTHING
-    + ASK
+    PRELUDE
     + """
 int main(void) {
     volatile uint32_t block[4];
@@ -33,9 +32,7 @@ int main(void) {
 """
 )
 LIBRARY = (
-    KERNEL
-    + NOTHING
-    + ASK
+    PRELUDE
     + """
 int main(void) {
     volatile uint32_t block[4];
@@ -82,12 +79,12 @@ def test_what_a_c_library_asks_for_is_answered(build):
 )
 def test_ends_that_are_no_success_have_a_code(build, reason, argument, code):
     body = f"uint32_t b[2] = {{0x20023u, 5u}}; ask({reason}u, (void *){argument or 'b'}); return 9;"
-    source = KERNEL + NOTHING + ASK + f"int main(void) {{ {body} }}"
+    source = PRELUDE + f"int main(void) {{ {body} }}"
     assert Machine().load(build(source)).run(deadline_s=60).exit_code == code
 
 
 def test_an_address_that_is_no_memory_ends_the_run_with_a_report(build):
-    source = KERNEL + NOTHING + ASK + "int main(void) { ask(4u, (void *)0x70000000u); return 0; }"
+    source = PRELUDE + "int main(void) { ask(4u, (void *)0x70000000u); return 0; }"
     with pytest.raises(GuestFault, match="semihosting with an address that is no memory"):
         Machine().load(build(source)).run(deadline_s=60)
 
