@@ -20,11 +20,19 @@ def latency_source(run: Run, summary: dict[str, Any]) -> str:
     core, clock = board.get("core", "unknown core"), f"{summary['clock_hz'] / 1e6:g} MHz"
     words = {
         "silicon": f"silicon: the cycle counter of {summary['board']}",
-        "modelled": f"modelled: timing rules of {core}, constants of {summary['board']}",
+        "modelled": f"modelled: timing rules of {core}{_constants(board)}",
         "unverified": f"unverified: the cycle counter of {summary['board']}, no silicon recorded",
         "none": f"{summary['board']} counts no cycles",
     }
     return f"{words.get(kind, kind)}, {clock}; {build(summary)}"
+
+
+def _constants(board: dict[str, Any]) -> str:
+    """Those of the board that the model takes, as the manifest kept them."""
+    if "flash" not in board:
+        return ""
+    extra, waits = board.get("first_load_extra", 0), board["flash"]["wait_states"]
+    return f", {board['name']}: first_load_extra {extra}, {waits} flash wait states"
 
 
 def energy_source(summary: dict[str, Any]) -> str:

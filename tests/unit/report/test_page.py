@@ -108,7 +108,8 @@ def test_every_figure_says_where_it_comes_from(hard: Subject) -> None:
         assert re.search(r"silicon|modelled|linker|answers|exact|lpm01a", figure.source), figure.key
     text = Reader(page([hard])).text
     assert text.count("Source:") == len(keys)
-    assert "timing rules of cortex-m4, constants of virtual_m4" in text
+    said = "timing rules of cortex-m4, virtual_m4: first_load_extra 0, 0 flash wait states, 1 MHz"
+    assert said in text
 
 
 def test_plotly_knows_every_key_of_every_figure(plain: Subject, hard: Subject) -> None:
