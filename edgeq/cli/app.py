@@ -15,7 +15,7 @@ from edgeq.cli.doctor import doctor
 from edgeq.cli.estimate import estimate
 from edgeq.cli.export import export
 from edgeq.cli.flash import flash
-from edgeq.cli.group import CommandGroup
+from edgeq.cli.group import CommandGroup, nearest_project
 from edgeq.cli.meters import meters
 from edgeq.cli.profile import profile
 from edgeq.cli.report import report
@@ -60,8 +60,7 @@ def cli(context: click.Context) -> None:
     Values come from the command line, then EDGEQ_COMMAND_OPTION in the environment, then the
     nearest edgeq.toml, then the defaults.
     """
-    here = Path.cwd()
-    file = next((p for f in (here, *here.parents) if (p := f / "edgeq.toml").is_file()), None)
+    file = nearest_project(Path.cwd())
     if file is None or context.invoked_subcommand in WITHOUT_PROJECT:
         return
     from edgeq.cli.project import read_project

@@ -1,12 +1,18 @@
 """`edgeq doctor`: what this computer lacks, and what to do about it."""
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from edgeq.cli import names
+from edgeq.cli.group import nearest_project
 from edgeq.cli.options import json_option
+
+if TYPE_CHECKING:
+    from edgeq.doctor import Finding
 
 
 @click.command(short_help="What this computer lacks, and how to get it.")
@@ -23,9 +29,26 @@ def doctor(port: str | None, as_json: bool) -> None:
     from edgeq.doctor.text import doctor_text
 
     with working("looking around"):
-        findings = examine(port)
+        findings = (*examine(port), _project())
     if as_json:
         click.echo(json.dumps(examine_json(findings)))
     else:
         Console(soft_wrap=True).print(doctor_text(findings))
     refuse_errors(findings)
+
+
+def _project() -> "Finding":
+    """The edgeq.toml that counts here, read as every other command reads it."""
+    from edgeq.cli.project import read_project
+    from edgeq.doctor import Finding
+    from edgeq.errors import BadInput
+
+    file = nearest_project(Path.cwd())
+    root = click.get_current_context().find_root().command
+    assert isinstance(root, click.Group)
+    try:
+        if file is not None:
+            read_project(root, file)
+    except BadInput as error:
+        return Finding("project", "error", str(error), f"edit {file}")
+    return Finding("project", "ok", str(file or "no edgeq.toml from here upwards"))

@@ -94,6 +94,11 @@ def _source(context: click.Context, parameter: click.Parameter) -> str:
     return "default"
 
 
+def nearest_project(start: Path) -> Path | None:
+    """The nearest edgeq.toml in `start` or above it; None without one."""
+    return next((p for f in (start, *start.parents) if (p := f / "edgeq.toml").is_file()), None)
+
+
 def project_file(context: click.Context) -> str | None:
     """The edgeq.toml in force, which the root group has read."""
     path = context.find_root().obj

@@ -108,6 +108,15 @@ def test_a_package_that_does_not_load_is_said(tmp_path: Path) -> None:
     assert "--force-reinstall" in finding["fix"]
 
 
+def test_a_wrong_project_file_is_a_finding(tmp_path: Path) -> None:
+    assert ask(tmp_path).findings["project"]["status"] == "ok"
+    (tmp_path / "edgeq.toml").write_text("[nowhere]\n")
+    finding = ask(tmp_path).findings["project"]
+    assert finding["status"] == "error"
+    assert "unknown table [nowhere]" in finding["found"]
+    assert finding["fix"] == f"edit {tmp_path / 'edgeq.toml'}"
+
+
 def test_an_extra_that_is_missing_is_no_fault(tmp_path: Path) -> None:
     finding = ask(tmp_path, hide="ziglang,pyocd").findings["package.pyocd"]
     assert finding["status"] == "ok"
