@@ -21,6 +21,7 @@ _VERBS = {
     "report": "edgeq.verbs",
     "compare": "edgeq.compare.comparison",
     "boards": "edgeq.verbs",
+    "meters": "edgeq.verbs",
     "stop": "edgeq.verbs",
     "doctor": "edgeq.verbs",
 }

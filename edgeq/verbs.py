@@ -21,6 +21,20 @@ def boards() -> dict[str, Any]:
     return boards_json(all_boards(), attached, flashers.running())
 
 
+def meters() -> dict[str, Any]:
+    """The current meters that edgeq reads, and which are attached, as `edgeq meters`.
+
+    >>> [meter["name"] for meter in meters()["meters"]]
+    ['model', 'lpm01a', 'ppk2', 'joulescope']
+    """
+    from edgeq.flashers import look
+    from edgeq.flashers.usb import usb_devices
+    from edgeq.harness.meters import meters_json
+
+    serial = [(device.port, device.usb_id) for device in look().devices]
+    return meters_json(serial, [device.usb_id for device in usb_devices()])
+
+
 def stop(which: str | int | None = None, everything: bool = False) -> list[dict[str, Any]]:
     """Stops an emulated board: that of a port or a pid, the only one, or all; which they were.
 

@@ -14,11 +14,8 @@ def meters(as_json: bool) -> None:
 
     `edgeq profile --meter NAME` measures with one; docs/energy.md has the wiring.
     """
-    from edgeq.flashers import look
-    from edgeq.flashers.usb import usb_devices
-    from edgeq.harness.meters import meters_json
     from edgeq.harness.meters.text import meters_text
+    from edgeq.verbs import meters as look
 
-    serial = [(device.port, device.usb_id) for device in look().devices]
-    facts = meters_json(serial, [device.usb_id for device in usb_devices()])
+    facts = look()
     click.echo(json.dumps(facts) if as_json else meters_text(facts))

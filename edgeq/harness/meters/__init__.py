@@ -5,6 +5,7 @@ METERS is all there is; a new meter is one file here and one line there.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
@@ -59,7 +60,7 @@ METERS: dict[str, MeterKind] = {
 }
 
 
-def meters_json(usb: Iterable[tuple[str, str]], ids: Iterable[str] = ()) -> dict[str, object]:
+def meters_json(usb: Iterable[tuple[str, str]], ids: Iterable[str] = ()) -> dict[str, Any]:
     """The object of `edgeq meters`. `usb`: serial (port, id) pairs; `ids`: all other USB ids."""
     serial, seen = list(usb), set(ids)
     return {

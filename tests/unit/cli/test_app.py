@@ -20,7 +20,7 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
     ("arguments", "code", "says"),
     [
         (("bords",), 2, "Did you mean 'boards'?"),
-        (("flash", "--bord", "x"), 2, "Did you mean '--board'?"),
+        (("flash", "--firmwere", "x"), 2, "Did you mean '--firmware'?"),
         (("bench", "kernel"), 2, "Did you mean 'kernels'?"),
         (("export", "m.pt", "--target", "nucelo_f446re"), 2, "did you mean 'nucleo_f446re'?"),
         (("export", "m.pt", "--target", "cortex-m5"), 2, "There are: cortex-m0plus"),
