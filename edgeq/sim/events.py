@@ -75,7 +75,7 @@ class Events:
 
     def returned_to(self, pc: int) -> bool:
         """True if the address that no code can be fetched from is an exception return."""
-        if pc >= RETURN_VALUES and self._may_interrupt:
+        if pc >= RETURN_VALUES and self._exceptions.active:
             self._kind = "return"
         return self._kind == "return"
 

@@ -278,6 +278,23 @@ __attribute__((used)) uint32_t count(void) {
     assert machine.call("count").r0 == 0
 
 
+@pytest.mark.parametrize("core", EVERY_CORE)
+def test_a_called_function_may_call_the_supervisor(build, core):
+    source = (
+        ORDER.replace("PRIORITIES", "")
+        + """
+__attribute__((used)) uint32_t supervised(void) {
+    __asm volatile("svc #7" ::: "memory");
+    return order;
+}
+"""
+    )
+    source = source.replace("ICSR = 1u << 28;", "")
+    machine = Machine(target_board(core)).load(build(source, core=core))
+    assert machine.call("supervised").r0 == 12
+    assert machine.call("supervised").r0 == 1212
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
