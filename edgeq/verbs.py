@@ -15,10 +15,13 @@ def boards() -> dict[str, Any]:
     """
     from edgeq import flashers
     from edgeq.board import all_boards
-    from edgeq.flashers.text import boards_json
+    from edgeq.flashers.text import attached_json, boards_json
+    from edgeq.flashers.usb import known_devices
 
-    attached = flashers.attached_boards(flashers.look())
-    return boards_json(all_boards(), attached, flashers.running())
+    around = flashers.look()
+    attached = flashers.attached_boards(around)
+    facts = boards_json(all_boards(), attached, flashers.running())
+    return facts | attached_json(around, known_devices(around))
 
 
 def meters() -> dict[str, Any]:

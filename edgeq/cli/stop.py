@@ -13,12 +13,12 @@ from edgeq.cli.options import json_option
 @json_option
 def stop(which: str | None, everything: bool, as_json: bool) -> None:
     """Stop an emulated board that `edgeq flash` started: that of PORT or PID, or the only one."""
-    from edgeq import flashers
-    from edgeq.flashers.text import running_json, running_lines
+    from edgeq.flashers.text import running_lines
+    from edgeq.verbs import stop as run
 
     if which is not None and everything:
         raise click.UsageError("give a port, a pid or --all, not both")
-    stopped = running_json(flashers.stop(which, everything))
+    stopped = run(which, everything)
     if as_json:
         click.echo(json.dumps({"stopped": stopped}))
     else:
