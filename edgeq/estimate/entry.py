@@ -7,8 +7,8 @@ from typing import Any
 from edgeq.board import Board, Energy
 from edgeq.estimate.cost import Shares, cases, figures
 from edgeq.estimate.routes import FORCED, RouteCycles, Subject, route_names
+from edgeq.report.clock_model import clock_model
 from edgeq.report.export import layer_name
-from edgeq.sim.cores import CORES
 from edgeq.toolchain import Firmware
 
 SOURCE = "modelled"
@@ -33,8 +33,7 @@ def board_entry(
     return {
         "board": named.name,
         "source": SOURCE,
-        "rules": CORES[board.core].rules_version,
-        "constants": constants(board),
+        **clock_model(board),
         "clock_hz": board.clock_hz,
         "compiler": built.compiler,
         "flags": list(built.flags),
@@ -46,18 +45,6 @@ def board_entry(
         **cases(routes, shares, board, energy),
         "notes": _notes(board, named, subject, routes),
     }
-
-
-def constants(board: Board) -> dict[str, int | bool]:
-    """The numbers of the board file that the clock model takes."""
-    known: dict[str, int | bool] = {
-        "first_load_extra": board.first_load_extra,
-        "flash_wait_states": board.flash.wait_states,
-    }
-    cache = board.flash.cache
-    if board.flash.wait_states and cache is not None:
-        known |= {f"cache_{k}": v for k, v in cache.model_dump(exclude={"source"}).items()}
-    return known
 
 
 def _route(

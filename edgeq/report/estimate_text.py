@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeq.report.clock_model import clock_words
 from edgeq.report.profile_text import joules, milliseconds, percent
 
 Entry = dict[str, Any]
@@ -28,11 +29,10 @@ def estimate_text(result: Entry) -> RenderableType:
 
 def source_line(entry: Entry) -> str:
     """Where the figures of a board come from: rules, constants, energy and build."""
-    constants = ", ".join(f"{k} {v}" for k, v in entry["constants"].items())
     build = " ".join([entry["compiler"], *(f for f in entry["flags"] if f.startswith("-O"))])
     energy = entry["energy_source"] or "no figures"
     return (
-        f"{entry['board']}: {entry['source']}, rules {entry['rules']} ({constants}), "
+        f"{entry['board']}: {entry['source']}, {clock_words(entry)}, "
         f"{entry['clock_hz'] / 1e6:g} MHz; energy: {energy}; {build}"
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from edgeq.errors import BadInput
 
 START, END = "<!-- table: start, written by a script -->", "<!-- table: end -->"
+_MARKS = START, END
 
 Row = tuple[str, str, str]
 
@@ -69,11 +70,15 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def write_table(readme: Path, text: str) -> None:
-    """Puts `text` between the two marks of `readme`; BadInput when a mark is missing."""
+def write_table(readme: Path, text: str, name: str = "") -> None:
+    """Puts `text` between the two marks of `readme`; BadInput when a mark is missing.
+
+    `name` tells the marks of one table of a file from those of another.
+    """
+    start, end = (mark.replace("table:", f"table {name}:" if name else "table:") for mark in _MARKS)
     whole = readme.read_text(encoding="utf-8")
-    head, found_start, rest = whole.partition(START)
-    _, found_end, tail = rest.partition(END)
+    head, found_start, rest = whole.partition(start)
+    _, found_end, tail = rest.partition(end)
     if not (found_start and found_end):
-        raise BadInput(f"{readme} lacks the marks {START} and {END}; restore them")
-    readme.write_text(f"{head}{START}\n{text}\n{END}{tail}", encoding="utf-8")
+        raise BadInput(f"{readme} lacks the marks {start} and {end}; restore them")
+    readme.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")

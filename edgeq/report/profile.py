@@ -12,6 +12,7 @@ from edgeq.harness.messages import Info
 from edgeq.harness.trace import SampleRecord
 from edgeq.ops.op import Array
 from edgeq.report import statistics
+from edgeq.report.clock_model import clock_model
 from edgeq.report.export import layer_name
 from edgeq.sim.cores import CORES
 
@@ -56,6 +57,7 @@ def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, An
         },
         "stack_bytes": max(r.stack_bytes for r in records) or None,
         **_identity(subject),
+        "clock_model": _modelled_by(subject, source),
         "notes": _notes(subject, source),
     }
 
@@ -134,6 +136,13 @@ def _identity(subject: Subject) -> dict[str, Any]:
         "compiler": build.get("compiler"),
         "flags": build.get("flags"),
     }
+
+
+def _modelled_by(subject: Subject, source: str) -> dict[str, Any] | None:
+    """Rules and constants of a modelled count; None for any other."""
+    if source != "modelled" or subject.board is None or subject.board.core not in CORES:
+        return None
+    return clock_model(subject.board)
 
 
 def _notes(subject: Subject, source: str) -> list[str]:
