@@ -216,3 +216,24 @@ def test_shares_weigh_the_routes() -> None:
     assert shares.expected({(0,): 100.0, (1,): 20.5, (2,): 9.0}) == (100 + 3 * 20.5) / 4
     pairs = Shares.of_rows("calibration", np.array([[2, 0], [0, 2]]))
     assert pairs.counts == {(0, 2): 2}
+
+
+def test_a_twin_with_slow_flash_is_traced_and_its_stalls_stand_apart(
+    folder: Path, run: Callable[..., Ended]
+) -> None:
+    code, out, err = run(folder, "--board", "nucleo_l4r5zi", "--prove", "--json")
+    assert code == 0, err
+    (entry,) = json.loads(out)["boards"]
+    proof = entry["constant_time"]
+    decides = proof["trace"]["decides"]
+    assert set(decides) <= {"edgeq_layer_norm_s8"}, "gcc loads its clamp under a condition"
+    assert proof["core_cycles"] == ("depends on the input" if decides else "proven")
+    assert all(name in proof["said"] for name in decides)
+    assert proof["trace"]["chooses_experts"] == 1
+    assert proof["audit"]["divides"] == []
+    for route in entry["routes"]:
+        least, most = route["flash_stall_cycles"]
+        assert 0 < least <= most
+        assert route["cycles"] - route["core_cycles"] == pytest.approx(most, abs=1)
+        assert route["spread_cycles"] <= 1
+    assert entry["constants"]["cache_line_bytes"] == 32
