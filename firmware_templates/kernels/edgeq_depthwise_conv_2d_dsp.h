@@ -50,13 +50,13 @@ static inline void edgeq_pair_cells(uint32_t a, uint32_t b, uint32_t *to) {
     to[3] = edgeq_high_halves(odd[0], odd[1]);
 }
 
-/* One channel of a strip of 3x3 windows. */
+/* One channel. The assembly knows the order. */
 typedef struct {
     int32_t bias; /* doubled */
     int32_t multiplier;
-    int32_t divisor;     /* 2^(32 - s) + 1 */
-    uint32_t weights[6]; /* of each column (w0, w1), (w1, w2), doubled */
-} edgeq_slide_channel;
+    int32_t divisor;     /* 2^(32 - s) + 1 for a right shift of s, 1..31 */
+    uint32_t weights[6]; /* of each column of a 3x3 window (w0, w1), (w1, w2), doubled */
+} edgeq_block_channel;
 
 /* Small rather than fast: what runs once a layer or a strip. */
 #if defined(__clang__)
@@ -72,7 +72,7 @@ typedef struct {
     int8_t *y;
     int32_t first;    /* its first channel */
     int32_t channels; /* 4, or all there are */
-    edgeq_slide_channel of[4];
+    edgeq_block_channel of[4];
 } edgeq_block;
 
 /* A cell's channels, the first in the low byte. */
@@ -105,13 +105,11 @@ enum { EDGEQ_CELLS_WORDS = 256 }; /* for these rows; more only if one row of out
 typedef struct {
     const uint32_t *weight; /* for each pair of taps a word a channel */
     int32_t rows;           /* of a window */
-    int32_t bias[4];
-    int32_t pairs;   /* of cells in a row */
-    int32_t advance; /* bytes from a row's last pair to the next row */
-    int32_t addend;  /* 2 * output zero point + 1 */
+    int32_t pairs;          /* of cells in a row */
+    int32_t advance;        /* bytes from a row's last pair to the next row */
+    int32_t addend;         /* 2 * output zero point + 1 */
     int32_t channels;
-    int32_t multiplier[4];
-    int32_t shift[4]; /* right, less 1 */
+    const edgeq_block_channel *of;
 } edgeq_windows;
 
 #if EDGEQ_DSP_ASM
@@ -121,18 +119,12 @@ __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *ce
                                                               const edgeq_windows *job
                                                               __attribute__((unused)),
                                                               int8_t *y __attribute__((unused))) {
-    __asm__(".macro scale r, k\n"
-            "ldr.w r4, [r1, #16 + 4 * \\k]\n"
-            "ldr.w r3, [r1, #32 + 4 * \\k]\n"
-            "lsl.w \\r, \\r, #1\n"
-            "smmulr \\r, \\r, r4\n"
-            "add.w \\r, \\r, \\r, asr #31\n"
-            "asr.w \\r, \\r, r3\n"
-            "add.w \\r, \\r, r12\n"
-            "ssat \\r, #8, \\r, asr #1\n"
-            ".endm\n"
-            "push {r2, r4-r11, lr}\n"
-            "ldm.w r1!, {r4-r9}\n"
+    __asm__("push {r2, r4-r11, lr}\n"
+            "ldm r1!, {r4, r5}\n"
+            "movs r6, #0\n"
+            "movs r7, #0\n"
+            "mov r8, r6\n"
+            "mov r9, r6\n"
             "2:\n"
             "ldr.w r10, [r1]\n"
             ".balign 4\n"
@@ -161,29 +153,35 @@ __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *ce
             "add.w r0, r0, r2\n"
             "subs.w r5, r5, #1\n"
             "bne.w 2b\n"
-            "ldr.w r12, [r1, #8]\n"
-            "scale r6, 0\n"
-            "scale r7, 1\n"
-            "scale r8, 2\n"
-            "scale r9, 3\n"
-            "pop {r2}\n"
-            "ldr.w r1, [r1, #12]\n"
-            "strb.w r6, [r2]\n"
-            "cmp.w r1, #2\n"
-            "it ge\n"
-            "strbge.w r7, [r2, #1]\n"
-            "it gt\n"
-            "strbgt.w r8, [r2, #2]\n"
-            "cmp.w r1, #4\n"
-            "it eq\n"
-            "strbeq.w r9, [r2, #3]\n"
-            "pop {r4-r11, pc}\n"
-            ".purgem scale\n");
+            "push {r6-r9}\n"
+            "ldr r2, [sp, #16]\n"
+            "ldr r5, [r1, #8]\n"
+            "ldr r6, [r1, #12]\n"
+            "ldr r1, [r1, #16]\n"
+            "mov r7, sp\n"
+            "3:\n" /* a channel; the divisor's leading zeros are its shift less 1 */
+            "ldm r7!, {r0}\n"
+            "ldr r3, [r1]\n"
+            "ldr r4, [r1, #8]\n"
+            "add.w r0, r3, r0, lsl #1\n"
+            "ldr r3, [r1, #4]\n"
+            "clz r4, r4\n"
+            "smmulr r0, r0, r3\n"
+            "add.w r0, r0, r0, asr #31\n"
+            "asrs r0, r4\n"
+            "adds r0, r0, r5\n"
+            "ssat r0, #8, r0, asr #1\n"
+            "strb r0, [r2], #1\n"
+            "adds r1, #36\n"
+            "subs r6, #1\n"
+            "bne 3b\n"
+            "add sp, #20\n"
+            "pop {r4-r11, pc}\n");
 }
 #else
 static void edgeq_one_window(const uint32_t *cells, const edgeq_windows *job, int8_t *y) {
     const uint32_t *weight = job->weight;
-    int32_t acc[4] = {job->bias[0], job->bias[1], job->bias[2], job->bias[3]};
+    int32_t acc[4] = {0, 0, 0, 0};
     for (int32_t i = 0; i < job->rows; i++, cells += job->advance / 4) {
         for (int32_t n = job->pairs; n > 0; n--, cells += 2, weight += 4) {
             uint32_t x[4];
@@ -194,8 +192,10 @@ static void edgeq_one_window(const uint32_t *cells, const edgeq_windows *job, in
         }
     }
     for (int32_t c = 0; c < job->channels; c++) {
-        int32_t v = edgeq_smmulr((int32_t)((uint32_t)acc[c] << 1), job->multiplier[c]);
-        v = ((v + (v >> 31)) >> job->shift[c]) + job->addend;
+        const edgeq_block_channel *of = job->of + c;
+        int32_t v =
+            edgeq_smmulr((int32_t)((uint32_t)of->bias + 2u * (uint32_t)acc[c]), of->multiplier);
+        v = ((v + (v >> 31)) >> __builtin_clz((uint32_t)of->divisor)) + job->addend;
         y[c] = (int8_t)edgeq_clamp(v >> 1, -128, 127);
     }
 }
@@ -241,17 +241,15 @@ EDGEQ_SMALL static void edgeq_depthwise_any(const edgeq_block *b, uint32_t *scra
                   w->kernel_height * ((w->kernel_width + 1) >> 1); /* fewer pairs */
     const edgeq_axis *down = axes + (turned ? 1 : 0);
     const edgeq_axis *across = axes + (turned ? 0 : 1);
+    EDGEQ_IN_MEMORY(down);
+    EDGEQ_IN_MEMORY(across);
     edgeq_windows job;
     job.weight = scratch;
     job.rows = down->kernel;
     job.pairs = (across->kernel + 1) >> 1;
     job.addend = 2 * p->output_zero_point + 1;
     job.channels = b->channels;
-    for (int32_t c = 0; c < b->channels; c++) {
-        job.bias[c] = p->bias[b->first + c];
-        job.multiplier[c] = p->multiplier[b->first + c];
-        job.shift[c] = ~p->shift[b->first + c];
-    }
+    job.of = b->of;
     for (int32_t i = 0; i < down->kernel; i++) {
         const uint32_t *tap = b->taps + i * down->tap_step;
         for (int32_t j = across->kernel; j > 0; j -= 2, scratch += 4) {
@@ -359,8 +357,8 @@ typedef struct {
  * turn's; at stride 2 r8 and r10 are alone. */
 __attribute__((naked, noinline)) static void
 edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
-                  const edgeq_slide_channel *of __attribute__((unused)),
-                  const edgeq_slide_channel *end __attribute__((unused)),
+                  const edgeq_block_channel *of __attribute__((unused)),
+                  const edgeq_block_channel *end __attribute__((unused)),
                   const uint32_t *bands __attribute__((unused)),
                   int8_t *y __attribute__((unused))) {
     __asm__(EDGEQ_SLIDE_FPU
@@ -521,12 +519,12 @@ edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
             ".purgem put_2\n");
 }
 #else
-static int8_t edgeq_slide_output(int32_t acc, const edgeq_slide_channel *of, int32_t zero_point) {
+static int8_t edgeq_slide_output(int32_t acc, const edgeq_block_channel *of, int32_t zero_point) {
     int32_t v = edgeq_smmulr(edgeq_smmulr(acc, of->multiplier), of->divisor);
     return (int8_t)edgeq_clamp(v + zero_point, -128, 127);
 }
 
-static void edgeq_slide_column(const edgeq_slide *strip, const edgeq_slide_channel *of,
+static void edgeq_slide_column(const edgeq_slide *strip, const edgeq_block_channel *of,
                                const uint32_t *a, int8_t *y) {
     bool one = (strip->length & 15) == 0; /* the stride */
     for (int32_t i = 0; i < strip->turns; i++, y += one ? 2 * strip->row_step : strip->row_step) {
@@ -550,8 +548,8 @@ static void edgeq_slide_column(const edgeq_slide *strip, const edgeq_slide_chann
     }
 }
 
-static void edgeq_slide_block(const edgeq_slide *strip, const edgeq_slide_channel *of,
-                              const edgeq_slide_channel *end, const uint32_t *bands, int8_t *y) {
+static void edgeq_slide_block(const edgeq_slide *strip, const edgeq_block_channel *of,
+                              const edgeq_block_channel *end, const uint32_t *bands, int8_t *y) {
     for (; of < end; of++, bands++, y += strip->rewind) {
         const uint32_t *a = bands;
         for (int32_t j = 0; j < strip->columns; j++) {
@@ -712,7 +710,7 @@ EDGEQ_SMALL static int32_t edgeq_parts(int32_t n, int32_t size) {
 }
 
 /* Outputs a strip in one direction: equal parts of at most `most`. */
-static inline int32_t edgeq_part(int32_t outputs, int32_t most) {
+EDGEQ_SMALL static int32_t edgeq_part(int32_t outputs, int32_t most) {
     return edgeq_parts(outputs, edgeq_parts(outputs, most));
 }
 
@@ -753,8 +751,8 @@ EDGEQ_SMALL static void edgeq_strip_of(const edgeq_conv_2d_params *p, edgeq_stri
 }
 
 /* `taps`: words that the block's taps take at the beginning of scratch. */
-EDGEQ_SMALL static void edgeq_depthwise_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
-                                                    int8_t *y, uint32_t *scratch, int32_t taps) {
+static inline void edgeq_depthwise_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
+                                               int8_t *y, uint32_t *scratch, int32_t taps) {
     const edgeq_window *w = &p->window;
     bool strips = w->kernel_height == 3 && w->kernel_width == 3 && w->stride_height <= 2 &&
                   w->stride_width <= 2 && w->channels >= 4;

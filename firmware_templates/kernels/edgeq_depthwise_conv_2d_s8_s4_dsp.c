@@ -15,16 +15,17 @@ static inline uint32_t spread(uint32_t half) {
 
 static const uint32_t *edgeq_block_taps(const uint32_t *stream, int32_t block, int32_t pairs,
                                         uint32_t *to) {
-    for (int32_t i = 0; i < pairs; i++) {
-        uint32_t word = stream[pairs * block + i];
-        to[2 * i] = spread(word & 0xFFFFu);
-        to[2 * i + 1] = spread(word >> 16);
+    const char *from = (const char *)(stream + pairs * block);
+    for (int32_t i = 0; i < 2 * pairs; i++) {
+        uint16_t half;
+        __builtin_memcpy(&half, from + 2 * i, sizeof half);
+        to[i] = spread(half);
     }
     return to;
 }
 
-void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
-                                       void *scratch) {
+EDGEQ_SMALL void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
+                                                   int8_t *y, void *scratch) {
     int32_t taps = p->window.kernel_height * p->window.kernel_width;
     edgeq_depthwise_conv_2d_dsp(p, x, y, scratch, (taps + 1) & ~1);
 }

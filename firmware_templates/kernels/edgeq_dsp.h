@@ -14,6 +14,9 @@
  */
 #define EDGEQ_STEPS(x) __asm__("" : "+r"(x))
 
+/* Keeps what `pointer` points to in memory, where registers are too few for it. */
+#define EDGEQ_IN_MEMORY(pointer) __asm__ volatile("" : "+r"(pointer) : : "memory")
+
 /* A word from any address; the builtin, as a freestanding memcpy would be a call. */
 static inline uint32_t edgeq_load_word(const void *from) {
     uint32_t word;
