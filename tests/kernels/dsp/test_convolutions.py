@@ -30,6 +30,7 @@ STREAMS = {
 }
 NAMES = tuple(STREAMS)
 CONVOLUTIONS = tuple(name for name in NAMES if name.startswith("conv"))
+DEPTHWISE = tuple(name for name in NAMES if name not in CONVOLUTIONS)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,14 @@ def _axes(name: str) -> tuple[int, ...]:
     return (0, 1) if name.startswith("depthwise") else (1, 2, 3)
 
 
-def case(name: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
+def case(
+    name: str,
+    g: Geometry,
+    seed: int,
+    fill: str,
+    act: str,
+    shift: samples.Array | None = None,
+) -> Case:
     rng = np.random.default_rng(seed)
     token = name[-2:]
     depthwise = name.startswith("depthwise")
@@ -143,6 +151,7 @@ def case(name: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
     q_in, q_out = samples.quant(rng), samples.quant(rng)
     r = right_shifts(rng, np.abs(weight.astype(np.int64)).sum(_axes(name)) * 255)
     np.maximum(r.shift, STREAMS[name][0].least_shift, out=r.shift)
+    r.shift[:] = r.shift if shift is None else shift
     r.multiplier[rng.random(r.multiplier.shape) < 0.1] = 2**30  # where -1 times it is rounded to 0
     outputs = g.channels if depthwise else g.outputs
     io = Io((TensorType(x.shape[1:], "int8", q_in),), TensorType((*g.out, outputs), "int8", q_out))
@@ -262,6 +271,17 @@ def test_core_equals_reference(core: Core, name: str) -> None:
             np.testing.assert_array_equal(y, c.wanted)
             cycles.add(taken)
         assert len(cycles) == 1, f"{name} takes {cycles} half cycles on {g}"
+
+
+@pytest.mark.parametrize("name", DEPTHWISE)
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
+def test_every_shift(kernels: ctypes.CDLL, core: Core, name: str, kernel: tuple[int, int]) -> None:
+    """A channel for each; a word holds 2^(32 - shift) + 1, its leading zeros the shift."""
+    g = Geometry((5, 6), 31, kernel, (1, 1), (0, 0, 0, 0), 31)
+    for seed in range(2):
+        c = case(name, g, seed, "ends", "none", shift=-1 - np.arange(31, dtype=np.int32))
+        np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
+        np.testing.assert_array_equal(on_core(core, c)[0], c.wanted)
 
 
 @pytest.mark.full
