@@ -44,9 +44,8 @@ class Audit:
 
 def audit(elf: Path, core: str, root: str = ROOT) -> Audit:
     """Reads what `root` of a firmware may execute. BadInput where the walk has a hole."""
-    functions = CallGraph(elf).reachable(root)
+    every = CallGraph(elf).reachable(root)
     early = EARLY_MULTIPLIES.get(core, ())
-    every = tuple(functions.values())
     return Audit(
         root=root,
         functions=len(every),

@@ -95,8 +95,8 @@ class CallGraph:
             raise BadInput(f"the firmware has no function {name}; export the model again")
         return found
 
-    def reachable(self, root: str) -> dict[str, Function]:
-        """`root` and everything that it may call, by name."""
+    def reachable(self, root: str) -> tuple[Function, ...]:
+        """`root` and everything that it may call. Static functions may share a name."""
         waiting = [self.address(root), *sorted(self._pointers)]
         seen: dict[int, Function] = {}
         while waiting:
@@ -108,7 +108,7 @@ class CallGraph:
                 target = branch_target(one)
                 if target is not None and not start <= target < start + self._sizes[start]:
                     waiting.append(self._owner(target))
-        return {f.name: f for f in seen.values()}
+        return tuple(seen.values())
 
     def _owner(self, address: int) -> int:
         """The function that holds `address`; a branch into nothing is refused."""

@@ -61,7 +61,7 @@ class Trace:
 class Tracer:
     """Marks what derives from the input while the machine runs. `functions`: all it may run."""
 
-    def __init__(self, machine: Machine, functions: Mapping[str, Function], taint: Taint) -> None:
+    def __init__(self, machine: Machine, functions: Iterable[Function], taint: Taint) -> None:
         self.taint = taint
         self.on = False
         self.instructions = 0
@@ -71,7 +71,7 @@ class Tracer:
         self._steps: dict[int, Step] = {}
         self._names: dict[int, str] = {}
         self._failed: BaseException | None = None
-        for function in functions.values():
+        for function in functions:
             self._decode(function)
         machine.on_instruction(self._on_instruction)
 
@@ -105,7 +105,8 @@ class Tracer:
         """What was found. Raises BadInput when the run left the code that was read."""
         self.on = False
         if isinstance(self._failed, KeyError):
-            raise BadInput(f"the inference ran code at {self._failed} that its call graph lacks")
+            where = f"0x{self._failed.args[0]:x}"
+            raise BadInput(f"the inference ran code at {where} that its call graph lacks")
         if self._failed is not None:
             raise self._failed
         found: dict[tuple[str, str], int] = {}

@@ -15,6 +15,26 @@ from edgeq.toolchain import build, find_compiler, with_board
 from tests.compilers import COMPILERS
 
 CASES = (Path(__file__).parent / "cases.c").read_bytes()
+NAMESAKE = b"""
+#include <stdint.h>
+static __attribute__((noinline)) int32_t part(int32_t a, int32_t b) { return a %c b; }
+int32_t of_%s(int32_t a, int32_t b);
+int32_t of_%s(int32_t a, int32_t b) { return part(a, b) + 1; }
+"""
+CALLER = b"""
+#include <stdint.h>
+uint8_t sample_input[4];
+int8_t sample_output[4];
+int32_t of_first(int32_t a, int32_t b);
+int32_t of_last(int32_t a, int32_t b);
+__attribute__((noinline)) int edgeq_infer(const uint8_t *x, int8_t *y);
+int edgeq_infer(const uint8_t *x, int8_t *y) {
+    y[0] = (int8_t)of_first(x[0], x[1]);
+    y[1] = (int8_t)of_last(x[0], x[1]);
+    return 0;
+}
+int main(void) { return edgeq_infer(sample_input, sample_output); }
+"""
 BOARDS = ("virtual_m4", "virtual_m0plus")
 Build = Callable[[str, str], Path]
 
@@ -90,3 +110,18 @@ def test_the_audit_reads_what_is_there(elf: Build) -> None:
     )
     with pytest.raises(BadInput, match="no function edgeq_nothing"):
         audit(path, "cortex-m4", "edgeq_nothing")
+
+
+@pytest.mark.parametrize("kind", COMPILERS)
+@pytest.mark.parametrize("divider", ["first", "last"])
+def test_static_functions_of_one_name_are_all_read(kind: str, divider: str, tmp_path: Path) -> None:
+    """As the helpers in a kernels' header are: one for each unit that includes it."""
+    units = {"main.c": CALLER}
+    for name in ("first", "last"):
+        sign = b"/" if name == divider else b"^"
+        units[f"{name}.c"] = NAMESAKE % (sign, name.encode(), name.encode())
+    board = load_board("virtual_m4")
+    project = with_board(FirmwareProject(units), board)
+    path = build(project, board, find_compiler(kind), tmp_path).elf  # type: ignore[arg-type]
+    assert audit(path, board.core).divides == ("part: sdiv",)
+    assert traced(path, board.name, "edgeq_infer").instructions > 10
