@@ -12,6 +12,9 @@ from edgeq.errors import BadInput
 from edgeq.resources import boards_dir
 
 MARKERS = ("levels", "pulses")
+MEASURED_OVER_DATASHEET = 2  # at most, about: boards/README.md, "Energy"
+
+EnergyKind = Literal["measured", "datasheet"]
 
 
 class _Facts(BaseModel):
@@ -115,8 +118,13 @@ class Probe(_Facts):
 
 
 class Energy(_Facts):
-    """First-order energy model: cycles x nj_per_cycle + idle_w x idle time. Always "modelled"."""
+    """First-order energy model: cycles x nj_per_cycle + idle_w x idle time. Always "modelled".
 
+    `kind` tells a current that was measured from one that the part's vendor states; the latter's
+    band must reach the twofold, as measured currents do.
+    """
+
+    kind: EnergyKind = "measured"
     volts: float = Field(gt=0)  # the supply the figures hold at
     nj_per_cycle: float = Field(gt=0)
     nj_per_cycle_low: float = Field(gt=0)
@@ -128,6 +136,11 @@ class Energy(_Facts):
     def _band_holds_the_value(self) -> "Energy":
         if not self.nj_per_cycle_low <= self.nj_per_cycle <= self.nj_per_cycle_high:
             raise ValueError("nj_per_cycle must lie between nj_per_cycle_low and _high")
+        least = MEASURED_OVER_DATASHEET * self.nj_per_cycle
+        if self.kind == "datasheet" and self.nj_per_cycle_high < least:
+            raise ValueError(
+                f"a datasheet's current needs a nj_per_cycle_high of {least:g} or more"
+            )
         return self
 
 

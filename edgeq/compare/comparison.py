@@ -14,6 +14,7 @@ from edgeq.compare.significance import brown_forsythe, mcnemar
 from edgeq.errors import Mismatch
 from edgeq.harness.trace import Run
 from edgeq.ops.op import Array
+from edgeq.report.energy_words import energy_words
 from edgeq.report.run import counts_cycles, finished_run, joules_per_cycle
 
 LEVEL = 0.05
@@ -158,7 +159,7 @@ def _energy(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
     ours, theirs = a.summary["energy"], b.summary["energy"]
     if ours["joules_mean"] is None or theirs["joules_mean"] is None:
         return []
-    sources = {ours["source"], theirs["source"]}
+    sources = {energy_words(e["source"], e.get("kind")) for e in (ours, theirs)}
     if "windows" in ours or "windows" in theirs:
         return [_windows(ours, theirs, sources)]
     per_a, per_b = (joules_per_cycle(side.run, side.summary) for side in (a, b))

@@ -39,6 +39,7 @@ def board_entry(
         "flags": list(built.flags),
         "flash_bytes": built.flash_bytes,
         "ram_bytes": built.ram_bytes,
+        "energy_kind": energy.kind if energy else None,
         "energy_source": energy.source if energy else None,
         "routes": [_route(r, subject, shares, board, energy) for r in routes],
         "layers": _layers(subject, routes, board, energy),

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeq.report.clock_model import clock_words
+from edgeq.report.energy_words import KINDS, energy_words
 from edgeq.report.profile_text import joules, milliseconds, percent
 
 Entry = dict[str, Any]
@@ -30,7 +31,9 @@ def estimate_text(result: Entry) -> RenderableType:
 def source_line(entry: Entry) -> str:
     """Where the figures of a board come from: rules, constants, energy and build."""
     build = " ".join([entry["compiler"], *(f for f in entry["flags"] if f.startswith("-O"))])
-    energy = entry["energy_source"] or "no figures"
+    energy = "no figures"
+    if entry["energy_source"]:
+        energy = f"{energy_words(entry['source'], entry['energy_kind'])}: {entry['energy_source']}"
     return (
         f"{entry['board']}: {entry['source']}, {clock_words(entry)}, "
         f"{entry['clock_hz'] / 1e6:g} MHz; energy: {energy}; {build}"
@@ -51,7 +54,8 @@ def cost_lines(entry: Entry) -> tuple[str, ...]:
     expected = entry["expected"]
     over = f" over {expected['rows']} {expected['of']} rows" if expected else ""
     cases = f"best {cost(entry['best'])}; expected{over} {cost(expected)}"
-    return (f"an inference ({entry['source']}): {cases}; worst {cost(entry['worst'])}",)
+    words = energy_words(entry["source"], entry["energy_kind"])
+    return (f"an inference ({words}): {cases}; worst {cost(entry['worst'])}",)
 
 
 def cost(figures: Entry | None) -> str:
@@ -88,7 +92,7 @@ def _boards(entries: Sequence[Entry]) -> Table:
 
 def routes_table(entries: Sequence[Entry]) -> Table:
     """Each route on each board: a whole inference, shared layers and router included."""
-    columns = ("cycles", "ms", "energy", "band", "share")
+    columns = ("cycles", "ms", "energy", "band", "rests on", "share")
     made = table("Routes (a whole inference)", ("answered by", "board"), columns)
     for i, route in enumerate(entries[0]["routes"]):
         for entry in entries:
@@ -100,6 +104,7 @@ def routes_table(entries: Sequence[Entry]) -> Table:
                 milliseconds(1e3 * one["latency_s"]),
                 joules(one["energy_j"]),
                 band(one),
+                "-" if entry["energy_kind"] is None else KINDS[entry["energy_kind"]],
                 percent(one["share"]),
             )
     return made

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeq.errors import BadInput
+from edgeq.report.energy_words import energy_words
 
 START, END = "<!-- table: start, written by a script -->", "<!-- table: end -->"
 _MARKS = START, END
@@ -45,7 +46,7 @@ def profile_rows(profile: dict[str, Any]) -> list[Row]:
         rows += _latency(f"latency of {expert['name']}, mean", expert["latency"], where)
     joules = profile["energy"]["joules_mean"]
     if joules is not None:
-        source = profile["energy"]["source"]
+        source = energy_words(profile["energy"]["source"], profile["energy"].get("kind"))
         rows.append(("energy an inference, mean", f"{joules * 1e6:,.1f} uJ, {source}", where))
     return rows
 

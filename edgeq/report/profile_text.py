@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeq.report.energy_words import energy_words
 from edgeq.report.statistics import LATENCY_KEYS
 
 SMALLEST_MS = 1e-5
@@ -73,8 +74,9 @@ def energy_line(energy: dict[str, Any]) -> str:
     low, high = energy["band"]
     if "windows" in energy:
         return measured_line(energy)
+    words = energy_words(energy["source"], energy.get("kind"))
     return (
-        f"{joules(energy['joules_mean'])} an inference ({energy['source']}; band "
+        f"{joules(energy['joules_mean'])} an inference ({words}; band "
         f"{joules(low)} to {joules(high)})"
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from edgeq.harness.trace import Run
+from edgeq.report.energy_words import energy_words
 
 
 def build(summary: dict[str, Any]) -> str:
@@ -42,4 +43,5 @@ def energy_source(summary: dict[str, Any]) -> str:
         return "no energy figures"
     if "windows" in energy:  # measured, or a rehearsal with the model meter
         return f"{energy['source']}: {energy['figures']}; {build(summary)}"
-    return f"{energy['source']}: cycles x energy per cycle; {energy['figures']}"
+    words = energy_words(energy["source"], energy.get("kind"))
+    return f"{words}: cycles x energy per cycle; {energy['figures']}"

@@ -86,10 +86,10 @@ def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[s
     """Modelled joules of a mean inference, idling not counted; `band`: [low, high] in joules.
 
     `coulombs_mean` is the charge at the `volts` that the figures hold at. Every value is None
-    without figures, without samples, or without counted cycles.
+    without figures, without samples, or without counted cycles. `kind`: as in the board file.
     """
     if figures is None or not len(cycles) or source == NO_COUNTER:
-        unknown = ("joules_mean", "band", "coulombs_mean", "volts", "figures")
+        unknown = ("kind", "joules_mean", "band", "coulombs_mean", "volts", "figures")
         return {"source": NO_COUNTER, **dict.fromkeys(unknown)}
     low, mean, high = (
         modelled_energy(sum(cycles), EnergyModel(nj, band=0)).joules / len(cycles)
@@ -97,6 +97,7 @@ def energy(cycles: Sequence[int], figures: Energy | None, source: str) -> dict[s
     )
     return {
         "source": "modelled",
+        "kind": figures.kind,
         "joules_mean": mean,
         "band": [low, high],
         "coulombs_mean": mean / figures.volts,

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeq import pipeline
 from edgeq.errors import EdgeqError
+from edgeq.report.energy_words import energy_words
 from edgeq.report.estimate_text import band, source_line
 from edgeq.report.markdown import write_table
 from edgeq.report.profile_text import joules, milliseconds, percent
@@ -20,14 +21,24 @@ HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint.pt"
 README = HERE.parents[1] / "README.md"
 NAME = "boards"
+COLUMNS = (
+    "board",
+    "answered by",
+    "cycles",
+    "latency",
+    "energy (band)",
+    "energy rests on",
+    "flash stalls",
+    "rules",
+)
 BOARDS = ("nucleo_l4r5zi", "nucleo_f446re", "nrf52840dk", "rpi_pico")
 
 
 def markdown(result: dict[str, Any]) -> str:
     """A row for each board and expert, then where its figures come from."""
     lines = [
-        "| board | answered by | cycles | latency | energy (band) | flash stalls | rules |",
-        "|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{len(COLUMNS) * '---|'}",
         *(_row(entry, route) for entry in result["boards"] for route in entry["routes"]),
         "",
     ]
@@ -36,15 +47,17 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def _row(entry: dict[str, Any], route: dict[str, Any]) -> str:
-    energy = "no figures"
+    energy, rests_on = "no figures", "-"
     if route["energy_j"] is not None:
         energy = f"{joules(route['energy_j'])} ({band(route)})"
+        rests_on = energy_words(entry["source"], entry["energy_kind"])
     cells = (
         f"`{entry['board']}`",
         route["name"],
         f"{route['cycles']:,}",
         f"{milliseconds(1e3 * route['latency_s'])} ms",
         energy,
+        rests_on,
         percent(route["flash_stall_cycles"][1] / route["cycles"]),
         f"{entry['source']}, {entry['rules']}",
     )

@@ -31,6 +31,7 @@ def test_the_table_names_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for expert in ("ternary", "int4", "int8"):
         assert f"| `virtual_m4` | {expert} | " in text
     assert text.count("| modelled, cortex-m4/") == 3
+    assert text.count("| modelled, measured nJ per cycle |") == 3
     assert compiler.label in text
     assert "-O2" in text
     readme.write_text("no marks\n")

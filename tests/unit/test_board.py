@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from edgeq.board import (
     CORES,
     Board,
+    Energy,
     all_boards,
     core_of,
     find_boards,
@@ -31,6 +32,7 @@ EXPECTED = {
     "virtual_m0plus",
     "virtual_m4",
 }
+REAL = ("nrf52840dk", "nucleo_f401re", "nucleo_f446re", "nucleo_l4r5zi", "rpi_pico")
 
 # RX_WINDOW_FRAMES: read by runtime/requests.h; TIMER_BASE: for a core without DWT
 OPTIONAL = {"RX_WINDOW_FRAMES", "TIMER_BASE"}
@@ -162,6 +164,8 @@ def _broken(tmp_path: Path, old: str, new: str) -> Path:
         ('evidence = "emulator"', 'evidence = "sure"'),
         ('name = "virtual_m4"', 'name = "other"'),
         ("nj_per_cycle_low = 0.28", "nj_per_cycle_low = 0.9"),
+        ('kind = "measured"', 'kind = "guessed"'),
+        ('kind = "measured"', 'kind = "datasheet"'),  # its band ends below the twofold
         ("stack_bytes = 16384", "stack_bytes = 16385"),
         ("[flash]", "[flash"),
     ],
@@ -169,6 +173,36 @@ def _broken(tmp_path: Path, old: str, new: str) -> Path:
 def test_a_wrong_board_file_is_refused_by_name(tmp_path: Path, old: str, new: str) -> None:
     with pytest.raises(BadInput, match=r"virtual_m4\.toml"):
         all_boards(_broken(tmp_path, old, new))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_energy_of_a_real_board_has_a_source_and_a_kind(name: str) -> None:
+    board = load_board(name)
+    energy = board.energy
+    assert energy is not None
+    assert energy.kind == ("measured" if name in {"nucleo_l4r5zi", "rpi_pico"} else "datasheet")
+    assert len(energy.source) > 40
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name != "nucleo_l4r5zi"])
+def test_energy_is_the_current_of_its_source_times_volts_over_the_clock(name: str) -> None:
+    board = load_board(name)
+    energy = board.energy
+    assert energy is not None
+    said = re.match(r"([\d.]+) (mA|uA/MHz) x ([\d.]+) V", energy.source)
+    assert said, "the source begins with the product"
+    current, unit, volts = float(said[1]), said[2], float(said[3])
+    per_cycle = current * volts / (board.clock_hz / 1e6 if unit == "mA" else 1000)
+    assert energy.nj_per_cycle == pytest.approx(per_cycle, rel=0.01)
+    assert energy.volts == volts
+
+
+def test_a_datasheet_current_has_a_band_up_to_the_twofold() -> None:
+    figures = {"volts": 3.0, "nj_per_cycle": 0.5, "nj_per_cycle_low": 0.5, "source": "a page"}
+    assert Energy(**figures, nj_per_cycle_high=0.6).kind == "measured"
+    assert Energy(**figures, nj_per_cycle_high=1.0, kind="datasheet").kind == "datasheet"
+    with pytest.raises(ValidationError, match="needs a nj_per_cycle_high of 1 or more"):
+        Energy(**figures, nj_per_cycle_high=0.99, kind="datasheet")
 
 
 def test_boards_are_frozen() -> None:

@@ -167,6 +167,7 @@ def test_the_command_on_two_boards(folder: Path, run: Callable[..., Ended]) -> N
         assert entry["flash_bytes"] > 0
     assert m4["worst"]["energy_band_j"][0] < m4["worst"]["energy_j"]
     assert m0["worst"]["energy_j"] is None
+    assert (m4["energy_kind"], m0["energy_kind"]) == ("measured", None)
     assert "unvalidated" in m0["rules"]
     assert any("chosen anew" in note for note in m0["notes"])
     assert run(folder, *boards, "--json")[1] == out, "two runs differ"
@@ -174,6 +175,20 @@ def test_the_command_on_two_boards(folder: Path, run: Callable[..., Ended]) -> N
     assert code == 0
     for word in ("virtual_m0plus", "expected", "modelled, rules cortex-m4/", "-O2", "no energy"):
         assert word in out
+    assert "energy: modelled, measured nJ per cycle: " in " ".join(out.split())
+
+
+def test_a_datasheet_current_is_called_so(folder: Path, run: Callable[..., Ended]) -> None:
+    code, out, _ = run(folder, "--board", "nrf52840dk", "--json")
+    assert code == 0
+    (entry,) = json.loads(out)["boards"]
+    assert (entry["source"], entry["energy_kind"]) == ("modelled", "datasheet")
+    low, high = entry["worst"]["energy_band_j"]
+    assert low == entry["worst"]["energy_j"]
+    assert high == pytest.approx(2 * low)
+    code, out, _ = run(folder, "--board", "nrf52840dk")
+    assert code == 0
+    assert "energy: modelled, datasheet current: 6.3 mA" in " ".join(out.split())
 
 
 def test_what_is_refused(folder: Path, run: Callable[..., Ended], tmp_path: Path) -> None:

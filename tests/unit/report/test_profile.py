@@ -59,6 +59,19 @@ def test_an_emulator_without_a_clock_model_gives_no_times() -> None:
     assert "counts no cycles" in text_of(found)
 
 
+def test_a_modelled_energy_says_what_it_rests_on() -> None:
+    for board, kind, words in (
+        ("nrf52840dk", "datasheet", "modelled, datasheet current; band"),
+        ("virtual_m4", "measured", "modelled, measured nJ per cycle; band"),
+    ):
+        found = summary_of(subject(board))
+        assert (found["energy"]["source"], found["energy"]["kind"]) == ("modelled", kind)
+        assert words in text_of(found)
+    before = summary_of(subject("virtual_m4"))  # a run that was kept before there were kinds
+    del before["energy"]["kind"]
+    assert "(modelled; band" in text_of(before)
+
+
 def test_a_model_without_mixture_has_no_experts() -> None:
     records = tuple(replace(r, route=-1) for r in RECORDS)
     found = summary_of(replace(subject(), experts=()), records)
@@ -78,7 +91,7 @@ def test_the_text_says_where_numbers_come_from() -> None:
     for words in (
         "no silicon",
         "0.7000 ± 0.2000 ms (modelled)",
-        "modelled; band",
+        "modelled, measured nJ per cycle; band",
         "accuracy 75.0%",
     ):
         assert words in text

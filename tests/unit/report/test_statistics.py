@@ -76,7 +76,7 @@ def test_energy_is_labelled_and_has_its_band() -> None:
         volts=1.8, nj_per_cycle=0.5, nj_per_cycle_low=0.4, nj_per_cycle_high=0.8, source="a page"
     )
     found = statistics.energy([1_000_000, 3_000_000], figures, "modelled")
-    assert found["source"] == "modelled"
+    assert (found["source"], found["kind"]) == ("modelled", "measured")
     assert found["joules_mean"] == pytest.approx(1e-3)
     assert found["band"] == pytest.approx([0.8e-3, 1.6e-3])
     for nothing in (
@@ -84,7 +84,7 @@ def test_energy_is_labelled_and_has_its_band() -> None:
         statistics.energy([10], figures, "none"),
         statistics.energy([], figures, "modelled"),
     ):
-        assert (nothing["joules_mean"], nothing["band"]) == (None, None)
+        assert (nothing["joules_mean"], nothing["band"], nothing["kind"]) == (None, None, None)
 
 
 def test_uncertainty_apart_for_right_and_wrong() -> None:
