@@ -273,14 +273,24 @@ def test_core_equals_reference(core: Core, name: str) -> None:
         assert len(cycles) == 1, f"{name} takes {cycles} half cycles on {g}"
 
 
-@pytest.mark.parametrize("name", DEPTHWISE)
-@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
-def test_every_shift(kernels: ctypes.CDLL, core: Core, name: str, kernel: tuple[int, int]) -> None:
+def every_shift(name: str, kernel: tuple[int, int]) -> list[Case]:
     """A channel for each; a word holds 2^(32 - shift) + 1, its leading zeros the shift."""
     g = Geometry((5, 6), 31, kernel, (1, 1), (0, 0, 0, 0), 31)
-    for seed in range(2):
-        c = case(name, g, seed, "ends", "none", shift=-1 - np.arange(31, dtype=np.int32))
+    shift = -1 - np.arange(31, dtype=np.int32)
+    return [case(name, g, seed, "ends", "none", shift) for seed in range(2)]
+
+
+@pytest.mark.parametrize("name", DEPTHWISE)
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
+def test_every_shift(kernels: ctypes.CDLL, name: str, kernel: tuple[int, int]) -> None:
+    for c in every_shift(name, kernel):
         np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
+
+
+@pytest.mark.parametrize("name", DEPTHWISE)
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
+def test_every_shift_on_the_core(core: Core, name: str, kernel: tuple[int, int]) -> None:
+    for c in every_shift(name, kernel):
         np.testing.assert_array_equal(on_core(core, c)[0], c.wanted)
 
 
