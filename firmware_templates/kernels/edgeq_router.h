@@ -118,8 +118,9 @@ static void score(const edgeq_router_params *p, const edgeq_routing *out, int64_
         }
     }
     if (p->rule == EDGEQ_RULE_ESCALATION) {
+        int64_t escalates = (p->threshold - out->numerator) >> 63; /* all ones, or zero */
         int64_t logit = scores[p->precise];
-        scores[p->precise] = out->numerator > p->threshold ? ESCALATED : logit;
+        scores[p->precise] = logit ^ ((logit ^ ESCALATED) & escalates);
     }
 }
 

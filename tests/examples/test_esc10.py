@@ -19,6 +19,7 @@ from edgeq.emit.firmware import firmware_project
 from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.errors import BadInput, Toolchain
+from edgeq.estimate import estimate_boards, of_folder
 from edgeq.firmware_project import FirmwareProject
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.memory import plan_memory
@@ -100,6 +101,21 @@ def test_ten_clips_on_the_virtual_board(
     assert results["export"]["arena_bytes"] <= ARENA_BYTES
     assert results["export"]["flash_bytes"] <= FLASH_BYTES
     assert results["macs_per_clip"] <= MACS
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_the_time_of_every_route_is_proven(exported: Path, kind: str) -> None:
+    """Its kernels share a header, so static functions of one name stand in several units."""
+    try:
+        compiler = find_compiler(kind)  # type: ignore[arg-type]
+    except Toolchain as error:
+        pytest.skip(str(error))
+    boards = (load_board("virtual_m4"),)
+    result = estimate_boards(of_folder(exported), boards, compiler, prove=True)
+    proof = result["boards"][0]["constant_time"]
+    assert proof["core_cycles"] == "proven", proof["said"]
+    assert proof["trace"]["chooses_experts"] == 1
 
 
 def test_without_data_the_next_step_is_named(
