@@ -1,21 +1,14 @@
-"""QEMU as second opinion: the same ELF, the same bytes on the serial port, the same instructions.
+"""The same ELF in QEMU: the same bytes on the serial port, the same instructions."""
 
-QEMU executes one instruction in each translation block (-singlestep) and logs each execution, so
-the lines of its log are the instructions. Both end at the semihosting exit.
-"""
-
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from edgeq.sim import BufferPort, Machine
+from tests.emulated import qemu_counts
 from tests.unit.sim.conftest import Build, build  # noqa: F401
 from tests.unit.sim.guests import KERNEL
 
-TRACE = re.compile(rb"^Trace \d+:", re.MULTILINE)
 HANDLERS = "void SVC_Handler(void) { note(1); } void SysTick_Handler(void) {}\n"
 PROGRAM = (
     KERNEL
@@ -62,24 +55,14 @@ int main(void) {
 )
 
 
-def in_qemu(elf: Path, folder: Path) -> tuple[bytes, int]:
-    """Bytes of the serial port and executed instructions."""
-    said, log = folder / "serial", folder / "log"
-    command = ["qemu-system-arm", "-M", "mps2-an386", "-kernel", str(elf), "-display", "none"]
-    command += ["-monitor", "none", "-serial", f"file:{said}", "-singlestep", "-d", "nochain,exec"]
-    command += ["-semihosting-config", "enable=on,target=native", "-D", str(log)]
-    subprocess.run(command, check=True, timeout=120, capture_output=True)
-    return said.read_bytes(), len(TRACE.findall(log.read_bytes()))
-
-
-@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="no qemu-system-arm here")
+@pytest.mark.skipif(not qemu_counts.HERE, reason="no qemu-system-arm here")
 @pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4"])
 def test_bytes_and_instructions_are_qemus(build: Build, core: str, tmp_path: Path) -> None:  # noqa: F811
     elf = build(PROGRAM, core=core)
     port = BufferPort()
     result = Machine(port=port).load(elf).run(deadline_s=60)
     assert result.reason == "exit"
-    said, instructions = in_qemu(elf, tmp_path)
-    assert len(said) == 8
-    assert port.take() == said
-    assert result.instructions == instructions > 2000
+    qemu = qemu_counts.in_qemu(elf, tmp_path)
+    assert len(qemu.said) == 8
+    assert port.take() == qemu.said
+    assert result.instructions == qemu.instructions > 2000
