@@ -11,7 +11,7 @@ from edgeq.sim.cores import CoreModel, price
 from edgeq.sim.decode import Access, Block, decode_block, disassembler
 from edgeq.sim.edges import Edge, Node, classes_of_edge
 from edgeq.sim.elf import Image
-from edgeq.sim.flash_cache import NO_LINE, CodeState, FlashModel, Touch
+from edgeq.sim.flash_cache import NO_LINE, CodeState, FlashModel, Touches
 from edgeq.sim.profile import Profile, Tally, instructions_of
 
 NO_LIMIT = 1 << 80
@@ -43,7 +43,7 @@ class Clock:
         self.on_error: Callable[[BaseException], None] = lambda _error: None
         self.on_block = self._on_block if flash is None else self._on_block_in_flash
         self.flash = flash
-        self._sets = [] if flash is None else flash.data.sets
+        self._newest = [] if flash is None else flash.data.newest
         self._read_code = read_code
         self._engine = disassembler()
         self.forget()
@@ -76,13 +76,27 @@ class Clock:
         except BaseException as error:  # C would swallow it, Ctrl-C too
             self.on_error(error)
 
-    def _on_block_in_flash(self, engine: int, address: int, size: int) -> None:
+    def _on_block_in_flash(self, _engine: int, address: int, size: int) -> None:
         """The same, and what the block uses of the cache that is simply run."""
-        self._on_block(engine, address, size)
+        try:
+            edge = self._edge.next.get(address) or self._learn(address, size)
+            self.half += edge.half
+            edge.count += 1
+            self._edge = edge
+            if edge.lowers_stack:
+                self.on_stack()
+            if self.half > self.limit:
+                self.on_limit()
+            touches = edge.touches
+            if touches is not None and touches.pick(self._newest) != touches.newest:
+                self._use(touches)
+        except BaseException as error:
+            self.on_error(error)
+
+    def _use(self, touches: Touches) -> None:
         before = NO_LINE
-        for line, name in self._edge.touches:
-            if self._sets[line % len(self._sets)][0] != line:
-                self.use_line(line, name, before)
+        for line, name in touches.lines:
+            self.use_line(line, name, before)
             before = line
 
     def use_line(self, line: int, name: str = "dmiss", before: int = NO_LINE) -> None:
@@ -134,7 +148,7 @@ class Clock:
     def _node(self, block: Block, state: CodeState | None) -> tuple[Node, int, int]:
         """The block fetched from `state` on: its node, the half cycles of stall, the misses."""
         stall = misses = 0
-        touches: tuple[Touch, ...] = ()
+        touches = None
         if self.flash is not None and state is not None:
             fetch = self.flash.fetch(state, self.flash.code_lines(block.start, block.end))
             stall, misses, state = 2 * fetch.stall, fetch.misses, fetch.after

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from edgeq.sim.cores import price
 from edgeq.sim.decode import Block
-from edgeq.sim.flash_cache import CodeState, Touch
+from edgeq.sim.flash_cache import CodeState, Touches
 
 Classes = tuple[tuple[str, ...], ...]
 
@@ -19,7 +19,7 @@ class Node:
 
     block: Block | None
     state: CodeState | None = None
-    touches: tuple[Touch, ...] = ()
+    touches: Touches | None = None
     misses: dict[tuple[str, int], int] = field(default_factory=dict)
     next: "dict[int, Edge]" = field(default_factory=dict)
     _before: list[int] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Edge:
     misses: int = 0
     count: int = 0
     next: "dict[int, Edge]" = field(init=False)
-    touches: tuple[Touch, ...] = field(init=False)
+    touches: Touches | None = field(init=False)
     lowers_stack: bool = field(init=False)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,9 @@ body is the same every time; so states are kept and a block's way from one state
 worked out once. What a block loads as data differs each time, so the data cache is simply run.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 NO_LINE = -1
 Touch = tuple[int, str]
@@ -38,32 +40,58 @@ class CacheGeometry:
 class LruCache:
     """Resident lines by number (address / line size). Without ways every access misses.
 
-    `sets` is there for who cannot pay a call to find that a line was the last used: the first.
+    `newest` is there for who cannot pay a call to find that a line was its set's last used one.
     """
 
     def __init__(self, sets: int, ways: int) -> None:
-        self.sets: list[list[int]] = [[NO_LINE] for _ in range(sets)]
+        self._sets: list[list[int]] = [[NO_LINE] for _ in range(sets)]
+        self.newest = [NO_LINE] * sets
         self._ways = ways
 
     def touch(self, line: int) -> bool:
         """Use a line; True if it was resident. It is then the last used of its set."""
-        members = self.sets[line % len(self.sets)]
+        number = line % len(self._sets)
+        members = self._sets[number]
         hit = line in members
         if hit:
             members.remove(line)
         elif not self._ways:
             return False
         members.insert(0, line)
+        self.newest[number] = line
         del members[self._ways :]
         return hit
 
     def lines(self) -> Lines:
         """What is resident."""
-        return tuple(map(tuple, self.sets))
+        return tuple(map(tuple, self._sets))
 
     def put(self, lines: Lines) -> None:
         """Make that resident."""
-        self.sets = [list(members) for members in lines]
+        self._sets = [list(members) for members in lines]
+        self.newest[:] = [members[0] for members in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Touches:
+    """The lines that a block uses of the cache that is simply run, each with the class of a miss.
+
+    Nothing changes while each is its set's newest: `pick(cache.newest) == newest`, one comparison
+    for all. Two lines of one set never pass it.
+    """
+
+    lines: tuple[Touch, ...]
+    pick: Callable[[list[int]], object]
+    newest: object
+
+    @classmethod
+    def of(cls, lines: tuple[Touch, ...], sets: int) -> "Touches | None":
+        """None for no lines."""
+        if not lines:
+            return None
+        numbers = [line for line, _ in lines]
+        newest = tuple(numbers) if len(numbers) > 1 else numbers[0]  # as itemgetter gives them
+        return cls(lines, itemgetter(*(line % sets for line in numbers)), newest)
 
 
 @dataclass(slots=True, eq=False)
@@ -100,13 +128,13 @@ class FlashModel:
         """True if `address` is in this flash."""
         return self._origin <= address < self._end
 
-    def touches(self, start: int, end: int, literals: tuple[int, ...]) -> tuple[Touch, ...]:
+    def touches(self, start: int, end: int, literals: tuple[int, ...]) -> Touches | None:
         """What a block uses of the cache that is simply run: its constants, and with a unified
-        cache its code, as (line, class of a miss)."""
-        data = tuple((line, "dmiss") for line in self.data_lines(literals))
-        if not self.geometry.unified:
-            return data
-        return (*((line, "imiss") for line in self.code_lines(start, end)), *data)
+        cache its code."""
+        code = self.code_lines(start, end) if self.geometry.unified else range(0)
+        lines = (*((line, "imiss") for line in code),
+                 *((line, "dmiss") for line in self.data_lines(literals)))  # fmt: skip
+        return Touches.of(lines, len(self.data.newest))
 
     def code_lines(self, start: int, end: int) -> range:
         """The lines that hold the code from `start` to `end`; none outside flash."""

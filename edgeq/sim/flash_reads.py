@@ -82,14 +82,14 @@ class FlashReads:
         self.pages = DataPages((), 0, 0)
 
     def _reader(self, start: int, data: bytearray) -> Callable[[int, int, int], int]:
-        clock, sets = self._clock, self._flash.data.sets
+        clock, newest = self._clock, self._flash.data.newest
         shift = self._flash.geometry.line_bytes.bit_length() - 1
-        first, count, words = start >> shift, len(sets), memoryview(data).cast("I")
+        first, count, words = start >> shift, len(newest), memoryview(data).cast("I")
 
         def read(_engine: int, offset: int, size: int) -> int:  # a microsecond matters here
             try:
                 line = first + (offset >> shift)
-                if sets[line % count][0] != line:
+                if newest[line % count] != line:
                     clock.use_line(line)
             except BaseException as error:  # C would swallow it
                 clock.on_error(error)
