@@ -20,6 +20,9 @@ def clock_model(board: Board) -> dict[str, Any]:
 
 
 def clock_words(model: dict[str, Any]) -> str:
-    """ "rules cortex-m4/1 (first_load_extra 1, ...)"."""
-    constants = ", ".join(f"{key} {value}" for key, value in model["constants"].items())
+    """ "rules cortex-m4/1 (first_load_extra 1, ...)", with what the model leaves out."""
+    known = model["constants"]
+    constants = ", ".join(f"{key} {value}" for key, value in known.items())
+    if known["flash_wait_states"] and "cache_miss_cycles" not in known:
+        constants += " whose cost is not modelled"
     return f"rules {model['rules']} ({constants})"

@@ -12,7 +12,7 @@ from edgeq.harness.messages import Info
 from edgeq.harness.trace import SampleRecord
 from edgeq.ops.op import Array
 from edgeq.report import statistics
-from edgeq.report.clock_model import clock_model
+from edgeq.report.clock_model import clock_model, clock_words
 from edgeq.report.export import layer_name
 from edgeq.sim.cores import CORES
 
@@ -168,13 +168,4 @@ def _clock_model(board: Board | None) -> str:
     said = "latency comes from a clock model, not from silicon"
     if board is None or board.core not in CORES:
         return said
-    constants = f"first_load_extra {board.first_load_extra}, {_flash_model(board)}"
-    return f"{said}: rules {CORES[board.core].rules_version}, {constants}"
-
-
-def _flash_model(board: Board) -> str:
-    states, cache = board.flash.wait_states, board.flash.cache
-    if not states:
-        return "flash without wait states"
-    cost = f"a cache miss {cache.miss_cycles} cycles" if cache else "whose cost is not modelled"
-    return f"{states} flash wait states, {cost}"
+    return f"{said}: {clock_words(clock_model(board))}"

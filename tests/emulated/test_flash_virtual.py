@@ -13,6 +13,7 @@ from edgeq.cli import cli
 from edgeq.emit.firmware import firmware_project
 from edgeq.errors import BadInput
 from edgeq.memory import plan_memory
+from edgeq.report.clock_model import clock_model, clock_words
 from edgeq.weights import pack_weights
 from tests.emulated.test_twins import REAL
 from tests.factory import smallest_mixture
@@ -60,7 +61,9 @@ def test_the_twin_of_a_board_from_flash_to_profile_to_stop(name: str, exported: 
     assert profile["latency"]["source"] == "modelled"
     assert profile["latency"]["mean"] > 0
     (said_of_clock,) = [note for note in profile["notes"] if f"rules {board.core}" in note]
-    assert f"{board.flash.wait_states} flash wait states, a cache miss" in said_of_clock
+    assert clock_words(clock_model(board)) in said_of_clock, "not the words of `edgeq estimate`"
+    assert board.flash.cache is not None
+    assert f"cache_miss_cycles {board.flash.cache.miss_cycles}" in said_of_clock
     assert [each["pid"] for each in said("stop")["stopped"]] == [started["pid"]]
     assert flashers.running() == ()
 
