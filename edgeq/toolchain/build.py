@@ -202,17 +202,18 @@ def _does_not_fit(
 def budget_text(board: Board, sizes: ImageSizes) -> str:
     """What overflows `board`, by how much, and the largest parts of that memory."""
     stack = board.port.stack_bytes
+    gaps = sizes.extent_bytes - sizes.flash_bytes
     lines = []
-    for region, needed, capacity, parts in (
-        ("flash", sizes.flash_bytes, board.flash.bytes, sizes.largest_flash),
-        ("ram", sizes.static_bytes + stack, board.ram.bytes, sizes.largest_ram),
-    ):
+    for region, needed, capacity, parts, aside in (
+        ("flash", sizes.extent_bytes, board.flash.bytes, sizes.largest_flash,
+         f", {gaps:,} B of it gaps between aligned sections" if gaps else ""),
+        ("ram", sizes.static_bytes + stack, board.ram.bytes, sizes.largest_ram,
+         f", {stack:,} B of it stack"),
+    ):  # fmt: skip
         if needed > capacity:
             largest = ", ".join(f"{name} ({size:,} B)" for name, size in parts)
             lines.append(
                 f"{region} of {board.name} has {capacity:,} B, the firmware needs {needed:,} B "
-                f"({needed - capacity:,} B too many"
-                + (f", {stack:,} B of it stack" if region == "ram" else "")
-                + f"); largest: {largest}"
+                f"({needed - capacity:,} B too many{aside}); largest: {largest}"
             )
     return "; ".join(lines) + "; use narrower weights, fewer experts or a larger board"

@@ -17,10 +17,15 @@ LARGEST = 5
 
 @dataclass(frozen=True)
 class ImageSizes:
-    """Sizes in bytes. Initialised data counts in flash (its load image) and in RAM."""
+    """Sizes in bytes. Initialised data counts in flash (its load image) and in RAM.
+
+    `flash_bytes` is what is stored; `extent_bytes` is what it takes of the flash from its first
+    byte to its last, the gaps of aligned sections too (.rodata behind a flash cache: up to a page).
+    """
 
     sections: dict[str, int]
     flash_bytes: int
+    extent_bytes: int
     static_bytes: int
     largest_flash: tuple[tuple[str, int], ...]
     largest_ram: tuple[tuple[str, int], ...]
@@ -64,6 +69,11 @@ def _sections(elf: ELFFile) -> Iterator[_Section]:
         )
 
 
+def _extent(sections: tuple[_Section, ...]) -> int:
+    spans = [(s.load_address, s.load_address + s.size) for s in sections if s.stored]
+    return max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0
+
+
 def _largest(elf: ELFFile, indices: set[int]) -> tuple[tuple[str, int], ...]:
     table = elf.get_section_by_name(".symtab")
     symbols = table.iter_symbols() if isinstance(table, SymbolTableSection) else ()
@@ -86,6 +96,7 @@ def measure(elf_path: Path) -> ImageSizes:
             return ImageSizes(
                 sections={s.name: s.size for s in sections},
                 flash_bytes=sum(s.size for s in sections if s.stored),
+                extent_bytes=_extent(sections),
                 static_bytes=sum(s.size for s in sections if s.in_ram),
                 largest_flash=_largest(elf, stored),
                 largest_ram=_largest(elf, in_ram),

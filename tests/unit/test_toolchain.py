@@ -10,7 +10,7 @@ from _pytest.mark.structures import ParameterSet
 from edgeq.board import CORES, Board, all_boards, load_board, target_board
 from edgeq.errors import BadInput, MemoryBudget, Toolchain
 from edgeq.firmware_project import FirmwareProject
-from edgeq.toolchain import Compiler, build, find_compiler, with_board
+from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
 from edgeq.toolchain import compiler as compiler_module
 from edgeq.toolchain.assemble import firmware_digest
 from edgeq.toolchain.image import flash_image, measure
@@ -144,6 +144,28 @@ def test_a_stack_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     project = with_board(FirmwareProject({"main.c": text}), board)
     with pytest.raises(MemoryBudget, match="8,192 B of it stack"):
         build(project, board, _compiler("gcc"), tmp_path)
+
+
+def test_the_gap_before_read_only_data_counts_in_flash(tmp_path: Path) -> None:
+    """Behind a flash cache .rodata begins a page: what is stored fits, what it spans must, too."""
+    board = load_board("nucleo_l4r5zi")
+    text = b"static const uint8_t seed[8] = {1};\nint main"
+    text = ECHO.read_bytes().replace(b"int main", text)
+    text = text.replace(b"hal_idle();", b"hal_putc(seed[hal_cycles() & 7u]);")
+    main = FirmwareProject({"main.c": text})
+
+    def of(flash_bytes: int, folder: str) -> Firmware:
+        flash = board.flash.model_copy(update={"bytes": flash_bytes})
+        small = board.model_copy(update={"flash": flash})
+        return build(with_board(main, small), small, _compiler("gcc"), tmp_path / folder)
+
+    sizes = measure(of(board.flash.bytes, "all").elf)
+    gap = sizes.extent_bytes - sizes.flash_bytes
+    assert gap > 1000
+    assert of(sizes.extent_bytes, "just").flash_bytes == sizes.flash_bytes
+    needs = rf"needs {sizes.extent_bytes:,} B \(4 B too many, {gap:,} B of it gaps"
+    with pytest.raises(MemoryBudget, match=needs):
+        of(sizes.extent_bytes - 4, "short")
 
 
 def test_weights_stand_in_a_section_of_their_own(tmp_path: Path) -> None:
