@@ -26,7 +26,7 @@ from edgeq.sim.faults import GuestFault
 from edgeq.toolchain import Compiler, Firmware, build, with_board
 from edgeq.weights import PackedWeights, pack_weights
 
-ROWS_PER_ROUTE = 2  # an export should take seconds; `edgeq estimate` runs more
+ROWS_PER_ROUTE = 1  # an export should take seconds; `edgeq estimate` compares rows
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ class InMemory:
         for function in BEGIN:
             self.machine.call(function)
 
+    @property
+    def half_cycles(self) -> bool:
+        """Whether the core's prices know halves, so that a count depends on where it begins."""
+        return any(price % 2 for price in self.machine.clock.table.values())
+
     def infer(self, row: Array, phase: int = 0) -> InferResult:
         """One int8 row. `phase` 0 or 1: the half of a cycle in which the call begins."""
         machine, data = self.machine, row.tobytes()

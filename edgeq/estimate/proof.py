@@ -68,13 +68,12 @@ def _entry(traced: Trace) -> dict[str, Any]:
 
 def _said(verdict: str, read: Audit, traced: Trace | None, routes: Sequence[RouteCycles]) -> str:
     """The verdict in a sentence, with what it rests on."""
-    rows, spread = sum(r.rows for r in routes), max(r.spread for r in routes)
     whole = f"{read.instructions:,} instructions of {read.functions} functions"
     fixed = f"no divide, no early-ending multiply in {whole}"
     if not read.fixed_instructions:
         found = ", ".join(dict.fromkeys((*read.divides, *read.early_multiplies)))
         fixed = f"time follows operands in {found}"
-    measured = f"{rows} rows differ by {spread} cycles within their route"
+    measured = _measured(routes)
     if traced is None:
         return f"{verdict}: {fixed}; {measured}; branches are traced by `edgeq estimate --prove`"
     decides = _decides(traced)
@@ -83,3 +82,10 @@ def _said(verdict: str, read: Audit, traced: Trace | None, routes: Sequence[Rout
     return (
         f"{verdict}: of {traced.instructions:,} traced instructions {follows}; {fixed}; {measured}"
     )
+
+
+def _measured(routes: Sequence[RouteCycles]) -> str:
+    if all(route.rows == 1 for route in routes):
+        return "one row of each route was run, so none were compared"
+    rows, spread = sum(r.rows for r in routes), max(r.spread for r in routes)
+    return f"{rows} rows differ by {spread} cycles within their route"

@@ -98,11 +98,15 @@ def counted(
 
 
 def _count(firmware: InMemory, subject: Subject, wanted: Experts, most_rows: int) -> RouteCycles:
-    """The first row in both phases of the clock: their mean is exact; the others in the first."""
+    """The first row in both phases of the clock: their mean is exact; the others in the first.
+
+    A core that is priced in whole cycles has no phases: it needs no second run.
+    """
     with _taking(firmware, subject, wanted) as (rows, obtained):
         rows = rows[:most_rows]
         runs = [_infer(firmware, subject, row) for row in rows]
-        other = _infer(firmware, subject, rows[0], phase=1)
+        halves = firmware.half_cycles
+        other = _infer(firmware, subject, rows[0], phase=1) if halves else runs[0]
     pairs = zip(runs[0].layer_cycles, other.layer_cycles, strict=True)
     counts = [ran.cycles for ran in runs]
     return RouteCycles(
