@@ -161,8 +161,14 @@ def export(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     return run
 
 
-def test_an_export_reports_what_it_costs(export: Callable[..., Any]) -> None:
-    report = export()
+@pytest.fixture(scope="module")
+def free(export: Callable[..., Any]) -> dict[str, Any]:
+    """The report without a budget."""
+    return dict(export())
+
+
+def test_an_export_reports_what_it_costs(free: dict[str, Any]) -> None:
+    report = free
     entry = report["estimate"]
     assert entry["board"] == "virtual_m4"
     assert sum(report["routes"].values()) == 80
@@ -176,12 +182,9 @@ def test_an_export_reports_what_it_costs(export: Callable[..., Any]) -> None:
     assert report["budget"] == {}
 
 
-def test_a_mean_budget_weakens_curiosity(export: Callable[..., Any]) -> None:
-    free = export()
+def test_a_mean_budget_weakens_curiosity(export: Callable[..., Any], free: dict[str, Any]) -> None:
     cheap, dear = (e["latency_s"] for e in free["experts"])
     assert cheap < free["estimate"]["expected"]["latency_s"] <= dear
-    least = export(max_mean_latency="1s")
-    assert least["curiosity"] == free["curiosity"], "a budget that holds changes nothing"
     base = free["routes"]["int8"] - free["curiosity"]["changed"]
     between = cheap + (dear - cheap) * (base + free["curiosity"]["changed"] / 2) / 80
     report = export(max_mean_latency=f"{between * 1e6:.6f}us")
@@ -189,6 +192,16 @@ def test_a_mean_budget_weakens_curiosity(export: Callable[..., Any]) -> None:
     assert report["curiosity"]["model_alpha"] == 1
     assert report["estimate"]["expected"]["latency_s"] <= between
     assert report["routes"]["int8"] < free["routes"]["int8"]
+
+
+@pytest.mark.full
+def test_budgets_that_hold_and_that_do_not(
+    export: Callable[..., Any], free: dict[str, Any]
+) -> None:
+    """An export each; the unit tests above hold the same rules against entries."""
+    cheap = free["experts"][0]["latency_s"]
+    least = export(max_mean_latency="1s")
+    assert least["curiosity"] == free["curiosity"], "a budget that holds changes nothing"
     with pytest.raises(CostBudget, match=r"at no strength of curiosity .* less than .* ms") as no:
         export(max_mean_latency=f"{cheap * 1e6:.6f}us")
     assert no.value.exit_code == 4

@@ -170,7 +170,15 @@ def test_the_command_on_two_boards(folder: Path, run: Callable[..., Ended]) -> N
     assert (m4["energy_kind"], m0["energy_kind"]) == ("measured", None)
     assert "unvalidated" in m0["rules"]
     assert any("chosen anew" in note for note in m0["notes"])
-    assert run(folder, *boards, "--json")[1] == out, "two runs differ"
+
+
+@pytest.mark.full
+def test_the_table_of_two_boards_and_two_equal_runs(
+    folder: Path, run: Callable[..., Ended]
+) -> None:
+    boards = ("--board", "virtual_m4", "--board", "virtual_m0plus")
+    first, again = (run(folder, *boards, "--json")[:2] for _ in range(2))
+    assert first == again, "two runs differ"
     code, out, _ = run(folder, *boards)
     assert code == 0
     for word in ("virtual_m0plus", "expected", "modelled, rules cortex-m4/", "-O2", "no energy"):
