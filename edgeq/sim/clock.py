@@ -41,7 +41,6 @@ class Clock:
         self.on_new_block: Callable[[Block, bool], None] = lambda _block, _loops: None
         self.on_stack: Callable[[], None] = lambda: None
         self.on_error: Callable[[BaseException], None] = lambda _error: None
-        self.on_block = self._on_block if flash is None else self._on_block_in_flash
         self.flash = flash
         self._newest = [] if flash is None else flash.data.newest
         self._read_code = read_code
@@ -62,22 +61,8 @@ class Clock:
         """The next block follows no other: reset, or a call from the host."""
         self._edge = Edge(0, None, Node(None, self._state), ())
 
-    def _on_block(self, _engine: int, address: int, size: int) -> None:
+    def on_block(self, _engine: int, address: int, size: int) -> None:
         """The emulator is about to run a block. The hot path: a look-up and two additions."""
-        try:
-            edge = self._edge.next.get(address) or self._learn(address, size)
-            self.half += edge.half
-            edge.count += 1
-            self._edge = edge
-            if edge.lowers_stack:
-                self.on_stack()
-            if self.half > self.limit:
-                self.on_limit()
-        except BaseException as error:  # C would swallow it, Ctrl-C too
-            self.on_error(error)
-
-    def _on_block_in_flash(self, _engine: int, address: int, size: int) -> None:
-        """The same, and what the block uses of the cache that is simply run."""
         try:
             edge = self._edge.next.get(address) or self._learn(address, size)
             self.half += edge.half
@@ -90,7 +75,7 @@ class Clock:
             touches = edge.touches
             if touches is not None and touches.pick(self._newest) != touches.newest:
                 self._use(touches)
-        except BaseException as error:
+        except BaseException as error:  # C would swallow it, Ctrl-C too
             self.on_error(error)
 
     def _use(self, touches: Touches) -> None:
