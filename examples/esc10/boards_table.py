@@ -41,8 +41,11 @@ def markdown(result: dict[str, Any]) -> str:
         f"|{len(COLUMNS) * '---|'}",
         *(_row(entry, route) for entry in result["boards"] for route in entry["routes"]),
         "",
+        "<details><summary>Clock model, source of the energy, compiler and flags</summary>",
+        "",
+        *(f"- {source_line(e)}; {flags(e)}" for e in result["boards"]),
+        "</details>",
     ]
-    lines += [f"- {source_line(e)}; {flags(e)}" for e in result["boards"]]
     return "\n".join(lines)
 
 
