@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -37,3 +37,16 @@ def interrupt_waits(stop: Callable[[], None] = _nothing) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if arrived:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def signals_call(stop: Callable[[], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Within the block these signals call `stop`; what they did before is theirs again after it."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, lambda _number, _frame: stop())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgeq.errors import BadInput, EdgeqError
+from edgeq.interrupts import signals_call
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.cores import CORES, CoreModel
 
@@ -79,12 +80,11 @@ def serve(options: argparse.Namespace) -> int:
     port: DescriptorPort = StdioPort() if options.stdio else PtyPort(options.link)
     machine = Machine(config, port, _to_standard_error)
     try:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda _number, _frame: machine.stop())
-        machine.load(options.firmware)
-        _announce(port.path if isinstance(port, PtyPort) else "stdio", config, options, out)
-        result = machine.run(deadline_s=options.deadline, max_cycles=options.max_cycles)
-        profile = machine.profile()
+        with signals_call(machine.stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+            machine.load(options.firmware)
+            _announce(port.path if isinstance(port, PtyPort) else "stdio", config, options, out)
+            result = machine.run(deadline_s=options.deadline, max_cycles=options.max_cycles)
+            profile = machine.profile()
     finally:
         port.close()
     facts = _summary(machine, profile) | {"reason": result.reason, "exit_code": result.exit_code}

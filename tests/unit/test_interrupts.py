@@ -5,11 +5,18 @@ import threading
 
 import pytest
 
-from edgeq.interrupts import interrupt_waits
+from edgeq.interrupts import interrupt_waits, signals_call
 from edgeq.sim.emulator import Emulator
 
 FLASH = 0x10000
 LOOP = b"\xfe\xe7"  # b .
+LONG_US = 20_000_000  # a lost signal is a failure, not a hang
+
+
+@pytest.fixture(autouse=True)
+def ordinary() -> None:
+    """No test before may leave a handler of its own behind."""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def looping(on_block: object) -> Emulator:
@@ -31,7 +38,7 @@ def test_an_interrupt_in_a_callback_is_not_lost() -> None:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        looping(block).run(FLASH, FLASH + 0x100)
+        looping(block).run(FLASH, FLASH + 0x100, LONG_US)
     assert seen >= 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -47,7 +54,7 @@ def test_another_handler_is_left_as_it_is() -> None:
     core = looping(block)
     before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
     try:
-        core.run(FLASH, FLASH + 0x100)
+        core.run(FLASH, FLASH + 0x100, LONG_US)
     finally:
         signal.signal(signal.SIGINT, before)
     assert heard == [signal.SIGINT]
@@ -81,3 +88,13 @@ def test_the_block_is_finished_first() -> None:
     with pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["stop", "rest"]
+
+
+def test_signals_call_for_the_length_of_a_block() -> None:
+    heard: list[str] = []
+    with signals_call(lambda: heard.append("stop"), (signal.SIGINT, signal.SIGTERM)):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert heard == ["stop", "stop"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
