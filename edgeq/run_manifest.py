@@ -54,7 +54,7 @@ def _firmware(subject: Subject) -> Firmware:
 def _session() -> Session:
     return Session(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        command=_command(sys.argv),
         edgeq=__version__,
         host={
             "system": platform.platform(),
@@ -62,3 +62,10 @@ def _session() -> Session:
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
     )
+
+
+def _command(arguments: Sequence[str]) -> tuple[str, ...]:
+    """As a user would type it: `python -m edgeq` runs a file called __main__.py."""
+    program = Path(arguments[0])
+    module = program.parent.name if program.name == "__main__.py" else program.name
+    return (module, *arguments[1:])
