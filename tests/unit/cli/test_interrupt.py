@@ -111,11 +111,12 @@ def test_an_export_that_is_cut_leaves_nothing(
     out = tmp_path / "here" / "out"
     arguments = ["export", model, "--target", "virtual_m4", "--out", out, "--json"]
     code, said, err = interrupted(arguments, after(seconds))
-    if code == 0:  # it was faster
+    if said:  # it was faster; the signal found it done, or closing down
+        assert code in (0, -signal.SIGINT)
         assert json.loads(said)["target"] == "virtual_m4"
         assert (out / "export.json").is_file()
     else:
-        assert (code, said) == (130, ""), err
+        assert code == 130, err
         assert err.endswith("edgeq: interrupted\n")
         assert "Traceback" not in err
         assert list(out.parent.iterdir()) == []
