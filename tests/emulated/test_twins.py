@@ -116,6 +116,14 @@ def test_two_runs_are_identical(name: str, built: Built) -> None:
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_the_fpu_is_on_whichever_compiler_spills_into_it(kind: str, built: Built) -> None:
+    """zig cc defines no __ARM_FP, and keeps integers in floating-point registers all the same."""
+    twin = Twin(built("nucleo_f446re", kind), "nucleo_f446re")
+    twin.say()
+    assert int(twin.probe(0xE000ED88), 16) >> 20 & 0xF == 0xF
+
+
 STUCK = {  # each wait polls 100,000 times: one a board by default
     "nucleo_f446re": dict.fromkeys(("PLLRDY", "ODRDY", "ODSWRDY", "LATENCY", "SWS"), 16_000_000),
     "nucleo_f401re": {"PLLRDY": 16_000_000},

@@ -62,7 +62,7 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16] = {
 };
 
 void Reset_Handler(void) {
-#if defined(__ARM_FP)
+#if defined(__ARM_FP) || defined(__ARM_PCS_VFP) /* the latter is all that zig cc defines */
     SCB_CPACR |= 0xFu << 20; /* FPU on before any instruction that could use it */
     __asm volatile("dsb\n\tisb" ::: "memory");
 #endif
