@@ -2,6 +2,7 @@
 
 from edgeq.sim.bus import Bus
 from edgeq.sim.stm32 import flash, gpio, pwr_f4, rcc_f4, usart
+from edgeq.sim.stm32.clock_gate import clock_gate
 from edgeq.sim.uart import Uart
 
 RCC_BASE, FLASH_BASE, PWR_BASE = 0x40023800, 0x40023C00, 0x40007000
@@ -16,7 +17,7 @@ def attach(bus: Bus) -> Uart:
     config = bus.config.port_config
     rcc = rcc_f4.Rcc(bus, RCC_BASE)
     acr = flash.Flash(bus, FLASH_BASE)
-    pwr = pwr_f4.Pwr(bus, PWR_BASE, rcc.gate(rcc_f4.APB1ENR, PWREN))
+    pwr = pwr_f4.Pwr(bus, PWR_BASE, clock_gate(rcc, rcc_f4.APB1ENR, PWREN))
     rcc.watch(acr, pwr)
     ports = {GPIO_BASE + 0x400 * i: _port(bus, rcc, i) for i in range(len(PORTS))}
     enable = config["UART_ENABLE_REGISTER"] - RCC_BASE
@@ -24,7 +25,7 @@ def attach(bus: Bus) -> Uart:
     serial = usart.Usart(
         bus,
         config["UART_BASE"],
-        rcc.gate(enable, config["UART_ENABLE_BIT"]),
+        clock_gate(rcc, enable, config["UART_ENABLE_BIT"]),
         lambda: rcc.apb_hz(second=enable == rcc_f4.APB2ENR),
         lambda: pins.alternate(config["UART_TX_PIN"]) == config["UART_FUNCTION"],
     )
@@ -37,6 +38,6 @@ def attach(bus: Bus) -> Uart:
 def _port(bus: Bus, rcc: rcc_f4.Rcc, index: int) -> gpio.Gpio:
     config, base = bus.config.port_config, GPIO_BASE + 0x400 * index
     marker = config["MARKER_PIN"] if base == config["MARKER_GPIO_BASE"] else None
-    gate = rcc.gate(rcc_f4.AHB1ENR, index)
+    gate = clock_gate(rcc, rcc_f4.AHB1ENR, index)
     letter = PORTS[index]
     return gpio.Gpio(bus, f"GPIO{letter}", base, gate, MODER_RESET.get(letter, 0), marker)

@@ -2,6 +2,7 @@
 
 from edgeq.sim.bus import Bus
 from edgeq.sim.stm32 import flash, gpio, lpuart, pwr_l4, rcc_l4
+from edgeq.sim.stm32.clock_gate import clock_gate
 from edgeq.sim.uart import Uart
 
 RCC_BASE, FLASH_BASE, PWR_BASE = 0x40021000, 0x40022000, 0x40007000
@@ -17,7 +18,7 @@ def attach(bus: Bus) -> Uart:
     config = bus.config.port_config
     acr = flash.Flash(bus, FLASH_BASE, 0x600)
     rcc = rcc_l4.Rcc(bus, RCC_BASE, acr)
-    pwr = pwr_l4.Pwr(bus, PWR_BASE, rcc.gate(rcc_l4.APB1ENR1, PWREN))
+    pwr = pwr_l4.Pwr(bus, PWR_BASE, clock_gate(rcc, rcc_l4.APB1ENR1, PWREN))
     rcc.watch(pwr)
     ports = {GPIO_BASE + 0x400 * i: _port(bus, rcc, i) for i in range(len(PORTS))}
     pins = ports[config["UART_GPIO_BASE"]]
@@ -27,7 +28,7 @@ def attach(bus: Bus) -> Uart:
         supplied = pwr.port_g_supplied or pins.name != "GPIOG"
         return supplied and function == config["UART_FUNCTION"]
 
-    gate = rcc.gate(rcc_l4.APB1ENR2, LPUART1EN)
+    gate = clock_gate(rcc, rcc_l4.APB1ENR2, LPUART1EN)
     serial = lpuart.Lpuart(bus, config["UART_BASE"], gate, lambda: rcc.lpuart_hz, wired)
     for block in (rcc, acr, pwr, *ports.values(), serial):
         bus.map(block.base, block, gpio.SIZE)
@@ -40,4 +41,6 @@ def _port(bus: Bus, rcc: rcc_l4.Rcc, index: int) -> gpio.Gpio:
     marker = config["MARKER_PIN"] if base == config["MARKER_GPIO_BASE"] else None
     letter = PORTS[index]
     moder = MODER_RESET.get(letter, ANALOG)
-    return gpio.Gpio(bus, f"GPIO{letter}", base, rcc.gate(rcc_l4.AHB2ENR, index), moder, marker)
+    return gpio.Gpio(
+        bus, f"GPIO{letter}", base, clock_gate(rcc, rcc_l4.AHB2ENR, index), moder, marker
+    )

@@ -1,7 +1,7 @@
 """The clock controller of STM32F4 (RM0390, 6.3): HSI, the main PLL, bus prescalers, clock gates."""
 
 from edgeq.sim.bus import Bus
-from edgeq.sim.registers import Block, Gate
+from edgeq.sim.registers import Block
 from edgeq.sim.stm32.flash import Flash
 from edgeq.sim.stm32.pwr_f4 import Pwr
 
@@ -44,16 +44,6 @@ class Rcc(Block):
         """The clock of APB1 or, `second`, APB2."""
         code = self.words[CFGR] >> (13 if second else 10) & 7
         return self.core_hz >> (code - 3 if code >= 4 else 0)
-
-    def gate(self, register: int, bit: int) -> Gate:
-        """The gate of a peripheral whose clock is `bit` of the enable register at `register`."""
-
-        def why() -> str:
-            if self.words[register] >> bit & 1:
-                return ""
-            return f"has no clock (bit {bit} of 0x{self.base + register:08x} is 0)"
-
-        return why
 
     def load(self, offset: int) -> int:
         """CR and CFGR show the PLL and the switch as they are."""

@@ -1,7 +1,7 @@
 """The clock controller of STM32L4+ (RM0432, 6.4): MSI at reset, HSI16, the main PLL, gates."""
 
 from edgeq.sim.bus import Bus
-from edgeq.sim.registers import Block, Gate
+from edgeq.sim.registers import Block
 from edgeq.sim.stm32.flash import Flash
 from edgeq.sim.stm32.pwr_l4 import Pwr
 
@@ -53,16 +53,6 @@ class Rcc(Block):
     def lpuart_hz(self) -> int:
         """The kernel clock of LPUART1: HSI16 or, by default, APB1 (whose prescaler stays 1)."""
         return HSI_HZ if self.words[CCIPR] >> 10 & 3 == LPUART1_HSI else self.core_hz
-
-    def gate(self, register: int, bit: int) -> Gate:
-        """The gate of a peripheral whose clock is `bit` of the enable register at `register`."""
-
-        def why() -> str:
-            if self.words[register] >> bit & 1:
-                return ""
-            return f"has no clock (bit {bit} of 0x{self.base + register:08x} is 0)"
-
-        return why
 
     def load(self, offset: int) -> int:
         """CR and CFGR show oscillator, PLL and switch as they are."""
