@@ -79,6 +79,16 @@ def volumes_of(board: Board, around: Surroundings) -> tuple[Path, ...]:
     return tuple(v for v in around.volumes if labels and wanted.fullmatch(v.name))
 
 
+def only_volume(board: Board, around: Surroundings, absent: str) -> Path:
+    """The one drive of the board that is mounted; Link that says `absent`, or lists several."""
+    drives = volumes_of(board, around)
+    if len(drives) > 1:
+        raise Link(f"{board.name}: {', '.join(map(str, drives))} are all mounted; leave one")
+    if not drives:
+        raise Link(absent)
+    return drives[0]
+
+
 def devices_of(board: Board, around: Surroundings) -> tuple[Device, ...]:
     """The serial devices that carry one of the board's USB ids."""
     return tuple(device for device in around.devices if device.usb_id in board.probe.usb_ids)

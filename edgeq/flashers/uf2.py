@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeq.board import Board
-from edgeq.errors import BadInput, Flash, Link
-from edgeq.flashers.attached import Surroundings, is_probe_volume, volumes_of
+from edgeq.errors import BadInput, Flash
+from edgeq.flashers.attached import Surroundings, is_probe_volume, only_volume
 from edgeq.flashers.flasher import Commands, Facts, Flasher, run_commands
 from edgeq.toolchain import Firmware
 
@@ -19,13 +19,9 @@ BOOT_BUTTON = "hold BOOTSEL while plugging the board in"
 
 def find(board: Board, around: Surroundings) -> Facts:
     """The boot drive; Link when none is mounted, or several are."""
-    drives = volumes_of(board, around)
-    if len(drives) == 1:
-        return Facts(("cp",), volume=drives[0])
-    if drives:
-        raise Link(f"{board.name}: {', '.join(map(str, drives))} are all mounted; leave one")
     label = " or ".join(board.probe.volumes)
-    raise Link(f"no drive {label} is mounted: {BOOT_BUTTON}, and mount the drive it shows")
+    absent = f"no drive {label} is mounted: {BOOT_BUTTON}, and mount the drive it shows"
+    return Facts(("cp",), volume=only_volume(board, around, absent))
 
 
 def assumed(board: Board) -> Facts:
