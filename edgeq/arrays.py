@@ -1,6 +1,5 @@
 """Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +7,30 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeq.errors import BadInput
+from edgeq.stored_zip import open_zip
 
 Array = npt.NDArray[Any]
 MAX_FILE_BYTES = 1 << 30
+SHOWN_KEYS = 10
 
 
 def read_npz(path: Path, *keys: str) -> tuple[Array, ...]:
     """Arrays of an .npz file by key, never unpickled; BadInput when file or key is missing."""
     wanted = ", ".join(keys)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadInput(f"{path} is larger than {MAX_FILE_BYTES:,} B; give fewer rows")
-        with np.load(path, allow_pickle=False) as data:
-            if not isinstance(data, np.lib.npyio.NpzFile):
-                raise BadInput(f"{path} is no .npz file; save one with keys {wanted}")
-            missing = [key for key in keys if key not in data]
-            if missing:
-                raise BadInput(
-                    f"{path} has keys {', '.join(data) or 'none'}, not {', '.join(missing)}; "
-                    f"save it with np.savez(path, {', '.join(f'{k}=...' for k in keys)})"
-                )
-            return tuple(data[key] for key in keys)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path}: {reason}; give an .npz file with keys {wanted}") from None
+        archive = open_zip(path, MAX_FILE_BYTES, deflated=True)
+        names = [name.removesuffix(".npy") for name in archive.entries]
+        missing = [key for key in keys if key not in names]
+        if missing:
+            more = ", ..." if len(names) > SHOWN_KEYS else ""
+            raise BadInput(
+                f"{path} has keys {', '.join(names[:SHOWN_KEYS]) or 'none'}{more}, not "
+                f"{', '.join(missing)}; "
+                f"save it with np.savez(path, {', '.join(f'{k}=...' for k in keys)})"
+            )
+        return tuple(archive.read_array(f"{key}.npy") for key in keys)
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}; give an .npz file with keys {wanted}") from None
 
 
 def model_rows(x: Array, shape: tuple[int, ...], what: str) -> Array:
@@ -46,7 +45,8 @@ def model_rows(x: Array, shape: tuple[int, ...], what: str) -> Array:
         raise BadInput(f"{what} is empty; give rows of shape {wanted}")
     if x.dtype.kind not in "fiu":
         raise BadInput(f"{what} holds {x.dtype}, not numbers")
-    rows = np.asarray(x, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        rows = np.asarray(x, np.float32)
     if not np.isfinite(rows).all():
         raise BadInput(f"{what} holds NaN or infinite values; remove those rows")
     return channels_last(rows)

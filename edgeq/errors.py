@@ -5,9 +5,28 @@ Each class carries the exit code of the command line (`edgeq --help` lists them)
 
 
 class EdgeqError(Exception):
-    """Anything a user can act on. `exit_code` is what the command line returns."""
+    """Anything a user can act on. `exit_code` is what the command line returns.
+
+    The message may quote a file, a board or a meter: what could steer a terminal is shown as text.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
+
+
+def printable(text: str) -> str:
+    r"""The text with whatever is no printable character as its escape; line ends stay.
+
+    >>> printable("a\x1b[2Jb\u202ec")
+    'a\\x1b[2Jb\\u202ec'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 class BadInput(EdgeqError):

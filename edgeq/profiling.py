@@ -29,7 +29,7 @@ from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, r
 from edgeq.harness.windows import Window
 from edgeq.ir import Graph
 from edgeq.metering import MeterPlan, Repeater, Tell, measure, powered, source_of, with_energy
-from edgeq.ops.graph_file import read_graph
+from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import quantize_rows, run
 from edgeq.report.export import experts_of
 from edgeq.report.memory_map import memory_map
@@ -92,7 +92,7 @@ def profile(
     from edgeq.report.profile_files import write_results
 
     folder = request.firmware
-    report, graph = read_report(folder), read_graph(folder / GRAPH)
+    report, graph = read_report(folder), stored_graph(folder / GRAPH)
     samples = _samples(request, report, graph)
     layers = layer_table(graph)
     with (

@@ -22,10 +22,10 @@ from edgeq.fit import check_fit
 from edgeq.ir import Graph
 from edgeq.kernels import kernel_named
 from edgeq.memory import plan_memory
-from edgeq.ops.graph_file import read_graph
 from edgeq.ops.op import Array
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import quantize_rows
 from edgeq.toolchain import Compiler, Firmware, build, with_board
 from edgeq.weights import pack_weights
@@ -59,7 +59,7 @@ def of_folder(folder: Path) -> Estimated:
     The routes are weighed by the calibration rows if the export counted them, else by the
     evaluation rows. Without an evaluation set random rows are run.
     """
-    report, graph = read_report(folder), read_graph(folder / GRAPH)
+    report, graph = read_report(folder), stored_graph(folder / GRAPH)
     rows, rows_of = _rows(folder, report, graph)
     chosen, shares = chosen_experts(graph, rows), _recorded_shares(report, graph)
     if shares is None and rows_of == "evaluation":

@@ -4,12 +4,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from edgeq.errors import ModelFile
+from edgeq.nn.plain_pickle import read_plain
+from edgeq.stored_zip import StoredZip, open_zip
 
 MAX_BYTES = 512 * 2**20
-MAX_ENTRIES = 20_000
 
 SAVE_INSTEAD = "save the model with edgeq.save(model, path), which writes the edgeq-model format"
 _LATER = {
@@ -26,10 +25,16 @@ def read_archive(path: Path) -> Any:
     another format. Nothing of the file runs.
     """
     _refuse_by_name(path)
-    _refuse_by_directory(path)
+    archive = _checked_zip(path)
+    pickle = next(n for n in archive.entries if _inner(n) == "data.pkl")
+    root = pickle.removesuffix("data.pkl")
     try:
-        # weights_only stays explicit: an environment variable can flip the default
-        return torch.load(path, weights_only=True, map_location="cpu")
+        if (
+            archive.entries.get(f"{root}byteorder")
+            and archive.read(f"{root}byteorder") != b"little"
+        ):
+            raise ValueError("its numbers are not little-endian")
+        return read_plain(archive.read(pickle), lambda key: _data(archive, root, key))
     except MemoryError as error:
         raise ModelFile(f"{path}: does not fit in this machine's memory") from error
     except Exception as error:
@@ -39,6 +44,14 @@ def read_archive(path: Path) -> Any:
             f"({type(error).__name__}: {_first(reason)}); whole pickled modules can execute code: "
             f"{SAVE_INSTEAD}"
         ) from error
+
+
+def _data(archive: StoredZip, root: str, key: str) -> bytes:
+    """The bytes of a storage."""
+    name = f"{root}data/{key}"
+    if name not in archive.entries:
+        raise ValueError(f"the numbers {key[:20]!r} of a tensor are not in the file")
+    return archive.read(name)
 
 
 def _first(lines: list[str]) -> str:
@@ -67,32 +80,26 @@ def _refuse_by_name(path: Path) -> None:
         )
 
 
-def _refuse_by_directory(path: Path) -> None:
+def _checked_zip(path: Path) -> StoredZip:
+    """The archive, which is one that edgeq.save writes: stored, little-endian, no code."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ModelFile(
-            f"{path}: truncated or damaged archive ({error}); {SAVE_INSTEAD}"
-        ) from error
-    if len(entries) > MAX_ENTRIES:
-        raise ModelFile(f"{path}: {len(entries):,} entries; the limit is {MAX_ENTRIES:,}")
-    inflated = sum(entry.file_size for entry in entries)
-    if inflated > MAX_BYTES:
-        raise ModelFile(
-            f"{path}: inflates to {inflated:,} bytes; the limit is {MAX_BYTES:,} (a zip bomb?)"
-        )
-    names = [entry.filename.partition("/")[2] or entry.filename for entry in entries]
+        archive = open_zip(path, MAX_BYTES, deflated=True)
+    except ValueError as error:
+        raise ModelFile(f"{path}: {error}; {SAVE_INSTEAD}") from None
+    names = [_inner(name) for name in archive.entries]
     if any(n == "constants.pkl" or n.startswith("code/") for n in names):
         raise ModelFile(f"{path}: a TorchScript archive, which carries code; {SAVE_INSTEAD}")
     if any(n.endswith("archive_format") or n.startswith("models/") for n in names):
         raise ModelFile(f"{path}: a torch.export archive, which can execute code; {SAVE_INSTEAD}")
-    # torch.save stores; an inflated size in a directory entry can lie, a stored one cannot
-    if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.entries.values()):
         raise ModelFile(
             f"{path}: compressed entries, which edgeq.save never writes; {SAVE_INSTEAD}"
         )
-    if inflated > path.stat().st_size:
-        raise ModelFile(f"{path}: overlapping entries; {SAVE_INSTEAD}")
-    if "data.pkl" not in names:
+    if names.count("data.pkl") != 1:
         raise ModelFile(f"{path}: a zip archive, but not a model; {SAVE_INSTEAD}")
+    return archive
+
+
+def _inner(name: str) -> str:
+    """The name of an entry without the archive's own folder."""
+    return name.partition("/")[2] or name

@@ -1,0 +1,118 @@
+"""A graph from a file that nobody vouches for: read, verified, and run once.
+
+An export's own graph passes as it is. Any other is refused here, by one error, so that whoever
+runs, plans or packs it later needs no check of its own.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edgeq.errors import EdgeqError, ModelFile
+from edgeq.ir import Graph, Node, TensorType
+from edgeq.kernels import kernel_named
+from edgeq.memory import plan_memory
+from edgeq.ops.graph_file import read_graph
+from edgeq.ops.op import WEIGHT_RANGE
+from edgeq.passes.verify import LAYERS, verify
+from edgeq.reference import run
+from edgeq.weights import pack_weights
+
+MOST_VALUES = 1 << 24  # of all activations, and of a layer's patches: far above any device's
+MOST_EXPERTS, MOST_NODES, MOST_SIDE = 64, 10_000, 4096
+NO_KERNEL = ("Reshape",)
+ACTIVATIONS = ("none", "relu", "relu6")
+
+
+def stored_graph(path: Path) -> Graph:
+    """The lowered graph in `path`. Raises ModelFile for one that is damaged or makes no sense."""
+    graph = read_graph(path)
+    try:
+        for each in _graphs(graph):
+            _check_sizes(each)
+        verify(graph, "lowered")
+        for each in _graphs(graph):
+            for node in each.nodes:
+                _check_kernel(each, node)
+        with np.errstate(all="raise", under="ignore"):
+            run(graph, np.zeros((1, *graph.tensors[graph.inputs[0]].shape), np.int8))
+            plan_memory(graph)
+            pack_weights(graph)
+    except (EdgeqError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        reason = error if isinstance(error, EdgeqError | ValueError) else repr(error)
+        raise ModelFile(f"{path} is no graph that runs: {reason}; run `edgeq export` again") from (
+            error
+        )
+    return graph
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    """The graph and those of its experts."""
+    yield graph
+    for node in graph.nodes:
+        for expert in getattr(node.attrs, "experts", ()):
+            yield expert.graph
+
+
+def _check_sizes(graph: Graph) -> None:
+    """What bounds the time and the memory of everything that follows."""
+    if len(graph.inputs) != 1 or not graph.outputs or len(graph.nodes) > MOST_NODES:
+        raise ValueError(f"graph {graph.name!r} has {len(graph.inputs)} inputs")
+    for name, kind in graph.tensors.items():
+        _check_type(name, kind)
+    activations = {n for n in graph.tensors if n not in graph.constants}
+    if sum(math.prod(graph.tensors[n].shape) for n in activations) > MOST_VALUES:
+        raise ValueError(f"graph {graph.name!r} has more than {MOST_VALUES:,} activations")
+    for node in graph.nodes:
+        _check_attributes(node)
+        weight = graph.tensors.get(node.params.get("weight", ""))
+        if node.op == "Conv2D" and weight and len(weight.shape) == 4:
+            places = math.prod(graph.tensors[node.outputs[0]].shape[:2])
+            if places * math.prod(weight.shape[1:]) > MOST_VALUES:
+                raise ValueError(f"node {node.name!r} has more than {MOST_VALUES:,} patch values")
+
+
+def _check_type(name: str, kind: TensorType) -> None:
+    if any(n < 1 for n in kind.shape):
+        raise ValueError(f"tensor {name!r} has shape {kind.shape}")
+    quant = kind.quant
+    if quant is None:
+        return
+    if not quant.scale or not all(0 < s < math.inf for s in quant.scale):
+        raise ValueError(f"tensor {name!r} has a scale that is not positive")
+    if not -128 <= quant.zero_point <= 127:
+        raise ValueError(f"tensor {name!r} has zero point {quant.zero_point}")
+
+
+def _check_attributes(node: Node) -> None:
+    where = f"node {node.name!r} ({node.op})"
+    if not node.inputs or not node.outputs:
+        raise ValueError(f"{where} has no input or no output")
+    for key, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
+        values = getattr(node.attrs, key, ())
+        if not all(least <= n <= MOST_SIDE for n in values):
+            raise ValueError(f"{where} has {key} {values}")
+    if getattr(node.attrs, "activation", "none") not in ACTIVATIONS:
+        raise ValueError(f"{where} has activation {node.attrs.activation!r}")
+    if getattr(node.attrs, "weight_format", "s8") not in WEIGHT_RANGE:
+        raise ValueError(f"{where} has weights of format {node.attrs.weight_format!r}")
+    if node.op == "Mixture":
+        experts, router = node.attrs.experts, node.attrs.router
+        kinds, gates = ("plain", "bayesian"), ("none", "probability")
+        named = len({e.name for e in experts}) == len(experts) <= MOST_EXPERTS
+        if not named or router.kind not in kinds or node.attrs.gate not in gates:
+            raise ValueError(f"{where} has a router or experts that no export makes")
+        if len(node.inputs) != 2 or len(node.outputs) != 3 or len(router.quants) != router.layers:
+            raise ValueError(f"{where} is not wired as an export wires one")
+
+
+def _check_kernel(graph: Graph, node: Node) -> None:
+    """The kernel that the node names must be one for it."""
+    if node.op in NO_KERNEL:
+        return
+    kernel = kernel_named(node.kernel or "none")
+    weight = node.attrs.weight_format if node.op in LAYERS else kernel.weight
+    if kernel.op != node.op or kernel.weight != weight or not kernel.suits(graph, node):
+        raise ValueError(f"node {node.name!r} ({node.op}) names kernel {kernel.name}")
