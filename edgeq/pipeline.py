@@ -84,7 +84,9 @@ def export(
     graph, curiosity = costed.quantized.graph, costed.quantized.curiosity
     onnx = onnx_model(graph, model.name, digest).SerializeToString()
     tflite, notes = _tflite(graph, model.name, digest)
-    notes.extend([*fallbacks(graph, features), *benchmark_notes])
+    notes.extend(
+        [*quantized.notes, *model.stored_wider, *fallbacks(graph, features), *benchmark_notes]
+    )
     if curiosity and curiosity.note:
         notes.insert(0, curiosity.note)
     if costed.no_cost:

@@ -48,13 +48,18 @@ class QuantLayer(nn.Module):
 
     @property
     def weight_format(self) -> str:
-        """Packing token: t2, b1, s2, s3, s4, s8 or s16."""
+        """Packing token: t2, b1, s2, s3, s4, s8 or s16, the narrowest that holds the kind."""
         return self._kind.token
 
     @property
     def bits(self) -> float:
         """Bits a weight counts for: ternary 1.58, ptq 8, else k."""
         return self._kind.bits
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits a weight takes in flash: more than `bits` where no packing is as narrow."""
+        return self._kind.stored_bits
 
     def quantized(self) -> tuple[Tensor, Tensor]:
         """(codes int16 shaped like weight, scale float32 (out,)): what the firmware ships."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput
 from edgeq.nn import calibration as settling
+from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
 
 Floats = npt.NDArray[np.float32]
@@ -81,6 +82,17 @@ class Model(nn.Module):
     def mixtures(self) -> list[Mixture]:
         """The mixtures inside the body; empty for a single model."""
         return settling.mixtures(self.body)
+
+    @property
+    def stored_wider(self) -> tuple[str, ...]:
+        """A line on each weight kind whose packing is wider than the kind itself."""
+        layers = [m for m in self.body.modules() if isinstance(m, QuantLayer)]
+        kinds = {m.kind: m for m in layers if m.kind != "ternary" and m.stored_bits > m.bits}
+        return tuple(
+            f"{kind} weights ({sum(m.kind == kind for m in layers)} layers) are stored in "
+            f"{m.stored_bits} bits each"
+            for kind, m in sorted(kinds.items())
+        )
 
     def calibrate(self, x: Any = None) -> int:
         """Settle static int8 ranges and curiosity on `x`, or on the stored calibration set.

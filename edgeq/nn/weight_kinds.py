@@ -10,35 +10,52 @@ from edgeq.errors import BadInput
 
 @dataclass(frozen=True)
 class WeightKind:
-    """One kind: its name, its packing token, the bits it counts for, its largest code."""
+    """One kind: its name, its packing token, the bits it counts for, its largest code.
+
+    `stored_bits` is the width of the packing: more than `bits` where no packing is that narrow.
+    """
 
     name: str
     token: str
     bits: float
     top: int
+    stored_bits: int
+
+
+# Width of each packing token, narrowest first; widths between two travel in the wider one.
+_PACKED = ((1, "b1"), (2, "s2"), (3, "s3"), (4, "s4"), (8, "s8"), (16, "s16"))
+
+
+def _whole(bits: int) -> WeightKind:
+    """int<bits>: symmetric, 2^(bits-1) - 1 at most; int2 has the levels -3, -1, 1, 3."""
+    stored, token = next(row for row in _PACKED if row[0] >= bits)
+    top = {1: 1, 2: 3}.get(bits, 2 ** (bits - 1) - 1)
+    return WeightKind(f"int{bits}", token, float(bits), top, stored)
 
 
 KINDS: dict[str, WeightKind] = {
-    "ternary": WeightKind("ternary", "t2", 1.58, 1),
-    "int1": WeightKind("int1", "b1", 1.0, 1),
-    "int2": WeightKind("int2", "s2", 2.0, 3),
-    "int3": WeightKind("int3", "s3", 3.0, 3),
-    "int4": WeightKind("int4", "s4", 4.0, 7),
-    "int8": WeightKind("int8", "s8", 8.0, 127),
-    "int16": WeightKind("int16", "s16", 16.0, 32767),
-    "ptq": WeightKind("ptq", "s8", 8.0, 127),
+    "ternary": WeightKind("ternary", "t2", 1.58, 1, 2),
+    **{kind.name: kind for kind in map(_whole, range(1, 17))},
+    "ptq": WeightKind("ptq", "s8", 8.0, 127, 8),
 }
 
-# MSE-optimal steps of a Gaussian with 4, 7 and 15 levels, in standard deviations; the candidates
-# around it cover flatter and heavier-tailed rows.
-_GAUSSIAN_STEP = {"int2": 0.498, "int3": 0.65, "int4": 0.35}
+# MSE-optimal steps of a Gaussian with 4, 7, 15, 31, 63 and 127 levels, in standard deviations; the
+# candidates around it cover flatter and heavier-tailed rows.
+_GAUSSIAN_STEP = {
+    "int2": 0.498,
+    "int3": 0.65,
+    "int4": 0.35,
+    "int5": 0.19,
+    "int6": 0.105,
+    "int7": 0.057,
+}
 _CANDIDATES = (0.8, 1.1, 1.6, 2.3)
-_INT16_CODE_SUM = (2**31 - 2**24) // 255  # sum|codes| * 255 then stays inside an int32
+_S16_CODE_SUM = (2**31 - 2**24) // 255  # sum|codes| * 255 then stays inside an int32
 _TINY = 1e-12
 
 
 def weight_kind(kind: str | int) -> WeightKind:
-    """The kind of that name; the integers 1, 2, 3, 4, 8, 16 are accepted for int<k>.
+    """The kind of that name; the integers k = 1 to 16 are accepted for int<k>.
 
     Raises BadInput for anything else.
     """
@@ -75,7 +92,11 @@ def quantize_weight(
 
 
 def _ternary(rows: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    centred = rows - rows.mean(1, keepdim=True)
+    """A row is centred where that keeps most of it: without its mean a row of one weight, or of
+    equal weights, would be nothing."""
+    mean = rows.mean(1, keepdim=True)
+    spread = (rows - mean).square().mean(1, keepdim=True)
+    centred = torch.where(spread < mean * mean, rows, rows - mean)
     magnitude = centred.abs()
     keep = (magnitude >= threshold * magnitude.mean(1, keepdim=True)).to(rows.dtype)
     scale = (magnitude * keep).sum(1, keepdim=True) / keep.sum(1, keepdim=True).clamp_min(1.0)
@@ -114,10 +135,10 @@ def _least_squares(rows: Tensor, kind: WeightKind) -> tuple[Tensor, Tensor]:
 def _max_abs(rows: Tensor, kind: WeightKind) -> tuple[Tensor, Tensor]:
     magnitude = rows.abs()
     scale = magnitude.amax(1, keepdim=True) / kind.top
-    if kind.name == "int16":
-        room = _INT16_CODE_SUM - (rows.shape[1] + 1) // 2  # rounding may add 1/2 per code
+    if kind.token == "s16":
+        room = _S16_CODE_SUM - (rows.shape[1] + 1) // 2  # rounding may add 1/2 per code
         if room <= 0:
-            raise BadInput(f"a row of {rows.shape[1]} int16 weights cannot fit an int32 sum")
+            raise BadInput(f"a row of {rows.shape[1]} {kind.name} weights cannot fit an int32 sum")
         # summed in float64, and one part in a million up: float32 rounding must not lose the proof
         total = magnitude.double().sum(1, keepdim=True) / room * (1.0 + 1e-6)
         scale = torch.maximum(scale, total.to(scale.dtype))

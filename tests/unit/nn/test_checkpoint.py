@@ -158,12 +158,12 @@ def test_all_unknown_modules_are_listed_and_nothing_is_written(tmp_path: Path) -
 
 def test_unknown_kinds_and_bad_fields_are_all_listed() -> None:
     good = config_of(Sequential(Linear(4, 4), Dropout(0.1)))
-    good["layers"][0]["weights"] = "int5"
+    good["layers"][0]["weights"] = "int17"
     good["layers"][1]["p"] = "half"
     good["layers"] += [{"kind": "gelu"}, {"kind": "relu", "inplace": True}, 7]
     with pytest.raises(ModelFile) as caught:
         build(good)
-    for part in ("layers[0]", "int5", "'half'", "'gelu'", "inplace", "layers[4]: is int"):
+    for part in ("layers[0]", "int17", "'half'", "'gelu'", "inplace", "layers[4]: is int"):
         assert part in str(caught.value)
 
 

@@ -1,5 +1,7 @@
 """Codes and scales of every weight kind: levels, bounds, error, the int16 accumulator proof."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput
-from edgeq.nn import KINDS, quantize_weight, weight_kind
+from edgeq.nn import KINDS, Linear, Model, Sequential, quantize_weight, weight_kind
 
 LEVELS = {
     "ternary": {-1, 0, 1},
@@ -15,8 +17,7 @@ LEVELS = {
     "int2": {-3, -1, 1, 3},
     "int3": set(range(-3, 4)),
     "int4": set(range(-7, 8)),
-    "int8": set(range(-127, 128)),
-    "int16": set(range(-32767, 32768)),
+    **{f"int{k}": set(range(1 - 2 ** (k - 1), 2 ** (k - 1))) for k in range(5, 17)},
     "ptq": set(range(-127, 128)),
 }
 
@@ -90,6 +91,50 @@ def test_int16_codes_prove_an_int32_accumulator(fan_in: int, seed: int, flat: bo
     assert int(codes.long().abs().sum(1).max()) * 255 <= 2**31 - 2**24
 
 
+@pytest.mark.parametrize("spread", [0.02, 3.0])
+def test_more_bits_lose_less_of_gaussian_rows(spread: float) -> None:
+    weight = _weight(16, 300, spread=spread)
+    errors = []
+    for bits in range(1, 17):
+        codes, scale = quantize_weight(weight, weight_kind(bits))
+        errors.append(float((codes * scale[:, None] - weight).square().mean().sqrt()))
+    assert all(b < 0.75 * a for a, b in pairwise(errors))
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_any_width_travels_in_the_next_packed_one(bits: int) -> None:
+    kind = weight_kind(bits)
+    stored = next(width for width in (1, 2, 3, 4, 8, 16) if width >= bits)
+    assert (kind.name, kind.bits, kind.stored_bits) == (f"int{bits}", bits, stored)
+    assert kind.token == ("b1" if bits == 1 else f"s{stored}")
+
+
+@given(
+    value=st.sampled_from([-3.0, -1e-6, 1e-6, 0.7]),
+    fan_in=st.integers(1, 40),
+    noise=st.sampled_from([0.0, 0.1, 0.5]),
+    per_tensor=st.booleans(),
+)
+def test_case_07_short_and_constant_ternary_rows_are_not_always_zero(
+    value: float, fan_in: int, noise: float, per_tensor: bool
+) -> None:
+    weight = value * (1 + noise * torch.linspace(-1, 1, fan_in)).repeat(3, 1)
+    codes, scale = quantize_weight(weight, weight_kind("ternary"), per_tensor=per_tensor)
+    assert bool((codes == np.sign(value)).all())
+    np.testing.assert_allclose(scale.numpy(), weight.abs().mean(1), rtol=1e-4)
+
+
+@given(shift=st.floats(-0.9, 0.9), seed=st.integers(0, 99))
+def test_case_07_a_ternary_row_is_centred_while_that_keeps_most_of_it(
+    shift: float, seed: int
+) -> None:
+    row = _weight(1, 30, seed)
+    row = (row - row.mean()) / row.std(unbiased=False)
+    centred = quantize_weight(row, weight_kind("ternary"))
+    moved = quantize_weight(row + shift, weight_kind("ternary"))
+    assert bool((centred[0] == moved[0]).all())
+
+
 def test_ternary_follows_the_published_formula() -> None:
     weight = _weight(4, 50)
     codes, alpha = quantize_weight(weight, weight_kind("ternary"), threshold=0.15)
@@ -123,6 +168,14 @@ def test_integers_name_kinds_and_unknown_ones_are_refused() -> None:
         "s16",
         "s8",
     ]
-    for bad in (5, 0, "int5", "float"):
+    for bad in (0, 17, -1, "int0", "int17", "float"):
         with pytest.raises(BadInput, match="choose one of"):
             weight_kind(bad)
+
+
+def test_kinds_stored_wider_than_they_are_say_so() -> None:
+    layers = [Linear(4, 4, kind) for kind in ("int6", "int6", "int9", "int8", "ternary", "int3")]
+    assert Model(Sequential(*layers), (4,)).stored_wider == (
+        "int6 weights (2 layers) are stored in 8 bits each",
+        "int9 weights (1 layers) are stored in 16 bits each",
+    )
