@@ -21,11 +21,15 @@ from edgeq.reference import quantize_rows
 
 @dataclass(frozen=True)
 class Quantized:
-    """`graph` is lowered, kernels chosen; the others are None without a mixture."""
+    """`graph` is lowered, kernels chosen; the next two are None without a mixture.
+
+    `notes`: what a user should know of the calibrated layers.
+    """
 
     graph: Graph
     curiosity: Curiosity | None
     seen: Observed | None
+    notes: tuple[str, ...] = ()
 
     def chosen(self, rows: int) -> Array:
         """The experts (rows, top_k) of the calibration rows; no columns without a mixture."""
@@ -44,10 +48,10 @@ def quantize(
     graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
     graph = with_experts(graph, widen_depthwise)  # before kernels: it decides which one packs them
     graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
-    graph = calibrate(graph, calibration, method)
+    graph, notes = calibrate(graph, calibration, method)
     verify(graph, "quantized")
     graph = with_experts(graph, lower)
     seen = observe(graph, quantize_rows(graph, calibration))
     graph, curiosity = freeze_router(graph, seen)
     graph = select_kernels(graph, features)
-    return Quantized(verify(graph, "lowered"), curiosity, seen)
+    return Quantized(verify(graph, "lowered"), curiosity, seen, notes)

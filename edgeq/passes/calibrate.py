@@ -1,5 +1,6 @@
 """Gives every activation a scale and a zero point from a float run on calibration rows."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,16 @@ from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import softmax
 from edgeq.ops.mixture import Mixture
-from edgeq.ops.op import Array
-from edgeq.passes.float_forward import FloatRun, run_float
+from edgeq.ops.op import WEIGHT_AXIS, Array
+from edgeq.passes.float_forward import FloatRun, float_params, run_float
+from edgeq.passes.least_scale import (
+    SUM_STEPS,
+    layer_least,
+    least_scale,
+    no_finer,
+    silent_nodes,
+    silent_quant,
+)
 from edgeq.passes.ranges import choose_quant
 
 SAME_SCALE = ("MaxPool2D", "Relu", "Reshape")
@@ -30,24 +39,43 @@ def check_calibration(graph: Graph, x: Array) -> None:
         )
 
 
-def calibrate(graph: Graph, x: Array, method: str) -> Graph:
-    """Types every activation int8 with a Quant; x (rows, *input shape) float, channels-last."""
+def calibrate(graph: Graph, x: Array, method: str) -> tuple[Graph, tuple[str, ...]]:
+    """Types every activation int8 with a Quant; x (rows, *input shape) float, channels-last.
+
+    Also returns a note on each layer that never fires on these rows.
+    """
     check_calibration(graph, x)
-    return _assign(graph, run_float(graph, x, curious=True), method, choose_quant(x, method), None)
+    run = run_float(graph, x, curious=True)
+    nodes, quants = _quants(graph, run, method, choose_quant(x, method))
+    return _typed(graph, nodes, quants), tuple(_silent(graph, run, ""))
 
 
-def _assign(graph: Graph, run: FloatRun, method: str, entry: Quant, exit_: Quant | None) -> Graph:
-    """`entry` types the input; `exit_`, when given, the output (experts share theirs)."""
+def _silent(graph: Graph, run: FloatRun, owner: str) -> Iterator[str]:
+    for node in silent_nodes(graph, run.values):
+        yield f"{owner}{node.name} never fires: its output is 0 on every calibration row"
+    for node in graph.nodes:
+        for expert, part in zip(
+            getattr(node.attrs, "experts", ()), run.experts.get(node.name, ()), strict=True
+        ):
+            yield from _silent(expert.graph, part, f"{expert.name}: ")
+
+
+def _quants(
+    graph: Graph, run: FloatRun, method: str, entry: Quant
+) -> tuple[list[Node], dict[str, Quant]]:
+    """The nodes (a mixture with its experts typed) and a Quant for each activation."""
     quants: dict[str, Quant] = {graph.inputs[0]: entry}
     nodes = []
     for node in graph.nodes:
         if node.op == "Mixture":
-            node, quants[node.outputs[0]] = _mixture(node, run, method, quants)
+            node, quants[node.outputs[0]] = _mixture(graph, node, run, method, quants)
         else:
             quants[node.outputs[0]] = _output_quant(graph, node, run, method, quants)
         nodes.append(node)
-    if exit_ is not None:
-        _force(graph, quants, exit_)
+    return nodes, quants
+
+
+def _typed(graph: Graph, nodes: Sequence[Node], quants: Mapping[str, Quant]) -> Graph:
     types = {n: replace(graph.tensors[n], dtype="int8", quant=q) for n, q in quants.items()}
     return graph.with_nodes(nodes).with_tensors(types)
 
@@ -59,7 +87,10 @@ def _output_quant(
         return quants[node.inputs[0]]
     if node.op == "Softmax":
         return softmax.OUTPUT_QUANT
-    return choose_quant(run.values[node.outputs[0]], method)
+    values, least = run.values[node.outputs[0]], least_scale(graph, node.outputs[0], quants)
+    if node.op in WEIGHT_AXIS and not values.any():
+        return no_finer(silent_quant(graph, node, quants), least)
+    return no_finer(choose_quant(values, method), least)
 
 
 def _is_global(graph: Graph, node: Node) -> bool:
@@ -78,22 +109,42 @@ def _force(graph: Graph, quants: dict[str, Quant], wanted: Quant) -> None:
 
 
 def _mixture(
-    node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
+    graph: Graph, node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
 ) -> tuple[Node, Quant]:
     attrs: Mixture = node.attrs
-    runs = run.experts[node.name]
-    shared = _shared_output(node, runs, method)
-    experts = tuple(
-        replace(e, graph=_assign(e.graph, r, method, quants[node.inputs[0]], shared))
-        for e, r in zip(attrs.experts, runs, strict=True)
-    )
-    layers = tuple(choose_quant(v, method) for v in run.router_layers[node.name])
+    runs, entry = run.experts[node.name], quants[node.inputs[0]]
+    parts = [_quants(e.graph, r, method, entry) for e, r in zip(attrs.experts, runs, strict=True)]
+    shared = _shared_output(node, runs, method, [quants for _, quants in parts])
+    experts = []
+    for expert, (nodes, inner) in zip(attrs.experts, parts, strict=True):
+        _force(expert.graph, inner, shared)
+        experts.append(replace(expert, graph=_typed(expert.graph, nodes, inner)))
+    layers = _router_quants(graph, node, run, method, quants[node.inputs[1]])
     router = replace(attrs.router, quants=layers)
-    quant = shared if attrs.gate == "none" else choose_quant(run.values[node.outputs[0]], method)
-    return replace(node, attrs=replace(attrs, experts=experts, router=router)), quant
+    quant = shared
+    if attrs.gate != "none":
+        least = 255 * attrs.top_k * shared.per_tensor / SUM_STEPS
+        quant = no_finer(choose_quant(run.values[node.outputs[0]], method), least)
+    return replace(node, attrs=replace(attrs, experts=tuple(experts), router=router)), quant
 
 
-def _shared_output(node: Node, runs: list[FloatRun], method: str) -> Quant:
+def _router_quants(
+    graph: Graph, node: Node, run: FloatRun, method: str, entry: Quant
+) -> tuple[Quant, ...]:
+    """One a layer of the router; a dropped pass brings its input in coarser steps."""
+    params, layers, scale_in = float_params(graph, node), list[Quant](), entry.per_tensor
+    for i, values in enumerate(run.router_layers[node.name]):
+        kept = 1.0 if i == 0 else 1.0 - node.attrs.router.dropout
+        weight, bias = params[f"router.{i}.weight"], params[f"router.{i}.bias"]
+        least = layer_least(weight, bias, scale_in / kept, 0)
+        layers.append(no_finer(choose_quant(values, method), least))
+        scale_in = layers[-1].per_tensor
+    return tuple(layers)
+
+
+def _shared_output(
+    node: Node, runs: list[FloatRun], method: str, quants: Sequence[Mapping[str, Quant]]
+) -> Quant:
     """One output quant for all experts, so that whoever reads them needs no branch."""
     graphs = [e.graph for e in node.attrs.experts]
     ends = {p.op if (p := g.producer(g.outputs[0])) else "input" for g in graphs}
@@ -105,4 +156,5 @@ def _shared_output(node: Node, runs: list[FloatRun], method: str) -> Quant:
             "end all of them alike, best without Softmax"
         )
     values = [r.values[g.outputs[0]] for r, g in zip(runs, graphs, strict=True)]
-    return choose_quant(np.concatenate(values), method)
+    least = (least_scale(g, g.outputs[0], q) for g, q in zip(graphs, quants, strict=True))
+    return no_finer(choose_quant(np.concatenate(values), method), max(least))

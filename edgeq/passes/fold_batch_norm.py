@@ -8,7 +8,7 @@ from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.op import WEIGHT_AXIS, Array
 
-SMALLEST_GAIN = 1e-8  # a channel that training switched off keeps a scale above zero
+SMALLEST_GAIN = 1e-24  # a channel that training switched off keeps a scale above zero
 
 
 def fold_batch_norm(graph: Graph) -> Graph:

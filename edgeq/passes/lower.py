@@ -18,6 +18,8 @@ BIAS_LIMIT = 2**30
 # an s16 row's sums stay below this, so that a 32-bit accumulator is enough (proven by `verify`)
 S16_LIMIT = 2**31 - 2**24
 
+ODD_FORMATS = ("b1", "s2")  # these cannot say 0
+
 Values = dict[str, Array]
 Types = dict[str, TensorType]
 
@@ -52,20 +54,26 @@ def _layer(graph: Graph, node: Node) -> tuple[Values, Types]:
         graph.param(node, "bias"),
         quant_of(graph.tensors[node.inputs[0]]).per_tensor,
         quant_of(graph.tensors[node.outputs[0]]).per_tensor,
+        node.attrs.weight_format in ODD_FORMATS,
     )
 
 
 def integer_layer(
-    codes: Array, quant: Quant, bias: Array, scale_in: float, scale_out: float
+    codes: Array, quant: Quant, bias: Array, scale_in: float, scale_out: float, odd: bool = False
 ) -> tuple[Values, Types]:
-    """weight, bias, multiplier, shift of a layer; scales grow where a sum would leave 32 bits."""
+    """weight, bias, multiplier, shift of a layer; scales grow where a sum would leave 32 bits.
+
+    `odd`: the format has odd codes only and keeps them. Its sums then count for more than they
+    should, which beside such a bias is less than a step.
+    """
     axis = quant.axis or 0
     scale = np.broadcast_to(np.asarray(quant.scale, np.float64), (codes.shape[axis],))
     per_tensor = len(quant.scale) == 1
     needed = np.abs(bias.astype(np.float64)) / (scale_in * BIAS_LIMIT)
     if (needed > scale).any():
-        codes, scale = _coarser(codes, scale, np.maximum(needed / scale, 1.0), axis)
-        per_tensor = False
+        factor = np.maximum(needed / scale, 1.0)
+        coarse, scale = _coarser(codes, scale, factor, axis)
+        codes, per_tensor = codes if odd else coarse, False
     if codes.dtype == np.int16:
         codes, scale = _fit_s16(codes, scale, bias, scale_in, axis)
         per_tensor = False

@@ -12,7 +12,7 @@ METHODS = ("minmax", "percentile", "mse")
 PERCENTILE = 99.99
 SAMPLE = 50_000  # values a range is chosen from; strided, so that the choice is reproducible
 CLIPS = np.linspace(0.3, 1.0, 36)
-SMALLEST_RANGE = 1e-6
+SMALLEST_RANGE = 1e-18  # below it float32 products of scales would lose digits
 
 
 def choose_quant(values: Array, method: str) -> Quant:

@@ -32,7 +32,8 @@ PARAMS: dict[str, tuple[str, ...]] = {
 def verify(graph: Graph, stage: str) -> Graph:
     """The graph itself when it is sound.
 
-    Raises UnsupportedOp listing every op edgeq does not know, EdgeqError for an inconsistency.
+    Raises UnsupportedOp listing every op edgeq does not know or for an accumulator too wide for
+    int32, EdgeqError for an inconsistency.
     """
     unknown = unsupported_ops(graph)
     if unknown:
@@ -180,7 +181,7 @@ def _check_reach(reach: Any, shift: Array, where: str) -> None:
     left = np.maximum(shift.astype(np.int64), 0)
     worst = int((reach << left).max(initial=0))
     if worst > INT32_MAX:
-        raise EdgeqError(
+        raise UnsupportedOp(
             f"{where}: an accumulator can reach {worst:,}, int32 holds {INT32_MAX:,}; "
             "the layer is too wide for its scales. Split it or normalise its input."
         )
