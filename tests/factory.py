@@ -201,7 +201,8 @@ class GraphBuilder:
         quant = self.quant()
         if self.tensors[self.last].shape[:2] == kernel:
             quant = Quant((quant.per_tensor / 1.7,), quant.zero_point)
-        real = self.quant().per_tensor / (quant.per_tensor * kernel[0] * kernel[1])
+        share = float(np.float32(1 / (kernel[0] * kernel[1])))
+        real = self.quant().per_tensor * share / quant.per_tensor
         multiplier, shift = quantize_multipliers([real])
         params = {"multiplier": multiplier, "shift": shift}
         attrs = AveragePool2D(kernel, stride)

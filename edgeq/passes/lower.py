@@ -132,7 +132,8 @@ def _average_pool(graph: Graph, node: Node) -> Values:
     scale_in = quant_of(graph.tensors[node.inputs[0]]).per_tensor
     scale_out = quant_of(graph.tensors[node.outputs[0]]).per_tensor
     cells = node.attrs.kernel[0] * node.attrs.kernel[1]
-    multiplier, shift = quantize_multipliers([scale_in / (scale_out * cells)])
+    # a reciprocal that a file's float32 scale can hold
+    multiplier, shift = quantize_multipliers([scale_in * float(np.float32(1 / cells)) / scale_out])
     return {"multiplier": multiplier, "shift": shift}
 
 
