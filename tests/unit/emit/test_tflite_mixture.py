@@ -14,6 +14,8 @@ from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.reference import Run, run
 from tests.factory import input_rows, mixture_graph
+from tests.tflm.agreement import assert_agrees
+from tests.tflm.interpreter import tflm_is_here
 
 ROWS = 250
 
@@ -37,6 +39,8 @@ def check(graph: Graph, largest: int) -> Run:
     x = rows_of(graph)
     model = tflite_model(graph, "t")
     assert_tflm_dtypes(model)
+    if tflm_is_here():
+        assert_agrees(graph, x[:3])
     assert "CUSTOM" not in ops_used(model)
     wanted, got = run(graph, x), run_tflite(model, x)
     same = got.route == wanted.route

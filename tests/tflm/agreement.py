@@ -1,0 +1,163 @@
+"""Holds an emitted file in TensorFlow Lite Micro to the integer reference, operator by operator."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgeq.emit.tflite_model import tflite_model
+from edgeq.emit.tflite_rounding import STEPS_APART, UNCERTAINTY_APART
+from edgeq.ir import Graph, Node
+from edgeq.ops import OPS, mixture
+from edgeq.ops.op import Array
+from edgeq.reference import Run, io_of, run
+from tests.tflm.interpreter import TflmRun, run_tflm
+
+OPERATOR = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
+
+
+def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
+    """The file is taken; only the chosen experts run; outputs are the reference's on rows x.
+
+    Bytes are equal unless an op of STEPS_APART stands in the graph. Then each op is given what
+    TensorFlow Lite Micro gave it, and only those ops may differ, by no more than the table says.
+    """
+    model, wanted = tflite_model(graph, "t"), run(graph, x)
+    runs = run_tflm(model, x)
+    for i, got in enumerate(runs):
+        assert not got.refused, got.refused
+        assert got.trace == expected_trace(model, chosen_names(graph, wanted.chosen[i])), i
+        if wanted.chosen[i, 0] >= 0:
+            assert int(got.outputs[1][0]) == wanted.route[i], f"route of row {i}"
+    if loose_parts(graph):
+        assert_each_op_agrees(graph, x)
+    else:
+        logits = np.stack([got.outputs[0][0] for got in runs])
+        assert np.array_equal(logits, wanted.output)
+    _assert_uncertainty(model, runs, wanted)
+    return runs
+
+
+def loose_parts(graph: Graph) -> set[str]:
+    """The entries of STEPS_APART that the graph has, experts included."""
+    found = {node.op for node in graph.nodes} & STEPS_APART.keys()
+    for node in graph.nodes:
+        if node.op == "Mixture":
+            found |= {"gate"} if node.attrs.gate != "none" else set()
+            found |= set().union(*(loose_parts(e.graph) for e in node.attrs.experts))
+    return found
+
+
+def assert_each_op_agrees(graph: Graph, x: Array) -> Array:
+    """Every node against its reference on the inputs that TensorFlow Lite Micro gave it.
+
+    Returns the graph's output there, int8 (rows, ...). A chosen expert's own file is run as well.
+    """
+    values = _values(graph, x)
+    for node in graph.nodes:
+        inputs = tuple(values[t] for t in node.inputs)
+        got = values[node.outputs[0]].astype(int)
+        wanted = _reference(graph, node, inputs).astype(int)
+        worst = int(np.abs(got - wanted).max())
+        assert worst <= _bound(node), f"{node.name} ({node.op}): {worst} steps"
+    return values[graph.outputs[0]]
+
+
+def _bound(node: Node) -> int:
+    if node.op == "Mixture":
+        return 0 if node.attrs.gate == "none" else STEPS_APART["gate"]
+    return STEPS_APART.get(node.op, 0)
+
+
+def _reference(graph: Graph, node: Node, inputs: tuple[Array, ...]) -> Array:
+    """A mixture's experts are run by TensorFlow Lite Micro too: the gates alone are compared."""
+    io, params = io_of(graph, node), graph.params(node)
+    if node.op != "Mixture":
+        return OPS[node.op].reference(node.attrs, io, inputs, params)
+    return mixture.reference(node.attrs, io, inputs, params, assert_each_op_agrees).output
+
+
+def _values(graph: Graph, x: Array) -> dict[str, Array]:
+    """Every tensor between nodes as TensorFlow Lite Micro has it (rows, *shape)."""
+    model, names = with_all_outputs(tflite_model(graph, "t"), graph)
+    runs = run_tflm(model, x)
+    values = {graph.inputs[0]: x}
+    for i, name in enumerate(names):
+        shape = graph.tensors[name].shape
+        values[name] = np.stack([r.outputs[i].reshape(shape) for r in runs])
+    for node in graph.nodes:  # a RESHAPE to the same shape is not written
+        if node.outputs[0] not in values:
+            assert node.op == "Reshape", node.name
+            values[node.outputs[0]] = values[node.inputs[0]].reshape(
+                len(x), *graph.tensors[node.outputs[0]].shape
+            )
+    return values
+
+
+def with_all_outputs(model: bytes, graph: Graph) -> tuple[bytes, list[str]]:
+    """The file with each node's first output as an output of the model, and their names."""
+    body = parsed(model)
+    main = body.subgraphs[0]
+    wanted = {node.outputs[0] for node in graph.nodes}
+    last = main.outputs[0]
+    found = {_text(t.name): i for i, t in enumerate(main.tensors) if _text(t.name) in wanted}
+    found = {name: i for name, i in found.items() if i != last}
+    found[graph.outputs[0]] = last
+    main.outputs = list(found.values())
+    body.signatureDefs = None
+    return packed(body), list(found)
+
+
+def expected_trace(model: bytes, chosen: set[str]) -> tuple[str, ...]:
+    """The operators in the order of a run that enters an IF's branch when it is a chosen expert."""
+    body = parsed(model)
+    return tuple(_walk(body, 0, lambda branch: branch in chosen))
+
+
+def _walk(body: Any, index: int, enters: Callable[[str], bool]) -> Iterator[str]:
+    for op in body.subgraphs[index].operators:
+        code = body.operatorCodes[op.opcodeIndex]
+        yield OPERATOR[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        if isinstance(op.builtinOptions, schema.IfOptionsT):
+            then = op.builtinOptions.thenSubgraphIndex
+            taken = enters(_text(body.subgraphs[then].name))
+            yield from _walk(body, then if taken else op.builtinOptions.elseSubgraphIndex, enters)
+
+
+def chosen_names(graph: Graph, chosen: Array) -> set[str]:
+    """Names of the experts that a row takes: those of its top k that count."""
+    for node in graph.nodes:
+        if node.op == "Mixture":
+            k = node.attrs.top_k if node.attrs.gate != "none" else 1
+            return {node.attrs.experts[int(e)].name for e in chosen[:k]}
+    return set()
+
+
+def _assert_uncertainty(model: bytes, runs: list[TflmRun], wanted: Run) -> None:
+    main = parsed(model).subgraphs[0]
+    if len(main.outputs) < 3:
+        return
+    scale = float(main.tensors[main.outputs[2]].quantization.scale[0])
+    for got, exact in zip(runs, wanted.uncertainty / 2.0**24, strict=True):
+        u = float(got.outputs[2].reshape(-1)[0]) * scale
+        saturated = u >= 32767 * scale
+        assert abs(u - exact) <= UNCERTAINTY_APART or (saturated and exact > u)
+
+
+def parsed(model: bytes) -> Any:
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+
+
+def packed(body: Any) -> bytes:
+    """A parsed file as bytes; its constants come back as lists."""
+    for buffer in body.buffers:
+        buffer.data = None if buffer.data is None else np.asarray(buffer.data, dtype=np.uint8)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(body.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

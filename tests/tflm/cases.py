@@ -1,0 +1,245 @@
+"""What is emitted, one case a row: quantised graphs for TensorFlow Lite Micro to be held to.
+
+A case names a graph; what it covers is read off the graph, and test_coverage.py fails for an op,
+weight format, activation, rule, layer or example without one.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from edgeq import nn
+from edgeq.arrays import model_rows
+from edgeq.emit.tflite_ops import LAYERS, NARROW
+from edgeq.emit.tflite_writer import ACTIVATION
+from edgeq.frontend.torch_loader import graph_of
+from edgeq.ir import Graph, Quant
+from edgeq.kernels import KERNELS
+from edgeq.ops import OPS
+from edgeq.ops.router import RULES
+from edgeq.passes import quantize
+from tests import factory
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FORMATS = ("s8", *NARROW)
+PAD = (1, 1, 1, 1)
+
+
+def formats_of(op: str) -> list[str]:
+    """Weight formats that some kernel of the op takes, and that a .tflite can hold."""
+    taken = {row.weight for row in KERNELS if row.op == op}
+    return [fmt for fmt in FORMATS if fmt in taken]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def single(
+    grow: Callable[[factory.GraphBuilder], object], shape: tuple[int, ...], deviation: int = 0
+) -> Graph:
+    """One op behind an input; samples spread by `deviation` steps, or over all of int8."""
+    samples = rng().integers(-128, 128, (48, *shape), dtype=np.int8)
+    if deviation:
+        spread = rng().normal(4, deviation, (48, *shape))
+        samples = np.clip(np.round(spread), -128, 127).astype(np.int8)
+    build = factory.GraphBuilder(rng(), "single", samples, Quant((0.02,), 7))
+    grow(build)
+    return build.graph()
+
+
+def weighted(op: str, fmt: str, activation: str) -> Graph:
+    if op == "FullyConnected":
+        return single(lambda b: b.fully_connected(9, fmt, activation), (37,))
+    if op == "Conv2D":
+        return single(lambda b: b.conv(5, (3, 3), fmt, activation, padding=PAD), (8, 7, 3))
+    return single(lambda b: b.depthwise((3, 3), fmt, activation, (2, 2), PAD), (8, 7, 5))
+
+
+def added(activation: str) -> Graph:
+    """A sum of the input and of its convolution."""
+
+    def grow(build: factory.GraphBuilder) -> None:
+        build.add(build.input, build.conv(3, (1, 1)), activation)
+
+    return single(grow, (5, 4, 3))
+
+
+def from_torch(make: Callable[[], nn.Model], rows: int = 40) -> Graph:
+    """A PyTorch model with random weights, calibrated on random rows and quantised."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = make()
+    x = rng().normal(size=(rows, *model.input_shape)).astype(np.float32)
+    model.calibrate(x)
+    return quantized(model)
+
+
+def quantized(model: nn.Model) -> Graph:
+    """As an export would, on the model's calibration rows."""
+    assert model.calibration is not None
+    rows = model_rows(model.calibration, model.input_shape, "the calibration rows")
+    return quantize(graph_of(model), rows, "mse", frozenset()).graph
+
+
+def image_net() -> nn.Model:
+    """Every layer of images."""
+    inner = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=6), nn.BatchNorm2d(6), nn.ReLU6())
+    body = nn.Sequential(
+        *(nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU()),
+        *(nn.Residual(inner), nn.MaxPool2d(2), nn.AvgPool2d((2, 1)), nn.Conv2d(6, 7, 1, kind=4)),
+        *(nn.ReLU(), nn.GlobalAvgPool(), nn.Flatten(), nn.Dropout(0.1)),
+        *(nn.Linear(7, 9, "ternary"), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 4), nn.Softmax()),
+    )
+    return nn.Model(body, (2, 8, 7), name="images")
+
+
+def signal_net() -> nn.Model:
+    """A convolution over time."""
+    body = nn.Sequential(
+        *(nn.Conv1d(2, 5, 5, stride=2, padding=2), nn.ReLU(), nn.Conv1d(5, 6, 3, kind=4)),
+        *(nn.ReLU(), nn.Flatten(), nn.Linear(6 * 6, 8), nn.LayerNorm(8), nn.ReLU()),
+        nn.Linear(8, 3),
+    )
+    return nn.Model(body, (2, 16), name="signal")
+
+
+def trunk_mixture() -> nn.Model:
+    """A trunk that all experts share, behind a plain router."""
+    trunk = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten())
+    kinds = ("ternary", 8)
+    experts = [nn.Sequential(nn.Linear(64, 6, k), nn.ReLU(), nn.Linear(6, 3)) for k in kinds]
+    router = nn.PlainRouter(64, 2, hidden=(6, 5))
+    return nn.Model(nn.TrunkMixture(trunk, nn.Mixture(experts, router, kinds)), (1, 4, 4))
+
+
+def paper_mixture() -> nn.Model:
+    """The paper's shape in small: one block for all, the router sees the raw input."""
+    body = nn.paper_mixture(shared_trunk=True, in_features=24, hidden=(12, 8), passes=4)
+    return nn.Model(body, (24,))
+
+
+def example(folder: str, module: str) -> ModuleType:
+    """A script of examples/, without leaving its folder on the path."""
+    path = EXAMPLES / folder / f"{module}.py"
+    spec = importlib.util.spec_from_file_location(f"tflm_{folder}_{module}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def digits() -> Graph:
+    """The example's network untrained: training changes its numbers alone."""
+    made = example("digits", "train")
+    return from_torch(lambda: nn.Model(made.network(), made.SHAPE))
+
+
+def esc10() -> Graph:
+    """The stored checkpoint."""
+    return quantized(nn.load(EXAMPLES / "esc10" / "checkpoint.pt"))
+
+
+def paper_size(kind: str) -> Graph:
+    graph: Graph = example("paper_size", "paper_size").lowered(kind)[0]
+    return graph
+
+
+def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
+    for op in ("FullyConnected", "Conv2D", "DepthwiseConv2D"):
+        for fmt in formats_of(op):
+            yield f"{op}-{fmt}", partial(weighted, op, fmt, "none")
+        for activation in ("relu", "relu6"):
+            yield f"{op}-{activation}", partial(weighted, op, "s8", activation)
+    for activation in ACTIVATION:
+        yield f"add-{activation}", partial(added, activation)
+        norm = partial(factory.GraphBuilder.layer_norm, activation=activation)
+        yield f"layer-norm-{activation}", partial(single, norm, (13,))
+    for activation in ("relu", "relu6"):
+        relu = partial(factory.GraphBuilder.relu, activation=activation)
+        yield f"relu-{activation}", partial(single, relu, (10,))
+    for deviation in (1, 3, 10):
+        norm = factory.GraphBuilder.layer_norm
+        yield f"layer-norm-deviation-{deviation}", partial(single, norm, (320,), deviation)
+    yield "softmax", partial(single, factory.GraphBuilder.softmax, (10,))
+    yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
+    for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
+        pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)
+        yield f"max-pool-{padding}", partial(single, pool, (7, 6, 3))
+    for kernel in ((2, 2), (3, 1), (6, 4)):
+        pool = partial(factory.GraphBuilder.average_pool, kernel=kernel, stride=(1, 1))
+        yield f"average-pool-{kernel}", partial(single, pool, (6, 4, 3))
+
+
+def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
+    mixture = factory.mixture_graph
+    for seed in (0, 1):
+        yield f"fc_graph-{seed}", lambda s=seed: factory.fc_graph(rng(s), softmax=bool(s))
+        yield f"conv_graph-{seed}", lambda s=seed: factory.conv_graph(rng(s))
+    for rule in RULES:
+        yield f"mixture_graph-{rule}", lambda r=rule: mixture(rng(0), rule=r)
+    for top_k in (1, 2, 3):
+        gated = partial(mixture, gate="probability", top_k=top_k)
+        yield f"mixture_graph-gate-top-{top_k}", lambda g=gated: g(rng(1))
+    for formats in (("s4",), ("t2", "s8"), ("b1", "s2", "s3", "s8")):
+        yield f"mixture_graph-{len(formats)}", lambda f=formats: mixture(rng(2), formats=f)
+    for trunk in ("fc", "conv"):
+        yield f"mixture_graph-trunk-{trunk}", lambda t=trunk: mixture(rng(1), trunk=t)
+    yield "mixture_graph-plain", lambda: mixture(rng(2), kind="plain", rule="off")
+    yield "smallest_mixture", factory.smallest_mixture
+
+
+CASES: Mapping[str, Callable[[], Graph]] = dict([*_singles(), *_graphs()])
+MODELS: Mapping[str, Callable[[], nn.Model]] = {
+    "images": image_net,
+    "signal": signal_net,
+    "trunk-mixture": trunk_mixture,
+    "paper-mixture": paper_mixture,
+}
+EXAMPLE_CASES: Mapping[str, Callable[[], Graph]] = {
+    "digits": digits,
+    "esc10": esc10,
+    **{f"paper_size-{kind}": partial(paper_size, kind) for kind in ("ternary", "int4", "int8")},
+}
+
+
+def covered(graph: Graph) -> set[tuple[str, ...]]:
+    """What a graph has of the emitter's kinds, experts included."""
+    found: set[tuple[str, ...]] = set()
+    for node in graph.nodes:
+        attrs = node.attrs
+        found.add(("op", node.op))
+        for name in ("weight_format", "activation"):
+            if hasattr(attrs, name):
+                found.add((name, node.op, getattr(attrs, name)))
+        if node.op == "Mixture":
+            found |= {("rule", attrs.router.rule), ("router", attrs.router.kind)}
+            found.add(("gate", attrs.gate, "sum" if attrs.top_k > 1 else "one"))
+            found |= set().union(*(covered(e.graph) for e in attrs.experts))
+    return found
+
+
+def emitted_kinds() -> set[tuple[str, ...]]:
+    """What the emitter's own tables say that it can write."""
+    found: set[tuple[str, ...]] = {("op", "Mixture"), *(("op", op) for op in LAYERS)}
+    for op in LAYERS:
+        names = {f.name for f in fields(OPS[op].attrs)}
+        if "weight_format" in names:
+            found |= {("weight_format", op, fmt) for fmt in formats_of(op)}
+        if "activation" in names:
+            found |= {("activation", op, a) for a in ACTIVATION if (op, a) != ("Relu", "none")}
+    found |= {("rule", rule) for rule in RULES} | {("router", k) for k in ("bayesian", "plain")}
+    return (
+        found
+        | {("gate", "probability", "sum"), ("gate", "probability", "one")}
+        | {("gate", "none", "one")}
+    )

@@ -1,0 +1,66 @@
+"""Every kind of emitted file in TensorFlow Lite Micro: taken, one path run, the right answers.
+
+On its own input too, where nothing but the benchmark's printed checksums is read.
+"""
+
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+from edgeq.emit.tflite_model import tflite_model
+from edgeq.ir import Graph
+from edgeq.reference import run
+from tests.factory import conv_graph, input_rows, mixture_graph
+from tests.tflm.agreement import assert_agrees
+from tests.tflm.cases import CASES, EXAMPLE_CASES, MODELS, from_torch
+from tests.tflm.interpreter import own_input, run_tflm
+
+ROWS = 4
+
+
+def rows_of(graph: Graph, rows: int = ROWS) -> np.ndarray:
+    """Extremes, the benchmark's own input, and noise."""
+    x = input_rows(np.random.default_rng(5), graph, rows)
+    x[-1] = own_input(x[0].size).reshape(x[0].shape)
+    return x
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_graph(name: str) -> None:
+    graph = CASES[name]()
+    assert_agrees(graph, rows_of(graph))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_pytorch(name: str) -> None:
+    graph = from_torch(MODELS[name])
+    assert_agrees(graph, rows_of(graph))
+
+
+@pytest.mark.parametrize("name", EXAMPLE_CASES)
+def test_an_example(name: str) -> None:
+    if name == "digits":
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    graph = EXAMPLE_CASES[name]()
+    assert_agrees(graph, rows_of(graph, 3))
+
+
+def test_the_printed_checksum_alone_is_the_references() -> None:
+    """Nothing is written into its memory, nothing read from it."""
+    graph = conv_graph(np.random.default_rng(3))
+    x = own_input(int(np.prod(graph.tensors[graph.inputs[0]].shape)))
+    (got,) = run_tflm(tflite_model(graph, "t"), x.reshape(1, *graph.tensors[graph.inputs[0]].shape))
+    wanted = run(graph, x.reshape(1, *graph.tensors[graph.inputs[0]].shape)).output
+    assert re.findall(r"Output CRC32: 0x(\w+)", got.text) == [f"{zlib.crc32(wanted.tobytes()):08X}"]
+
+
+def test_routes_are_equal_on_many_rows() -> None:
+    """Each rule, 40 rows, every expert taken."""
+    for rule in ("precision_prior", "escalation", "off"):
+        graph = mixture_graph(np.random.default_rng(2), rule=rule)
+        x = input_rows(np.random.default_rng(8), graph, 40)
+        routes = [int(got.outputs[1][0]) for got in run_tflm(tflite_model(graph, "t"), x)]
+        assert routes == run(graph, x).route.tolist()
+        assert len(set(routes)) == 3
