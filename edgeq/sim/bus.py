@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from edgeq.sim.address_names import not_modelled
 from edgeq.sim.clock import Clock
 from edgeq.sim.config import MachineConfig
 from edgeq.sim.decode import Access
@@ -53,7 +54,7 @@ class Bus:
         """Answer `size` bytes at `base` by `registers`; several may share a page."""
         for start in range(base & -PAGE, base + size, PAGE):
             if start not in self._pages:
-                self._pages[start] = _Page(start, self.refuse)
+                self._pages[start] = _Page(start, self.config.family, self.refuse)
                 page = self._pages[start]
                 self._emulator.map_registers(start, page.read, page.write)
             self._pages[start].add(base, size, registers)
@@ -112,8 +113,8 @@ class Bus:
 class _Page:
     """The peripherals that share one page of addresses."""
 
-    def __init__(self, start: int, refuse: Callable[[str], None]) -> None:
-        self._start, self._refuse = start, refuse
+    def __init__(self, start: int, family: str, refuse: Callable[[str], None]) -> None:
+        self._start, self._family, self._refuse = start, family, refuse
         self._parts: list[tuple[int, int, Registers]] = []  # (base, end, registers)
 
     def add(self, base: int, size: int, registers: Registers) -> None:
@@ -124,7 +125,7 @@ class _Page:
         for base, end, registers in self._parts:
             if base <= address < end:
                 return registers.read(address - base)
-        self._refuse(f"read of 0x{address:08x}, which no peripheral answers")
+        self._refuse_access("read of", address)
         return 0
 
     def write(self, offset: int, value: int) -> None:
@@ -133,4 +134,8 @@ class _Page:
             if base <= address < end:
                 registers.write(address - base, value)
                 return
-        self._refuse(f"write to 0x{address:08x}, which no peripheral answers")
+        self._refuse_access("write to", address)
+
+    def _refuse_access(self, access: str, address: int) -> None:
+        name = not_modelled(self._family, address)
+        self._refuse(f"{access} 0x{address:08x}, which no peripheral answers{name}")

@@ -96,6 +96,7 @@ class Emulator:
         self._answered: list[tuple[int, int, bytearray]] = []  # (start, end, content)
         self._error: BaseException | None = None
         self._bad_access = ""
+        self.why_unanswered: Callable[[int], str] = lambda _address: ""  # what lies there
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
         self._uc.hook_add(UC_HOOK_INTR, lambda _uc, number, _data: on_interrupt(number))
 
@@ -283,7 +284,8 @@ class Emulator:
         self, _uc: object, access: int, address: int, size: int, _value: int, _data: object
     ) -> bool:
         what = ACCESS_NAMES.get(access, f"bad access {access} at")
-        self._bad_access = f"{what} 0x{address:08x} ({size} bytes)"
+        why = self.why_unanswered(address)
+        self._bad_access = f"{what} 0x{address:08x} ({size} bytes){why}"
         return False
 
 

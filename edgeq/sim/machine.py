@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from unicorn import UcError  # type: ignore[attr-defined]
 
 from edgeq.errors import BadInput
+from edgeq.sim.address_names import not_modelled
 from edgeq.sim.bus import Bus
 from edgeq.sim.clock import NO_LIMIT, Clock
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
@@ -77,6 +79,7 @@ class Machine:
         self.image: Image | None = None
         self.core = CORES[self.config.core]
         self._emulator = Emulator(self.core.name, self._on_interrupt)
+        self._emulator.why_unanswered = partial(not_modelled, self.config.family)
         self.clock = Clock(
             self.core, self.config.first_load_extra, self._emulator.read, self._flash_model()
         )

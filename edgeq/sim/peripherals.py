@@ -18,7 +18,7 @@ class Peripherals:
 
     def __init__(self, bus: Bus, exceptions: Exceptions, changed: Callable[[], None]) -> None:
         model = CORES[bus.config.core]
-        self.dwt = Dwt(model.cycle_counter, bus.now)
+        self.dwt = Dwt(model.cycle_counter, bus.now, bus.refuse)
         self.core = SystemControl(
             model.cpuid,
             self.dwt,

@@ -21,6 +21,7 @@ class PolledUart(Block):
     ENABLE: ClassVar[int]
     RECEIVER: ClassVar[int]
     TRANSMITTER: ClassVar[int]
+    REFUSED: ClassVar[Mapping[int, tuple[int, str]]] = {}  # by offset: bits, what they ask for
 
     def __init__(
         self,
@@ -51,6 +52,9 @@ class PolledUart(Block):
         if offset == self.TRANSMIT:
             self.wire.send(value) if self._on(self.TRANSMITTER) else self.wire.answered()
             return
+        bits, what = self.REFUSED.get(offset, (0, ""))
+        if value & bits:
+            self.bus.refuse(f"it asks {self.name} for {what}, which is not modelled")
         heard = self._on(self.RECEIVER)
         super().store(offset, value)
         if self._on(self.RECEIVER) and not heard:

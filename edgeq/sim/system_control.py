@@ -13,8 +13,33 @@ TRACE_ENABLE = 1 << 24  # DEMCR.TRCENA
 WORD = 0xFFFFFFFF
 SCS_BASE = 0xE000E000
 SYSTICK, SYSTICK_END = 0x010, 0x020
-NVIC_ENABLE_FIRST, NVIC_ENABLE_LAST = 0x100, 0x13C
 CPUID, ICSR, VTOR, AIRCR, CPACR, DEMCR = 0xD00, 0xD04, 0xD08, 0xD0C, 0xD88, 0xDFC
+SCR, MPU_CTRL, SAU_CTRL, DHCSR, FPCCR = 0xD10, 0xD94, 0xDD0, 0xDF0, 0xF34
+# What has a model, or no effect on anything that is modelled: NVIC without an interrupt enabled
+# (registers of each kind from 0x100 on, every 0x80; the priorities), the fault status and the
+# fault enables (a fault ends the run), MPU and SAU while they are off, the caches of an M7 (code
+# and data count as resident), lazy stacking (the frame is written at once).
+KEPT = frozenset(
+    (
+        *range(0x100, 0x380, 4),
+        *range(0x400, 0x5F0, 4),
+        *range(0xD00, 0xD40, 4),
+        *(0xD80, 0xD84, CPACR, DHCSR, DEMCR, FPCCR, 0xF38, 0xF3C),
+        *range(0xD90, 0xDE8, 4),
+        *range(0xF50, 0xF7C, 4),
+    )
+)
+NVIC_ENABLE, NVIC_PEND = range(0x100, 0x140), range(0x200, 0x240)
+# (offsets, bits that need a model which is not there, what they ask for)
+REFUSED: tuple[tuple[range, int, str], ...] = (
+    (NVIC_ENABLE, WORD, "enables a device's interrupt in the NVIC; those are not modelled: poll"),
+    (NVIC_PEND, WORD, "pends a device's interrupt in the NVIC; those are not modelled"),
+    (range(MPU_CTRL, MPU_CTRL + 1), 1, "enables the MPU (MPU_CTRL), which is not modelled"),
+    (range(SAU_CTRL, SAU_CTRL + 1), 1, "enables the SAU (SAU_CTRL), which is not modelled"),
+    (range(SCR, SCR + 1), 0b110, "asks for a sleep mode (SCR: SLEEPDEEP, SLEEPONEXIT), which is "
+                                 "not modelled"),
+)  # fmt: skip
+UNKNOWN = "the model of the system control space has no such register"
 # bytes of the system handlers' priorities
 PRIORITY_OF = {0xD1F: Exc.SV_CALL, 0xD22: Exc.PEND_SV, 0xD23: Exc.SYS_TICK}
 PRIORITIES = range(0xD18, 0xD24)
@@ -54,6 +79,9 @@ class SystemControl:
             return self._exceptions.systick.read(offset - SYSTICK, now)
         if offset in PRIORITIES:
             return self._priorities(offset)
+        if offset & -4 not in KEPT:
+            self._refuse(f"read of 0x{SCS_BASE + offset:08x}: {UNKNOWN}")
+            return 0
         known = {CPUID: self._cpuid, VTOR: self._exceptions.vectors, ICSR: self._icsr()}
         return known.get(offset, self._words.get(offset, 0))
 
@@ -65,12 +93,19 @@ class SystemControl:
             self._changed()
         elif offset in PRIORITIES:
             self._set_priorities(offset, value)
-        elif NVIC_ENABLE_FIRST <= offset <= NVIC_ENABLE_LAST and value:
-            self._refuse(
-                "it enables a device's interrupt in the NVIC; those are not modelled: poll"
-            )
+        elif why := self._refusal(offset, value):
+            self._refuse(why)
         else:
             self._write_other(offset, value)
+
+    def _refusal(self, offset: int, value: int) -> str:
+        """Why this write asks for what has no model, "" where it does not."""
+        if offset & -4 not in KEPT:
+            return f"write to 0x{SCS_BASE + offset:08x}: {UNKNOWN}"
+        for offsets, bits, what in REFUSED:
+            if offset in offsets and value & bits:
+                return f"it {what}"
+        return ""
 
     def _write_other(self, offset: int, value: int) -> None:
         self._words[offset] = value & WORD

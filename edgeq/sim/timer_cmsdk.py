@@ -5,9 +5,10 @@ A core without DWT CYCCNT counts its cycles with it: SysTick's 24 bits wrap with
 
 from collections.abc import Callable
 
-CTRL, VALUE, RELOAD = 0x00, 0x04, 0x08
-ENABLE, INTERRUPT_ENABLE = 1, 8
+CTRL, VALUE, RELOAD, INTERRUPT = 0x00, 0x04, 0x08, 0x0C
+ENABLE, EXTERNAL, INTERRUPT_ENABLE = 1, 6, 8
 WORD = 0xFFFFFFFF
+UNKNOWN = "its model has no such register"
 
 
 class CmsdkTimer:
@@ -25,6 +26,8 @@ class CmsdkTimer:
         """A register as the firmware reads it."""
         if offset == VALUE:
             return self._count(self._now(True, offset))
+        if offset not in (CTRL, RELOAD, INTERRUPT):
+            self._refuse(f"read of offset 0x{offset:03x} of the timer: {UNKNOWN}")
         return {CTRL: self._ctrl, RELOAD: self._reload}.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
@@ -34,11 +37,15 @@ class CmsdkTimer:
         if offset == CTRL:
             if value & INTERRUPT_ENABLE:
                 self._refuse("it enables the timer's interrupt; exceptions are not modelled: poll")
+            if value & EXTERNAL:
+                self._refuse("it drives the timer by its external input, which is not modelled")
             self._ctrl = value & 0xF
         elif offset == VALUE:
             self._value = value & WORD
         elif offset == RELOAD:
             self._reload = value & WORD
+        elif offset != INTERRUPT:
+            self._refuse(f"write to offset 0x{offset:03x} of the timer: {UNKNOWN}")
 
     def _count(self, now: int) -> int:
         elapsed = now - self._since if self._ctrl & ENABLE else 0

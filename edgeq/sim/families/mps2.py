@@ -1,36 +1,38 @@
-"""Arm MPS2 with image AN386 (Arm DAI 0386): CMSDK UART and timer, FPGAIO LEDs as the marker."""
+"""Arm MPS2 with image AN386 (Arm DAI 0386): CMSDK UART and timer, the marker on FPGAIO's LEDs."""
 
 from edgeq.sim.bus import Bus
+from edgeq.sim.registers import Block
 from edgeq.sim.timer_cmsdk import CmsdkTimer
 from edgeq.sim.uart import Uart
 from edgeq.sim.uart_cmsdk import CmsdkUart
 
 UART_BASE = 0x40004000
-LED_BASE = 0x40028000  # FPGAIO; register 0 is the marker
+FPGAIO_BASE = 0x40028000
+LED, BUTTON = 0x000, 0x008
 
 
-class Leds:
-    """FPGAIO, of which the LED register is the marker."""
+class Fpgaio(Block):
+    """The LED register is the marker; no button is ever pressed. Its counters have no model."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+        super().__init__(bus, "FPGAIO", FPGAIO_BASE, {LED: 0, BUTTON: 0})
 
-    def read(self, offset: int) -> int:
-        """The level of the marker; other registers read as zero."""
-        return self._bus.marker if offset == 0 else 0
+    def load(self, offset: int) -> int:
+        """The level of the marker."""
+        return self.bus.marker if offset == LED else super().load(offset)
 
-    def write(self, offset: int, value: int) -> None:
-        """The marker pin; other registers take no notice."""
-        if offset == 0:
-            self._bus.set_marker(value, LED_BASE)
+    def store(self, offset: int, value: int) -> None:
+        """The marker pin."""
+        if offset == LED:
+            self.bus.set_marker(value, FPGAIO_BASE)
 
 
 def attach(bus: Bus) -> Uart:
     """UART0, the LEDs, and TIMER0 where the board's port counts cycles with it."""
     addresses = bus.config.port_config
-    uart = CmsdkUart(bus)
-    bus.map(addresses.get("UART_BASE", UART_BASE), uart)
-    bus.map(LED_BASE, Leds(bus))
+    uart = CmsdkUart(bus, addresses.get("UART_BASE", UART_BASE))
+    bus.map(uart.base, uart)
+    bus.map(FPGAIO_BASE, Fpgaio(bus))
     timer = addresses.get("TIMER_BASE")
     if timer is not None:
         bus.map(

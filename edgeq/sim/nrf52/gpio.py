@@ -5,6 +5,7 @@ from edgeq.sim.registers import Block
 
 OUT, OUTSET, OUTCLR, IN, DIR, DIRSET, DIRCLR = range(0x504, 0x520, 4)
 PIN_CNF = 0x700  # 32 of them; bit 0 is the direction
+INPUT_OFF, PULL_UP = 2, 3
 SIZE = 0x780
 
 
@@ -13,7 +14,8 @@ class Gpio(Block):
 
     def __init__(self, bus: Bus, name: str, base: int, marker: int | None = None) -> None:
         offsets = (*range(0x504, 0x520, 4), *range(PIN_CNF, SIZE, 4))
-        super().__init__(bus, name, base, dict.fromkeys(offsets, 0))
+        resets = dict.fromkeys(offsets, 0) | dict.fromkeys(range(PIN_CNF, SIZE, 4), INPUT_OFF)
+        super().__init__(bus, name, base, resets)
         self._marker = marker
 
     def load(self, offset: int) -> int:
@@ -22,6 +24,8 @@ class Gpio(Block):
             return self.words[OUT]
         if offset in (DIR, DIRSET, DIRCLR):
             return sum((self.words[PIN_CNF + 4 * pin] & 1) << pin for pin in range(32))
+        if offset == IN:
+            return sum(self._level(pin) << pin for pin in range(32))
         return super().load(offset)
 
     def store(self, offset: int, value: int) -> None:
@@ -43,6 +47,13 @@ class Gpio(Block):
     def is_output(self, pin: int) -> bool:
         """The pin is driven."""
         return bool(self.words[PIN_CNF + 4 * pin] & 1)
+
+    def _level(self, pin: int) -> int:
+        """What IN shows: nothing but its own output and its pull-up is wired to the pin."""
+        word = self.words[PIN_CNF + 4 * pin]
+        if word & INPUT_OFF:
+            return 0
+        return self.words[OUT] >> pin & 1 if word & 1 else int(word >> 2 & 3 == PULL_UP)
 
     def _put(self, levels: int, offset: int) -> None:
         self.words[OUT] = levels

@@ -11,6 +11,7 @@ RXDRDY, TXDRDY, ERROR, ERRORSRC = 0x108, 0x11C, 0x124, 0x480
 ENABLE, PSEL_RTS, PSEL_TXD, PSEL_CTS, PSEL_RXD = 0x500, 0x508, 0x50C, 0x510, 0x514
 RXD, TXD, BAUDRATE, CONFIG = 0x518, 0x51C, 0x524, 0x56C
 ENABLED = 4
+PARITY = 0xE  # of CONFIG
 UNCONNECTED = 0xFFFFFFFF
 BAUD_CLOCK_HZ = 16_000_000
 TASKS = (STARTRX, STOPRX, STARTTX, STOPTX)
@@ -46,6 +47,8 @@ class Uart(Block):
         elif offset == TXD:
             self._send(value)
         else:
+            if offset == CONFIG and value & PARITY:
+                self.bus.refuse("it asks the UART for parity, which is not modelled")
             super().store(offset, value)
 
     def _act(self, task: int, value: int) -> None:

@@ -31,6 +31,14 @@ class Sio(Block):
         self._bank = bank
         self._marker = bus.config.port_config["MARKER_PIN"]
 
+    def load(self, offset: int) -> int:
+        """GPIO_IN shows what the pins are driven to: nothing else is wired."""
+        if offset != GPIO_IN:
+            return super().load(offset)
+        driven = self.words[OUT] & self.words[OE]
+        return sum(1 << pin for pin in range(PINS)
+                   if driven >> pin & 1 and self._bank.function(pin) == FUNCTION_SIO)  # fmt: skip
+
     def store(self, offset: int, value: int) -> None:
         """Sets, clears or toggles bits of OUT or OE; the marker is seen once it is driven."""
         if offset < OUT:

@@ -5,6 +5,7 @@ from edgeq.sim.registers import Block, Gate
 
 MODER, OTYPER, OSPEEDR, PUPDR, IDR, ODR, BSRR, LCKR, AFRL, AFRH = range(0x00, 0x28, 4)
 OUTPUT, ALTERNATE = 1, 2
+PULL_UP = 1
 SIZE = 0x400
 
 
@@ -17,6 +18,12 @@ class Gpio(Block):
         super().__init__(bus, name, base, dict.fromkeys(range(0x00, 0x28, 4), 0), gate)
         self.words[MODER] = moder
         self._marker = marker
+
+    def load(self, offset: int) -> int:
+        """IDR shows what an output drives and what a pull-up holds; nothing else is wired."""
+        if offset != IDR:
+            return super().load(offset)
+        return sum(self._level(pin) << pin for pin in range(16))
 
     def store(self, offset: int, value: int) -> None:
         """BSRR sets by its lower half and clears by its upper one; setting wins."""
@@ -32,6 +39,11 @@ class Gpio(Block):
         if self._mode(pin) != ALTERNATE:
             return None
         return self.words[AFRL if pin < 8 else AFRH] >> 4 * (pin & 7) & 15
+
+    def _level(self, pin: int) -> int:
+        if self._mode(pin) == OUTPUT:
+            return self.words[ODR] >> pin & 1
+        return int(self.words[PUPDR] >> 2 * pin & 3 == PULL_UP)
 
     def _mode(self, pin: int) -> int:
         return self.words[MODER] >> 2 * pin & 3

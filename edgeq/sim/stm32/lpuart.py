@@ -1,6 +1,7 @@
 """LPUART1 of STM32L4+ (RM0432, 51.7): version 2, its baud divisor has eight fractional bits."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from edgeq.sim.bus import Bus
 from edgeq.sim.polled_uart import PolledUart
@@ -12,6 +13,8 @@ CR1, CR2, CR3, BRR, RQR, ISR, ICR, RDR, TDR, PRESC = (
 OFFSETS = (CR1, CR2, CR3, BRR, RQR, ISR, ICR, RDR, TDR, PRESC)
 UE, RE, TE = 1 << 0, 1 << 2, 1 << 3
 RXNE, TC, TXE = 1 << 5, 1 << 6, 1 << 7
+M1, M0, PCE = 1 << 28, 1 << 12, 1 << 10
+DMAR, DMAT = 1 << 6, 1 << 7
 SIZE = 0x400
 
 
@@ -20,6 +23,11 @@ class Lpuart(PolledUart):
 
     STATUS, RECEIVE, TRANSMIT, CONTROL = ISR, RDR, TDR, CR1
     ENABLE, RECEIVER, TRANSMITTER = UE, RE, TE
+    REFUSED: ClassVar = {
+        CR1: (M1 | M0 | PCE, "parity, 7 or 9 bits"),
+        CR3: (DMAR | DMAT, "DMA"),
+        PRESC: (0xF, "a prescaler of its clock"),
+    }
 
     def __init__(
         self,

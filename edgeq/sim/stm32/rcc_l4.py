@@ -10,6 +10,7 @@ AHB2ENR, APB1ENR1, APB1ENR2, APB2ENR, CCIPR = 0x4C, 0x58, 0x5C, 0x60, 0x88
 RESETS = {CR: 0x63, ICSCR: 0, CFGR: 0, PLLCFGR: 0x1000} | dict.fromkeys(
     (AHB2ENR, APB1ENR1, APB1ENR2, APB2ENR, CCIPR), 0
 )
+MSIRGSEL, MSI_4_MHZ = 1 << 3, 6  # CR[7:4]
 HSION, HSIRDY = 1 << 8, 1 << 10
 HSEON, PLLON, PLLRDY = 1 << 16, 1 << 24, 1 << 25
 SW_MSI, SW_HSI, SW_PLL = 0, 1, 3
@@ -51,8 +52,11 @@ class Rcc(Block):
 
     @property
     def lpuart_hz(self) -> int:
-        """The kernel clock of LPUART1: HSI16 or, by default, APB1 (whose prescaler stays 1)."""
-        return HSI_HZ if self.words[CCIPR] >> 10 & 3 == LPUART1_HSI else self.core_hz
+        """The kernel clock of LPUART1: HSI16 or, by default, APB1."""
+        if self.words[CCIPR] >> 10 & 3 == LPUART1_HSI:
+            return HSI_HZ
+        code = self.words[CFGR] >> 8 & 7
+        return self.core_hz >> (code - 3 if code >= 4 else 0)
 
     def load(self, offset: int) -> int:
         """CR and CFGR show oscillator, PLL and switch as they are."""
@@ -68,6 +72,12 @@ class Rcc(Block):
         super().store(offset, value)
         if offset == CR and value & HSEON:
             self.bus.refuse("it starts the HSE crystal, which is not modelled: use HSI16")
+        if offset == CR and value & MSIRGSEL and value >> 4 & 15 != MSI_4_MHZ:
+            self.bus.refuse("it changes the range of MSI, of which only 4 MHz is modelled")
+        if offset == CR and value & PLLON and self.words[PLLCFGR] & 3 != PLLSRC_HSI:
+            self.bus.refuse(
+                "it feeds the PLL from another source than HSI16, which is not modelled"
+            )
         if offset == CFGR:
             self._switch()
 

@@ -173,7 +173,7 @@ def test_nrf52_tasks_events_and_directions() -> None:
     board.set(x40000004=1, x40000100=0)
     assert (board.get(0x40000100), board.get(0x4000040C)) == (0, 1 << 16)
     board.set(x50000518=1 << 6, x50000818=1 << 8, x50000808=1 << 8)
-    assert (board.get(0x50000718), board.get(0x50000514)) == (1, 1 << 6)
+    assert (board.get(0x50000718), board.get(0x50000514)) == (3, 1 << 6)
     board.time.cycles = 5
     board.set(x5000080C=1 << 8, x5000081C=1 << 8)
     board.set(x50000804=1 << 8)
