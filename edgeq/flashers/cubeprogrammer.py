@@ -21,7 +21,10 @@ def installed() -> str | None:
     """The program, on PATH or where ST's installer leaves it; None if it is at neither place."""
     if shutil.which(PROGRAM):
         return PROGRAM
-    folder = Path(_MAC) if sys.platform == "darwin" else Path.home() / _LINUX
+    try:
+        folder = Path(_MAC) if sys.platform == "darwin" else Path.home() / _LINUX
+    except RuntimeError:  # a user without a home
+        return None
     return shutil.which(PROGRAM, path=str(folder))
 
 

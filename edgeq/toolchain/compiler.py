@@ -136,11 +136,41 @@ def find_compiler(prefer: Prefer = "auto") -> Compiler:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The environment of a compiler run; zig's cache goes to `scratch` if home is read-only."""
+    """The environment of a compiler run, in which zig has a cache folder that it can write.
+
+    zig looks for one by HOME and XDG_CACHE_HOME alone, which a service or a container may lack.
+    """
     env = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
-    home = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if "ZIG_GLOBAL_CACHE_DIR" not in env:
-        writable = next(p for p in (home, *home.parents) if p.exists())
-        if not os.access(writable, os.W_OK):
-            env["ZIG_GLOBAL_CACHE_DIR"] = str(scratch / "zig-cache")
+    if not env.get("ZIG_GLOBAL_CACHE_DIR") and not _finds_its_cache(env):
+        home = _home_of_record()
+        shared = home is not None and _writable(home / ".cache")
+        env["ZIG_GLOBAL_CACHE_DIR"] = str(
+            home / ".cache" / "zig" if home and shared else scratch.resolve() / "zig-cache"
+        )
     return env
+
+
+def _finds_its_cache(env: dict[str, str]) -> bool:
+    """True if the folder that zig would take by itself can be written."""
+    if env.get("XDG_CACHE_HOME"):
+        return _writable(Path(env["XDG_CACHE_HOME"]))
+    home = env.get("HOME")
+    return bool(home) and Path(str(home)).is_dir() and _writable(Path(str(home), ".cache"))
+
+
+def _home_of_record() -> Path | None:
+    """This user's home by the system's list of users; None where it names none that is there."""
+    try:
+        import pwd
+
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (ImportError, KeyError):  # Windows; a container's nameless user
+        return None
+    return home if home.is_absolute() and home.is_dir() else None
+
+
+def _writable(folder: Path) -> bool:
+    """True if `folder`, or the nearest one above it that exists, may be written."""
+    if not folder.is_absolute():
+        return False
+    return os.access(next(one for one in (folder, *folder.parents) if one.exists()), os.W_OK)

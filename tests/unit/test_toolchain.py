@@ -222,10 +222,71 @@ def test_auto_falls_back_to_zig(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_compiler() == expected
 
 
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment as a service has it."""
+    for name in ("HOME", "XDG_CACHE_HOME", "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("of_record", [True, False], ids=["in the list of users", "nowhere"])
+def test_case_27_zig_without_home_builds(
+    of_record: bool, homeless: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = _compiler("zig")
+    if not of_record:  # a container that runs as a number
+        homeless.setattr(compiler_module, "_home_of_record", lambda: None)
+    source, scratch = tmp_path / "one.c", tmp_path / "scratch"
+    source.write_text("int one(int x);\nint one(int x) { return x + 1; }\n")
+    command = [*compiler.command, "-target", "thumb-freestanding-eabi", "-c", source,
+               "-o", tmp_path / "one.o"]  # fmt: skip
+    env = compiler_module.environment(scratch)
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert scratch.exists() == (not of_record)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "finds"),
+    [
+        ("HOME", "", False),
+        ("HOME", "relative", False),
+        ("HOME", "{here}/absent", False),
+        ("HOME", "{here}", True),
+        ("XDG_CACHE_HOME", "relative", False),
+        ("XDG_CACHE_HOME", "{here}/made/by/zig", True),
+        ("ZIG_GLOBAL_CACHE_DIR", "{here}/own", True),
+    ],
+)
+def test_case_27_a_cache_folder_that_zig_finds_is_left_alone(
+    name: str, value: str, finds: bool, homeless: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = value.format(here=tmp_path)
+    homeless.setenv(name, given)
+    folder = compiler_module.environment(tmp_path).get("ZIG_GLOBAL_CACHE_DIR")
+    assert (folder == (given if name == "ZIG_GLOBAL_CACHE_DIR" else None)) == finds
+    assert finds or Path(str(folder)).is_absolute()
+
+
 def test_measure_refuses_what_is_no_elf(tmp_path: Path) -> None:
     (tmp_path / "x.elf").write_bytes(b"not an elf")
     with pytest.raises(Toolchain, match="not a firmware ELF"):
         measure(tmp_path / "x.elf")
+
+
+@pytest.mark.full
+def test_case_27_the_makefile_gives_zig_a_cache_where_there_is_no_home(
+    homeless: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    zig = _compiler("zig")
+    with_board(PROJECT, load_board("virtual_m4")).write(tmp_path / "out")
+    command = ["make", "ZIG=1", f"CC={' '.join(zig.command)}"]
+    run = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "out" / "build" / "zig-cache").is_dir()
 
 
 @pytest.mark.parametrize("arguments", [[], ["host"]], ids=["gcc", "host"])
