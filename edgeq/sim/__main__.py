@@ -8,6 +8,7 @@ prints by semihosting goes to standard error; its exit code, if it gives one, is
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from edgeq.sim.profile import Profile
 
 HALF_CYCLES_PER_CYCLE = 2
+FLASH: dict[str, dict[str, Any]] = {
+    "firmware": {},
+    "board": {"flash_from": "board"},
+    "none": {"flash_cache": None},
+}
 SHOWN = 20  # functions in the text; --json has them all
 
 
@@ -37,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
     wire.add_argument("--pty", action="store_true", help="serial port on a pseudo-terminal")
     wire.add_argument("--stdio", action="store_true", help="serial port on standard in and out")
     line.add_argument("--link", type=Path, help="symbolic link to the pseudo-terminal")
+    line.add_argument(
+        "--flash",
+        choices=("firmware", "board", "none"),
+        default="firmware",
+        help="wait states and caches: as the firmware sets them, as the board file says, or none",
+    )
     line.add_argument("--max-cycles", type=int, help="end with an error after so many cycles")
     line.add_argument("--deadline", type=float, help="end with an error after so many seconds")
     line.add_argument("--rules", choices=sorted(CORES), help="print the price of every class")
@@ -76,7 +88,7 @@ def serve(options: argparse.Namespace) -> int:
     from edgeq.sim.port import DescriptorPort, PtyPort, StdioPort
 
     out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
-    config = config_of(options.board)
+    config = dataclasses.replace(config_of(options.board), **FLASH[options.flash])
     port: DescriptorPort = StdioPort() if options.stdio else PtyPort(options.link)
     machine = Machine(config, port, _to_standard_error)
     try:

@@ -8,6 +8,7 @@ from edgeq.sim.clock import Clock
 from edgeq.sim.config import MachineConfig
 from edgeq.sim.decode import Access
 from edgeq.sim.emulator import PAGE, Emulator
+from edgeq.sim.flash_setup import FlashSetup
 from edgeq.sim.port import SerialPort
 
 
@@ -27,7 +28,8 @@ class Bus:
     `refuse(reason)` ends the run with a fault, `finish(reason)` without one. `marker_edges` holds
     (cycles, level) of every change of the marker pin, `core_hz` the clock the firmware has set.
     A family may set `boot`, which gives stack pointer and entry, and `execution_refused`, which
-    says why the flash cannot be executed from now ("": it can); `baud` is the rate of its UART.
+    says why the flash cannot be executed from now ("": it can); `baud` is the rate of its UART;
+    `set_up_flash` is called with what the firmware makes of `flash_at_reset`.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Bus:
         self.boot: Callable[[], tuple[int, int]] = self._vectors
         self.execution_refused: Callable[[], str] | None = None
         self.baud: Callable[[], float] = lambda: 0.0
+        self.flash_at_reset: FlashSetup | None = None  # None: always as the board file says
+        self.set_up_flash: Callable[[FlashSetup], None] = lambda _setup: None
         self._emulator, self._clock = emulator, clock
         self._pages: dict[int, _Page] = {}
 

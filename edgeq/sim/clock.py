@@ -61,6 +61,22 @@ class Clock:
         """The next block follows no other: reset, or a call from the host."""
         self._edge = Edge(0, None, Node(None, self._state), ())
 
+    def use_flash(self, flash: FlashModel | None) -> None:
+        """From the running instruction on the flash is this one, with its caches cold."""
+        edge, here = self._edge, self._edge.node.block
+        found = self._found[2] if self._found[:2] == (edge, edge.count) else 0
+        self._tally = self._now()
+        self._nodes, self._edges = {}, []
+        self.flash = flash
+        self._newest = [] if flash is None else flash.data.newest
+        self._state = None if flash is None else flash.cold
+        if flash is not None:
+            flash.data.empty()
+        self.enter()
+        if here is not None:
+            self._edge = Edge(0, None, self._node(here, self._state)[0], ())
+            self._found = (self._edge, self._edge.count, found)
+
     def on_block(self, _engine: int, address: int, size: int) -> None:
         """The emulator is about to run a block. The hot path: a look-up and two additions."""
         try:

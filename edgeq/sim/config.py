@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgeq.errors import BadInput
 from edgeq.sim.cores import CORES
@@ -45,6 +45,8 @@ class MachineConfig:
     first_load_extra: int = 0  # cycles, a constant of the board's RAM path
     stuck: frozenset[str] = frozenset()
     flash_cache: CacheGeometry | None = None  # None: flash has no wait states, or none are modelled
+    flash_wait_states: int = 0  # at which the costs of flash_cache hold
+    flash_from: Literal["firmware", "board"] = "firmware"  # who says what holds of the two
 
     @classmethod
     def of(cls, board: "Board") -> "MachineConfig":
@@ -68,6 +70,7 @@ class MachineConfig:
             dsp=board.dsp,
             first_load_extra=board.first_load_extra,
             flash_cache=_geometry(board),
+            flash_wait_states=board.flash.wait_states,
         )
 
     @property

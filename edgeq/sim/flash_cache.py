@@ -20,6 +20,7 @@ class CacheGeometry:
 
     `sequential_miss_cycles` is what a miss on the line after the last one costs: less than
     `miss_cycles` where the flash interface prefetches. `unified`: data lives with instructions.
+    `fetch_bytes`: without an instruction cache, what one fetch brings and is kept; 0: nothing is.
     """
 
     instruction_bytes: int
@@ -29,6 +30,12 @@ class CacheGeometry:
     sequential_miss_cycles: int
     ways: int = 0
     unified: bool = False
+    fetch_bytes: int = 0
+
+    @property
+    def code_line_bytes(self) -> int:
+        """What a fetch of code brings."""
+        return self.fetch_bytes or self.line_bytes
 
     def new_cache(self, size: int) -> "LruCache":
         """A cold cache of `size` bytes with this line and associativity."""
@@ -61,6 +68,10 @@ class LruCache:
         self.newest[number] = line
         del members[self._ways :]
         return hit
+
+    def empty(self) -> None:
+        """Nothing is resident; `newest` stays the same list."""
+        self.put(((NO_LINE,),) * len(self._sets))
 
     def lines(self) -> Lines:
         """What is resident."""
@@ -138,7 +149,7 @@ class FlashModel:
 
     def code_lines(self, start: int, end: int) -> range:
         """The lines that hold the code from `start` to `end`; none outside flash."""
-        size = self.geometry.line_bytes
+        size = self.geometry.code_line_bytes
         return range(start // size, (end - 1) // size + 1) if self.holds(start) else range(0)
 
     def data_lines(self, addresses: tuple[int, ...]) -> tuple[int, ...]:
@@ -158,8 +169,9 @@ class FlashModel:
     def _fetch(self, state: CodeState, lines: range) -> Fetch:
         cache, before, stall, misses = self._scratch, state.last_line, 0, 0
         cache.put(state.lines)
+        kept = bool(self.geometry.fetch_bytes)
         for line in lines:
-            if not cache.touch(line):
+            if not cache.touch(line) and not (kept and line == before):
                 misses += 1
                 stall += self.miss_cycles(line, before)
             before = line

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from edgeq.sim.clock import Clock
 from edgeq.sim.elf import Image
 from edgeq.sim.emulator import PAGE, Emulator
-from edgeq.sim.flash_cache import FlashModel
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ class FlashReads:
         self,
         emulator: Emulator,
         clock: Clock,
-        flash: FlashModel,
         refuse: Callable[[str], None],
     ) -> None:
-        self._emulator, self._clock, self._flash, self._refuse = emulator, clock, flash, refuse
+        self._emulator, self._clock, self._refuse = emulator, clock, refuse
+        self._followers: list[Callable[[], None]] = []
         self.pages = DataPages((), 0, 0)
 
     def watch(self, pages: DataPages) -> None:
@@ -79,12 +78,27 @@ class FlashReads:
     def release(self) -> None:
         """Give the pages back as plain memory."""
         self._emulator.stop_answering()
+        self._followers = []
         self.pages = DataPages((), 0, 0)
 
+    def follow(self) -> None:
+        """The clock has another flash model now."""
+        for follower in self._followers:
+            follower()
+
     def _reader(self, start: int, data: bytearray) -> Callable[[int, int, int], int]:
-        clock, newest = self._clock, self._flash.data.newest
-        shift = self._flash.geometry.line_bytes.bit_length() - 1
-        first, count, words = start >> shift, len(newest), memoryview(data).cast("I")
+        clock, words = self._clock, memoryview(data).cast("I")
+        newest: list[int]
+        first = count = shift = 0
+
+        def follow() -> None:
+            nonlocal newest, first, count, shift
+            flash = clock.flash
+            if flash is None:  # all of it one line that was just used
+                newest, first, count, shift = [0], 0, 1, len(data).bit_length()
+                return
+            newest, shift = flash.data.newest, flash.geometry.line_bytes.bit_length() - 1
+            first, count = start >> shift, len(newest)
 
         def read(_engine: int, offset: int, size: int) -> int:  # a microsecond matters here
             try:
@@ -97,6 +111,8 @@ class FlashReads:
                 return words[offset >> 2]
             return int.from_bytes(data[offset : offset + size], "little")
 
+        follow()
+        self._followers.append(follow)
         return read
 
     def _refuser(self, start: int) -> Callable[[int], None]:

@@ -23,8 +23,8 @@ from edgeq.sim.encodings import DSP
 from edgeq.sim.events import Events
 from edgeq.sim.exceptions import THUMB, ExceptionFault, Exceptions
 from edgeq.sim.faults import FaultReport, GuestFault
-from edgeq.sim.flash_cache import FlashModel
 from edgeq.sim.flash_reads import FlashReads, data_pages
+from edgeq.sim.flash_setup import FlashTiming
 from edgeq.sim.layout import stack_limit, vector_table
 from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import BufferPort, SerialPort
@@ -80,8 +80,9 @@ class Machine:
         self.core = CORES[self.config.core]
         self._emulator = Emulator(self.core.name, self._on_interrupt)
         self._emulator.why_unanswered = partial(not_modelled, self.config.family)
+        self._flash = FlashTiming(self.config)
         self.clock = Clock(
-            self.core, self.config.first_load_extra, self._emulator.read, self._flash_model()
+            self.core, self.config.first_load_extra, self._emulator.read, self._flash.board_model
         )
         self._exceptions = Exceptions(self._emulator, SysTick())
         self._console = Console(console or self.port.write)
@@ -107,9 +108,9 @@ class Machine:
         self._peripherals = Peripherals(self._bus, self._exceptions, self._events.set_limit)
         self._flash_reads: FlashReads | None = None
         if self.clock.flash is not None:
-            self._flash_reads = FlashReads(
-                self._emulator, self.clock, self.clock.flash, self._end_with
-            )
+            self._flash_reads = FlashReads(self._emulator, self.clock, self._end_with)
+            self._flash.attach(self.clock, self._flash_reads)
+            self._bus.set_up_flash = self._flash.set_up
 
     def _semihosting(self) -> Semihosting:
         return Semihosting(
@@ -119,12 +120,6 @@ class Machine:
             lambda: self.clock.cycles,
             self.config.clock_hz,
         )
-
-    def _flash_model(self) -> FlashModel | None:
-        config = self.config
-        if config.flash_cache is None:
-            return None
-        return FlashModel(config.flash_cache, config.flash_origin, config.flash_bytes)
 
     def _map(self) -> None:
         emulator = self._emulator
@@ -140,6 +135,7 @@ class Machine:
     def load(self, elf: str | Path | Image) -> Self:
         """Load a firmware ELF (flash at its load address, .data also where it runs). BadInput."""
         image = elf if isinstance(elf, Image) else load_elf(elf)
+        self._flash.set_up(None)
         if self._flash_reads is not None:
             self._flash_reads.release()
         for segment in image.segments:
@@ -240,6 +236,7 @@ class Machine:
 
     def reset(self) -> None:
         """Stack pointer and program counter from the vector table, or from the boot ROM's work."""
+        self._flash.set_up(self._bus.flash_at_reset)
         stack, entry = self._bus.boot()
         self._to_thread_mode(stack)
         self._pc = entry & ~1
@@ -405,12 +402,7 @@ class Machine:
     @property
     def flash_model(self) -> str:
         """What of the flash's wait states the clock counts, for reports."""
-        if self._flash_reads is None:
-            return "none: zero wait states"
-        pages = self._flash_reads.pages
-        if not pages.seen_bytes:
-            return "instruction cache only: read-only data has no pages of its own"
-        return f"instruction and data caches: {pages.seen_bytes} of {pages.all_bytes} bytes seen"
+        return self._flash.text
 
     def profile(self) -> Profile:
         """Cycles by function and executions by timing class since the ELF was loaded."""

@@ -10,13 +10,14 @@ GPIO_BASE = 0x40020000
 PORTS = "ABCDEFGH"
 MODER_RESET = {"A": 0xA8000000, "B": 0x00000280}  # the debug pins
 PWREN = 28
+FETCH_BYTES = 16  # RM0390, 3.4.2: reads of 128 bits
 
 
 def attach(bus: Bus) -> Uart:
     """Where the port's own configuration puts USART and marker."""
     config = bus.config.port_config
     rcc = rcc_f4.Rcc(bus, RCC_BASE)
-    acr = flash.Flash(bus, FLASH_BASE)
+    acr = flash.Flash(bus, FLASH_BASE, FETCH_BYTES)
     pwr = pwr_f4.Pwr(bus, PWR_BASE, clock_gate(rcc, rcc_f4.APB1ENR, PWREN))
     rcc.watch(acr, pwr)
     ports = {GPIO_BASE + 0x400 * i: _port(bus, rcc, i) for i in range(len(PORTS))}

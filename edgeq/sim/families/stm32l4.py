@@ -11,12 +11,14 @@ PORTS = "ABCDEFGHI"
 MODER_RESET = {"A": 0xABFFFFFF, "B": 0xFFFFFEBF}  # the debug pins; all others analog
 ANALOG = 0xFFFFFFFF
 PWREN, LPUART1EN = 28, 0
+ACR_AT_RESET = 0x600  # both caches are on
+FETCH_BYTES = 8  # RM0432, 3.3.1: reads of 64 bits in two banks, which is how the part is delivered
 
 
 def attach(bus: Bus) -> Uart:
     """Where the port's own configuration puts the marker and LPUART1's pins."""
     config = bus.config.port_config
-    acr = flash.Flash(bus, FLASH_BASE, 0x600)
+    acr = flash.Flash(bus, FLASH_BASE, FETCH_BYTES, ACR_AT_RESET)
     rcc = rcc_l4.Rcc(bus, RCC_BASE, acr)
     pwr = pwr_l4.Pwr(bus, PWR_BASE, clock_gate(rcc, rcc_l4.APB1ENR1, PWREN))
     rcc.watch(pwr)
