@@ -14,6 +14,7 @@ from edgeq.resources import templates_dir
 from edgeq.toolchain.compiler import C_FLAGS, WARNINGS, ZIG_ONLY, link_flags, target_flags
 
 ID_FILE = "firmware_id.h"
+SHARED_PORT = {"stm32f4": "stm32", "stm32l4": "stm32"}  # the folder of what families share
 INCLUDE_FOLDERS = (".", "model", "kernels", "runtime", "port")
 RODATA_ALIGN = 8
 # Behind a flash cache read-only data begins a page: only then does the virtual board see its reads.
@@ -64,7 +65,12 @@ def linker_script(board: Board) -> bytes:
 
 def board_config(board: Board) -> bytes:
     """board_config.h: the clock and what the port of the family asks for, as #defines."""
-    facts = {"CLOCK_HZ": board.clock_hz, "UART_BAUD": board.uart.baud, **board.port.config}
+    facts = {
+        "CLOCK_HZ": board.clock_hz,
+        "UART_BAUD": board.uart.baud,
+        "FLASH_WAIT_STATES": board.flash.wait_states,
+        **board.port.config,
+    }
     width = max(map(len, facts))
     defines = [
         {"name": f"EDGEQ_{name.ljust(width)}", "value": _c_unsigned(name, value)}
@@ -98,12 +104,15 @@ def port_files(board: Board) -> dict[str, bytes]:
     family = root / "port" / board.port.family
     if not family.is_dir():
         raise BadInput(f"board {board.name} asks for port {board.port.family!r}: no such folder")
+    vendor = SHARED_PORT.get(board.port.family)
+    shared = _copied(root / "port" / vendor, f"port/{vendor}") if vendor else {}
     armv6m = {} if CORES[board.core].thumb2 else _copied(root / "port" / "armv6m", "port/armv6m")
     return {
         "port/hal.h": (root / "port" / "hal.h").read_bytes(),
         "runtime/memory.c": (root / "runtime" / "memory.c").read_bytes(),
         **_copied(root / "port" / "cortex_m", "port/cortex_m"),
         **armv6m,
+        **shared,
         **_copied(family, f"port/{board.port.family}"),
     }
 

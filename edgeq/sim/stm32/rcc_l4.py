@@ -98,7 +98,7 @@ class Rcc(Block):
         self.bus.core_hz = self.core_hz
         if self._source() != SW_PLL:
             return
-        needed = self.bus.config.port_config.get("FLASH_WAIT_STATES", 0)
+        needed = self.bus.config.flash_wait_states
         if self._flash.wait_states < needed:
             self.bus.refuse(
                 f"it runs at {self.core_hz} Hz with {self._flash.wait_states} flash wait states; "

@@ -1,8 +1,7 @@
 /* STM32F401, F405, F446: PLL from the internal oscillator, one USART, marker pin.
  * Registers: RM0390 (F446), RM0368 (F401), RM0090 (F405); their layout is the same here. */
-#include "board_config.h"
-#include "cortex_m/cortex_m.h"
 #include "hal.h"
+#include "stm32/stm32.h"
 
 #define RCC_CR      REG32(0x40023800u)
 #define RCC_PLLCFGR REG32(0x40023804u)
@@ -22,14 +21,6 @@
 #define PWR_CR_VOS_SHIFT   14
 #define PWR_OVERDRIVE      (1u << 16)
 #define PWR_OVERDRIVE_USED (1u << 17)
-#define FLASH_ACR_CACHES   (7u << 8) /* prefetch, instruction and data cache */
-#define FLASH_ACR_LATENCY  15u
-
-#define GPIO_MODER(base) REG32((base) + 0x00u)
-#define GPIO_SPEED(base) REG32((base) + 0x08u)
-#define GPIO_BSRR(base)  REG32((base) + 0x18u)
-#define GPIO_AFRL(base)  REG32((base) + 0x20u)
-#define GPIO_AFRH(base)  REG32((base) + 0x24u)
 
 #define USART_SR      REG32(EDGEQ_UART_BASE + 0x00u)
 #define USART_DR      REG32(EDGEQ_UART_BASE + 0x04u)
@@ -69,8 +60,7 @@ static bool start_pll(void) {
     if (EDGEQ_OVERDRIVE != 0u && !start_overdrive()) {
         return false;
     }
-    FLASH_ACR = FLASH_ACR_CACHES | EDGEQ_FLASH_WAIT_STATES;
-    if (!port_wait(&FLASH_ACR, FLASH_ACR_LATENCY, EDGEQ_FLASH_WAIT_STATES)) {
+    if (!stm32_flash_ready(&FLASH_ACR)) {
         return false;
     }
     RCC_CFGR = (EDGEQ_APB1_PRESCALER << 10) | (EDGEQ_APB2_PRESCALER << 13) | RCC_CFGR_SW_PLL;
@@ -81,22 +71,9 @@ static bool start_pll(void) {
     return true;
 }
 
-static void pin_mode(uint32_t base, uint32_t pin, uint32_t mode) {
-    GPIO_MODER(base) = (GPIO_MODER(base) & ~(3u << (2u * pin))) | (mode << (2u * pin));
-    GPIO_SPEED(base) |= 2u << (2u * pin);
-}
-
-static void pin_alternate(uint32_t base, uint32_t pin, uint32_t function) {
-    volatile uint32_t *half = pin < 8u ? &GPIO_AFRL(base) : &GPIO_AFRH(base);
-    uint32_t shift = 4u * (pin & 7u);
-    *half = (*half & ~(15u << shift)) | (function << shift);
-    pin_mode(base, pin, 2u);
-}
-
 static void uart_init(bool full_speed) {
     REG32(EDGEQ_UART_ENABLE_REGISTER) |= 1u << EDGEQ_UART_ENABLE_BIT;
-    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_TX_PIN, EDGEQ_UART_FUNCTION);
-    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_RX_PIN, EDGEQ_UART_FUNCTION);
+    stm32_uart_pins();
     USART_BRR = full_speed ? BAUD_DIVISOR(EDGEQ_UART_CLOCK_HZ) : BAUD_DIVISOR(RESET_CLOCK_HZ);
     USART_CR1 = USART_CR1_ON;
 }
@@ -107,8 +84,7 @@ void hal_init(void) {
     RCC_AHB1ENR |= EDGEQ_GPIO_CLOCKS;
     (void)RCC_AHB1ENR;
     uart_init(full_speed);
-    pin_mode(EDGEQ_MARKER_GPIO_BASE, EDGEQ_MARKER_PIN, 1u);
-    hal_marker(false);
+    stm32_marker_init();
     port_cycles_init();
 }
 
@@ -136,7 +112,7 @@ uint32_t hal_clock_hz(void) {
 }
 
 void hal_marker(bool high) {
-    GPIO_BSRR(EDGEQ_MARKER_GPIO_BASE) = 1u << (EDGEQ_MARKER_PIN + (high ? 0u : 16u));
+    stm32_marker(high);
 }
 
 void hal_idle(void) {

@@ -1,8 +1,7 @@
 /* STM32L4+ (L4R5): PLL from HSI16 in boost mode, LPUART1 on port G, marker pin.
  * Registers: RM0432, chapters 3 (FLASH), 5 (PWR), 6 (RCC), 8 (GPIO), 51 (LPUART). */
-#include "board_config.h"
-#include "cortex_m/cortex_m.h"
 #include "hal.h"
+#include "stm32/stm32.h"
 
 #define RCC_CR       REG32(0x40021000u)
 #define RCC_CFGR     REG32(0x40021008u)
@@ -31,14 +30,6 @@
 #define CCIPR_LPUART1_HSI16  (2u << 10)
 #define PWR_CR2_IOSV         (1u << 9)
 #define PWR_CR5_R1MODE       (1u << 8)
-#define FLASH_ACR_CACHES     (7u << 8) /* prefetch, instruction and data cache */
-#define FLASH_ACR_LATENCY    15u
-
-#define GPIO_MODER(base) REG32((base) + 0x00u)
-#define GPIO_SPEED(base) REG32((base) + 0x08u)
-#define GPIO_BSRR(base)  REG32((base) + 0x18u)
-#define GPIO_AFRL(base)  REG32((base) + 0x20u)
-#define GPIO_AFRH(base)  REG32((base) + 0x24u)
 
 #define LPUART_CR1      REG32(EDGEQ_UART_BASE + 0x00u)
 #define LPUART_BRR      REG32(EDGEQ_UART_BASE + 0x0Cu)
@@ -62,8 +53,7 @@ static uint32_t clock_hz = RESET_CLOCK_HZ;
 static bool switch_to_pll(void) {
     RCC_CFGR = RCC_CFGR_HPRE_HALF;
     PWR_CR5 &= ~PWR_CR5_R1MODE;
-    FLASH_ACR = FLASH_ACR_CACHES | EDGEQ_FLASH_WAIT_STATES;
-    bool ready = port_wait(&FLASH_ACR, FLASH_ACR_LATENCY, EDGEQ_FLASH_WAIT_STATES);
+    bool ready = stm32_flash_ready(&FLASH_ACR);
     if (ready) {
         RCC_CFGR = RCC_CFGR_HPRE_HALF | RCC_CFGR_SW_PLL;
         ready = port_wait(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL);
@@ -91,26 +81,13 @@ static bool start_pll(void) {
     return switch_to_pll();
 }
 
-static void pin_mode(uint32_t base, uint32_t pin, uint32_t mode) {
-    GPIO_MODER(base) = (GPIO_MODER(base) & ~(3u << (2u * pin))) | (mode << (2u * pin));
-    GPIO_SPEED(base) |= 2u << (2u * pin);
-}
-
-static void pin_alternate(uint32_t base, uint32_t pin, uint32_t function) {
-    volatile uint32_t *half = pin < 8u ? &GPIO_AFRL(base) : &GPIO_AFRH(base);
-    uint32_t shift = 4u * (pin & 7u);
-    *half = (*half & ~(15u << shift)) | (function << shift);
-    pin_mode(base, pin, 2u);
-}
-
 /* Clocked by HSI16, so the baud rate is right whether or not the PLL came up. */
 static void uart_init(void) {
     PWR_CR2 |= PWR_CR2_IOSV; /* pins PG2 to PG15 hang on VddIO2 (RM0432 5.1.3) */
     RCC_CCIPR = (RCC_CCIPR & ~CCIPR_LPUART1_MASK) | CCIPR_LPUART1_HSI16;
     RCC_APB1ENR2 |= RCC_APB1ENR2_LPUART1;
     (void)RCC_APB1ENR2;
-    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_TX_PIN, EDGEQ_UART_FUNCTION);
-    pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_RX_PIN, EDGEQ_UART_FUNCTION);
+    stm32_uart_pins();
     LPUART_BRR = (256u * HSI16_HZ + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD;
     LPUART_CR1 = LPUART_CR1_FIFO;
     LPUART_CR1 = LPUART_CR1_FIFO | LPUART_CR1_ON;
@@ -121,8 +98,7 @@ void hal_init(void) {
     RCC_AHB2ENR |= EDGEQ_GPIO_CLOCKS;
     (void)RCC_AHB2ENR;
     uart_init();
-    pin_mode(EDGEQ_MARKER_GPIO_BASE, EDGEQ_MARKER_PIN, 1u);
-    hal_marker(false);
+    stm32_marker_init();
     port_cycles_init();
 }
 
@@ -149,7 +125,7 @@ uint32_t hal_clock_hz(void) {
 }
 
 void hal_marker(bool high) {
-    GPIO_BSRR(EDGEQ_MARKER_GPIO_BASE) = 1u << (EDGEQ_MARKER_PIN + (high ? 0u : 16u));
+    stm32_marker(high);
 }
 
 void hal_idle(void) {
