@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from edgeq.ir import Graph, Node
 from edgeq.kernels import kernel_named
+from edgeq.ops import OPS
+from edgeq.ops.op import Absent
 
 ALIGNMENT_BYTES = 8  # router scratch holds int64 sums
 EXPERT_REGION = ".experts"
@@ -130,7 +132,9 @@ def _roots(graph: Graph) -> dict[str, str]:
     """Activation -> the tensor whose bytes it shares (itself but behind a Reshape)."""
     roots = {graph.inputs[0]: graph.inputs[0]}
     for node in graph.nodes:
-        roots[node.outputs[0]] = roots[node.inputs[0]] if node.op == "Reshape" else node.outputs[0]
+        roots[node.outputs[0]] = (
+            roots[node.inputs[0]] if OPS[node.op].code is Absent.ALIAS else node.outputs[0]
+        )
     return roots
 
 

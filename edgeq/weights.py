@@ -9,24 +9,13 @@ import numpy as np
 from edgeq.ir import Graph, Node
 from edgeq.kernels import PACKINGS, kernel_named, pack_masks, weight_rows
 from edgeq.kernels.streams.stream import Stream
+from edgeq.ops import OPS
 from edgeq.ops.fixed_point import exp_table
-from edgeq.ops.op import WEIGHT_AXIS, Array, quant_of
+from edgeq.ops.op import Array, Place, Role, quant_of
+from edgeq.ops.router_constants import suffixes
+from edgeq.ops.softmax import ends_in_probabilities
 
-# Constants a kernel reads through a pointer, with their element type on the device. Every other
-# constant is one number and stands in the layer's parameter struct.
-TABLE_TYPES: Mapping[str, str] = {
-    "bias": "int32",
-    "multiplier": "int32",
-    "shift": "int8",
-    "gamma": "int16",
-    "beta": "int32",
-    "exp_table": "uint16",
-    "prior": "int64",
-}
-OPS_WITH_VECTORS = ("FullyConnected", "Conv2D", "DepthwiseConv2D", "LayerNorm", "Softmax")
 JOINED = ("bias", "multiplier", "shift")
-LAYER_NORM_NUMBERS = ("epsilon", "shift")
-ROUTER_FORMAT = "s8"
 OUTPUT_TABLE = ("", "", "exp_table")
 SYMBOL_LENGTH = 56
 
@@ -95,8 +84,7 @@ def _tables(graph: Graph) -> Iterator[tuple[Key, Array]]:
         for node in part.nodes:
             for role, values in sorted(_node_tables(part, node)):
                 yield (owner, node.name, role), values
-    producer = graph.producer(graph.outputs[0])
-    if producer is None or producer.op != "Softmax":
+    if not ends_in_probabilities(graph):
         scale = quant_of(graph.tensors[graph.outputs[0]]).per_tensor
         yield OUTPUT_TABLE, exp_table(scale)
 
@@ -112,24 +100,41 @@ def _graphs(graph: Graph) -> Iterator[tuple[str, Graph]]:
 def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     """(role, values) of the arrays that the node's kernel reads."""
     stream = kernel_named(node.kernel).stream if node.kernel else None
-    if node.op == "Mixture":
-        yield from _router_tables(graph, node, stream)
+    streamed: tuple[str, ...] = ()
+    if stream and node.op == "Mixture":
+        tables = dict(_streamed_router(graph, node, stream))
+        yield from tables.items()
+        streamed = tuple(tables)
     elif stream:
-        weight, axis = graph.param(node, "weight"), WEIGHT_AXIS[node.op]
-        zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
-        tables = dict(_streamed(stream, graph.params(node), _sums(weight, axis), zero_point))
-        words = stream.pack(weight)
-        if stream.join:
-            yield "weight", stream.join(words, *(tables[role] for role in JOINED))
-        else:
-            yield "weight", words
-            yield from tables.items()
-    elif node.op in OPS_WITH_VECTORS:
-        for role, values in graph.params(node).items():
-            if role == "weight":
-                yield role, packed_words(node.attrs.weight_format, weight_rows(node.op, values))
-            elif not (node.op == "LayerNorm" and role in LAYER_NORM_NUMBERS):
-                yield role, _converted(TABLE_TYPES[role], values)
+        yield from _streamed_layer(graph, node, stream)
+        streamed = ("weight", *JOINED)
+    for role in OPS[node.op].roles(node.attrs):
+        if role.name not in streamed and role.place not in (Place.INLINE, Place.GONE):
+            yield role.name, _table(graph, node, role)
+
+
+def _table(graph: Graph, node: Node, role: Role) -> Array:
+    """A constant as its role says."""
+    values = graph.param(node, role.name)
+    if role.place is Place.PACKED:
+        rows = values if role.dtype else weight_rows(node.op, values)
+        return packed_words(role.dtype or node.attrs.weight_format, rows)
+    if role.place is Place.BITS:
+        return np.frombuffer(pack_masks(values), np.uint8)
+    return _converted(role.dtype, values)
+
+
+def _streamed_layer(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:
+    weight, axis = graph.param(node, "weight"), OPS[node.op].weight_axis
+    assert axis is not None  # only weights are streamed
+    zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
+    tables = dict(_streamed(stream, graph.params(node), _sums(weight, axis), zero_point))
+    words = stream.pack(weight)
+    if stream.join:
+        yield "weight", stream.join(words, *(tables[role] for role in JOINED))
+    else:
+        yield "weight", words
+        yield from tables.items()
 
 
 def _sums(weight: Array, axis: int) -> Array:
@@ -150,23 +155,6 @@ def _streamed(
     yield "shift" + suffix, _converted("int8", np.where(off, -1, shift))
 
 
-def _router_tables(graph: Graph, node: Node, stream: Stream | None) -> Iterator[tuple[str, Array]]:
-    if stream:
-        yield from _streamed_router(graph, node, stream)
-    for role, values in graph.params(node).items():
-        if not role.startswith("router."):
-            continue
-        kind = role.removesuffix(".dropped").rsplit(".", 1)[-1]
-        if kind == "mask":
-            yield role, np.frombuffer(pack_masks(values), np.uint8)
-        elif stream and kind in ("weight", "bias", "multiplier", "shift"):
-            continue
-        elif kind == "weight":
-            yield role, packed_words(ROUTER_FORMAT, values)
-        elif kind in TABLE_TYPES:
-            yield role, _converted(TABLE_TYPES[kind], values)
-
-
 def _streamed_router(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:
     router = node.attrs.router
     quants = (quant_of(graph.tensors[node.inputs[1]]), *router.quants)
@@ -175,7 +163,7 @@ def _streamed_router(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple
         values = {r.removeprefix(head): v for r, v in graph.params(node).items() if head in r}
         sums = _sums(values["weight"], 0)
         yield head + "weight", stream.pack(values["weight"])
-        for suffix in ("", ".dropped") if "bias.dropped" in values else ("",):
+        for suffix in suffixes(router, i):
             tables = _streamed(stream, values, sums, quants[i].zero_point, suffix)
             yield from ((head + role, table) for role, table in tables)
 

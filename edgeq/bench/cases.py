@@ -16,8 +16,8 @@ from edgeq.ops import OPS
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
-from edgeq.ops.op import WEIGHT_AXIS, WEIGHT_RANGE, Array
-from edgeq.passes.lower import integer_layer
+from edgeq.ops.op import WEIGHT_RANGE, Array
+from edgeq.ops.weighted import integer_layer
 from edgeq.passes.select_kernels import refusal
 
 INPUT_QUANT = Quant((0.02,), -3)
@@ -89,7 +89,8 @@ def layer_graph(case: Case, weight_format: str, kernel: str) -> Graph:
     rng = np.random.default_rng(case.weight_shape)
     attrs = replace(case.attrs, weight_format=weight_format)
     codes = _codes(rng, weight_format, case.weight_shape)
-    axis = WEIGHT_AXIS[case.op]
+    axis = OPS[case.op].weight_axis
+    assert axis is not None  # every case is a layer with weights
     scales = rng.uniform(0.5, 1.5, case.weight_shape[axis]) / WEIGHT_RANGE[weight_format][1]
     along = [1] * codes.ndim
     along[axis] = -1

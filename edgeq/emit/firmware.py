@@ -1,7 +1,7 @@
 """Graph -> C firmware: finished values for the templates, and the kernels that the model calls."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,14 +13,7 @@ import edgeq
 from edgeq.emit.c_literals import array_body, c_type
 from edgeq.emit.firmware_calls import MixtureCode, graph_calls, mixture_code, split_calls
 from edgeq.emit.firmware_layers import Layer, LayerInfo, layer_table, layers_of, mixture_of
-from edgeq.emit.firmware_params import (
-    PARAMS,
-    Fields,
-    Source,
-    gate_params,
-    router_layers,
-    router_params,
-)
+from edgeq.emit.firmware_params import Text, members
 from edgeq.emit.mlperf import DEFAULT_ID, task
 from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
@@ -28,7 +21,9 @@ from edgeq.ir import Graph
 from edgeq.kernels import Kernel, kernel_named
 from edgeq.kernels.table import PROTOTYPES, PUBLIC
 from edgeq.memory import MemoryPlan
-from edgeq.ops.op import quant_of
+from edgeq.ops import OPS
+from edgeq.ops.op import Call, Fields, Site, quant_of
+from edgeq.ops.router_constants import gate_fields, layer_fields
 from edgeq.resources import templates_dir
 from edgeq.weights import OUTPUT_TABLE, PackedWeights
 
@@ -61,7 +56,7 @@ class StructCode:
     ctype: str
     symbol: str
     comment: tuple[str, ...]
-    fields: Fields
+    fields: Text
 
 
 @dataclass(frozen=True)
@@ -170,35 +165,34 @@ def _arrays(packed: PackedWeights) -> tuple[ArrayCode, ...]:
 
 
 def _structs(layers: Iterable[Layer], packed: PackedWeights) -> tuple[StructCode, ...]:
-    structs: list[StructCode] = []
-    for layer in layers:
-        source = Source(layer.graph, layer.node, packed, layer.info.expert or "")
-        comment = _comment(layer, source)
-        if layer.part == "router":
-            rows = router_layers(source)
-            fields = tuple((f"[{i}].{k}", v) for i, row in enumerate(rows) for k, v in row)
-            symbol = f"router_layers[{len(rows)}]"
-            structs.append(StructCode("edgeq_router_layer", symbol, comment, fields))
-            about = ("The router's rule and constants.",)
-            router = router_params(source)
-            structs.append(StructCode("edgeq_router_params", "router", about, members(router)))
-        elif layer.part == "gate":
-            fields = gate_params(source)
-            structs.append(StructCode("edgeq_gate_params", "gate", comment, members(fields)))
-        else:
-            ctype, fill = PARAMS[layer.node.op]
-            symbol = f"layer_{layer.info.index}"
-            structs.append(StructCode(ctype, symbol, comment, members(fill(source))))
-    return tuple(structs)
+    return tuple(struct for layer in layers for struct in _layer_structs(layer, packed))
 
 
-def members(fields: Fields) -> Fields:
-    """Field names as C designators."""
-    return tuple((f".{name}", value) for name, value in fields)
+def _layer_structs(layer: Layer, packed: PackedWeights) -> Iterator[StructCode]:
+    site, owner, comment = Site(layer.graph, layer.node), layer.info.expert or "", _comment(layer)
+
+    def text(fields: Fields, head: str = "") -> Text:
+        found = members(fields, packed, owner, layer.node.name)
+        return tuple((f"{head}.{name}", value) for name, value in found)
+
+    code = OPS[layer.node.op].code
+    assert isinstance(code, Call)  # a layer is what has a kernel
+    if layer.part == "router":
+        rows = layer_fields(site)
+        fields = tuple(line for i, row in enumerate(rows) for line in text(row, f"[{i}]"))
+        yield StructCode("edgeq_router_layer", f"router_layers[{len(rows)}]", comment, fields)
+        about = ("The router's rule and constants.",)
+        yield StructCode(code.struct, "router", about, text(code.fields(site)))
+    elif layer.part == "gate":
+        yield StructCode("edgeq_gate_params", "gate", comment, text(gate_fields(site)))
+    else:
+        symbol = f"layer_{layer.info.index}"
+        yield StructCode(code.struct, symbol, comment, text(code.fields(site)))
 
 
-def _comment(layer: Layer, source: Source) -> tuple[str, ...]:
-    info, sources, result = layer.info, layer.node.inputs, _shape(source.output_shape)
+def _comment(layer: Layer) -> tuple[str, ...]:
+    info, sources = layer.info, layer.node.inputs
+    result = _shape(layer.graph.tensors[layer.node.outputs[0]].shape)
     if layer.part == "router":
         sources, result = sources[1:], f"{len(layer.node.attrs.experts)} experts"
     elif layer.part == "gate":

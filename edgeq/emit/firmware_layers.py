@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 from edgeq.ir import Graph, Node
 from edgeq.kernels import kernel_named
-from edgeq.ops import OPS, mixture
+from edgeq.ops import OPS
+from edgeq.ops.op import Call
+from edgeq.ops.router_constants import ROUTER_FORMAT
 from edgeq.reference import io_of
-from edgeq.weights import ROUTER_FORMAT, PackedWeights, pack_weights
+from edgeq.weights import PackedWeights, pack_weights
 
 GATE_KERNEL = "edgeq_gate_s8"
 MIXTURE_OP = "mixture"
@@ -79,7 +81,7 @@ def _all_layers(graph: Graph, packed: PackedWeights) -> Iterator[Layer]:
 
 def _graph_layers(graph: Graph, packed: PackedWeights, expert: str | None) -> Iterator[Layer]:
     for node in graph.nodes:
-        if node.op in ("Mixture", "Reshape"):
+        if node.op == "Mixture" or not isinstance(OPS[node.op].code, Call):
             continue
         info = LayerInfo(
             0,
@@ -101,7 +103,7 @@ def _mixture_layers(graph: Graph, node: Node, packed: PackedWeights) -> Iterator
         MIXTURE_OP,
         _kernel_name(node),
         ROUTER_FORMAT,
-        mixture.macs(node.attrs, graph.params(node)),
+        OPS[node.op].macs(node.attrs, io_of(graph, node), graph.params(node)),
         packed.layer_bytes.get(("", node.name), 0),
     )
     yield Layer(router, "router", graph, node)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgeq.errors import BadInput
 from edgeq.ir import Graph
 from edgeq.ops.op import quant_of
+from edgeq.ops.softmax import ends_in_probabilities
 
 DEFAULT_ID = "ic01"  # of a firmware that is exported for no benchmark
 
@@ -52,8 +53,7 @@ def fitting_task(graph: Graph, mlperf_id: str) -> list[str]:
     _refuse_other_shape(mlperf_id, "input", wanted.input_shape, shape)
     _refuse_other_shape(mlperf_id, "output", (wanted.outputs,), tuple(result.shape))
     notes = [_reading(mlperf_id, graph)]
-    last = next(node for node in graph.nodes if graph.outputs[0] in node.outputs)
-    if last.op != "Softmax" and mlperf_id != "ad01":
+    if not ends_in_probabilities(graph) and mlperf_id != "ad01":
         notes.append(
             f"{mlperf_id}: the runner divides every result by the sum of all; end the model with "
             "nn.Softmax, so that results are probabilities"

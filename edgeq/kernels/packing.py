@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.errors import BadInput
+from edgeq.ops import OPS
 from edgeq.ops.op import WEIGHT_RANGE, Array
 
 WORD = 4  # bytes
@@ -104,12 +105,12 @@ PACKINGS: Mapping[str, Packing] = {
 def weight_rows(op: str, weight: Array) -> Array:
     """A weight constant as the packed rows of its kernel, (rows, columns).
 
-    FullyConnected (out, in) stays; Conv2D (out, kh, kw, in) has a row an output channel;
-    DepthwiseConv2D (kh, kw, channels) a row a tap.
+    Where outputs are the first axis, as in FullyConnected (out, in) and Conv2D (out, kh, kw, in),
+    a row an output; where they are the last, as in DepthwiseConv2D (kh, kw, channels), a row a tap.
     """
-    if op == "DepthwiseConv2D":
-        return weight.reshape(-1, weight.shape[-1])
-    return weight.reshape(weight.shape[0], -1)
+    if OPS[op].weight_axis == 0:
+        return weight.reshape(weight.shape[0], -1)
+    return weight.reshape(-1, weight.shape[-1])
 
 
 def pack_masks(masks: Array) -> bytes:

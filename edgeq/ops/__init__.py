@@ -1,4 +1,4 @@
-"""One file per op. OPS is the whole table; Mixture stands beside it because it runs graphs."""
+"""One file per op; OPS is the whole table."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,7 @@ from edgeq.ops import (
     fully_connected,
     layer_norm,
     max_pool_2d,
+    mixture,
     relu,
     reshape,
     softmax,
@@ -31,5 +32,6 @@ OPS: Mapping[str, Op] = {
         softmax.OP,
         reshape.OP,
         batch_norm.OP,
+        mixture.OP,
     )
 }

@@ -6,15 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.ops.fixed_point import multiply_by_quantized_multiplier, requantize
+from edgeq.ops.fixed_point import (
+    multiply_by_quantized_multiplier,
+    quantize_multipliers,
+    requantize,
+)
 from edgeq.ops.op import (
+    CLAMP,
+    NO_WIDENING,
+    Accumulator,
     Array,
+    Call,
+    Fields,
     Io,
+    Lowered,
     Op,
     Params,
+    Place,
+    Role,
+    Site,
     activation_bounds,
     apply_activation,
+    clamp_fields,
     no_macs,
+    own_scale,
     quant_of,
 )
 
@@ -49,4 +64,49 @@ def _reference(attrs: Add, io: Io, x: tuple[Array, ...], params: Params) -> Arra
     return requantize(total, m[2], s[2], out.zero_point, low, high)
 
 
-OP = Op("Add", Add, _result_shape, _float_forward, _reference, no_macs)
+ROLES = (Role("multiplier", "int32", Place.INLINE), Role("shift", "int32", Place.INLINE))
+
+
+def _lower(site: Site) -> Lowered:
+    """TensorFlow Lite's Add: both inputs to twice the larger scale, 20 bits of headroom."""
+    a, b = (site.input_quant(i).per_tensor for i in (0, 1))
+    out, twice = site.output_quant.per_tensor, 2 * max(a, b)
+    multiplier, shift = quantize_multipliers([a / twice, b / twice, twice / (2**LEFT_SHIFT * out)])
+    return Lowered({"multiplier": multiplier, "shift": shift}, {})
+
+
+def _accumulators(site: Site) -> tuple[Accumulator, ...]:
+    """The sum alone: both inputs arrive at half their 255 << 20."""
+    multiplier, shift = site.param("multiplier")[2:], site.param("shift")[2:]
+    return (Accumulator(np.array([255 << LEFT_SHIFT]), multiplier, shift),)
+
+
+def _fields(site: Site) -> Fields:
+    quants = (site.input_quant(0), site.input_quant(1), site.output_quant)
+    return (
+        ("size", site.output_size),
+        ("zero_point", np.array([q.zero_point for q in quants], np.int32)),
+        ("multiplier", site.param("multiplier")),
+        ("shift", site.param("shift")),
+        *clamp_fields(site),
+    )
+
+
+OP = Op(
+    name="Add",
+    attrs=Add,
+    arity=2,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=lambda _: ROLES,
+    scale=own_scale,
+    finest=lambda _attrs, scales, _params: max(scales) / 2**LEFT_SHIFT,
+    fuses=CLAMP,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=_lower,
+    accumulators=_accumulators,
+    code=Call("Add", "edgeq_add_params", _fields),
+)

@@ -8,9 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.ops.fixed_point import requantize
-from edgeq.ops.op import Array, Io, Op, Params, no_macs, quant_of
-from edgeq.ops.window import output_size, windows
+from edgeq.ops.fixed_point import quantize_multipliers, requantize
+from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
+    Accumulator,
+    Array,
+    Call,
+    Fields,
+    Io,
+    Lowered,
+    Op,
+    Params,
+    Place,
+    Role,
+    Scale,
+    Site,
+    no_macs,
+    quant_of,
+    zero_point_fields,
+)
+from edgeq.ops.weighted import SUM_STEPS
+from edgeq.ops.window import output_size, window_fields, windows
 
 
 @dataclass(frozen=True)
@@ -40,4 +59,48 @@ def _reference(attrs: AveragePool2D, io: Io, x: tuple[Array, ...], params: Param
     return requantize(acc, params["multiplier"], params["shift"], out.zero_point, -128, 127)
 
 
-OP = Op("AveragePool2D", AveragePool2D, _result_shape, _float_forward, _reference, no_macs)
+ROLES = (Role("multiplier", "int32", Place.INLINE), Role("shift", "int32", Place.INLINE))
+
+
+def _scale(attrs: AveragePool2D, io: Io) -> Scale:
+    """The mean of a whole map is flatter than the map: it gets a scale of its own."""
+    return Scale.OWN if io.inputs[0].shape[:2] == attrs.kernel else Scale.KEPT
+
+
+def _lower(site: Site) -> Lowered:
+    cells = site.attrs.kernel[0] * site.attrs.kernel[1]
+    share = float(np.float32(1 / cells))  # a reciprocal that a file's float32 scale can hold
+    real = site.input_quant().per_tensor * share / site.output_quant.per_tensor
+    multiplier, shift = quantize_multipliers([real])
+    return Lowered({"multiplier": multiplier, "shift": shift}, {})
+
+
+def _accumulators(site: Site) -> tuple[Accumulator, ...]:
+    reach = np.array([255 * int(np.prod(site.attrs.kernel))])
+    return (Accumulator(reach, site.param("multiplier"), site.param("shift")),)
+
+
+def _fields(site: Site) -> Fields:
+    factor = (("multiplier", site.number("multiplier")), ("shift", site.number("shift")))
+    window = window_fields(site, site.attrs.kernel, NO_PADDING, "window.")
+    return window + zero_point_fields(site) + factor
+
+
+OP = Op(
+    name="AveragePool2D",
+    attrs=AveragePool2D,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=lambda _: ROLES,
+    scale=_scale,
+    finest=lambda _attrs, scales, _params: 255 * scales[0] / SUM_STEPS,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=_lower,
+    accumulators=_accumulators,
+    code=Call("AveragePool2D", "edgeq_average_pool_2d_params", _fields),
+)

@@ -4,7 +4,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeq.ops.op import Array, Io, Op, Params, no_macs, same_shape
+from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
+    Absent,
+    Array,
+    Io,
+    Op,
+    Params,
+    Place,
+    Role,
+    no_accumulators,
+    no_constants,
+    no_limit,
+    no_macs,
+    own_scale,
+    same_shape,
+)
 
 
 @dataclass(frozen=True)
@@ -21,4 +37,23 @@ def _reference(attrs: BatchNorm, io: Io, x: tuple[Array, ...], params: Params) -
     raise NotImplementedError("BatchNorm must be folded into the layer before it")
 
 
-OP = Op("BatchNorm", BatchNorm, same_shape, _float_forward, _reference, no_macs)
+ROLES = (Role("gain", "float32", Place.GONE), Role("offset", "float32", Place.GONE))
+
+OP = Op(
+    name="BatchNorm",
+    attrs=BatchNorm,
+    arity=1,
+    result_shape=same_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=lambda _: ROLES,
+    scale=own_scale,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=no_constants,
+    accumulators=no_accumulators,
+    code=Absent.FOLDED,
+)

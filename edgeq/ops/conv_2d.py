@@ -6,17 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
+    NO_WIDENING,
     Array,
+    Call,
     Io,
     Op,
     Params,
     activation_bounds,
     apply_activation,
+    own_scale,
     quant_of,
 )
-from edgeq.ops.window import output_size, windows
+from edgeq.ops.window import convolution_fields, output_size, windows
 
 
 @dataclass(frozen=True)
@@ -67,4 +71,25 @@ def _macs(attrs: Conv2D, io: Io, params: Mapping[str, Any]) -> int:
     return height * width * int(np.prod(params["weight"].shape))
 
 
-OP = Op("Conv2D", Conv2D, _result_shape, _float_forward, _reference, _macs)
+OP = Op(
+    name="Conv2D",
+    attrs=Conv2D,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=_macs,
+    roles=weighted.roles,
+    scale=own_scale,
+    finest=weighted.finest_along(0),
+    fuses=weighted.FUSES,
+    weight_axis=0,
+    widens=NO_WIDENING,
+    lower=weighted.lower,
+    accumulators=weighted.accumulators_along(0),
+    code=Call(
+        "Conv2D",
+        "edgeq_conv_2d_params",
+        lambda site: convolution_fields(site, site.param("weight").shape[1:3]),
+    ),
+)

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
     Array,
+    Call,
     Io,
     Op,
     Params,
     activation_bounds,
     apply_activation,
+    own_scale,
     quant_of,
 )
-from edgeq.ops.window import output_size, windows
+from edgeq.ops.window import convolution_fields, output_size, windows
 
 
 @dataclass(frozen=True)
@@ -62,4 +65,28 @@ def _macs(attrs: DepthwiseConv2D, io: Io, params: Mapping[str, Any]) -> int:
     return int(np.prod(io.output.shape)) * int(kh) * int(kw)
 
 
-OP = Op("DepthwiseConv2D", DepthwiseConv2D, _result_shape, _float_forward, _reference, _macs)
+# nine weights a channel save nothing below 4 bits, and no narrower kernel exists
+WIDENS = dict.fromkeys(("t2", "b1", "s2", "s3"), "s4")
+
+OP = Op(
+    name="DepthwiseConv2D",
+    attrs=DepthwiseConv2D,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=_macs,
+    roles=weighted.roles,
+    scale=own_scale,
+    finest=weighted.finest_along(2),
+    fuses=weighted.FUSES,
+    weight_axis=2,
+    widens=WIDENS,
+    lower=weighted.lower,
+    accumulators=weighted.accumulators_along(2),
+    code=Call(
+        "DepthwiseConv2D",
+        "edgeq_conv_2d_params",
+        lambda site: convolution_fields(site, site.param("weight").shape[:2]),
+    ),
+)

@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
+    NO_WIDENING,
     Array,
+    Call,
+    Fields,
     Io,
     Op,
     Params,
+    Site,
     activation_bounds,
     apply_activation,
+    clamp_fields,
+    own_scale,
     quant_of,
+    zero_point_fields,
 )
 
 
@@ -59,4 +67,27 @@ def _macs(attrs: FullyConnected, io: Io, params: Mapping[str, Any]) -> int:
     return int(np.prod(params["weight"].shape))
 
 
-OP = Op("FullyConnected", FullyConnected, _result_shape, _float_forward, _reference, _macs)
+def _fields(site: Site) -> Fields:
+    outputs, inputs = site.param("weight").shape
+    sizes: Fields = (("inputs", inputs), ("outputs", outputs))
+    return weighted.POINTERS + sizes + zero_point_fields(site) + clamp_fields(site)
+
+
+OP = Op(
+    name="FullyConnected",
+    attrs=FullyConnected,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=_macs,
+    roles=weighted.roles,
+    scale=own_scale,
+    finest=weighted.finest_along(0),
+    fuses=weighted.FUSES,
+    weight_axis=0,
+    widens=NO_WIDENING,
+    lower=weighted.lower,
+    accumulators=weighted.accumulators_along(0),
+    code=Call("FullyConnected", "edgeq_fully_connected_params", _fields),
+)

@@ -22,7 +22,6 @@ from edgeq.stored_zip import StoredZip, open_zip
 FORMAT = "edgeq-graph"
 VERSION = 1
 MAX_BYTES = 512 * 2**20
-ATTRS: dict[str, type] = {**{op.name: op.attrs for op in OPS.values()}, "Mixture": Mixture}
 
 
 def write_graph(graph: Graph, path: Path) -> None:
@@ -124,13 +123,13 @@ def _decode_node(data: Any, archive: StoredZip, where: str) -> Node:
     stored = typed(_StoredNode, data, where)
     if not all(isinstance(name, str) for name in stored.params.values()):
         raise ValueError(f"{where}.params names no constants")
-    if stored.op not in ATTRS:
+    if stored.op not in OPS:
         raise ValueError(f"{where}: unknown op {stored.op[:60]!r}")
     where = f"{where}.{stored.op}"
     if stored.op == "Mixture":
         attrs = _decode_mixture(stored.attrs, archive, where)
     else:
-        attrs = typed(ATTRS[stored.op], stored.attrs, where)
+        attrs = typed(OPS[stored.op].attrs, stored.attrs, where)
     return Node(
         name=stored.name,
         op=stored.op,

@@ -13,19 +13,33 @@ import numpy as np
 
 from edgeq.ops.fixed_point import leading_zeros, rsqrt_q30
 from edgeq.ops.op import (
+    CLAMP,
+    NO_WIDENING,
     Array,
+    Call,
+    Fields,
     Io,
+    Lowered,
     Op,
     Params,
+    Place,
+    Pointer,
+    Role,
+    Site,
     activation_bounds,
     apply_activation,
+    clamp_fields,
     flat_shape,
+    no_accumulators,
     no_macs,
+    own_scale,
     quant_of,
 )
+from edgeq.ops.weighted import SUM_STEPS
 
 FRACTION_BITS = 11  # the normalised value is int16 in Q11: +-16 standard deviations
 MAX_FEATURES = 65536
+GAMMA_STEPS = 2.0**24  # gamma is int16 and keeps its ten fraction bits
 
 
 @dataclass(frozen=True)
@@ -104,4 +118,59 @@ def integer_params(
     }
 
 
-OP = Op("LayerNorm", LayerNorm, _result_shape, _float_forward, _reference, no_macs)
+ROLES = (
+    Role("gamma", "int16"),
+    Role("beta", "int32"),
+    Role("epsilon", "int64", Place.INLINE),
+    Role("shift", "int32", Place.INLINE),
+)
+
+
+def _lower(site: Site) -> Lowered:
+    values = integer_params(
+        site.real("gamma").astype(np.float64),
+        site.real("beta").astype(np.float64),
+        site.attrs.epsilon,
+        site.input_quant().per_tensor,
+        site.output_quant.per_tensor,
+    )
+    return Lowered(values, {})
+
+
+def _finest(attrs: LayerNorm, scales: tuple[float, ...], params: Params) -> float:
+    gamma, beta = (float(np.abs(params[role]).max(initial=0)) for role in ("gamma", "beta"))
+    return max(gamma / GAMMA_STEPS, beta / SUM_STEPS)
+
+
+def _fields(site: Site) -> Fields:
+    *rows, features = site.input_shape
+    return (
+        ("gamma", Pointer("gamma")),
+        ("beta", Pointer("beta")),
+        ("epsilon", site.number("epsilon")),
+        ("rows", math.prod(rows)),
+        ("features", features),
+        ("shift", site.number("shift")),
+        ("output_zero_point", site.output_quant.zero_point),
+        *clamp_fields(site),
+    )
+
+
+OP = Op(
+    name="LayerNorm",
+    attrs=LayerNorm,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=lambda _: ROLES,
+    scale=own_scale,
+    finest=_finest,
+    fuses=CLAMP,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=_lower,
+    accumulators=no_accumulators,  # integer_params keeps them inside int32
+    code=Call("LayerNorm", "edgeq_layer_norm_params", _fields),
+)

@@ -6,8 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.ops.op import Array, Io, Op, Params, no_macs
-from edgeq.ops.window import output_size, windows
+from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
+    Array,
+    Call,
+    Io,
+    Op,
+    Params,
+    no_accumulators,
+    no_constants,
+    no_limit,
+    no_macs,
+    no_roles,
+    shared_scale,
+)
+from edgeq.ops.window import output_size, window_fields, windows
 
 
 @dataclass(frozen=True)
@@ -37,4 +51,25 @@ def _reference(attrs: MaxPool2D, io: Io, x: tuple[Array, ...], params: Params) -
     return _pool(attrs, x[0], -128)
 
 
-OP = Op("MaxPool2D", MaxPool2D, _result_shape, _float_forward, _reference, no_macs)
+OP = Op(
+    name="MaxPool2D",
+    attrs=MaxPool2D,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=no_roles,
+    scale=shared_scale,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=no_constants,
+    accumulators=no_accumulators,
+    code=Call(
+        "MaxPool2D",
+        "edgeq_window",
+        lambda site: window_fields(site, site.attrs.kernel, site.attrs.padding),
+    ),
+)

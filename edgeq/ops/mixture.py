@@ -10,8 +10,22 @@ from typing import Any
 import numpy as np
 
 from edgeq.ir import Graph
+from edgeq.ops import router_constants
 from edgeq.ops.fixed_point import requantize, softmax_q15
-from edgeq.ops.op import Array, Io, Params, quant_of
+from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
+    Array,
+    Call,
+    Io,
+    Op,
+    Params,
+    Role,
+    Shapes,
+    no_limit,
+    own_scale,
+    quant_of,
+)
 from edgeq.ops.router import Router, Routing, route_rows
 
 
@@ -119,3 +133,35 @@ def macs(attrs: Mixture, params: Mapping[str, Any]) -> int:
     first, *rest = (int(np.prod(params[f"router.{i}.weight"].shape)) for i in range(router.layers))
     repeats = 1 + (router.passes if router.kind == "bayesian" else 0)
     return first + repeats * sum(rest)
+
+
+def _result_shape(attrs: Mixture, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
+    return result_shape(attrs)
+
+
+def _roles(attrs: Mixture) -> tuple[Role, ...]:
+    return router_constants.roles(attrs.router, attrs.gate)
+
+
+def _by_graphs(*_: Any) -> Array:
+    raise NotImplementedError("a mixture runs graphs: `reference` above, passes/float_forward.py")
+
+
+OP = Op(
+    name="Mixture",
+    attrs=Mixture,
+    arity=2,
+    result_shape=_result_shape,
+    float_forward=_by_graphs,
+    reference=_by_graphs,
+    macs=lambda attrs, _io, params: macs(attrs, params),
+    roles=_roles,
+    scale=own_scale,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=router_constants.lower,
+    accumulators=router_constants.accumulators,
+    code=Call("Mixture", "edgeq_router_params", router_constants.router_fields),
+)

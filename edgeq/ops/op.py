@@ -1,22 +1,22 @@
-"""What an op is: attributes, result shape, cost, a float forward and the integer reference.
+"""What an op is: one row of OPS, every column filled. The passes and emitters loop over them.
 
 Activations carry a leading row axis in numpy: shape (rows, *type.shape).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeq.ir import Quant, TensorType
+from edgeq.ops.site import Array, Io, Site, quant_of
 
-Array = npt.NDArray[Any]
+__all__ = ["Array", "Io", "Site", "quant_of"]
+
 Params = Mapping[str, Array]
-
-# The axis of a weight that counts the layer's outputs; scales and biases run along it.
-WEIGHT_AXIS: Mapping[str, int] = {"FullyConnected": 0, "Conv2D": 0, "DepthwiseConv2D": 2}
+Shapes = tuple[tuple[int, ...], ...]
 
 # Packing tokens -> (lowest, highest) integer weight. s2 has the four odd levels -3, -1, 1, 3.
 WEIGHT_RANGE: Mapping[str, tuple[int, int]] = {
@@ -30,31 +30,117 @@ WEIGHT_RANGE: Mapping[str, tuple[int, int]] = {
 }
 
 
+class Place(Enum):
+    """Where a kernel finds a constant."""
+
+    PACKED = "an array of words, packed in the role's format"
+    ARRAY = "an array that the parameter struct points at"
+    BITS = "an array of keep bits, eight a byte"
+    INLINE = "the parameter struct itself"
+    GONE = "nowhere: a pass takes it away before anything is emitted"
+
+
 @dataclass(frozen=True)
-class Io:
-    """Types around one node: its inputs and its (first) output."""
+class Role:
+    """A constant of an op. dtype: of an element on the device; of a PACKED one its packing token,
+    "" where the node's attribute `weight_format` names it.
+    """
 
-    inputs: tuple[TensorType, ...]
-    output: TensorType
+    name: str
+    dtype: str
+    place: Place = Place.ARRAY
+
+
+class Scale(Enum):
+    """What the output's scale and zero point come from, where they are no constant of the op."""
+
+    OWN = "calibration"
+    KEPT = "the input, though the kernel could rescale"
+    SHARED = "the input: the kernel does not rescale"
+
+
+class Absent(Enum):
+    """Why an op has no kernel."""
+
+    ALIAS = "its output is its input's bytes"
+    FOLDED = "a pass folds it into the layer before it"
 
 
 @dataclass(frozen=True)
+class Pointer:
+    """A struct's field that points at the packed array of a role; NULL where there is none."""
+
+    role: str
+
+
+@dataclass(frozen=True)
+class Name:
+    """A struct's field that holds a C identifier as it is."""
+
+    text: str
+
+
+Fields = tuple[tuple[str, "int | Array | Pointer | Name"], ...]
+"""(member, value) in the struct's order: an int is an int32_t, a numpy scalar (or an array without
+axes) a number of its own type."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """The C form. `kernel` is the `op` of the rows of the kernel table that compute it; several
+    ops may share it. `struct` is those kernels' parameter struct in edgeq_kernels.h.
+    """
+
+    kernel: str
+    struct: str
+    fields: Callable[[Site], Fields]
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """A sum that is requantised: its largest magnitude, and by what; a channel each."""
+
+    reach: Array
+    multiplier: Array
+    shift: Array
+
+
+class Lowered(NamedTuple):
+    """Integer constants by role, and the types of those that are quantised."""
+
+    values: Mapping[str, Array]
+    types: Mapping[str, TensorType]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Op:
-    """One row of OPS. `macs` counts multiply-accumulates, padding included."""
+    """One row of OPS. No column has a default: nothing about an op is true by omission.
+
+    arity: how many activations it reads. result_shape raises ValueError for what it cannot take.
+    macs: multiply-accumulates, padding included. roles: of its constants once lowered, in the
+    order of the struct's pointers. fuses: ops behind it that a pass may take into it.
+    weight_axis: the axis of "weight" that counts outputs, along which scales and biases run.
+    finest: the least output scale that its integers can carry, from its inputs' scales and its real
+    constants; 0 is no limit, and ops of a SHARED scale are as fine as what they read.
+    widens: weight formats without a kernel -> the format that their codes travel in.
+    """
 
     name: str
     attrs: type
-    result_shape: Callable[[Any, tuple[tuple[int, ...], ...], Mapping[str, Any]], tuple[int, ...]]
+    arity: int
+    result_shape: Callable[[Any, Shapes, Mapping[str, Any]], tuple[int, ...]]
     float_forward: Callable[[Any, tuple[Array, ...], Params], Array]
     reference: Callable[[Any, Io, tuple[Array, ...], Params], Array]
     macs: Callable[[Any, Io, Mapping[str, Any]], int]
-
-
-def quant_of(t: TensorType) -> Quant:
-    """Quantisation of a tensor that must have one."""
-    if t.quant is None:
-        raise ValueError("tensor is not quantised")
-    return t.quant
+    roles: Callable[[Any], tuple[Role, ...]]
+    scale: Callable[[Any, Io], Scale | Quant]
+    finest: Callable[[Any, tuple[float, ...], Params], float]
+    fuses: frozenset[str]
+    weight_axis: int | None
+    widens: Mapping[str, str]
+    lower: Callable[[Site], Lowered]
+    accumulators: Callable[[Site], tuple[Accumulator, ...]]
+    code: Call | Absent
 
 
 def activation_bounds(activation: str, quant: Quant) -> tuple[int, int]:
@@ -76,20 +162,60 @@ def apply_activation(activation: str, x: Array) -> Array:
     return x
 
 
+# Columns that several ops fill alike.
+NO_FUSION: frozenset[str] = frozenset()
+CLAMP: frozenset[str] = frozenset({"Relu"})  # the kernel's clamp does it
+NO_WIDENING: Mapping[str, str] = {}
+
+
 def no_macs(attrs: Any, io: Io, params: Mapping[str, Any]) -> int:
     return 0
 
 
-def same_shape(
-    attrs: Any, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
-) -> tuple[int, ...]:
+def no_roles(attrs: Any) -> tuple[Role, ...]:
+    return ()
+
+
+def no_constants(site: Site) -> Lowered:
+    return Lowered({}, {})
+
+
+def no_accumulators(site: Site) -> tuple[Accumulator, ...]:
+    return ()
+
+
+def own_scale(attrs: Any, io: Io) -> Scale:
+    return Scale.OWN
+
+
+def no_limit(attrs: Any, scales: tuple[float, ...], params: Params) -> float:
+    return 0.0
+
+
+def shared_scale(attrs: Any, io: Io) -> Scale:
+    return Scale.SHARED
+
+
+def same_shape(attrs: Any, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
     return inputs[0]
 
 
-def flat_shape(
-    attrs: Any, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
-) -> tuple[int, ...]:
+def flat_shape(attrs: Any, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
     """The input's shape, which has one axis."""
     if len(inputs[0]) != 1:
         raise ValueError(f"takes flat features, got shape {inputs[0]}; put Flatten before it")
     return inputs[0]
+
+
+def clamp_fields(site: Site) -> Fields:
+    """The members of a fused activation."""
+    low, high = activation_bounds(site.attrs.activation, site.output_quant)
+    return ("activation_min", low), ("activation_max", high)
+
+
+def zero_point_fields(site: Site) -> Fields:
+    """The members that centre an input and an output."""
+    return (
+        ("input_zero_point", site.input_quant().zero_point),
+        ("output_zero_point", site.output_quant.zero_point),
+    )

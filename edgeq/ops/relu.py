@@ -5,15 +5,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
     Array,
+    Call,
     Io,
     Op,
     Params,
     activation_bounds,
     apply_activation,
+    clamp_fields,
+    no_accumulators,
+    no_constants,
+    no_limit,
     no_macs,
+    no_roles,
     quant_of,
     same_shape,
+    shared_scale,
 )
 
 
@@ -31,4 +40,25 @@ def _reference(attrs: Relu, io: Io, x: tuple[Array, ...], params: Params) -> Arr
     return np.asarray(np.clip(x[0], low, high))
 
 
-OP = Op("Relu", Relu, same_shape, _float_forward, _reference, no_macs)
+OP = Op(
+    name="Relu",
+    attrs=Relu,
+    arity=1,
+    result_shape=same_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=no_roles,
+    scale=shared_scale,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=no_constants,
+    accumulators=no_accumulators,
+    code=Call(
+        "Relu",
+        "edgeq_relu_params",
+        lambda site: (("size", site.output_size), *clamp_fields(site)),
+    ),
+)

@@ -6,7 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.ops.op import Array, Io, Op, Params, no_macs
+from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
+    Absent,
+    Array,
+    Io,
+    Op,
+    Params,
+    no_accumulators,
+    no_constants,
+    no_limit,
+    no_macs,
+    no_roles,
+    shared_scale,
+)
 
 
 @dataclass(frozen=True)
@@ -30,4 +44,21 @@ def _reference(attrs: Reshape, io: Io, x: tuple[Array, ...], params: Params) -> 
     return x[0].reshape(x[0].shape[0], *attrs.shape)
 
 
-OP = Op("Reshape", Reshape, _result_shape, _float_forward, _reference, no_macs)
+OP = Op(
+    name="Reshape",
+    attrs=Reshape,
+    arity=1,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=no_roles,
+    scale=shared_scale,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=no_constants,
+    accumulators=no_accumulators,
+    code=Absent.ALIAS,
+)

@@ -1,12 +1,30 @@
 """Softmax over the last axis; output scale 1/256 and zero point -128, as TensorFlow Lite has it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeq.ir import Quant
-from edgeq.ops.fixed_point import softmax_q15
-from edgeq.ops.op import Array, Io, Op, Params, flat_shape, no_macs
+from edgeq.ir import Graph, Quant
+from edgeq.ops.fixed_point import exp_table, softmax_q15
+from edgeq.ops.op import (
+    NO_FUSION,
+    NO_WIDENING,
+    Array,
+    Call,
+    Fields,
+    Io,
+    Lowered,
+    Op,
+    Params,
+    Pointer,
+    Role,
+    Site,
+    flat_shape,
+    no_accumulators,
+    no_limit,
+    no_macs,
+)
 
 OUTPUT_QUANT = Quant((1 / 256,), -128)
 
@@ -27,4 +45,40 @@ def _reference(attrs: Softmax, io: Io, x: tuple[Array, ...], params: Params) -> 
     return np.asarray(np.minimum(((p + 64) >> 7) - 128, 127), np.int8)
 
 
-OP = Op("Softmax", Softmax, flat_shape, _float_forward, _reference, no_macs)
+ROLES = (Role("exp_table", "uint16"),)
+
+
+def _lower(site: Site) -> Lowered:
+    return Lowered({"exp_table": exp_table(site.input_quant().per_tensor)}, {})
+
+
+def _fields(site: Site) -> Fields:
+    *rows, classes = site.input_shape
+    sizes: Fields = (("rows", math.prod(rows)), ("classes", classes))
+    return (("exp_table", Pointer("exp_table")), *sizes)
+
+
+OP = Op(
+    name="Softmax",
+    attrs=Softmax,
+    arity=1,
+    result_shape=flat_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=lambda _: ROLES,
+    scale=lambda _attrs, _io: OUTPUT_QUANT,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=_lower,
+    accumulators=no_accumulators,  # fixed_point.softmax_q15 states its own limits
+    code=Call("Softmax", "edgeq_softmax_params", _fields),
+)
+
+
+def ends_in_probabilities(graph: Graph) -> bool:
+    """Whether the graph's output is a Softmax's: its values are confidences already."""
+    producer = graph.producer(graph.outputs[0])
+    return producer is not None and producer.op == OP.name

@@ -1,9 +1,13 @@
 """Sliding windows over channels-last maps, shared by convolutions and pools."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from edgeq.ops import weighted
+from edgeq.ops.op import Fields, Site, clamp_fields, zero_point_fields
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -29,3 +33,33 @@ def windows(x: Array, kernel: Pair, stride: Pair, padding: Padding, fill: float)
     )
     view = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
     return np.asarray(view[:, :: stride[0], :: stride[1]])
+
+
+def window_fields(
+    site: Site, kernel: Sequence[int], padding: Sequence[int], prefix: str = ""
+) -> Fields:
+    """The members of an edgeq_window; `prefix` names one inside another struct ("window.")."""
+    (height, width, channels), out = site.input_shape, site.output_shape
+    stride = site.attrs.stride
+    sizes = {
+        "input_height": height,
+        "input_width": width,
+        "channels": channels,
+        "output_height": out[0],
+        "output_width": out[1],
+        "kernel_height": kernel[0],
+        "kernel_width": kernel[1],
+        "stride_height": stride[0],
+        "stride_width": stride[1],
+        "padding_top": padding[0],
+        "padding_left": padding[1],
+    }
+    return tuple((prefix + name, value) for name, value in sizes.items())
+
+
+def convolution_fields(site: Site, kernel: Sequence[int]) -> Fields:
+    """edgeq_conv_2d_params of a convolution or a depthwise one."""
+    window = window_fields(site, kernel, site.attrs.padding, "window.")
+    sizes: Fields = (("outputs", site.output_shape[2]),)
+    ends = zero_point_fields(site) + clamp_fields(site)
+    return weighted.POINTERS + window + sizes + ends

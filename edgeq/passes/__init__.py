@@ -15,7 +15,7 @@ from edgeq.passes.lower import lower
 from edgeq.passes.quantize_weights import quantize_weights
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.verify import verify
-from edgeq.passes.widen_depthwise import widen_depthwise
+from edgeq.passes.widen_weights import widen_weights
 from edgeq.reference import quantize_rows
 
 
@@ -46,7 +46,7 @@ def quantize(
     verify(graph, "float")
     graph = with_experts(graph, fold_batch_norm)  # before fusing: BatchNorm stands before ReLU
     graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
-    graph = with_experts(graph, widen_depthwise)  # before kernels: it decides which one packs them
+    graph = with_experts(graph, widen_weights)  # before kernels: it decides which one packs them
     graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
     graph, notes = calibrate(graph, calibration, method)
     verify(graph, "quantized")

@@ -7,21 +7,13 @@ import numpy as np
 
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
-from edgeq.ops import softmax
+from edgeq.ops import OPS
 from edgeq.ops.mixture import Mixture
-from edgeq.ops.op import WEIGHT_AXIS, Array
+from edgeq.ops.op import Array, Scale, Site
+from edgeq.ops.weighted import SUM_STEPS, layer_least
 from edgeq.passes.float_forward import FloatRun, float_params, run_float
-from edgeq.passes.least_scale import (
-    SUM_STEPS,
-    layer_least,
-    least_scale,
-    no_finer,
-    silent_nodes,
-    silent_quant,
-)
+from edgeq.passes.least_scale import least_scale, no_finer, silent_nodes, silent_quant
 from edgeq.passes.ranges import choose_quant
-
-SAME_SCALE = ("MaxPool2D", "Relu", "Reshape")
 
 
 def check_calibration(graph: Graph, x: Array) -> None:
@@ -83,18 +75,19 @@ def _typed(graph: Graph, nodes: Sequence[Node], quants: Mapping[str, Quant]) -> 
 def _output_quant(
     graph: Graph, node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
 ) -> Quant:
-    if node.op in SAME_SCALE or (node.op == "AveragePool2D" and not _is_global(graph, node)):
+    scale = _scale(graph, node)
+    if isinstance(scale, Quant):
+        return scale
+    if scale is not Scale.OWN:
         return quants[node.inputs[0]]
-    if node.op == "Softmax":
-        return softmax.OUTPUT_QUANT
     values, least = run.values[node.outputs[0]], least_scale(graph, node.outputs[0], quants)
-    if node.op in WEIGHT_AXIS and not values.any():
+    if OPS[node.op].weight_axis is not None and not values.any():
         return no_finer(silent_quant(graph, node, quants), least)
     return no_finer(choose_quant(values, method), least)
 
 
-def _is_global(graph: Graph, node: Node) -> bool:
-    return bool(graph.tensors[node.inputs[0]].shape[:2] == node.attrs.kernel)
+def _scale(graph: Graph, node: Node) -> Scale | Quant:
+    return OPS[node.op].scale(node.attrs, Site(graph, node).io)
 
 
 def _force(graph: Graph, quants: dict[str, Quant], wanted: Quant) -> None:
@@ -103,7 +96,7 @@ def _force(graph: Graph, quants: dict[str, Quant], wanted: Quant) -> None:
     while True:
         quants[name] = wanted
         node = graph.producer(name)
-        if node is None or quants.get(node.inputs[0]) is None or node.op not in SAME_SCALE:
+        if node is None or _scale(graph, node) is not Scale.SHARED:
             return
         name = node.inputs[0]
 
@@ -147,14 +140,21 @@ def _shared_output(
 ) -> Quant:
     """One output quant for all experts, so that whoever reads them needs no branch."""
     graphs = [e.graph for e in node.attrs.experts]
-    ends = {p.op if (p := g.producer(g.outputs[0])) else "input" for g in graphs}
-    if ends == {"Softmax"}:
-        return softmax.OUTPUT_QUANT
-    if "Softmax" in ends:
+    fixed = {p.op: q for g in graphs if (p := g.producer(g.outputs[0])) and (q := _fixed(g, p))}
+    others = {p.op if (p := g.producer(g.outputs[0])) else "input" for g in graphs} - set(fixed)
+    if fixed and (others or len(set(fixed.values())) > 1):
         raise UnsupportedOp(
-            f"mixture {node.name!r}: some experts end in Softmax, others in {ends - {'Softmax'}}; "
-            "end all of them alike, best without Softmax"
+            f"mixture {node.name!r}: some experts end in {', '.join(sorted(fixed))}, others in "
+            f"{', '.join(sorted(others))}; end all of them alike, best without"
         )
+    if fixed:
+        return fixed.popitem()[1]
     values = [r.values[g.outputs[0]] for r, g in zip(runs, graphs, strict=True)]
     least = (least_scale(g, g.outputs[0], q) for g, q in zip(graphs, quants, strict=True))
     return no_finer(choose_quant(np.concatenate(values), method), max(least))
+
+
+def _fixed(graph: Graph, node: Node) -> Quant | None:
+    """The scale that an op's output has whatever the data are."""
+    scale = _scale(graph, node)
+    return scale if isinstance(scale, Quant) else None

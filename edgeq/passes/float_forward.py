@@ -11,6 +11,7 @@ from edgeq.ops.mc_dropout import dropout_masks
 from edgeq.ops.mixture import Mixture, choose, precision_prior
 from edgeq.ops.op import Array
 from edgeq.ops.router import Router
+from edgeq.ops.site import dequantize
 
 LOW, HIGH = 0.05, 0.95  # robust ends of the uncertainty's range
 
@@ -25,19 +26,6 @@ class FloatRun:
     values: dict[str, Array]
     experts: dict[str, list["FloatRun"]] = field(default_factory=dict)
     router_layers: dict[str, list[Array]] = field(default_factory=dict)
-
-
-def dequantize(graph: Graph, name: str) -> Array:
-    """A constant as float32: codes times scales, or the value itself when it has none."""
-    value, quant = graph.constants[name], graph.tensors[name].quant
-    if quant is None:
-        return value.astype(np.float32) if value.dtype.kind == "f" else value
-    scale = np.asarray(quant.scale, dtype=np.float32)
-    if quant.axis is not None and scale.size > 1:
-        shape = [1] * value.ndim
-        shape[quant.axis] = scale.size
-        scale = scale.reshape(shape)
-    return np.asarray(value.astype(np.float32) * scale)
 
 
 def float_params(graph: Graph, node: Node) -> dict[str, Array]:

@@ -6,7 +6,8 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
-from edgeq.ops.op import WEIGHT_AXIS, Array
+from edgeq.ops import OPS
+from edgeq.ops.op import Array
 
 SMALLEST_GAIN = 1e-24  # a channel that training switched off keeps a scale above zero
 
@@ -15,7 +16,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
     """Raises UnsupportedOp when a BatchNorm follows something else, or a layer read twice."""
     for node in [n for n in graph.nodes if n.op == "BatchNorm"]:
         layer = graph.producer(node.inputs[0])
-        if layer is None or layer.op not in WEIGHT_AXIS:
+        if layer is None or node.op not in OPS[layer.op].fuses:
             raise UnsupportedOp(
                 f"BatchNorm {node.name!r} follows {layer.op if layer else 'the input'}; "
                 "it can only follow a Linear or convolution layer. Move or remove it."
@@ -31,7 +32,9 @@ def _fold(graph: Graph, layer: Node, norm: Node) -> Graph:
     gain = np.where(np.abs(gain) < SMALLEST_GAIN, SMALLEST_GAIN, gain)
     weight_name, bias_name = layer.params["weight"], layer.params["bias"]
     bias = graph.constants[bias_name] * gain + offset
-    graph = _scale_weight(graph, weight_name, WEIGHT_AXIS[layer.op], gain)
+    axis = OPS[layer.op].weight_axis
+    assert axis is not None  # what fuses a BatchNorm has weights
+    graph = _scale_weight(graph, weight_name, axis, gain)
     graph = graph.with_constants({bias_name: bias.astype(np.float32)})
     folded = replace(layer, outputs=norm.outputs)
     nodes = [folded if n is layer else n for n in graph.nodes if n is not norm]

@@ -3,15 +3,16 @@
 from dataclasses import replace
 
 from edgeq.ir import Graph
-
-FUSABLE = ("FullyConnected", "Conv2D", "DepthwiseConv2D", "Add", "LayerNorm")
+from edgeq.ops import OPS
 
 
 def fuse_activation(graph: Graph) -> Graph:
     """A Relu stays alone when its producer is another op, or is read by others too."""
     for node in [n for n in graph.nodes if n.op == "Relu"]:
         layer = graph.producer(node.inputs[0])
-        if layer is None or layer.op not in FUSABLE or layer.attrs.activation != "none":
+        if layer is None or node.op not in OPS[layer.op].fuses:
+            continue
+        if layer.attrs.activation != "none":  # one clamp a layer
             continue
         if graph.readers(node.inputs[0]) != 1:
             continue

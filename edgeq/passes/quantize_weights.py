@@ -3,16 +3,16 @@
 import numpy as np
 
 from edgeq.ir import Graph, Quant, TensorType
-from edgeq.ops.op import WEIGHT_AXIS
+from edgeq.ops import OPS
 
 
 def quantize_weights(graph: Graph) -> Graph:
     """Weights that carry codes already (trained that way) stay as they are."""
     for node in graph.nodes:
-        name = node.params.get("weight", "")
-        if node.op not in WEIGHT_AXIS or graph.tensors[name].quant is not None:
+        axis = OPS[node.op].weight_axis
+        if axis is None or graph.tensors[node.params["weight"]].quant is not None:
             continue
-        weight, axis = graph.constants[name], WEIGHT_AXIS[node.op]
+        name, weight = node.params["weight"], graph.param(node, "weight")
         others = tuple(i for i in range(weight.ndim) if i != axis)
         peak = np.maximum(np.abs(weight).max(axis=others, keepdims=True), 1e-12)
         scale = (peak / 127).astype(np.float32)

@@ -9,10 +9,9 @@ from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.kernels.streams.stream import Stream
 from edgeq.kernels.table import DSP, Kernel, select
-from edgeq.ops.op import WEIGHT_AXIS
-from edgeq.passes.verify import accumulator_bound
+from edgeq.ops import OPS
+from edgeq.ops.op import Accumulator, Call, Site
 
-NO_KERNEL = ("Reshape",)  # an alias in the arena
 PLAIN: frozenset[str] = frozenset()
 
 
@@ -36,7 +35,7 @@ def _fallbacks(graph: Graph, features: frozenset[str]) -> Iterator[str]:
     for node in graph.nodes:
         for expert in getattr(node.attrs, "experts", ()):
             yield from (f"{expert.name}: {line}" for line in _fallbacks(expert.graph, features))
-        if node.op in NO_KERNEL:
+        if not isinstance(OPS[node.op].code, Call):
             continue
         reason = refusal(graph, node, _best(graph, node, features))
         if reason:
@@ -47,27 +46,15 @@ def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
     if kernel.isa != DSP or kernel.stream is None:  # the others requantise all the exporter makes
         return None
-    stream = kernel.stream
-    reasons = (_layer_refusal(graph, node, stream, *layer) for layer in _layers(node))
-    return next((reason for reason in reasons if reason), None)
+    stream, sums = kernel.stream, OPS[node.op].accumulators(Site(graph, node))
+    return next((reason for a in sums if (reason := _refusal(a, stream))), None)
 
 
-def _layers(node: Node) -> list[tuple[str, str]]:
-    """(prefix, suffix) of the roles of each layer that the kernel computes."""
-    if node.op != "Mixture":
-        return [("", "")]
-    suffixes = ("", ".dropped")
-    pairs = [(f"router.{i}.", s) for i in range(node.attrs.router.layers) for s in suffixes]
-    return [(head, tail) for head, tail in pairs if f"{head}bias{tail}" in node.params]
-
-
-def _layer_refusal(graph: Graph, node: Node, stream: Stream, head: str, tail: str) -> str | None:
-    used = graph.param(node, f"{head}multiplier{tail}") != 0
-    shift = graph.param(node, f"{head}shift{tail}").astype(np.int64)
+def _refusal(accumulator: Accumulator, stream: Stream) -> str | None:
+    used = accumulator.multiplier != 0
+    shift, reach = accumulator.shift.astype(np.int64), accumulator.reach
     if (used & (shift > -1)).any():
         return "a channel's scale is a half or more"
-    weight, bias = graph.param(node, head + "weight"), graph.param(node, f"{head}bias{tail}")
-    reach = accumulator_bound(weight, WEIGHT_AXIS.get(node.op, 0), bias)
     if reach.max() >= stream.reach:
         return f"an accumulator can reach {int(reach.max()):,}, of {stream.reach:,}"
     # a smaller scale is taken for 0, which it is where no sum reaches half a step of the output
@@ -80,7 +67,9 @@ def _layer_refusal(graph: Graph, node: Node, stream: Stream, head: str, tail: st
 
 def _best(graph: Graph, node: Node, features: frozenset[str]) -> Kernel:
     weight_format = getattr(node.attrs, "weight_format", None)
-    return select(node.op, weight_format, features, lambda kernel: kernel.suits(graph, node))
+    code = OPS[node.op].code
+    assert isinstance(code, Call)  # the callers have passed the others by
+    return select(code.kernel, weight_format, features, lambda kernel: kernel.suits(graph, node))
 
 
 def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
@@ -88,7 +77,7 @@ def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
 
 
 def _with_kernel(graph: Graph, node: Node, features: frozenset[str], gaps: list[str]) -> Node:
-    if node.op in NO_KERNEL:
+    if not isinstance(OPS[node.op].code, Call):
         return node
     if node.op == "Mixture":
         experts = tuple(

@@ -14,15 +14,15 @@ from edgeq.errors import EdgeqError, ModelFile
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.kernels import kernel_named
 from edgeq.memory import plan_memory
+from edgeq.ops import OPS
 from edgeq.ops.graph_file import read_graph
-from edgeq.ops.op import WEIGHT_RANGE
-from edgeq.passes.verify import LAYERS, verify
+from edgeq.ops.op import WEIGHT_RANGE, Call
+from edgeq.passes.verify import verify
 from edgeq.reference import run
 from edgeq.weights import pack_weights
 
 MOST_VALUES = 1 << 24  # of all activations, and of a layer's patches: far above any device's
 MOST_EXPERTS, MOST_NODES, MOST_SIDE = 64, 10_000, 4096
-NO_KERNEL = ("Reshape",)
 ACTIVATIONS = ("none", "relu", "relu6")
 
 
@@ -110,9 +110,10 @@ def _check_attributes(node: Node) -> None:
 
 def _check_kernel(graph: Graph, node: Node) -> None:
     """The kernel that the node names must be one for it."""
-    if node.op in NO_KERNEL:
+    code = OPS[node.op].code
+    if not isinstance(code, Call):
         return
     kernel = kernel_named(node.kernel or "none")
-    weight = node.attrs.weight_format if node.op in LAYERS else kernel.weight
-    if kernel.op != node.op or kernel.weight != weight or not kernel.suits(graph, node):
+    weight = getattr(node.attrs, "weight_format", None)
+    if kernel.op != code.kernel or kernel.weight != weight or not kernel.suits(graph, node):
         raise ValueError(f"node {node.name!r} ({node.op}) names kernel {kernel.name}")

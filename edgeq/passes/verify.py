@@ -4,29 +4,16 @@ Stages: "float" (structure and shapes), "quantized" (every activation int8 with 
 "lowered" (integer constants present, and a proof that no accumulator leaves int32).
 """
 
-from typing import Any
-
 import numpy as np
 
 from edgeq.errors import EdgeqError, UnsupportedOp
-from edgeq.ir import Graph, Node
-from edgeq.ops import OPS, mixture
-from edgeq.ops.add import LEFT_SHIFT
+from edgeq.ir import Graph, Node, Quant
+from edgeq.ops import OPS
 from edgeq.ops.fixed_point import INT32_MAX
-from edgeq.ops.op import WEIGHT_AXIS, WEIGHT_RANGE, Array
+from edgeq.ops.op import WEIGHT_RANGE, Absent, Accumulator, Array, Place, Scale, Site
 from edgeq.ops.router import MAX_PASSES, RULES
-from edgeq.ops.softmax import OUTPUT_QUANT
 
 STAGES = ("float", "quantized", "lowered")
-SAME_SCALE = ("MaxPool2D", "Relu", "Reshape")
-LAYERS = ("FullyConnected", "Conv2D", "DepthwiseConv2D")
-PARAMS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(LAYERS, ("weight", "bias", "multiplier", "shift")),
-    "LayerNorm": ("gamma", "beta", "epsilon", "shift"),
-    "Add": ("multiplier", "shift"),
-    "AveragePool2D": ("multiplier", "shift"),
-    "Softmax": ("exp_table",),
-}
 
 
 def verify(graph: Graph, stage: str) -> Graph:
@@ -55,7 +42,7 @@ def verify(graph: Graph, stage: str) -> Graph:
 
 def unsupported_ops(graph: Graph) -> list[str]:
     """ "op (node name)" of every op without a place in OPS, experts included."""
-    found = [f"{n.op} ({n.name})" for n in graph.nodes if n.op not in OPS and n.op != "Mixture"]
+    found = [f"{n.op} ({n.name})" for n in graph.nodes if n.op not in OPS]
     for node in graph.nodes:
         for expert in getattr(node.attrs, "experts", ()):
             found += [f"{expert.name}: {name}" for name in unsupported_ops(expert.graph)]
@@ -64,7 +51,7 @@ def unsupported_ops(graph: Graph) -> list[str]:
 
 def known_ops() -> str:
     """The tail of an UnsupportedOp message."""
-    return f"; supported: {', '.join(sorted([*OPS, 'Mixture']))}"
+    return f"; supported: {', '.join(sorted(OPS))}"
 
 
 def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None:
@@ -72,6 +59,8 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
     undefined = [n for n in (*node.inputs, *node.params.values()) if n not in defined]
     if undefined:
         raise EdgeqError(f"{where} reads {undefined}, which nothing before it computes")
+    if len(node.inputs) != OPS[node.op].arity:
+        raise EdgeqError(f"{where} reads {len(node.inputs)} tensors, not {OPS[node.op].arity}")
     _check_shape(graph, node, where)
     if node.op == "Mixture":
         _check_mixture(graph, node, where)
@@ -82,7 +71,7 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
             kind = graph.tensors[name]
             if kind.dtype != "int8" or kind.quant is None:
                 raise EdgeqError(f"{where}: tensor {name!r} is {kind}, not a quantised int8 one")
-        _check_shared_scale(graph, node, where)
+        _check_scale(graph, node, where)
     if stage == "lowered":
         _check_lowered(graph, node, where)
 
@@ -90,10 +79,7 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
 def _check_shape(graph: Graph, node: Node, where: str) -> None:
     shapes = tuple(graph.tensors[n].shape for n in node.inputs)
     try:
-        if node.op == "Mixture":
-            shape = mixture.result_shape(node.attrs)
-        else:
-            shape = OPS[node.op].result_shape(node.attrs, shapes, graph.params(node))
+        shape = OPS[node.op].result_shape(node.attrs, shapes, graph.params(node))
     except ValueError as error:
         raise EdgeqError(f"{where}: {error}") from None
     if shape != graph.tensors[node.outputs[0]].shape:
@@ -102,23 +88,19 @@ def _check_shape(graph: Graph, node: Node, where: str) -> None:
 
 
 def _check_lowered(graph: Graph, node: Node, where: str) -> None:
-    missing = [role for role in PARAMS.get(node.op, ()) if role not in node.params]
+    op, site = OPS[node.op], Site(graph, node)
+    roles = op.roles(node.attrs)
+    missing = [role.name for role in roles if role.name not in node.params]
     if missing:
         raise EdgeqError(f"{where} lacks {missing}; it was not lowered")
-    if node.op in LAYERS:
-        _check_range(node.attrs.weight_format, graph.param(node, "weight"), where)
-        _check_accumulator(graph, node, "", where)
-    if node.op == "Mixture":
-        for i in range(node.attrs.router.layers):
-            _check_range("s8", graph.param(node, f"router.{i}.weight"), where)
-            _check_accumulator(graph, node, f"router.{i}.", where)
-            if node.attrs.router.kind == "bayesian" and i > 0:
-                _check_accumulator(graph, node, f"router.{i}.", where, ".dropped")
-    if node.op == "AveragePool2D":
-        cells = int(np.prod(node.attrs.kernel))
-        _check_reach(np.array(255 * cells), graph.param(node, "shift"), where)
-    if node.op == "Add":  # both inputs arrive at half their 255 << 20
-        _check_reach(np.array(255 << LEFT_SHIFT), graph.param(node, "shift")[2], where)
+    if op.code is Absent.FOLDED:
+        raise EdgeqError(f"{where} has no integer form; a pass should have folded it away")
+    for role in roles:
+        if role.place is Place.PACKED:
+            weight_format = role.dtype or node.attrs.weight_format
+            _check_range(weight_format, site.param(role.name), where)
+    for accumulator in op.accumulators(site):
+        _check_reach(accumulator, where)
 
 
 def _check_mixture(graph: Graph, node: Node, where: str) -> None:
@@ -148,12 +130,16 @@ def _check_mixture(graph: Graph, node: Node, where: str) -> None:
             raise EdgeqError(f"{where}: the input of expert {e.name!r} does not match {wanted}")
 
 
-def _check_shared_scale(graph: Graph, node: Node, where: str) -> None:
-    given, made = (graph.tensors[n].quant for n in (node.inputs[0], node.outputs[0]))
-    if node.op in SAME_SCALE and given != made:
+def _check_scale(graph: Graph, node: Node, where: str) -> None:
+    """The output's scale is one that the op's kernel can give."""
+    site = Site(graph, node)
+    given, made = site.input_quant(), site.output_quant
+    scale = OPS[node.op].scale(node.attrs, site.io)
+    if scale is Scale.SHARED and given != made:
         raise EdgeqError(f"{where}: input and output must share one scale: {given}, {made}")
-    if node.op == "Softmax" and made != OUTPUT_QUANT:
-        raise EdgeqError(f"{where}: the output scale of a softmax is 1/256, not {made}")
+    if isinstance(scale, Quant) and made != scale:
+        steps = round(1 / scale.per_tensor)
+        raise EdgeqError(f"{where}: the output scale is always 1/{steps}: {scale}, not {made}")
     if node.op == "Mixture":
         ends = {e.graph.tensors[e.graph.outputs[0]].quant for e in node.attrs.experts}
         starts = {e.graph.tensors[e.graph.inputs[0]].quant for e in node.attrs.experts}
@@ -167,27 +153,12 @@ def _check_range(weight_format: str, codes: Array, where: str) -> None:
         raise EdgeqError(f"{where}: weights leave [{low}, {high}] of format {weight_format}")
 
 
-def _check_accumulator(graph: Graph, node: Node, role: str, where: str, suffix: str = "") -> None:
-    """sum |w| * 255 + |bias| per channel, shifted left as requantisation will, stays in int32."""
-    reach = accumulator_bound(
-        graph.param(node, role + "weight"),
-        WEIGHT_AXIS.get(node.op, 0),
-        graph.param(node, role + "bias" + suffix),
-    )
-    _check_reach(reach, graph.param(node, role + "shift" + suffix), where)
-
-
-def _check_reach(reach: Any, shift: Array, where: str) -> None:
-    left = np.maximum(shift.astype(np.int64), 0)
-    worst = int((reach << left).max(initial=0))
+def _check_reach(accumulator: Accumulator, where: str) -> None:
+    """The largest sum, shifted left as requantisation will, stays in int32."""
+    left = np.maximum(accumulator.shift.astype(np.int64), 0)
+    worst = int((accumulator.reach << left).max(initial=0))
     if worst > INT32_MAX:
         raise UnsupportedOp(
             f"{where}: an accumulator can reach {worst:,}, int32 holds {INT32_MAX:,}; "
             "the layer is too wide for its scales. Split it or normalise its input."
         )
-
-
-def accumulator_bound(codes: Array, axis: int, bias: Array) -> Any:
-    """Largest |accumulator| per output channel: int64 (out,). |x - zero_point| is at most 255."""
-    rows = np.moveaxis(np.abs(codes.astype(np.int64)), axis, 0).reshape(codes.shape[axis], -1)
-    return rows.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))

@@ -2,7 +2,9 @@
  *
  * Every kernel is a pure function of its arguments: no state, no allocation, no divide, no branch
  * on data, so its cycle count depends on shapes alone. Parameter structs hold only constants and
- * belong in flash. Activations are int8, batch 1, channels last (height, width, channels).
+ * belong in flash; they are written here alone, and edgeq/ops/<op>.py fills their members by name
+ * (tests/unit/ops/test_op_table.py compares them). Activations are int8, batch 1, channels last
+ * (height, width, channels).
  *
  *   accumulator = bias + sum (x - input_zero_point) * w                               int32
  *   y = clamp(output_zero_point + RDP(SRDHM(accumulator << left, multiplier), right))

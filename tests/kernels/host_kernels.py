@@ -1,4 +1,4 @@
-"""The C kernels as a shared library of the host, and their parameter structs for ctypes."""
+"""The C kernels as a shared library of the host, with the structs of their header."""
 
 import ctypes as ct
 import os
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeq.resources import templates_dir
+from tests.kernels.c_structs import ctypes_struct
 
 Array = npt.NDArray[Any]
 FOLDER = templates_dir() / "kernels"
@@ -36,90 +37,18 @@ def build(folder: Path, sources: Iterable[Path] = ()) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def _struct(fields: str) -> list[tuple[str, Any]]:
-    """Fields written as "name:kind", kinds: p pointer, i int32, l int64."""
-    kinds = {"p": ct.c_void_p, "i": ct.c_int32, "l": ct.c_int64}
-    pairs = [f.split(":") for f in fields.split()]
-    return [(name, kinds[kind]) for name, kind in pairs]
-
-
-class FullyConnectedParams(ct.Structure):
-    _fields_ = _struct(
-        "weight:p bias:p multiplier:p shift:p inputs:i outputs:i input_zero_point:i "
-        "output_zero_point:i activation_min:i activation_max:i"
-    )
-
-
-class Window(ct.Structure):
-    _fields_ = _struct(
-        "input_height:i input_width:i channels:i output_height:i output_width:i kernel_height:i "
-        "kernel_width:i stride_height:i stride_width:i padding_top:i padding_left:i"
-    )
-
-
-class Conv2DParams(ct.Structure):
-    _fields_ = [
-        *_struct("weight:p bias:p multiplier:p shift:p"),
-        ("window", Window),
-        *_struct(
-            "outputs:i input_zero_point:i output_zero_point:i activation_min:i activation_max:i"
-        ),
-    ]
-
-
-class AveragePool2DParams(ct.Structure):
-    _fields_ = [
-        ("window", Window),
-        *_struct("input_zero_point:i output_zero_point:i multiplier:i shift:i"),
-    ]
-
-
-class AddParams(ct.Structure):
-    _fields_ = [
-        ("size", ct.c_int32),
-        ("zero_point", ct.c_int32 * 3),
-        ("multiplier", ct.c_int32 * 3),
-        ("shift", ct.c_int32 * 3),
-        *_struct("activation_min:i activation_max:i"),
-    ]
-
-
-class ReluParams(ct.Structure):
-    _fields_ = _struct("size:i activation_min:i activation_max:i")
-
-
-class LayerNormParams(ct.Structure):
-    _fields_ = _struct(
-        "gamma:p beta:p epsilon:l rows:i features:i shift:i output_zero_point:i "
-        "activation_min:i activation_max:i"
-    )
-
-
-class SoftmaxParams(ct.Structure):
-    _fields_ = _struct("exp_table:p rows:i classes:i")
-
-
-class RouterLayer(ct.Structure):
-    _fields_ = [
-        ("plain", FullyConnectedParams),
-        ("dropped", FullyConnectedParams),
-        ("mask", ct.c_void_p),
-    ]
-
-
-class RouterParams(ct.Structure):
-    _fields_ = _struct(
-        "layers:p exp_table:p prior:p u_min:l u_max:l threshold:l uncertainty_factor:l "
-        "precise:i layer_count:i passes:i top_k:i rule:i"
-    )
-
-
-class Routing(ct.Structure):
-    _fields_ = _struct("chosen:p logits:p gate_q15:p numerator:l uncertainty_q24:i")
-
-
-class GateParams(ct.Structure):
-    _fields_ = _struct("size:i expert_zero_point:i output_zero_point:i multiplier:i shift:i")
+FullyConnectedParams = ctypes_struct("edgeq_fully_connected_params")
+Window = ctypes_struct("edgeq_window")
+Conv2DParams = ctypes_struct("edgeq_conv_2d_params")
+AveragePool2DParams = ctypes_struct("edgeq_average_pool_2d_params")
+AddParams = ctypes_struct("edgeq_add_params")
+ReluParams = ctypes_struct("edgeq_relu_params")
+LayerNormParams = ctypes_struct("edgeq_layer_norm_params")
+SoftmaxParams = ctypes_struct("edgeq_softmax_params")
+RouterLayer = ctypes_struct("edgeq_router_layer")
+RouterParams = ctypes_struct("edgeq_router_params")
+Routing = ctypes_struct("edgeq_routing")
+GateParams = ctypes_struct("edgeq_gate_params")
 
 
 class Held:

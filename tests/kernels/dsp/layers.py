@@ -12,7 +12,7 @@ from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import fully_connected
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.op import Io, activation_bounds
-from edgeq.passes.lower import S16_LIMIT
+from edgeq.ops.weighted import S16_LIMIT
 from tests.kernels import samples
 from tests.kernels.dsp.core import Core
 from tests.kernels.host_kernels import FullyConnectedParams, Held, call

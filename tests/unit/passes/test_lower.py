@@ -11,7 +11,7 @@ from edgeq.ir import Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.op import Array, Io
-from edgeq.passes.lower import BIAS_LIMIT, integer_layer
+from edgeq.ops.weighted import BIAS_LIMIT, integer_layer
 
 SCALE_IN, ZERO_IN, ROWS, FEATURES, UNITS = 0.02, -7, 12, 9, 4
 

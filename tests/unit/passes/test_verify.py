@@ -9,8 +9,10 @@ import pytest
 
 from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.op import Array
-from edgeq.passes.verify import accumulator_bound, verify
+from edgeq.ops.weighted import accumulator_bound
+from edgeq.passes.verify import verify
 from tests import factory
 
 Break = Callable[[Graph], Graph]
@@ -123,6 +125,8 @@ Case = tuple[Callable[[], Graph], Break, str]
 # structure: refused at every stage
 FLOAT: Mapping[str, Case] = {
     "order": (conv, reversed_nodes, "nothing before it computes"),
+    "one input of two": (conv, node("Add", inputs=("input",)), "reads 1 tensors, not 2"),
+    "two inputs of one": (conv, node("MaxPool2D", inputs=("input", "input")), "reads 2 tensors"),
     "missing output": (conv, lambda g: replace(g, outputs=("nowhere",)), "never computed"),
     "computed twice": (chain, twice, "twice"),
     "wrong shape": (conv, output("Conv2D", shape=(1, 2, 3)), "computes shape"),
@@ -208,7 +212,21 @@ def larger(value: int) -> Callable[[Array], Array]:
     return lambda v: np.full_like(v, value)
 
 
+def with_batch_norm(g: Graph) -> Graph:
+    """One that no pass folded away, before the first ReLU."""
+    relu = first(g, "Relu")
+    before = replace(g.tensors[relu.inputs[0]])
+    norm = Node("bn", "BatchNorm", relu.inputs, ("bn.out",), BatchNorm(), {})
+    values = {role: np.ones(before.shape, np.float32) for role in ("gain", "offset")}
+    norm = replace(norm, params={role: f"bn.{role}" for role in values})
+    g = g.with_constants({f"bn.{role}": v for role, v in values.items()})
+    g = g.with_tensors({"bn.out": before})
+    after = replace(relu, inputs=norm.outputs)
+    return g.with_nodes(x for n in g.nodes for x in ([norm, after] if n is relu else [n]))
+
+
 LOWERED: Mapping[str, Case] = {
+    "a layer that was not folded": (chain, with_batch_norm, "should have folded"),
     **{
         f"{op} without {role}": (make, without(op, role), "lacks")
         for make, op, role in [
@@ -219,6 +237,10 @@ LOWERED: Mapping[str, Case] = {
             (conv, "Add", "multiplier"),
             (conv, "AveragePool2D", "shift"),
             (chain, "Softmax", "exp_table"),
+            (mixed, "Mixture", "router.2.bias.dropped"),
+            (mixed, "Mixture", "router.1.mask"),
+            (mixed, "Mixture", "router.prior"),
+            (gated, "Mixture", "gate.shift"),
         ]
     },
     "weights beyond their format": (

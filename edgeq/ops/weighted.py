@@ -1,0 +1,137 @@
+"""What the layers with weights share: their constants as integers, and how far their sums reach."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgeq.ir import Quant, TensorType
+from edgeq.ops.fixed_point import quantize_multipliers
+from edgeq.ops.op import (
+    Accumulator,
+    Array,
+    Fields,
+    Lowered,
+    Params,
+    Place,
+    Pointer,
+    Role,
+    Site,
+    quant_of,
+)
+
+BIAS_LIMIT = 2**30
+# an s16 row's sums stay below this, so that a 32-bit accumulator is enough (proven by `verify`)
+S16_LIMIT = 2**31 - 2**24
+SUM_STEPS = 2.0**29  # reach << left stays below 2^31, with a factor of two for rounded weights
+ODD_FORMATS = ("b1", "s2")  # these cannot say 0
+FUSES = frozenset({"BatchNorm", "Relu"})
+
+ROLES = (
+    Role("weight", "", Place.PACKED),
+    Role("bias", "int32"),
+    Role("multiplier", "int32"),
+    Role("shift", "int8"),
+)
+POINTERS: Fields = tuple((role.name, Pointer(role.name)) for role in ROLES)
+
+
+def roles(attrs: Any) -> tuple[Role, ...]:
+    return ROLES
+
+
+def lower(site: Site) -> Lowered:
+    """weight, bias, multiplier and shift of the layer at `site`."""
+    return integer_layer(
+        site.param("weight"),
+        quant_of(site.type_of_param("weight")),
+        site.param("bias"),
+        site.input_quant().per_tensor,
+        site.output_quant.per_tensor,
+        site.attrs.weight_format in ODD_FORMATS,
+    )
+
+
+def accumulators_along(axis: int) -> Callable[[Site], tuple[Accumulator, ...]]:
+    """The column of a layer whose outputs lie on `axis` of its weight."""
+    return lambda site: (accumulator(site, site.param("weight"), axis),)
+
+
+def accumulator(
+    site: Site, weight: Array, axis: int, stem: str = "", suffix: str = ""
+) -> Accumulator:
+    """The sums whose constants are "<stem>bias<suffix>" and so on."""
+    return Accumulator(
+        accumulator_bound(weight, axis, site.param(f"{stem}bias{suffix}")),
+        site.param(f"{stem}multiplier{suffix}"),
+        site.param(f"{stem}shift{suffix}"),
+    )
+
+
+def integer_layer(
+    codes: Array, quant: Quant, bias: Array, scale_in: float, scale_out: float, odd: bool = False
+) -> Lowered:
+    """weight, bias, multiplier, shift of a layer; scales grow where a sum would leave 32 bits.
+
+    `odd`: the format has odd codes only and keeps them. Its sums then count for more than they
+    should, which beside such a bias is less than a step.
+    """
+    axis = quant.axis or 0
+    scale = np.broadcast_to(np.asarray(quant.scale, np.float64), (codes.shape[axis],))
+    per_tensor = len(quant.scale) == 1
+    needed = np.abs(bias.astype(np.float64)) / (scale_in * BIAS_LIMIT)
+    if (needed > scale).any():
+        factor = np.maximum(needed / scale, 1.0)
+        coarse, scale = _coarser(codes, scale, factor, axis)
+        codes, per_tensor = codes if odd else coarse, False
+    if codes.dtype == np.int16:
+        codes, scale = _fit_s16(codes, scale, bias, scale_in, axis)
+        per_tensor = False
+    scale = scale.astype(np.float32).astype(np.float64)
+    quant = Quant(tuple(float(s) for s in (scale[:1] if per_tensor else scale)), 0, axis)
+    product = scale_in * scale
+    if per_tensor:  # TensorFlow Lite multiplies a per-tensor pair in float32
+        product = (np.float32(scale_in) * scale.astype(np.float32)).astype(np.float64)
+    multiplier, shift = quantize_multipliers(product / scale_out)
+    values = {
+        "weight": codes,
+        "bias": np.round(bias / (scale_in * scale)).astype(np.int32),
+        "multiplier": multiplier,
+        "shift": shift,
+    }
+    return Lowered(values, {"weight": TensorType(codes.shape, str(codes.dtype), quant)})
+
+
+def _coarser(codes: Array, scale: Any, factor: Any, axis: int) -> tuple[Array, Any]:
+    """The same weights on a grid `factor` times as wide, a channel of `axis` each."""
+    shape = [1] * codes.ndim
+    shape[axis] = -1
+    return np.round(codes / factor.reshape(shape)).astype(codes.dtype), scale * factor
+
+
+def _fit_s16(
+    codes: Array, scale: Any, bias: Array, scale_in: float, axis: int
+) -> tuple[Array, Any]:
+    """Rows whose sums could pass 32 bits get a coarser scale; at most a bit or two."""
+    others = tuple(i for i in range(codes.ndim) if i != axis)
+    flat = np.abs(codes.astype(np.int64)).sum(axis=others)
+    reach = flat * 255 + np.abs(bias) / (scale_in * scale)
+    return _coarser(codes, scale, np.maximum(reach / S16_LIMIT, 1.0), axis)
+
+
+def finest_along(axis: int) -> Callable[[Any, tuple[float, ...], Params], float]:
+    """The column of a layer whose outputs lie on `axis` of its weight."""
+    return lambda _attrs, scales, real: layer_least(real["weight"], real["bias"], scales[0], axis)
+
+
+def layer_least(weight: Array, bias: Array, scale_in: float, axis: int) -> float:
+    """Of a layer's real weights and biases: its largest sum in `SUM_STEPS` steps."""
+    rows = np.moveaxis(np.abs(weight.astype(np.float64)), axis, 0)
+    reach = 255 * scale_in * rows.reshape(len(rows), -1).sum(axis=1)
+    return float((reach + np.abs(bias.astype(np.float64))).max(initial=0)) / SUM_STEPS
+
+
+def accumulator_bound(codes: Array, axis: int, bias: Array) -> Any:
+    """Largest |accumulator| per output channel: int64 (out,). |x - zero_point| is at most 255."""
+    rows = np.moveaxis(np.abs(codes.astype(np.int64)), axis, 0).reshape(codes.shape[axis], -1)
+    return rows.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))
