@@ -27,6 +27,10 @@ class Core:
         self._next = (at + len(data) + len(GUARD) + 7) & ~7
         return at
 
+    def rewind(self) -> None:
+        """Operands go to the beginning again."""
+        self._next = self._origin
+
     def values(self, values: Array, dtype: type) -> int:
         return self.put(np.ravel(values).astype(dtype).tobytes())
 
@@ -45,5 +49,5 @@ class Core:
         for at, size in ((y, y_size), (scratch, scratch_bytes)):
             assert self.machine.read(at - len(GUARD), len(GUARD)) == GUARD
             assert self.machine.read(at + size, len(GUARD)) == GUARD
-        self._next = self._origin
+        self.rewind()
         return np.frombuffer(self.machine.read(y, y_size), np.int8), taken

@@ -1,0 +1,221 @@
+"""Conv2D and DepthwiseConv2D: cases for the plain kernels and for those of DSP cores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.kernels import PACKINGS, Kernel, select, weight_rows
+from edgeq.kernels.streams import convolutions as streams
+from edgeq.ops import OPS
+from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.ops.op import Io, activation_bounds
+from edgeq.ops.window import output_size
+from tests.kernels import samples
+from tests.kernels.differential.case import Call, Case, Const, Out, Pointer, Scratch, Struct
+from tests.kernels.dsp.layers import ACTIVATIONS, right_shifts
+
+STREAMS = {
+    "conv_2d_s8_s8": (streams.CONV_S8, streams.scratch_bytes_conv_s8),
+    "conv_2d_s8_s4": (streams.CONV_S4, streams.scratch_bytes_conv_s4),
+    "conv_2d_s8_t2": (streams.CONV_T2, streams.scratch_bytes_conv_t2),
+    "depthwise_conv_2d_s8_s8": (streams.DEPTHWISE_S8, streams.scratch_bytes_depthwise_s8),
+    "depthwise_conv_2d_s8_s4": (streams.DEPTHWISE_S4, streams.scratch_bytes_depthwise_s4),
+}
+CONVOLUTIONS = tuple(name for name in STREAMS if name.startswith("conv"))
+DEPTHWISE = tuple(name for name in STREAMS if name not in CONVOLUTIONS)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    size: tuple[int, int]
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    outputs: int = 1
+
+    @property
+    def out(self) -> tuple[int, int]:
+        return output_size(self.size, self.kernel, self.stride, self.padding)
+
+    @property
+    def window(self) -> Struct:
+        """edgeq_window"""
+        return Struct((
+            *self.size, self.channels, *self.out, *self.kernel, *self.stride, *self.padding[:2]
+        ))  # fmt: skip
+
+
+SHAPES = (
+    Geometry((1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), 1),
+    Geometry((5, 3), 8, (1, 1), (1, 1), (0, 0, 0, 0), 12),
+    Geometry((5, 4), 7, (3, 3), (1, 1), (1, 1, 1, 1), 5),
+    Geometry((4, 6), 12, (3, 3), (1, 1), (1, 1, 1, 1), 8),
+    Geometry((6, 6), 16, (3, 3), (2, 2), (0, 0, 1, 1), 4),
+    Geometry((9, 1), 8, (3, 1), (2, 1), (1, 0, 0, 0), 9),
+    Geometry((9, 10), 1, (10, 4), (2, 2), (4, 1, 5, 1), 8),
+    Geometry((3, 2), 4, (1, 1), (1, 1), (2, 2, 2, 2), 6),
+    Geometry((11, 40), 5, (3, 3), (1, 1), (1, 1, 1, 1), 1),  # several strips of bands
+    Geometry((2, 2), 260, (2, 2), (1, 1), (1, 1, 1, 1), 3),
+)
+CONV_SHAPES = (
+    Geometry((7, 7), 4, (3, 3), (1, 1), (1, 1, 1, 1), 7),  # halves that begin inside a row
+    Geometry((1, 3), 1100, (1, 1), (1, 1), (0, 0, 0, 0), 5),  # sums split, a block in part
+    Geometry((9, 9), 4, (1, 1), (2, 2), (0, 0, 0, 0), 4),  # columns left out
+    Geometry((6, 16), 3, (3, 3), (1, 1), (1, 1, 1, 1), 8),  # rows filled to groups
+    Geometry((6, 31), 20, (3, 2), (1, 2), (1, 1, 1, 0), 3),
+    Geometry((2, 40), 16, (3, 3), (1, 1), (1, 1, 1, 1), 4),  # several strips
+)
+SMALL = (
+    Geometry((1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), 1),
+    Geometry((5, 4), 7, (1, 1), (2, 3), (0, 0, 0, 0), 3),  # patches in place
+    Geometry((4, 5), 3, (3, 2), (1, 1), (2, 1, 0, 1), 4),  # sides that differ
+    Geometry((6, 3), 5, (2, 3), (2, 1), (0, 2, 1, 0), 2),
+    Geometry((2, 3), 11, (3, 4), (1, 2), (1, 2, 2, 1), 5),  # reached by padding only
+    Geometry((3, 2), 4, (1, 1), (1, 1), (2, 2, 2, 2), 3),  # windows wholly outside
+    Geometry((3, 2), 4, (1, 1), (1, 1), (0, 0, 2, 2), 3),
+    Geometry((3, 3), 9, (2, 2), (3, 3), (1, 1, 1, 1), 2),
+)
+
+
+def shapes(name: str) -> tuple[Geometry, ...]:
+    return SHAPES + CONV_SHAPES if name in CONVOLUTIONS else SHAPES
+
+
+def _axes(depthwise: bool) -> tuple[int, ...]:
+    return (0, 1) if depthwise else (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution with its input, and what the kernel must answer."""
+
+    op: str
+    token: str
+    g: Geometry
+    act: str
+    x: samples.Array
+    weight: samples.Array
+    q_in: Quant
+    q_out: Quant
+    r: samples.Requantization
+
+    @property
+    def wanted(self) -> samples.Array:
+        g, depthwise = self.g, self.op == "DepthwiseConv2D"
+        outputs = g.channels if depthwise else g.outputs
+        made = TensorType((*g.out, outputs), "int8", self.q_out)
+        io = Io((TensorType(self.x.shape[1:], "int8", self.q_in),), made)
+        r = self.r
+        constants = {
+            "weight": self.weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift
+        }  # fmt: skip
+        attrs = (DepthwiseConv2D if depthwise else Conv2D)(
+            g.stride, g.padding, self.token, self.act
+        )
+        return OPS[self.op].reference(attrs, io, (self.x,), constants)[0]
+
+    def call(self, name: str, words: samples.Array, bias: samples.Array, *more: Scratch) -> Case:
+        """The kernel `name` on it."""
+        wanted = self.wanted
+        pointers = (words, bias.astype(np.int32), self.r.multiplier.astype(np.int32))
+        given = Struct((
+            *(Const(p) for p in pointers),
+            Const(self.r.shift.astype(np.int8)),
+            self.g.window,
+            wanted.shape[-1],
+            self.q_in.zero_point,
+            self.q_out.zero_point,
+            *activation_bounds(self.act, self.q_out),
+        ))  # fmt: skip
+        call = Call(name, (Pointer((given,)), Const(self.x), Out(wanted), *more))
+        return Case(f"{name} {self.g}, {self.act}", (call,))
+
+
+def layer(op: str, token: str, g: Geometry, seed: int, fill: str, act: str, plain: bool) -> Layer:
+    """plain: weights filled as x, requantisation with left shifts too."""
+    rng = np.random.default_rng(seed)
+    depthwise = op == "DepthwiseConv2D"
+    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    shape = (*g.kernel, g.channels) if depthwise else (g.outputs, *g.kernel, g.channels)
+    w_fill = fill if plain else str(rng.choice([fill, *samples.FILLS]))
+    weight = samples.weights(rng, w_fill, shape, token)
+    q_in, q_out = samples.quant(rng), samples.quant(rng)
+    sums = np.abs(weight.astype(np.int64)).sum(_axes(depthwise))
+    if plain:
+        r = samples.requantization(rng, sums, q_in.zero_point)
+    else:
+        r = right_shifts(rng, sums * 255)
+        r.multiplier[rng.random(r.multiplier.shape) < 0.1] = 2**30  # -1 times it is rounded to 0
+    return Layer(op, token, g, act, x, weight, q_in, q_out, r)
+
+
+def plain(op: str, token: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
+    one = layer(op, token, g, seed, fill, act, plain=True)
+    kernel = select(op, token)
+    packed = np.frombuffer(PACKINGS[token].pack(weight_rows(op, one.weight)), np.uint8)
+    scratch = (Scratch(scratch_bytes(kernel, one)),) if kernel.takes_scratch else ()
+    return one.call(kernel.name, packed, one.r.bias, *scratch)
+
+
+def scratch_bytes(kernel: Kernel, one: Layer) -> int:
+    """What the kernel's row asks for."""
+    attrs = (DepthwiseConv2D if one.op == "DepthwiseConv2D" else Conv2D)(
+        one.g.stride, one.g.padding, one.token, one.act
+    )
+    node = Node("conv", one.op, ("x",), ("y",), attrs, {"weight": "w"})
+    types = {"w": TensorType(one.weight.shape, "int8")}
+    return kernel.scratch(Graph("g", ("x",), ("y",), (node,), types, {}), node)
+
+
+def plain_cases(op: str, token: str) -> Iterator[Case]:
+    for seed, g in enumerate(SMALL):
+        for i, fill in enumerate(samples.FILLS):
+            yield plain(op, token, g, 8 * seed + i, fill, ACTIVATIONS[(seed + i) % 3])
+
+
+def stream(
+    name: str,
+    g: Geometry,
+    seed: int,
+    fill: str,
+    act: str,
+    shift: samples.Array | None = None,
+) -> Case:
+    """A random layer for the DSP kernel edgeq_<name>_dsp; shift: one a channel."""
+    op = "DepthwiseConv2D" if name.startswith("depthwise") else "Conv2D"
+    one = layer(op, name[-2:], g, seed, fill, act, plain=False)
+    order, scratch = STREAMS[name]
+    np.maximum(one.r.shift, order.least_shift, out=one.r.shift)
+    one.r.shift[:] = one.r.shift if shift is None else shift
+    sums = one.weight.astype(np.int64).sum(_axes(op == "DepthwiseConv2D"))
+    bias = order.bias(sums, one.r.bias, one.q_in.zero_point)
+    words = order.pack(one.weight)
+    if order.join is not None:
+        words = order.join(words, bias, one.r.multiplier, one.r.shift)
+    size = scratch(one.weight.shape, one.x.shape[1:], one.wanted.shape, g.padding, g.stride)
+    return one.call(f"edgeq_{name}_dsp", words.astype(np.uint32), bias, Scratch(size))
+
+
+def every_shift(name: str, kernel: tuple[int, int]) -> list[Case]:
+    """A channel for each; a word holds 2^(32 - shift) + 1, its leading zeros the shift."""
+    g = Geometry((5, 6), 31, kernel, (1, 1), (0, 0, 0, 0), 31)
+    shift = -1 - np.arange(31, dtype=np.int32)
+    return [stream(name, g, seed, "ends", "none", shift) for seed in range(2)]
+
+
+def stream_cases(name: str) -> Iterator[Case]:
+    for seed, g in enumerate(shapes(name)):
+        for i, fill in enumerate(("random", "ends")):
+            yield stream(name, g, seed, fill, ACTIVATIONS[i * (seed % 3)])
+    if name in DEPTHWISE:
+        for kernel in ((3, 3), (2, 5)):
+            yield from every_shift(name, kernel)
+    else:
+        for seed, columns in enumerate((512, 516, 1016)):
+            g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
+            for fill in ("low", "high"):
+                yield stream(name, g, seed, fill, "none")

@@ -1,0 +1,201 @@
+"""Pools, Add, Relu, LayerNorm, Softmax, Confidence and Gate."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeq.ir import TensorType
+from edgeq.ops import OPS, add, layer_norm
+from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.fixed_point import exp_table, quantize_multipliers, requantize, softmax_q15
+from edgeq.ops.max_pool_2d import MaxPool2D
+from edgeq.ops.op import Io, activation_bounds
+from edgeq.ops.relu import Relu
+from edgeq.ops.softmax import Softmax
+from tests.kernels import samples
+from tests.kernels.differential.case import Call, Case, Const, Long, Out, Pointer, Struct
+from tests.kernels.differential.convolutions import SMALL, Geometry
+from tests.kernels.dsp.layers import ACTIVATIONS
+
+FILLS = samples.FILLS
+
+
+def max_pool(g: Geometry, seed: int, fill: str) -> Case:
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    t = TensorType(x.shape[1:], "int8", samples.quant(rng))
+    attrs = MaxPool2D(g.kernel, g.stride, g.padding)
+    wanted = OPS["MaxPool2D"].reference(attrs, Io((t,), t), (x,), {})[0]
+    name = "edgeq_max_pool_2d_s8"
+    return Case(f"{name} {g}", (Call(name, (Pointer((g.window,)), Const(x), Out(wanted))),))
+
+
+def average_pool(g: Geometry, seed: int, fill: str) -> Case:
+    """Without padding."""
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    q_in, q_out = samples.quant(rng), samples.quant(rng)
+    real = q_in.per_tensor / (q_out.per_tensor * g.kernel[0] * g.kernel[1])
+    multiplier, shift = quantize_multipliers([real])
+    zeros = (q_in.zero_point, q_out.zero_point)
+    made = TensorType((*g.out, g.channels), "int8", q_out)
+    io = Io((TensorType(x.shape[1:], "int8", q_in),), made)
+    constants = {"multiplier": multiplier, "shift": shift}
+    attrs = AveragePool2D(g.kernel, g.stride)
+    wanted = OPS["AveragePool2D"].reference(attrs, io, (x,), constants)[0]
+    given = Struct((g.window, *zeros, int(multiplier[0]), int(shift[0])))
+    name = "edgeq_average_pool_2d_s8"
+    return Case(f"{name} {g}", (Call(name, (Pointer((given,)), Const(x), Out(wanted))),))
+
+
+def addition(size: int, seed: int, fill: str, act: str) -> Case:
+    """The result is written over the first input."""
+    rng = np.random.default_rng(seed)
+    a, b = (samples.activations(rng, fill, (1, size)) for _ in range(2))
+    quants = [samples.quant(rng) for _ in range(3)]
+    scales = [q.per_tensor for q in quants]
+    twice = 2 * max(scales[:2])
+    multiplier, shift = quantize_multipliers(
+        [scales[0] / twice, scales[1] / twice, twice / (2**add.LEFT_SHIFT * scales[2])]
+    )
+    types = [TensorType((size,), "int8", q) for q in quants]
+    constants = {"multiplier": multiplier, "shift": shift}
+    io = Io(tuple(types[:2]), types[2])
+    wanted = OPS["Add"].reference(add.Add(act), io, (a, b), constants)
+    zeros = (q.zero_point for q in quants)
+    bounds = activation_bounds(act, quants[2])
+    given = Struct((size, *zeros, *multiplier.tolist(), *shift.tolist(), *bounds))
+    y = Out(wanted, initial=a)
+    label = f"edgeq_add_s8 {size}, {fill}, {act}, seed {seed}"
+    return Case(label, (Call("edgeq_add_s8", (Pointer((given,)), y, Const(b), y)),))
+
+
+def rectifier(size: int, seed: int, fill: str, act: str) -> Case:
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, size))
+    q = samples.quant(rng)
+    t = TensorType((size,), "int8", q)
+    y = Out(OPS["Relu"].reference(Relu(act), Io((t,), t), (x,), {}), initial=x)
+    given = Struct((size, *activation_bounds(act, q)))
+    call = Call("edgeq_relu_s8", (Pointer((given,)), y, y))
+    return Case(f"edgeq_relu_s8 {size}, {fill}, {act}, seed {seed}", (call,))
+
+
+def normalisation(rows: int, n: int, seed: int, fill: str, act: str) -> Case:
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, rows, n))
+    q_in, q_out = samples.quant(rng), samples.quant(rng)
+    gamma = rng.normal(1, float(rng.choice([0.1, 3.0])), n)
+    epsilon = float(rng.choice([1e-12, 1e-5, 1e-2]))
+    constants = layer_norm.integer_params(
+        gamma, rng.normal(0, 1, n), epsilon, q_in.per_tensor, q_out.per_tensor
+    )
+    types = [TensorType((rows, n), "int8", q) for q in (q_in, q_out)]
+    attrs = layer_norm.LayerNorm(epsilon, act)
+    io = Io((types[0],), types[1])
+    wanted = OPS["LayerNorm"].reference(attrs, io, (x,), constants)
+    given = Struct((
+        Const(constants["gamma"].astype(np.int16)),
+        Const(constants["beta"].astype(np.int32)),
+        Long(int(constants["epsilon"][0])),
+        rows,
+        n,
+        int(constants["shift"][0]),
+        q_out.zero_point,
+        *activation_bounds(act, q_out),
+    ))  # fmt: skip
+    y = Out(wanted, initial=x)
+    label = f"edgeq_layer_norm_s8 {rows}x{n}, {fill}, {act}, seed {seed}"
+    return Case(label, (Call("edgeq_layer_norm_s8", (Pointer((given,)), y, y)),))
+
+
+def softmax(rows: int, classes: int, scale: float, seed: int, fill: str) -> Case:
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, rows, classes))
+    table = exp_table(scale)
+    t = TensorType((rows, classes), "int8", samples.quant(rng))
+    wanted = OPS["Softmax"].reference(Softmax(), Io((t,), t), (x,), {"exp_table": table})
+    given = Struct((Const(table.astype(np.uint16)), rows, classes))
+    y = Out(wanted, initial=x)
+    label = f"edgeq_softmax_s8 {rows}x{classes}, scale {scale}, {fill}, seed {seed}"
+    return Case(label, (Call("edgeq_softmax_s8", (Pointer((given,)), y, y)),))
+
+
+def confidence(classes: int, scale: float, seed: int, fill: str) -> Case:
+    x = samples.activations(np.random.default_rng(seed), fill, (classes,))
+    table = exp_table(scale)
+    name = "edgeq_confidence_s8"
+    given = (Const(table.astype(np.uint16)), Const(x), classes)
+    label = f"{name} {classes}, scale {scale}, {fill}, seed {seed}"
+    return Case(label, (Call(name, given, int(softmax_q15(x, table).max())),))
+
+
+def gate(size: int, experts: int, seed: int, fill: str) -> Case:
+    """Start, a sum over all experts, the requantised sum."""
+    rng = np.random.default_rng(seed)
+    gates = softmax_q15(samples.activations(rng, fill, (experts,)), exp_table(0.05))
+    y = samples.activations(rng, fill, (experts, size))
+    q_in, q_out = samples.quant(rng), samples.quant(rng, 0.03)
+    multiplier, shift = quantize_multipliers([q_in.per_tensor / (q_out.per_tensor * 2**15)])
+    total = (gates[:, None] * (y.astype(np.int64) - q_in.zero_point)).sum(0)
+    wanted = requantize(total, multiplier, shift, q_out.zero_point, -128, 127)
+    numbers = (size, q_in.zero_point, q_out.zero_point, int(multiplier[0]), int(shift[0]))
+    p, acc = Pointer((Struct(numbers),)), Out(total.astype(np.int32))
+    sums = (
+        Call("edgeq_gate_accumulate_s8", (p, int(gates[e]), Const(y[e]), acc))
+        for e in range(experts)
+    )
+    end = Call("edgeq_gate_s8", (p, acc, Out(wanted.astype(np.int8))))
+    label = f"edgeq_gate_s8 {size}, {experts} experts, {fill}, seed {seed}"
+    return Case(label, (Call("edgeq_gate_start_s8", (p, acc)), *sums, end))
+
+
+def max_pool_cases() -> Iterator[Case]:
+    for seed, g in enumerate(SMALL):
+        for fill in FILLS:
+            yield max_pool(g, seed, fill)
+
+
+def average_pool_cases() -> Iterator[Case]:
+    for seed, g in enumerate(SMALL):
+        size = (g.size[0] + g.kernel[0], g.size[1] + g.kernel[1])
+        for i, fill in enumerate(FILLS):
+            one = Geometry(size, g.channels, g.kernel, g.stride, (0, 0, 0, 0))
+            yield average_pool(one, 8 * seed + i, fill)
+
+
+def add_cases() -> Iterator[Case]:
+    for seed in range(24):
+        yield addition(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
+
+
+def relu_cases() -> Iterator[Case]:
+    for seed in range(24):
+        yield rectifier(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
+
+
+def layer_norm_cases() -> Iterator[Case]:
+    widths = (1, 2, 3, 17, 80, 255, 1536)
+    for seed in range(42):
+        n = widths[seed % 7]
+        yield normalisation(1 + seed % 3, n, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
+
+
+SCALES = (1e-6, 0.01, 0.1, 1.0, 30.0)
+
+
+def softmax_cases() -> Iterator[Case]:
+    for seed in range(30):
+        classes = (1, 2, 3, 10, 60, 5000)[seed % 6]
+        yield softmax(1 + seed % 3, classes, SCALES[seed % 5], seed, FILLS[seed % 4])
+
+
+def confidence_cases() -> Iterator[Case]:
+    for seed in range(30):
+        classes = (1, 2, 3, 10, 60, 5000)[seed % 6]
+        yield confidence(classes, SCALES[seed % 5], seed, FILLS[seed % 4])
+
+
+def gate_cases() -> Iterator[Case]:
+    for seed in range(24):
+        yield gate(1 + 7 * seed % 31, 1 + seed % 4, seed, FILLS[seed % 4])

@@ -1,0 +1,105 @@
+"""FullyConnected: cases for the plain kernels and for those that read streams of weights."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeq.ir import Quant, TensorType
+from edgeq.kernels import PACKINGS
+from edgeq.kernels.streams import row_groups
+from edgeq.ops import OPS
+from edgeq.ops.fully_connected import FullyConnected
+from edgeq.ops.op import Io, activation_bounds
+from tests.kernels import samples
+from tests.kernels.differential.case import Call, Case, Const, Field, Out, Pointer, Scratch, Struct
+from tests.kernels.dsp.layers import ACTIVATIONS, Layer, layer, with_answer
+
+# inputs around every group of codes, outputs around pairs and quads
+PLAIN = ((1, 1), (2, 3), (3, 2), (4, 1), (5, 4), (7, 5), (8, 3), (9, 2), (17, 7), (70, 9))
+# around blocks of 8 and turns of 32 columns, chunks of 512 and 1024, groups, blocks of 48 outputs
+WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
+# inputs around a step, a pass and a block of each narrow format; outputs around a run
+NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 12), (500, 2))
+TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 64), (201, 3))
+# around turns of 4 to 16 columns and chunks of 16 to 240
+CHUNKS = ((1, 1), (4, 4), (9, 5), (16, 9), (17, 3), (41, 6), (81, 2), (129, 4), (241, 5), (500, 7))
+
+
+def params(
+    words: samples.Array, r: samples.Requantization, bias: samples.Array, numbers: tuple[int, ...]
+) -> Struct:
+    """edgeq_fully_connected_params; numbers: inputs, outputs, zero points, bounds."""
+    pointers = (words, bias.astype(np.int32), r.multiplier.astype(np.int32))
+    fields: tuple[Field, ...] = tuple(Const(p) for p in pointers)
+    return Struct((*fields, Const(r.shift.astype(np.int8)), *numbers))
+
+
+def plain(token: str, inputs: int, outputs: int, seed: int, fill: str, act: str) -> Case:
+    """A random layer for the plain kernel of a packing token."""
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, inputs))
+    weight = samples.weights(rng, fill, (outputs, inputs), token)
+    q_in, q_out = samples.quant(rng), samples.quant(rng)
+    r = samples.requantization(rng, np.abs(weight.astype(int)).sum(1), q_in.zero_point)
+    io = Io((TensorType((inputs,), "int8", q_in),), TensorType((outputs,), "int8", q_out))
+    constants = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
+    attrs = FullyConnected(token, act)
+    wanted = OPS["FullyConnected"].reference(attrs, io, (x,), constants)[0]
+    packed = np.frombuffer(PACKINGS[token].pack(weight), np.uint8)
+    bounds = activation_bounds(act, q_out)
+    given = params(packed, r, r.bias, (inputs, outputs, q_in.zero_point, q_out.zero_point, *bounds))
+    name = f"edgeq_fully_connected_s8_{token}"
+    label = f"{name} {inputs}x{outputs}, {fill}, {act}, seed {seed}"
+    return Case(label, (Call(name, (Pointer((given,)), Const(x), Out(wanted))),))
+
+
+def plain_cases(token: str) -> Iterator[Case]:
+    """Every remainder of a group; all fills; rows as wide as int32 holds at the extremes."""
+    for seed, (inputs, outputs) in enumerate(PLAIN):
+        for i, fill in enumerate(samples.FILLS):
+            yield plain(token, inputs, outputs, 8 * seed + i, fill, ACTIVATIONS[(seed + i) % 3])
+    for seed, fill in enumerate(samples.FILLS):
+        yield plain(token, 250 if token == "s16" else 1536, 12, seed, fill, "none")
+
+
+def of_stream(one: Layer) -> Case:
+    """The layer for the kernel that reads its weights as a stream; x and y off the words."""
+    given = params(one.words.astype(np.uint32), one.r, one.bias, one.numbers)
+    x, y = Const(one.x, off=1), Out(one.wanted, off=1)
+    call = Call(one.function, (Pointer((given,)), x, y, Scratch(one.scratch_bytes)))
+    inputs, outputs = one.numbers[:2]
+    return Case(f"{one.function} {inputs}x{outputs}", (call,))
+
+
+def stream_cases(token: str) -> Iterator[Case]:
+    """Around every step of the kernel's loops, and its lanes at their extremes."""
+    for seed, (inputs, outputs) in enumerate(edges(token)):
+        act = ACTIVATIONS[seed % 3]
+        yield of_stream(layer(token, inputs, outputs, seed, samples.FILLS[seed % 4], act))
+    for x_fill in ("low", "high"):
+        for w_fill in ("low", "high", "ends"):
+            yield of_stream(layer(token, 1100, 9, 7, x_fill, "none", w_fill))
+    if token == "s16":
+        for zero_point in (-128, 127):
+            for act in ACTIVATIONS:
+                yield of_stream(sums_at_their_ends(zero_point, act))
+
+
+def edges(token: str) -> tuple[tuple[int, int], ...]:
+    """(inputs, outputs) around the steps of a kernel's loops."""
+    if token.endswith("v6m"):
+        return CHUNKS
+    return {"t5": TABLES, "t2": NARROW, "s2": NARROW, "b1": NARROW}.get(token, WIDE)
+
+
+def sums_at_their_ends(zero_point: int, act: str) -> Layer:
+    """16-bit weights: accumulators of 2^31 - 2^8 - 1 and its negative, divided by every power."""
+    shift = -np.repeat(np.arange(1, 32), 2)
+    sign = np.where(np.arange(62) % 2 == 0, 1, -1)
+    weight = np.repeat(sign[:, None] * 257, 13, axis=1).astype(np.int16)
+    most = row_groups.S16.reach - 1
+    bias = sign * (most - 255 * 257 * 13)
+    multiplier = np.where(np.arange(62) % 4 < 2, 2**31 - 1, 2**30)
+    r = samples.Requantization(bias.astype(np.int32), multiplier.astype(np.int32), shift)
+    x = np.full((1, 13), 127, np.int8)
+    return with_answer("s16", x, weight, Quant((0.1,), -128), Quant((0.1,), zero_point), r, act)

@@ -1,0 +1,57 @@
+"""For every row of KERNELS its cases against the numpy reference: fixed seeds, one table."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from edgeq.kernels import KERNELS, Kernel
+from tests.kernels.differential import convolutions, elementwise, fully_connected, routers
+from tests.kernels.differential.case import Case
+
+Cases = Callable[[], Iterator[Case]]
+
+DIFFERENTIAL: Mapping[str, Cases] = {
+    **{
+        f"edgeq_fully_connected_s8_{token}": partial(fully_connected.plain_cases, token)
+        for token in ("s16", "s8", "s4", "s3", "s2", "t2", "b1")
+    },
+    **{
+        f"edgeq_fully_connected_s8_{token}_dsp": partial(fully_connected.stream_cases, token)
+        for token in ("s16", "s8", "s4", "s3", "s2", "t2", "b1")
+    },
+    **{
+        f"edgeq_fully_connected_s8_{token}": partial(fully_connected.stream_cases, token)
+        for token in ("t5", "s8_v6m", "s4_v6m", "s3_v6m", "s2_v6m", "t2_v6m", "b1_v6m")
+    },
+    **{
+        f"edgeq_conv_2d_s8_{token}": partial(convolutions.plain_cases, "Conv2D", token)
+        for token in ("s8", "s4", "s3", "s2", "t2", "b1")
+    },
+    **{
+        f"edgeq_depthwise_conv_2d_s8_{token}": partial(
+            convolutions.plain_cases, "DepthwiseConv2D", token
+        )
+        for token in ("s8", "s4")
+    },
+    **{
+        f"edgeq_{name}_dsp": partial(convolutions.stream_cases, name)
+        for name in convolutions.STREAMS
+    },
+    "edgeq_average_pool_2d_s8": elementwise.average_pool_cases,
+    "edgeq_max_pool_2d_s8": elementwise.max_pool_cases,
+    "edgeq_add_s8": elementwise.add_cases,
+    "edgeq_relu_s8": elementwise.relu_cases,
+    "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
+    "edgeq_softmax_s8": elementwise.softmax_cases,
+    "edgeq_confidence_s8": elementwise.confidence_cases,
+    "edgeq_gate_s8": elementwise.gate_cases,
+    "edgeq_router_s8": partial(routers.router_cases, "edgeq_router_s8"),
+    "edgeq_router_s8_dsp": partial(routers.router_cases, "edgeq_router_s8_dsp"),
+}
+
+
+def in_assembly(kernel: Kernel) -> bool:
+    """Whether a core runs other code than the host, which has a twin in C."""
+    return kernel.isa != "" or kernel.packing == "t5"
+
+
+ASSEMBLY = tuple(kernel.name for kernel in KERNELS if in_assembly(kernel))

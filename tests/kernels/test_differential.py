@@ -1,0 +1,67 @@
+"""Every row of the kernel table, bit for bit against the numpy reference, with fixed seeds.
+
+tests/mutation plants faults into the kernels and runs these very cases.
+"""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeq.kernels import KERNELS
+from tests.kernels.differential.case import Call, Case, Const, Difference, Out, Pointer, Struct
+from tests.kernels.differential.core import OnCore
+from tests.kernels.differential.host import Host
+from tests.kernels.differential.table import ASSEMBLY, DIFFERENTIAL
+from tests.kernels.dsp.core import Core
+
+
+def test_every_row_has_its_cases() -> None:
+    assert set(DIFFERENTIAL) == {kernel.name for kernel in KERNELS}
+    for name, cases in DIFFERENTIAL.items():
+        called = {call.function for case in cases() for call in case.calls}
+        assert name in called, f"no case of {name} calls it"
+
+
+@pytest.mark.parametrize("name", DIFFERENTIAL)
+def test_on_the_host(kernels: ctypes.CDLL, name: str) -> None:
+    for case in DIFFERENTIAL[name]():
+        Host(kernels).run(case)
+
+
+@pytest.mark.parametrize("name", ASSEMBLY)
+def test_on_the_core(linked: Path, name: str) -> None:
+    runner = OnCore(Core(linked))
+    for case in DIFFERENTIAL[name]():
+        runner.run(case)
+
+
+def relu(size: int, x: int, y: int) -> Case:
+    """One that is wrong on purpose: `size` values of three."""
+    out = Out(np.full(3, y, np.int8), initial=np.full(3, x, np.int8))
+    given = Pointer((Struct((size, 0, 6)),))
+    return Case("relu", (Call("edgeq_relu_s8", (given, out, out)),))
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (relu(3, 9, 5), "3 of 3 values differ"),
+        (relu(2, 9, 6), "1 of 3 values differ, the first at"),
+        (relu(4, 9, 6), "it wrote beside an operand of 3 bytes"),
+    ],
+)
+def test_a_wrong_answer_would_be_seen(
+    kernels: ctypes.CDLL, linked: Path, case: Case, why: str
+) -> None:
+    """The negative case of both runners."""
+    for runner in (Host(kernels), OnCore(Core(linked))):
+        with pytest.raises(Difference, match=why):
+            runner.run(case)
+
+
+def test_a_wrong_return_value_would_be_seen(kernels: ctypes.CDLL) -> None:
+    given = (Const(np.full(256, 2**15, np.uint16)), Const(np.zeros(1, np.int8)), 1)
+    with pytest.raises(Difference, match="32768 returned instead of 1"):
+        Host(kernels).run(Case("confidence", (Call("edgeq_confidence_s8", given, 1),)))
