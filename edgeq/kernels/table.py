@@ -110,7 +110,8 @@ PUBLIC = "edgeq_kernels.h"
 PUBLIC_DSP = "edgeq_kernels_dsp.h"
 PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, V6M: "edgeq_kernels_v6m.h"}  # by isa
 REQUANTIZE = "edgeq_requantize.h"
-_DSP = ("edgeq_dsp.h", REQUANTIZE)
+LAYOUT = "edgeq_layout.h"
+_DSP = ("edgeq_dsp.h", LAYOUT, REQUANTIZE)
 _SOFTMAX = ("edgeq_softmax_q15.c",)
 
 
@@ -209,8 +210,7 @@ KERNELS: tuple[Kernel, ...] = (
         (
             PUBLIC,
             PUBLIC_DSP,
-            "edgeq_dsp.h",
-            REQUANTIZE,
+            *_DSP,
             _WIDE,
             "edgeq_router.h",
             "edgeq_softmax_q15.h",
@@ -231,7 +231,7 @@ KERNELS: tuple[Kernel, ...] = (
         "FullyConnected",
         "t2",
         ("edgeq_fully_connected_s8_t5.c",),
-        (PUBLIC, REQUANTIZE),
+        (PUBLIC, LAYOUT, REQUANTIZE),
         trits_scratch,
         stream=trits.T5,
         suits=trits_suit,

@@ -83,6 +83,19 @@ enum { EDGEQ_PARAMETER_WORDS = 9, EDGEQ_STRIP_WORDS = 1024 };
 #endif
 
 #if EDGEQ_DSP_ASM
+/* A kernel loads eight words of its job, then four. */
+EDGEQ_AT(edgeq_pair_job, weight, 0);
+EDGEQ_AT(edgeq_pair_job, patch, 4);
+EDGEQ_AT(edgeq_pair_job, step, 8);
+EDGEQ_AT(edgeq_pair_job, count, 12);
+EDGEQ_AT(edgeq_pair_job, y, 16);
+EDGEQ_AT(edgeq_pair_job, rows, 24);
+EDGEQ_AT(edgeq_pair_job, rounding, 28);
+EDGEQ_AT(edgeq_pair_job, skip, 32);
+EDGEQ_AT(edgeq_pair_job, first, 36);
+EDGEQ_AT(edgeq_pair_job, length, 40);
+EDGEQ_AT(edgeq_pair_job, sums, 44);
+
 /* Pieces of the pair kernels. The accumulators of rows 0..3 are r4..r7 for pixel 0 and r8..r11 for
  * pixel 1; r0 runs over the stream, r1 over the patch; r2, r3, r12 and lr are free. Frame of a
  * kernel, from sp: eight words of its own, the job, then what comes of it. */
@@ -274,6 +287,12 @@ typedef struct {
 
 #define EDGEQ_ONES 0x00010001u
 #if EDGEQ_DSP_ASM
+EDGEQ_AT(edgeq_expansion, count, 0);
+EDGEQ_AT(edgeq_expansion, from_gap, 4);
+EDGEQ_AT(edgeq_expansion, to_gap, 8);
+EDGEQ_AT(edgeq_expansion, sums, 12);
+EDGEQ_AT(edgeq_expansion, sums_gap, 16);
+
 #if EDGEQ_CONV_SUMS
 #define EDGEQ_SUM_BEGIN                                                                            \
     "ldr r5, [r4, #12]\n"                                                                          \

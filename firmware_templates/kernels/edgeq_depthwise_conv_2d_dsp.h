@@ -57,6 +57,11 @@ typedef struct {
     int32_t divisor;     /* 2^(32 - s) + 1 for a right shift of s, 1..31 */
     uint32_t weights[6]; /* of each column of a 3x3 window (w0, w1), (w1, w2), doubled */
 } edgeq_block_channel;
+EDGEQ_AT(edgeq_block_channel, bias, 0);
+EDGEQ_AT(edgeq_block_channel, multiplier, 4);
+EDGEQ_AT(edgeq_block_channel, divisor, 8);
+EDGEQ_AT(edgeq_block_channel, weights, 12);
+EDGEQ_HOLDS(sizeof(edgeq_block_channel) == 36);
 
 /* Small rather than fast: what runs once a layer or a strip. */
 #if defined(__clang__)
@@ -113,6 +118,14 @@ typedef struct {
 } edgeq_windows;
 
 #if EDGEQ_DSP_ASM
+EDGEQ_AT(edgeq_windows, weight, 0);
+EDGEQ_AT(edgeq_windows, rows, 4);
+EDGEQ_AT(edgeq_windows, pairs, 8);
+EDGEQ_AT(edgeq_windows, advance, 12);
+EDGEQ_AT(edgeq_windows, addend, 16);
+EDGEQ_AT(edgeq_windows, channels, 20);
+EDGEQ_AT(edgeq_windows, of, 24);
+
 /* r0 runs over cells, r4 over weights; r5 counts rows, r10 pairs; r6..r9 are the sums. */
 __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *cells
                                                               __attribute__((unused)),
@@ -319,6 +332,16 @@ typedef struct {
 } edgeq_slide;
 
 #if EDGEQ_DSP_ASM
+EDGEQ_AT(edgeq_slide, zero_point, 0);
+EDGEQ_AT(edgeq_slide, row_step, 4);
+EDGEQ_AT(edgeq_slide, step, 8);
+EDGEQ_AT(edgeq_slide, last_step, 12);
+EDGEQ_AT(edgeq_slide, length, 16);
+EDGEQ_AT(edgeq_slide, advance, 20);
+EDGEQ_AT(edgeq_slide, span, 24);
+EDGEQ_AT(edgeq_slide, rewind, 28);
+EDGEQ_HOLDS(4 * EDGEQ_STRIP_PITCH == 272); /* bytes from column to column of the bands */
+
 /* Constants live in s0..s14, or in a frame where there is no FPU: s0..s2 are the channel's first
  * members, s3..s10 the strip's, the others are
  * s11: end of the last column, s12: of this one, s13: its place in y, s14: the next channel,

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "edgeq_layout.h"
+
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
 #define EDGEQ_DSP_ASM 1
 #else

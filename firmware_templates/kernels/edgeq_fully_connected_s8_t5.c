@@ -13,6 +13,7 @@
  * entries as they are; the accumulators start lower by OFFSET a table.
  */
 #include "edgeq_kernels.h"
+#include "edgeq_layout.h"
 #include "edgeq_requantize.h"
 
 enum { TRITS = 5, TABLES = 8, COLUMNS = TRITS * TABLES, OFFSET = 1024, QUAD = 4 };
@@ -21,6 +22,8 @@ typedef union {
     uint32_t words[128];
     uint16_t entries[256];
 } sum_table;
+
+EDGEQ_HOLDS(sizeof(sum_table) == 512 && TABLES == 8 && QUAD == 4); /* as the assembly has it */
 
 /* Seven words of the middle third: less x in the third below, plus x in that above. All loads come
  * first, where each behind another takes one cycle. */

@@ -105,6 +105,22 @@ static inline int32_t edgeq_narrow_four(const int8_t *x, uint32_t *to, int32_t s
 #define EDGEQ_NARROW_ADD_B      "[r0, #60]"
 #define EDGEQ_NARROW_Y          "[r0, #64]"
 
+EDGEQ_AT(edgeq_narrow_layer, p.weight, 0);
+EDGEQ_AT(edgeq_narrow_layer, p.bias, 4);
+EDGEQ_AT(edgeq_narrow_layer, p.multiplier, 8);
+EDGEQ_AT(edgeq_narrow_layer, p.shift, 12);
+EDGEQ_AT(edgeq_narrow_layer, p.outputs, 20);
+EDGEQ_AT(edgeq_narrow_layer, p.output_zero_point, 28);
+EDGEQ_AT(edgeq_narrow_layer, p.activation_min, 32);
+EDGEQ_AT(edgeq_narrow_layer, p.activation_max, 36);
+EDGEQ_AT(edgeq_narrow_layer, x, 40);
+EDGEQ_AT(edgeq_narrow_layer, end, 44);
+EDGEQ_AT(edgeq_narrow_layer, block_end, 48);
+EDGEQ_AT(edgeq_narrow_layer, skipped_steps, 52);
+EDGEQ_AT(edgeq_narrow_layer, add_a, 56);
+EDGEQ_AT(edgeq_narrow_layer, add_b, 60);
+EDGEQ_AT(edgeq_narrow_layer, y, 64);
+
 #define EDGEQ_TEXT_(x) #x
 #define EDGEQ_TEXT(x)  EDGEQ_TEXT_(x)
 
