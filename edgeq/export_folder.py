@@ -7,15 +7,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from edgeq.errors import BadInput, ModelFile
 from edgeq.firmware_project import FirmwareProject
+from edgeq.strict import Check, Digest, Strict, Whole, read_strict
 
 MARK = "export.json"
 FIRMWARE = "firmware"
 GRAPH = "graph.npz"
 EVALUATION = "evaluation.npz"
+Size = Annotated[int, Field(ge=1, le=1 << 20)]
 RUNS = "runs"  # what `edgeq profile` recorded; a new export keeps them
 
 
@@ -81,15 +85,31 @@ def _take_place(fresh: Path, out: Path) -> None:
     shutil.rmtree(old.parent)
 
 
+class Report(Strict):
+    """export.json, as far as it is read again; `edgeq export --json` prints the whole of it."""
+
+    model_digest: Digest
+    target: str
+    model: str = "model"
+    input_shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
+    class_names: list[str] | None
+    checks: list[Check]
+    notes: list[str]
+    routes: dict[str, Whole] | None = None
+
+
 def read_report(folder: Path) -> dict[str, Any]:
-    """The JSON object of an export folder; ModelFile when there is none."""
+    """The JSON object of an export folder, held to `Report`; ModelFile when there is none."""
     try:
-        report = json.loads((folder / MARK).read_text())
-    except (OSError, ValueError):
-        report = None
-    if not isinstance(report, dict) or "model_digest" not in report:
-        raise ModelFile(f"{folder} holds no export; run `edgeq export MODEL --out {folder}` first")
-    return report
+        return read_strict(folder / MARK, Report)[1]
+    except OSError:
+        raise ModelFile(
+            f"{folder} holds no export; run `edgeq export MODEL --out {folder}` first"
+        ) from None
+    except ValueError as error:
+        raise ModelFile(
+            f"{folder / MARK} is damaged: {error}; run `edgeq export MODEL --out {folder}` again"
+        ) from None
 
 
 def read_project(folder: Path) -> FirmwareProject:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeq import __version__
-from edgeq.harness.manifest import Data, Firmware, Manifest, Model, Session
+from edgeq.harness.manifest import Data, Firmware, Layer, Manifest, Model, Session
 from edgeq.report.export import layer_name
 from edgeq.report.profile import Subject
 
@@ -30,7 +30,7 @@ def run_manifest(
             input_shape=tuple(input_shape),
             classes=subject.class_names,
             experts=subject.experts,
-            layers=tuple({"name": layer_name(row), "op": row.op} for row in subject.layers),
+            layers=tuple(Layer(name=layer_name(row), op=row.op) for row in subject.layers),
         ),
         data=data,
         samples=samples,

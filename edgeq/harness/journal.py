@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from edgeq.errors import BadInput
+from edgeq.plain_json import MAX_BYTES, decode_json
 
 
 def encode_line(value: dict[str, Any]) -> bytes:
@@ -27,7 +28,10 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     crc, _, text = line.removesuffix(b"\n").partition(b" ")
     if not line.endswith(b"\n") or crc != b"%08x" % zlib.crc32(text):
         return None
-    value = json.loads(text)
+    try:
+        value = decode_json(text)
+    except ValueError:
+        return None
     return value if isinstance(value, dict) else None
 
 
@@ -61,6 +65,9 @@ class Journal:
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """The whole lines. Raises BadInput for a file that is damaged inside, OSError without one."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise BadInput(f"{path} has {size:,} bytes, a journal at most {MAX_BYTES:,}")
     lines = path.read_bytes().splitlines(keepends=True)
     values = []
     for number, line in enumerate(lines, start=1):

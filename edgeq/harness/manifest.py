@@ -2,52 +2,57 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, model_validator
 
 from edgeq.errors import BadInput
+from edgeq.strict import Strict, Whole, read_strict
 
 FILE = "manifest.json"
+Names = tuple[str, ...]
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Session(_Facts):
+class Session(Strict):
     """One process that recorded: the first, and each that resumed."""
 
     started: str  # UTC, ISO 8601
-    command: tuple[str, ...]
+    command: Names
     edgeq: str
     host: dict[str, str]  # system, Python and the packages that recorded, with versions
 
 
-class Firmware(_Facts):
+class Firmware(Strict):
     """What the board said of itself, and what `edgeq flash` noted of that build."""
 
     digest: str
-    protocol_version: int
-    clock_hz: int
+    protocol_version: Whole
+    clock_hz: Whole
     compiler: str | None  # None: not built from this export folder
-    flags: tuple[str, ...] | None
-    flash_bytes: int | None = None
-    ram_bytes: int | None = None
+    flags: Names | None
+    flash_bytes: Whole | None = None
+    ram_bytes: Whole | None = None
 
 
-class Model(_Facts):
+class Layer(Strict):
+    """What stands behind an entry of a record's layer_cycles."""
+
+    name: str
+    op: str
+
+
+class Model(Strict):
     """The exported model."""
 
     name: str
     digest: str
-    input_shape: tuple[int, ...]
-    classes: tuple[str, ...]
-    experts: tuple[str, ...]  # () without a mixture
-    layers: tuple[dict[str, str], ...]  # name and op of each entry of a record's layer_cycles
+    input_shape: tuple[Whole, ...]
+    classes: Names
+    experts: Names  # () without a mixture
+    layers: tuple[Layer, ...]
 
 
-class Data(_Facts):
+class Data(Strict):
     """The data set. `digest`: of the file's x and y, so equal for two models fed the same data."""
 
     source: str
@@ -55,17 +60,37 @@ class Data(_Facts):
     input_digest: str  # of the int8 rows that the model takes, and the labels
 
 
-class Manifest(_Facts):
+class Flash(Strict):
+    """Of a board file, what a report quotes."""
+
+    wait_states: Whole
+
+
+class BoardFacts(Strict):
+    """Of a board file, what is read again."""
+
+    name: str
+    core: str = ""
+    first_load_extra: Whole = 0
+    flash: Flash | None = None
+
+
+class Manifest(Strict):
     """The whole manifest."""
 
     format: Literal["edgeq run"] = "edgeq run"
     version: Literal[1] = 1
-    sessions: tuple[Session, ...]
+    sessions: Annotated[tuple[Session, ...], Field(min_length=1)]
     board: dict[str, Any]  # every key of its board file; only name where edgeq has none
     firmware: Firmware
     model: Model
     data: Data
-    samples: int  # planned
+    samples: Whole  # planned
+
+    @model_validator(mode="after")
+    def _board_is_one(self) -> "Manifest":
+        BoardFacts.model_validate(self.board)
+        return self
 
     def identity(self) -> dict[str, object]:
         """What must be equal for samples to stand in one run."""
@@ -81,13 +106,11 @@ def read_manifest(folder: Path) -> Manifest:
     """Raises BadInput when the folder holds no run, or one of another version."""
     path = folder / FILE
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return read_strict(path, Manifest)[0]
     except OSError as error:
         raise BadInput(f"{folder} holds no run: {path} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path} is no manifest of this edgeq: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise BadInput(f"{path} is no manifest of this edgeq: {error}") from None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

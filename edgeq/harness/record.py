@@ -3,9 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
 
 from edgeq.harness.messages import InferResult
+from edgeq.strict import Finite, Strict, Whole, first_problem
+
+Int8 = Annotated[int, Field(ge=-128, le=127)]
+UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,30 @@ class SampleRecord:
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> "SampleRecord":
-        """From the fields of a row or a line. Raises ValueError when some lack or are unknown."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        if fields.keys() != names:
-            raise ValueError(f"fields {sorted(fields)}, expected {sorted(names)}")
-        tuples = {name: tuple(fields[name]) for name in ("output", "layer_cycles")}
-        return cls(**{**fields, **tuples})
+        """From the fields of a row or a line. Raises ValueError when they are not a record's."""
+        try:
+            row = _Row.model_validate(fields)
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
+        return cls(**row.__dict__)
 
     def fields(self) -> dict[str, Any]:
         """The fields by name, as `parse` takes them."""
         return dataclasses.asdict(self)
+
+
+class _Row(Strict):
+    """The fields of a record as a file has them, each within what a board can say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    index: Annotated[int, Field(ge=0, lt=2**32)]
+    label: Annotated[int, Field(ge=0, lt=2**31)] | None
+    output: tuple[Int8, ...] = Field(min_length=1, strict=False)
+    route: Annotated[int, Field(ge=-1, lt=2**31)]
+    uncertainty: Finite
+    confidence: Finite
+    cycles: Whole
+    stack_bytes: UInt32
+    layer_cycles: tuple[UInt32, ...] = Field(strict=False)
+    mismatch: bool | None

@@ -5,7 +5,6 @@ journal appears whole, and a journal can lose its last line only: the folder is 
 moment, also while a run writes it and after its host was killed.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import Any
 from edgeq.errors import BadInput
 from edgeq.harness.journal import read_journal
 from edgeq.harness.manifest import Manifest, read_manifest
+from edgeq.harness.profile_summary import read_summary
 from edgeq.harness.record import SampleRecord as SampleRecord
+from edgeq.strict import Strict, read_strict
 
 PARTS = "records"
 END = "end.json"
@@ -59,17 +60,21 @@ def read_run(folder: str | Path) -> Run:
             records += read_segment(parts.get(number) or journals[number])
         except FileNotFoundError:  # sealed since we looked
             records += read_segment(part_path(folder, number))
+    _check_records(folder, manifest, records)
+    return Run(folder, manifest, tuple(records), _ended(folder / END), _summary(folder / SUMMARY))
+
+
+def _check_records(folder: Path, manifest: Manifest, records: list[SampleRecord]) -> None:
+    """BadInput unless they are in order, without a gap, and of the manifest's model."""
+    model = manifest.model
     for position, record in enumerate(records):
         if record.index != position:
             raise BadInput(f"{folder}: the record of sample {position} is missing; the run is lost")
-    ended = _read_json(folder / END)
-    return Run(
-        folder,
-        manifest,
-        tuple(records),
-        None if ended is None else str(ended.get("reason")),
-        _read_json(folder / SUMMARY),
-    )
+        outputs, layers = len(record.output), len(record.layer_cycles)
+        if outputs != len(records[0].output) or layers != len(model.layers):
+            raise BadInput(f"{folder}: the record of sample {position} is of another model")
+        if record.route >= max(1, len(model.experts)):
+            raise BadInput(f"{folder}: sample {position} took route {record.route}, which is none")
 
 
 def run_folders(runs: str | Path) -> tuple[Path, ...]:
@@ -108,13 +113,23 @@ def _numbered(folder: Path, name: re.Pattern[str]) -> dict[int, Path]:
     return {int(match[1]): path for path, match in found.items() if match}
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+class _End(Strict):
+    reason: str
+
+
+def _ended(path: Path) -> str | None:
     try:
-        value = json.loads(path.read_bytes())
+        return read_strict(path, _End)[0].reason
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is damaged: {error}") from None
-    if not isinstance(value, dict):
-        raise BadInput(f"{path} is damaged: it holds no JSON object")
-    return value
+
+
+def _summary(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_summary(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{path} is damaged: {error}; remove it, then continue with `edgeq profile --resume`"
+        ) from None

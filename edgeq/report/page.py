@@ -132,15 +132,18 @@ def _bytes(count: int | None) -> str:
 def _facts(subject: Subject) -> list[tuple[str, str]]:
     summary, manifest = subject.summary, subject.run.manifest
     session = manifest.sessions[-1]
-    stack = f"{summary['stack_bytes']:,} B at most, as the board measured"
     return [
         ("model", f"{summary['model']}, digest {summary['model_digest']}"),
         ("board", f"{summary['board']} at {summary['clock_hz'] / 1e6:g} MHz"),
         ("compiler", summary["compiler"] or "unknown"),
         ("flags", " ".join(summary["flags"] or ["unknown"])),
         ("firmware", f"digest {summary['firmware_digest']}"),
-        ("stack", stack if summary["stack_bytes"] else "unknown"),
+        ("stack", _stack(summary["stack_bytes"])),
         ("data", f"{manifest.data.source}, digest {manifest.data.digest}"),
         ("recorded by", f"edgeq {session.edgeq} on {session.host.get('system', 'unknown')}"),
         ("command", " ".join(session.command)),
     ]
+
+
+def _stack(most: int | None) -> str:
+    return "unknown" if most is None else f"{most:,} B at most, as the board measured"

@@ -26,7 +26,22 @@ def finished_run(path: str | Path) -> tuple[Run, dict[str, Any]]:
             f"{run.manifest.samples} samples; continue it with `edgeq profile --run {run.folder} "
             "--resume`"
         )
+    _check_same_run(run, run.summary)
     return run, run.summary
+
+
+def _check_same_run(run: Run, summary: dict[str, Any]) -> None:
+    """BadInput unless profile.json is of the records and the model beside it."""
+    model, where = run.manifest.model, f"{run.folder}: profile.json and"
+    if summary["samples"] != len(run.records):
+        raise BadInput(f"{where} the records are of different runs; profile again")
+    if [e["name"] for e in summary["experts"]] != list(model.experts):
+        raise BadInput(f"{where} manifest.json name different experts; profile again")
+    if any(r.label is None for r in run.records):
+        raise BadInput(f"{run.folder}: a record has no label; profile again")
+    counted = summary["latency"]["source"] != NO_COUNTER or summary["energy"].get("kind")
+    if counted and not any(r.cycles for r in run.records):
+        raise BadInput(f"{where} the records do not agree: no record has cycles; profile again")
 
 
 def counts_cycles(summary: dict[str, Any]) -> bool:

@@ -77,7 +77,9 @@ def test_energies_of_a_meter_differ_when_their_windows_do(tmp_path: Path) -> Non
     def measured(name: str, joules: float, band: tuple[float, float]) -> Path:
         folder = run_of(tmp_path / name, BASE)
         summary = json.loads((folder / "profile.json").read_text())
-        energy = {"source": "silicon", "joules_mean": joules, "band": band, "windows": [1, 2, 3]}
+        energy = {"source": "silicon", "joules_mean": joules, "band": band, "windows": [{}] * 3}
+        energy |= {"net_joules_mean": joules, "coulombs_mean": joules / 3, "volts": 3.0}
+        energy |= {"idle_w": 0.01, "figures": "a meter"}
         (folder / "profile.json").write_text(json.dumps(summary | {"energy": energy}))
         return folder
 

@@ -1,0 +1,66 @@
+"""What edgeq wrote earlier and reads again: JSON under pydantic models, nothing converted.
+
+Whoever hands such a file on may have changed it; one clear line says what is wrong with it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgeq.plain_json import decode_json, read_json
+
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(ge=0)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Strict(BaseModel):
+    """A record of a file. Types are not converted; keys that are not declared may be there."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class Check(Strict):
+    """How one form of the model agrees with the integer reference: `checks` of an export."""
+
+    name: str
+    samples: Whole
+    mismatches: Whole
+    max_lsb: Whole
+    top1_agreement: Share
+    route_agreement: Share
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_strict(path: Path, model: type[_Model]) -> tuple[_Model, dict[str, Any]]:
+    """A JSON file under its model, and as the plain object. Raises OSError, or ValueError."""
+    value = read_json(path)
+    return check_strict(value, path.read_bytes(), model), value
+
+
+def decode_strict(data: bytes, model: type[_Model]) -> tuple[_Model, dict[str, Any]]:
+    """The same of bytes."""
+    return check_strict(decode_json(data), data, model), decode_json(data)
+
+
+def check_strict(value: Any, data: bytes, model: type[_Model]) -> _Model:
+    """The model of `data`, whose plain value is known. Raises ValueError: where, and what."""
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds {type(value).__name__}, not an object")
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, and how many more there are."""
+    first, *more = error.errors(include_url=False, include_context=False, include_input=False)
+    where = ".".join(map(str, first["loc"])) or "it"
+    return f"{where[:120]}: {first['msg']}" + (f" (and {len(more)} more)" if more else "")
