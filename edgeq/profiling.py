@@ -35,6 +35,7 @@ from edgeq.report.export import experts_of
 from edgeq.report.memory_map import memory_map
 from edgeq.report.profile import Subject, summarize
 from edgeq.run_manifest import run_manifest
+from edgeq.strict import Strict, Whole, read_strict
 
 GREETING_S = 20.0  # an emulated board that starts on a busy computer takes its time
 REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
@@ -100,7 +101,7 @@ def profile(
         BoardLink.open(port := request.port or find_port(), GREETING_S, request.baud) as link,
     ):
         info = link.info()
-        _check_board(info, report, samples, layers, folder)
+        _check_board(info, report, samples, layers, _classes(graph), folder)
         subject = _subject(info, report, graph, layers, folder)
         subject = dataclasses.replace(subject, virtual=is_virtual(port))
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
@@ -204,20 +205,23 @@ def _check_board(
     report: dict[str, Any],
     samples: Samples,
     layers: tuple[LayerInfo, ...],
+    classes: int,
     folder: Path,
 ) -> None:
     """Raises Link unless the board runs the model of this folder."""
-    flash_again = f"run `edgeq flash --board {info.board} --firmware {folder}`"
+    command = ["edgeq", "flash", "--board", info.board, "--firmware", str(folder)]
+    flash_again = f"run `{shlex.join(command)}`"
     if info.model_digest != report["model_digest"]:
         raise Link(
             f"the board runs model {info.model_digest}, {folder} holds {report['model_digest']}; "
             f"{flash_again}, or name the folder of the board's model with --firmware"
         )
-    ours = (samples.rows[0].size, len(layers))
-    if (info.input_bytes, info.layer_count) != ours:
+    ours = (samples.rows[0].size, len(layers), classes)
+    if (info.input_bytes, info.layer_count, info.output_count) != ours:
         raise Link(
-            f"the board takes {info.input_bytes} bytes and has {info.layer_count} layers, {folder} "
-            f"says {ours[0]} and {ours[1]}; {flash_again}"
+            f"the board takes {info.input_bytes} bytes, has {info.layer_count} layers and "
+            f"{info.output_count} outputs, {folder} says {ours[0]}, {ours[1]} and {ours[2]}; "
+            f"{flash_again}"
         )
 
 
@@ -241,15 +245,26 @@ def _board(name: str) -> Board | None:
         return None
 
 
+class _Built(Strict):
+    """firmware.json, as far as it is read again."""
+
+    firmware_digest: str
+    compiler: str
+    flags: list[str]
+    flash_bytes: Whole | None = None
+    ram_bytes: Whole | None = None
+    sections: dict[str, Whole] | None = None
+
+
 def _build(folder: Path, info: Info) -> dict[str, Any]:
     """What `edgeq flash` noted of the firmware that the board says it runs; {} if it is another."""
     for path in sorted((folder / "build").glob("*/firmware.json")):
         try:
-            built = json.loads(path.read_text())
+            built, facts = read_strict(path, _Built)
         except (OSError, ValueError):
             continue
-        if isinstance(built, dict) and built.get("firmware_digest") == info.firmware_digest:
-            return built
+        if built.firmware_digest == info.firmware_digest:
+            return facts
     return {}
 
 
@@ -310,8 +325,11 @@ def _stream(
 ) -> None:
     right = sum(int(np.argmax(r.output)) == r.label for r in before)
     expected = _expected(graph, samples.rows, len(before))
+    routes = range(len(experts_of(graph))) or (-1,)
     for index, wanted in enumerate(expected, start=len(before)):
         result = link.infer(index, samples.rows[index].tobytes())
+        if result.route not in routes:
+            raise Link(f"sample {index}: the board took route {result.route}, which is none")
         label = int(samples.labels[index])
         writer.add(SampleRecord.of(result, label, _answer(result) != wanted))
         right += int(result.output.argmax()) == label

@@ -4,6 +4,7 @@ The device side is firmware_templates/runtime/requests.c and sample.h; docs/prot
 byte layouts.
 """
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -32,8 +33,17 @@ NAK_REASONS = {
 
 PLACE_BYTES = 5  # region u8, offset u32
 DATA_BYTES = PAYLOAD_BYTES - PLACE_BYTES
+MOST_CYCLES = 1 << 53  # counts beyond it are no longer exact as float64; two years at 150 MHz
 RESULT_HEADER = struct.Struct("<IiiIIQIII")
 RESULT_CRC_AT = RESULT_HEADER.size - 4
+# What a board may claim: its lists are asked for, and its clock divides.
+_FACTS = {
+    "clock_hz": (1, 2**32 - 1),
+    "input_bytes": (1, 1 << 24),
+    "output_count": (1, 1 << 20),
+    "layer_count": (1, 1 << 16),
+}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _INFO_HEADER = struct.Struct("<HBBIIII")
 
 
@@ -132,7 +142,29 @@ def parse_info(region: bytes) -> Info:
         at = end
     if len(strings) != 4 or at != len(region):
         raise Link("the firmware's info record is malformed; export and flash again")
-    return Info(version, max(1, window), *numbers, *strings)
+    info = Info(version, max(1, window), *numbers, *strings)
+    _check_facts(info)
+    return info
+
+
+def _check_facts(info: Info) -> None:
+    """Raises Link, naming it, for a fact that no board of edgeq's has: it would be believed."""
+    for fact, (low, high) in _FACTS.items():
+        value = getattr(info, fact)
+        if not low <= value <= high:
+            raise Link(
+                f"the board claims {fact} {value}, which lies outside {low:,}..{high:,}; export "
+                "and flash again"
+            )
+    for fact in ("model_digest", "firmware_digest"):
+        if not _DIGEST.fullmatch(getattr(info, fact)):
+            raise Link(f"the board claims a {fact} that is none; export and flash again")
+    for fact in ("board", "model"):
+        text = getattr(info, fact)
+        if not text or not text.isprintable():
+            raise Link(
+                f"the board claims {fact} {text!r}, which is no name; export and flash again"
+            )
 
 
 def parse_result(sample_id: int, input_crc: int, result: bytes, layers: bytes) -> InferResult:
@@ -150,6 +182,11 @@ def parse_result(sample_id: int, input_crc: int, result: bytes, layers: bytes) -
         raise ValueError(f"the result is of sample {number}, not {sample_id}")
     if status != 0:
         raise Link(f"sample {sample_id}: edgeq_infer returned {status} on the device")
+    if route < -1 or confidence > 2**15 or cycles >= MOST_CYCLES:
+        raise Link(
+            f"sample {sample_id}: the board answers route {route}, confidence {confidence}, cycles "
+            f"{cycles}, which no firmware of edgeq's does; flash it again"
+        )
     return InferResult(
         id=number,
         route=route,

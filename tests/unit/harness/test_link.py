@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from lossy_line import LossyLine
-from stub_model import expected, same
+from stub_model import LAYERS, expected, same
 from stub_run import MANIFEST
 
 from edgeq.errors import BadInput
 from edgeq.errors import Link as LinkError
 from edgeq.harness.link import Link
+from edgeq.harness.manifest import Layer
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import read_run
 from edgeq.harness.trace_writer import create_run
@@ -101,6 +102,15 @@ def test_lossy_line_loses_nothing_in_hundreds(line, flags):
     lossy = line(*flags, rate=0.01, seed=99, hold=0.002)
     with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
         run_samples(link, 250)
+
+
+STUBS = MANIFEST.model_copy(
+    update={
+        "model": MANIFEST.model.model_copy(
+            update={"layers": (Layer(name="l", op="o"),) * LAYERS, "experts": ("a", "b")}
+        )
+    }
+)
 
 
 @pytest.mark.full

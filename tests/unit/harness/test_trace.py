@@ -222,7 +222,7 @@ def test_damage_in_the_middle_of_a_journal_is_named(tmp_path):
     lines = journal.read_bytes().splitlines(keepends=True)
     for bad, message in (
         (b"x" + lines[1], "damaged at line 2: its checksum does not match"),
-        (encode_line({"index": 1}), "is damaged: fields"),
+        (encode_line({"index": 1}), "is damaged: label: Field required"),
     ):
         journal.write_bytes(b"".join([lines[0], bad, lines[2]]))
         with pytest.raises(BadInput, match=message):
