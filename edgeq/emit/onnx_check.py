@@ -4,21 +4,11 @@ The optimisation level is BASIC: the default fuses DequantizeLinear and MatMul o
 into a kernel that quantises activations by itself, and so computes another model.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
 
+from edgeq.emit.runs import OnnxRun
 from edgeq.ops.op import Array
-
-
-@dataclass(frozen=True)
-class OnnxRun:
-    """output: float logits (rows, ...); without a mixture route is -1 and uncertainty 0."""
-
-    output: Array
-    route: Array
-    uncertainty: Array
 
 
 def onnx_session(model: bytes, profile_prefix: str | None = None) -> ort.InferenceSession:

@@ -1,7 +1,6 @@
 """Runs a .tflite in LiteRT, and checks its operators against what TensorFlow Lite Micro accepts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from ai_edge_litert.interpreter import (  # type: ignore[import-untyped,unused-i
     OpResolverType,
 )
 
+from edgeq.emit.runs import TfliteRun
 from edgeq.errors import UnsupportedOp
 from edgeq.ops.op import Array
 
@@ -69,18 +69,6 @@ _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 _COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 _DTYPE = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
 _OP_NAME = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
-
-
-@dataclass(frozen=True)
-class TfliteRun:
-    """Per row: logits int8, route int64 (-1 without a mixture), uncertainty int64 in steps of
-    `uncertainty_scale` (0 for a plain router).
-    """
-
-    logits: Array
-    route: Array
-    uncertainty: Array
-    uncertainty_scale: float
 
 
 def run_tflite(model: bytes, x: Array, resolver: str = "BUILTIN_REF") -> TfliteRun:

@@ -185,6 +185,9 @@ def _check_table(checks: list[dict[str, Any]]) -> Table:
         *("form", "samples", "mismatches", "max LSB", "top-1", "route"),
     )
     for c in checks:
+        if "failed" in c:
+            table.add_row(c["name"], "failed", "-", "-", "-", "-")
+            continue
         shares = (f"{c['top1_agreement']:.1%}", f"{c['route_agreement']:.1%}")
         counts = (str(c["samples"]), str(c["mismatches"]), str(c["max_lsb"]))
         table.add_row(c["name"], *counts, *shares)

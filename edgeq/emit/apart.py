@@ -1,0 +1,135 @@
+"""Emitted files run in a child process: LiteRT and ONNX Runtime can abort, and then end only it.
+
+One child serves both; it is started when first needed and again after it died.
+"""
+
+import contextlib
+import io
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from edgeq.emit import apart_child
+from edgeq.emit.runs import OnnxRun, TfliteRun
+from edgeq.errors import EdgeqError
+from edgeq.ops.op import Array
+
+DEADLINE_S = 600.0  # a hundred rows of the largest models take a minute
+ENDING_S = 60.0
+
+
+def command() -> list[str]:
+    """What starts the child."""
+    return [sys.executable, "-m", apart_child.__name__]
+
+
+class RunFailed(EdgeqError):
+    """An interpreter could not run a file: it refused it, died, or took too long. Says which."""
+
+
+class Apart:
+    """The child, as a context. `onnx` and `tflite` are run_onnx and run_tflite there."""
+
+    def __init__(self, deadline_s: float = DEADLINE_S) -> None:
+        self._deadline_s = deadline_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._words: IO[bytes] | None = None
+
+    def __enter__(self) -> "Apart":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def onnx(self, model: bytes, x: Array) -> OnnxRun:
+        """run_onnx on float rows x. Raises RunFailed."""
+        return OnnxRun(**self._ask("onnx", "ONNX Runtime", model, x))
+
+    def tflite(self, model: bytes, x: Array) -> TfliteRun:
+        """run_tflite on int8 rows x. Raises RunFailed."""
+        answer = self._ask("tflite", "LiteRT", model, x)
+        scale = float(answer.pop("uncertainty_scale"))
+        return TfliteRun(**answer, uncertainty_scale=scale)
+
+    def _ask(self, form: str, name: str, model: bytes, x: Array) -> dict[str, Array]:
+        """The child's answer by field."""
+        request = {"form": np.array(form), "model": np.frombuffer(model, np.uint8), "x": x}
+        answer, late = self._exchange(self._process or self._start(), request)
+        if answer is None:
+            raise RunFailed(f"{name} {self._how_it_died(late)}")
+        if "error" in answer:
+            raise RunFailed(f"{name} refused the file: {answer['error']}")
+        return answer
+
+    def _exchange(
+        self, process: "subprocess.Popen[bytes]", request: Mapping[str, Array]
+    ) -> tuple[dict[str, Array] | None, bool]:
+        """(answer, None from a child that died; whether the deadline killed it)."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        guard = threading.Timer(self._deadline_s, stop)
+        guard.daemon = True
+        guard.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it has died: the answer will be None
+                apart_child.send(process.stdin, request)
+            return apart_child.receive(process.stdout), late.is_set()
+        finally:
+            guard.cancel()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the child
+        self._process = subprocess.Popen(
+            command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+        )
+        return self._process
+
+    def _how_it_died(self, late: bool) -> str:
+        assert self._process is not None
+        assert self._words is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):  # its pipe is closed: it is ending
+            self._process.wait(ENDING_S)
+        self._process.kill()
+        code = self._process.wait()
+        self._words.seek(0, io.SEEK_END)
+        self._words.seek(max(self._words.tell() - 2000, 0))
+        said = self._words.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "no message")
+        self._end()
+        if late:
+            return f"took longer than {self._deadline_s:.0f} s and was stopped"
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return f"ended its process with {how} ({last})"
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    pipe.close()  # type: ignore[union-attr]
+            process.wait()
+        if self._words is not None:
+            self._words.close()
+            self._words = None
