@@ -17,6 +17,7 @@ from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.op import Array, quant_of
 
 NARROW = ("s4", "s3", "s2", "t2", "b1")  # these travel as int4, values unchanged
+LEAST_LOGIT_STEP = 2.0**-24
 Values = dict[str, Value]
 
 
@@ -178,6 +179,10 @@ def _layer_norm(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) ->
 
 
 def _softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """Both interpreters abort below a logit step of 2^-26, where probabilities are all equal."""
+    if x[0].q.per_tensor < LEAST_LOGIT_STEP:
+        coarse = Quant((LEAST_LOGIT_STEP,), x[0].q.zero_point)
+        x = [step.quantize(sg, node.name + ".logits", x[0], "int8", coarse)]
     return step.softmax(sg, node.outputs[0], x[0], _out(graph, node))
 
 
