@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from edgeq.errors import ModelFile
+from edgeq.errors import EdgeqError, ModelFile
 from edgeq.nn.plain_pickle import read_plain
 from edgeq.stored_zip import StoredZip, open_zip
 
@@ -58,14 +58,19 @@ def _first(lines: list[str]) -> str:
     return lines[0][:160] if lines else "no detail"
 
 
+def refuse_suffix(path: Path, kind: type[EdgeqError]) -> None:
+    """Raises `kind` for the suffix of another format: saving refuses what loading would."""
+    reason = _LATER.get(path.suffix.lower())
+    if reason is not None:
+        raise kind(f"{path}: {reason}; {SAVE_INSTEAD}, best as .pt")
+
+
 def _refuse_by_name(path: Path) -> None:
     if not path.exists():
         raise ModelFile(f"{path}: no such file; {SAVE_INSTEAD}")
     if not path.is_file():
         raise ModelFile(f"{path}: not a file; give the path of a saved model")
-    reason = _LATER.get(path.suffix.lower())
-    if reason is not None:
-        raise ModelFile(f"{path}: {reason}; {SAVE_INSTEAD}")
+    refuse_suffix(path, ModelFile)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -1,5 +1,6 @@
 """save and load: the edgeq-model format, plain JSON config and dense tensors, never code."""
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgeq.errors import BadInput, ModelFile
-from edgeq.nn.archive import MAX_BYTES, SAVE_INSTEAD, read_archive
+from edgeq.errors import BadInput, ModelFile, UnsupportedOp
+from edgeq.nn.archive import MAX_BYTES, SAVE_INSTEAD, read_archive, refuse_suffix
+from edgeq.nn.check import checked_body
 from edgeq.nn.config import config_of, skeleton
+from edgeq.nn.foreign import advice, pending
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.model import Model
+from edgeq.nn.read_back import check_answers
 
 FORMAT = "edgeq-model"
 VERSION = 1
@@ -23,53 +27,99 @@ _CONFIG_KEYS = {"name", "input_shape", "class_names", "body"}
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write `model` with its calibration and evaluation sets; the file appears whole or not.
 
-    Raises UnsupportedOp for layers edgeq does not know, BadInput for weights that are not
-    finite or for a file that cannot be written.
+    It is read back first, and its answers compared with the model's. A layer that stands in
+    several places, or shares a weight, is saved once for each of them, and is that many layers
+    when it is loaded. Tensors of another type are saved as float32.
+
+    Raises UnsupportedOp for layers edgeq does not know, BadInput for weights that are not finite,
+    for a model that its file would not be, or for a file that cannot be written.
     """
     if not isinstance(model, Model):
         raise BadInput(
-            f"edgeq.save takes an edgeq.nn.Model, got {type(model).__name__}; "
-            "wrap it: Model(body, input_shape)"
+            f"edgeq.save takes an edgeq.nn.Model, got {type(model).__name__}: "
+            f"{advice(model) or 'wrap it in one: Model(body, input_shape)'}"
         )
+    where = Path(path)
+    refuse_suffix(where, BadInput)
+    buffer = io.BytesIO()
+    torch.save(_content(model), buffer)
+    _read_back(model, buffer.getvalue())
+    _write(buffer.getvalue(), where)
+
+
+def _content(model: Model) -> dict[str, Any]:
+    """What the file holds."""
+    checked_body(model.body, model.input_shape)  # it may have changed since it was built
     config = {
         "name": model.name,
         "input_shape": list(model.input_shape),
         "class_names": None if model.class_names is None else list(model.class_names),
         "body": config_of(model.body),
     }
-    state = {k: v.detach().cpu().clone().contiguous() for k, v in model.body.state_dict().items()}
-    broken = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
-    if broken:
-        raise BadInput(f"the model holds NaN or infinite values in {', '.join(broken[:5])}")
-    content = {
+    return {
         "format": FORMAT,
         "version": VERSION,
         "config": config,
-        "state_dict": state,
+        "state_dict": _state(model.body),
         "quant": _quant(model.body),
         "calibration": None if model.calibration is None else torch.tensor(model.calibration),
         "evaluation": None
         if model.evaluation is None
         else {k: torch.tensor(v) for k, v in zip("xy", model.evaluation, strict=True)},
     }
-    _write(content, Path(path))
 
 
-def _write(content: dict[str, Any], path: Path) -> None:
+def _state(body: nn.Module) -> dict[str, Tensor]:
+    """Every tensor by name, dense float32 (or whole numbers) of its own, in memory."""
+    waiting = pending(body)
+    if waiting:
+        raise BadInput(f"the model's weights are not what they seem: {'; '.join(waiting)}")
+    state = {k: _plain(k, v.detach()) for k, v in body.state_dict().items()}
+    broken = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    if broken:
+        raise BadInput(
+            f"the model holds NaN or infinite values, as float32, in {', '.join(broken[:5])}"
+        )
+    return state
+
+
+def _plain(name: str, tensor: Tensor) -> Tensor:
+    if tensor.is_meta:
+        raise BadInput(f"{name} is on the meta device, which holds no values; load them first")
+    if tensor.is_quantized or tensor.is_complex():
+        raise BadInput(f"{name} is {tensor.dtype}; edgeq quantises by itself: keep float32 weights")
+    dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    plain = dense.float() if dense.is_floating_point() else dense
+    return plain.cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _read_back(model: Model, data: bytes) -> None:
+    """Raises BadInput when `load` would refuse the file, or its model answers otherwise."""
+    if len(data) > MAX_BYTES:
+        raise BadInput(
+            f"the model takes {len(data):,} bytes, load accepts {MAX_BYTES:,}; "
+            "store a smaller calibration or evaluation set"
+        )
+    with tempfile.TemporaryDirectory(prefix="edgeq-save-") as folder:
+        copy = Path(folder, "model.pt")
+        copy.write_bytes(data)
+        try:
+            again = load(copy)
+        except ModelFile as error:
+            reason = str(error).removeprefix(f"{copy}: ")
+            raise BadInput(f"this model cannot be saved, load would refuse it: {reason}") from error
+    check_answers(model, again)
+
+
+def _write(data: bytes, path: Path) -> None:
     """Temporary file in the same folder, then rename: no reader ever sees half a model."""
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        size = os.path.getsize(temporary)
-        if size > MAX_BYTES:
-            raise BadInput(
-                f"the model takes {size:,} bytes, load accepts {MAX_BYTES:,}; "
-                "store a smaller calibration or evaluation set"
-            )
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         temporary = None
@@ -91,7 +141,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         return _model(content)
     except ModelFile as error:
         raise ModelFile(f"{where}: {error}") from error
-    except (BadInput, RecursionError, RuntimeError, ValueError, TypeError) as error:
+    except (BadInput, UnsupportedOp, RecursionError, RuntimeError, ValueError, TypeError) as error:
         raise ModelFile(f"{where}: {str(error)[:300] or type(error).__name__}") from error
 
 
@@ -185,6 +235,6 @@ def _quant(body: nn.Module) -> dict[str, dict[str, Any]]:
     """Packing and bits of every quantised layer: readable without building the model."""
     return {
         name: {"weight_format": layer.weight_format, "bits": layer.bits}
-        for name, layer in body.named_modules()
+        for name, layer in body.named_modules(remove_duplicate=False)
         if isinstance(layer, QuantLayer)
     }

@@ -13,6 +13,7 @@ from torch import nn
 
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.nn import layers, mixture, norms, pooling, router, structure
+from edgeq.nn.foreign import advice
 
 MAX_PARAMETERS = 64_000_000
 MAX_NODES = 10_000
@@ -166,7 +167,8 @@ def config_of(module: nn.Module) -> dict[str, Any]:
 def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, Any]:
     name = _KIND_OF.get(type(module))
     if name is None:
-        unsupported.append(f"{path} ({type(module).__name__})")
+        why = advice(module)
+        unsupported.append(f"{path} ({type(module).__name__}{f': {why}' if why else ''})")
         return {}
     row = KINDS[name]
     config: dict[str, Any] = {"kind": name}
@@ -179,7 +181,9 @@ def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, A
         child = getattr(module, key)
         config[key] = None if child is None else _config(child, f"{path}.{key}", unsupported)
     for key in row.lists:
-        items = list(module.children()) if key == "layers" else list(getattr(module, key))
+        # not children(), which passes over a module that was there before
+        held: Any = module if key == "layers" else getattr(module, key)
+        items = list(held)
         config[key] = [_config(m, f"{path}.{key}[{i}]", unsupported) for i, m in enumerate(items)]
     return config
 

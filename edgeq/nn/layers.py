@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,6 +38,9 @@ class QuantLayer(nn.Module):
         act_quant: bool,
     ) -> None:
         super().__init__()
+        if not 0.0 <= threshold <= 1.0:
+            raise BadInput(f"the ternary threshold is {threshold}; allowed are 0 to 1")
+        positive(f"{type(self).__name__}: sizes of the weight", shape)
         self._kind = weight_kind(kind)
         self.kind = self._kind.name
         self.per_tensor = per_tensor
@@ -140,13 +145,23 @@ class _Conv(QuantLayer):
         per_tensor: bool = False,
         threshold: float = 0.15,
         act_quant: bool = True,
+        dilation: Pair = 1,
+        padding_mode: str = "zeros",
     ) -> None:
+        name = type(self).__name__
         if groups not in (1, in_channels) or out_channels % groups:
             raise BadInput(
-                f"groups is {groups}; allowed are 1, or depthwise: {in_channels} (in_channels) "
-                f"with out_channels a multiple of it, got {out_channels}"
+                f"{name}: groups is {groups}; allowed are 1, or depthwise: {in_channels} "
+                f"(in_channels) with out_channels a multiple of it, got {out_channels}"
             )
-        kernel = spread(kernel_size, self.dims)
+        if set(spread(dilation, self.dims, f"{name}: dilation")) != {1} or padding_mode != "zeros":
+            raise BadInput(
+                f"{name}: dilation {dilation}, padding_mode {padding_mode!r}; there are kernels "
+                "for dilation 1 and padding_mode 'zeros' only"
+            )
+        kernel = positive(
+            f"{name}: kernel_size", spread(kernel_size, self.dims, f"{name}: kernel_size")
+        )
         super().__init__(
             (out_channels, in_channels // groups, *kernel),
             kind,
@@ -158,8 +173,8 @@ class _Conv(QuantLayer):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel
-        self.stride = spread(stride, self.dims)
-        self.padding = spread(padding, self.dims)
+        self.stride = positive(f"{name}: stride", spread(stride, self.dims, f"{name}: stride"))
+        self.padding = spread(padding, self.dims, f"{name}: padding")
         self.groups = groups
 
     @property
@@ -197,9 +212,25 @@ class Conv2d(_Conv):
         return F.conv2d(self.act(x), w, self.bias, self.stride, self.padding, 1, self.groups)
 
 
-def spread(value: Pair, dims: int) -> tuple[int, ...]:
+def spread(value: Any, dims: int, what: str) -> tuple[int, ...]:
     """An int repeated `dims` times, or a sequence of exactly `dims` ints, as a tuple."""
-    numbers = (value,) * dims if isinstance(value, int) else tuple(value)
-    if len(numbers) != dims:
-        raise BadInput(f"expected {dims} number(s), got {value!r}")
-    return numbers
+    numbers = [value] * dims if _is_whole(value) else value
+    listed = isinstance(numbers, Sequence) and not isinstance(numbers, str)
+    if not listed or len(numbers) != dims or not all(_is_whole(n) and n >= 0 for n in numbers):
+        hint = ""
+        if isinstance(value, str):
+            hint = "; at stride 1 and an odd kernel, padding=kernel_size // 2 keeps the size"
+        allowed = "a whole number" if dims == 1 else f"a whole number, or {dims} of them"
+        raise BadInput(f"{what} is {value!r}; give {allowed}{hint}")
+    return tuple(int(n) for n in numbers)
+
+
+def positive(what: str, numbers: Sequence[int]) -> tuple[int, ...]:
+    """The numbers; BadInput unless each is a whole number of 1 or more."""
+    if not all(_is_whole(n) and n >= 1 for n in numbers):
+        raise BadInput(f"{what}: {tuple(numbers)}; each must be a whole number of 1 or more")
+    return tuple(int(n) for n in numbers)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput
 from edgeq.nn import calibration as settling
+from edgeq.nn.check import check_classes, checked_body, checked_shape, checked_text
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
 
@@ -21,8 +22,9 @@ class Model(nn.Module):
     """A body (any composition of edgeq.nn layers) with its input shape and data.
 
     `input_shape` has no batch axis. `calibration` is float32 (N, *input_shape) or None;
-    `evaluation` is (x float32 (N, *input_shape), y int64 (N,)) or None. Raises BadInput for data
-    that is empty, constant, not finite or of another shape.
+    `evaluation` is (x float32 (N, *input_shape), y int64 (N,)) or None. Raises UnsupportedOp, by
+    the layers' paths, for what no export could take; BadInput for data that is empty, constant,
+    not finite or of another shape, and for names and labels that do not fit the answer.
     """
 
     def __init__(
@@ -36,17 +38,19 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.body = body
-        self.input_shape = tuple(int(n) for n in input_shape)
-        if not self.input_shape or min(self.input_shape) < 1:
-            raise BadInput(f"input_shape must hold positive sizes, got {tuple(input_shape)}")
-        self.class_names = None if class_names is None else tuple(class_names)
-        self.name = name
+        self.input_shape = checked_shape(input_shape)
+        self.class_names: tuple[str, ...] | None = None
+        if class_names is not None:
+            self.class_names = tuple(checked_text("a class name", n) for n in class_names)
+        self.name = checked_text("the model's name", name)
+        outputs = int(np.prod(checked_body(body, self.input_shape)))
         self.calibration: Floats | None = None
         self.evaluation: tuple[Floats, Labels] | None = None
         if calibration is not None:
             self.calibration = self._inputs("calibration set", calibration)
         if evaluation is not None:
             self.evaluation = self._labelled("evaluation set", *evaluation)
+        check_classes(outputs, self.class_names, self.evaluation and self.evaluation[1])
 
     def _inputs(self, what: str, x: Any) -> Floats:
         array = np.ascontiguousarray(_numpy(x), dtype=np.float32)
@@ -68,9 +72,8 @@ class Model(nn.Module):
                 f"the {what} needs one integer label a sample: {len(inputs)} samples, "
                 f"labels of shape {labels.shape} and type {labels.dtype}"
             )
-        classes = None if self.class_names is None else len(self.class_names)
-        if labels.min() < 0 or (classes is not None and labels.max() >= classes):
-            raise BadInput(f"the {what} has labels outside 0..{(classes or 0) - 1}")
+        if labels.min() < 0:
+            raise BadInput(f"the {what} has the label {labels.min()}; classes count from 0")
         return inputs, labels.astype(np.int64)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
+from edgeq.ops.layer_norm import MAX_FEATURES
 
 EPS = 1e-5
 
@@ -14,6 +15,8 @@ class LayerNorm(nn.Module):
 
     def __init__(self, features: int) -> None:
         super().__init__()
+        if not 1 <= features <= MAX_FEATURES:
+            raise BadInput(f"LayerNorm over {features} features; allowed are 1 to {MAX_FEATURES}")
         self.features = features
         self.eps = EPS
         self.weight = nn.Parameter(torch.ones(features))

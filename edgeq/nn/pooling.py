@@ -3,15 +3,36 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgeq.nn.layers import Pair, spread
+from edgeq.errors import BadInput
+from edgeq.nn.layers import Pair, positive, spread
 
 
 class _Pool2d(nn.Module):
-    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Pair = 0,
+        dilation: Pair = 1,
+        ceil_mode: bool = False,
+    ) -> None:
         super().__init__()
-        self.kernel_size = spread(kernel_size, 2)
-        self.stride = self.kernel_size if stride is None else spread(stride, 2)
-        self.padding = spread(padding, 2)
+        name = type(self).__name__
+        size = spread(kernel_size, 2, f"{name}: kernel_size")
+        self.kernel_size = positive(f"{name}: kernel_size", size)
+        self.stride = self.kernel_size
+        if stride is not None:
+            self.stride = positive(f"{name}: stride", spread(stride, 2, f"{name}: stride"))
+        self.padding = spread(padding, 2, f"{name}: padding")
+        if dilation not in (1, (1, 1)) or ceil_mode:
+            raise BadInput(
+                f"{name}: dilation {dilation}, ceil_mode {ceil_mode}; there are kernels for "
+                "dilation 1 and ceil_mode False only"
+            )
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
+            raise BadInput(
+                f"{name}: padding {self.padding} is more than half the window {self.kernel_size}"
+            )
 
 
 class MaxPool2d(_Pool2d):

@@ -72,16 +72,14 @@ class BayesianRouter(PlainRouter):
             raise BadInput(f"Monte Carlo dropout needs at least 2 passes, got {passes}")
         self.passes = passes
         self.seed = seed
-        self._mask_cache: dict[int, npt.NDArray[np.uint8]] = {}
+        self._mask_cache: dict[tuple[float, ...], npt.NDArray[np.uint8]] = {}
 
     def masks(self, layer: int) -> npt.NDArray[np.uint8]:
         """Keep masks 0/1 of dropout layer 0 or 1, (passes, hidden[layer]): the same for all x."""
-        if layer not in self._mask_cache:
-            width = self.hidden[layer]
-            self._mask_cache[layer] = dropout_masks(
-                self.seed, self.passes, width, layer, self.dropout
-            )
-        return self._mask_cache[layer]
+        key = (self.seed, self.passes, self.hidden[layer], layer, self.dropout)
+        if key not in self._mask_cache:
+            self._mask_cache[key] = dropout_masks(*key)
+        return self._mask_cache[key]
 
     def _drop(self, h: Tensor, layer: int) -> Tensor:
         """Masked and rescaled (passes, N, width) from (N, width) or (passes, N, width)."""

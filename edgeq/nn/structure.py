@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgeq.errors import BadInput
+
 
 class Sequential(nn.Sequential):
     """Layers one after the other; children are named "0", "1", ..."""
@@ -52,6 +54,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
+        if not 0.0 <= p <= 1.0:
+            raise BadInput(f"Dropout: p is {p}; allowed are 0 to 1")
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,6 +36,18 @@ class Quantized:
         return np.zeros((rows, 0), np.int64) if self.curiosity is None else self.curiosity.chosen
 
 
+def prepare(graph: Graph) -> Graph:
+    """What can be done without calibration rows: norms folded, activations fused, packings chosen.
+
+    Raises UnsupportedOp listing every gap.
+    """
+    verify(graph, "float")
+    graph = with_experts(graph, fold_batch_norm)  # before fusing: BatchNorm stands before ReLU
+    graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
+    graph = with_experts(graph, widen_weights)  # before kernels: it decides which one packs them
+    return graph
+
+
 def quantize(
     graph: Graph, calibration: Array, method: str, features: frozenset[str] = frozenset()
 ) -> Quantized:
@@ -43,10 +55,7 @@ def quantize(
 
     Raises UnsupportedOp listing every gap, BadInput for unusable calibration rows.
     """
-    verify(graph, "float")
-    graph = with_experts(graph, fold_batch_norm)  # before fusing: BatchNorm stands before ReLU
-    graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
-    graph = with_experts(graph, widen_weights)  # before kernels: it decides which one packs them
+    graph = prepare(graph)
     graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
     graph, notes = calibrate(graph, calibration, method)
     verify(graph, "quantized")

@@ -26,6 +26,20 @@ def select_kernels(graph: Graph, features: frozenset[str]) -> Graph:
     return chosen
 
 
+def kernel_gaps(graph: Graph) -> list[str]:
+    """ "layer (why)" of every node that no kernel takes, whatever its numbers are."""
+    gaps = []
+    for node in graph.nodes:
+        for expert in getattr(node.attrs, "experts", ()):
+            gaps += [f"{expert.name}: {gap}" for gap in kernel_gaps(expert.graph)]
+        if isinstance(OPS[node.op].code, Call) and not getattr(node.attrs, "experts", ()):
+            try:
+                select(node.op, getattr(node.attrs, "weight_format", None), (), lambda _: True)
+            except UnsupportedOp as error:
+                gaps.append(f"{node.name} ({error})")
+    return gaps
+
+
 def fallbacks(graph: Graph, features: frozenset[str]) -> tuple[str, ...]:
     """One line for each layer whose numbers keep it off the core's fast kernel, and why."""
     return tuple(_fallbacks(graph, features))

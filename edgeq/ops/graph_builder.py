@@ -1,14 +1,18 @@
 """Grows a Graph node by node; keeps the current tensor and how its features are ordered."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.op import Array
+
+LARGEST_TENSOR = 1 << 24  # far beyond any microcontroller: shapes may come from an untrusted file
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Builder:
     unsupported: list[str] = field(default_factory=list)
 
     def input(self, name: str, shape: tuple[int, ...], order: Array | None = None) -> Cursor:
+        if math.prod(shape) > LARGEST_TENSOR:
+            raise UnsupportedOp(
+                f"an input of {shape}, {math.prod(shape):,} values; at most {LARGEST_TENSOR:,}"
+            )
         self.tensors[name] = TensorType(shape)
         return Cursor(name, shape, order)
 
@@ -55,6 +63,10 @@ class Builder:
         params = dict(params or {})
         values = {role: self.constants[n] for role, n in params.items()}
         shape = OPS[op].result_shape(attrs, tuple(c.shape for c in inputs), values)
+        if math.prod(shape) > LARGEST_TENSOR:
+            raise ValueError(
+                f"makes {shape}, {math.prod(shape):,} values; at most {LARGEST_TENSOR:,}"
+            )
         names = tuple(c.name for c in inputs)
         self.nodes.append(Node(name, op, names, (f"{name}.out",), attrs, params))
         self.tensors[f"{name}.out"] = TensorType(shape)

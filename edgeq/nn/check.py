@@ -1,0 +1,79 @@
+"""Whether a model can be exported at all, told when it is built: layers, shapes, kernels, names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from edgeq.errors import BadInput, EdgeqError, UnsupportedOp
+from edgeq.nn.graph import graph_of_body
+from edgeq.passes import prepare
+from edgeq.passes.select_kernels import kernel_gaps
+
+TEXT_LENGTH = 200
+MOST_AXES = 3
+
+
+def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """Sizes without the batch axis: (features,), (C, L) or (C, H, W). Raises BadInput."""
+    shape = tuple(input_shape)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
+    if not shape or not whole or min(shape) < 1 or max(shape) > 2**20:
+        raise BadInput(f"input_shape must hold positive whole sizes, got {shape}")
+    if len(shape) > MOST_AXES:
+        raise BadInput(
+            f"input_shape has {len(shape)} axes, {shape}; at most three axes are supported, "
+            "without the batch: (features,), (C, L) or (C, H, W)"
+        )
+    return tuple(int(n) for n in shape)
+
+
+def checked_text(what: str, value: object) -> str:
+    """A name as text; BadInput when it is not 1 to 200 characters that a file can hold."""
+    text = str(value) if isinstance(value, str | int | np.integer) else ""
+    if not 1 <= len(text) <= TEXT_LENGTH:
+        shown = repr(value)[:40]
+        raise BadInput(f"{what} is {shown}; give a text of 1 to {TEXT_LENGTH} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{what} is {text[:40]!a}, which is no valid Unicode text") from None
+    return text
+
+
+def checked_body(body: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the answer as the device holds it.
+
+    Raises UnsupportedOp, by the layers' paths, for what an export would refuse whatever the
+    weights are.
+    """
+    try:
+        graph = prepare(graph_of_body(body, input_shape, shapes_only=True))
+    except UnsupportedOp:
+        raise
+    except RecursionError:
+        raise UnsupportedOp("a layer contains itself, or layers are nested too deep") from None
+    except EdgeqError as error:  # the parts fit no graph together
+        raise UnsupportedOp(str(error)) from error
+    gaps = kernel_gaps(graph)
+    if gaps:
+        raise UnsupportedOp("no kernel for: " + "; ".join(gaps))
+    return graph.tensors[graph.outputs[0]].shape
+
+
+def check_classes(
+    outputs: int, class_names: Sequence[str] | None, labels: npt.NDArray[np.int64] | None
+) -> None:
+    """Raises BadInput when names or labels speak of other classes than the model answers."""
+    if class_names is not None and len(class_names) != outputs:
+        raise BadInput(f"{len(class_names)} class names for a model that gives {outputs} outputs")
+    if labels is None or labels.max(initial=0) < outputs:
+        return
+    hint = ""
+    if outputs == 1:
+        hint = "; a single output says no class: give a classifier of two classes two outputs"
+    raise BadInput(
+        f"the evaluation set has labels up to {labels.max()}, the model knows 0..{outputs - 1}"
+        f"{hint}"
+    )
