@@ -150,16 +150,18 @@ def unknown_layers(path: Path) -> Path:
 
 
 def no_kernel(path: Path) -> Path:
-    """Two ops that edgeq.nn can train and save, and no kernel computes."""
-    body = nn.Sequential(
-        nn.Conv2d(2, 4, 3, groups=2),
-        nn.AvgPool2d(2, 2, 1),
-        nn.GlobalAvgPool(),
-        nn.Linear(4, 2),
-    )
+    """Two ops that no kernel computes, as an edgeq that did not check them would have saved."""
+    layers = [nn.AvgPool2d(2, 2, 0), nn.GlobalAvgPool(), nn.Linear(4, 2)]
+    body = nn.Sequential(nn.Conv2d(2, 4, 3), *layers)
     x = np.random.default_rng(0).normal(size=(8, 2, 8, 8)).astype(np.float32)
     edgeq.save(nn.Model(body, (2, 8, 8), calibration=x), path)
-    return path
+
+    def change(content: dict[str, Any]) -> None:
+        conv, pool = content["config"]["body"]["layers"][:2]
+        conv["groups"], pool["padding"] = 2, [1, 1]
+        content["state_dict"]["0.weight"] = content["state_dict"]["0.weight"][:, :1].clone()
+
+    return edited(path, change)
 
 
 BAD_FILES: dict[str, tuple[Breaker, int, tuple[str, ...]]] = {
