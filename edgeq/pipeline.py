@@ -277,6 +277,7 @@ def flash(
     watch: Callable[[float | None, str], None] | None = None,
     marker: str = "levels",
     baud: int | None = None,
+    probe: str | None = None,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
@@ -284,7 +285,8 @@ def flash(
     digest, at `port` or at the port that it has; an emulated board that fails to tell is stopped.
     `watch` hears how far it is (0..1, or None) and with what. `marker` is how the firmware's marker
     pin shows an inference, "levels" or "pulses" (docs/energy.md); `baud` the speed of its serial
-    port instead of the board file's. Raises Link when there is no
+    port instead of the board file's; `probe` the serial number of the board's probe, among several
+    of a kind. Raises Link when there is no
     board or it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a
     compiler or tool, Flash when flashing fails, Mismatch when the board runs something else.
     """
@@ -292,9 +294,10 @@ def flash(
 
     tell = watch or flashers.unwatched
     tell(None, "building")
-    plain = flashers.choose_board(board)
+    around = None if probe is None or dry_run else flashers.look_at(probe)
+    plain = flashers.choose_board(board, around)
     built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
-    result |= flashers.flash(built, chosen, tool=tool, dry_run=dry_run, watch=tell)
+    result |= flashers.flash(built, chosen, tool=tool, dry_run=dry_run, watch=tell, probe=probe)
     port = port or result["port"]
     asked = verify and not dry_run and port is not None
     if asked:
@@ -322,6 +325,7 @@ def profile(
     window_s: float = 10.0,
     watch: Callable[[int, int, float], None] | None = None,
     tell: Callable[[int, int, str], None] | None = None,
+    probe: str | None = None,
 ) -> dict[str, Any]:
     """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
 
@@ -330,7 +334,8 @@ def profile(
     for the records as JSON lines and as one table. `watch` hears of samples done, samples in all
     and the accuracy so far. With a `meter` other than the model, energy is measured afterwards in
     `windows` windows of at least `window_s` seconds (docs/energy.md), at `volts` where the meter
-    supplies the board; `tell` hears of each. Raises Link when there is no board or it is lost,
+    supplies the board; `tell` hears of each. `probe` instead of `port` is the serial number of the
+    board's probe. Raises Link when there is no board or it is lost,
     Meter when the meter fails, BadInput for the data or the run.
     """
     from edgeq import profiling
@@ -342,6 +347,7 @@ def profile(
     request = profiling.ProfileRequest(
         firmware=Path(firmware),
         port=port,
+        probe=probe,
         data=path(data),
         run=path(run),
         trace=path(trace),

@@ -17,7 +17,7 @@ from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.errors import Meter as MeterError
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
-from edgeq.flashers import is_virtual, look, running
+from edgeq.flashers import is_virtual, look, probe_port, running
 from edgeq.harness.link import Link as BoardLink
 from edgeq.harness.manifest import Data, Manifest, replace_file
 from edgeq.harness.messages import InferResult, Info
@@ -48,6 +48,7 @@ class ProfileRequest:
 
     firmware: Path
     port: str | None = None
+    probe: str | None = None
     data: Path | None = None
     run: Path | None = None
     trace: Path | None = None
@@ -60,7 +61,8 @@ class ProfileRequest:
     def resume_command(self, run: Path) -> str:
         """The command line that continues `run`."""
         words = ["edgeq", "profile"]
-        flags: dict[str, object] = {"port": self.port, "firmware": self.firmware, "run": run}
+        flags: dict[str, object] = {"port": self.port, "probe": self.probe}
+        flags |= {"firmware": self.firmware, "run": run}
         flags |= {"data": self.data, "trace": self.trace, "parquet": self.parquet}
         flags |= {"limit": self.limit, "baud": self.baud if self.baud != 115200 else None}
         flags |= self.meter.flags()
@@ -98,7 +100,9 @@ def profile(
     layers = layer_table(graph)
     with (
         powered(request.meter, _usb) as meter,  # first: it may be what feeds the board
-        BoardLink.open(port := request.port or find_port(), GREETING_S, request.baud) as link,
+        BoardLink.open(
+            port := request.port or find_port(request.probe), GREETING_S, request.baud
+        ) as link,
     ):
         info = link.info()
         _check_board(info, report, samples, layers, _classes(graph), folder)
@@ -135,10 +139,16 @@ def refuse_mismatches(summary: dict[str, Any]) -> None:
         )
 
 
-def find_port() -> str:
-    """The port of the only board there is: attached or emulated. Raises Link otherwise."""
+def find_port(probe: str | None = None) -> str:
+    """The port of that probe, or of the only board there is: attached or emulated. Raises Link."""
+    if probe is not None:
+        return probe_port(probe)
     known = {usb_id for board in all_boards() for usb_id in board.probe.usb_ids}
-    attached = [f"{d.port} (USB {d.usb_id})" for d in look().devices if d.usb_id in known]
+    attached = [
+        f"{d.port} (USB {d.usb_id}, probe {d.serial_number})"
+        for d in look().devices
+        if d.usb_id in known
+    ]
     return only_port([*attached, *(f"{r.port} ({r.board})" for r in running())])
 
 
@@ -151,7 +161,10 @@ def only_port(found: Sequence[str]) -> str:
             "no board is attached and no emulated one runs; start one with `edgeq flash --board "
             "virtual_m4`, or name its port with --port"
         )
-    raise Link(f"{len(found)} boards are there; choose one with --port: {', '.join(found)}")
+    raise Link(
+        f"{len(found)} boards are there; choose one with --port, or by its probe with --probe: "
+        f"{', '.join(found)}"
+    )
 
 
 def _usb() -> list[tuple[str, str]]:

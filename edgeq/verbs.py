@@ -7,8 +7,10 @@ from typing import Any
 from edgeq.errors import BadInput
 
 
-def boards() -> dict[str, Any]:
+def boards(probe: str | None = None) -> dict[str, Any]:
     """The known boards, the attached ones and the emulated ones that run, as `edgeq boards`.
+
+    `probe`: of what is attached only the probe of that serial number. Link if it is not there.
 
     >>> "nucleo_l4r5zi" in [board["name"] for board in boards()["boards"]]
     True
@@ -18,10 +20,11 @@ def boards() -> dict[str, Any]:
     from edgeq.flashers.text import attached_json, boards_json
     from edgeq.flashers.usb import known_devices
 
-    around = flashers.look()
+    around = flashers.look_at(probe)
     attached = flashers.attached_boards(around)
     facts = boards_json(all_boards(), attached, flashers.running())
-    return facts | attached_json(around, known_devices(around))
+    devices = [d for d in known_devices(around) if probe in (None, d.serial_number)]
+    return facts | attached_json(around, devices)
 
 
 def meters() -> dict[str, Any]:

@@ -4,15 +4,16 @@ import json
 
 import click
 
-from edgeq.cli.options import json_option
+from edgeq.cli.options import json_option, probe_option
 
 
 @click.command(short_help="Known, attached and running boards.")
+@probe_option
 @json_option
-def boards(as_json: bool) -> None:
+def boards(probe: str | None, as_json: bool) -> None:
     """The known boards and their evidence; what is attached; the emulated boards that run."""
     from edgeq.flashers.text import boards_text
     from edgeq.verbs import boards as run
 
-    facts = run()
+    facts = run(probe)
     click.echo(json.dumps(facts) if as_json else boards_text(facts))

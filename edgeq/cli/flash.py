@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from edgeq.cli import names
-from edgeq.cli.options import compiler_option, firmware_option, json_option
+from edgeq.cli.options import compiler_option, firmware_option, json_option, probe_option
 
 
 @click.command(short_help="Build the export for a board and bring it there.")
@@ -31,6 +31,7 @@ from edgeq.cli.options import compiler_option, firmware_option, json_option
     type=click.Choice(["levels", "pulses"]),
     help="How the marker pin shows an inference; the LPM01A meter needs pulses.",
 )
+@probe_option
 @click.option("--baud", type=int, help="The speed of the serial port, instead of the board's.")
 @click.option(
     "--virtual", is_flag=True, help="Run the same ELF on the board's virtual twin; no hardware."
@@ -50,6 +51,7 @@ def flash(
     compiler: str,
     tool: str | None,
     marker: str,
+    probe: str | None,
     baud: int | None,
     virtual: bool,
     dry_run: bool,
@@ -65,7 +67,9 @@ def flash(
         raise click.UsageError(f"--virtual starts the board's twin; --with {tool} flashes")
     tool = "virtual" if virtual else tool
     with flash_bar(Console(stderr=True)) as watch:
-        result = run(board, firmware, compiler, tool, dry_run, port, verify, watch, marker, baud)
+        result = run(
+            board, firmware, compiler, tool, dry_run, port, verify, watch, marker, baud, probe
+        )
     if as_json:
         click.echo(json.dumps(result))
     else:

@@ -66,6 +66,17 @@ def ports(_ctx: click.Context, _param: click.Parameter, begun: str) -> Items:
     return _starting(begun, named)
 
 
+def probes(_ctx: click.Context, _param: click.Parameter, begun: str) -> Items:
+    """Serial numbers of the probes, boot loaders and serial devices that are attached."""
+    from edgeq.flashers import look
+    from edgeq.flashers.usb import known_devices
+
+    around = look()
+    numbers = {d.serial_number: d.name for d in known_devices(around)}
+    numbers |= {device.serial_number: device.port for device in around.devices}
+    return _starting(begun, {number: what for number, what in numbers.items() if number})
+
+
 def _starting(begun: str, names: dict[str, str]) -> Items:
     return [
         CompletionItem(name, help=help) for name, help in names.items() if name.startswith(begun)

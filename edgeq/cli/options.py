@@ -4,8 +4,16 @@ from pathlib import Path
 
 import click
 
+from edgeq.cli import names
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+)
+probe_option = click.option(
+    "--probe",
+    metavar="SERIAL",
+    shell_complete=names.probes,
+    help="Among several boards of a kind the one whose probe has this serial number.",
 )
 compiler_option = click.option(
     "--compiler",

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from edgeq.cli import names
-from edgeq.cli.options import firmware_option, json_option
+from edgeq.cli.options import firmware_option, json_option, probe_option
 
 
 @click.command(short_help="Accuracy, routes, latency and energy on the board.")
@@ -17,6 +17,7 @@ from edgeq.cli.options import firmware_option, json_option
     shell_complete=names.ports,
     help="The board's serial port; without it, the only board there is.",
 )
+@probe_option
 @firmware_option
 @click.option("--baud", default=115200, show_default=True, help="As `edgeq flash --baud`.")
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz file with keys x and y.")
@@ -49,6 +50,7 @@ from edgeq.cli.options import firmware_option, json_option
 @json_option
 def profile(
     port: str | None,
+    probe: str | None,
     firmware: Path,
     baud: int,
     data: Path | None,
@@ -72,12 +74,15 @@ def profile(
     from edgeq.report.profile_text import profile_text
     from edgeq.report.progress import sample_bar
 
+    if port is not None and probe is not None:
+        raise click.UsageError("--port and --probe name the same thing; give one")
     stderr = Console(stderr=True, quiet=as_json and not sys.stderr.isatty())
     with sample_bar(stderr) as watch:
         summary = run(
             port,
             firmware,
             data,
+            probe=probe,
             run=run_folder,
             trace=trace,
             parquet=parquet,

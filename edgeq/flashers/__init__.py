@@ -26,6 +26,7 @@ from edgeq.flashers.attached import (
     serial_port,
 )
 from edgeq.flashers.flasher import Facts, Flasher, Watch, unwatched
+from edgeq.flashers.probes import look_at, of_probe, probe_port, require_probe, with_serials
 from edgeq.flashers.processes import Running, is_virtual, running, stop
 from edgeq.flashers.verify import verify_or_stop
 from edgeq.toolchain import Firmware
@@ -39,6 +40,8 @@ __all__ = [
     "flash",
     "is_virtual",
     "look",
+    "look_at",
+    "probe_port",
     "running",
     "stop",
     "unwatched",
@@ -55,6 +58,7 @@ FLASHERS: dict[str, Flasher] = {
     "uf2": uf2.FLASHER,
     "dfu_util": dfu_util.FLASHER,
 }
+EMULATED = (virtual.TOOL, "qemu")
 _OTHER_NAMES = frozenset({cubeprogrammer.PROGRAM.lower(), "stm32cubeprogrammer", "cube_programmer"})
 
 
@@ -65,20 +69,26 @@ def flash(
     dry_run: bool = False,
     look: Callable[[], Surroundings] = look,
     watch: Watch = unwatched,
+    probe: str | None = None,
 ) -> dict[str, Any]:
     """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
 
     Every board may also be started as its virtual twin: tool "virtual", never taken unasked.
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
-    the commands, also those of a tool that is not installed. `watch` hears how far it is. Raises
-    BadInput for an unknown tool, Toolchain without a usable one, Link when the board is not
+    the commands, also those of a tool that is not installed. `watch` hears how far it is. `probe`
+    is the serial number of the one to take among several. Raises BadInput for an unknown tool,
+    Toolchain without a usable one, Link when the board is not
     attached, Flash when flashing fails.
     """
     firmware = dataclasses.replace(firmware, elf=firmware.elf.resolve(), bin=firmware.bin.resolve())
-    around, tool = look(), tool_named(tool)
+    tool = tool_named(tool)
+    whole = with_serials(look())
+    around = of_probe(whole, probe) if dry_run else require_probe(whole, probe)
     if not dry_run and tool is None and board.probe.usb_ids:
         require_attached(board, around)
     name, facts = _tool(board, tool, dry_run, around)
+    if probe is not None and name in EMULATED:
+        raise BadInput(f"--probe names a debug probe; {board.name} is emulated by {name}")
     commands = FLASHERS[name].commands(firmware, board, facts)
     result: dict[str, Any] = {
         "bin": str(firmware.bin),
@@ -98,7 +108,8 @@ def flash(
     except Flash as error:
         raise Flash(f"{error}\n{_next_step(board, name)}") from None
     if board.probe.usb_ids and name != virtual.TOOL:
-        result |= _port_of(board, look, result["hint"])
+        number = facts.serial_number if name != "uf2" else probe  # its drive is no probe's
+        result |= _port_of(board, lambda: of_probe(look(), number), result["hint"])
     return result
 
 
@@ -123,7 +134,8 @@ def _tool(board: Board, tool: str | None, dry_run: bool, around: Surroundings) -
         except (Toolchain, Link) as error:
             why.append(error)
     if dry_run:
-        return names[0], FLASHERS[names[0]].assumed(board)
+        facts = FLASHERS[names[0]].assumed(board)
+        return names[0], dataclasses.replace(facts, serial_number=around.probe)
     if len(why) == 1:
         raise why[0]
     raise Toolchain(f"no tool can flash {board.name}: " + "; ".join(map(str, why)))
@@ -145,6 +157,9 @@ def _port_of(
     """The flashed board's serial port, or what to do without."""
     port = serial_port(board, look)
     if port is None:
-        missing = "its serial port was not found; name it yourself: edgeq profile --port PORT"
+        missing = (
+            "its serial port was not found; name it yourself: edgeq profile --port PORT, or its "
+            "probe: --probe SERIAL"
+        )
         hint = f"{hint}; {missing}" if hint else missing
     return {"port": port, "hint": hint}

@@ -3,8 +3,8 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is plugged in at one moment: USB serial devices, and the folders of probes' drives."""
+    """What is plugged in at one moment: USB serial devices, and the folders of probes' drives.
+
+    `drive_serials`: of the drives whose USB device is known; `probe`: all of it is of that one.
+    """
 
     devices: tuple[Device, ...] = ()
     volumes: tuple[Path, ...] = ()
+    drive_serials: Mapping[Path, str] = field(default_factory=dict)
+    probe: str | None = None
 
 
 def look(
@@ -83,7 +88,12 @@ def only_volume(board: Board, around: Surroundings, absent: str) -> Path:
     """The one drive of the board that is mounted; Link that says `absent`, or lists several."""
     drives = volumes_of(board, around)
     if len(drives) > 1:
-        raise Link(f"{board.name}: {', '.join(map(str, drives))} are all mounted; leave one")
+        listed = (f"{around.drive_serials.get(drive, 'of unknown serial number')} ({drive})"
+                  for drive in drives)  # fmt: skip
+        raise Link(
+            f"{board.name}: several drives are mounted; name one with --probe, or leave one: "
+            f"{', '.join(listed)}"
+        )
     if not drives:
         raise Link(absent)
     return drives[0]
@@ -126,7 +136,7 @@ def choose_board(name: str | None, around: Surroundings | None = None) -> Board:
     if among:
         raise Link(
             f"what is attached could be {', '.join(board.name for board in among)}: name one with "
-            "--board, or mount the drive of the board, whose label tells"
+            "--board, or one with --probe, or mount the drive of the board, whose label tells"
         )
     if name is None:
         raise Link(
@@ -148,16 +158,26 @@ def require_attached(board: Board, around: Surroundings) -> None:
     )
 
 
-def the_probe(board: Board, around: Surroundings) -> Device | None:
-    """The only probe of the board's kind, None when none is seen; Link when there are several."""
+def the_probe(board: Board, around: Surroundings) -> str | None:
+    """The serial number of the probe to take: the one that was named, or the only one of its kind.
+
+    Of several the one whose drive carries the board's label. None when none is seen, or it has no
+    number; Link when there are several.
+    """
+    if around.probe is not None:
+        return around.probe
     devices = devices_of(board, around)
+    labelled = {around.drive_serials.get(volume) for volume in volumes_of(board, around)} - {None}
+    told = [device for device in devices if device.serial_number in labelled]
+    if len(devices) > 1 and len(told) == 1:
+        return told[0].serial_number
     if len(devices) > 1:
+        listed = ", ".join(f"{d.serial_number or 'no number'} ({d.port})" for d in devices)
         raise Link(
-            f"{len(devices)} probes of the kind {board.name} has are attached "
-            f"({', '.join(device.port for device in devices)}), and its chip cannot be told from "
-            "here: unplug the others, or use --with mass_storage, which goes by the drive's label"
+            f"{len(devices)} probes of the kind {board.name} has are attached, and its chip cannot "
+            f"be told from here: name one with --probe: {listed}"
         )
-    return devices[0] if devices else None
+    return devices[0].serial_number if devices else None
 
 
 def serial_port(

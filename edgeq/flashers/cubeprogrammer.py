@@ -33,8 +33,7 @@ def find(board: Board, around: Surroundings) -> Facts:
     program = installed()
     if program is None:
         raise Toolchain(f"{PROGRAM} is not installed: get STM32CubeProgrammer from st.com")
-    probe = the_probe(board, around)
-    return Facts((program,), serial_number=probe.serial_number if probe else None)
+    return Facts((program,), serial_number=the_probe(board, around))
 
 
 def assumed(_board: Board) -> Facts:

@@ -3,6 +3,7 @@
 The part is in it when it was reset with BOOT0 high (ST AN2606).
 """
 
+import dataclasses
 import shutil
 from typing import Any
 
@@ -18,14 +19,18 @@ BOOT_LOADER = "0483:df11"
 _WRITTEN = "File downloaded successfully"
 
 
-def find(board: Board, _around: Surroundings) -> Facts:
-    """dfu-util on PATH; Toolchain if it is not there, Link if no boot loader is."""
+def find(board: Board, around: Surroundings) -> Facts:
+    """dfu-util on PATH; Toolchain if it is not there, Link if no boot loader is, or several are."""
     if shutil.which(PROGRAM) is None:
         raise Toolchain("dfu-util is not installed: apt install dfu-util, or brew install dfu-util")
     seen = usb_devices()
     if seen and all(device.usb_id != BOOT_LOADER for device in seen):  # where USB can be seen
         raise Link(f"no STM32 boot loader ({BOOT_LOADER}) is on USB: dfu-util {hint(board)}")
-    return assumed(board)
+    numbers = [d.serial_number or "no number" for d in seen if d.usb_id == BOOT_LOADER]
+    if len(numbers) > 1 and around.probe is None:
+        raise Link(f"{len(numbers)} boot loaders are on USB; name one with --probe: "
+                   f"{', '.join(numbers)}")  # fmt: skip
+    return dataclasses.replace(assumed(board), serial_number=around.probe)
 
 
 def assumed(_board: Board) -> Facts:
@@ -36,7 +41,8 @@ def assumed(_board: Board) -> Facts:
 def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     """Write to the start of flash (interface 0), then leave the boot loader for it."""
     place = f"{board.flash.origin:#010x}:leave"
-    options = ("-d", BOOT_LOADER, "-a", "0", "-s", place, "-D", str(firmware.bin))
+    chosen = ("-S", facts.serial_number) if facts.serial_number else ()
+    options = ("-d", BOOT_LOADER, *chosen, "-a", "0", "-s", place, "-D", str(firmware.bin))
     return ((*facts.program, *options),)
 
 

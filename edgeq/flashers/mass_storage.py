@@ -21,7 +21,8 @@ def find(board: Board, around: Surroundings) -> Facts:
     """The board's drive; Link when none is mounted, or several are."""
     labels = " or ".join(board.probe.volumes)
     absent = f"no drive of {board.name} is mounted: mount the one labelled {labels}"
-    return Facts(("cp",), volume=only_volume(board, around, absent))
+    volume = only_volume(board, around, absent)
+    return Facts(("cp",), volume=volume, serial_number=around.drive_serials.get(volume))
 
 
 def assumed(board: Board) -> Facts:

@@ -29,9 +29,7 @@ def find(board: Board, around: Surroundings) -> Facts:
     """pyOCD beside this Python or on PATH; Toolchain if it is neither."""
     if not importable() and shutil.which(PROGRAM) is None:
         raise Toolchain("pyocd is not installed: pip install 'edgeq[pyocd]'")
-    probe = the_probe(board, around)
-    number = probe.serial_number if probe else None
-    return dataclasses.replace(assumed(board), serial_number=number)
+    return dataclasses.replace(assumed(board), serial_number=the_probe(board, around))
 
 
 def assumed(_board: Board) -> Facts:

@@ -42,7 +42,7 @@ def program(elf: Path, target: str, number: str | None) -> str | None:
         )
     if len(probes) > 1:
         listed = ", ".join(f"{probe.description} ({probe.unique_id})" for probe in probes)
-        return f"several probes are connected: {listed}; leave one"
+        return f"several probes are connected: {listed}; name one with --probe"
     try:
         options = {"target_override": target}
         with ConnectHelper.session_with_chosen_probe(

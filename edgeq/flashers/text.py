@@ -104,6 +104,7 @@ def boards_text(facts: dict[str, Any]) -> str:
     lines.append("probes and meters:" + ("" if facts["devices"] else " none"))
     lines += [
         f"  {each['what']:12} {each['kind']}: {each['name']} ({each['usb_id']})"
+        + (f"  {each['serial_number']}" if each["serial_number"] else "")
         for each in facts["devices"]
     ]
     lines.append("running:" + ("" if facts["running"] else " none"))

@@ -21,7 +21,8 @@ def find(board: Board, around: Surroundings) -> Facts:
     """The boot drive; Link when none is mounted, or several are."""
     label = " or ".join(board.probe.volumes)
     absent = f"no drive {label} is mounted: {BOOT_BUTTON}, and mount the drive it shows"
-    return Facts(("cp",), volume=only_volume(board, around, absent))
+    volume = only_volume(board, around, absent)
+    return Facts(("cp",), volume=volume, serial_number=around.drive_serials.get(volume))
 
 
 def assumed(board: Board) -> Facts:

@@ -63,7 +63,9 @@ def test_the_drive_is_told_by_its_label_and_its_file(tmp_path: Path) -> None:
     assert find(PICO, around).volume == tmp_path / LABEL
     assert flashers.attached_boards(around) == (PICO,)
     drive(tmp_path, LABEL + "1", INFO)
-    with pytest.raises(Link, match="all mounted; leave one"):
+    with pytest.raises(
+        Link, match="several drives are mounted; name one with --probe, or leave one"
+    ):
         find(PICO, surroundings(roots=(tmp_path,)))
 
 
