@@ -1,5 +1,5 @@
-/* What the ports of STM32F4 and L4+ share: flash set-up, pins, the marker.
- * Registers: RM0390 and RM0432, chapters FLASH and GPIO; their layout is the same. */
+/* What the ports of STM32F4 and L4+ share: flash set-up, pins, sending, the marker.
+ * Registers: RM0390 and RM0432, chapters FLASH, GPIO and USART; their layout is the same. */
 #ifndef EDGEQ_STM32_H
 #define EDGEQ_STM32_H
 
@@ -14,6 +14,11 @@
 #define GPIO_BSRR(base)  REG32((base) + 0x18u)
 #define GPIO_AFRL(base)  REG32((base) + 0x20u)
 #define GPIO_AFRH(base)  REG32((base) + 0x24u)
+
+/* Of the status register, in both versions of the peripheral. */
+#define UART_ORE  (1u << 3)
+#define UART_RXNE (1u << 5)
+#define UART_TXE  (1u << 7)
 
 #define PIN_OUTPUT    1u
 #define PIN_ALTERNATE 2u
@@ -39,6 +44,14 @@ static inline void stm32_pin_alternate(uint32_t base, uint32_t pin, uint32_t fun
 static inline void stm32_uart_pins(void) {
     stm32_pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_TX_PIN, EDGEQ_UART_FUNCTION);
     stm32_pin_alternate(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_RX_PIN, EDGEQ_UART_FUNCTION);
+}
+
+/* A transmitter that never frees loses the byte and hangs nothing. */
+static inline void stm32_send(const volatile uint32_t *status, volatile uint32_t *data,
+                              uint8_t byte) {
+    if (port_wait(status, UART_TXE, UART_TXE)) {
+        *data = byte;
+    }
 }
 
 /* The lower half of BSRR sets a pin, the upper half clears it. */

@@ -22,14 +22,11 @@
 #define PWR_OVERDRIVE      (1u << 16)
 #define PWR_OVERDRIVE_USED (1u << 17)
 
-#define USART_SR      REG32(EDGEQ_UART_BASE + 0x00u)
-#define USART_DR      REG32(EDGEQ_UART_BASE + 0x04u)
-#define USART_BRR     REG32(EDGEQ_UART_BASE + 0x08u)
-#define USART_CR1     REG32(EDGEQ_UART_BASE + 0x0Cu)
-#define USART_SR_ORE  (1u << 3)
-#define USART_SR_RXNE (1u << 5)
-#define USART_SR_TXE  (1u << 7)
-#define USART_CR1_ON  ((1u << 13) | (1u << 3) | (1u << 2)) /* USART, transmitter, receiver */
+#define USART_SR     REG32(EDGEQ_UART_BASE + 0x00u)
+#define USART_DR     REG32(EDGEQ_UART_BASE + 0x04u)
+#define USART_BRR    REG32(EDGEQ_UART_BASE + 0x08u)
+#define USART_CR1    REG32(EDGEQ_UART_BASE + 0x0Cu)
+#define USART_CR1_ON ((1u << 13) | (1u << 3) | (1u << 2)) /* USART, transmitter, receiver */
 
 #define RESET_CLOCK_HZ         16000000u /* HSI */
 #define BAUD_DIVISOR(clock_hz) (((clock_hz) + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD)
@@ -90,17 +87,15 @@ void hal_init(void) {
 
 int hal_getc(void) {
     uint32_t status = USART_SR;
-    if ((status & (USART_SR_RXNE | USART_SR_ORE)) == 0u) {
+    if ((status & (UART_RXNE | UART_ORE)) == 0u) {
         return -1;
     }
     uint32_t byte = USART_DR & 0xFFu; /* this read also clears an overrun */
-    return (status & USART_SR_RXNE) != 0u ? (int)byte : -1;
+    return (status & UART_RXNE) != 0u ? (int)byte : -1;
 }
 
 void hal_putc(uint8_t byte) {
-    if (port_wait(&USART_SR, USART_SR_TXE, USART_SR_TXE)) {
-        USART_DR = byte;
-    }
+    stm32_send(&USART_SR, &USART_DR, byte);
 }
 
 uint32_t hal_cycles(void) {

@@ -39,9 +39,6 @@
 #define LPUART_TDR      REG32(EDGEQ_UART_BASE + 0x28u)
 #define LPUART_CR1_ON   ((1u << 3) | (1u << 2) | 1u) /* transmitter, receiver, enable */
 #define LPUART_CR1_FIFO (1u << 29)                   /* eight bytes: fewer overruns */
-#define LPUART_ISR_ORE  (1u << 3)
-#define LPUART_ISR_RXNE (1u << 5)
-#define LPUART_ISR_TXE  (1u << 7)
 
 #define HSI16_HZ         16000000u
 #define RESET_CLOCK_HZ   4000000u /* MSI */
@@ -104,16 +101,14 @@ void hal_init(void) {
 
 int hal_getc(void) {
     uint32_t status = LPUART_ISR;
-    if ((status & LPUART_ISR_ORE) != 0u) {
-        LPUART_ICR = LPUART_ISR_ORE;
+    if ((status & UART_ORE) != 0u) {
+        LPUART_ICR = UART_ORE;
     }
-    return (status & LPUART_ISR_RXNE) != 0u ? (int)(LPUART_RDR & 0xFFu) : -1;
+    return (status & UART_RXNE) != 0u ? (int)(LPUART_RDR & 0xFFu) : -1;
 }
 
 void hal_putc(uint8_t byte) {
-    if (port_wait(&LPUART_ISR, LPUART_ISR_TXE, LPUART_ISR_TXE)) {
-        LPUART_TDR = byte;
-    }
+    stm32_send(&LPUART_ISR, &LPUART_TDR, byte);
 }
 
 uint32_t hal_cycles(void) {
