@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeq.ir import Graph, Node
+from edgeq.ir.c_names import c_prefix
 from edgeq.kernels import PACKINGS, kernel_named, pack_masks, weight_rows
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import OPS
@@ -65,6 +66,7 @@ def pack_weights(graph: Graph) -> PackedWeights:
     names = [owner for owner, _ in _graphs(graph)]
     if len(set(names)) != len(names):
         raise ValueError(f"experts need names of their own, got {names[1:]}")
+    prefix = c_prefix(graph.name)
     constants: dict[tuple[str, bytes], Constant] = {}
     taken: set[str] = set()
     symbols: dict[Key, str] = {}
@@ -73,7 +75,7 @@ def pack_weights(graph: Graph) -> PackedWeights:
         identity = (str(values.dtype), values.tobytes())
         layer_bytes.setdefault(key[:2], 0)
         if identity not in constants:
-            constants[identity] = Constant(_symbol(key, taken), key[2], values)
+            constants[identity] = Constant(_symbol(prefix, key, taken), key[2], values)
             layer_bytes[key[:2]] += values.nbytes
         symbols[key] = constants[identity].symbol
     return PackedWeights(tuple(constants.values()), symbols, layer_bytes)
@@ -181,10 +183,12 @@ def _converted(dtype: str, values: Array) -> Array:
     return converted
 
 
-def _symbol(key: Key, taken: set[str]) -> str:
-    """A C identifier that no other array has: model_<expert>_<node>_<role>."""
+def _symbol(prefix: str, key: Key, taken: set[str]) -> str:
+    """A C identifier that no other array has: <prefix>_<expert>_<node>_<role>."""
     words = "_".join(part for part in (*key[:2], key[2]) if part)
-    stem = "model_" + re.sub(r"[^A-Za-z0-9]+", "_", words if any(key[:2]) else f"output_{words}")
+    stem = f"{prefix}_" + re.sub(
+        r"[^A-Za-z0-9]+", "_", words if any(key[:2]) else f"output_{words}"
+    )
     stem = stem[:SYMBOL_LENGTH].rstrip("_")
     symbol, count = stem, 1
     while symbol in taken:

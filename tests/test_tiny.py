@@ -66,7 +66,7 @@ def library(export: Path, tmp_path_factory: pytest.TempPathFactory) -> ct.CDLL:
     made = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stderr
     loaded = ct.CDLL(str(shared))
-    loaded.edgeq_uncertainty.restype = ct.c_uint32
+    loaded.tiny_uncertainty.restype = ct.c_uint32
     return loaded
 
 
@@ -77,13 +77,14 @@ def test_five_lines_of_c_answer_as_the_reference_does(
     rows = quantize_rows(graph, x)
     expected = run(graph, rows)
     output = np.zeros(2, np.int8)
-    library.edgeq_init()
-    assert library.edgeq_route() == -1
+    net = ct.byref(ct.c_char.in_dll(library, "tiny_single"))
+    library.tiny_init(net)
+    assert library.tiny_route(net) == -1
     for i, row in enumerate(np.ascontiguousarray(rows)):
-        assert library.edgeq_infer(_pointer(row), _pointer(output)) == 0
+        assert library.tiny_infer(net, _pointer(row), _pointer(output)) == 0
         np.testing.assert_array_equal(output, expected.output[i])
-        assert library.edgeq_route() == expected.route[i]
-        assert library.edgeq_uncertainty() == expected.uncertainty[i]
+        assert library.tiny_route(net) == expected.route[i]
+        assert library.tiny_uncertainty(net) == expected.uncertainty[i]
 
 
 def test_the_exported_makefile_builds_it_without_edgeq(export: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Answers:
 
 
 def answers(board: Board, elf: Path, rows: Array, size: int, layers: int) -> Answers:
-    """Each of `rows` (int8) through edgeq_infer of a firmware with a modelled clock, in memory.
+    """Each of `rows` (int8) through served_infer of a firmware with a modelled clock, in memory.
 
     `size`: outputs of the model; `layers`: entries of its layer table. Raises BadInput for a file
     that is no firmware of `board`, GuestFault when it faults.
@@ -32,13 +32,13 @@ def answers(board: Board, elf: Path, rows: Array, size: int, layers: int) -> Ans
     x -= (rows[0].nbytes + size + 7) & ~7
     y = x + rows[0].nbytes
     machine.call("hal_init")  # starts the cycle counter
-    machine.call("edgeq_init")
-    counters = machine.symbol("edgeq_layer_cycles")
+    machine.call("served_init")
+    counters = machine.call("served_layer_cycles").r0
     outputs, cycles = [], []
     for row in rows:
         machine.write(x, row.tobytes())
         machine.clock.half += machine.clock.half & 1  # all calls start on a whole cycle
-        machine.call("edgeq_infer", (x, y))
+        machine.call("served_infer", (x, y))
         outputs.append(np.frombuffer(machine.read(y, size), np.int8))
         cycles.append(np.frombuffer(machine.read(counters, 4 * layers), np.uint32))
     return Answers(np.array(outputs), np.array(cycles, np.int64))

@@ -1,6 +1,6 @@
 """What the disassembly of an inference holds whose time may depend on operands. Nothing is run.
 
-The walk covers every instruction that edgeq_infer can reach, so what it does not find is not there.
+The walk covers every instruction that served_infer can reach: what it does not find is not there.
 It cannot tell a loop's branch from one on data: `edgeq.constant_time.trace` does.
 """
 
@@ -14,7 +14,7 @@ from capstone import arm as a
 from edgeq.constant_time.call_graph import CallGraph, Function
 from edgeq.constant_time.operands import ALWAYS, accesses_memory
 
-ROOT = "edgeq_infer"
+ROOT = "served_infer"
 # Cortex-M3 TRM (DDI 0337), table 18-1: UMULL, SMULL 3 to 5 cycles, UMLAL, SMLAL 4 to 7, by operand
 EARLY_MULTIPLIES = {"cortex-m3": ("umull", "smull", "umlal", "smlal")}
 DIVISIONS = ("div", "sqrt", "mod")  # in the names of the compilers' own routines

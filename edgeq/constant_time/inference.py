@@ -1,4 +1,4 @@
-"""Traces edgeq_infer and every expert of a firmware that is in a machine's memory."""
+"""Traces served_infer and every expert of a firmware that is in a machine's memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,19 +8,14 @@ from edgeq.constant_time.taint import Taint
 from edgeq.constant_time.trace import Trace, Tracer
 from edgeq.sim import Machine
 
-ROOT, TABLE, INPUT, OUTPUT, ARENA = (
-    "edgeq_infer",
-    "experts",
-    "sample_input",
-    "sample_output",
-    "arena",
-)
+ROOT, TABLE, INPUT, OUTPUT = "served_infer", "experts", "sample_input", "sample_output"
+INSTANCE = "_single"  # ends the name of the model's instance, whose memory holds the arena
 
 
 def trace_inference(machine: Machine, elf: Path, experts: int, root: str = ROOT) -> Trace:
     """One inference of the input in memory, then each expert that it did not call.
 
-    The input and the whole arena, where earlier inputs may have left something, are marked.
+    The input and the whole instance, where earlier inputs may have left something, are marked.
     `experts`: how many the firmware's table has, 0 without a mixture.
     """
     code = CallGraph(elf)
@@ -49,5 +44,5 @@ def _table(machine: Machine, experts: int) -> Sequence[int]:
 
 def _mark(taint: Taint, code: CallGraph) -> None:
     for address, size, name in code.objects:
-        if name in (INPUT, ARENA):
+        if name == INPUT or name.endswith(INSTANCE):
             taint.mark(address, size)

@@ -58,6 +58,10 @@ class Trace:
         return {f: n for (f, kind), n in self.found.items() if kind in kinds}
 
 
+# r0 to r2: the most that a watched function takes
+ARGUMENTS = (a.ARM_REG_R0, a.ARM_REG_R1, a.ARM_REG_R2)
+
+
 class Tracer:
     """Marks what derives from the input while the machine runs. `functions`: all it may run."""
 
@@ -65,7 +69,7 @@ class Tracer:
         self.taint = taint
         self.on = False
         self.instructions = 0
-        self.entered: dict[int, tuple[int, int]] = {}  # watched function -> its two arguments
+        self.entered: dict[int, tuple[int, ...]] = {}  # watched function -> its arguments
         self._watched: frozenset[int] = frozenset()
         self._readers = {r: machine.register_reader(r) for r in NUMBER}
         self._steps: dict[int, Step] = {}
@@ -91,14 +95,14 @@ class Tracer:
         try:
             self.instructions += 1
             if address in self._watched:
-                arguments = (self._readers[a.ARM_REG_R0](), self._readers[a.ARM_REG_R1]())
+                arguments = tuple(self._readers[r]() for r in ARGUMENTS)
                 self.entered.setdefault(address, arguments)
             self._steps[address]()
         except BaseException as error:  # C would swallow it
             self._failed = self._failed or error
 
     def watch(self, functions: Iterable[int]) -> None:
-        """Note the first two arguments of these functions when they are entered."""
+        """Note the first three arguments of these functions when they are entered."""
         self._watched = frozenset(functions)
 
     def finish(self) -> Trace:

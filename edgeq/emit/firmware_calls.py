@@ -19,11 +19,12 @@ from edgeq.memory import (
 
 @dataclass(frozen=True)
 class ExpertCode:
-    """One expert's function: its layers' calls."""
+    """One expert's function: its layers' calls, and whether they name the instance."""
 
     symbol: str
     comment: tuple[str, ...]
     calls: tuple[str, ...]
+    uses_context: bool
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,22 @@ class MixtureCode:
 
 @dataclass(frozen=True)
 class Places:
-    """C expressions for a graph's tensors. `base` is where its plan starts in the arena."""
+    """C expressions for the tensors of a graph; `owner` is its expert's name or ""."""
 
     plan: MemoryPlan
-    base: int
+    arena: Mapping[tuple[str, str], str]  # (owner, buffer) -> where it begins
+    macro: str
+    owner: str = ""
 
     def tensor(self, name: str) -> str:
         place = self.plan.places[name]
         return place if place in (INPUT, OUTPUT) else self.buffer(place)
 
     def buffer(self, name: str) -> str:
-        return f"arena.bytes + {self.offset(name)}"
+        return f"context->arena.bytes + {self.symbol(name)}"
 
-    def offset(self, name: str) -> int:
-        return self.base + self.plan.buffer(name).offset
+    def symbol(self, name: str) -> str:
+        return self.arena[self.owner, name]
 
     def scratch(self, node: Node) -> str:
         """NULL where the kernel asks for none."""
@@ -69,18 +72,17 @@ class Places:
         name = next((b.name for b in self.plan.buffers if b.name in wanted), None)
         return self.buffer(name) if name else "NULL"
 
+    def timed(self, layer: Layer, call: str) -> str:
+        return f"{self.macro}_LAYER({layer.info.index}, {call});"
 
-def _timed(layer: Layer, call: str) -> str:
-    return f"LAYER({layer.info.index}, {call});"
+    def of_expert(self, name: str, plan: MemoryPlan) -> "Places":
+        return Places(plan, self.arena, self.macro, name)
 
 
-def graph_calls(
-    plan: MemoryPlan, layers: tuple[Layer, ...], expert: str | None, base: int
-) -> dict[str, str]:
-    """Node name -> call, in order, of a graph's own layers (`expert`: whose graph it is)."""
-    places = Places(plan, base)
-    own = [x for x in layers if x.part == "node" and x.info.expert == expert]
-    return {layer.node.name: _timed(layer, _node_call(layer, places)) for layer in own}
+def graph_calls(places: Places, layers: tuple[Layer, ...]) -> dict[str, str]:
+    """Node name -> call, in order, of the own layers of the graph whose places these are."""
+    own = [x for x in layers if x.part == "node" and (x.info.expert or "") == places.owner]
+    return {x.node.name: places.timed(x, _node_call(x, places)) for x in own}
 
 
 def _node_call(layer: Layer, places: Places) -> str:
@@ -106,14 +108,11 @@ def split_calls(graph: Graph, calls: Mapping[str, str]) -> dict[str, tuple[str, 
     }
 
 
-def mixture_code(graph: Graph, plan: MemoryPlan, layers: tuple[Layer, ...]) -> MixtureCode | None:
+def mixture_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> MixtureCode | None:
     """The router's call, the table of experts and their weighted sum; None without a mixture."""
     node = mixture_of(graph)
     if node is None:
         return None
-    places = Places(plan, 0)
-    region = node.name + EXPERT_REGION
-    base = places.offset(region) if any(b.name == region for b in plan.buffers) else 0
     expert_input, router_input = (places.tensor(name) for name in node.inputs)
     router = next(x for x in layers if x.part == "router")
     call = f"{router.info.kernel}(&router, {router_input}, &routing, {places.scratch(node)})"
@@ -121,23 +120,21 @@ def mixture_code(graph: Graph, plan: MemoryPlan, layers: tuple[Layer, ...]) -> M
         node.attrs.top_k,
         expert_input,
         places.tensor(node.outputs[0]),
-        _timed(router, call),
-        tuple(_experts(node, plan, layers, base)),
+        places.timed(router, call),
+        tuple(_experts(node, places, layers)),
         _gate_code(node, places, layers),
     )
 
 
-def _experts(
-    node: Node, plan: MemoryPlan, layers: tuple[Layer, ...], base: int
-) -> list[ExpertCode]:
+def _experts(node: Node, places: Places, layers: tuple[Layer, ...]) -> list[ExpertCode]:
     codes = []
-    for i, (expert, inner) in enumerate(zip(node.attrs.experts, plan.experts, strict=True)):
+    for i, (expert, plan) in enumerate(zip(node.attrs.experts, places.plan.experts, strict=True)):
         own = [x.info for x in layers if x.info.expert == expert.name]
         macs, size = sum(x.macs for x in own), sum(x.weight_bytes for x in own)
-        calls = graph_calls(inner, layers, expert.name, base)
+        calls = tuple(graph_calls(places.of_expert(expert.name, plan), layers).values())
         about = f"{expert.weight_format} weights, {macs} MACs, {size} bytes of constants."
-        comment = (f"Expert {i}: {about}",)
-        codes.append(ExpertCode(f"expert_{i}", comment, tuple(calls.values())))
+        uses = any("context" in call for call in calls)
+        codes.append(ExpertCode(f"expert_{i}", (f"Expert {i}: {about}",), calls, uses))
     return codes
 
 
@@ -145,13 +142,13 @@ def _gate_code(node: Node, places: Places, layers: tuple[Layer, ...]) -> GateCod
     if node.attrs.gate == "none":
         return None
     gate = next(x for x in layers if x.part == "gate")
-    total = f"arena.words + {places.offset(node.name + ACCUMULATOR) // 4}"
+    total = f"context->arena.words + {places.symbol(node.name + ACCUMULATOR)} / 4"
     expert_output = places.buffer(node.name + EXPERT_OUTPUT)
-    output = places.tensor(node.outputs[0])
-    add = f"edgeq_gate_accumulate_s8(&gate, gates[chosen[k]], {expert_output}, {total})"
+    weight = "context->gates[context->chosen[k]]"
+    add = f"edgeq_gate_accumulate_s8(&gate, {weight}, {expert_output}, {total})"
     return GateCode(
-        _timed(gate, f"edgeq_gate_start_s8(&gate, {total})"),
+        places.timed(gate, f"edgeq_gate_start_s8(&gate, {total})"),
         expert_output,
-        _timed(gate, add),
-        _timed(gate, f"{GATE_KERNEL}(&gate, {total}, {output})"),
+        places.timed(gate, add),
+        places.timed(gate, f"{GATE_KERNEL}(&gate, {total}, {places.tensor(node.outputs[0])})"),
     )

@@ -18,7 +18,7 @@ def _text(value: object, packed: PackedWeights, layer: tuple[str, str]) -> str:
     if isinstance(value, Pointer):
         key: Key = (*layer, value.role)
         joined = value.role in JOINED and key not in packed.symbols  # they stand in the weights
-        return "0" if joined else packed.symbols[key]
+        return "NULL" if joined else packed.symbols[key]
     if isinstance(value, Name):
         return value.text
     array = np.asarray(value)

@@ -11,8 +11,6 @@ from edgeq.ir import Graph
 from edgeq.ops.op import quant_of
 from edgeq.ops.softmax import ends_in_probabilities
 
-DEFAULT_ID = "ic01"  # of a firmware that is exported for no benchmark
-
 
 @dataclass(frozen=True)
 class Task:

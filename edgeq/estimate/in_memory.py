@@ -10,7 +10,7 @@ from edgeq.ops.op import Array
 from edgeq.sim import Machine
 from edgeq.sim.config import MachineConfig
 
-BEGIN = ("hal_init", "edgeq_init", "sample_init")  # as main() does before it serves
+BEGIN = ("hal_init", "served_init", "sample_init")  # as main() does before it serves
 
 
 class InMemory:

@@ -43,9 +43,14 @@ def _trace(subject: Subject, board: Board, elf: Path) -> Trace:
 
 def _decides(traced: Trace) -> dict[str, int]:
     """Where the input decides what runs next, the choice of the experts left out."""
-    choices = {("edgeq_infer", JUMP)}
-    left = {key: n for key, n in traced.found.items() if key not in choices}
+    left = {key: n for key, n in traced.found.items() if not _chooses(key)}
     return Trace(traced.instructions, left).sites(BRANCH, ACCESS, JUMP)
+
+
+def _chooses(found: tuple[str, str]) -> bool:
+    """Whether it is the jump of <model>_infer through the table of experts."""
+    name, kind = found
+    return kind == JUMP and name.endswith("_infer")
 
 
 def _verdict(read: Audit, traced: Trace | None, routes: Sequence[RouteCycles]) -> str:
@@ -60,7 +65,7 @@ def _entry(traced: Trace) -> dict[str, Any]:
     return {
         "instructions": traced.instructions,
         "decides": _decides(traced),
-        "chooses_experts": traced.found.get(("edgeq_infer", JUMP), 0),
+        "chooses_experts": sum(n for key, n in traced.found.items() if _chooses(key)),
         "look_ups": traced.sites(LOOK_UP),
         "scattered_stores": traced.sites(SCATTER),
     }

@@ -107,17 +107,19 @@ class Kernel:
 
 
 PUBLIC = "edgeq_kernels.h"
+VERSION = "edgeq_kernel_version.h"  # its copy in an export carries the version
 PUBLIC_DSP = "edgeq_kernels_dsp.h"
 PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, V6M: "edgeq_kernels_v6m.h"}  # by isa
 REQUANTIZE = "edgeq_requantize.h"
 LAYOUT = "edgeq_layout.h"
 _DSP = ("edgeq_dsp.h", LAYOUT, REQUANTIZE)
 _SOFTMAX = ("edgeq_softmax_q15.c",)
+_PUBLIC = (PUBLIC, VERSION)
 
 
 def _fully_connected(weight: str) -> Kernel:
     name = f"edgeq_fully_connected_s8_{weight}"
-    headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_fully_connected.h")
+    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_fully_connected.h")
     return Kernel(name, "FullyConnected", weight, (f"{name}.c",), headers)
 
 
@@ -129,7 +131,7 @@ def _fully_connected_dsp(
         return scratch_bytes(inputs, outputs)
 
     name = f"edgeq_fully_connected_s8_{weight}_dsp"
-    headers = (PUBLIC, PUBLIC_DSP, *_DSP, header)
+    headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, header)
     needs = frozenset({DSP})
     sources = (f"{name}.c",)
     return Kernel(name, "FullyConnected", weight, sources, headers, scratch, DSP, needs, stream)
@@ -140,7 +142,7 @@ def _fully_connected_v6m(weight: str, suits: Suits = any_shape) -> Kernel:
         return lanes.LANES[weight].scratch_bytes(graph.type_of(node.params["weight"]).shape[1])
 
     name = f"edgeq_fully_connected_s8_{weight}_v6m"
-    headers = (PUBLIC, PROTOTYPES[V6M], REQUANTIZE, "edgeq_fully_connected_v6m.h")
+    headers = (*_PUBLIC, PROTOTYPES[V6M], REQUANTIZE, "edgeq_fully_connected_v6m.h")
     stream, needs = lanes.STREAMS[weight], frozenset({V6M})
     return Kernel(
         name, "FullyConnected", weight, (f"{name}.c",), headers, scratch, V6M, needs, stream, suits
@@ -154,19 +156,19 @@ def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: Window
         return scratch_bytes(shape, given, made, node.attrs.padding, node.attrs.stride)
 
     stem = "edgeq_conv_2d" if op == "Conv2D" else "edgeq_depthwise_conv_2d"
-    name, headers = f"{stem}_s8_{weight}_dsp", (PUBLIC, PUBLIC_DSP, *_DSP, f"{stem}_dsp.h")
+    name, headers = f"{stem}_s8_{weight}_dsp", (*_PUBLIC, PUBLIC_DSP, *_DSP, f"{stem}_dsp.h")
     return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, frozenset({DSP}), stream)
 
 
 def _conv_2d(weight: str) -> Kernel:
     name = f"edgeq_conv_2d_s8_{weight}"
-    headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_conv_2d.h")
+    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_conv_2d.h")
     return Kernel(name, "Conv2D", weight, (f"{name}.c",), headers, patch_scratch)
 
 
 def _depthwise(weight: str) -> Kernel:
     name = f"edgeq_depthwise_conv_2d_s8_{weight}"
-    headers = (PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_depthwise_conv_2d.h", "edgeq_reach.h")
+    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_depthwise_conv_2d.h", "edgeq_reach.h")
     return Kernel(name, "DepthwiseConv2D", weight, (f"{name}.c",), headers)
 
 
@@ -178,7 +180,7 @@ def _weightless(
     scratch: Scratch = no_scratch,
 ) -> Kernel:
     sources = (f"{name}.c", *more_sources)
-    return Kernel(name, op, None, sources, (PUBLIC, REQUANTIZE, *headers), scratch)
+    return Kernel(name, op, None, sources, (*_PUBLIC, REQUANTIZE, *headers), scratch)
 
 
 _WIDE, _NARROW = "edgeq_fully_connected_dsp.h", "edgeq_narrow_dsp.h"
@@ -208,7 +210,7 @@ KERNELS: tuple[Kernel, ...] = (
         None,
         ("edgeq_router_s8_dsp.c", "edgeq_fully_connected_s8_s8_dsp.c", *_SOFTMAX),
         (
-            PUBLIC,
+            *_PUBLIC,
             PUBLIC_DSP,
             *_DSP,
             _WIDE,
@@ -231,7 +233,7 @@ KERNELS: tuple[Kernel, ...] = (
         "FullyConnected",
         "t2",
         ("edgeq_fully_connected_s8_t5.c",),
-        (PUBLIC, LAYOUT, REQUANTIZE),
+        (*_PUBLIC, LAYOUT, REQUANTIZE),
         trits_scratch,
         stream=trits.T5,
         suits=trits_suit,

@@ -4,7 +4,8 @@
 
 #define HEADROOM (1 << 20)
 
-void edgeq_add_s8(const edgeq_add_params *p, const int8_t *a, const int8_t *b, int8_t *y) {
+EDGEQ_KERNEL void edgeq_add_s8(const edgeq_add_params *p, const int8_t *a, const int8_t *b,
+                               int8_t *y) {
     for (int32_t i = 0; i < p->size; i++) {
         int32_t left = (a[i] - p->zero_point[0]) * HEADROOM;
         int32_t right = (b[i] - p->zero_point[1]) * HEADROOM;

@@ -12,7 +12,8 @@ static int32_t window_sum(const edgeq_window *w, const int8_t *x) {
     return sum;
 }
 
-void edgeq_average_pool_2d_s8(const edgeq_average_pool_2d_params *p, const int8_t *x, int8_t *y) {
+EDGEQ_KERNEL void edgeq_average_pool_2d_s8(const edgeq_average_pool_2d_params *p, const int8_t *x,
+                                           int8_t *y) {
     const edgeq_window *w = &p->window;
     int32_t zero = w->kernel_height * w->kernel_width * p->input_zero_point;
     for (int32_t i = 0; i < w->output_height; i++) {

@@ -167,8 +167,8 @@ static void kernel(const edgeq_pair_job *job) {
 }
 #endif
 
-EDGEQ_SMALL void edgeq_conv_2d_s8_t2_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
-                                         void *scratch) {
+EDGEQ_KERNEL EDGEQ_SMALL void edgeq_conv_2d_s8_t2_dsp(const edgeq_conv_2d_params *p,
+                                                      const int8_t *x, int8_t *y, void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
                       (edgeq_conv_format){kernel, 2, 8, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 0});
 }

@@ -6,6 +6,7 @@ static inline int32_t tap_weight(const uint8_t *row, int32_t channel) {
     return (int32_t)((uint32_t)row[channel >> 1] << (28 - 4 * (channel & 1))) >> 28;
 }
 
-void edgeq_depthwise_conv_2d_s8_s4(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y) {
+EDGEQ_KERNEL void edgeq_depthwise_conv_2d_s8_s4(const edgeq_conv_2d_params *p, const int8_t *x,
+                                                int8_t *y) {
     edgeq_depthwise_conv_2d(p, x, y, edgeq_row_bytes_s4(p->window.channels), tap_weight);
 }

@@ -24,8 +24,9 @@ static const uint32_t *edgeq_block_taps(const uint32_t *stream, int32_t block, i
     return to;
 }
 
-EDGEQ_SMALL void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
-                                                   int8_t *y, void *scratch) {
+EDGEQ_KERNEL EDGEQ_SMALL void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p,
+                                                                const int8_t *x, int8_t *y,
+                                                                void *scratch) {
     int32_t taps = p->window.kernel_height * p->window.kernel_width;
     edgeq_depthwise_conv_2d_dsp(p, x, y, scratch, (taps + 1) & ~1);
 }

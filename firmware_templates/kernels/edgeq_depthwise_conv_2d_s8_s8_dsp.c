@@ -12,7 +12,8 @@ static const uint32_t *edgeq_block_taps(const uint32_t *stream, int32_t block, i
     return stream + 2 * pairs * block;
 }
 
-EDGEQ_SMALL void edgeq_depthwise_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x,
-                                                   int8_t *y, void *scratch) {
+EDGEQ_KERNEL EDGEQ_SMALL void edgeq_depthwise_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p,
+                                                                const int8_t *x, int8_t *y,
+                                                                void *scratch) {
     edgeq_depthwise_conv_2d_dsp(p, x, y, scratch, 0);
 }

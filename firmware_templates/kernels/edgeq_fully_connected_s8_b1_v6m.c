@@ -10,7 +10,7 @@
 #define EDGEQ_V6M_OFFSET  (-1)
 #include "edgeq_fully_connected_v6m.h"
 
-void edgeq_fully_connected_s8_b1_v6m(const edgeq_fully_connected_params *p, const int8_t *x,
-                                     int8_t *y, void *scratch) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_b1_v6m(const edgeq_fully_connected_params *p,
+                                                  const int8_t *x, int8_t *y, void *scratch) {
     edgeq_fully_connected_v6m(p, x, y, scratch);
 }

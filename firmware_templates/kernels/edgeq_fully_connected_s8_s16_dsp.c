@@ -224,8 +224,8 @@ static __attribute__((noinline)) void edgeq_six_rows(const uint32_t *w, const ui
 #endif
 }
 
-void edgeq_fully_connected_s8_s16_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
-                                      int8_t *y, void *scratch) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_s16_dsp(const edgeq_fully_connected_params *p,
+                                                   const int8_t *x, int8_t *y, void *scratch) {
     const edgeq_row_group wide = {6, 6, edgeq_six_rows};
     const edgeq_row_group narrow = {2, 2, edgeq_two_rows};
     edgeq_fully_connected_dsp(p, x, y, scratch, wide, narrow, INT32_MAX, 0);

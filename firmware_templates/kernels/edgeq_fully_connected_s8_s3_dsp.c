@@ -229,8 +229,8 @@ static void edgeq_last_rows(const uint32_t *w, const uint32_t *x, int32_t column
     to[0] = low;
 }
 
-void edgeq_fully_connected_s8_s3_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
-                                     int8_t *y, void *scratch) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_s3_dsp(const edgeq_fully_connected_params *p,
+                                                  const int8_t *x, int8_t *y, void *scratch) {
     const edgeq_row_group wide = {5, 1, edgeq_five_rows};
     const edgeq_row_group narrow = {5, 1, edgeq_last_rows};
     edgeq_fully_connected_dsp(p, x, y, scratch, wide, narrow, 1024, 3);

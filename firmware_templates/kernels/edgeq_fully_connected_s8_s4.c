@@ -1,7 +1,7 @@
 /* FullyConnected, int8 activations, 4-bit weights. */
 #include "edgeq_fully_connected.h"
 
-void edgeq_fully_connected_s8_s4(const edgeq_fully_connected_params *p, const int8_t *x,
-                                 int8_t *y) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_s4(const edgeq_fully_connected_params *p,
+                                              const int8_t *x, int8_t *y) {
     edgeq_fully_connected(p, x, y, edgeq_row_bytes_s4(p->inputs), edgeq_dot_s4);
 }

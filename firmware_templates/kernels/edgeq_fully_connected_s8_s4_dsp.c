@@ -281,8 +281,8 @@ static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const u
 #endif
 }
 
-void edgeq_fully_connected_s8_s4_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
-                                     int8_t *y, void *scratch) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_s4_dsp(const edgeq_fully_connected_params *p,
+                                                  const int8_t *x, int8_t *y, void *scratch) {
     const edgeq_row_group wide = {8, 2, edgeq_eight_rows};
     const edgeq_row_group narrow = {4, 1, edgeq_four_rows};
     edgeq_fully_connected_dsp(p, x, y, scratch, wide, narrow, 512, 8);

@@ -26,7 +26,7 @@
 #define EDGEQ_NARROW_BRIM   1
 #include "edgeq_narrow_dsp.h"
 
-void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
-                                     int8_t *y, void *scratch) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p,
+                                                  const int8_t *x, int8_t *y, void *scratch) {
     edgeq_fully_connected_narrow(p, x, y, scratch);
 }

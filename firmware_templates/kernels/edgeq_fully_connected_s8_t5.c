@@ -186,8 +186,8 @@ static void look_up(const uint8_t *w, int32_t *acc, const sum_table *tables, con
 }
 #endif
 
-void edgeq_fully_connected_s8_t5(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y,
-                                 void *scratch) {
+EDGEQ_KERNEL void edgeq_fully_connected_s8_t5(const edgeq_fully_connected_params *p,
+                                              const int8_t *x, int8_t *y, void *scratch) {
     sum_table *tables = scratch;
     int32_t *acc = (int32_t *)(void *)(tables + TABLES);
     const uint8_t *w = p->weight;

@@ -37,6 +37,8 @@
 
 #include <stdint.h>
 
+#include "edgeq_kernel_version.h"
+
 /* Weight: `outputs` rows of `inputs` columns. bias, multiplier and shift have one entry a row. */
 typedef struct {
     const void *weight; /* aligned to 4 bytes */

@@ -46,7 +46,8 @@ static void normalize_row(const edgeq_layer_norm_params *p, const int8_t *x, int
     }
 }
 
-void edgeq_layer_norm_s8(const edgeq_layer_norm_params *p, const int8_t *x, int8_t *y) {
+EDGEQ_KERNEL void edgeq_layer_norm_s8(const edgeq_layer_norm_params *p, const int8_t *x,
+                                      int8_t *y) {
     for (int32_t i = 0; i < p->rows; i++) {
         normalize_row(p, x + i * p->features, y + i * p->features);
     }

@@ -15,7 +15,7 @@ static int8_t window_max(const edgeq_window *w, const int8_t *x, edgeq_reach dow
     return largest;
 }
 
-void edgeq_max_pool_2d_s8(const edgeq_window *p, const int8_t *x, int8_t *y) {
+EDGEQ_KERNEL void edgeq_max_pool_2d_s8(const edgeq_window *p, const int8_t *x, int8_t *y) {
     for (int32_t i = 0; i < p->output_height; i++) {
         edgeq_reach down = edgeq_reach_of(i * p->stride_height - p->padding_top, p->kernel_height,
                                           p->input_height);

@@ -2,8 +2,8 @@
 #include "edgeq_softmax_q15.h"
 #include "edgeq_requantize.h"
 
-edgeq_softmax_q15 edgeq_softmax_q15_of(const uint16_t *exp_table, const int8_t *x,
-                                       int32_t classes) {
+EDGEQ_KERNEL edgeq_softmax_q15 edgeq_softmax_q15_of(const uint16_t *exp_table, const int8_t *x,
+                                                    int32_t classes) {
     edgeq_softmax_q15 s = {exp_table, -128, 0, 0};
     for (int32_t i = 0; i < classes; i++) {
         s.largest = x[i] > s.largest ? x[i] : s.largest;

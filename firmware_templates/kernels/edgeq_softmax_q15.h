@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "edgeq_kernel_version.h"
+
 typedef struct {
     const uint16_t *exp_table;
     int32_t largest;     /* logit */

@@ -2,7 +2,7 @@
 #include "edgeq_kernels.h"
 #include "edgeq_softmax_q15.h"
 
-void edgeq_softmax_s8(const edgeq_softmax_params *p, const int8_t *x, int8_t *y) {
+EDGEQ_KERNEL void edgeq_softmax_s8(const edgeq_softmax_params *p, const int8_t *x, int8_t *y) {
     for (int32_t row = 0; row < p->rows; row++, x += p->classes, y += p->classes) {
         edgeq_softmax_q15 s = edgeq_softmax_q15_of(p->exp_table, x, p->classes);
         for (int32_t i = 0; i < p->classes; i++) {

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-/* Call after hal_init and edgeq_init: prints the boot lines. */
+/* Call after hal_init and served_init: prints the boot lines. */
 void protocol_init(void);
 
 /* Handles at most one received byte; false when none was waiting. */

@@ -5,6 +5,7 @@
 #include "elapsed.h"
 #include "little_endian.h"
 #include "port/hal.h"
+#include "served_model.h"
 #include "stack_paint.h"
 
 uint8_t sample_input[EDGEQ_INPUT_BYTES];
@@ -26,7 +27,7 @@ void sample_init(void) {
 int sample_infer(void) {
     forget_result();
     /* int8_t and uint8_t may alias; the region is bytes on the wire, int8 in the model. */
-    return edgeq_infer((const int8_t *)sample_input, sample_output);
+    return served_infer((const int8_t *)sample_input, sample_output);
 }
 
 static void mark(bool begin) {
@@ -44,17 +45,18 @@ static void mark(bool begin) {
 static void store_result(uint32_t id, uint32_t crc, int status, uint64_t cycles) {
     put_u32(sample_result + RESULT_ID, id);
     put_u32(sample_result + RESULT_STATUS, (uint32_t)status);
-    put_u32(sample_result + RESULT_ROUTE, (uint32_t)edgeq_route());
-    put_u32(sample_result + RESULT_UNCERTAINTY, edgeq_uncertainty());
-    put_u32(sample_result + RESULT_CONFIDENCE, edgeq_confidence());
+    put_u32(sample_result + RESULT_ROUTE, (uint32_t)served_route());
+    put_u32(sample_result + RESULT_UNCERTAINTY, served_uncertainty());
+    put_u32(sample_result + RESULT_CONFIDENCE, served_confidence());
     put_u64(sample_result + RESULT_CYCLES, cycles);
     put_u32(sample_result + RESULT_STACK, stack_high_water_bytes());
     put_u32(sample_result + RESULT_INPUT_CRC, crc);
     for (uint32_t i = 0; i < (uint32_t)EDGEQ_OUTPUT_COUNT; i++) {
         sample_result[RESULT_HEADER_BYTES + i] = (uint8_t)sample_output[i];
     }
+    const uint32_t *layer_cycles = served_layer_cycles();
     for (uint32_t i = 0; i < (uint32_t)EDGEQ_LAYER_COUNT; i++) {
-        put_u32(sample_layers + 4u * i, edgeq_layer_cycles[i]);
+        put_u32(sample_layers + 4u * i, layer_cycles[i]);
     }
     /* Over both regions: a host that reads them in pieces can tell that they belong together. */
     uint32_t sum = crc32_update(0, sample_result, RESULT_CRC);

@@ -40,19 +40,19 @@ class Answers:
 
 
 def call_infer(elf: Path, rows: Array, classes: int, board: str = "virtual_m4") -> Answers:
-    """edgeq_infer of a virtual board's firmware, called in memory row by row; cycles in halves."""
+    """served_infer of a virtual board's firmware, called in memory row by row; cycles in halves."""
     machine = Machine(load_board(board)).load(elf)
     base = machine.config.ram_origin + machine.config.ram_bytes - STACK_BYTES
-    machine.call("edgeq_init")
+    machine.call("served_init")
     results = []
     for row in rows:
         machine.write(base, row.tobytes())
         before = machine.clock.half
-        called = machine.call("edgeq_infer", (base, base + OUTPUT_OFFSET))
+        called = machine.call("served_infer", (base, base + OUTPUT_OFFSET))
         taken = (machine.clock.half - before) / 2
         assert called.r0 == 0
         output = np.frombuffer(machine.read(base + OUTPUT_OFFSET, classes), np.int8)
-        results.append((output, machine.call("edgeq_route").r0, taken))
+        results.append((output, machine.call("served_route").r0, taken))
     return _answers(results)
 
 
@@ -71,7 +71,7 @@ def qemu_batch(project: FirmwareProject, compiler: Compiler, rows: Array, folder
     (folder / "rows.bin").write_bytes(len(rows).to_bytes(4, "little") + rows.tobytes())
     said = folder / "said.bin"
     more = ["-device", f"loader,file={folder / 'rows.bin'},addr=0x21000000,force-raw=on"]
-    size = re.search(rb"EDGEQ_OUTPUT_COUNT (\d+)", project.files["model/model.h"])
+    size = re.search(rb"_OUTPUT_COUNT (\d+)", b"".join(project.files.values()))
     assert size is not None
     answer = np.dtype([("output", np.int8, int(size[1])), ("route", np.int8)])
     with _qemu("mps2-an386", built.elf, f"file:{said}", *more):

@@ -17,12 +17,12 @@ RUNS = 3
 def speed(config: MachineConfig, elf: str) -> float:
     """Guest instructions a second of processor time, once the code is known."""
     machine = Machine(config).load(elf)
-    for function in ("hal_init", "edgeq_init"):
+    for function in ("hal_init", "served_init"):
         machine.call(function)
     buffers = machine.symbol("sample_input"), machine.symbol("sample_result")
-    machine.call("edgeq_infer", buffers)
+    machine.call("served_infer", buffers)
     start = time.process_time()
-    instructions = sum(machine.call("edgeq_infer", buffers).instructions for _ in range(RUNS))
+    instructions = sum(machine.call("served_infer", buffers).instructions for _ in range(RUNS))
     return instructions / (time.process_time() - start)
 
 

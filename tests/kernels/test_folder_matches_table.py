@@ -60,8 +60,17 @@ def test_scratch_argument_is_as_the_table_says() -> None:
 def test_shapes_are_arguments() -> None:
     """No file defines a shape: the only macros are guards and constants of the arithmetic."""
     allowed = {"HEADROOM", "SCORE_STEP", "ESCALATED", "EDGEQ_ROUTER_LAYER"}
-    allowed |= {"EDGEQ_AT", "EDGEQ_HOLDS"}
+    allowed |= {"EDGEQ_AT", "EDGEQ_HOLDS", "EDGEQ_KERNEL", "EDGEQ_KERNEL_VERSION"}
     assembly = ("_dsp", "_t5", "_v6m")  # there they are schedules
     for path in (p for p in FOLDER.iterdir() if not any(part in p.name for part in assembly)):
         names = re.findall(r"#define (\w+)", path.read_text())
         assert {n for n in names if not n.endswith("_H")} <= allowed, path.name
+
+
+def test_every_function_of_a_kernel_file_is_marked() -> None:
+    """What is not could not come twice into one program, nor carry its version's name."""
+    for path in FOLDER.glob("*.c"):
+        text = path.read_text()
+        heads = re.findall(r"(?m)^(?!static|\s)([\w ]*?)\bedgeq_\w+\([^;{]*\{", text)
+        assert heads, path.name
+        assert all(head.startswith("EDGEQ_KERNEL ") for head in heads), path.name

@@ -27,13 +27,13 @@ uint8_t sample_input[4];
 int8_t sample_output[4];
 int32_t of_first(int32_t a, int32_t b);
 int32_t of_last(int32_t a, int32_t b);
-__attribute__((noinline)) int edgeq_infer(const uint8_t *x, int8_t *y);
-int edgeq_infer(const uint8_t *x, int8_t *y) {
+__attribute__((noinline)) int served_infer(const uint8_t *x, int8_t *y);
+int served_infer(const uint8_t *x, int8_t *y) {
     y[0] = (int8_t)of_first(x[0], x[1]);
     y[1] = (int8_t)of_last(x[0], x[1]);
     return 0;
 }
-int main(void) { return edgeq_infer(sample_input, sample_output); }
+int main(void) { return served_infer(sample_input, sample_output); }
 """
 BOARDS = ("virtual_m4", "virtual_m0plus")
 Build = Callable[[str, str], Path]
@@ -124,4 +124,4 @@ def test_static_functions_of_one_name_are_all_read(kind: str, divider: str, tmp_
     project = with_board(FirmwareProject(units), board)
     path = build(project, board, find_compiler(kind), tmp_path).elf  # type: ignore[arg-type]
     assert audit(path, board.core).divides == ("part: sdiv",)
-    assert traced(path, board.name, "edgeq_infer").instructions > 10
+    assert traced(path, board.name, "served_infer").instructions > 10

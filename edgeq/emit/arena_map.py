@@ -1,0 +1,58 @@
+"""The arena by name: where each tensor and scratch of a model begins."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgeq.emit.firmware_layers import mixture_of
+from edgeq.ir import Graph
+from edgeq.memory import EXPERT_REGION, Buffer, MemoryPlan
+
+LONGEST = 48
+
+
+@dataclass(frozen=True)
+class Place:
+    """One enumerator: a buffer of the main graph (owner "") or of an expert."""
+
+    owner: str
+    buffer: str
+    symbol: str
+    offset: int
+    comment: str
+
+
+def arena_map(graph: Graph, plan: MemoryPlan, macro: str) -> tuple[Place, ...]:
+    """Every buffer of the plan with a C name of its own, offsets from the arena's start in bytes.
+
+    `macro` begins the names.
+    """
+    taken: set[str] = set()
+    return tuple(
+        Place(owner, buffer.name, _symbol(macro, owner, buffer.name, taken), at, _comment(buffer))
+        for owner, buffer, at in _buffers(graph, plan)
+    )
+
+
+def _buffers(graph: Graph, plan: MemoryPlan) -> Iterator[tuple[str, Buffer, int]]:
+    node = mixture_of(graph)
+    region = "" if node is None else node.name + EXPERT_REGION
+    yield from (("", b, b.offset) for b in plan.buffers)
+    base = next((b.offset for b in plan.buffers if b.name == region), 0)
+    for expert, inner in zip(node.attrs.experts if node else (), plan.experts, strict=True):
+        yield from ((expert.name, b, base + b.offset) for b in inner.buffers)
+
+
+def _comment(buffer: Buffer) -> str:
+    return f"{buffer.bytes} bytes"
+
+
+def _symbol(macro: str, owner: str, buffer: str, taken: set[str]) -> str:
+    words = re.sub(r"[^A-Za-z0-9]+", "_", f"{owner}_{buffer}").strip("_").upper()
+    stem = f"{macro}_AT_{words[:LONGEST].rstrip('_')}"
+    symbol, count = stem, 1
+    while symbol in taken:
+        count += 1
+        symbol = f"{stem}_{count}"
+    taken.add(symbol)
+    return symbol

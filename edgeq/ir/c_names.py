@@ -1,0 +1,42 @@
+"""The C identifier that stands before every global name of an exported model."""
+
+import re
+
+LONGEST = 24
+FALLBACK = "edgeq_model"  # of a model without a name of its own
+# C99 and C++17 words, and names of headers that an exported model may be compiled beside
+WORDS = """
+model main auto break case char const continue default do double else enum extern float for
+goto if inline int long register restrict return short signed sizeof static struct switch
+typedef union unsigned void volatile while bool true false and or not xor asm new delete
+class this try catch throw using namespace template typename operator private public
+protected virtual friend explicit export mutable nullptr stdint stddef stdbool stdio stdlib
+string math assert
+"""
+RESERVED = frozenset(WORDS.split())
+
+
+def c_prefix(name: str) -> str:
+    """`name` made an identifier: "Keyword spotter v2" -> "Keyword_spotter_v2".
+
+    Names that say nothing ("model", "") or would read as the kernels' ("edgeq_...") become
+    FALLBACK or stand behind "model_".
+    """
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:LONGEST].rstrip("_")
+    if stem in ("", "model", FALLBACK):
+        return FALLBACK
+    taken = stem.lower() in RESERVED or stem[0].isdigit() or stem.lower().startswith("edgeq")
+    return f"model_{stem}" if taken else stem
+
+
+def refusal(prefix: str) -> str | None:
+    """Why `prefix` cannot stand before C names as it is; None for one that can."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix) or len(prefix) > LONGEST:
+        return f"is no C identifier of at most {LONGEST} letters, digits and _"
+    if "__" in prefix or prefix.endswith("_"):
+        return "holds two underscores in a row or ends with one, which C++ keeps for itself"
+    if prefix.lower() in RESERVED:
+        return "is a word of C or the name of a header"
+    if prefix.lower().startswith("edgeq") and prefix != FALLBACK:
+        return "begins with edgeq, as the kernels do that all models share"
+    return None
