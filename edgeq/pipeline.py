@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def export(
     max_mean_latency: str | None = None,
     max_mean_energy: str | None = None,
     mlperf: str | None = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
@@ -51,7 +53,8 @@ def export(
     core's fastest kernels, "size" the plain ones, whose code is a fraction as long. Budgets carry
     units ("20ms", "1mJ"): what an inference may cost at worst, and in the mean of the calibration
     rows, for which curiosity is weakened as far as needed. `mlperf` ("kws01", ...) makes the
-    firmware answer the runner of that benchmark (docs/mlperf.md). Raises ModelFile, UnsupportedOp,
+    firmware answer the runner of that benchmark (docs/mlperf.md). `name` begins every global C
+    name of the model, by default its own name made an identifier. Raises ModelFile, UnsupportedOp,
     BadInput, MemoryBudget, CostBudget or Toolchain before anything is written.
     """
     from edgeq.emit.mlperf import fitting_task
@@ -59,6 +62,7 @@ def export(
     from edgeq.equivalence import equivalence
     from edgeq.estimate import Budget, Identity, within_budget
     from edgeq.frontend.torch_loader import graph_of
+    from edgeq.ir.c_names import c_name
     from edgeq.nn import load
     from edgeq.ops.graph_file import write_graph
     from edgeq.passes import quantize
@@ -73,11 +77,14 @@ def export(
     board = target_board(target)
     found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
     check_free(Path(out))
+    if name is not None:
+        c_name("", name)
     model = load(model_path)
     digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
     x = _calibration_rows(model, model_path, calibration)
     features = board.features if objective == "latency" else frozenset()
-    quantized = quantize(graph_of(model), x, method, features)
+    loaded = replace(graph_of(model), name=c_name(model.name, name))
+    quantized = quantize(loaded, x, method, features)
     benchmark_notes = fitting_task(quantized.graph, mlperf) if mlperf else []
     of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found, mlperf)
     costed = within_budget(quantized, of, budget)

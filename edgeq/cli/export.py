@@ -46,6 +46,7 @@ from edgeq.cli.output import working
     type=click.Choice(["kws01", "vww01", "ad01", "ic01"]),
     help="Answer the runner of this MLPerf Tiny benchmark; the model must have its shapes.",
 )
+@click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
 @compiler_option
 @json_option
 def export(
@@ -58,6 +59,7 @@ def export(
     compiler: str,
     as_json: bool,
     mlperf: str | None,
+    name: str | None,
     **budget: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -71,7 +73,16 @@ def export(
 
     with working("exporting"):
         report = run(
-            model, target, out, calibration, method, compiler, optimize, mlperf=mlperf, **budget
+            model,
+            target,
+            out,
+            calibration,
+            method,
+            compiler,
+            optimize,
+            mlperf=mlperf,
+            name=name,
+            **budget,
         )
     if as_json:
         click.echo(json.dumps(report))

@@ -2,6 +2,8 @@
 
 import re
 
+from edgeq.errors import BadInput
+
 LONGEST = 24
 FALLBACK = "edgeq_model"  # of a model without a name of its own
 # C99 and C++17 words, and names of headers that an exported model may be compiled beside
@@ -26,11 +28,23 @@ def c_prefix(name: str) -> str:
     if stem in ("", "model", FALLBACK):
         return FALLBACK
     taken = stem.lower() in RESERVED or stem[0].isdigit() or stem.lower().startswith("edgeq")
-    return f"model_{stem}" if taken else stem
+    return f"model_{stem}"[:LONGEST].rstrip("_") if taken else stem
 
 
-def refusal(prefix: str) -> str | None:
-    """Why `prefix` cannot stand before C names as it is; None for one that can."""
+def c_name(model_name: str, asked: str | None = None) -> str:
+    """`asked` if it may begin C names as it is, else the model's name made an identifier.
+
+    Raises BadInput for a name that no C program could bear.
+    """
+    if asked is None:
+        return c_prefix(model_name)
+    why = _refusal(asked)
+    if why:
+        raise BadInput(f"--name {asked!r} {why}; give letters and digits, as in --name kws")
+    return asked
+
+
+def _refusal(prefix: str) -> str | None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", prefix) or len(prefix) > LONGEST:
         return f"is no C identifier of at most {LONGEST} letters, digits and _"
     if "__" in prefix or prefix.endswith("_"):

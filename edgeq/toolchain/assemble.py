@@ -15,6 +15,7 @@ from edgeq.toolchain.compiler import C_FLAGS, WARNINGS, ZIG_ONLY, link_flags, ta
 
 ID_FILE = "firmware_id.h"
 SHARED_PORT = {"stm32f4": "stm32", "stm32l4": "stm32"}  # the folder of what families share
+INSTANCE = "_single.c"  # ends the name of the model's file whose beginning is its C name
 INCLUDE_FOLDERS = (".", "model", "kernels", "runtime", "port")
 RODATA_ALIGN = 8
 # Behind a flash cache read-only data begins a page: only then does the virtual board see its reads.
@@ -120,11 +121,13 @@ def port_files(board: Board) -> dict[str, bytes]:
 def _build_context(project: FirmwareProject, board: Board) -> dict[str, Any]:
     names = sources(project)
     host = tuple(n for n in names if PurePosixPath(n).parts[0] in ("model", "kernels"))
+    instance = next((n for n in host if n.endswith(INSTANCE)), "")
     return {
         "generated_by": GENERATED_BY,
         "board": board.name,
         "sources": names,
         "host_sources": host,
+        "library": PurePosixPath(instance).name.removesuffix(INSTANCE),
         "include_flags": [f"-I{folder}" for folder in INCLUDE_FOLDERS],
         "include_folders": INCLUDE_FOLDERS,
         "c_flags": C_FLAGS,

@@ -22,7 +22,7 @@ from edgeq.memory import plan_memory
 from edgeq.ops import OPS
 from edgeq.ops.fixed_point import exp_table, softmax_q15
 from edgeq.passes.select_kernels import select_kernels
-from edgeq.reference import run
+from edgeq.reference import quantize_rows, run
 from edgeq.weights import pack_weights
 from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph, smallest_mixture
 
@@ -288,3 +288,45 @@ def test_unknown_mlperf_id_is_refused() -> None:
     packed, plan = pack_weights(graph), plan_memory(graph)
     with pytest.raises(BadInput, match="ic01"):
         firmware_project(graph, plan, packed, model_name="m", digest=DIGEST, mlperf_id="none")
+
+
+QUANTIZE = r"""
+#include <cstdio>
+#include "model/fc_chain.h"
+int main() {
+    float x;
+    while (std::fread(&x, sizeof x, 1, stdin) == 1) {
+        int8_t code = fc_chain_quantize(x);
+        float back = fc_chain_dequantize(code);
+        std::fwrite(&code, 1, 1, stdout);
+        std::fwrite(&back, sizeof back, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+def test_the_header_quantises_as_the_host_does_from_cpp_too(tmp_path: Path) -> None:
+    """Ties, ends, infinities and nothing in between; compiled as C++17 with every warning."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ on this machine")
+    graph = fc_graph(rng(), ("s8",))
+    project_of(graph).write(tmp_path / "firmware")
+    (tmp_path / "main.cpp").write_text(QUANTIZE)
+    flags = ["-std=c++17", "-pedantic", *WARNINGS, "-Ifirmware"]
+    made = subprocess.run(
+        ["g++", *flags, "main.cpp", "-o", "main"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    scale = graph.tensors[graph.inputs[0]].quant.per_tensor
+    ties = (np.arange(-300, 300) + 0.5) * scale
+    ends = [np.inf, -np.inf, 3e38, -3e38, 0.0, 1e-40, scale]
+    x = np.concatenate([ties, rng(4).normal(size=2000), ends]).astype("<f4")
+    said = subprocess.run([tmp_path / "main"], input=x.tobytes(), capture_output=True, timeout=60)
+    records = np.frombuffer(said.stdout, [("code", "i1"), ("back", "<f4")])
+    with np.errstate(over="ignore"):
+        wanted = quantize_rows(graph, x)
+    np.testing.assert_array_equal(records["code"], wanted)
+    out = graph.tensors[graph.outputs[0]].quant
+    real = (records["code"].astype(float) - out.zero_point) * out.per_tensor
+    np.testing.assert_array_equal(records["back"], real.astype("<f4"))
