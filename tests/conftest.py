@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.isolation import end, isolate
+
 # `make test` samples the properties, `make test-full` sets more examples;
 # a loaded machine is no failure: no deadline for one example
 EXAMPLES = int(os.environ.get("EDGEQ_EXAMPLES", "10"))
@@ -17,10 +19,24 @@ settings.load_profile("edgeq")
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def pytest_configure() -> None:
-    """A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start."""
+_ISOLATED = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing of the user's is seen, from here on: importing a test may look already.
+
+    A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start.
+    """
+    cache = config.rootpath / ".pytest_cache" / "zig"
+    config.stash[_ISOLATED] = isolate(cache)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Boards that a test left running end."""
+    if _ISOLATED in config.stash:
+        end(config.stash[_ISOLATED])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgeq.flashers.attached import Surroundings
+from edgeq.flashers.attached import Surroundings, devices_hidden
 
 SYSFS = Path("/sys/bus/usb/devices")
 
@@ -74,7 +74,8 @@ class UsbDevice:
 def usb_devices(sysfs: Path = SYSFS, nodes: Path = Path("/dev/bus/usb")) -> tuple[UsbDevice, ...]:
     """Every USB device that sysfs shows, by its id; none where there is no sysfs."""
     found = []
-    for folder in sorted(sysfs.glob("*")) if sysfs.is_dir() else []:
+    absent = not sysfs.is_dir() or (sysfs == SYSFS and devices_hidden())
+    for folder in [] if absent else sorted(sysfs.glob("*")):
         vendor, product = _said(folder, "idVendor"), _said(folder, "idProduct")
         if not re.fullmatch(r"[0-9a-f]{4}", vendor) or not re.fullmatch(r"[0-9a-f]{4}", product):
             continue  # an interface or a hub's port, not a device
