@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from edgeq.errors import BadInput, ModelFile
+from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
 from edgeq.strict import Check, Digest, Strict, Whole, read_strict
 
@@ -48,41 +47,24 @@ def write_export(out: Path, artifacts: Artifacts) -> None:
     """Everything into a folder beside `out`, then one rename: nothing half-written stays."""
     check_free(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        place = real_place(out)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(beside=place) as scratch:
+            _fill(scratch / "new", artifacts)
+            take_place(scratch / "new", place, keep=(RUNS,))
     except OSError as error:
-        raise BadInput(f"cannot write {out}: {error.strerror}; choose another --out") from error
-    try:
-        artifacts.project.write(fresh / FIRMWARE)
-        for name, data in artifacts.files.items():
-            (fresh / name).write_bytes(data)
-        for name, write in artifacts.written.items():
-            write(fresh / name)
-        (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
-        fresh.chmod(0o755)
-        _take_place(fresh, out)
-    except OSError as error:
-        raise BadInput(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        why = f"{error.strerror or error}; choose another --out"
+        raise BadInput(f"cannot write {out}: {why}") from error
 
 
-def _take_place(fresh: Path, out: Path) -> None:
-    """Puts `fresh` where `out` was; the runs that stood there stay."""
-    if not out.exists():
-        fresh.rename(out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent)) / "was"
-    out.rename(old)
-    try:
-        fresh.rename(out)
-    except BaseException:
-        old.rename(out)
-        old.parent.rmdir()
-        raise
-    if (old / RUNS).is_dir():
-        (old / RUNS).rename(out / RUNS)
-    shutil.rmtree(old.parent)
+def _fill(fresh: Path, artifacts: Artifacts) -> None:
+    fresh.mkdir()
+    artifacts.project.write(fresh / FIRMWARE)
+    for name, data in artifacts.files.items():
+        (fresh / name).write_bytes(data)
+    for name, write in artifacts.written.items():
+        write(fresh / name)
+    (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
 
 
 class Report(Strict):

@@ -1,15 +1,13 @@
 """A firmware project as a value: file name -> bytes, written whole or not at all."""
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from edgeq.errors import BadInput
+from edgeq.files import scratch_folder, take_place
 
 # Stands in every folder edgeq wrote; a folder without it is never replaced.
 MARKER_FILE = ".edgeq-firmware"
@@ -65,15 +63,12 @@ class FirmwareProject:
         """
         _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            fresh.chmod(0o755)
-            self._fill(fresh)
-            _swap(fresh, folder)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        with scratch_folder(beside=folder) as scratch:
+            self._fill(scratch / "new")
+            take_place(scratch / "new", folder)
 
     def _fill(self, folder: Path) -> None:
+        folder.mkdir()
         (folder / MARKER_FILE).write_bytes(_MARKER_TEXT)
         for name, data in self.files.items():
             path = folder / name
@@ -112,19 +107,3 @@ def _check_replaceable(folder: Path) -> None:
         raise BadInput(f"{folder} exists and is not a folder; give another one")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER_FILE).is_file():
         raise BadInput(f"{folder} was not written by edgeq and is not empty; give another folder")
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    """Puts `fresh` in the place of `folder`; the old one comes back if that fails."""
-    if not folder.exists():
-        os.rename(fresh, folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    os.rename(folder, old / "was")
-    try:
-        os.rename(fresh, folder)
-    except OSError:
-        os.rename(old / "was", folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -22,6 +22,7 @@ from edgeq.export_folder import (
     read_report,
     write_export,
 )
+from edgeq.files import write_file
 
 if TYPE_CHECKING:
     from edgeq.toolchain import Firmware
@@ -269,7 +270,7 @@ def _build(
         "compiler": built.compiler,
         "flags": list(built.flags),
     }
-    (out / "firmware.json").write_text(json.dumps(result, indent=2) + "\n")
+    write_file(out / "firmware.json", json.dumps(result, indent=2).encode() + b"\n")
     return built, board, result
 
 

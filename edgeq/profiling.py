@@ -17,9 +17,10 @@ from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.errors import Meter as MeterError
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
+from edgeq.files import write_file
 from edgeq.flashers import is_virtual, look, probe_port, running
 from edgeq.harness.link import Link as BoardLink
-from edgeq.harness.manifest import Data, Manifest, replace_file
+from edgeq.harness.manifest import Data, Manifest
 from edgeq.harness.messages import InferResult, Info
 from edgeq.harness.meters import Meter
 from edgeq.harness.record import SampleRecord
@@ -123,7 +124,7 @@ def profile(
     }
     trace = str(request.trace) if request.trace else None
     summary |= {"run": str(recorded.folder), "trace": trace, "link": statistics}
-    _write(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
+    write_file(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
     write_results(folder, recorded, summary)
     return summary
 
@@ -379,16 +380,7 @@ def _what_is_kept(folder: Path, request: ProfileRequest) -> str:
 def _export(run: Run, request: ProfileRequest) -> Run:
     """Writes the records in the other forms that were asked for; returns the run."""
     if request.trace:
-        _write(request.trace, records_lines(run.records))
+        write_file(request.trace, records_lines(run.records), parents=True)
     if request.parquet:
-        _write(request.parquet, table_bytes(run.records))
+        write_file(request.parquet, table_bytes(run.records), parents=True)
     return run
-
-
-def _write(path: Path, data: bytes) -> None:
-    """One rename at the end: the file is whole or absent."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error

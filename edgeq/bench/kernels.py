@@ -1,6 +1,5 @@
 """Builds a firmware of one layer for each kernel and shape, runs it, counts and compares."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from edgeq.board import Board, load_board
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.emit.firmware_layers import snake_case
 from edgeq.errors import BadInput
+from edgeq.files import scratch_folder
 from edgeq.kernels import kernel_named
 from edgeq.memory import kernel_scratch, plan_memory
 from edgeq.reference import run as reference
@@ -52,11 +52,11 @@ def bench_kernels(
     for i, one in enumerate(todo):
         if watch:
             watch(i, len(todo), f"{one.kernel} {one.case.shape}")
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             packed = pack_weights(one.graph)
-            built = _build(one, packed, board, found, Path(folder), optimize)
+            built = _build(one, packed, board, found, folder, optimize)
             flags = built.flags
-            results.append(_entry(one, packed, board, built, Path(folder)))
+            results.append(_entry(one, packed, board, built, folder))
     if watch:
         watch(len(todo), len(todo), "")
     return {

@@ -1,5 +1,6 @@
 """The group of all commands, and what becomes of their errors."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -74,8 +75,17 @@ def _what_is_left(error: BaseException) -> str:
     return f"; {text}" if text else ""
 
 
+def _end(number: int, _frame: object) -> None:
+    """A request to end runs what cleans up, as Ctrl-C does; the code is the shell's for it."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point: one clear line for an error, and its exit code."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _end)
     try:
         cli(prog_name="edgeq", standalone_mode=False)  # `python -m edgeq` is the same
     except (click.exceptions.Abort, KeyboardInterrupt) as error:

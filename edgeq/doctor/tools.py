@@ -4,13 +4,12 @@ import importlib.util
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgeq.board import load_board
 from edgeq.doctor.finding import Finding
 from edgeq.errors import Toolchain
+from edgeq.files import scratch_folder
 from edgeq.flashers import cubeprogrammer
 from edgeq.toolchain import Compiler, find_compiler
 from edgeq.toolchain.compiler import environment
@@ -98,12 +97,12 @@ def _why_no_compiler(kind: str) -> str:
 def _compile(compiler: Compiler) -> str | None:
     """None when a one-line file for a Cortex-M4 compiles, else the first words about it."""
     board = load_board("virtual_m4")
-    with tempfile.TemporaryDirectory() as scratch:
-        source, out = Path(scratch, "probe.c"), Path(scratch, "probe.o")
+    with scratch_folder() as scratch:
+        source, out = scratch / "probe.c", scratch / "probe.o"
         source.write_text("int edgeq_probe(int x) { return x + 1; }\n")
         flags = compiler.compile_flags(board, "-O2")
         command = [*compiler.command, *flags, "-c", str(source), "-o", str(out)]
-        return _first_words(command, COMPILE_TIMEOUT_S, environment(Path(scratch)))
+        return _first_words(command, COMPILE_TIMEOUT_S, environment(scratch))
 
 
 def _first_words(command: list[str], timeout_s: float, env: dict[str, str]) -> str | None:

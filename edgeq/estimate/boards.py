@@ -1,6 +1,5 @@
 """One model on several boards: built for each as it would be flashed, then counted."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from edgeq.estimate.entry import board_entry
 from edgeq.estimate.proof import proof_entry
 from edgeq.estimate.routes import ROWS_PER_ROUTE, Subject, all_routes, counted, route_names
 from edgeq.export_folder import EVALUATION, GRAPH, read_project, read_report
+from edgeq.files import scratch_folder
 from edgeq.firmware_project import FirmwareProject
 from edgeq.fit import check_fit
 from edgeq.ir import Graph
@@ -128,8 +128,8 @@ def _estimate(model: Estimated, board: Board, compiler: Compiler, prove: bool) -
     if project is None:
         named = {"model_name": model.name, "digest": model.digest}
         project = firmware_project(graph, plan, packed, **named)
-    with tempfile.TemporaryDirectory() as scratch:
-        built = build(with_board(project, board), board, compiler, Path(scratch), OPTIMIZE)
+    with scratch_folder() as scratch:
+        built = build(with_board(project, board), board, compiler, scratch, OPTIMIZE)
         entry = on_board(model, graph, board, built, prove=prove)
     if model.project is not None and not own:
         entry["notes"].append(f"kernels chosen anew: the export's do not run on {board.core}")

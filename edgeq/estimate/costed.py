@@ -1,9 +1,7 @@
 """An export's firmware with what it costs, and the strongest curiosity that a budget allows."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from edgeq.board import Board, is_core, runnable_board, target_board
@@ -14,6 +12,7 @@ from edgeq.estimate.boards import OPTIMIZE, Estimated, on_board
 from edgeq.estimate.budget import Budget, strongest_router, unreachable
 from edgeq.estimate.cost import Shares
 from edgeq.estimate.routes import Experts, all_routes, route_names
+from edgeq.files import scratch_folder
 from edgeq.firmware_project import FirmwareProject
 from edgeq.fit import check_fit
 from edgeq.memory import MemoryPlan, plan_memory
@@ -128,8 +127,8 @@ def _costed(quantized: Quantized, of: Identity) -> Costed:
     chosen = quantized.chosen(len(of.rows))
     shares = Shares.of_rows("calibration", chosen)
     model = Estimated(of.name, of.digest, graph, of.rows, "calibration", chosen, shares)
-    with tempfile.TemporaryDirectory() as scratch:
-        firmware = build(project, board, of.compiler, Path(scratch) / "b", OPTIMIZE)
+    with scratch_folder() as scratch:
+        firmware = build(project, board, of.compiler, scratch / "b", OPTIMIZE)
         cost, why = _cost(model, of, firmware)
     return Costed(quantized, plan, packed, layers, project, firmware, shares, cost, why)
 

@@ -1,12 +1,12 @@
 """manifest.json of a run: what was measured, with what, by whom; docs/traces.md lists the keys."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from edgeq.errors import BadInput
+from edgeq.files import write_file
 from edgeq.strict import Strict, Whole, read_strict
 
 FILE = "manifest.json"
@@ -115,17 +115,4 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Whole or not at all."""
-    replace_file(folder / FILE, manifest.model_dump_json(indent=2).encode() + b"\n")
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Puts `data` at `path` in one step; a reader sees the old file or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_file(folder / FILE, manifest.model_dump_json(indent=2).encode() + b"\n")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
+from edgeq.files import writing
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -83,10 +84,8 @@ def write_current(
             "edgeq_inferences": json.dumps(inferences),
         }
     )
-    try:
-        pq.write_table(table, path, compression="zstd")
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def read_current(path: Path) -> list[PowerTrace]:

@@ -6,14 +6,13 @@ appears before the journal goes, and a part that exists outranks its journal.
 
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from types import TracebackType
 
 from edgeq.errors import BadInput
+from edgeq.files import real_place, scratch_folder, write_file
 from edgeq.harness.journal import Journal
-from edgeq.harness.manifest import Manifest, read_manifest, replace_file, write_manifest
+from edgeq.harness.manifest import Manifest, read_manifest, write_manifest
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import (
     COMPLETE,
@@ -66,7 +65,7 @@ class RunWriter:
             self._ended = True
             self._seal()
             mark = {"samples": self._next_index, "reason": reason}
-            replace_file(self.folder / END, json.dumps(mark).encode() + b"\n")
+            write_file(self.folder / END, json.dumps(mark).encode() + b"\n")
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -102,7 +101,7 @@ def journal_path(folder: Path, number: int) -> Path:
 def seal(folder: Path, number: int, records: list[SampleRecord]) -> None:
     """Writes the part of a segment, then removes its journal."""
     (folder / PARTS).mkdir(exist_ok=True)
-    replace_file(part_path(folder, number), table_bytes(records))
+    write_file(part_path(folder, number), table_bytes(records))
     journal_path(folder, number).unlink(missing_ok=True)  # gone: Ctrl-C came just after
 
 
@@ -183,21 +182,21 @@ def _reopen(run: Run, manifest: Manifest) -> None:
 
 def _place(folder: Path, manifest: Manifest) -> bool:
     """Puts a folder with its manifest at `folder` in one step; False when something is there."""
+    folder = real_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        fresh.chmod(0o755)
+    with scratch_folder(beside=folder) as scratch:
+        fresh = scratch / "run"
+        fresh.mkdir()
         write_manifest(fresh, manifest)
-        os.rename(fresh, folder)
-        return True
-    except (FileExistsError, NotADirectoryError):
-        return False
-    except OSError as error:
-        if folder.exists():  # ENOTEMPTY has no class of its own
+        try:
+            os.rename(fresh, folder)
+        except (FileExistsError, NotADirectoryError):
             return False
-        raise error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        except OSError as error:
+            if folder.exists():  # ENOTEMPTY has no class of its own
+                return False
+            raise error
+    return True
 
 
 def _lock(folder: Path) -> int | None:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput, ModelFile, UnsupportedOp
+from edgeq.files import scratch_folder, write_file
 from edgeq.nn.archive import MAX_BYTES, SAVE_INSTEAD, read_archive, refuse_suffix
 from edgeq.nn.check import checked_body
 from edgeq.nn.config import config_of, skeleton
@@ -44,7 +44,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     buffer = io.BytesIO()
     torch.save(_content(model), buffer)
     _read_back(model, buffer.getvalue())
-    _write(buffer.getvalue(), where)
+    write_file(where, buffer.getvalue())
 
 
 def _content(model: Model) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def _read_back(model: Model, data: bytes) -> None:
             f"the model takes {len(data):,} bytes, load accepts {MAX_BYTES:,}; "
             "store a smaller calibration or evaluation set"
         )
-    with tempfile.TemporaryDirectory(prefix="edgeq-save-") as folder:
-        copy = Path(folder, "model.pt")
+    with scratch_folder() as folder:
+        copy = folder / "model.pt"
         copy.write_bytes(data)
         try:
             again = load(copy)
@@ -109,25 +109,6 @@ def _read_back(model: Model, data: bytes) -> None:
             reason = str(error).removeprefix(f"{copy}: ")
             raise BadInput(f"this model cannot be saved, load would refuse it: {reason}") from error
     check_answers(model, again)
-
-
-def _write(data: bytes, path: Path) -> None:
-    """Temporary file in the same folder, then rename: no reader ever sees half a model."""
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except (OSError, RuntimeError) as error:
-        raise BadInput(f"{path}: cannot be written ({error})") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeq.errors import BadInput
+from edgeq.files import write_file
 from edgeq.report.energy_words import energy_words
 
 START, END = "<!-- table: start, written by a script -->", "<!-- table: end -->"
@@ -82,4 +83,4 @@ def write_table(readme: Path, text: str, name: str = "") -> None:
     _, found_end, tail = rest.partition(end)
     if not (found_start and found_end):
         raise BadInput(f"{readme} lacks the marks {start} and {end}; restore them")
-    readme.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
+    write_file(readme, f"{head}{start}\n{text}\n{end}{tail}".encode())

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from edgeq.errors import BadInput
-from edgeq.harness.manifest import replace_file
+from edgeq.files import write_file
 from edgeq.harness.trace import Run
 from edgeq.report.figures.figure import Subject
 from edgeq.report.page import EXTRA, page
@@ -27,9 +27,9 @@ def write_results(folder: Path, run: Run, summary: dict[str, Any]) -> None:
     files = {"profile.json": json.dumps(summary, indent=2) + "\n", "profile.txt": _plain(summary)}
     if can_draw():
         files[PAGE] = page([Subject(run, summary)])
+    for name, text in files.items():
+        write_file(folder / name, text.encode())
     try:
-        for name, text in files.items():
-            replace_file(folder / name, text.encode())
         if PAGE not in files:
             (folder / PAGE).unlink(missing_ok=True)
     except OSError as error:

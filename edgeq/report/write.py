@@ -1,12 +1,10 @@
 """`edgeq report`: the page, its PNGs, and what was written."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeq.errors import BadInput
-from edgeq.harness.manifest import replace_file
+from edgeq.files import scratch_folder, write_file
 from edgeq.report.browser import Tab, browser_tab
 from edgeq.report.figures.figure import Subject
 from edgeq.report.page import page
@@ -36,11 +34,7 @@ def write_report(
     if png is not None:
         files |= _pictures(text, png)
     for path, data in files.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, data)
-        except OSError as error:
-            raise BadInput(f"cannot write {path}: {error.strerror}; choose another") from error
+        write_file(path, data, parents=True)
     return [str(path) for path in files]
 
 
@@ -51,8 +45,8 @@ def report_json(subjects: Sequence[Subject], written: Sequence[str]) -> dict[str
 
 
 def _pictures(text: bytes, png: Path) -> dict[Path, bytes]:
-    with tempfile.TemporaryDirectory() as folder, browser_tab() as tab:
-        file = Path(folder) / "report.html"
+    with scratch_folder() as folder, browser_tab() as tab:
+        file = folder / "report.html"
         file.write_bytes(text)
         tab.show(file, WIDTH, scale=SCALE)
         if png.suffix.lower() == ".png":

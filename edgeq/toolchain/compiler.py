@@ -139,8 +139,9 @@ def environment(scratch: Path) -> dict[str, str]:
     """The environment of a compiler run, in which zig has a cache folder that it can write.
 
     zig looks for one by HOME and XDG_CACHE_HOME alone, which a service or a container may lack.
+    Temporary files go to `scratch`: a compiler that is killed leaves nothing elsewhere.
     """
-    env = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+    env = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "TMPDIR": str(scratch.resolve())}
     if not env.get("ZIG_GLOBAL_CACHE_DIR") and not _finds_its_cache(env):
         home = _home_of_record()
         shared = home is not None and _writable(home / ".cache")

@@ -1,6 +1,5 @@
 """Projects as values: digests, path safety, whole-or-nothing writes."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -61,14 +60,14 @@ def test_a_failed_write_leaves_the_old_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     PROJECT.write(tmp_path / "out")
-    rename = os.rename
+    rename = Path.rename
 
-    def fails_on_new(source: Path, target: Path) -> None:
-        if Path(target).name == "out" and Path(source).name != "was":
+    def fails_on_new(source: Path, target: Path) -> Path:
+        if source.name == "new":
             raise OSError("disk full")
-        rename(source, target)
+        return rename(source, target)
 
-    monkeypatch.setattr("edgeq.firmware_project.os.rename", fails_on_new)
+    monkeypatch.setattr(Path, "rename", fails_on_new)
     with pytest.raises(OSError, match="disk full"):
         FirmwareProject({"main.c": b""}).write(tmp_path / "out")
     assert FirmwareProject.read(tmp_path / "out") == PROJECT

@@ -412,7 +412,7 @@ def test_save_refuses_what_load_would(tmp_path: Path) -> None:
     model = Model(Linear(4, 2), (4,))
     with pytest.raises(BadInput, match="wrap it"):
         save(model.body, tmp_path / "m.pt")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="cannot be written"):
+    with pytest.raises(BadInput, match="cannot write"):
         save(model, tmp_path / "no" / "folder" / "m.pt")
     model.body.weight.data[0, 0] = torch.nan  # type: ignore[union-attr, index]
     with pytest.raises(BadInput, match="NaN or infinite values, as float32, in weight"):
