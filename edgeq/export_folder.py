@@ -12,6 +12,7 @@ from pydantic import Field
 from edgeq.errors import BadInput, ModelFile
 from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
+from edgeq.plain_text import command
 from edgeq.strict import Check, Digest, Strict, Whole, read_strict
 
 MARK = "export.json"
@@ -85,13 +86,11 @@ def read_report(folder: Path) -> dict[str, Any]:
     try:
         return read_strict(folder / MARK, Report)[1]
     except OSError:
-        raise ModelFile(
-            f"{folder} holds no export; run `edgeq export MODEL --out {folder}` first"
-        ) from None
+        again = command("edgeq", "export", "MODEL", "--out", folder)
+        raise ModelFile(f"{folder} holds no export; run `{again}` first") from None
     except ValueError as error:
-        raise ModelFile(
-            f"{folder / MARK} is damaged: {error}; run `edgeq export MODEL --out {folder}` again"
-        ) from None
+        again = command("edgeq", "export", "MODEL", "--out", folder)
+        raise ModelFile(f"{folder / MARK} is damaged: {error}; run `{again}` again") from None
 
 
 def read_project(folder: Path) -> FirmwareProject:

@@ -170,12 +170,11 @@ def _npz(**arrays: Any) -> bytes:
 
 
 def _plain_text(report: dict[str, Any], out: str | Path) -> bytes:
-    from rich.console import Console
-
     from edgeq.report.export import export_text
+    from edgeq.report.terminal import console
 
     text = io.StringIO()
-    Console(file=text, width=110, color_system=None).print(export_text(report, Path(out).name))
+    console(file=text, width=110, color_system=None).print(export_text(report, Path(out).name))
     return text.getvalue().encode()
 
 

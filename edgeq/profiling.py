@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from edgeq.harness.windows import Window
 from edgeq.ir import Graph
 from edgeq.metering import MeterPlan, Repeater, Tell, measure, powered, source_of, with_energy
 from edgeq.passes.stored_graph import stored_graph
+from edgeq.plain_text import command
 from edgeq.reference import quantize_rows, run
 from edgeq.report.export import experts_of
 from edgeq.report.memory_map import memory_map
@@ -69,7 +69,7 @@ class ProfileRequest:
         flags |= self.meter.flags()
         for flag, value in flags.items():
             words += [f"--{flag}", str(value)] if value is not None else []
-        return shlex.join([*words, "--resume"])
+        return command(*words, "--resume")
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,8 @@ def _check_board(
     folder: Path,
 ) -> None:
     """Raises Link unless the board runs the model of this folder."""
-    command = ["edgeq", "flash", "--board", info.board, "--firmware", str(folder)]
-    flash_again = f"run `{shlex.join(command)}`"
+    again = command("edgeq", "flash", "--board", info.board, "--firmware", folder)
+    flash_again = f"run `{again}`"
     if info.model_digest != report["model_digest"]:
         raise Link(
             f"the board runs model {info.model_digest}, {folder} holds {report['model_digest']}; "

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeq.errors import BadInput, Mismatch
+from edgeq.plain_text import plain
 
 COLUMNS = ("code_bytes", "weight_bytes", "scratch_bytes")
 KEYS = {"board", "source", "compiler", "flags", "kernels"}
@@ -17,6 +18,7 @@ KEYS = {"board", "source", "compiler", "flags", "kernels"}
 
 def bench_text(result: dict[str, Any]) -> RenderableType:
     """A row for each kernel and shape; the fastest kernel of a shape and width stands out."""
+    result = plain(result)
     table = Table(box=None, header_style="bold")
     table.add_column("shape")
     table.add_column("kernel", no_wrap=True)

@@ -1,5 +1,8 @@
 """The group of all commands, and what becomes of their errors."""
 
+import contextlib
+import io
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,10 +21,11 @@ from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.group import CommandGroup, nearest_project
 from edgeq.cli.meters import meters
+from edgeq.cli.output import say
 from edgeq.cli.profile import profile
 from edgeq.cli.report import report
 from edgeq.cli.stop import stop
-from edgeq.errors import EdgeqError, Toolchain
+from edgeq.errors import BadInput, EdgeqError, Toolchain
 
 COMMANDS: tuple[click.Command, ...] = (
     export,
@@ -86,19 +90,58 @@ def main() -> None:
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
             signal.signal(number, _end)
+    code = _run()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError as error:
+        code = _unwritten(error)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The command, and the exit code that it ends with."""
     try:
         cli(prog_name="edgeq", standalone_mode=False)  # `python -m edgeq` is the same
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        click.echo(f"edgeq: interrupted{_what_is_left(error)}", err=True)
-        sys.exit(130)
+        say(f"edgeq: interrupted{_what_is_left(error)}", err=True)
+        return 130
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=True)
+        return 2
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "edgeq":
             raise  # a fault of edgeq, not of what is installed
-        click.echo(f"edgeq: package {error.name} is missing; `edgeq doctor` has the fix", err=True)
-        sys.exit(Toolchain.exit_code)
+        say(f"edgeq: package {error.name} is missing; `edgeq doctor` has the fix", err=True)
+        return Toolchain.exit_code
     except EdgeqError as error:
-        click.echo(f"edgeq: {error}", err=True)
-        sys.exit(error.exit_code)
+        told = str(error).replace("\n", "\n  ")  # a name with a line end forges no line
+        say(f"edgeq: {told}", err=True)
+        return error.exit_code
+    except OSError as error:
+        return _unwritten(error) if error.filename is None else _unusable(error)
+    except SystemExit as end:
+        if end.code != 1:
+            raise
+        return _unwritten(BrokenPipeError())  # where click and rich meet one
+    return 0
+
+
+def _unusable(error: OSError) -> int:
+    """A file or folder that fails where no command expects it: full, gone, not permitted."""
+    say(f"edgeq: {error.filename}: {error.strerror}; choose another, or free it", err=True)
+    return BadInput.exit_code
+
+
+def _unwritten(error: OSError) -> int:
+    """Standard output takes no more; what is left of it must not be tried again at the end."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 128 + 13  # as any program that SIGPIPE ends: the reader has seen enough
+    with contextlib.suppress(OSError):
+        say(f"edgeq: cannot write the result: {error.strerror or error}", err=True)
+    return BadInput.exit_code

@@ -1,15 +1,13 @@
 """`edgeq bench`: measurements of edgeq's own kernels."""
 
-import json
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.group import CommandGroup
 from edgeq.cli.options import compiler_option, json_option
+from edgeq.cli.output import say_json, show, stderr_console
 
 
 @click.group(cls=CommandGroup)
@@ -41,13 +39,13 @@ def bench_kernels(
     from edgeq.bench.text import bench_text, refuse_differences
     from edgeq.report.progress import step_bar
 
-    stderr = Console(stderr=True, quiet=as_json and not sys.stderr.isatty())
+    stderr = stderr_console(quiet=as_json)
     with step_bar(stderr) as watch:
         result = run(board, kernel, compiler, shape=shape, watch=watch)
     if as_json:
-        click.echo(json.dumps(result))
+        say_json(result)
     else:
-        Console().print(bench_text(result))
+        show(bench_text(result))
     refuse_differences(result)
 
 

@@ -1,10 +1,9 @@
 """`edgeq boards`: what is known, attached and running."""
 
-import json
-
 import click
 
 from edgeq.cli.options import json_option, probe_option
+from edgeq.cli.output import say, say_json
 
 
 @click.command(short_help="Known, attached and running boards.")
@@ -16,4 +15,7 @@ def boards(probe: str | None, as_json: bool) -> None:
     from edgeq.verbs import boards as run
 
     facts = run(probe)
-    click.echo(json.dumps(facts) if as_json else boards_text(facts))
+    if as_json:
+        say_json(facts)
+    else:
+        say(boards_text(facts))

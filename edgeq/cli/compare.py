@@ -1,12 +1,11 @@
 """`edgeq compare`: two runs of the same data."""
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli.options import json_option
+from edgeq.cli.output import say_json, show
 
 
 @click.command(short_help="What one run changes against another.")
@@ -28,7 +27,7 @@ def compare(run_a: Path, run_b: Path, fail_if: tuple[str, ...], as_json: bool) -
 
     result = run(run_a, run_b, fail_if)
     if as_json:
-        click.echo(json.dumps(result))
+        say_json(result)
     else:
-        Console().print(compare_text(result))
+        show(compare_text(result))
     refuse_failures(result)

@@ -1,12 +1,12 @@
 """`edgeq config`: the values that every command would take here."""
 
-import json
 from collections.abc import Iterator
 
 import click
 
 from edgeq.cli.group import lines, project_file, showing, values
 from edgeq.cli.options import json_option
+from edgeq.cli.output import say, say_json
 
 
 @click.command(short_help="Each command's values and where they come from.")
@@ -30,12 +30,12 @@ def config(context: click.Context, command: tuple[str, ...], as_json: bool) -> N
         raise click.UsageError(f"no command {' '.join(command)!r}; there are: {known}")
     file = project_file(context)
     if as_json:
-        click.echo(json.dumps({"file": file, "commands": shown}))
+        say_json({"file": file, "commands": shown})
         return
-    click.echo(f"# {file or 'no edgeq.toml from here upwards'}")
+    say(f"# {file or 'no edgeq.toml from here upwards'}")
     for name, each in shown.items():
         if each:
-            click.echo("\n".join(["", f"[{name.replace(' ', '.')}]", *lines(each)]))
+            say("\n".join(["", f"[{name.replace(' ', '.')}]", *lines(each)]))
 
 
 _OTHERS = ("config", "completion")  # no defaults worth keeping

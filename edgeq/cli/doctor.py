@@ -1,15 +1,14 @@
 """`edgeq doctor`: what this computer lacks, and what to do about it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.group import nearest_project
 from edgeq.cli.options import json_option
+from edgeq.cli.output import say_json, show, working
 
 if TYPE_CHECKING:
     from edgeq.doctor import Finding
@@ -24,16 +23,15 @@ if TYPE_CHECKING:
 @json_option
 def doctor(port: str | None, as_json: bool) -> None:
     """Compilers, tools, packages, rights, ports, meters: each finding with its fix."""
-    from edgeq.cli.output import working
     from edgeq.doctor import examine, examine_json, refuse_errors
     from edgeq.doctor.text import doctor_text
 
     with working("looking around"):
         findings = (*examine(port), _project())
     if as_json:
-        click.echo(json.dumps(examine_json(findings)))
+        say_json(examine_json(findings))
     else:
-        Console(soft_wrap=True).print(doctor_text(findings))
+        show(doctor_text(findings), soft_wrap=True)
     refuse_errors(findings)
 
 

@@ -1,17 +1,12 @@
 """`edgeq estimate`: what a model costs on boards, before any flash."""
 
-import json
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.options import compiler_option, json_option
-from edgeq.cli.output import working
-
-WIDE = 130  # columns where no terminal says how many there are
+from edgeq.cli.output import say_json, show, working
 
 
 @click.command(short_help="Time, energy and memory on boards, before any flash.")
@@ -54,8 +49,8 @@ def estimate(
     with working("estimating"):
         result = run(source, boards, calibration=calibration, compiler=compiler, prove=prove)
     if as_json:
-        click.echo(json.dumps(result))
+        say_json(result)
     else:
         from edgeq.report.estimate_text import estimate_text
 
-        Console(width=None if sys.stdout.isatty() else WIDE).print(estimate_text(result))
+        show(estimate_text(result))

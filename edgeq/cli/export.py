@@ -1,14 +1,12 @@
 """`edgeq export`: a model becomes ONNX, TFLite and firmware."""
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.options import compiler_option, json_option, out_option
-from edgeq.cli.output import working
+from edgeq.cli.output import say_json, show, working
 
 
 @click.command(short_help="ONNX, TFLite and C firmware of a model, checked.")
@@ -85,8 +83,8 @@ def export(
             **budget,
         )
     if as_json:
-        click.echo(json.dumps(report))
+        say_json(report)
     else:
         from edgeq.report.export import export_text
 
-        Console().print(export_text(report, str(out)))
+        show(export_text(report, str(out)))

@@ -1,13 +1,12 @@
 """`edgeq flash`: the export goes to a board."""
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.options import compiler_option, firmware_option, json_option, probe_option
+from edgeq.cli.output import say, say_json, stderr_console
 
 
 @click.command(short_help="Build the export for a board and bring it there.")
@@ -66,13 +65,13 @@ def flash(
     if virtual and tool not in (None, "virtual"):
         raise click.UsageError(f"--virtual starts the board's twin; --with {tool} flashes")
     tool = "virtual" if virtual else tool
-    with flash_bar(Console(stderr=True)) as watch:
+    with flash_bar(stderr_console()) as watch:
         result = run(
             board, firmware, compiler, tool, dry_run, port, verify, watch, marker, baud, probe
         )
     if as_json:
-        click.echo(json.dumps(result))
+        say_json(result)
     else:
         from edgeq.flashers.text import flash_text
 
-        click.echo(flash_text(result))
+        say(flash_text(result))

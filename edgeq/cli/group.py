@@ -9,6 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from edgeq.cli.output import say, say_json
+
 SHOW = "--show-config"
 
 
@@ -50,9 +52,9 @@ def showing(command: click.Command) -> click.Command:
         shown = values(context)
         if context.params.get("as_json"):
             facts = {"command": context.command_path, "file": project_file(context)}
-            click.echo(json.dumps({**facts, "values": shown}))
+            say_json({**facts, "values": shown})
         else:
-            click.echo("\n".join(lines(shown)))
+            say("\n".join(lines(shown)))
 
     return click.Command(command.name, params=list(parameters), callback=show)
 

@@ -1,10 +1,9 @@
 """`edgeq meters`: the current meters that edgeq reads, and which of them are plugged in."""
 
-import json
-
 import click
 
 from edgeq.cli.options import json_option
+from edgeq.cli.output import say, say_json
 
 
 @click.command(short_help="The current meters: attached ones, rates, markers.")
@@ -18,4 +17,7 @@ def meters(as_json: bool) -> None:
     from edgeq.verbs import meters as look
 
     facts = look()
-    click.echo(json.dumps(facts) if as_json else meters_text(facts))
+    if as_json:
+        say_json(facts)
+    else:
+        say(meters_text(facts))

@@ -1,14 +1,13 @@
 """`edgeq profile`: a data set goes through the board."""
 
-import json
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli import names
 from edgeq.cli.options import firmware_option, json_option, probe_option
+from edgeq.cli.output import say, say_json, show, stderr_console
+from edgeq.plain_text import one_line
 
 
 @click.command(short_help="Accuracy, routes, latency and energy on the board.")
@@ -76,7 +75,7 @@ def profile(
 
     if port is not None and probe is not None:
         raise click.UsageError("--port and --probe name the same thing; give one")
-    stderr = Console(stderr=True, quiet=as_json and not sys.stderr.isatty())
+    stderr = stderr_console(quiet=as_json)
     with sample_bar(stderr) as watch:
         summary = run(
             port,
@@ -99,9 +98,9 @@ def profile(
             tell=lambda done, total, what: stderr.print(f"energy: {done}/{total} {what}"),
         )
     if as_json:
-        click.echo(json.dumps(summary))
+        say_json(summary)
     else:
-        Console().print(profile_text(summary))
-        click.echo(written_line(firmware, summary["run"]))
-        click.echo(f"the records of this run: {summary['run']}")
+        show(profile_text(summary))
+        say(written_line(firmware, summary["run"]))
+        say(f"the records of this run: {one_line(summary['run'])}")
     refuse_mismatches(summary)

@@ -1,13 +1,12 @@
 """`edgeq report`: runs as a page, as pictures, or as text."""
 
-import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from edgeq.cli.options import json_option
-from edgeq.cli.output import working
+from edgeq.cli.output import say, say_json, show, working
+from edgeq.plain_text import one_line
 
 
 @click.command(short_help="Runs as one page with figures, as PNGs, or as text.")
@@ -35,9 +34,9 @@ def report(
     with working("drawing"):
         written = write_report(subjects, html, png)
     if as_json:
-        click.echo(json.dumps(report_json(subjects, written)))
+        say_json(report_json(subjects, written))
         return
     if text or not written:
-        Console().print(report_text(subjects, run_names(subjects)))
+        show(report_text(subjects, run_names(subjects)))
     if written:
-        click.echo("\n".join(f"written: {path}" for path in written))
+        say("\n".join(f"written: {one_line(path)}" for path in written))

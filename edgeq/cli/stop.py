@@ -1,10 +1,9 @@
 """`edgeq stop`: emulated boards end."""
 
-import json
-
 import click
 
 from edgeq.cli.options import json_option
+from edgeq.cli.output import say, say_json
 
 
 @click.command(short_help="Stop an emulated board.")
@@ -20,6 +19,6 @@ def stop(which: str | None, everything: bool, as_json: bool) -> None:
         raise click.UsageError("give a port, a pid or --all, not both")
     stopped = run(which, everything)
     if as_json:
-        click.echo(json.dumps({"stopped": stopped}))
+        say_json({"stopped": stopped})
     else:
-        click.echo("\n".join(["stopped:", *running_lines(stopped)]) if stopped else "none ran")
+        say("\n".join(["stopped:", *running_lines(stopped)]) if stopped else "none ran")

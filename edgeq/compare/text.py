@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeq.plain_text import plain
 from edgeq.report.profile_text import joules, milliseconds, percent
 
 COLUMNS = ("metric", "A", "B", "change", "95% interval", "p", "verdict")
@@ -13,6 +14,7 @@ COLUMNS = ("metric", "A", "B", "change", "95% interval", "p", "verdict")
 
 def compare_text(result: dict[str, Any]) -> RenderableType:
     """The same object as `--json`, for people."""
+    result = plain(result)
     parts: list[RenderableType] = [_side("A", result["a"]), _side("B", result["b"])]
     parts += [Text(_method(result)), Text(), _table(result["metrics"]), Text()]
     parts += [Text(f"note: {note}", style="yellow") for note in result["notes"]]

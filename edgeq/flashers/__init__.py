@@ -29,6 +29,7 @@ from edgeq.flashers.flasher import Facts, Flasher, Watch, unwatched
 from edgeq.flashers.probes import look_at, of_probe, probe_port, require_probe, with_serials
 from edgeq.flashers.processes import Running, is_virtual, running, stop
 from edgeq.flashers.verify import verify_or_stop
+from edgeq.plain_text import command
 from edgeq.toolchain import Firmware
 
 __all__ = [
@@ -93,7 +94,7 @@ def flash(
     result: dict[str, Any] = {
         "bin": str(firmware.bin),
         "tool": name,
-        "commands": [shlex.join(command) for command in commands],
+        "commands": [shlex.join(each) for each in commands],
         "port": None,
         "pid": None,
         "dry_run": dry_run,
@@ -143,7 +144,8 @@ def _tool(board: Board, tool: str | None, dry_run: bool, around: Surroundings) -
 
 def _next_step(board: Board, name: str) -> str:
     if not board.probe.usb_ids or name == virtual.TOOL:
-        return f"rebuild with `edgeq flash --board {board.name}`, or look with `edgeq boards`"
+        again = command("edgeq", "flash", "--board", board.name)
+        return f"rebuild with `{again}`, or look with `edgeq boards`"
     others = ", ".join(other for other in board.probe.flashers if other != name)
     return (
         "next: check the cable and that no other program holds the probe (on Linux also its udev "

@@ -8,6 +8,7 @@ from edgeq.board import Board
 from edgeq.flashers.attached import Surroundings
 from edgeq.flashers.processes import Running
 from edgeq.flashers.usb import UsbDevice
+from edgeq.plain_text import command, plain
 
 _EVIDENCE = {
     "silicon": "run on silicon",
@@ -18,6 +19,7 @@ _EVIDENCE = {
 
 def flash_text(result: dict[str, Any]) -> str:
     """A few lines of what was built and done, the last one the next step."""
+    result = plain(result)
     port = result["port"]
     lines = [
         f"board      {result['board']} (this port has been {_EVIDENCE[result['evidence']]})",
@@ -25,7 +27,7 @@ def flash_text(result: dict[str, Any]) -> str:
         f"firmware   {result['elf']}",
         f"sizes      {result['flash_bytes']:,} B of flash, {result['ram_bytes']:,} B of RAM",
         f"tool       {result['tool']}" + (" (dry run: nothing was run)" * result["dry_run"]),
-        *(f"command    {command}" for command in result["commands"]),
+        *(f"command    {each}" for each in result["commands"]),
     ]
     if port is not None:
         lines.append(f"port       {port}" + (f" (pid {result['pid']})" if result["pid"] else ""))
@@ -35,7 +37,7 @@ def flash_text(result: dict[str, Any]) -> str:
     if result.get("hint"):
         lines.append(f"note       {result['hint']}")
     if not result["dry_run"]:
-        lines.append(f"next       edgeq profile --port {port or 'PORT'}")
+        lines.append(f"next       {command('edgeq', 'profile', '--port', port or 'PORT')}")
     return "\n".join(lines)
 
 
@@ -88,6 +90,7 @@ def running_json(running: Sequence[Running]) -> list[dict[str, Any]]:
 
 def boards_text(facts: dict[str, Any]) -> str:
     """The same as lines."""
+    facts = plain(facts)
     lines = [
         f"{board['name']:16} {board['evidence']:9} {board['description']}"
         for board in facts["boards"]
@@ -116,5 +119,5 @@ def running_lines(running: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"  {each['board']:16} {each['tool']:8} {each['port']:12} pid {each['pid']}  "
         f"since {each['started']}  {each['elf']}"
-        for each in running
+        for each in map(plain, running)
     ]

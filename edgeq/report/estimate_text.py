@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeq.plain_text import plain
 from edgeq.report.clock_model import clock_words
 from edgeq.report.energy_words import KINDS, energy_words
 from edgeq.report.profile_text import joules, milliseconds, percent
@@ -16,6 +17,7 @@ Entry = dict[str, Any]
 
 def estimate_text(result: Entry) -> RenderableType:
     """The same object as `edgeq estimate --json`: boards, routes and layers side by side."""
+    result = plain(result)
     fitting = [e for e in result["boards"] if e["fits"]]
     parts: list[RenderableType] = [Text(f"{result['model']}, before any flash", style="bold")]
     parts += [_boards(fitting), Text(), routes_table(fitting), Text(), _layers(fitting), Text()]

@@ -12,6 +12,7 @@ from edgeq.ir import Graph
 from edgeq.ops.mixture import Expert
 from edgeq.ops.router import Router
 from edgeq.passes.freeze_router import Curiosity
+from edgeq.plain_text import one_line, plain
 from edgeq.report.estimate_text import bound_line, cost_lines, source_line
 from edgeq.report.profile_text import joules, milliseconds
 from edgeq.weights import PackedWeights
@@ -105,6 +106,7 @@ def _router_of(graph: Graph) -> Router:
 
 def export_text(report: dict[str, Any], folder: str) -> RenderableType:
     """The same object for a terminal."""
+    report = plain(report)
     fit = "fit checked" if report["enforced"] else "sizes only, no board's limits"
     head = Text.assemble(
         (f"{report['model']} for {report['target']}", "bold"),
@@ -119,7 +121,7 @@ def export_text(report: dict[str, Any], folder: str) -> RenderableType:
     parts.append(_check_table(report["checks"]))
     parts += _cost_parts(report)
     parts += [Text(f"note: {note}", style="yellow") for note in report["notes"]]
-    parts.append(Text(f"written to {folder}: {', '.join(_written(report))}"))
+    parts.append(Text(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
     return Group(*parts)
 
 

@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from edgeq.errors import Toolchain
+from edgeq.plain_text import command, one_line
 from edgeq.report import profile_text, sources
 from edgeq.report.figures import Figure, Subject, figures_of, pareto, style
 
@@ -74,12 +75,18 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_harmless,
     )
     environment.filters["ms"] = profile_text.milliseconds
     environment.filters["percent"] = profile_text.percent
     environment.filters["joules"] = profile_text.joules
     environment.filters["colour"] = style.colour
     return environment
+
+
+def _harmless(value: Any) -> Any:
+    """Texts are printable: no character of a name turns the line around or hides it."""
+    return one_line(value) if type(value) is str else value
 
 
 def _in_script(value: Any) -> str:
@@ -141,7 +148,7 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
         ("stack", _stack(summary["stack_bytes"])),
         ("data", f"{manifest.data.source}, digest {manifest.data.digest}"),
         ("recorded by", f"edgeq {session.edgeq} on {session.host.get('system', 'unknown')}"),
-        ("command", " ".join(session.command)),
+        ("command", command(*session.command)),
     ]
 
 

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from edgeq.errors import BadInput
 from edgeq.files import write_file
 from edgeq.harness.trace import Run
+from edgeq.plain_text import command, one_line
 from edgeq.report.figures.figure import Subject
 from edgeq.report.page import EXTRA, page
 from edgeq.report.profile_text import profile_text
+from edgeq.report.terminal import console
 
 WIDTH = 140
 PAGE = "report.html"
@@ -43,15 +43,16 @@ def can_draw() -> bool:
 
 def written_line(folder: Path, run: str) -> str:
     """What a profile says of its files."""
+    place = one_line(str(folder))
     if can_draw():
-        return f"written to {folder}: profile.json, profile.txt, {PAGE}"
+        return f"written to {place}: profile.json, profile.txt, {PAGE}"
     return (
-        f"written to {folder}: profile.json, profile.txt; for the page with figures: {EXTRA}, then "
-        f"edgeq report {run} --html {PAGE}"
+        f"written to {place}: profile.json, profile.txt; for the page with figures: {EXTRA}, then "
+        f"{command('edgeq', 'report', run, '--html', PAGE)}"
     )
 
 
 def _plain(summary: dict[str, Any]) -> str:
     file = io.StringIO()
-    Console(file=file, width=WIDTH, color_system=None).print(profile_text(summary))
+    console(file=file, width=WIDTH, color_system=None).print(profile_text(summary))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"

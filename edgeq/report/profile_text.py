@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeq.plain_text import plain
 from edgeq.report.energy_words import energy_words
 from edgeq.report.statistics import LATENCY_KEYS
 
@@ -15,6 +16,7 @@ CONFUSION_CLASSES = 20  # more columns than this no terminal shows
 
 def profile_text(summary: dict[str, Any]) -> RenderableType:
     """The same object as `--json`, for people."""
+    summary = plain(summary)
     parts: list[RenderableType] = [_head(summary)]
     if summary["experts"]:
         parts += [Text(), _experts(summary["experts"])]

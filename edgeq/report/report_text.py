@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgeq.plain_text import one_line
 from edgeq.report import sources
 from edgeq.report.figures.figure import Subject
 from edgeq.report.figures.pareto import front
@@ -42,7 +43,7 @@ def _runs(subjects: Sequence[Subject], names: Sequence[str]) -> Table:
         star = "*" if points.get(i) in best else ""
         row = (star, percent(subject.summary["accuracy"]), milliseconds(latency["mean"]))
         tail = (milliseconds(latency["p99"]), joules(energy["joules_mean"]), latency["source"])
-        table.add_row(Text(name), *row, *tail)
+        table.add_row(Text(one_line(name)), *row, *tail)
     return table
 
 
@@ -57,7 +58,7 @@ def _memory(subject: Subject) -> list[RenderableType]:
     table.add_column("")
     most = max(parts.values())
     for name, size in parts.items():
-        table.add_row(Text(name), f"{size:,}", "#" * round(BAR * size / most))
+        table.add_row(Text(one_line(name)), f"{size:,}", "#" * round(BAR * size / most))
     table.add_row("in all", f"{sum(parts.values()):,}", "")
     return [table, Text(f"arena    {memory['arena_bytes']:,} B")]
 

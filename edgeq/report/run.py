@@ -7,6 +7,7 @@ from edgeq.errors import BadInput
 from edgeq.harness.manifest import FILE
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import Run, read_run, run_folders
+from edgeq.plain_text import command
 from edgeq.report.statistics import NO_COUNTER
 
 RUNS = "runs"
@@ -21,10 +22,10 @@ def finished_run(path: str | Path) -> tuple[Run, dict[str, Any]]:
     runs = () if (folder / FILE).is_file() else run_folders(folder / RUNS)
     run = read_run(runs[-1] if runs else folder)
     if not run.complete or run.summary is None:
+        again = command("edgeq", "profile", "--run", run.folder, "--resume")
         raise BadInput(
             f"the run in {run.folder} is not finished: {len(run.records)} of "
-            f"{run.manifest.samples} samples; continue it with `edgeq profile --run {run.folder} "
-            "--resume`"
+            f"{run.manifest.samples} samples; continue it with `{again}`"
         )
     _check_same_run(run, run.summary)
     return run, run.summary

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from edgeq.plain_text import plain
+
 
 def meters_text(facts: dict[str, Any]) -> str:
     """One line a meter: where it is, and what it can do."""
+    facts = plain(facts)
     lines = []
     for meter in facts["meters"]:
         if not meter["usb_ids"]:
