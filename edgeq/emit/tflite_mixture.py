@@ -1,11 +1,13 @@
-"""A mixture as TensorFlow Lite: the router, then one subgraph per expert under IF.
+"""A mixture as TensorFlow Lite: the router, then one IF after another, one for each expert.
 
-Top-1: nested IFs over the route, so that only the chosen expert runs. Top-k: one IF for each expert
-whose other branch is zero; the gated outputs are added. All branches take the same inputs.
+An IF's taken side is its expert's subgraph; the other side hands on what the IF before gave, so
+that only the chosen experts run. In sequence, not nested: TensorFlow Lite Micro holds the inputs
+of every open subgraph at once. All branches take the same inputs.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
@@ -23,20 +25,31 @@ from edgeq.ops.op import quant_of
 
 @dataclass(frozen=True)
 class Branches:
-    """What every branch is given: the node, its output type and the types of its inputs."""
+    """What every branch is given: the node, and the types of its inputs but the last."""
 
     graph: Graph
     node: Node
-    inputs: tuple[Value, ...]  # expert input, route, and the gates when there are any
+    inputs: tuple[Value, ...]  # expert input, and the gates when there are any
 
     @property
-    def output(self) -> tuple[tuple[int, ...], str, Quant]:
-        """Shape with batch, dtype and quantisation of a branch's result."""
-        t = self.graph.tensors[self.node.outputs[0]]
+    def summed(self) -> bool:
+        """Whether several experts' gated outputs are added."""
+        return bool(self.node.attrs.gate != "none" and self.node.attrs.top_k > 1)
+
+    @property
+    def part(self) -> Quant:
+        """Quantisation of one expert's output: gated in int16, else its own."""
         expert = quant_of(_output_type(self.node.attrs.experts[0].graph))
-        if self.node.attrs.gate == "none":
-            return (1, *t.shape), "int8", expert
-        return (1, *t.shape), "int16", step.widened(expert)
+        return expert if self.node.attrs.gate == "none" else step.widened(expert)
+
+    @property
+    def result(self) -> tuple[tuple[int, ...], str, Quant]:
+        """Shape with batch, dtype and quantisation of what a branch is handed and gives."""
+        shape = (1, *self.graph.tensors[self.node.outputs[0]].shape)
+        if not self.summed:
+            return shape, "int8" if self.node.attrs.gate == "none" else "int16", self.part
+        most = min(self.node.attrs.top_k, len(self.node.attrs.experts))
+        return shape, "int16", Quant((self.part.per_tensor * most,), 0)
 
 
 def mixture(
@@ -46,52 +59,55 @@ def mixture(
     x, seen = (values[n] for n in node.inputs)
     flat = step.reshape(sg, node.name + ".router_input", seen, (1, int(np.prod(seen.shape))))
     routed = routing.route(sg, graph, node, flat)
-    inputs: tuple[Value, ...] = (x, routed.route)
+    inputs: tuple[Value, ...] = (x,)
     if node.attrs.gate != "none":
-        inputs = (*inputs, routing.probabilities(sg, node.name + ".gate", routed.logits))
-    branches = Branches(graph, node, inputs)
-    if node.attrs.gate != "none" and node.attrs.top_k > 1:
-        y = _sum_of_chosen(sg, branches, routed)
-    else:
-        y = _switch(sg, branches, 0, inputs)
+        inputs = (x, routing.probabilities(sg, node.name + ".gate", routed.logits))
+    y = _one_after_another(sg, Branches(graph, node, inputs), routed)
     if node.attrs.gate != "none":
         y = step.quantize(sg, node.outputs[0], y, "int8", quant_of(graph.tensors[node.outputs[0]]))
     return y, routed.route, routed.uncertainty
 
 
-def _switch(sg: SubgraphWriter, branches: Branches, e: int, inputs: tuple[Value, ...]) -> Value:
-    """if route == e: expert e, else the same question for e + 1; the last needs no question."""
-    experts = branches.node.attrs.experts
-    if e == len(experts) - 1:
-        # a mixture of one expert, or the innermost branch
-        return _expert(sg, branches, e, inputs)
-    name = f"{branches.node.name}.is_{experts[e].name}"
+def _one_after_another(sg: SubgraphWriter, branches: Branches, routed: routing.Routed) -> Value:
+    """The last IF's output; a mixture of one expert needs none."""
+    node, experts = branches.node, branches.node.attrs.experts
+    if len(experts) == 1:
+        return _expert(sg, branches, 0, branches.inputs)
+    chosen = _choices(sg, branches, routed)
+    shape, dtype, quant = branches.result
+    nothing = np.full(shape, quant.zero_point, dtype=dtype)
+    y = sg.constant(node.name + ".nothing", nothing, quant)
+    for e, expert in enumerate(experts):
+        taken = _branch(sg, branches, expert.name, partial(_taken, branches=branches, e=e))
+        # one of its own: TensorFlow Lite Micro keeps a shared one's inputs from first to last use
+        handed_on = _branch(sg, branches, "without_" + expert.name, lambda _, v: v[-1])
+        last = e == len(experts) - 1 and node.attrs.gate == "none"
+        name = node.outputs[0] if last else f"{node.name}.after_{expert.name}"
+        options = schema.IfOptionsT(thenSubgraphIndex=taken, elseSubgraphIndex=handed_on)
+        before, y = y, sg.value(name, *branches.result)
+        sg.op("IF", [chosen[e], *branches.inputs, before], [y], options)
+    return y
+
+
+def _choices(sg: SubgraphWriter, branches: Branches, routed: routing.Routed) -> list[Value]:
+    """For each expert whether it runs, BOOL."""
+    node, experts = branches.node, branches.node.attrs.experts
+    if branches.summed:
+        beaten = _times_beaten(sg, node.name, routed.differences)
+        return [
+            _is_chosen(sg, f"{node.name}.takes_{expert.name}", beaten, e, node.attrs.top_k)
+            for e, expert in enumerate(experts)
+        ]
+    return [
+        _is_route(sg, f"{node.name}.is_{x.name}", routed.route, e) for e, x in enumerate(experts)
+    ]
+
+
+def _is_route(sg: SubgraphWriter, name: str, route: Value, e: int) -> Value:
     wanted = sg.constant(name + ".index", np.array([e], dtype=np.int32))
     chosen = sg.value(name, (1,), "bool")
-    sg.op("EQUAL", [inputs[1], wanted], [chosen], schema.EqualOptionsT())
-    then = _branch(sg, branches, experts[e].name, lambda s, v: _expert(s, branches, e, v))
-    other = _branch(
-        sg,
-        branches,
-        "after_" + experts[e].name if e < len(experts) - 2 else experts[-1].name,
-        lambda s, v: _switch(s, branches, e + 1, v),
-    )
-    return _if(sg, branches, name, chosen, inputs, then, other)
-
-
-def _if(
-    sg: SubgraphWriter,
-    branches: Branches,
-    name: str,
-    condition: Value,
-    inputs: tuple[Value, ...],
-    then: int,
-    other: int,
-) -> Value:
-    y = sg.value(name + ".result", *branches.output)
-    options = schema.IfOptionsT(thenSubgraphIndex=then, elseSubgraphIndex=other)
-    sg.op("IF", [condition, *inputs], [y], options)
-    return y
+    sg.op("EQUAL", [route, wanted], [chosen], schema.EqualOptionsT())
+    return chosen
 
 
 def _branch(
@@ -102,13 +118,20 @@ def _branch(
 ) -> int:
     """A subgraph with the branches' inputs; its index."""
     inner = sg.model.subgraph(name)
-    names = ("input", "route", "gates")
-    inputs = tuple(
-        inner.value(n, v.shape, v.dtype, v.quant)
-        for n, v in zip(names, branches.inputs, strict=False)
-    )
+    types = [(v.shape, v.dtype, v.quant) for v in branches.inputs]
+    names = ("input", "gates")[: len(types)]
+    given = [inner.value(n, *t) for n, t in zip(names, types, strict=True)]
+    inputs = (*given, inner.value("before", *branches.result))
     inner.finish(inputs, [body(inner, inputs)])
     return inner.index
+
+
+def _taken(sg: SubgraphWriter, inputs: tuple[Value, ...], *, branches: Branches, e: int) -> Value:
+    """Expert e's branch: its output, added to what the others gave where several count."""
+    *given, before = inputs
+    y = _expert(sg, branches, e, tuple(given))
+    name = branches.node.attrs.experts[e].name
+    return step.add(sg, name + ".sum", before, y, before.q) if branches.summed else y
 
 
 def _expert(sg: SubgraphWriter, branches: Branches, e: int, inputs: tuple[Value, ...]) -> Value:
@@ -117,11 +140,11 @@ def _expert(sg: SubgraphWriter, branches: Branches, e: int, inputs: tuple[Value,
     values: Values = {expert.graph.inputs[0]: inputs[0]}
     emit_nodes(sg, expert.graph, values)
     y = values[expert.graph.outputs[0]]
-    if len(inputs) < 3:
+    if branches.node.attrs.gate == "none":
         return y
-    gate = _pick(sg, expert.name, inputs[2], e, len(y.shape))
+    gate = _pick(sg, expert.name, inputs[1], e, len(y.shape))
     wide = step.quantize(sg, expert.name + ".wide", y, "int16", step.widened(y.q))
-    return step.multiply(sg, expert.name + ".gated", wide, gate, branches.output[2])
+    return step.multiply(sg, expert.name + ".gated", wide, gate, branches.part)
 
 
 def _pick(sg: SubgraphWriter, name: str, gates: Value, e: int, rank: int) -> Value:
@@ -136,39 +159,6 @@ def _pick(sg: SubgraphWriter, name: str, gates: Value, e: int, rank: int) -> Val
     only = step.multiply(sg, name + ".only", gates, mask, wide)
     gate = step.mean(sg, name + ".gate", only, [1], gates.q)
     return step.reshape(sg, name + ".gate_scalar", gate, (1,) * rank)
-
-
-def _sum_of_chosen(sg: SubgraphWriter, branches: Branches, routed: routing.Routed) -> Value:
-    """Every expert under an IF of its own; those not among the top k give zero."""
-    node, experts = branches.node, branches.node.attrs.experts
-    beaten = _times_beaten(sg, node.name, routed.differences)
-    zero = _branch(sg, branches, "zero", lambda s, v: _nothing(s, branches, v))
-    total: Value | None = None
-    quant = branches.output[2]
-    wide = Quant((quant.per_tensor * min(node.attrs.top_k, len(experts)),), 0)
-    for e, expert in enumerate(experts):
-        chosen = _is_chosen(sg, f"{node.name}.takes_{expert.name}", beaten, e, node.attrs.top_k)
-        then = _branch(sg, branches, expert.name, _expert_body(branches, e))
-        name = f"{node.name}.part_{expert.name}"
-        part = _if(sg, branches, name, chosen, branches.inputs, then, zero)
-        total = part if total is None else step.add(sg, name + ".sum", total, part, wide)
-    if total is None:
-        raise ValueError(f"{node.name} has no experts")
-    return total
-
-
-def _expert_body(
-    branches: Branches, e: int
-) -> Callable[[SubgraphWriter, tuple[Value, ...]], Value]:
-    return lambda s, v: _expert(s, branches, e, v)
-
-
-def _nothing(sg: SubgraphWriter, branches: Branches, inputs: tuple[Value, ...]) -> Value:
-    """Zeros of a branch's type, made from the gates so that no constant is an output."""
-    shape, _, quant = branches.output
-    zeros = sg.constant("zeros", np.zeros(shape, dtype=np.int16), quant)
-    gate = _pick(sg, "zero", inputs[2], 0, len(shape))
-    return step.multiply(sg, "nothing", zeros, gate, quant)
 
 
 def _times_beaten(sg: SubgraphWriter, name: str, differences: Value) -> Value:

@@ -64,3 +64,13 @@ def test_routes_are_equal_on_many_rows() -> None:
         routes = [int(got.outputs[1][0]) for got in run_tflm(tflite_model(graph, "t"), x)]
         assert routes == run(graph, x).route.tolist()
         assert len(set(routes)) == 3
+
+
+def test_more_experts_do_not_hold_more_copies_of_their_input() -> None:
+    """Nested IFs did: one a level."""
+    arenas = []
+    for formats in (("s8",) * 2, ("s8",) * 6):
+        graph = mixture_graph(np.random.default_rng(0), rule="off", formats=formats, features=3000)
+        (got,) = run_tflm(tflite_model(graph, "t"), input_rows(np.random.default_rng(1), graph, 1))
+        arenas.append(got.arena["NonPersistent"])
+    assert arenas[1] - arenas[0] < 3000, arenas
