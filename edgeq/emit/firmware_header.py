@@ -1,8 +1,11 @@
 """What the header of a model tells: sizes, scales, names, as #defines and in words."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from edgeq.emit.firmware_arrays import plain_text
 from edgeq.emit.firmware_layers import mixture_of
@@ -39,12 +42,10 @@ def defines(
         **_benchmark(mlperf_id),
         "INPUT_BYTES": source.bytes,
         "INPUT_SHAPE": "{" + ", ".join(map(str, source.shape)) + "}",
-        "INPUT_SCALE": exact(quant_of(source).per_tensor),
-        "INPUT_SCALE_NANO": f"{_nano(quant_of(source).per_tensor)}u",
+        **scale_defines("INPUT_SCALE", quant_of(source).per_tensor),
         "INPUT_ZERO_POINT": f"({quant_of(source).zero_point})",
         "OUTPUT_COUNT": result.size,
-        "OUTPUT_SCALE": exact(quant_of(result).per_tensor),
-        "OUTPUT_SCALE_NANO": f"{_nano(quant_of(result).per_tensor)}u",
+        **scale_defines("OUTPUT_SCALE", quant_of(result).per_tensor),
         "OUTPUT_ZERO_POINT": f"({quant_of(result).zero_point})",
         **({"CLASS_NAMES": _strings(class_names)} if class_names else {}),
         "ARENA_BYTES": plan.arena_bytes,
@@ -86,6 +87,18 @@ def about(graph: Graph, class_names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _nano(scale: float) -> int:
-    """A scale in billionths; it saturates above 4.29, which only shows in printed decimals."""
-    return min(round(scale * 1e9), UINT32_MAX)
+def scale_defines(name: str, scale: float) -> dict[str, str]:
+    """A float32 scale, exactly: as a decimal, and as mantissa * 2^exponent for integers.
+
+    In billionths too, for whom that suits, while that is right to one part in a million.
+    """
+    fraction, exponent = math.frexp(float(np.float32(scale)))
+    values = {
+        name: exact(scale),
+        f"{name}_MANTISSA": f"{round(fraction * 2**24)}u",
+        f"{name}_EXPONENT": f"({exponent - 24})",
+    }
+    nano = round(scale * 1e9)
+    if abs(nano - scale * 1e9) <= 1e-6 * scale * 1e9 and nano < 2**63:
+        values[f"{name}_NANO"] = f"{nano}u" if nano <= UINT32_MAX else f"UINT64_C({nano})"
+    return values

@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "port/hal.h"
 #include "sample.h"
+#include "scale.h"
 #include "serial.h"
 
 /* A model that was exported for no benchmark answers to this one's name. */
@@ -121,31 +122,20 @@ static void print_results(void) {
 /* Six decimals, rounded; the reference prints three, too few for small scales. */
 static void print_real(int8_t quantized) {
     int32_t steps = (int32_t)quantized - (int32_t)(EDGEQ_OUTPUT_ZERO_POINT);
-    uint32_t magnitude = (uint32_t)(steps < 0 ? -steps : steps);
-    uint64_t nano = (uint64_t)magnitude * (uint64_t)(EDGEQ_OUTPUT_SCALE_NANO) + 500u;
-    static const uint32_t decimals[6] = {100000000u, 10000000u, 1000000u, 100000u, 10000u, 1000u};
-    uint32_t whole = 0;
-    /* Bit by bit: compilers turn a loop of subtractions into a call of a 64-bit divide. */
-    for (uint32_t bit = 1u << 11; bit != 0u; bit >>= 1) {
-        uint64_t part = (uint64_t)bit * 1000000000u;
-        if (nano >= part) {
-            nano -= part;
-            whole += bit;
-        }
-    }
+    uint64_t magnitude = (uint64_t)(steps < 0 ? -steps : steps);
+    int64_t micro = scale_in_units(magnitude * (uint64_t)(EDGEQ_OUTPUT_SCALE_MANTISSA),
+                                   EDGEQ_OUTPUT_SCALE_EXPONENT, 1000000u);
+    uint32_t rest = 0;
     if (steps < 0) {
         serial_text("-");
     }
-    serial_decimal(whole);
-    serial_text(".");
-    uint32_t rest = (uint32_t)nano;
-    for (uint32_t i = 0; i < 6u; i++) {
-        uint8_t digit = '0';
-        for (; rest >= decimals[i]; digit++) {
-            rest -= decimals[i];
-        }
-        serial_write(digit);
+    if (micro == SCALE_MOST) {
+        serial_text("inf");
+        return;
     }
+    serial_decimal(divide((uint64_t)micro, 1000000u, &rest));
+    serial_text(".");
+    serial_decimal_padded(rest, 6);
 }
 
 static void print_results(void) {

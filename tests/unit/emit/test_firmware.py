@@ -6,13 +6,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.emit.firmware_arrays import plain_text
+from edgeq.emit.firmware_header import scale_defines
 from edgeq.emit.firmware_layers import snake_case
 from edgeq.emit.kernel_version import kernel_version
 from edgeq.errors import BadInput
@@ -281,6 +285,25 @@ def test_the_header_names_the_benchmark(mlperf_id: str | None, lines: tuple[str,
     )
     header = project.files["model/fc_chain.h"].decode().splitlines()
     assert tuple(line for line in header if "MLPERF" in line) == lines
+
+
+@given(st.floats(2.0**-60, 2.0**60, width=32))
+@example(16.050001)
+@example(3.92e-9)
+@example(1 / 256)
+def test_case_08_the_header_says_no_wrong_scale(value: float) -> None:
+    scale = float(np.float32(value))
+    defines = scale_defines("S", scale)
+    mantissa, exponent = (int(defines[f"S_{k}"].strip("()u")) for k in ("MANTISSA", "EXPONENT"))
+    assert 2**23 <= mantissa < 2**24
+    assert Fraction(mantissa) * Fraction(2) ** exponent == Fraction(scale)
+    assert float(defines["S"]) == scale
+    nano = defines.get("S_NANO")
+    assert scale < 1e-3 or scale > 2**33 or nano is not None
+    if nano is not None:
+        number = int(re.sub(r"UINT64_C\(|u|\)", "", nano))
+        assert abs(number - scale * 1e9) <= 1e-6 * scale * 1e9
+        assert nano.startswith("UINT64_C") == (number >= 2**32)
 
 
 def test_unknown_mlperf_id_is_refused() -> None:

@@ -1,5 +1,6 @@
 """The device runtime byte by byte: MLPerf Tiny transcripts, refusals, noise under sanitizers."""
 
+import math
 import re
 import shutil
 import struct
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,24 @@ def test_pixels_are_read_128_lower(firmware):
     assert bytes.fromhex(printed.decode()) == pixels
 
 
+@pytest.mark.parametrize("scale", [16.05, 3.92e-9, 1 / 3, 2.0**-45, 4.0e6, 3e9])
+def test_case_08_results_of_any_scale_are_right(firmware, scale):
+    fraction, exponent = math.frexp(float(np.float32(scale)))
+    mantissa = round(fraction * 2**24)
+    flags = (
+        f"-DEDGEQ_OUTPUT_SCALE_MANTISSA={mantissa}u",
+        f"-DEDGEQ_OUTPUT_SCALE_EXPONENT=({exponent - 24})",
+    )
+    data = bytes(300)
+    load = b"".join(b"db " + data[at : at + 31].hex().encode() + b"%" for at in range(0, 300, 31))
+    got = replies(firmware(*flags), b"db load 300%" + load + b"infer 1 0%")
+    values = re.search(rb"m-results-\[([-0-9.,]+)\]", got)
+    steps = [int(q) + 10 for q in expected(0, data).output]
+    real = Fraction(mantissa) * Fraction(2) ** (exponent - 24)
+    wanted = [math.floor(abs(n) * real * 10**6 + Fraction(1, 2)) for n in steps]
+    assert [abs(Fraction(v.decode())) * 10**6 for v in values[1].split(b",")] == wanted
+
+
 FLOATS = ("-DEDGEQ_MLPERF_FLOATS", "-DEDGEQ_INPUT_BYTES=40")
 
 
@@ -149,6 +169,25 @@ def test_floats_are_quantised_and_the_error_reported(shared_firmware, values):
     got = replies(shared_firmware(*FLOATS), load_floats(floats) + b"infer 1 0%results%")
     errors = [float(text) for text in re.findall(rb"m-results-\[([0-9.]+)\]", got)]
     assert errors == [pytest.approx(anomaly(floats), rel=1e-4, abs=2e-5)] * 2
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.floats(-190, 190, width=32), min_size=40, max_size=40))
+def test_case_08_inputs_of_a_large_scale_are_quantised_exactly(shared_firmware, values):
+    """The stub's errors depend on every code; half a step is decided without rounding."""
+    scale = np.float32(100.03125)
+    fraction, exponent = math.frexp(float(scale))
+    flags = (
+        f"-DEDGEQ_INPUT_SCALE_MANTISSA={round(fraction * 2**24)}u",
+        f"-DEDGEQ_INPUT_SCALE_EXPONENT=({exponent - 24})",
+    )
+    got = replies(shared_firmware(*FLOATS, *flags), load_floats(np.array(values)) + b"infer 1 0%")
+    codes = [math.floor(Fraction(v) / Fraction(float(scale)) + Fraction(1, 2)) + 5 for v in values]
+    data = np.clip(codes, -128, 127).astype(np.int8).tobytes()
+    reals = (expected(0, data).output.astype(np.float64) + 10) / 256
+    error = float(((reals - np.array(values, np.float32).astype(np.float64)) ** 2).mean())
+    said = float(re.search(rb"m-results-\[([0-9.]+)\]", got)[1])
+    assert said == pytest.approx(error, rel=1e-4, abs=2e-5)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e38, -1e38, 3e-39, -0.0])

@@ -12,10 +12,16 @@
 #define EDGEQ_MODEL_DIGEST      "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define EDGEQ_MODEL_NAME        "stub"
 #define EDGEQ_OUTPUT_ZERO_POINT (-10)
-#define EDGEQ_OUTPUT_SCALE_NANO 3906250u
-#define EDGEQ_MLPERF_ID         "ic01"
-#define EDGEQ_INPUT_ZERO_POINT  (5)
-#define EDGEQ_INPUT_SCALE_NANO  250000000u
+#ifndef EDGEQ_OUTPUT_SCALE_MANTISSA
+#define EDGEQ_OUTPUT_SCALE_MANTISSA 8388608u
+#define EDGEQ_OUTPUT_SCALE_EXPONENT (-31)
+#endif
+#define EDGEQ_MLPERF_ID        "ic01"
+#define EDGEQ_INPUT_ZERO_POINT (5)
+#ifndef EDGEQ_INPUT_SCALE_MANTISSA
+#define EDGEQ_INPUT_SCALE_MANTISSA 8388608u
+#define EDGEQ_INPUT_SCALE_EXPONENT (-25)
+#endif
 void edgeq_init(void);
 int edgeq_infer(const int8_t *input, int8_t *output);
 int32_t edgeq_route(void);
