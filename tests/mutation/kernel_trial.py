@@ -141,7 +141,7 @@ class KernelTrial:
         path = self.folder / fault.file
         path.write_text(fault.apply(self.texts[fault.file]), encoding="utf-8")
         try:
-            results = [self._on(build, fault) for build in self.builds]
+            results = self._results(fault)
         finally:
             path.write_text(self.texts[fault.file], encoding="utf-8")
             for (name, source), data in self.objects.items():
@@ -151,6 +151,15 @@ class KernelTrial:
                 if outcome is wanted:
                     return outcome, why
         return Outcome.IDENTICAL, ""
+
+    def _results(self, fault: Fault) -> list[tuple[Outcome, str]]:
+        """Of the builds up to the first that settles it."""
+        results: list[tuple[Outcome, str]] = []
+        for build in self.builds:
+            results.append(self._on(build, fault))
+            if results[-1][0] not in (Outcome.SURVIVED, Outcome.IDENTICAL):
+                break
+        return results
 
     def _on(self, build: Build, fault: Fault) -> tuple[Outcome, str]:
         changed = False

@@ -10,7 +10,9 @@ from edgeq.kernels import KERNELS, Kernel
 from tests.mutation.draw import in_turns
 from tests.mutation.fault import Fault
 from tests.mutation.kernel_trial import KernelTrial, kernel_faults, kernel_texts
+from tests.mutation.module_trial import ROOT, ModuleTrial
 from tests.mutation.outcome import Outcome
+from tests.mutation.python_faults import python_faults
 
 RAN = (Outcome.KILLED, Outcome.TIMEOUT, Outcome.SURVIVED)
 
@@ -66,7 +68,68 @@ def digest_of(texts: Mapping[str, str]) -> str:
     return whole.hexdigest()[:16]
 
 
-UNITS: dict[str, Unit] = {kernel.name: KernelUnit(kernel) for kernel in KERNELS}
+@dataclass(frozen=True)
+class ModuleUnit:
+    """A module that lays out weights or writes C.
+
+    rows: the kernels whose differential cases it makes; tests: what else tests it.
+    """
+
+    file: str
+    rows: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.file
+
+    def _texts(self) -> dict[str, str]:
+        return {self.file: (ROOT / self.file).read_text(encoding="utf-8")}
+
+    def faults(self) -> list[Fault]:
+        return python_faults(self.file, self._texts()[self.file])
+
+    def digest(self) -> str:
+        return digest_of(self._texts())
+
+    def trial(self, folder: Path) -> Trial:
+        return ModuleTrial(self.file, self.rows, self.tests, folder)
+
+
+def _rows(*parts: str) -> tuple[str, ...]:
+    """Names of the kernels that end in one of these."""
+    return tuple(k.name for k in KERNELS if k.name.endswith(parts))
+
+
+STREAMS, EMIT = "edgeq/kernels/streams", "edgeq/emit"
+_FIRMWARE = ("tests/unit/emit/test_firmware.py",)
+MODULES = (
+    ModuleUnit(
+        "edgeq/kernels/packing.py",
+        (*(k.name for k in KERNELS if k.weight and not k.stream), "edgeq_router_s8"),
+        ("tests/unit/kernels/test_packing.py",),
+    ),
+    ModuleUnit(
+        f"{STREAMS}/convolutions.py",
+        tuple(k.name for k in KERNELS if "conv" in k.name and k.isa),
+        ("tests/kernels/dsp/test_convolutions.py",),
+    ),
+    ModuleUnit(f"{STREAMS}/lanes.py", _rows("_v6m")),
+    ModuleUnit(f"{STREAMS}/row_groups.py", _rows("s16_dsp", "s8_s8_dsp", "s4_dsp", "s3_dsp")),
+    ModuleUnit(f"{STREAMS}/stream.py", _rows("_dsp", "_v6m", "_t5")),
+    ModuleUnit(f"{STREAMS}/trits.py", _rows("_t5")),
+    ModuleUnit(f"{STREAMS}/two_rows.py", _rows("s8_s2_dsp", "s8_t2_dsp", "s8_b1_dsp")),
+    ModuleUnit("edgeq/weights.py", (), ("tests/unit/test_weights.py",)),
+    ModuleUnit(f"{EMIT}/c_literals.py", (), ("tests/unit/emit/test_c_literals.py", *_FIRMWARE)),
+    ModuleUnit(f"{EMIT}/firmware.py", (), _FIRMWARE),
+    ModuleUnit(f"{EMIT}/firmware_calls.py", (), _FIRMWARE),
+    ModuleUnit(f"{EMIT}/firmware_layers.py", (), _FIRMWARE),
+    ModuleUnit(f"{EMIT}/firmware_params.py", (), _FIRMWARE),
+)
+UNITS: dict[str, Unit] = {
+    **{kernel.name: KernelUnit(kernel) for kernel in KERNELS},
+    **{module.file: module for module in MODULES},
+}
 
 
 def plant(unit: Unit, folder: Path, seed: int, per_unit: int) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Conv2D and DepthwiseConv2D: cases for the plain kernels and for those of DSP cores."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,10 @@ SHAPES = (
     Geometry((3, 2), 4, (1, 1), (1, 1), (2, 2, 2, 2), 6),
     Geometry((11, 40), 5, (3, 3), (1, 1), (1, 1, 1, 1), 1),  # several strips of bands
     Geometry((2, 2), 260, (2, 2), (1, 1), (1, 1, 1, 1), 3),
+    Geometry((9, 7), 8, (3, 3), (2, 2), (1, 1, 1, 1), 3),
+    Geometry((8, 13), 6, (3, 3), (2, 1), (1, 0, 1, 2), 2),  # strides that differ
+    Geometry((5, 20), 4, (3, 3), (1, 2), (0, 1, 0, 1), 2),
+    Geometry((37, 4), 4, (3, 3), (1, 1), (1, 1, 1, 1), 2),  # several strips down
 )
 CONV_SHAPES = (
     Geometry((7, 7), 4, (3, 3), (1, 1), (1, 1, 1, 1), 7),  # halves that begin inside a row
@@ -102,6 +106,27 @@ class Layer:
     q_in: Quant
     q_out: Quant
     r: samples.Requantization
+
+    @property
+    def sums(self) -> samples.Array:
+        """Accumulators without bias, of another pixel in each channel."""
+        top, left, bottom, right = self.g.padding
+        x = self.x[0].astype(np.int64) - self.q_in.zero_point
+        x = np.pad(x, ((top, bottom), (left, right), (0, 0)))
+        weight, (height, width) = self.weight.astype(np.int64), self.g.out
+        depthwise, found = self.op == "DepthwiseConv2D", []
+        for c in range(weight.shape[-1] if depthwise else weight.shape[0]):
+            row, column = (7 * c // width) % height, 7 * c % width
+            y0, x0 = row * self.g.stride[0], column * self.g.stride[1]
+            patch = x[y0 : y0 + self.g.kernel[0], x0 : x0 + self.g.kernel[1]]
+            one = patch[:, :, c] * weight[:, :, c] if depthwise else patch * weight[c]
+            found.append(one.sum())
+        return np.array(found)
+
+    def aimed(self, seed: int, left: bool) -> "Layer":
+        """Requantised so that every product of those pixels shows."""
+        rng = np.random.default_rng(seed)
+        return replace(self, r=samples.aimed(rng, self.sums, self.q_out.zero_point, left))
 
     @property
     def wanted(self) -> samples.Array:
@@ -153,8 +178,12 @@ def layer(op: str, token: str, g: Geometry, seed: int, fill: str, act: str, plai
     return Layer(op, token, g, act, x, weight, q_in, q_out, r)
 
 
-def plain(op: str, token: str, g: Geometry, seed: int, fill: str, act: str) -> Case:
+def plain(
+    op: str, token: str, g: Geometry, seed: int, fill: str, act: str, aim: bool = False
+) -> Case:
     one = layer(op, token, g, seed, fill, act, plain=True)
+    if aim:
+        one = one.aimed(seed, left=True)
     kernel = select(op, token)
     packed = np.frombuffer(PACKINGS[token].pack(weight_rows(op, one.weight)), np.uint8)
     scratch = (Scratch(scratch_bytes(kernel, one)),) if kernel.takes_scratch else ()
@@ -175,6 +204,7 @@ def plain_cases(op: str, token: str) -> Iterator[Case]:
     for seed, g in enumerate(SMALL):
         for i, fill in enumerate(samples.FILLS):
             yield plain(op, token, g, 8 * seed + i, fill, ACTIVATIONS[(seed + i) % 3])
+            yield plain(op, token, g, 8 * seed + i, fill, "none", aim=True)
 
 
 def stream(
@@ -184,6 +214,7 @@ def stream(
     fill: str,
     act: str,
     shift: samples.Array | None = None,
+    aim: bool = False,
 ) -> Case:
     """A random layer for the DSP kernel edgeq_<name>_dsp; shift: one a channel."""
     op = "DepthwiseConv2D" if name.startswith("depthwise") else "Conv2D"
@@ -191,6 +222,8 @@ def stream(
     order, scratch = STREAMS[name]
     np.maximum(one.r.shift, order.least_shift, out=one.r.shift)
     one.r.shift[:] = one.r.shift if shift is None else shift
+    if aim:
+        one = one.aimed(seed, left=False)
     sums = one.weight.astype(np.int64).sum(_axes(op == "DepthwiseConv2D"))
     bias = order.bias(sums, one.r.bias, one.q_in.zero_point)
     words = order.pack(one.weight)
@@ -211,6 +244,8 @@ def stream_cases(name: str) -> Iterator[Case]:
     for seed, g in enumerate(shapes(name)):
         for i, fill in enumerate(("random", "ends")):
             yield stream(name, g, seed, fill, ACTIVATIONS[i * (seed % 3)])
+        for again in (50, 100):
+            yield stream(name, g, seed + again, "random", "none", aim=True)
     if name in DEPTHWISE:
         for kernel in ((3, 3), (2, 5)):
             yield from every_shift(name, kernel)

@@ -34,13 +34,18 @@ def params(
     return Struct((*fields, Const(r.shift.astype(np.int8)), *numbers))
 
 
-def plain(token: str, inputs: int, outputs: int, seed: int, fill: str, act: str) -> Case:
-    """A random layer for the plain kernel of a packing token."""
+def plain(
+    token: str, inputs: int, outputs: int, seed: int, fill: str, act: str, aim: bool = False
+) -> Case:
+    """A random layer for the plain kernel of a packing token; aim: see samples.aimed."""
     rng = np.random.default_rng(seed)
     x = samples.activations(rng, fill, (1, inputs))
     weight = samples.weights(rng, fill, (outputs, inputs), token)
     q_in, q_out = samples.quant(rng), samples.quant(rng)
     r = samples.requantization(rng, np.abs(weight.astype(int)).sum(1), q_in.zero_point)
+    if aim:
+        sums = (x[0].astype(np.int64) - q_in.zero_point) @ weight.T
+        r = samples.aimed(rng, sums, q_out.zero_point, left=True)
     io = Io((TensorType((inputs,), "int8", q_in),), TensorType((outputs,), "int8", q_out))
     constants = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
     attrs = FullyConnected(token, act)
@@ -58,6 +63,7 @@ def plain_cases(token: str) -> Iterator[Case]:
     for seed, (inputs, outputs) in enumerate(PLAIN):
         for i, fill in enumerate(samples.FILLS):
             yield plain(token, inputs, outputs, 8 * seed + i, fill, ACTIVATIONS[(seed + i) % 3])
+            yield plain(token, inputs, outputs, 8 * seed + i, fill, "none", aim=True)
     for seed, fill in enumerate(samples.FILLS):
         yield plain(token, 250 if token == "s16" else 1536, 12, seed, fill, "none")
 
@@ -76,6 +82,9 @@ def stream_cases(token: str) -> Iterator[Case]:
     for seed, (inputs, outputs) in enumerate(edges(token)):
         act = ACTIVATIONS[seed % 3]
         yield of_stream(layer(token, inputs, outputs, seed, samples.FILLS[seed % 4], act))
+        for again in (50, 100, 150):
+            one = layer(token, inputs, outputs, seed + again, "random", "none")
+            yield of_stream(aimed(one, seed + again, "relu6" if again > 100 else "none"))
     for x_fill in ("low", "high"):
         for w_fill in ("low", "high", "ends"):
             yield of_stream(layer(token, 1100, 9, 7, x_fill, "none", w_fill))
@@ -83,6 +92,14 @@ def stream_cases(token: str) -> Iterator[Case]:
         for zero_point in (-128, 127):
             for act in ACTIVATIONS:
                 yield of_stream(sums_at_their_ends(zero_point, act))
+
+
+def aimed(one: Layer, seed: int, act: str) -> Layer:
+    """The layer requantised so that every product shows."""
+    sums = (one.x[0].astype(np.int64) - one.q_in.zero_point) @ one.weight.T.astype(np.int64)
+    rng = np.random.default_rng(seed)
+    r = samples.aimed(rng, sums, one.q_out.zero_point, left=one.token == "t5")
+    return with_answer(one.token, one.x, one.weight, one.q_in, one.q_out, r, act)
 
 
 def edges(token: str) -> tuple[tuple[int, int], ...]:

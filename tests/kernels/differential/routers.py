@@ -10,7 +10,7 @@ import numpy as np
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.kernels import PACKINGS, kernel_named, pack_masks
 from edgeq.kernels.streams import row_groups
-from edgeq.ops.fixed_point import exp_table, softmax_q15
+from edgeq.ops.fixed_point import exp_table, requantize, softmax_q15
 from edgeq.ops.mixture import Mixture, choose
 from edgeq.ops.op import activation_bounds
 from edgeq.ops.router import (
@@ -55,9 +55,12 @@ class Spec:
 
 
 def random_params(
-    rng: np.random.Generator, router: Router, spec: Spec, zero: int, dsp: bool
+    rng: np.random.Generator, router: Router, spec: Spec, x: samples.Array, zero: int, dsp: bool
 ) -> dict[str, Any]:
-    """Constants as the exporter names them; u_max may equal u_min, a threshold may be negative."""
+    """Constants as the exporter names them; u_max may equal u_min, a threshold may be negative.
+
+    Every second case is aimed: layer by layer at what the input x and the first pass give.
+    """
     made: dict[str, Any] = {"router.exp_table": exp_table(float(rng.choice([0.02, 0.1, 0.5])))}
     zeros = (zero, *(q.zero_point for q in router.quants))
     for i, (inputs, outputs) in enumerate(pairwise(spec.widths)):
@@ -65,13 +68,22 @@ def random_params(
         weight = samples.weights(rng, spec.fill, (outputs, inputs), "s8")
         made[role + "weight"] = weight
         made[role + "mask"] = rng.integers(0, 2, (router.passes, inputs)).astype(np.uint8)
-        sums = np.abs(weight.astype(int)).sum(1)
+        reach = np.abs(weight.astype(int)).sum(1)
+        lifted = x.reshape(-1).astype(np.int64) - zeros[i]
         for suffix in ("", ".dropped"):
-            r = right_shifts(rng, sums * 255) if dsp else None
-            r = r or samples.requantization(rng, sums, zeros[i])
+            kept = made[role + "mask"][0] if suffix else 1
+            r = right_shifts(rng, reach * 255) if dsp else None
+            r = r or samples.requantization(rng, reach, zeros[i])
+            if spec.seed % 2:
+                sums = weight.astype(np.int64) @ (lifted * kept)
+                r = samples.aimed(rng, sums, router.quants[i].zero_point, left=not dsp)
             made[role + "bias" + suffix] = r.bias
             made[role + "multiplier" + suffix] = r.multiplier
             made[role + "shift" + suffix] = r.shift
+        acc = weight.astype(np.int64) @ lifted + made[role + "bias"]
+        zero_out = router.quants[i].zero_point
+        low = zero_out if i < router.layers - 1 else -128
+        x = requantize(acc, made[role + "multiplier"], made[role + "shift"], zero_out, low, 127)
     return made | _rule_params(rng, spec.widths[-1], router.passes)
 
 
@@ -128,7 +140,7 @@ def router_case(name: str, spec: Spec) -> Case:
     router = Router(spec.kind, len(widths) - 1, spec.passes, rule=spec.rule, quants=quants)
     x = samples.activations(rng, str(rng.choice(samples.FILLS)), (1, widths[0]))
     zero = samples.quant(rng).zero_point
-    made = random_params(rng, router, spec, zero, dsp)
+    made = random_params(rng, router, spec, x, zero, dsp)
     given = _struct(made, spec, router, zero, dsp)
     wanted = route_rows(router, x, zero, made)
     q15 = softmax_q15(wanted.logits[0], made["router.exp_table"])

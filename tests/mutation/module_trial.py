@@ -1,0 +1,182 @@
+"""Imports edgeq with a fault in one module and asks for everything that the module makes."""
+
+import ctypes
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tests.kernels import host_kernels
+from tests.mutation.fault import Fault
+from tests.mutation.outcome import Outcome, in_a_child
+from tests.mutation.python_faults import python_faults
+
+ROOT = Path(__file__).parents[2]
+CPU_SECONDS = 60
+OPTIMIZE = ("-std=c99", "-O1", "-fPIC")
+FIRMWARE = "tests.unit.emit.test_firmware"
+
+
+class Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads one module from another text."""
+
+    def __init__(self, name: str, path: Path, text: str) -> None:
+        self.name, self.path, self.text = name, path, text
+
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != self.name:
+            return None
+        package = self.path.name == "__init__.py"
+        return importlib.util.spec_from_loader(
+            name, self, origin=str(self.path), is_package=package
+        )
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = str(self.path)
+        exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # our own text
+
+
+def start_over(planted: Planted) -> None:
+    """Every module of edgeq and of its tests is imported again, one of them changed."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("edgeq", "tests") and not name.startswith("tests.mutation"):
+            del sys.modules[name]
+    sys.meta_path.insert(0, planted)
+
+
+class ModuleTrial:
+    """One module. Kernels are built once; cases and models are made anew with the fault."""
+
+    def __init__(self, file: str, rows: Sequence[str], tests: Sequence[str], folder: Path) -> None:
+        """rows: kernels whose cases the module makes; tests: files that pytest runs behind them."""
+        self.file, self.rows, self.tests, self.folder = file, rows, tests, folder
+        self.texts = {file: (ROOT / file).read_text(encoding="utf-8")}
+        self.name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        self.emits = "emit" in file or file == "edgeq/weights.py"
+        self._build()
+        if self.emits:
+            self.before = dict(_model_files())
+        outcome, why = self._try(self.texts[file])
+        assert outcome is Outcome.SURVIVED, why  # the unchanged module answers
+
+    def faults(self) -> list[Fault]:
+        return python_faults(self.file, self.texts[self.file])
+
+    def _build(self) -> None:
+        names = [str(path) for path in sorted(host_kernels.FOLDER.glob("*.c"))]
+        include = f"-I{host_kernels.FOLDER}"
+        _run([["gcc", *OPTIMIZE, "-shared", include, *names, "-o", "kernels.so"]], self.folder)
+
+    def outcome(self, fault: Fault) -> tuple[Outcome, str]:
+        """What becomes of edgeq with the fault in it."""
+        text = fault.apply(self.texts[fault.file])
+        try:
+            same = compile(text, "", "exec") == compile(self.texts[fault.file], "", "exec")
+        except SyntaxError as error:
+            return Outcome.REFUSED, str(error)
+        return (Outcome.IDENTICAL, "") if same else self._try(text)
+
+    def _try(self, text: str) -> tuple[Outcome, str]:
+        planted = Planted(self.name, ROOT / self.file, text)
+        steps: list[Callable[[], None]] = [self._cases]
+        if self.emits:
+            steps.append(self._models)
+        if self.tests:
+            steps.append(self._tests)
+        for step in steps:
+            said = in_a_child(lambda step=step: (start_over(planted), step())[1], CPU_SECONDS)
+            if said[0] is not Outcome.SURVIVED:
+                return said
+        return said
+
+    def _cases(self) -> None:
+        """The differential cases, on kernels without a fault."""
+        host = importlib.import_module("tests.kernels.differential.host")
+        table = importlib.import_module("tests.kernels.differential.table")
+        runner = host.Host(ctypes.CDLL(str(self.folder / "kernels.so")))
+        for name in self.rows:
+            for case in table.DIFFERENTIAL[name]():
+                runner.run(case)
+
+    def _models(self) -> None:
+        """Whole models whose text changed: built, run, and held to the reference."""
+        firmware = importlib.import_module(FIRMWARE)
+        factory = importlib.import_module("tests.factory")
+        for name, files in _model_files():
+            if files == self.before[name]:
+                continue
+            graph = _graph(firmware, name)
+            x = factory.input_rows(np.random.default_rng(1), graph, 100)
+            program = self._program(firmware, files)
+            firmware.assert_equals_reference(graph, firmware.answers(program, graph, x), x)
+
+    def _program(self, firmware: ModuleType, files: dict[str, bytes]) -> Path:
+        folder = self.folder / "model"
+        for path, data in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+        (folder / "driver.c").write_text(firmware.DRIVER)
+        sources = ["driver.c", "model/model.c", "model/model_data.c"]
+        warnings = [
+            *firmware.WARNINGS,
+            "-fsanitize=undefined",
+            "-fsanitize-undefined-trap-on-error",
+        ]
+        include = ["-I.", f"-I{host_kernels.FOLDER}"]
+        where = ["../kernels.so", f"-Wl,-rpath,{self.folder}"]
+        _run([["gcc", "-std=c99", *warnings, *include, *sources, *where, "-o", "driver"]], folder)
+        return folder / "driver"
+
+    def _tests(self) -> None:
+        """What else `make test` runs on it, but for what the two steps above have run."""
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header"]
+        options += [
+            "-m",
+            "not full",
+            "-k",
+            "not compiled and not layers_that_ran and not gate_cycles",
+        ]
+        code = pytest.main([*options, *(str(ROOT / name) for name in self.tests)])
+        if code != 0:
+            raise AssertionError(f"pytest: {code!r}")
+
+
+MODELS = tuple(
+    f"{name} {features}"
+    for name in ("fc_all_formats", "conv", "precision_prior", "top_2", "escalation")
+    for features in ("plain", "dsp")
+)
+
+
+def _graph(firmware: ModuleType, name: str) -> object:
+    graph, features = name.split()
+    return firmware.select_kernels(
+        firmware.GRAPHS[graph](), frozenset({"dsp"} if features == "dsp" else ())
+    )
+
+
+def _model_files() -> list[tuple[str, dict[str, bytes]]]:
+    """The generated files of models of every kind, by name."""
+    firmware = importlib.import_module(FIRMWARE)
+    found = []
+    for name in MODELS:
+        files = firmware.project_of(_graph(firmware, name)).files
+        found.append((name, {p: data for p, data in files.items() if p.startswith("model/")}))
+    return found
+
+
+def _run(commands: Sequence[Sequence[str]], folder: Path) -> None:
+    for command in commands:
+        run = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert run.returncode == 0, run.stderr
