@@ -31,7 +31,7 @@ ZIG_ONLY = (
     "-fno-stack-protector",
     "-fno-unroll-loops",  # as gcc at -O2: unrolling more than doubles the runtime code
 )
-OPTIMIZE = ("-O0", "-O1", "-O2", "-O3", "-Os")
+OPTIMIZE = ("-O0", "-Og", "-O1", "-O2", "-O3", "-Os")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,19 @@
 /* Keeps what `pointer` points to in memory, where registers are too few for it. */
 #define EDGEQ_IN_MEMORY(pointer) __asm__ volatile("" : "+r"(pointer) : : "memory")
 
+/* Position-independent code may keep the base of its data in r9, and no compiler lets assembly name
+ * that as changed. There the assembly puts r9 back itself, for a few cycles a call. A build that
+ * reserves r9 otherwise (-ffixed-r9) defines EDGEQ_FIXED_R9. */
+#if defined(__PIC__) || defined(__ARM_RWPI) || defined(EDGEQ_FIXED_R9)
+#define EDGEQ_KEEP_R9 "push {r9}\n"
+#define EDGEQ_BACK_R9 "pop {r9}\n"
+#define EDGEQ_USES_R9
+#else
+#define EDGEQ_KEEP_R9 ""
+#define EDGEQ_BACK_R9 ""
+#define EDGEQ_USES_R9 "r9",
+#endif
+
 /* A word from any address; the builtin, as a freestanding memcpy would be a call. */
 static inline uint32_t edgeq_load_word(const void *from) {
     uint32_t word;

@@ -55,8 +55,7 @@ static __attribute__((noinline)) void edgeq_six_rows(const uint32_t *w, const ui
     register int32_t *sums __asm__("r4") = to;
     register int32_t minus __asm__("r5") = less;
     register int32_t count __asm__("r6") = groups;
-    __asm__ volatile("sub     r12, r2, r1\n\t"
-                     "sub     r0, r0, #4\n\t"
+    __asm__ volatile("sub     r12, r2, r1\n\t" EDGEQ_KEEP_R9 "sub     r0, r0, #4\n\t"
                      "bic     r12, r12, #63\n\t"
                      "add     r12, r1, r12\n\t"
                      "push    {r7, r12, lr}\n\t"
@@ -211,11 +210,11 @@ static __attribute__((noinline)) void edgeq_six_rows(const uint32_t *w, const ui
                      "str.w   r4, [sp, #12]\n\t"
                      "bne.w   0b\n\t"
                      "add     sp, sp, #24\n\t"
-                     "pop     {r7, r12, lr}"
+                     "pop     {r7, r12, lr}\n\t" EDGEQ_BACK_R9
                      : "+r"(weight), "+r"(activation), "+r"(end), "+r"(start), "+r"(sums),
                        "+r"(minus), "+r"(count)
                      :
-                     : "r8", "r9", "r10", "r11", "r12", "cc", "memory");
+                     : "r8", EDGEQ_USES_R9 "r10", "r11", "r12", "cc", "memory");
 #else
     (void)less;
     for (; groups > 0; groups--, from += 6, to += 6, w += (columns >> 1) * 6) {

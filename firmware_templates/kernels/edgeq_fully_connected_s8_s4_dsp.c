@@ -51,8 +51,7 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
     register int32_t *sums __asm__("r4") = to;
     register int32_t minus __asm__("r5") = less;
     register int32_t count __asm__("r6") = groups;
-    __asm__ volatile("sub     r12, r2, r1\n\t"
-                     "sub     r0, r0, #4\n\t"
+    __asm__ volatile("sub     r12, r2, r1\n\t" EDGEQ_KEEP_R9 "sub     r0, r0, #4\n\t"
                      "bic     r12, r12, #63\n\t"
                      "add     r12, r1, r12\n\t"
                      "push    {r7, r12, lr}\n\t"
@@ -177,11 +176,11 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
                      "str.w   r4, [sp, #12]\n\t"
                      "bne.w   0b\n\t"
                      "add     sp, sp, #24\n\t"
-                     "pop     {r7, r12, lr}"
+                     "pop     {r7, r12, lr}\n\t" EDGEQ_BACK_R9
                      : "+r"(weight), "+r"(activation), "+r"(end), "+r"(start), "+r"(sums),
                        "+r"(minus), "+r"(count)
                      :
-                     : "r8", "r9", "r10", "r11", "r12", "cc", "memory");
+                     : "r8", EDGEQ_USES_R9 "r10", "r11", "r12", "cc", "memory");
 #else
     for (; groups > 0; groups--, from += 8, to += 8, w += (columns >> 1) * 2) {
         edgeq_row_fours(w, x, columns, from, to, less, 2);
@@ -201,7 +200,7 @@ static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const u
     register const int32_t *start __asm__("r3") = from;
     register int32_t *sums __asm__("r4") = to;
     register int32_t minus __asm__("r5") = less;
-    __asm__ volatile("push    {r2, r4, r7, lr}\n\t"
+    __asm__ volatile(".syntax unified\n\t" EDGEQ_KEEP_R9 "push    {r2, r4, r7, lr}\n\t"
                      "sub     r0, r0, #4\n\t"
                      "ldr     r7, [r3, #4]\n\t"
                      "ldr     r8, [r3, #8]\n\t"
@@ -271,11 +270,11 @@ static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const u
                      "str     r0, [r4, #4]\n\t"
                      "str     r1, [r4, #8]\n\t"
                      "str     r2, [r4, #12]\n\t"
-                     "pop     {r7, lr}"
+                     "pop     {r7, lr}\n\t" EDGEQ_BACK_R9
                      : "+r"(weight), "+r"(activation), "+r"(end), "+r"(start), "+r"(sums),
                        "+r"(minus)
                      :
-                     : "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory");
+                     : "r6", "r8", EDGEQ_USES_R9 "r10", "r11", "r12", "cc", "memory");
 #else
     edgeq_row_fours(w, x, columns, from, to, less, 1);
 #endif

@@ -262,6 +262,7 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
 static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
     register edgeq_narrow_layer *r0 __asm__("r0") = layer;
     __asm__ volatile(
+        EDGEQ_KEEP_R9
         "push {r0, r7}\n"
         "sub sp, sp, #40\n"
         "ldr.w r8, " EDGEQ_NARROW_END "\n"
@@ -363,13 +364,79 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "bgt.w 2b\n"
         "add sp, sp, #40\n"
         "pop {r0, r7}\n"
+        EDGEQ_BACK_R9
         : "+r"(r0)
         :
-        : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
+        : "r1", "r2", "r3", "r4", "r5", "r6", "r8", EDGEQ_USES_R9 "r10", "r11", "r12", "lr", "cc",
           "memory");
 }
 /* clang-format on */
 
+#else
+
+static inline uint32_t edgeq_narrow_pair(const uint32_t *x, uint32_t word, uint32_t first,
+                                         uint32_t acc) {
+    for (uint32_t k = 0; k < 4; k++) {
+        uint32_t rotation = first + 4 * k;
+        uint32_t turned = rotation == 0 ? word : (word >> rotation) | (word << (32 - rotation));
+        acc = (uint32_t)edgeq_smlad(turned & EDGEQ_NARROW_MASK, x[k], (int32_t)acc);
+    }
+    return acc;
+}
+
+/* The assembly in C: the same sums in the same order. */
+static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, uint32_t *sums) {
+    const uint32_t *weight = layer->p.weight;
+    const uint32_t *x = layer->x;
+    const uint32_t *block_end = layer->block_end;
+    const uint32_t pairs_of_word = 2 / EDGEQ_NARROW_WORDS;
+    for (uint32_t i = 0; i < 2 * pairs; i++) {
+        sums[i] = 0;
+    }
+    while (x != layer->end) {
+        uint32_t acc[4] = {x[0], x[0], x[0], x[0]};
+        for (x++; x != block_end; x += 4) {
+            for (uint32_t i = 0; i < pairs; i++) {
+                uint32_t place = i % pairs_of_word;
+                acc[i] = edgeq_narrow_pair(x, *weight, 2 * place, acc[i]);
+                weight += place == pairs_of_word - 1;
+            }
+        }
+        uint32_t above = EDGEQ_NARROW_BRIM ? *x++ : 0;
+        for (uint32_t i = 0; i < pairs; i++) {
+            sums[2 * i] += acc[i];
+            sums[2 * i + 1] += (uint32_t)((int32_t)(acc[i] & ~above) >> EDGEQ_NARROW_LANE);
+        }
+        block_end += x != layer->end ? EDGEQ_NARROW_BLOCK_WORDS : 0;
+    }
+    layer->p.weight = weight;
+    for (uint32_t i = 0; i < 2 * pairs; i += 2) {
+        uint32_t b = sums[i + 1];
+        uint32_t a = sums[i] - (b << EDGEQ_NARROW_LANE);
+        sums[i] = 2 * EDGEQ_NARROW_SCALE * a + layer->add_a;
+        sums[i + 1] = 2 * EDGEQ_NARROW_SCALE * b + layer->add_b;
+    }
+}
+
+static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
+    edgeq_fully_connected_params *p = &layer->p;
+    for (; p->outputs > 0; p->outputs -= 8) {
+        uint32_t sums[8];
+        edgeq_narrow_sums(layer, p->outputs > 4 ? 4 : 2, sums);
+        for (int32_t i = 0; i < 8 && i < p->outputs; i++) {
+            int32_t doubled = (int32_t)(2 * (uint32_t)*p->bias++ + sums[i]);
+            int32_t v = edgeq_smmulr(doubled, *p->multiplier++);
+            v = (v + (v >> 31)) >> ~*p->shift++;
+            v = (v + p->output_zero_point) >> 1;
+            *layer->y++ = (int8_t)edgeq_clamp(v, p->activation_min, p->activation_max);
+        }
+    }
+}
+
+#endif
+
+/* Without optimisation the twelve operands are too many for the registers. */
+#if EDGEQ_DSP_ASM && defined(__OPTIMIZE__)
 #if EDGEQ_NARROW_SCALE == 2
 #define EDGEQ_NARROW_HALVED ", asr #1\n"
 #else
@@ -437,68 +504,7 @@ static inline void edgeq_narrow_put(edgeq_narrow_spread *s) {
         : "cc", "memory");
 }
 /* clang-format on */
-
 #else
-
-static inline uint32_t edgeq_narrow_pair(const uint32_t *x, uint32_t word, uint32_t first,
-                                         uint32_t acc) {
-    for (uint32_t k = 0; k < 4; k++) {
-        uint32_t rotation = first + 4 * k;
-        uint32_t turned = rotation == 0 ? word : (word >> rotation) | (word << (32 - rotation));
-        acc = (uint32_t)edgeq_smlad(turned & EDGEQ_NARROW_MASK, x[k], (int32_t)acc);
-    }
-    return acc;
-}
-
-/* The assembly in C: the same sums in the same order. */
-static inline void edgeq_narrow_sums(edgeq_narrow_layer *layer, uint32_t pairs, uint32_t *sums) {
-    const uint32_t *weight = layer->p.weight;
-    const uint32_t *x = layer->x;
-    const uint32_t *block_end = layer->block_end;
-    const uint32_t pairs_of_word = 2 / EDGEQ_NARROW_WORDS;
-    for (uint32_t i = 0; i < 2 * pairs; i++) {
-        sums[i] = 0;
-    }
-    while (x != layer->end) {
-        uint32_t acc[4] = {x[0], x[0], x[0], x[0]};
-        for (x++; x != block_end; x += 4) {
-            for (uint32_t i = 0; i < pairs; i++) {
-                uint32_t place = i % pairs_of_word;
-                acc[i] = edgeq_narrow_pair(x, *weight, 2 * place, acc[i]);
-                weight += place == pairs_of_word - 1;
-            }
-        }
-        uint32_t above = EDGEQ_NARROW_BRIM ? *x++ : 0;
-        for (uint32_t i = 0; i < pairs; i++) {
-            sums[2 * i] += acc[i];
-            sums[2 * i + 1] += (uint32_t)((int32_t)(acc[i] & ~above) >> EDGEQ_NARROW_LANE);
-        }
-        block_end += x != layer->end ? EDGEQ_NARROW_BLOCK_WORDS : 0;
-    }
-    layer->p.weight = weight;
-    for (uint32_t i = 0; i < 2 * pairs; i += 2) {
-        uint32_t b = sums[i + 1];
-        uint32_t a = sums[i] - (b << EDGEQ_NARROW_LANE);
-        sums[i] = 2 * EDGEQ_NARROW_SCALE * a + layer->add_a;
-        sums[i + 1] = 2 * EDGEQ_NARROW_SCALE * b + layer->add_b;
-    }
-}
-
-static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
-    edgeq_fully_connected_params *p = &layer->p;
-    for (; p->outputs > 0; p->outputs -= 8) {
-        uint32_t sums[8];
-        edgeq_narrow_sums(layer, p->outputs > 4 ? 4 : 2, sums);
-        for (int32_t i = 0; i < 8 && i < p->outputs; i++) {
-            int32_t doubled = (int32_t)(2 * (uint32_t)*p->bias++ + sums[i]);
-            int32_t v = edgeq_smmulr(doubled, *p->multiplier++);
-            v = (v + (v >> 31)) >> ~*p->shift++;
-            v = (v + p->output_zero_point) >> 1;
-            *layer->y++ = (int8_t)edgeq_clamp(v, p->activation_min, p->activation_max);
-        }
-    }
-}
-
 static inline void edgeq_narrow_put(edgeq_narrow_spread *s) {
     do {
         int32_t steps = s->block < s->left ? s->block : s->left;
@@ -517,7 +523,6 @@ static inline void edgeq_narrow_put(edgeq_narrow_spread *s) {
         s->block = EDGEQ_NARROW_BLOCK_STEPS;
     } while (s->left > 0);
 }
-
 #endif
 
 /* The last step of all is padded: it joins the last block, which thus has activations that are

@@ -23,8 +23,12 @@ class OnCore:
         memory = Memory(put, 4)
         for call in case.calls:
             given = [memory.argument(a) & 0xFFFFFFFF for a in call.arguments]
+            self.core.mark_kept()
+            before = self.core.kept()
             result = machine.call(call.function, given, max_cycles=self.max_cycles)
             cycles += result.cycles
+            if self.core.kept() != before:
+                raise Difference(f"{case.label}: r4 to r11 are not as they were")
             if call.returns is not None and result.r0 != call.returns & 0xFFFFFFFF:
                 raise Difference(f"{case.label}: r0 is {result.r0}, not {call.returns}")
         memory.check(machine.read, case.label)

@@ -27,6 +27,15 @@ class Core:
         self._next = (at + len(data) + len(GUARD) + 7) & ~7
         return at
 
+    def kept(self) -> list[int]:
+        """r4 to r11, which a function must give back as they were."""
+        return [self.machine._emulator.register(f"r{i}") for i in range(4, 12)]
+
+    def mark_kept(self) -> None:
+        """Patterns into r4 to r11."""
+        for i in range(4, 12):
+            self.machine._emulator.set_register(f"r{i}", 0x5A000000 + i)
+
     def rewind(self) -> None:
         """Operands go to the beginning again."""
         self._next = self._origin

@@ -1,0 +1,99 @@
+"""Case 16: kernels with assembly under the options that people build with, both compilers."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgeq.kernels import KERNELS
+from tests.kernels.cross_kernels import FLAGS, command
+from tests.kernels.differential.case import Call, Case, Difference
+from tests.kernels.differential.core import OnCore
+from tests.kernels.differential.table import ASSEMBLY, DIFFERENTIAL
+from tests.kernels.dsp.core import Core
+from tests.kernels.host_kernels import FOLDER, WARNINGS
+from tests.once import once
+
+PIC = "-O2 -fPIC -msingle-pic-base"
+BARE = [flag for flag in FLAGS if not flag.startswith("-O")]
+SOURCES = sorted({source for k in KERNELS if k.name in ASSEMBLY for source in k.sources})
+MATRIX = {
+    "gcc": (
+        "-O0", "-Og", "-O1", "-Os", "-O3", "-O2 -fPIC", PIC, "-O0 -fPIC -msingle-pic-base",
+        "-Os -fPIC -msingle-pic-base -mno-pic-data-is-text-relative", "-O2 -flto",
+        "-O2 -fno-omit-frame-pointer", "-O2 -ffixed-r9 -DEDGEQ_FIXED_R9",
+    ),
+    "zig": ("-O0", "-Og", "-O1", "-Os", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi"),
+}  # fmt: skip
+OFTEN = (("gcc", "-O0"), ("gcc", PIC))
+CASES = 3  # every third of them: without optimisation the C around the assembly is slow
+
+
+def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
+    """An ELF of all kernels with assembly."""
+
+    def make(folder: Path) -> None:
+        tool = [*command(kind), *options.split()]
+        include = [f"-I{FOLDER}", f"-I{FOLDER.parent / 'runtime'}"]
+        sources = [str(FOLDER / name) for name in SOURCES]
+        memory = str(FOLDER.parent / "runtime" / "memory.c")
+        script = f"-Wl,-T,{Path(__file__).parent / 'constant_time.ld'}"
+        link = [
+            "-fno-builtin",
+            "-nostdlib",
+            script,
+            f"-Wl,-e,{ASSEMBLY[0]}",
+            "-Wl,--no-gc-sections",
+        ]
+        whole = [*tool, *BARE, *include, *sources, memory, *link, "-o", "kernels.elf"]
+        run = subprocess.run(
+            whole, cwd=folder, capture_output=True, text=True, timeout=600, check=False
+        )
+        assert run.returncode == 0, run.stderr
+
+    name = f"{kind}{options.replace(' ', '')}"
+    return once(factory, name, make) / "kernels.elf"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param(kind, o, marks=() if (kind, o) in OFTEN else pytest.mark.full)
+        for kind, several in MATRIX.items()
+        for o in several
+    ],
+)
+def test_case_16_kernels_build_and_answer(
+    kind: str, options: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Without a warning, without a call outside, with r4 to r11 as they were."""
+    runner = OnCore(Core(linked(kind, options, tmp_path_factory)))
+    for name in ASSEMBLY:
+        for case in list(DIFFERENTIAL[name]())[::CASES]:
+            runner.run(case)
+
+
+def test_case_16_a_lost_register_would_be_seen(tmp_path: Path) -> None:
+    """The negative case: r9 is changed and not given back."""
+    source = tmp_path / "lost.c"
+    source.write_text('void lost(void) { __asm__ volatile("mov r9, #0"); }\n')
+    script = f"-Wl,-T,{Path(__file__).parent / 'constant_time.ld'}"
+    tool = [*command("gcc"), "-O2", "-nostdlib", script, "-Wl,-e,lost", str(source)]
+    subprocess.run([*tool, "-o", "lost.elf"], cwd=tmp_path, timeout=120, check=True)
+    with pytest.raises(Difference, match="r4 to r11"):
+        OnCore(Core(tmp_path / "lost.elf")).run(Case("lost", (Call("lost", ()),)))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("options", ["-O0", "-Og", "-O2", "-Os", "-O3", "-O2 -fPIC", "-O2 -flto"])
+def test_case_16_kernels_build_for_the_host(options: str, tmp_path: Path) -> None:
+    """Every kernel, its twin in C, without a warning."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc on this machine")
+    sources = [str(path) for path in sorted(FOLDER.glob("*.c"))]
+    whole = ["gcc", "-std=c99", *WARNINGS, *options.split(), f"-I{FOLDER}", "-c", *sources]
+    run = subprocess.run(
+        whole, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert run.returncode == 0, run.stderr
