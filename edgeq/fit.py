@@ -1,23 +1,19 @@
 """Whether a model can fit a board at all: told before anything is compiled, with the numbers."""
 
-from collections.abc import Iterable
-
 from edgeq.board import Board
+from edgeq.compiled import Compiled
 from edgeq.emit.firmware import LayerInfo
 from edgeq.errors import MemoryBudget
-from edgeq.memory import MemoryPlan
-from edgeq.weights import PackedWeights
 
 LARGEST = 5
 
 
-def check_fit(
-    board: Board, layers: Iterable[LayerInfo], packed: PackedWeights, plan: MemoryPlan
-) -> None:
+def check_fit(board: Board, compiled: Compiled) -> None:
     """MemoryBudget when weights alone exceed flash, or arena and stack exceed RAM.
 
     A lower bound: code and the protocol's buffers come on top, and the linker counts those.
     """
+    layers, packed, plan = compiled.layers, compiled.packed, compiled.plan
     over = []
     if packed.total_bytes > board.flash.bytes:
         parts = [(_name(i), i.weight_bytes) for i in layers]

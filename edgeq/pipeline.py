@@ -22,12 +22,11 @@ from edgeq.export_folder import (
     read_report,
     write_export,
 )
-from edgeq.files import write_file
+from edgeq.files import scratch_folder, write_file
 
 if TYPE_CHECKING:
     from edgeq.toolchain import Firmware
 
-CHECKED_ROWS = 100
 OPTIMIZE = "-O2"
 OBJECTIVES = ("latency", "size")
 
@@ -47,6 +46,7 @@ def export(
     max_mean_energy: str | None = None,
     mlperf: str | None = None,
     name: str | None = None,
+    accept_mismatch: bool = False,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
@@ -56,11 +56,11 @@ def export(
     rows, for which curiosity is weakened as far as needed. `mlperf` ("kws01", ...) makes the
     firmware answer the runner of that benchmark (docs/mlperf.md). `name` begins every global C
     name of the model, by default its own name made an identifier. Raises ModelFile, UnsupportedOp,
-    BadInput, MemoryBudget, CostBudget or Toolchain before anything is written.
+    BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch (the proofs of docs/proofs.md) before
+    anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
     from edgeq.emit.mlperf import fitting_task
     from edgeq.emit.onnx_model import onnx_model
-    from edgeq.equivalence import equivalence
     from edgeq.estimate import Budget, Identity, within_budget
     from edgeq.frontend.torch_loader import graph_of
     from edgeq.ir.c_names import c_name
@@ -68,9 +68,10 @@ def export(
     from edgeq.ops.graph_file import write_graph
     from edgeq.passes import quantize
     from edgeq.passes.select_kernels import fallbacks
+    from edgeq.prove import Subject, prove_export
     from edgeq.reference import quantize_rows
     from edgeq.report.export import curiosity_entry, expert_entries, layer_entries
-    from edgeq.toolchain import find_compiler
+    from edgeq.toolchain import find_compiler, with_board
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
     if objective not in OBJECTIVES:
@@ -88,10 +89,24 @@ def export(
     quantized = quantize(loaded, x, method, features)
     benchmark_notes = fitting_task(quantized.graph, mlperf) if mlperf else []
     of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found, mlperf)
-    costed = within_budget(quantized, of, budget)
-    graph, curiosity = costed.quantized.graph, costed.quantized.curiosity
-    onnx = onnx_model(graph, model.name, digest).SerializeToString()
-    tflite, notes = _tflite(graph, model.name, digest)
+    with scratch_folder() as scratch:
+        costed = within_budget(quantized, of, budget, scratch)
+        compiled, graph = costed.compiled, costed.compiled.graph
+        onnx = onnx_model(graph, model.name, digest).SerializeToString()
+        tflite, notes = _tflite(graph, model.name, digest)
+        _settle(model, quantized, costed.quantized, x, anew=calibration is not None)
+        elf = costed.firmware.elf
+        subject = Subject(compiled, x, of.rows, of.board, elf, onnx, tflite)
+        checks = prove_export(subject, model, accept=accept_mismatch)
+    curiosity = costed.quantized.curiosity
+    for check in (c for c in checks if not c.passed):
+        notes.insert(
+            0, f"{check.name} {check.said}" if check.failed else f"{check.name}: {check.said}"
+        )
+        if check.accepted:
+            remark = f"ACCEPTED MISMATCH, --accept-mismatch was given. {check.said}"
+            compiled = compiled.with_remark(remark)
+            compiled = replace(compiled, project=with_board(compiled.project, of.board))
     notes.extend(
         [*quantized.notes, *model.stored_wider, *fallbacks(graph, features), *benchmark_notes]
     )
@@ -99,8 +114,6 @@ def export(
         notes.insert(0, curiosity.note)
     if costed.no_cost:
         notes.append(f"no estimate of latency and energy: {costed.no_cost}")
-    checks = equivalence(graph, x[:CHECKED_ROWS], of.rows[:CHECKED_ROWS], onnx, tflite)
-    notes += [f"{c['name']} was not compared: {c['failed']}" for c in checks if "failed" in c]
     report = {
         "target": target,
         "model": model.name,
@@ -113,14 +126,14 @@ def export(
         },
         "flash_bytes": costed.firmware.flash_bytes,
         "ram_bytes": costed.firmware.ram_bytes,
-        "arena_bytes": costed.plan.arena_bytes,
-        "weight_bytes": costed.packed.total_bytes,
+        "arena_bytes": compiled.plan.arena_bytes,
+        "weight_bytes": compiled.packed.total_bytes,
         "compiler": costed.firmware.compiler,
         "optimize": OPTIMIZE,
         "objective": objective,
-        "layers": layer_entries(costed.layers, costed.cost),
-        "experts": expert_entries(graph, costed.layers, costed.packed, costed.cost),
-        "checks": checks,
+        "layers": layer_entries(compiled.layers, costed.cost),
+        "experts": expert_entries(graph, compiled.layers, compiled.packed, costed.cost),
+        "checks": [check.entry for check in checks],
         "estimate": costed.cost,
         "routes": costed.routes,
         "curiosity": curiosity_entry(graph, quantized.graph, curiosity),
@@ -137,8 +150,22 @@ def export(
     if model.evaluation is not None:
         files[EVALUATION] = _npz(x=model.evaluation[0], y=model.evaluation[1])
     written = {GRAPH: lambda path: write_graph(graph, path)}
-    write_export(Path(out), Artifacts(report, costed.project, files, written))
+    write_export(Path(out), Artifacts(report, compiled.project, files, written))
     return report
+
+
+def _settle(model: Any, asked: Any, shipped: Any, x: Any, *, anew: bool) -> None:
+    """Curiosity of the PyTorch model as it is shipped: weakened, frozen anew or for the first time.
+
+    Where none of these holds the model is compared as it was saved.
+    """
+    from edgeq.emit.firmware_layers import mixture_of
+    from edgeq.frontend.torch_answers import with_strength
+
+    node = mixture_of(shipped.graph)
+    unfrozen = any(not mixture.curious for mixture in model.mixtures)
+    if node is not None and (anew or unfrozen or asked.graph is not shipped.graph):
+        with_strength(model, node.attrs.router, x)
 
 
 def _calibration_rows(model: Any, model_path: str | Path, calibration: str | Path | None) -> Any:

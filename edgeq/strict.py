@@ -30,9 +30,9 @@ class Check(Strict):
     name: str
     samples: Whole
     mismatches: Whole
-    max_lsb: Whole
-    top1_agreement: Share
-    route_agreement: Share
+    max_lsb: Whole | None  # None: nothing ran that form
+    top1_agreement: Share | None
+    route_agreement: Share | None
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -33,7 +33,7 @@ def export(x: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     kinds = ("ternary", 8)
     experts = [nn.paper_expert(4, (8,), 2, kind, dropout=0.0) for kind in kinds]
-    router = nn.BayesianRouter(4, 2, hidden=(8, 4), dropout=0.2, passes=4)
+    router = nn.BayesianRouter(4, 2, hidden=(8, 4), dropout=0.2, passes=8)
     model = nn.Model(nn.Mixture(experts, router, kinds), (4,), name="tiny")
     labels = (x.sum(axis=1) > 0).astype(np.int64)
     nn.fit(model, (x[:30], labels[:30]), (x[30:], labels[30:]), epochs=2, progress=False)

@@ -7,16 +7,15 @@ from typing import Any
 from edgeq.bench.answers import answers
 from edgeq.bench.cases import Run, cases_named, runs
 from edgeq.board import Board, load_board
-from edgeq.emit.firmware import firmware_project, layer_table
+from edgeq.compiled import Compiled, compile_graph
 from edgeq.emit.firmware_layers import snake_case
 from edgeq.errors import BadInput
 from edgeq.files import scratch_folder
 from edgeq.kernels import kernel_named
-from edgeq.memory import kernel_scratch, plan_memory
+from edgeq.memory import kernel_scratch
 from edgeq.reference import run as reference
-from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
+from edgeq.toolchain import Firmware, build, find_compiler, with_board
 from edgeq.toolchain.image import measure
-from edgeq.weights import PackedWeights, pack_weights
 
 DIGEST = "0" * 64
 DISCARDED = (".ARM.exidx", ".ARM.extab")  # clang writes them whatever the flags
@@ -53,10 +52,11 @@ def bench_kernels(
         if watch:
             watch(i, len(todo), f"{one.kernel} {one.case.shape}")
         with scratch_folder() as folder:
-            packed = pack_weights(one.graph)
-            built = _build(one, packed, board, found, folder, optimize)
+            compiled = compile_graph(one.graph, "bench", DIGEST)
+            project = with_board(compiled.project, board)
+            built = build(project, board, found, folder, optimize)
             flags = built.flags
-            results.append(_entry(one, packed, board, built, folder))
+            results.append(_entry(one, compiled, board, built, folder))
     if watch:
         watch(len(todo), len(todo), "")
     return {
@@ -76,28 +76,15 @@ def _check_board(board: Board) -> None:
         )
 
 
-def _build(
-    one: Run,
-    packed: PackedWeights,
-    board: Board,
-    compiler: Compiler,
-    folder: Path,
-    optimize: str,
-) -> Firmware:
-    plan = plan_memory(one.graph)
-    project = firmware_project(one.graph, plan, packed, model_name="bench", digest=DIGEST)
-    return build(with_board(project, board), board, compiler, folder, optimize)
-
-
 def _entry(
-    one: Run, packed: PackedWeights, board: Board, built: Firmware, folder: Path
+    one: Run, compiled: Compiled, board: Board, built: Firmware, folder: Path
 ) -> dict[str, Any]:
-    (layer,) = layer_table(one.graph, packed)
+    (layer,) = compiled.layers
     said = answers(board, built.elf, one.rows, one.graph.tensors["y"].size, 1)
     cycles = said.cycles[:, 0].tolist()
     wanted = reference(one.graph, one.rows).output.reshape(len(one.rows), -1)
     kernel, node = kernel_named(one.kernel), one.graph.nodes[0]
-    sizes = {c.role: c.bytes for c in packed.constants}
+    sizes = {c.role: c.bytes for c in compiled.packed.constants}
     objects = folder / "objects"
     sources = [name.removesuffix(".c") for name in kernel.sources]
     return {

@@ -45,6 +45,11 @@ from edgeq.cli.output import say_json, show, working
     help="Answer the runner of this MLPerf Tiny benchmark; the model must have its shapes.",
 )
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
+@click.option(
+    "--accept-mismatch",
+    is_flag=True,
+    help="Write an export whose integers answer otherwise than the trained model.",
+)
 @compiler_option
 @json_option
 def export(
@@ -58,6 +63,7 @@ def export(
     as_json: bool,
     mlperf: str | None,
     name: str | None,
+    accept_mismatch: bool,
     **budget: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -80,6 +86,7 @@ def export(
             optimize,
             mlperf=mlperf,
             name=name,
+            accept_mismatch=accept_mismatch,
             **budget,
         )
     if as_json:

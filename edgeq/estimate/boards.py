@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeq.arrays import model_rows, read_npz
 from edgeq.board import Board
-from edgeq.emit.firmware import firmware_project, layer_table
+from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import MemoryBudget
 from edgeq.estimate.cost import Shares
 from edgeq.estimate.entry import board_entry
@@ -21,14 +21,12 @@ from edgeq.firmware_project import FirmwareProject
 from edgeq.fit import check_fit
 from edgeq.ir import Graph
 from edgeq.kernels import kernel_named
-from edgeq.memory import plan_memory
 from edgeq.ops.op import Array
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import quantize_rows
 from edgeq.toolchain import Compiler, Firmware, build, with_board
-from edgeq.weights import pack_weights
 
 OPTIMIZE = "-O2"
 RANDOM_ROWS, MOST_ROWS = 16, 200
@@ -118,20 +116,16 @@ def estimate_boards(
 
 def _estimate(model: Estimated, board: Board, compiler: Compiler, prove: bool) -> dict[str, Any]:
     graph = model.graph
-    own = model.project is not None and runs_on(graph, board)
-    if not own:
+    own = model.project if runs_on(graph, board) else None
+    if own is None:
         graph = select_kernels(graph, board.features)
-    plan, packed = plan_memory(graph), pack_weights(graph)
-    layers = layer_table(graph, packed)
-    check_fit(board, layers, packed, plan)
-    project = model.project if own else None
-    if project is None:
-        named = {"model_name": model.name, "digest": model.digest}
-        project = firmware_project(graph, plan, packed, **named)
+    compiled = compile_graph(graph, model.name, model.digest, project=own)
+    check_fit(board, compiled)
     with scratch_folder() as scratch:
-        built = build(with_board(project, board), board, compiler, scratch, OPTIMIZE)
-        entry = on_board(model, graph, board, built, prove=prove)
-    if model.project is not None and not own:
+        project = with_board(compiled.project, board)
+        built = build(project, board, compiler, scratch, OPTIMIZE)
+        entry = on_board(model, compiled, board, built, prove=prove)
+    if model.project is not None and own is None:
         entry["notes"].append(f"kernels chosen anew: the export's do not run on {board.core}")
     return {"fits": True, **entry}
 
@@ -146,7 +140,7 @@ def runs_on(graph: Graph, board: Board) -> bool:
 
 def on_board(
     model: Estimated,
-    graph: Graph,
+    compiled: Compiled,
     board: Board,
     built: Firmware,
     *,
@@ -155,7 +149,7 @@ def on_board(
     prove: bool = False,
 ) -> dict[str, Any]:
     """The entry of a firmware that was built for `board`; `lender` names a bare core's figures."""
-    subject = Subject(graph, layer_table(graph), model.rows, model.chosen)
+    subject = Subject(compiled.graph, compiled.layers, model.rows, model.chosen)
     routes = counted(subject, board, built.elf, most_rows)
     entry = board_entry(board, built, subject, routes, model.shares, lender)
     proof = proof_entry(subject, board, built.elf, routes, trace=prove)

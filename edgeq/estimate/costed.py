@@ -1,21 +1,18 @@
 """An export's firmware with what it costs, and the strongest curiosity that a budget allows."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edgeq.board import Board, is_core, runnable_board, target_board
-from edgeq.emit.firmware import LayerInfo, firmware_project, layer_table
+from edgeq.compiled import Compiled, compile_graph
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.errors import BadInput
 from edgeq.estimate.boards import OPTIMIZE, Estimated, on_board
 from edgeq.estimate.budget import Budget, strongest_router, unreachable
 from edgeq.estimate.cost import Shares
 from edgeq.estimate.routes import Experts, all_routes, route_names
-from edgeq.files import scratch_folder
-from edgeq.firmware_project import FirmwareProject
 from edgeq.fit import check_fit
-from edgeq.memory import MemoryPlan, plan_memory
 from edgeq.ops.op import Array
 from edgeq.passes import Quantized
 from edgeq.passes.freeze_router import freeze_router
@@ -23,7 +20,6 @@ from edgeq.passes.verify import verify
 from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
 from edgeq.toolchain import Compiler, Firmware, build, with_board
-from edgeq.weights import PackedWeights, pack_weights
 
 ROWS_PER_ROUTE = 1  # an export should take seconds; `edgeq estimate` compares rows
 
@@ -52,16 +48,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class Costed:
-    """A lowered model, its firmware and the entry of its estimate; `cost` None: `no_cost` says why.
+    """A compiled model, its firmware and its estimate's entry; `cost` None: `no_cost` says why.
 
-    `firmware` was built in a scratch folder that is gone: its sizes and flags stay true.
+    `firmware` lies in the scratch folder that the caller gave.
     """
 
     quantized: Quantized
-    plan: MemoryPlan
-    packed: PackedWeights
-    layers: tuple[LayerInfo, ...]
-    project: FirmwareProject
+    compiled: Compiled
     firmware: Firmware
     shares: Shares
     cost: dict[str, Any] | None
@@ -76,25 +69,25 @@ class Costed:
         }
 
 
-def within_budget(quantized: Quantized, of: Identity, budget: Budget) -> Costed:
-    """Builds and counts the model; weakens curiosity until the budget's expected case holds.
+def within_budget(quantized: Quantized, of: Identity, budget: Budget, scratch: Path) -> Costed:
+    """Builds the model in `scratch` and counts it; weakens curiosity until the budget holds.
 
     Raises MemoryBudget where a board has no room, CostBudget with the numbers when the worst case
     or every expected case costs too much, BadInput for a budget that cannot be checked.
     """
-    costed = _costed(quantized, of)
+    costed = _costed(quantized, of, scratch)
     if not budget.asked:
         return costed
     if costed.cost is None:
         raise BadInput(f"latency and energy cannot be limited here: {costed.no_cost}")
     budget.check_board(of.lender)
     budget.check_worst(costed.cost)
-    return _weakened(costed, of, budget, costed.cost)
+    return _weakened(costed, of, budget, scratch)
 
 
-def _weakened(costed: Costed, of: Identity, budget: Budget, cost: Mapping[str, Any]) -> Costed:
+def _weakened(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Costed:
     quantized = costed.quantized
-    node, cycles = mixture_of(quantized.graph), _cycles(costed, cost, of.board)
+    node, cycles = mixture_of(quantized.graph), _cycles(costed, of.board)
     if node is None or quantized.seen is None:
         (only,) = cycles.values()
         if only > budget.most_mean_cycles(of.lender):
@@ -104,45 +97,41 @@ def _weakened(costed: Costed, of: Identity, budget: Budget, cost: Mapping[str, A
     if router == node.attrs.router:
         return costed
     graph, curiosity = freeze_router(quantized.graph, quantized.seen, router)
-    return _costed(replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity), of)
+    weaker = replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity)
+    return _costed(weaker, of, scratch)
 
 
-def _cycles(costed: Costed, cost: Mapping[str, Any], board: Board) -> dict[Experts, float]:
+def _cycles(costed: Costed, board: Board) -> dict[Experts, float]:
     """Exact cycles by route: an entry rounds half a cycle up."""
-    routes = all_routes(costed.quantized.graph)
-    exact = (round(2 * r["latency_s"] * board.clock_hz) / 2 for r in cost["routes"])
+    routes, entries = all_routes(costed.quantized.graph), (costed.cost or {})["routes"]
+    exact = (round(2 * r["latency_s"] * board.clock_hz) / 2 for r in entries)
     return dict(zip(routes, exact, strict=True))
 
 
-def _costed(quantized: Quantized, of: Identity) -> Costed:
+def _costed(quantized: Quantized, of: Identity, scratch: Path) -> Costed:
     graph, board = quantized.graph, of.board
-    plan, packed = plan_memory(graph), pack_weights(graph)
-    layers = layer_table(graph, packed)
+    compiled = compile_graph(graph, of.name, of.digest, mlperf_id=of.mlperf_id)
     if not is_core(of.target):
-        check_fit(board, layers, packed, plan)
-    named = firmware_project(
-        graph, plan, packed, model_name=of.name, digest=of.digest, mlperf_id=of.mlperf_id
-    )
-    project = with_board(named, board)
+        check_fit(board, compiled)
+    compiled = replace(compiled, project=with_board(compiled.project, board))
     chosen = quantized.chosen(len(of.rows))
     shares = Shares.of_rows("calibration", chosen)
     model = Estimated(of.name, of.digest, graph, of.rows, "calibration", chosen, shares)
-    with scratch_folder() as scratch:
-        firmware = build(project, board, of.compiler, scratch / "b", OPTIMIZE)
-        cost, why = _cost(model, of, firmware)
-    return Costed(quantized, plan, packed, layers, project, firmware, shares, cost, why)
+    firmware = build(compiled.project, board, of.compiler, scratch / "build", OPTIMIZE)
+    cost, why = _cost(model, compiled, of, firmware)
+    return Costed(quantized, compiled, firmware, shares, cost, why)
 
 
-def _cost(model: Estimated, of: Identity, firmware: Firmware) -> tuple[dict[str, Any] | None, str]:
+def _cost(
+    model: Estimated, compiled: Compiled, of: Identity, firmware: Firmware
+) -> tuple[dict[str, Any] | None, str]:
     """The estimate's entry; None and why for a core or port that cannot be run virtually."""
     board = of.board
     if board.core not in CORES:
         return None, f"no clock model of {board.core}, only of {', '.join(CORES)}"
     lender = of.lender if is_core(of.target) else None
     try:
-        entry = on_board(
-            model, model.graph, board, firmware, lender=lender, most_rows=ROWS_PER_ROUTE
-        )
+        entry = on_board(model, compiled, board, firmware, lender=lender, most_rows=ROWS_PER_ROUTE)
         return entry, ""
     except GuestFault as error:
         return None, f"the virtual {board.name} cannot run this port: {error.report.reason}"

@@ -6,13 +6,12 @@ from typing import Any
 
 from edgeq.board import Board, Energy
 from edgeq.estimate.cost import Shares, cases, figures
-from edgeq.estimate.routes import FORCED, RouteCycles, Subject, route_names
+from edgeq.estimate.routes import FORCED, WHOLE, RouteCycles, Subject, route_names
 from edgeq.report.clock_model import clock_model
 from edgeq.report.export import layer_name
 from edgeq.toolchain import Firmware
 
 SOURCE = "modelled"
-WHOLE = "model"  # the only route of a model without a mixture
 HOW = {
     "rows": "rows that take this route",
     FORCED: "no row takes it: the table of experts was permuted",

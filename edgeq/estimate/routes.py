@@ -5,7 +5,7 @@ run on every route. Where no row takes a route, the firmware's table of experts 
 the expert that the router chose stands for the wanted one: the same call, the same code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -25,6 +25,7 @@ from edgeq.sim.config import MachineConfig
 
 Experts = tuple[int, ...]  # ascending indices; () without a mixture
 ROWS_PER_ROUTE = 3
+WHOLE = "model"  # the only route of a model without a mixture
 BY_ROWS, FORCED = "rows", "forced"
 
 
@@ -140,7 +141,7 @@ def _taking(
     if taken:
         yield taken, BY_ROWS
         return
-    order = _permutation(subject, wanted)
+    order = permutation(subject.graph, subject.chosen[0].tolist(), wanted)
     firmware.point_experts(order)
     try:
         yield [0], FORCED
@@ -148,19 +149,22 @@ def _taking(
         firmware.point_experts(tuple(np.argsort(order).tolist()))
 
 
-def _permutation(subject: Subject, wanted: Experts) -> Experts:
-    """An order of the table in which the experts that row 0 takes stand for the wanted ones."""
-    node = mixture_of(subject.graph)
+def permutation(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts:
+    """An order of the table in which the experts that a row takes stand for the wanted ones."""
+    node = mixture_of(graph)
     assert node is not None  # without one every row takes the only route
     order = list(range(len(node.attrs.experts)))
-    for place, expert in zip(sorted(subject.chosen[0].tolist()), wanted, strict=True):
+    for place, expert in zip(sorted(chosen), wanted, strict=True):
         at = order.index(expert)
         order[place], order[at] = order[at], order[place]
     return tuple(order)
 
 
 def _infer(firmware: InMemory, subject: Subject, row: int, phase: int = 0) -> InferResult:
-    result = firmware.infer(subject.rows[row], phase)
+    try:
+        result = firmware.infer(subject.rows[row], phase)
+    except ValueError as error:  # something wrote over its own result
+        raise Mismatch(f"row {row}: the firmware leaves no whole result: {error}") from error
     wanted = int(subject.chosen[row, 0]) if subject.chosen.shape[1] else -1
     if result.route != wanted:
         raise Mismatch(

@@ -118,7 +118,7 @@ def export_text(report: dict[str, Any], folder: str) -> RenderableType:
     parts: list[RenderableType] = [head, _layer_table(report["layers"])]
     if report["experts"]:
         parts.append(_expert_table(report["experts"]))
-    parts.append(_check_table(report["checks"]))
+    parts += [_check_table(report["checks"]), *_check_words(report["checks"])]
     parts += _cost_parts(report)
     parts += [Text(f"note: {note}", style="yellow") for note in report["notes"]]
     parts.append(Text(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
@@ -183,14 +183,28 @@ def _expert_table(experts: list[dict[str, Any]]) -> Table:
 
 def _check_table(checks: list[dict[str, Any]]) -> Table:
     table = _table(
-        "Agreement with the integer reference, on calibration rows",
-        *("form", "samples", "mismatches", "max LSB", "top-1", "route"),
+        "Proofs: each form beside the integer reference",
+        *("form", "rows", "differ", "max step", "mean", "top-1", "routes"),
     )
     for c in checks:
-        if "failed" in c:
-            table.add_row(c["name"], "failed", "-", "-", "-", "-")
+        if not c["samples"]:
+            table.add_row(c["name"], "failed" if "failed" in c else "none", *["-"] * 5)
             continue
-        shares = (f"{c['top1_agreement']:.1%}", f"{c['route_agreement']:.1%}")
-        counts = (str(c["samples"]), str(c["mismatches"]), str(c["max_lsb"]))
+        shares = (_share(c["top1_agreement"]), _share(c["route_agreement"]))
+        mean = "-" if c.get("mean_lsb") is None else f"{c['mean_lsb']:.2f}"
+        counts = (str(c["samples"]), str(c["mismatches"]), str(c["max_lsb"]), mean)
         table.add_row(c["name"], *counts, *shares)
     return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _check_words(checks: list[dict[str, Any]]) -> list[RenderableType]:
+    """What each proof found, a failed one in red."""
+    return [
+        Text(f"{c['name']}: {c['said']}", style="" if c.get("passed", True) else "red")
+        for c in checks
+        if c.get("said")
+    ]

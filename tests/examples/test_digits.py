@@ -44,7 +44,7 @@ def test_the_demo_leaves_what_it_promises(demo: Path) -> None:
         assert (demo / name).stat().st_size > 0, name
     export = json.loads((demo / "export.json").read_text())
     profile = json.loads((demo / "profile.json").read_text())
-    assert {c["name"] for c in export["checks"]} == {"onnx", "tflite"}
+    assert {c["name"] for c in export["checks"]} == {"model", "firmware", "onnx", "tflite"}
     for check in export["checks"]:
         assert min(check["top1_agreement"], check["route_agreement"]) >= 0.99
     assert profile["samples"] == 359

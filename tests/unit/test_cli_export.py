@@ -390,7 +390,7 @@ def test_json_is_one_object_with_the_documented_keys(
     assert set(report) >= KEYS | {"checks"}
     assert [layer["op"] for layer in report["layers"]] == ["fully_connected"] * 2
     assert all(set(layer) >= LAYER_KEYS for layer in report["layers"])
-    assert [check["name"] for check in report["checks"]] == ["onnx", "tflite"]
+    assert [check["name"] for check in report["checks"]] == ["model", "firmware", "onnx", "tflite"]
     assert all(set(check) >= CHECK_KEYS for check in report["checks"])
     assert report["flash_bytes"] > sum(layer["weight_bytes"] for layer in report["layers"])
     assert json.loads((out / "export.json").read_text()) == report

@@ -4,8 +4,8 @@
  * The one model of this firmware under names that no model changes: what its runtime calls, and
  * what exports offered before they could stand beside one another. A program with one model may
  * go on with them for this release; one with two includes their own headers instead. */
-#ifndef EDGEQ_MODEL_H
-#define EDGEQ_MODEL_H
+#ifndef EDGEQ_ONE_MODEL_H
+#define EDGEQ_ONE_MODEL_H
 
 #include "model/mixture.h"
 

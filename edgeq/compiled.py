@@ -1,0 +1,51 @@
+"""A lowered graph compiled: planned, packed and written as C. One value, made by one function."""
+
+from dataclasses import dataclass, replace
+
+from edgeq.emit.firmware import LayerInfo, firmware_project, layer_table
+from edgeq.firmware_project import FirmwareProject
+from edgeq.ir import Graph
+from edgeq.ir.c_names import c_prefix
+from edgeq.memory import MemoryPlan, plan_memory
+from edgeq.weights import PackedWeights, pack_weights
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """`graph` is lowered, kernels chosen; `project` has no board yet, or is an export's own."""
+
+    name: str
+    digest: str
+    graph: Graph
+    plan: MemoryPlan
+    packed: PackedWeights
+    layers: tuple[LayerInfo, ...]
+    project: FirmwareProject
+
+    def with_remark(self, remark: str) -> "Compiled":
+        """With a comment at the head of the model's header, for whoever builds the firmware."""
+        header = f"model/{c_prefix(self.graph.name)}.h"
+        plain = remark.replace("*/", "* /").encode("ascii", "replace")
+        text = b"/* " + plain + b" */\n" + self.project.files[header]
+        return replace(self, project=self.project.with_files({header: text}))
+
+
+def compile_graph(
+    graph: Graph,
+    name: str,
+    digest: str,
+    *,
+    mlperf_id: str | None = None,
+    project: FirmwareProject | None = None,
+) -> Compiled:
+    """Plans the arena, packs the weights, lists the layers and writes the C, in that order.
+
+    `project`: that of an export, which is not written anew. Raises UnsupportedOp for a kernel that
+    does not exist, BadInput for a digest or benchmark that is none.
+    """
+    plan, packed = plan_memory(graph), pack_weights(graph)
+    layers = layer_table(graph, packed)
+    if project is None:
+        named = {"model_name": name, "digest": digest}
+        project = firmware_project(graph, plan, packed, mlperf_id=mlperf_id, **named)
+    return Compiled(name, digest, graph, plan, packed, layers, project)

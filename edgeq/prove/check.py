@@ -1,0 +1,45 @@
+"""What one proof found: an entry of an export's `checks`."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One form beside the integer reference. `said` is the finding in words.
+
+    `mismatches`: rows in which any output, the route or the uncertainty differs; `max_lsb` and
+    `mean_lsb`: steps of the output; `top1_agreement`: None where no row has a top-1 that counts.
+    `counted`: the rows that count for it; `filled`: the rows that were made up; `by`: what ran the
+    form, `failed` why nothing could; `routes`: rows run on each route; `forced`: how many of all
+    rows were sent there; `departs`: the first layer that differs; `accepted`: it failed, and was
+    written all the same.
+    """
+
+    name: str
+    samples: int
+    mismatches: int
+    max_lsb: int | None
+    top1_agreement: float | None
+    route_agreement: float | None
+    mean_lsb: float | None = None
+    passed: bool = True
+    said: str = ""
+    counted: int | None = None
+    filled: int = 0
+    by: str | None = None
+    routes: dict[str, int] | None = None
+    forced: int = 0
+    departs: str | None = None
+    accepted: bool = False
+    failed: str | None = None
+
+    @classmethod
+    def of_nothing(cls, name: str, said: str, failed: str | None = None) -> "Check":
+        """The check of a form that nothing could run; it did not pass."""
+        return cls(name, 0, 0, None, None, None, passed=False, said=said, failed=failed)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The JSON object; "failed" is there only with its reason."""
+        return {k: v for k, v in asdict(self).items() if k != "failed" or v is not None}

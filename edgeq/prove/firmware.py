@@ -1,0 +1,144 @@
+"""The firmware against the integer reference, byte for byte, on every route."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeq.board import Board
+from edgeq.emit.firmware import layer_table
+from edgeq.errors import Link, Mismatch
+from edgeq.estimate.in_memory import InMemory
+from edgeq.estimate.routes import WHOLE, Experts, route_names
+from edgeq.harness.messages import InferResult
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.prove.check import Check
+from edgeq.prove.trials import LEAST_ROWS, MOST_ROWS, ROWS, Answer, Trial, trials
+from edgeq.sim.faults import GuestFault
+
+# What a virtual board counts in 10 seconds of processor time, and in one (docs/simulator.md), so
+# that the number of rows, unlike a stopwatch's, is the same on every computer.
+MOST_CYCLES, CHEAP_CYCLES = 200_000_000, 20_000_000
+SHOWN = 3
+
+Runner = Callable[[Sequence[Trial]], Iterable[Answer]]
+
+
+def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
+    """The ELF on the board's virtual twin, in memory.
+
+    At least LEAST_ROWS rows a route, ROWS where they take no more than MOST_CYCLES, up to MOST_ROWS
+    within CHEAP_CYCLES. Raises GuestFault when the twin cannot run the port, Mismatch when the
+    firmware itself faults.
+    """
+    outputs = graph.tensors[graph.outputs[0]].size
+    twin = InMemory(board, elf, outputs, len(layer_table(graph)))
+    first = list(_on_twin(twin, trials(graph, rows, 1)[0]))
+    count = rows_within(sum(result.cycles for result in first))
+    asked = [trial for each in trials(graph, rows, count) for trial in each]
+    results = [*first, *_on_twin(twin, asked[len(first) :])]
+    return compare(graph, asked, [answer_of(r) for r in results], f"virtual {board.name}")
+
+
+def rows_within(cycles: int) -> int:
+    """Rows a route, from the cycles of one row on every route."""
+    dear = min(ROWS, max(LEAST_ROWS, MOST_CYCLES // max(1, cycles)))
+    return max(dear, min(MOST_ROWS, CHEAP_CYCLES // max(1, cycles)))
+
+
+def _on_twin(twin: InMemory, asked: Sequence[Trial]) -> Iterator[InferResult]:
+    for trial in asked:
+        if trial.order is not None:
+            twin.point_experts(trial.order)
+        try:
+            yield twin.infer(trial.row)
+        except GuestFault as fault:
+            if fault.report.function.startswith("hal_"):
+                raise  # the port, which this twin does not model
+            raise Mismatch(f"firmware: the inference faults: {fault.report.reason}") from fault
+        except (Link, ValueError) as error:
+            raise Mismatch(f"firmware: the inference leaves no whole result: {error}") from error
+        if trial.order is not None:
+            twin.point_experts(tuple(np.argsort(trial.order).tolist()))
+
+
+def check_with(graph: Graph, rows: Array, runner: Runner, by: str) -> Check:
+    """Every trial through `runner`, which `by` names."""
+    asked = [trial for each in trials(graph, rows, MOST_ROWS) for trial in each]
+    return compare(graph, asked, list(runner(asked)), by)
+
+
+def answer_of(result: InferResult) -> Answer:
+    """What a firmware's result region says."""
+    return Answer(result.output.tobytes(), result.route, round(result.uncertainty * 2**24))
+
+
+def compare(graph: Graph, asked: Sequence[Trial], answers: Sequence[Answer], by: str) -> Check:
+    """The check of answers to trials; one differing byte fails it."""
+    wrong = [(t, a) for t, a in zip(asked, answers, strict=True) if t.wanted != a]
+    apart = [_apart(t.wanted, a) for t, a in zip(asked, answers, strict=True)]
+    best = [_best(t.wanted) == _best(a) for t, a in zip(asked, answers, strict=True)]
+    same = [t.wanted.route == a.route for t, a in zip(asked, answers, strict=True)]
+    routes = Counter(name_of(graph, t.experts) for t in asked)
+    forced = sum(t.order is not None for t in asked)
+    return Check(
+        name="firmware",
+        samples=len(asked),
+        mismatches=len(wrong),
+        max_lsb=max(int(a.max(initial=0)) for a in apart),
+        mean_lsb=float(np.concatenate(apart).mean()),
+        top1_agreement=float(np.mean(best)),
+        route_agreement=float(np.mean(same)),
+        passed=not wrong,
+        said=_said(graph, wrong, routes, forced, by),
+        by=by,
+        routes=dict(routes),
+        forced=forced,
+    )
+
+
+def _best(answer: Answer) -> int:
+    return int(np.frombuffer(answer.output, np.int8).argmax())
+
+
+def _apart(wanted: Answer, got: Answer) -> Array:
+    a, b = (np.frombuffer(each.output, np.int8).astype(np.int64) for each in (wanted, got))
+    return np.asarray(np.abs(a - b))
+
+
+def name_of(graph: Graph, experts: Experts) -> str:
+    """A route by the names of its experts."""
+    return "+".join(route_names(graph, experts)) or WHOLE
+
+
+def _said(
+    graph: Graph,
+    wrong: Sequence[tuple[Trial, Answer]],
+    routes: Counter[str],
+    forced: int,
+    by: str,
+) -> str:
+    total, fewest = sum(routes.values()), min(routes.values())
+    sent = f", {forced} of them sent there" if forced else ""
+    few = "" if fewest >= ROWS else f" (8 would take more than {MOST_CYCLES:,} cycles)"
+    run = f"{fewest} rows a route{few}{sent}" if len(routes) > 1 else f"{total} rows{few}"
+    if not wrong:
+        return f"{by}: outputs, routes and uncertainty are the reference's, byte for byte: {run}"
+    shown = "; ".join(_difference(graph, *each) for each in wrong[:SHOWN])
+    return f"{by}: {len(wrong)} of {total} answers are not the reference's: {shown}"
+
+
+def _difference(graph: Graph, trial: Trial, got: Answer) -> str:
+    where = f"on route {name_of(graph, trial.experts)}"
+    pairs = zip(trial.wanted.output, got.output, strict=True)
+    bad = [i for i, (a, b) in enumerate(pairs) if a != b]
+    if bad:
+        a, b = (int(np.frombuffer(x.output, np.int8)[bad[0]]) for x in (trial.wanted, got))
+        return f"output {bad[0]} {where} is {b}, the reference says {a}"
+    if trial.wanted.route != got.route:
+        return f"it takes expert {got.route} {where}, the reference expert {trial.wanted.route}"
+    return (
+        f"the uncertainty {where} is {got.uncertainty}, the reference's {trial.wanted.uncertainty}"
+    )

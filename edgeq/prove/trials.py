@@ -1,0 +1,102 @@
+"""What a firmware is asked in its proof: rows for every route, and the reference's answers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgeq.emit.firmware_layers import mixture_of
+from edgeq.estimate.routes import Experts, all_routes, permutation
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.passes.freeze_router import chosen_experts
+from edgeq.reference import run
+
+ROWS, LEAST_ROWS, MOST_ROWS = 8, 2, 64  # a route: as a rule, where they are dear, and cheap
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Output bytes, the route (-1 without a mixture) and the uncertainty in Q8.24."""
+
+    output: bytes
+    route: int
+    uncertainty: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One int8 row on one route; `order` forces it: row i of the table of experts is order[i]."""
+
+    experts: Experts
+    row: Array
+    order: Experts | None
+    wanted: Answer
+
+
+def trials(graph: Graph, rows: Array, count: int, seed: int = 0) -> tuple[tuple[Trial, ...], ...]:
+    """`count` rounds, each with a trial for every route; fewer rounds are the first of many.
+
+    Every other row is seeded: the lowest and highest inputs, then random extremes and codes, so
+    that sums meet their ends. The others are of `rows` (rows, *input shape), those first that take
+    the route by themselves.
+    """
+    half = -(-count // 2)
+    drilled = _extremes(rows.shape[1:], half, np.random.default_rng(seed))
+    pool = np.concatenate([rows, drilled])
+    chosen = chosen_experts(graph, pool)
+    picked = [(r, _pick(r, chosen, len(rows), half)[:count]) for r in all_routes(graph)]
+    asked = [_answered(graph, pool, chosen, route, indices) for route, indices in picked]
+    return tuple(zip(*asked, strict=True))
+
+
+def _extremes(shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Array:
+    ends = [np.full(shape, -128, np.int8), np.full(shape, 127, np.int8)]
+    while len(ends) < count:
+        ends.append(rng.choice(np.array([-128, 127], np.int8), shape))
+        ends.append(rng.integers(-128, 128, shape, dtype=np.int8))
+    return np.stack(ends[:count])
+
+
+def _pick(route: Experts, chosen: Array, given: int, half: int) -> list[int]:
+    """Indices into the pool: given and seeded rows in turn, `half` each, takers first."""
+    takes = [tuple(sorted(row)) == route for row in chosen.tolist()]
+    own = sorted(range(given), key=lambda i: not takes[i])
+    own = (own * -(-half // len(own)))[:half]
+    return [i for pair in zip(own, range(given, given + half), strict=True) for i in pair]
+
+
+def _answered(
+    graph: Graph, pool: Array, chosen: Array, route: Experts, indices: Sequence[int]
+) -> list[Trial]:
+    """The trials of a route. A forced row is answered by the graph with its experts in order."""
+    orders = [
+        None
+        if tuple(sorted(chosen[i].tolist())) == route
+        else permutation(graph, chosen[i].tolist(), route)
+        for i in indices
+    ]
+    found: dict[int, Trial] = {}
+    for order in dict.fromkeys(orders):
+        at = [n for n, each in enumerate(orders) if each == order]
+        rows = pool[[indices[n] for n in at]]
+        for n, row, wanted in zip(at, rows, answers_of(graph, rows, order), strict=True):
+            found[n] = Trial(route, row, order, wanted)
+    return [found[n] for n in range(len(indices))]
+
+
+def answers_of(graph: Graph, rows: Array, order: Experts | None = None) -> Iterator[Answer]:
+    """What the reference answers to int8 rows."""
+    ran = run(graph if order is None else reordered(graph, order), rows)
+    for output, route, doubt in zip(ran.output, ran.route, ran.uncertainty, strict=True):
+        yield Answer(output.astype(np.int8).tobytes(), int(route), int(doubt))
+
+
+def reordered(graph: Graph, order: Experts) -> Graph:
+    """The graph whose table of experts is permuted, its router as it was."""
+    node = mixture_of(graph)
+    if node is None:
+        return graph
+    experts = tuple(node.attrs.experts[i] for i in order)
+    moved = replace(node, attrs=replace(node.attrs, experts=experts))
+    return graph.with_nodes(moved if n is node else n for n in graph.nodes)

@@ -1,0 +1,52 @@
+/* The model as a program of this computer, for its proof where no virtual board runs it.
+ *
+ * stdin: for each row EDGEQ_EXPERT_COUNT bytes, the order of the table of experts, then the input.
+ * stdout: for each row the output, the route (int32) and the uncertainty (uint32), as this computer
+ * stores them. The model comes with its table of experts writable (edgeq/toolchain/host.py). */
+#include <stdio.h>
+#include <string.h>
+
+#include EDGEQ_MODEL_SOURCE
+#include "model/model.h"
+
+static int8_t input[EDGEQ_INPUT_BYTES];
+static int8_t output[EDGEQ_OUTPUT_COUNT];
+
+#if EDGEQ_EXPERT_COUNT > 0
+static int permute(void) {
+    static unsigned char own[sizeof experts];
+    static uint8_t order[EDGEQ_EXPERT_COUNT];
+    static int kept;
+    if (!kept) {
+        memcpy(own, experts, sizeof own);
+        kept = 1;
+    }
+    if (fread(order, 1, sizeof order, stdin) != sizeof order) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof order; i++) {
+        size_t from = (size_t)(order[i] % EDGEQ_EXPERT_COUNT) * sizeof experts[0];
+        memcpy(&experts[i], own + from, sizeof experts[0]);
+    }
+    return 1;
+}
+#else
+static int permute(void) {
+    return 1;
+}
+#endif
+
+int main(void) {
+    edgeq_init();
+    while (permute() && fread(input, 1, sizeof input, stdin) == sizeof input) {
+        int status = edgeq_infer(input, output);
+        int32_t route = edgeq_route();
+        uint32_t uncertainty = edgeq_uncertainty();
+        if (status != 0 || fwrite(output, 1, sizeof output, stdout) != sizeof output ||
+            fwrite(&route, sizeof route, 1, stdout) != 1 ||
+            fwrite(&uncertainty, sizeof uncertainty, 1, stdout) != 1) {
+            return 1;
+        }
+    }
+    return 0;
+}
