@@ -53,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mixture: Graph) -> Path:
     built_for(mixture, "virtual_m4", folder)
     write_graph(mixture, folder / "graph.npz")
     report = {"model_digest": DIGEST, "model": "tiny", "input_shape": [5], "target": "cortex-m4"}
+    report |= {"class_names": None, "checks": [], "notes": []}
     (folder / "export.json").write_text(json.dumps(report))
     quant = mixture.tensors[mixture.inputs[0]].quant
     assert quant is not None
