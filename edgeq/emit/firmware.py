@@ -11,7 +11,7 @@ import jinja2
 
 import edgeq
 from edgeq.emit.arena_map import Place, arena_map
-from edgeq.emit.firmware_arrays import ArrayCode, array_codes, plain_text
+from edgeq.emit.firmware_arrays import ArrayCode, arrays_of, plain_text
 from edgeq.emit.firmware_calls import MixtureCode, Places, graph_calls, mixture_code, split_calls
 from edgeq.emit.firmware_header import Define, about, defines
 from edgeq.emit.firmware_layers import Layer, LayerInfo, layer_table, layers_of
@@ -74,6 +74,7 @@ class ModelContext:
     defines: tuple[Define, ...]
     layers: tuple[LayerTitle, ...]
     arrays: tuple[ArrayCode, ...]
+    binary: bool
     structs: tuple[StructCode, ...]
     places: tuple[Place, ...]
     arena_bytes: int
@@ -94,13 +95,15 @@ def firmware_project(
     digest: str,
     mlperf_id: str | None = None,
     class_names: Sequence[str] | None = None,
+    weights_as: str = "auto",
 ) -> FirmwareProject:
     """The firmware without its board: model, kernels, runtime and main.c.
 
     The graph's name, made an identifier, begins every global C name and file of the model.
     `digest` is the model's, 64 hexadecimal digits. `mlperf_id` names a benchmark of MLPerf Tiny,
     whose data `db` then takes; without one `db` takes the model's int8. `class_names` stand in the
-    header. Raises BadInput for another digest or id, UnsupportedOp for a kernel that does not
+    header. `weights_as`: "c", "binary" or "auto" (emit/firmware_arrays.py). Raises BadInput for
+    another digest, id or form, UnsupportedOp for a kernel that does not
     exist.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
@@ -110,6 +113,7 @@ def firmware_project(
     kernels = _kernels(layers, table is not None)
     name = c_prefix(graph.name)
     macro = name.upper()
+    arrays = arrays_of(layers, packed, weights_as)
     arena = arena_map(graph, plan, macro)
     places = Places(plan, {(p.owner, p.buffer): p.symbol for p in arena}, macro)
     context = ModelContext(
@@ -119,7 +123,8 @@ def firmware_project(
         about=about(graph, class_names),
         defines=defines(graph, plan, len(layers), model_name, digest, mlperf_id, class_names),
         layers=tuple(LayerTitle(x.info.index, _title(x.info)) for x in layers),
-        arrays=array_codes(layers, packed),
+        arrays=arrays.codes,
+        binary=bool(arrays.binary),
         structs=_structs(layers, packed),
         places=arena,
         arena_bytes=plan.arena_bytes,
@@ -133,6 +138,8 @@ def firmware_project(
         path.format(name=name): _render(f"{template}.j2", {"m": context})
         for template, path in MODEL_FILES.items()
     }
+    if arrays.binary:
+        files[f"model/{name}_weights.bin"] = arrays.binary
     return FirmwareProject({**files, **_fixed_files(kernels)})
 
 

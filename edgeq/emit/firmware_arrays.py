@@ -6,35 +6,66 @@ from dataclasses import dataclass
 
 from edgeq.emit.c_literals import array_body, c_type
 from edgeq.emit.firmware_layers import Layer
+from edgeq.errors import BadInput
 from edgeq.kernels import kernel_named
 from edgeq.weights import OUTPUT_TABLE, Constant, Key, PackedWeights
+
+WEIGHTS_AS = ("auto", "c", "binary")
+BINARY_FROM_BYTES = 256 * 1024  # of all constants: C literals of more take a compiler seconds
+LEAST_BINARY_BYTES = 4096  # of one array in a binary file; smaller ones stay readable
+ALIGNMENT_BYTES = 8
 
 
 @dataclass(frozen=True)
 class ArrayCode:
+    """One array: C literals in `body`, or, where that is None, `bytes` at `offset` of the file."""
+
     comment: str
     ctype: str
     symbol: str
     count: int
-    body: str
+    body: str | None
+    offset: int = 0
+    bytes: int = 0
 
 
-def array_codes(layers: Sequence[Layer], packed: PackedWeights) -> tuple[ArrayCode, ...]:
-    """Every packed constant; the comment is of the first layer that reads it."""
+@dataclass(frozen=True)
+class Arrays:
+    """Every array of a model, and the binary file that some of them stand in (empty: none)."""
+
+    codes: tuple[ArrayCode, ...]
+    binary: bytes
+
+
+def arrays_of(layers: Sequence[Layer], packed: PackedWeights, weights_as: str = "auto") -> Arrays:
+    """Every packed constant; the comment is of the first layer that reads it.
+
+    `weights_as`: "c" for literals alone, "binary" to put the large arrays into a file that the
+    assembler takes in whole, "auto" for that above BINARY_FROM_BYTES.
+    """
+    if weights_as not in WEIGHTS_AS:
+        raise BadInput(f"--weights-as {weights_as!r} is not one of {', '.join(WEIGHTS_AS)}")
+    large = packed.total_bytes >= BINARY_FROM_BYTES
+    least = (
+        LEAST_BINARY_BYTES
+        if weights_as == "binary" or (weights_as, large) == ("auto", True)
+        else None
+    )
     first: dict[str, Key] = {}
     for key, symbol in packed.symbols.items():
         first.setdefault(symbol, key)
     by_node = {(x.info.expert or "", x.node.name): x for x in layers if x.part != "gate"}
-    return tuple(
-        ArrayCode(
-            _comment(first[c.symbol], by_node.get(first[c.symbol][:2]), c),
-            c_type(c.values),
-            c.symbol,
-            c.values.size,
-            array_body(c.values),
-        )
-        for c in packed.constants
-    )
+    codes, binary = [], bytearray()
+    for c in packed.constants:
+        comment = _comment(first[c.symbol], by_node.get(first[c.symbol][:2]), c)
+        head = (comment, c_type(c.values), c.symbol, c.values.size)
+        if least is None or c.bytes < least:
+            codes.append(ArrayCode(*head, array_body(c.values)))
+            continue
+        binary += bytes(-len(binary) % ALIGNMENT_BYTES)
+        codes.append(ArrayCode(*head, None, len(binary), c.bytes))
+        binary += c.values.astype(c.values.dtype.newbyteorder("<")).tobytes()
+    return Arrays(tuple(codes), bytes(binary))
 
 
 def _comment(key: Key, layer: Layer | None, constant: Constant) -> str:
