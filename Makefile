@@ -10,7 +10,7 @@ WANTED := -c constraints.txt pip -e '.[examples,dev]'
 unexport PYTHONDONTWRITEBYTECODE
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup test test-full check demo clean
+.PHONY: setup test test-full test-seeds check demo clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,15 @@ test: $(STAMP)
 
 test-full: $(STAMP)
 	EDGEQ_EXAMPLES=40 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
+
+# The properties alone, SEEDS times with fresh seeds, which are printed: pytest --hypothesis-seed=N.
+SEEDS ?= 5
+test-seeds: $(STAMP)
+	@for run in $$(seq $(SEEDS)); do \
+	    seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "run $$run of $(SEEDS): seed $$seed"; \
+	    EDGEQ_EXAMPLES=$${EDGEQ_EXAMPLES:-40} $(RUN)python -m pytest -q $(WORKERS) \
+	        -m "hypothesis and not hardware" --hypothesis-seed=$$seed || exit 1; \
+	done
 
 check: $(STAMP)
 	$(RUN)ruff check .

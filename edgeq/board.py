@@ -12,6 +12,7 @@ from edgeq.errors import BadInput
 from edgeq.resources import boards_dir
 
 MARKERS = ("levels", "pulses")
+ADDRESSES = 1 << 32  # of every core that edgeq knows
 MEASURED_OVER_DATASHEET = 2  # at most, about: boards/README.md, "Energy"
 
 EnergyKind = Literal["measured", "datasheet"]
@@ -80,6 +81,12 @@ class Region(_Facts):
     wait_states: int = Field(ge=0)
     cache: FlashCache | None = None
 
+    @model_validator(mode="after")
+    def _is_addressable(self) -> "Region":
+        if self.origin + self.bytes > ADDRESSES:
+            raise ValueError(f"{self.bytes} bytes at {self.origin:#x} end past 32 bits")
+        return self
+
 
 class Memory(_Facts):
     """A further memory region, which the linker script leaves alone."""
@@ -88,6 +95,12 @@ class Memory(_Facts):
     origin: int = Field(ge=0)
     bytes: int = Field(gt=0)
     writable: bool
+
+    @model_validator(mode="after")
+    def _is_addressable(self) -> "Memory":
+        if self.origin + self.bytes > ADDRESSES:
+            raise ValueError(f"{self.bytes} bytes at {self.origin:#x} end past 32 bits")
+        return self
 
 
 class Uart(_Facts):

@@ -13,7 +13,11 @@ from tests.isolation import end, isolate
 # `make test` samples the properties, `make test-full` sets more examples;
 # a loaded machine is no failure: no deadline for one example
 EXAMPLES = int(os.environ.get("EDGEQ_EXAMPLES", "10"))
-settings.register_profile("edgeq", deadline=None, max_examples=EXAMPLES)
+# fresh seeds in every run, in CI too, where hypothesis would else repeat one; a failure prints its
+# example and how to repeat it, and stays in the test as an @example
+settings.register_profile(
+    "edgeq", deadline=None, max_examples=EXAMPLES, derandomize=False, print_blob=True
+)
 settings.load_profile("edgeq")
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,16 +7,29 @@ Format: github.com/microsoft/uf2; the RP2040's family and its 256-byte payloads:
 import struct
 from collections.abc import Iterator
 
+from edgeq.errors import BadInput
+
 MAGIC_FIRST, MAGIC_SECOND, MAGIC_LAST = 0x0A324655, 0x9E5D5157, 0x0AB16F30
 FAMILY_PRESENT = 0x2000
 BLOCK_BYTES = 512
 PAYLOAD_BYTES = 256
+ADDRESSES = 1 << 32
 _HEADER = struct.Struct("<8I")
 
 
 def uf2_file(image: bytes, origin: int, family: int) -> bytes:
-    """`image`, to be written at `origin`, for chips of `family`; the last block is filled up."""
+    """`image`, to be written at `origin`, for chips of `family`; the last block is filled up.
+
+    BadInput where the image ends past the 32 bits that a block has for its address.
+    """
     count = -(-len(image) // PAYLOAD_BYTES)
+    end = origin + count * PAYLOAD_BYTES
+    if not 0 <= origin <= end <= ADDRESSES or not 0 <= family < ADDRESSES:
+        raise BadInput(
+            f"UF2 has 32 bits for an address and a family: {len(image)} bytes at {origin:#x}, "
+            f"written in blocks of {PAYLOAD_BYTES}, end at {end:#x}, the family is {family:#x}; "
+            "correct the board file"
+        )
     blocks = bytearray()
     for number in range(count):
         start = number * PAYLOAD_BYTES

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgeq.board import load_board
-from edgeq.errors import Toolchain
+from edgeq.errors import BadInput, Toolchain
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
@@ -124,8 +124,19 @@ def test_a_second_stage_that_is_too_large_does_not_link(tmp_path: Path) -> None:
         )
 
 
-@given(st.binary(max_size=1500), st.integers(0, 2**24).map(lambda n: n * 256))
+ORIGINS = st.one_of(st.integers(0, 2**24), st.integers(2**24 - 6, 2**24))
+
+
+@given(st.binary(max_size=1500), ORIGINS.map(lambda n: n * 256))
+@example(b"", 2**32)  # what once turned this test red
+@example(b"x", 2**32)
+@example(b"x" * 257, 2**32 - 256)
+@example(b"x" * 256, 2**32 - 256)
 def test_uf2_comes_back_whole_in_any_order(image: bytes, origin: int) -> None:
+    if origin + -(-len(image) // 256) * 256 > 2**32:
+        with pytest.raises(BadInput, match="UF2 has 32 bits for an address"):
+            uf2_file(image, origin, FAMILY)
+        return
     data = uf2_file(image, origin, FAMILY)
     blocks = list(uf2_blocks(data))
     assert len(data) == 512 * len(blocks)
@@ -136,6 +147,20 @@ def test_uf2_comes_back_whole_in_any_order(image: bytes, origin: int) -> None:
     assert [address for address, _p, _f in sorted(blocks)] == [
         origin + 256 * i for i in range(len(blocks))
     ]
+
+
+@pytest.mark.parametrize(("origin", "family"), [(2**32, 1), (2**40, 1), (-256, 1), (0, 2**32)])
+def test_case_45_an_address_past_32_bits_is_a_clear_error(origin: int, family: int) -> None:
+    with pytest.raises(BadInput, match="32 bits for an address and a family") as raised:
+        uf2_file(b"image", origin, family)
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize("change", ["flash", "ram"])
+def test_case_45_a_board_file_past_32_bits_is_refused(change: str) -> None:
+    region = getattr(PICO, change).model_dump() | {"origin": 0xFFFF0000}
+    with pytest.raises(ValueError, match="end past 32 bits"):
+        type(PICO).model_validate(PICO.model_dump() | {change: region})
 
 
 @pytest.mark.parametrize(
