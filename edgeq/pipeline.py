@@ -312,6 +312,7 @@ def flash(
     marker: str = "levels",
     baud: int | None = None,
     probe: str | None = None,
+    marker_file: str | Path | None = None,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
@@ -320,9 +321,10 @@ def flash(
     `watch` hears how far it is (0..1, or None) and with what. `marker` is how the firmware's marker
     pin shows an inference, "levels" or "pulses" (docs/energy.md); `baud` the speed of its serial
     port instead of the board file's; `probe` the serial number of the board's probe, among several
-    of a kind. Raises Link when there is no
-    board or it does not answer, MemoryBudget when the firmware does not fit, Toolchain without a
-    compiler or tool, Flash when flashing fails, Mismatch when the board runs something else.
+    of a kind; `marker_file` where a virtual board writes the edges of its marker pin. Raises Link
+    when there is no board or it does not answer, MemoryBudget when the firmware does not fit,
+    Toolchain without a compiler or tool, Flash when flashing fails, Mismatch when the board runs
+    something else.
     """
     from edgeq import flashers
 
@@ -331,7 +333,15 @@ def flash(
     around = None if probe is None or dry_run else flashers.look_at(probe)
     plain = flashers.choose_board(board, around)
     built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
-    result |= flashers.flash(built, chosen, tool=tool, dry_run=dry_run, watch=tell, probe=probe)
+    result |= flashers.flash(
+        built,
+        chosen,
+        tool=tool,
+        dry_run=dry_run,
+        watch=tell,
+        probe=probe,
+        marker_file=None if marker_file is None else Path(marker_file),
+    )
     port = port or result["port"]
     asked = verify and not dry_run and port is not None
     if asked:

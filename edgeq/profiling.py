@@ -38,7 +38,8 @@ from edgeq.report.profile import Subject, summarize
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict
 
-GREETING_S = 20.0  # an emulated board that starts on a busy computer takes its time
+GREETING_S = 20.0
+EMULATED_GREETING_S = 120.0  # a busy computer gives an emulated board little time
 REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
 Watch = Callable[[int, int, float], None]  # samples done, samples in all, accuracy so far
 
@@ -102,7 +103,7 @@ def profile(
     with (
         powered(request.meter, _usb) as meter,  # first: it may be what feeds the board
         BoardLink.open(
-            port := request.port or find_port(request.probe), GREETING_S, request.baud
+            port := request.port or find_port(request.probe), _greeting_s(port), request.baud
         ) as link,
     ):
         info = link.info()
@@ -138,6 +139,10 @@ def refuse_mismatches(summary: dict[str, Any]) -> None:
             f"{count} of {summary['samples']} samples differ from the reference: "
             f"{', '.join(map(str, first))}{more}; {summary['run']} has the board's answers"
         )
+
+
+def _greeting_s(port: str) -> float:
+    return EMULATED_GREETING_S if is_virtual(port) else GREETING_S
 
 
 def find_port(probe: str | None = None) -> str:

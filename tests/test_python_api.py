@@ -11,6 +11,7 @@ import pytest
 import edgeq
 from edgeq.errors import BadInput, Toolchain
 from edgeq.toolchain import find_compiler
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).parents[1]
 FLAGS = doctest.ELLIPSIS
@@ -60,7 +61,9 @@ def test_looking_at_the_api_loads_no_torch() -> None:
         "import sys, edgeq; dir(edgeq); edgeq.profile, edgeq.compare, edgeq.read_run, edgeq.boards;"
         "print([m for m in ('torch', 'onnx', 'onnxruntime', 'ai_edge_litert') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S
+    )
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 

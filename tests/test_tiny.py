@@ -16,6 +16,7 @@ from edgeq import nn, pipeline
 from edgeq.errors import Toolchain
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
+from tests.hang import HANG_S
 
 ROWS = 40
 
@@ -63,7 +64,7 @@ def library(export: Path, tmp_path_factory: pytest.TempPathFactory) -> ct.CDLL:
     files = [str(p) for name in ("model", "kernels") for p in sorted((project / name).glob("*.c"))]
     flags = ["-std=c99", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{project}"]
     command = [*host_compiler(), *flags, f"-I{project / 'kernels'}", *files, "-o", str(shared)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert made.returncode == 0, made.stderr
     loaded = ct.CDLL(str(shared))
     loaded.tiny_uncertainty.restype = ct.c_uint32
@@ -93,7 +94,7 @@ def test_the_exported_makefile_builds_it_without_edgeq(export: Path, tmp_path: P
             pytest.skip(f"{tool} is not on this machine")
     project = shutil.copytree(export / "firmware", tmp_path / "firmware")
     made = subprocess.run(
-        ["make", "host"], cwd=project, capture_output=True, text=True, timeout=300
+        ["make", "host"], cwd=project, capture_output=True, text=True, timeout=HANG_S
     )
     assert made.returncode == 0, made.stderr
     assert (project / "build" / "libedgeq_host.a").stat().st_size > 0

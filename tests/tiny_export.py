@@ -16,6 +16,7 @@ from edgeq.ops.graph_file import write_graph
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.factory import input_rows, smallest_mixture
+from tests.hang import HANG_S
 
 DIGEST = "12" * 32
 CLASS_NAMES = ("a", "<b>", "c")
@@ -59,4 +60,4 @@ def served(folder: Path, board_name: str = "virtual_m4") -> Iterator[tuple[str, 
         yield facts["port"], facts["pid"]
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=HANG_S)

@@ -30,6 +30,11 @@ from edgeq.cli.output import say, say_json, stderr_console
     type=click.Choice(["levels", "pulses"]),
     help="How the marker pin shows an inference; the LPM01A meter needs pulses.",
 )
+@click.option(
+    "--marker-file",
+    type=click.Path(path_type=Path),
+    help="Where a virtual board writes its marker pin's edges, a JSON object a line.",
+)
 @probe_option
 @click.option("--baud", type=int, help="The speed of the serial port, instead of the board's.")
 @click.option(
@@ -50,6 +55,7 @@ def flash(
     compiler: str,
     tool: str | None,
     marker: str,
+    marker_file: Path | None,
     probe: str | None,
     baud: int | None,
     virtual: bool,
@@ -67,7 +73,18 @@ def flash(
     tool = "virtual" if virtual else tool
     with flash_bar(stderr_console()) as watch:
         result = run(
-            board, firmware, compiler, tool, dry_run, port, verify, watch, marker, baud, probe
+            board,
+            firmware,
+            compiler,
+            tool,
+            dry_run,
+            port,
+            verify,
+            watch,
+            marker,
+            baud,
+            probe,
+            marker_file,
         )
     if as_json:
         say_json(result)

@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from edgeq.board import Board
@@ -71,13 +72,15 @@ def flash(
     look: Callable[[], Surroundings] = look,
     watch: Watch = unwatched,
     probe: str | None = None,
+    marker_file: Path | None = None,
 ) -> dict[str, Any]:
     """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
 
     Every board may also be started as its virtual twin: tool "virtual", never taken unasked.
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
     the commands, also those of a tool that is not installed. `watch` hears how far it is. `probe`
-    is the serial number of the one to take among several. Raises BadInput for an unknown tool,
+    is the serial number of the one to take among several, `marker_file` where a virtual board
+    writes the edges of its marker pin. Raises BadInput for an unknown tool,
     Toolchain without a usable one, Link when the board is not
     attached, Flash when flashing fails.
     """
@@ -90,6 +93,8 @@ def flash(
     name, facts = _tool(board, tool, dry_run, around)
     if probe is not None and name in EMULATED:
         raise BadInput(f"--probe names a debug probe; {board.name} is emulated by {name}")
+    if marker_file is not None:
+        facts = dataclasses.replace(facts, marker_file=_marker_file(marker_file, board, name))
     commands = FLASHERS[name].commands(firmware, board, facts)
     result: dict[str, Any] = {
         "bin": str(firmware.bin),
@@ -112,6 +117,16 @@ def flash(
         number = facts.serial_number if name != "uf2" else probe  # its drive is no probe's
         result |= _port_of(board, lambda: of_probe(look(), number), result["hint"])
     return result
+
+
+def _marker_file(path: Path, board: Board, tool: str) -> Path:
+    """For the process that will write it, wherever that runs."""
+    if tool != virtual.TOOL:
+        raise BadInput(
+            f"--marker-file is for a virtual board; the marker of {board.name} with {tool} is "
+            f"{board.marker.pin}, which a current meter watches: `edgeq profile --meter`"
+        )
+    return path.absolute()
 
 
 def tool_named(given: str | None) -> str | None:

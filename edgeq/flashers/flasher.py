@@ -36,12 +36,14 @@ class Facts:
     """What a command depends on beside firmware and board.
 
     `program` starts the tool, `serial_number` names one probe, `volume` is the board's drive,
+    `marker_file` is where a virtual board writes the edges of its marker pin,
     `watch` hears of the progress.
     """
 
     program: tuple[str, ...]
     serial_number: str | None = None
     volume: Path | None = None
+    marker_file: Path | None = None
     watch: Watch = unwatched
 
 

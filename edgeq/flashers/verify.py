@@ -8,6 +8,7 @@ from edgeq.flashers.processes import stop
 from edgeq.harness.link import Link
 
 ANSWER_S = 20.0  # a probe that restarts, a boot, and a desktop that looks at each new port
+EMULATED_ANSWER_S = 120.0  # as fast as this computer has time for it
 _ASK_S, _CALM_S = 3.0, 0.2
 
 
@@ -27,7 +28,7 @@ def verify(port: str, digest: str, baud: int = 115200, deadline_s: float = ANSWE
 def verify_or_stop(port: str, digest: str, baud: int, pid: int | None) -> None:
     """`verify`; an emulated board (`pid`) that does not pass, or is interrupted, is stopped."""
     try:
-        verify(port, digest, baud)
+        verify(port, digest, baud, ANSWER_S if pid is None else EMULATED_ANSWER_S)
     except BaseException:
         if pid is not None:
             with contextlib.suppress(errors.EdgeqError):  # it may have ended by itself

@@ -36,7 +36,8 @@ def assumed(board: Board) -> Facts:
 
 def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     """Runs the ELF until it is stopped."""
-    return ((*facts.program, str(firmware.elf), "--board", board.name, "--pty", "--json"),)
+    edges = () if facts.marker_file is None else ("--marker", str(facts.marker_file))
+    return ((*facts.program, str(firmware.elf), "--board", board.name, "--pty", "--json", *edges),)
 
 
 def port_in(text: str) -> str | None:

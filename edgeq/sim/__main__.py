@@ -8,6 +8,7 @@ prints by semihosting goes to standard error; its exit code, if it gives one, is
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -49,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
         default="firmware",
         help="wait states and caches: as the firmware sets them, as the board file says, or none",
     )
+    line.add_argument(
+        "--marker", type=Path, metavar="FILE", help="the marker pin's edges, a JSON object a line"
+    )
     line.add_argument("--max-cycles", type=int, help="end with an error after so many cycles")
     line.add_argument("--deadline", type=float, help="end with an error after so many seconds")
     line.add_argument("--rules", choices=sorted(CORES), help="print the price of every class")
@@ -85,14 +89,18 @@ def print_rules(core: CoreModel, board: str | None, as_json: bool) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Run the firmware until a signal, the end of its input, or its own end."""
     from edgeq.sim.machine import Machine
+    from edgeq.sim.marker_file import MarkerFile
     from edgeq.sim.port import DescriptorPort, PtyPort, StdioPort
 
     out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
     config = dataclasses.replace(config_of(options.board), **FLASH[options.flash])
+    edges = contextlib.nullcontext() if options.marker is None else MarkerFile(options.marker)
     port: DescriptorPort = StdioPort() if options.stdio else PtyPort(options.link)
     machine = Machine(config, port, _to_standard_error)
+    if isinstance(edges, MarkerFile):
+        machine.on_marker(edges.edge)
     try:
-        with signals_call(machine.stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+        with edges, signals_call(machine.stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
             machine.load(options.firmware)
             _announce(port.path if isinstance(port, PtyPort) else "stdio", config, options, out)
             result = machine.run(deadline_s=options.deadline, max_cycles=options.max_cycles)

@@ -44,6 +44,7 @@ class Bus:
         self.config, self.port = config, port
         self.refuse, self.finish = refuse, finish
         self.marker_edges: list[tuple[int, int]] = []
+        self.on_marker: Callable[[int, int, int], None] = lambda _cycles, _level, _hz: None
         self.core_hz = config.clock_hz  # of a family without a clock controller
         self.vectors = config.flash_origin  # where the core finds its vector table at reset
         self.boot: Callable[[], tuple[int, int]] = self._vectors
@@ -100,7 +101,9 @@ class Bus:
     def set_marker(self, level: int, address: int) -> None:
         """The running store to `address` puts `level` on the marker pin."""
         if level != self.marker:
-            self.marker_edges.append((self.now(False, address), level))
+            cycles = self.now(False, address)
+            self.marker_edges.append((cycles, level))
+            self.on_marker(cycles, level, self.core_hz)
 
     def _vectors(self) -> tuple[int, int]:
         """Stack pointer and entry as a core reads them at reset."""

@@ -389,6 +389,10 @@ class Machine:
         """(cycles, level) of every change of the marker pin."""
         return self._bus.marker_edges
 
+    def on_marker(self, callback: Callable[[int, int, int], None]) -> None:
+        """callback(cycles, level, core clock in Hz) at every change of the marker pin."""
+        self._bus.on_marker = callback
+
     @property
     def core_hz(self) -> int:
         """The core clock as the firmware has set it up, where the family's clocks are modelled."""

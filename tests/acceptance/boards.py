@@ -23,9 +23,10 @@ from edgeq.firmware_project import FirmwareProject
 from edgeq.harness.link import Link
 from edgeq.sim import Machine
 from edgeq.toolchain import Compiler, build, with_board
+from tests.hang import HANG_S
 
 Array = npt.NDArray[Any]
-START_TIMEOUT_S = 120.0  # a loaded machine
+START_TIMEOUT_S = HANG_S
 STACK_BYTES = 8192  # at the top of RAM; its lowest bytes are free for the operands of a call
 OUTPUT_OFFSET = 4096
 

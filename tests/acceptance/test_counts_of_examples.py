@@ -27,6 +27,7 @@ from edgeq.weights import pack_weights
 from tests.acceptance.boards import Array
 from tests.acceptance.conftest import Digits
 from tests.emulated import qemu_counts
+from tests.hang import HANG_S
 
 ESC10 = Path(__file__).parents[2] / "examples" / "esc10" / "checkpoint.pt"
 BOARD = load_board("qemu_mps2_an386")
@@ -102,7 +103,7 @@ def _bytes(output: Array, route: Array) -> bytes:
 def ran(elf: Path) -> Ran:
     port = BufferPort()
     machine = Machine(BOARD, port).load(elf)
-    result = machine.run(deadline_s=300)
+    result = machine.run(deadline_s=HANG_S)
     assert result.reason == "exit"
     return Ran(port.take(), result, machine.profile(), machine.clock.half)
 
@@ -124,7 +125,7 @@ def test_two_runs_are_identical(counted: Counted) -> None:
 @pytest.mark.skipif(not qemu_counts.HERE, reason="no qemu-system-arm here")
 @pytest.mark.timeout(600)
 def test_bytes_and_instructions_are_qemus(counted: Counted, tmp_path: Path) -> None:
-    qemu = qemu_counts.in_qemu(counted.elf, tmp_path, deadline_s=500)
+    qemu = qemu_counts.in_qemu(counted.elf, tmp_path, deadline_s=HANG_S)
     one = ran(counted.elf)
     assert one.said == qemu.said == counted.expected
     assert one.result.instructions == qemu.instructions

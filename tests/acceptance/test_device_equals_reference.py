@@ -13,6 +13,7 @@ from edgeq.toolchain import Firmware
 from tests.acceptance.boards import Answers, call_infer, qemu_board, stream, virtual_board
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
+from tests.hang import HANG_S
 
 SAMPLED_ROWS = 20
 CLASSES = 10
@@ -80,7 +81,9 @@ def test_every_row_on_the_host_under_sanitizers(
     sanitize: str, digits: Digits, tmp_path: Path
 ) -> None:
     program = host_program(digits, tmp_path, sanitize)
-    done = subprocess.run([program], input=digits.rows.tobytes(), capture_output=True, timeout=300)
+    done = subprocess.run(
+        [program], input=digits.rows.tobytes(), capture_output=True, timeout=HANG_S
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     records = np.frombuffer(done.stdout, np.int8).reshape(-1, CLASSES + 1)
     answers = Answers(records[:, :CLASSES], records[:, CLASSES], np.zeros(len(records)))
@@ -98,7 +101,7 @@ def host_program(digits: Digits, folder: Path, sanitize: str) -> Path:
     sources = [f"p/{n}" for n in names if n.endswith(".c")]
     flags = ["-std=c99", "-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-Ip"]
     command = [compiler, *flags, "-Ip/kernels", "driver.c", *sources, "-o", "driver"]
-    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HANG_S)
     if "asan" in made.stderr and made.returncode:
         pytest.skip("the sanitizer libraries are not installed")
     assert made.returncode == 0, made.stderr

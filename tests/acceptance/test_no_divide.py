@@ -16,6 +16,7 @@ from edgeq.toolchain import Firmware, find_compiler
 from tests.acceptance.boards import call_infer
 from tests.acceptance.conftest import Digits
 from tests.compilers import COMPILERS
+from tests.hang import HANG_S
 
 TIMED_ROWS = 50
 RATIO = """
@@ -53,7 +54,7 @@ def test_a_divide_one_call_deep_is_found(kind: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
     )
     assert made.returncode == 0, made.stderr
     functions = CallGraph(tmp_path / "ratio.elf").reachable("edgeq_infer")

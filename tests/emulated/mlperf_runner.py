@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import serial
 
-LINE_S = 5.0
-INFER_S = 30.0
+from tests.hang import HANG_S
+
+LINE_S = HANG_S
+INFER_S = HANG_S
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.hang import HANG_S
+
 EXECUTED, STOPPED = b"\nTrace ", b"\nStopped"
 HERE = shutil.which("qemu-system-arm") is not None
 
@@ -24,7 +26,7 @@ class QemuRun:
     instructions: int
 
 
-def in_qemu(elf: Path, folder: Path, deadline_s: float = 120) -> QemuRun:
+def in_qemu(elf: Path, folder: Path, deadline_s: float = HANG_S) -> QemuRun:
     """Runs `elf` on QEMU's mps2-an386 to its end; fails when that does not come in time."""
     said = folder / "serial"
     command = ["qemu-system-arm", "-M", "mps2-an386", "-kernel", str(elf), "-display", "none"]

@@ -6,6 +6,7 @@ import pytest
 
 from edgeq.sim import BufferPort, Machine
 from tests.emulated import qemu_counts
+from tests.hang import HANG_S
 from tests.unit.sim.conftest import Build, build  # noqa: F401
 from tests.unit.sim.guests import KERNEL
 
@@ -60,7 +61,7 @@ int main(void) {
 def test_bytes_and_instructions_are_qemus(build: Build, core: str, tmp_path: Path) -> None:  # noqa: F811
     elf = build(PROGRAM, core=core)
     port = BufferPort()
-    result = Machine(port=port).load(elf).run(deadline_s=60)
+    result = Machine(port=port).load(elf).run(deadline_s=HANG_S)
     assert result.reason == "exit"
     qemu = qemu_counts.in_qemu(elf, tmp_path)
     assert len(qemu.said) == 8

@@ -1,5 +1,9 @@
 """The firmware of `export --mlperf` answers the runner of MLPerf Tiny, on the virtual board."""
 
+import itertools
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +14,11 @@ import torch
 
 import edgeq
 from edgeq import nn
+from edgeq.board import load_board
 from edgeq.cli.export import export as export_command
 from edgeq.emit.mlperf import TASKS, fitting_task
 from edgeq.errors import BadInput, Toolchain
+from edgeq.flashers import stop
 from edgeq.harness.link import Link
 from edgeq.ir import Graph
 from edgeq.ops.graph_file import read_graph
@@ -20,6 +26,7 @@ from edgeq.pipeline import export
 from edgeq.reference import run
 from tests.emulated.mlperf_runner import Runner
 from tests.factory import fc_graph
+from tests.hang import HANG_S
 from tests.tiny_export import served
 
 FILES = 8
@@ -76,7 +83,7 @@ def built(exported: Exported, marker: str = "levels", baud: int | None = None) -
 def up(port: str) -> str:
     """The port of a board that has booted, what it said then read: a USB port that nobody has
     open does not keep it, a pty does."""
-    Link.open(port, timeout=60).close()
+    Link.open(port, timeout=HANG_S).close()
     return port
 
 
@@ -132,6 +139,50 @@ def test_energy_mode_tells_by_the_marker_alone(exported: Exported) -> None:
     for window, wanted in zip(windows, exported.expected(), strict=False):
         assert window.laps == ()
         assert window.results == pytest.approx(wanted, abs=1e-6)
+
+
+def edges_of(path: Path) -> list[tuple[int, int]]:
+    """(cycles, level) of each line, which is whole as soon as it is there."""
+    edges = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {edge["hz"] for edge in edges} == {load_board("virtual_m4").clock_hz}
+    return [(edge["cycles"], edge["level"]) for edge in edges]
+
+
+def test_case_41_energy_mode_through_edgeq_flash(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real command; the marker's edges stand in a file while the board runs."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    path, count = tmp_path / "marker.jsonl", 3
+    command = [sys.executable, "-m", "edgeq", "flash", "--board", "virtual_m4", "--json"]
+    command += ["--firmware", str(exported.folder), "--marker", "pulses", "--baud", "9600"]
+    done = subprocess.run(
+        [*command, "--marker-file", str(path)], capture_output=True, text=True, timeout=HANG_S
+    )
+    assert done.returncode == 0, done.stderr
+    started = json.loads(done.stdout)
+    try:
+        with Link.open(started["port"], HANG_S, 9600) as link:
+            one = link.infer(0, exported.files[0]).cycles
+        before = len(edges_of(path))
+        with Runner(started["port"], 9600, energy=True) as runner:
+            runner.load(exported.files[0])
+            runner.infer(count, 1)
+        edges = edges_of(path)
+    finally:
+        stop(everything=True)
+    falls = [cycles for cycles, level in edges[before:] if level == 0]
+    assert len(falls) == 2, "one pulse before the window, one behind it"
+    assert count * one < falls[1] - falls[0] < 1.05 * count * one + 2000
+    assert all(low <= high for (low, _), (high, _) in itertools.pairwise(edges))
+    assert [level for _, level in edges] == [(n + 1) % 2 for n in range(len(edges))]
+
+
+def test_case_41_a_marker_file_needs_a_virtual_board(exported: Exported, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"PA8 .*which a current meter watches"):
+        edgeq.flash("nucleo_f446re", exported.folder, tool="openocd", dry_run=True,
+                    marker_file=tmp_path / "x")  # fmt: skip
+    assert not (tmp_path / "x").exists()
 
 
 def test_the_report_says_how_bytes_are_read(exported: Exported) -> None:

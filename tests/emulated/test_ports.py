@@ -20,9 +20,10 @@ from edgeq.resources import templates_dir
 from edgeq.sim import BufferPort, Machine
 from edgeq.toolchain import build, find_compiler, with_board
 from tests.compilers import COMPILERS
+from tests.hang import HANG_S
 
 MAIN = (Path(__file__).parent / "echo_main.c").read_bytes()
-START_TIMEOUT_S = 120.0  # QEMU on a loaded machine
+START_TIMEOUT_S = HANG_S
 # 'q' is answered with two readings of the counter and the clock, as hexadecimal words
 QUERY = b"""
 static void put_word(uint32_t word) {
@@ -64,7 +65,7 @@ def qemu(machine: str, elf: Path) -> Iterator[serial.Serial]:
             yield port
     finally:
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=HANG_S)
 
 
 def _pty_of(process: subprocess.Popen[bytes]) -> str:
@@ -118,9 +119,9 @@ def test_the_port_runs_on_the_virtual_board(name: str, kind: str, tmp_path: Path
     board = load_board(name)
     port = BufferPort()
     machine = Machine(board, port).load(_built(name, kind, QUERY_MAIN, tmp_path))
-    assert machine.run(deadline_s=60).reason == "idle"
+    assert machine.run(deadline_s=HANG_S).reason == "idle"
     port.incoming += b"hello q"  # what came before the UART was on would be lost
-    assert machine.run(deadline_s=60).reason == "idle"
+    assert machine.run(deadline_s=HANG_S).reason == "idle"
     text = bytes(port.outgoing)
     assert text.startswith(b"ready\r\nhello ")
     words = text.removeprefix(b"ready\r\nhello ")
@@ -146,12 +147,12 @@ def test_the_host_port_echoes_and_ends_with_its_input(sanitize: bool, tmp_path: 
         [cc, *flags, f"-I{root / 'port'}", *sources, "-o", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
     )
     if sanitize and "asan" in made.stderr:
         pytest.skip("the sanitizer libraries are not installed")
     assert made.returncode == 0, made.stderr
     text = bytes(range(256)) * 5
-    run = subprocess.run([program], input=text, capture_output=True, timeout=60)
+    run = subprocess.run([program], input=text, capture_output=True, timeout=HANG_S)
     assert run.stdout == b"ready\r\n" + text
     assert (run.returncode, run.stderr) == (0, b"")

@@ -22,10 +22,12 @@ from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.compilers import COMPILERS
 from tests.factory import input_rows, smallest_mixture
+from tests.hang import HANG_S
 
 MAIN = (Path(__file__).parent / "query_main.c").read_bytes()
 REAL = ("nucleo_f446re", "nucleo_f401re", "nucleo_l4r5zi", "nrf52840dk", "rpi_pico")
-RUN_S = 60.0
+RUN_S = HANG_S
+MOST_CYCLES = 500_000_000  # in the guest's time seconds, for a port that gives up every wait
 ROWS = 6
 Built = Callable[..., Path]
 
@@ -66,7 +68,7 @@ class Twin:
     def say(self, text: bytes = b"") -> bytes:
         """What it answers to `text`; to nothing: what it says after reset."""
         self.port.incoming += text
-        assert self.machine.run(deadline_s=RUN_S).reason == "idle"
+        assert self.machine.run(deadline_s=RUN_S, max_cycles=MOST_CYCLES).reason == "idle"
         return self.port.take()
 
     def probe(self, address: int) -> bytes:

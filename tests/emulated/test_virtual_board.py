@@ -18,11 +18,12 @@ import pytest
 import serial
 
 from edgeq.sim.__main__ import main
+from tests.hang import HANG_S
 from tests.unit.sim import guests
 from tests.unit.sim.conftest import build  # noqa: F401 - a fixture
 
-START_S = 60.0
-READ_S = 60.0
+START_S = HANG_S
+READ_S = HANG_S
 
 
 class Served:
@@ -55,7 +56,10 @@ def served(elf: Path, *options: str) -> Iterator[Served]:
 
 
 def synced(port: serial.Serial) -> None:
-    """Send until the firmware echoes: what comes before it enables its UART is lost."""
+    """Send until the firmware echoes: what comes before it enables its UART is lost.
+
+    However late they come, all echoes of the attempts are read when that of a last byte is.
+    """
     port.timeout = 0.3
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
@@ -64,9 +68,9 @@ def synced(port: serial.Serial) -> None:
             break
     else:
         raise AssertionError("the firmware never answered")
-    while port.read(64):  # the echoes of repeated attempts
-        pass
     port.timeout = READ_S
+    port.write(b"!")
+    assert port.read_until(b"!").endswith(b"!")
 
 
 def echoed(port: serial.Serial, data: bytes) -> bytes:

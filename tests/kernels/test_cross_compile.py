@@ -10,6 +10,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from edgeq.kernels import KERNELS
+from tests.hang import HANG_S
 from tests.kernels.cross_kernels import command
 from tests.kernels.host_kernels import FOLDER
 
@@ -60,7 +61,7 @@ def test_a_divide_would_be_seen(kind: str, tmp_path: Path) -> None:
     source = tmp_path / "divide.c"
     source.write_text("int f(int a, int b, int (*g)(int)) { return g(a / b) + 1; }\n")
     built = [*command(kind), "-O2", "-g0", "-c", str(source), "-o", str(tmp_path / "divide.o")]
-    subprocess.run(built, capture_output=True, timeout=120, check=True)
+    subprocess.run(built, capture_output=True, timeout=HANG_S, check=True)
     assert {"sdiv", "blx"} <= set(mnemonics([tmp_path / "divide.o"]))
 
 
@@ -81,7 +82,7 @@ def test_clang_format() -> None:
         [tool, "--dry-run", "-Werror", style, *files],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     assert run.returncode == 0, run.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang import HANG_S
 from tests.kernels.cross_kernels import FLAGS, command
 from tests.kernels.host_kernels import FOLDER
 
@@ -34,7 +35,7 @@ def members(text: str, struct: str) -> list[tuple[int, str]]:
 def compiled(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     flags = [*command("gcc"), *FLAGS, "-I.", "-c", source, "-o", "out.o"]
     return subprocess.run(
-        flags, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        flags, cwd=folder, capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
 

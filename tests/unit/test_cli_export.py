@@ -18,6 +18,7 @@ import edgeq
 from edgeq import cli, nn
 from edgeq.nn import archive
 from edgeq.toolchain import compiler as compiler_module
+from tests.hang import HANG_S
 
 ROWS = 24
 Breaker = Callable[[Path], Path]
@@ -448,5 +449,7 @@ def test_an_earlier_export_is_replaced_whole(
 def test_the_command_line_starts_without_the_heavy_packages() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "tensorflow", "ai_edge_litert", "unicorn")
     code = f"import sys, edgeq.cli; print([m for m in {heavy!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S
+    )
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -18,6 +18,7 @@ from edgeq.frontend.torch_loader import graph_of
 from edgeq.memory import plan_memory
 from edgeq.passes import quantize
 from edgeq.weights import pack_weights
+from tests.hang import HANG_S
 
 KINDS = ("ternary", "int4", "int8")
 DIGEST = "0" * 64
@@ -50,7 +51,7 @@ def test_every_form_has_the_same_bytes_under_another_hash_seed() -> None:
         env={**os.environ, "PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=HANG_S,
     )
     assert done.returncode == 0, done.stderr
     here, there = emitted(), json.loads(done.stdout)

@@ -17,11 +17,12 @@ import pytest
 from edgeq.harness.link import Link
 from edgeq.harness.trace import Run, read_run, run_folders
 from edgeq.profiling import ProfileRequest, profile
+from tests.hang import HANG_S
 from tests.same_profiles import check_same_records, check_same_summaries
 from tests.tiny_export import served, tiny_export
 
 SAMPLES = 60
-DEADLINE_S = 300.0
+DEADLINE_S = HANG_S
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_an_interrupt_leaves_board_port_and_run_sane(folder: Path, port: str, wh
     ) as process:
         wait_for(lambda: recorded(run) >= 5, lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (130, "")
     cut = check_cut(run, whole)
     assert cut.ended == "KeyboardInterrupt"

@@ -20,6 +20,7 @@ from edgeq.resources import templates_dir
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
 from edgeq.toolchain.uf2 import uf2_blocks, uf2_file
 from tests.compilers import COMPILERS
+from tests.hang import HANG_S
 
 ECHO = Path(__file__).parents[1] / "emulated" / "echo_main.c"
 PROJECT = FirmwareProject({"main.c": ECHO.read_bytes()})
@@ -78,7 +79,7 @@ def test_the_makefile_seals_too(tmp_path: Path, seal: ModuleType) -> None:
             pytest.skip(f"{tool} is not installed")
     with_board(PROJECT, PICO).write(tmp_path / "out")
     run = subprocess.run(
-        ["make"], cwd=tmp_path / "out", capture_output=True, text=True, timeout=120
+        ["make"], cwd=tmp_path / "out", capture_output=True, text=True, timeout=HANG_S
     )
     assert run.returncode == 0, run.stderr
     elf = (tmp_path / "out" / "build" / "firmware.elf").read_bytes()
@@ -104,7 +105,9 @@ def test_what_cannot_be_sealed_is_refused(content: bytes | None, said: str, tmp_
     else:
         path.write_bytes(content)
     before = path.read_bytes()
-    run = subprocess.run([sys.executable, SEAL, path], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, SEAL, path], capture_output=True, text=True, timeout=HANG_S
+    )
     assert run.returncode == 1
     assert said in run.stderr
     assert "Traceback" not in run.stderr

@@ -15,6 +15,7 @@ from edgeq.toolchain import compiler as compiler_module
 from edgeq.toolchain.assemble import firmware_digest
 from edgeq.toolchain.image import flash_image, measure
 from tests.compilers import COMPILERS
+from tests.hang import HANG_S
 
 ECHO = Path(__file__).parents[1] / "emulated" / "echo_main.c"
 PROJECT = FirmwareProject({"main.c": ECHO.read_bytes()})
@@ -87,7 +88,7 @@ def test_the_image_is_what_objcopy_makes(tmp_path: Path) -> None:
             tmp_path / "expected",
         ],
         check=True,
-        timeout=60,
+        timeout=HANG_S,
     )
     assert firmware.bin.read_bytes() == (tmp_path / "expected").read_bytes()
     assert firmware.sections[".data"] >= 4
@@ -242,7 +243,7 @@ def test_case_27_zig_without_home_builds(
     command = [*compiler.command, "-target", "thumb-freestanding-eabi", "-c", source,
                "-o", tmp_path / "one.o"]  # fmt: skip
     env = compiler_module.environment(scratch)
-    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HANG_S)
     assert run.returncode == 0, run.stderr
     assert scratch.exists() == (not of_record)
 
@@ -284,7 +285,9 @@ def test_case_27_the_makefile_gives_zig_a_cache_where_there_is_no_home(
     zig = _compiler("zig")
     with_board(PROJECT, load_board("virtual_m4")).write(tmp_path / "out")
     command = ["make", "ZIG=1", f"CC={' '.join(zig.command)}"]
-    run = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=500)
+    run = subprocess.run(
+        command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=HANG_S
+    )
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "out" / "build" / "zig-cache").is_dir()
 
@@ -298,7 +301,7 @@ def test_the_makefile_builds_outside_edgeq(arguments: list[str], tmp_path: Path)
     model = {"model/model.c": b"int edgeq_probe(void);\nint edgeq_probe(void) { return 1; }\n"}
     with_board(PROJECT.with_files(model), board).write(tmp_path / "out")
     run = subprocess.run(
-        ["make", *arguments], cwd=tmp_path / "out", capture_output=True, text=True, timeout=120
+        ["make", *arguments], cwd=tmp_path / "out", capture_output=True, text=True, timeout=HANG_S
     )
     assert run.returncode == 0, run.stderr
     product = "libedgeq_host.a" if arguments else "firmware.elf"
@@ -317,7 +320,7 @@ def test_cmake_builds_outside_edgeq(tmp_path: Path) -> None:
     ]
     for command in (["cmake", "-B", "build", *cross], ["cmake", "--build", "build"]):
         run = subprocess.run(
-            command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=180
+            command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=HANG_S
         )
         assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "out" / "build" / "firmware.elf").is_file()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeq.cli import main
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).parents[3]
 Ended = subprocess.CompletedProcess[str]
@@ -47,7 +48,7 @@ def process(tmp_path: Path) -> Run:
             [sys.executable, "-m", "edgeq", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANG_S,
             check=False,
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(tmp_path), **env},

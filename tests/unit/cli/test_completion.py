@@ -12,6 +12,7 @@ from click.shell_completion import BashComplete
 from edgeq.board import all_boards
 from edgeq.cli import cli
 from edgeq.kernels import KERNELS
+from tests.hang import HANG_S
 from tests.unit.cli.conftest import ROOT, Run
 
 
@@ -78,7 +79,7 @@ def test_the_shell_itself_completes(edgeq: Run, shell: str, tmp_path: Path) -> N
     name = [] if shell == "fish" else [shell]
     command = [program, *quiet, "-c", _PRESS[shell], *name, str(tmp_path / "script")]
     run = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=env, cwd=tmp_path, check=False
+        command, capture_output=True, text=True, timeout=HANG_S, env=env, cwd=tmp_path, check=False
     )
     assert "nucleo_l4r5zi" in run.stdout, run
     assert "nucleo_f446re" not in run.stdout

@@ -19,9 +19,10 @@ from edgeq import flashers, nn
 from edgeq.errors import Link, Mismatch, Toolchain
 from edgeq.flashers import verify
 from edgeq.flashers.processes import identity
+from tests.hang import HANG_S
 from tests.unit.cli.conftest import ROOT
 
-WAIT_S = 120.0
+WAIT_S = HANG_S
 # says so when the command line is loaded: before that Ctrl-C is Python's own
 START = "import sys, edgeq.cli; print('ready', flush=True); sys.argv[0] = 'edgeq'; edgeq.cli.main()"
 

@@ -13,6 +13,7 @@ import pytest
 from edgeq.doctor import Finding, packages, refuse_errors, tools
 from edgeq.doctor.text import doctor_text
 from edgeq.errors import Link, Toolchain
+from tests.hang import HANG_S
 
 ROOT = Path(__file__).parents[3]
 # what is hidden is nowhere on the path, as if it had never been installed
@@ -48,7 +49,7 @@ def ask(tmp_path: Path, *arguments: str, hide: str = "ziglang") -> Told:
     }
     command = [sys.executable, "-m", "edgeq", "doctor", "--json", *arguments]
     run = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=env, cwd=tmp_path, check=False
+        command, capture_output=True, text=True, timeout=HANG_S, env=env, cwd=tmp_path, check=False
     )
     assert "Traceback" not in run.stderr
     told = json.loads(run.stdout)
@@ -148,7 +149,9 @@ def test_torch_is_looked_at_without_loading_it() -> None:
         "print([f.status for f in found if f.id == 'package.torch'], "
         "[m for m in ('torch', 'onnx', 'onnxruntime', 'tensorflow') if m in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S
+    )
     assert run.stdout == "['ok'] []\n", run.stderr
 
 

@@ -29,6 +29,7 @@ from edgeq.passes.select_kernels import select_kernels
 from edgeq.reference import quantize_rows, run
 from edgeq.weights import pack_weights
 from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph, smallest_mixture
+from tests.hang import HANG_S
 
 DIGEST = "0123456789abcdef" * 4
 ROOT = Path(__file__).parents[3]
@@ -74,7 +75,7 @@ def gcc(folder: Path, *arguments: str) -> None:
     if shutil.which("gcc") is None:
         pytest.skip("no gcc on this machine")
     command = ["gcc", "-std=c99", *WARNINGS, *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HANG_S)
     assert result.returncode == 0, result.stderr
 
 
@@ -95,7 +96,7 @@ def compiled(graph: Graph, folder: Path, objects: Path, *flags: str) -> Path:
 
 def answers(program: Path, graph: Graph, x: np.ndarray) -> np.ndarray:
     """Records of the program: output, route, uncertainty, confidence, layer cycles."""
-    result = subprocess.run([program], input=x.tobytes(), capture_output=True, timeout=60)
+    result = subprocess.run([program], input=x.tobytes(), capture_output=True, timeout=HANG_S)
     assert result.returncode == 0, result.stderr.decode()
     count = graph.tensors[graph.outputs[0]].size
     layers = len(layer_table(graph))
@@ -224,7 +225,7 @@ def test_text_is_the_same_under_any_hash_seed() -> None:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", script]
         result = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG_S
         )
         assert result.returncode == 0, result.stderr
         digests.add(result.stdout)

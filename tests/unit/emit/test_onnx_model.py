@@ -29,6 +29,7 @@ from edgeq.ops.op import Array, quant_of
 from edgeq.ops.router import SCORE_BITS
 from edgeq.reference import io_of, run
 from tests.factory import GraphBuilder, conv_graph, fc_graph, input_rows, mixture_graph
+from tests.hang import HANG_S
 
 MIXTURES: dict[str, dict[str, Any]] = {
     "precision_prior": {},
@@ -376,7 +377,7 @@ def test_bytes_do_not_depend_on_the_hash_seed() -> None:
         env = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT],
-            cwd=root, env=env, capture_output=True, text=True, timeout=120, check=True,
+            cwd=root, env=env, capture_output=True, text=True, timeout=HANG_S, check=True,
         )  # fmt: skip
         assert done.stdout.strip() == here
 

@@ -26,6 +26,7 @@ from edgeq.passes.select_kernels import select_kernels
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.factory import fc_graph, input_rows, mixture_graph, smallest_mixture
+from tests.hang import HANG_S
 
 DIGEST = "34" * 32
 SAMPLES = 40
@@ -89,11 +90,11 @@ def profiled(elf: Path, rows: np.ndarray) -> list[Any]:
     try:
         assert process.stdout is not None
         port = json.loads(process.stdout.readline())["port"]
-        with Link.open(port, timeout=60.0, infer_timeout=60.0) as link:
+        with Link.open(port, timeout=HANG_S, infer_timeout=HANG_S) as link:
             return [link.infer(i, row.tobytes()) for i, row in enumerate(rows)]
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=HANG_S)
 
 
 def test_an_estimate_is_what_a_profile_reports(folder: Path, mixture: Graph) -> None:

@@ -17,6 +17,7 @@ from edgeq.errors import BadInput, Flash, Link, Toolchain
 from edgeq.flashers import openocd, pyocd
 from edgeq.flashers.flasher import Facts, run_commands
 from edgeq.toolchain import Firmware
+from tests.hang import HANG_S
 from tests.unit.flashers.conftest import firmware_at, surroundings, usb
 
 F446 = load_board("nucleo_f446re")
@@ -88,7 +89,7 @@ def test_openocd_itself_reads_the_path_whole(tmp_path: Path) -> None:
     aside = "proc init {} {}; proc reset {args} {}; proc poll {args} {}; "
     aside += "proc flash {args} {echo [lindex $args 2]}; proc verify_image {path} {echo $path}"
     run = subprocess.run(
-        ["openocd", "-c", aside, "-c", script], capture_output=True, text=True, timeout=30
+        ["openocd", "-c", aside, "-c", script], capture_output=True, text=True, timeout=HANG_S
     )
     assert run.stderr.splitlines().count(str(spaced.elf)) == 2, run.stderr
 
@@ -210,5 +211,7 @@ def test_flashing_imports_no_compiler_of_models() -> None:
         "print([m for m in ('torch', 'onnx', 'edgeq.ir', 'edgeq.ops', 'edgeq.kernels') "
         "if m in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S
+    )
     assert run.stdout == "[]\n", run.stderr

@@ -18,6 +18,7 @@ from edgeq.flashers.flasher import progress_in, run_commands
 from edgeq.flashers.processes import identity
 from edgeq.flashers.usb import UsbDevice
 from edgeq.toolchain import Firmware
+from tests.hang import HANG_S
 from tests.unit.flashers.conftest import ROOT, surroundings
 
 L4R5 = load_board("nucleo_l4r5zi")
@@ -111,11 +112,11 @@ def test_ctrl_c_ends_the_tool(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANG_S
         while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANG_S)
     assert b"KeyboardInterrupt" in said
     assert identity(int(note.read_text())) is None, "the tool still runs"
 

@@ -14,10 +14,11 @@ from edgeq.errors import BadInput, Flash, Link
 from edgeq.flashers.flasher import Facts
 from edgeq.flashers.mass_storage import assumed, commands, copy_and_wait, find
 from edgeq.toolchain import Firmware
+from tests.hang import HANG_S
 from tests.unit.flashers.conftest import drive, surroundings, usb
 
 F446 = load_board("nucleo_f446re")
-WAIT_S = 20.0
+WAIT_S = HANG_S
 
 
 def probe(volume: Path, then: Callable[[bytes], None]) -> threading.Thread:

@@ -23,10 +23,11 @@ from edgeq.flashers import processes
 from edgeq.flashers.flasher import last_words
 from edgeq.flashers.processes import Running, identity, start
 from edgeq.toolchain import Firmware
+from tests.hang import HANG_S
 from tests.unit.flashers.conftest import firmware_at, surroundings
 
 READY = b"ready\r\n"
-START_S = 60.0
+START_S = HANG_S
 
 
 def first_line(text: str) -> str | None:
@@ -158,7 +159,7 @@ def test_a_dead_board_vanishes_from_the_list(runtime: Path) -> None:
     record = runtime / "edgeq" / f"{board.pid}.json"
     assert record.is_file()
     os.kill(board.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while identity(board.pid) is not None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert flashers.running() == ()

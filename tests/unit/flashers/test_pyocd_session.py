@@ -14,6 +14,7 @@ from edgeq.board import all_boards, load_board
 from edgeq.errors import Flash
 from edgeq.flashers import pyocd, pyocd_session
 from edgeq.toolchain import Firmware
+from tests.hang import HANG_S
 from tests.unit.flashers.conftest import surroundings
 
 pytest.importorskip("pyocd", reason="pyocd is not installed: pip install 'edgeq[pyocd]'")
@@ -40,7 +41,7 @@ def test_the_real_api_finds_no_probe_and_says_what_to_do(firmware: Firmware) -> 
         [*command, "--uid", "none_has_this", str(firmware.elf)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=False,
     )
     assert run.returncode == 1

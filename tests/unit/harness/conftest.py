@@ -10,6 +10,7 @@ import pytest
 from device_build import DEVICE, compile_device
 
 from edgeq.resources import templates_dir
+from tests.hang import HANG_S
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ class Board:
         """Ends the process; returns what the sanitizers said."""
         if self.process.poll() is None:
             self.process.kill()
-        _, err = self.process.communicate(timeout=10)
+        _, err = self.process.communicate(timeout=HANG_S)
         os.close(self.master)
         return err.decode()
 

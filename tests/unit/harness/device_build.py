@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from edgeq.resources import templates_dir
+from tests.hang import HANG_S
 
 DEVICE = Path(__file__).parent / "device"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -27,6 +28,6 @@ def runtime_sources() -> list[Path]:
 def compile_device(out: Path, sources: list[Path], *flags: str) -> Path:
     command = [*host_compiler(), *WARNINGS, f"-I{templates_dir()}", f"-I{DEVICE}", *flags]
     command += [str(path) for path in (*runtime_sources(), *sources)] + ["-o", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     return out

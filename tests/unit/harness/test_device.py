@@ -22,6 +22,7 @@ from stub_model import expected
 from edgeq.harness.frame import Decoder, Frame, encode
 from edgeq.harness.messages import INFO, INPUT, LAYERS, NAK, PING, READ, RESULT, RUN, WRITE, place
 from edgeq.resources import templates_dir
+from tests.hang import HANG_S
 
 BOOT = b"m-timestamp-mode-performance\r\nm-lap-us-1000\r\nm-init-done\r\nm-ready\r\n"
 PROFILE = b"m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[ic01]\r\n"
@@ -29,7 +30,9 @@ PROFILE = b"m-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[ic01]\r\n
 
 def talk(program: Path, sent: bytes) -> bytes:
     """All that the firmware answers to `sent` before its input ends."""
-    done = subprocess.run([str(program)], input=sent, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [str(program)], input=sent, capture_output=True, timeout=HANG_S, check=False
+    )
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
     return done.stdout
 
@@ -98,7 +101,11 @@ def test_energy_mode_pulses_the_marker_around_the_inferences(firmware):
     """A cycle of the stub is a microsecond, and each look at its counter takes one."""
     program = firmware("-DEDGEQ_ENERGY_MODE", "-DLOG_MARKER", "-DCYCLES_A_CALL=1u")
     done = subprocess.run(
-        [str(program)], input=b"infer 5 2%timestamp%", capture_output=True, timeout=60, check=True
+        [str(program)],
+        input=b"infer 5 2%timestamp%",
+        capture_output=True,
+        timeout=HANG_S,
+        check=True,
     )
     edges = [tuple(map(int, line.split())) for line in done.stderr.splitlines()]
     assert [level for level, _ in edges] == [0, 1] * 4  # boot, begin, end, time stamp
@@ -321,7 +328,7 @@ def test_needs_no_library_of_the_compiler(compiler, tmp_path):
         pytest.skip(f"{CROSS[compiler][0]} is not on PATH")
     command = [*CROSS[compiler], *WARNINGS, "-O2", "-ffreestanding", "-c"]
     command += [f"-I{templates_dir()}", f"-I{DEVICE}", *map(str, runtime_sources())]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
     for path in tmp_path.glob("*.o"):
         with path.open("rb") as file:

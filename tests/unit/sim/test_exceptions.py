@@ -4,6 +4,7 @@ import pytest
 
 from edgeq.board import target_board
 from edgeq.sim import BufferPort, GuestFault, Machine, MachineConfig
+from tests.hang import HANG_S
 from tests.unit.sim.guests import KERNEL
 
 NOTHING = """
@@ -32,7 +33,7 @@ EVERY_CORE = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m
 
 def run(build, source: str, core: str = "cortex-m4", **options) -> tuple[Machine, int]:
     machine = Machine(target_board(core)).load(build(source, core=core))
-    result = machine.run(deadline_s=60, max_cycles=5_000_000, **options)
+    result = machine.run(deadline_s=HANG_S, max_cycles=5_000_000, **options)
     assert result.reason == "exit"
     return machine, result.exit_code
 
@@ -62,7 +63,7 @@ def test_two_runs_have_the_same_bytes_cycles_and_instructions(build):
     def session() -> tuple[bytes, object, object]:
         port = BufferPort()
         machine = Machine(port=port).load(elf)
-        return port.take(), machine.run(deadline_s=60), (machine.profile(), port.take())
+        return port.take(), machine.run(deadline_s=HANG_S), (machine.profile(), port.take())
 
     first = session()
     assert first == session()
@@ -324,6 +325,6 @@ def test_an_endless_loop_is_no_fault_while_systick_runs(build):
     source = TICKS.replace("while (ticks < 5u) {\n    }", "for (;;) {\n    }")
     machine = Machine(MachineConfig.of(target_board("cortex-m4"))).load(build(source))
     with pytest.raises(GuestFault, match="budget of cycles"):
-        machine.run(max_cycles=20_000, deadline_s=60)
+        machine.run(max_cycles=20_000, deadline_s=HANG_S)
     ticks = int.from_bytes(machine.read(machine.symbol("ticks"), 4), "little")
     assert 19 <= ticks <= 20

@@ -11,6 +11,7 @@ from edgeq.board import load_board
 from edgeq.sim import Machine, MachineConfig
 from edgeq.sim.flash_cache import CacheGeometry, FlashModel
 from edgeq.sim.flash_setup import FlashSetup
+from tests.hang import HANG_S
 
 ACR = {"nucleo_f446re": 0x40023C00, "nucleo_l4r5zi": 0x40022000, "nrf52840dk": 0x4001E540}
 OWN = {"nucleo_f446re": 0x705, "nucleo_l4r5zi": 0x705, "nrf52840dk": 1}
@@ -142,7 +143,7 @@ def test_case_36_the_flag_for_a_foreign_set_up(build, flash, states):
     elf = guest(build, "nucleo_l4r5zi", None)
     command = [sys.executable, "-m", "edgeq.sim", str(elf), "--board", "nucleo_l4r5zi", "--stdio",
                "--flash", flash, "--json"]  # fmt: skip
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=HANG_S)
     facts = json.loads(done.stderr.splitlines()[-1])
     assert ("imiss" in facts["classes"]) == bool(states)
     assert facts["exit_code"] == 0

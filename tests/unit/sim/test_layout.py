@@ -5,6 +5,7 @@ import pytest
 from edgeq.board import load_board
 from edgeq.sim import GuestFault, Machine
 from edgeq.sim.layout import stack_limit, vector_table
+from tests.hang import HANG_S
 from tests.unit.sim.guests import KERNEL
 
 NOTHING = "void SVC_Handler(void) {} void PendSV_Handler(void) {} void SysTick_Handler(void) {}\n"
@@ -33,13 +34,13 @@ int main(void) { volatile int start = 0; return down(&start); }
 def test_the_vector_table_is_found(build, source):
     machine = Machine().load(build(source))
     assert vector_table(machine.image, machine.config) == machine.symbol("vectors")
-    assert machine.run(deadline_s=60).exit_code == 5
+    assert machine.run(deadline_s=HANG_S).exit_code == 5
 
 
 def test_a_firmware_that_lies_in_ram_runs(build):
     board = load_board("nucleo_f401re")
     elf = build(BOOTABLE, flash=board.ram.origin, ram=board.ram.origin + 0x8000)
-    assert Machine(board).load(elf).run(deadline_s=60).exit_code == 5
+    assert Machine(board).load(elf).run(deadline_s=HANG_S).exit_code == 5
 
 
 def test_without_any_vector_table_flash_is_asked(build):
@@ -65,5 +66,5 @@ def test_the_linker_scripts_limit_comes_first(build):
 def test_endless_recursion_is_a_stack_overflow_not_a_hang(build):
     machine = Machine().load(build(DEEP))
     with pytest.raises(GuestFault, match="stack overflow: ") as caught:
-        machine.run(deadline_s=60, max_cycles=10_000_000)
+        machine.run(deadline_s=HANG_S, max_cycles=10_000_000)
     assert caught.value.report.function == "down"

@@ -8,6 +8,7 @@ from edgeq.board import Memory, all_boards, load_board, target_board
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.sim import VIRTUAL_M4, BufferPort, GuestFault, Machine, MachineConfig, load_elf
 from edgeq.sim.cores import CORES
+from tests.hang import HANG_S
 from tests.unit.sim import guests
 
 RAM = VIRTUAL_M4.ram_origin + 0x1000
@@ -140,7 +141,7 @@ def test_faults_end_with_a_report(faults_elf, name):
     machine = Machine().load(faults_elf)
     machine.write(machine.symbol("kind"), bytes([list(FAULTS_AND_EXITS).index(name)]))
     with pytest.raises(GuestFault, match=reason) as caught:
-        machine.run(deadline_s=30, max_cycles=1_000_000)
+        machine.run(deadline_s=HANG_S, max_cycles=1_000_000)
     report = caught.value.report
     assert report.serial_tail == b"going down"
     assert set(report.registers) >= {"r0", "sp", "lr"}
@@ -159,11 +160,11 @@ def test_a_deadline_ends_a_run(faults_elf):
 def test_semihosting_exit_ends_a_run(faults_elf):
     machine = Machine().load(faults_elf)
     machine.write(machine.symbol("kind"), bytes([list(FAULTS_AND_EXITS).index("exit")]))
-    assert machine.run(deadline_s=30).reason == "exit"
+    assert machine.run(deadline_s=HANG_S).reason == "exit"
 
 
 def test_run_until_a_symbol(functions_elf):
-    result = Machine().load(functions_elf).run(until="main", deadline_s=30)
+    result = Machine().load(functions_elf).run(until="main", deadline_s=HANG_S)
     assert result.reason == "until"
     assert 5 < result.instructions < result.cycles
 
@@ -174,11 +175,11 @@ def test_echo_and_two_identical_runs(build):
     def session() -> tuple[bytes, int, int]:
         port = BufferPort()
         machine = Machine(port=port).load(elf)
-        assert machine.run(deadline_s=30).reason == "idle"
+        assert machine.run(deadline_s=HANG_S).reason == "idle"
         assert port.take() == b"rdy\n"
         for chunk in (b"a", b"bcd", bytes(range(256))):
             port.incoming += chunk
-            result = machine.run(deadline_s=30)
+            result = machine.run(deadline_s=HANG_S)
             assert port.take() == chunk
         return result.reason, result.cycles, result.instructions
 
@@ -189,30 +190,30 @@ def test_bytes_sent_before_the_uart_is_enabled_are_lost(build):
     port = BufferPort()
     port.incoming += b"too early"
     machine = Machine(port=port).load(build(guests.ECHO))
-    assert machine.run(deadline_s=30).reason == "idle"
+    assert machine.run(deadline_s=HANG_S).reason == "idle"
     assert port.take() == b"rdy\n"
 
 
 def test_one_state_function_for_both_directions(build):
     port = BufferPort()
     machine = Machine(port=port).load(build(guests.SHARED_STATE))
-    machine.run(deadline_s=30)
+    machine.run(deadline_s=HANG_S)
     for byte in b"xyz":
         port.incoming.append(byte)
-        machine.run(deadline_s=30)
+        machine.run(deadline_s=HANG_S)
         assert port.take() == bytes([byte, byte + 1])
 
 
 def test_cycle_counter_agrees_with_the_clock(build):
     port = BufferPort()
     machine = Machine(port=port).load(build(guests.SENDER))
-    machine.run(deadline_s=30)
+    machine.run(deadline_s=HANG_S)
     assert port.take() == b"k"
     counts = []
     for _ in range(3):
         port.incoming += b"c"
         before = machine.clock.cycles
-        machine.run(deadline_s=30)
+        machine.run(deadline_s=HANG_S)
         counts.append(int.from_bytes(port.take(), "big"))
         assert counts[-1] <= machine.clock.cycles - before <= counts[-1] + 200
     assert len(set(counts)) == 1
@@ -289,7 +290,7 @@ def test_a_family_without_a_model_has_memory_and_clock_but_no_serial_port(build)
     port = board.port.model_copy(update={"family": "unheard_of"})
     machine = Machine(board.model_copy(update={"port": port})).load(build(guests.ECHO))
     with pytest.raises(GuestFault, match="0x40004008"):
-        machine.run(deadline_s=30)
+        machine.run(deadline_s=HANG_S)
 
 
 def test_memories_of_a_board_file_are_mapped(build):
@@ -331,10 +332,10 @@ def test_an_instruction_that_the_core_lacks_ends_the_run(build, name):
 
 def test_run_begins_at_reset_after_a_call(functions_elf):
     machine = Machine().load(functions_elf)
-    fresh = Machine().load(functions_elf).run(until="main", deadline_s=30)
+    fresh = Machine().load(functions_elf).run(until="main", deadline_s=HANG_S)
     machine.call("six", (0,) * 6)
     before = machine.clock.cycles
-    assert machine.run(until="main", deadline_s=30).cycles - before == fresh.cycles
+    assert machine.run(until="main", deadline_s=HANG_S).cycles - before == fresh.cycles
 
 
 class BrokenPort(BufferPort):
@@ -345,7 +346,7 @@ class BrokenPort(BufferPort):
 def test_what_a_callback_raises_is_not_lost_in_the_c_library(build):
     elf = build(guests.ECHO)
     with pytest.raises(RuntimeError, match="cannot send"):  # out of a register callback
-        Machine(port=BrokenPort()).load(elf).run(deadline_s=30)
+        Machine(port=BrokenPort()).load(elf).run(deadline_s=HANG_S)
     machine = Machine().load(elf)
 
     def interrupted(_block: object, _loops: bool) -> None:
@@ -353,4 +354,4 @@ def test_what_a_callback_raises_is_not_lost_in_the_c_library(build):
 
     machine.clock.on_new_block = interrupted
     with pytest.raises(KeyboardInterrupt):  # out of the block callback
-        machine.run(deadline_s=30)
+        machine.run(deadline_s=HANG_S)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeq.sim import rules_cortex_m4 as rules
+from tests.hang import HANG_S
 
 FIRST_LOAD_EXTRA = {"nucleo_l4r5zi": 1, "stm32f407_discovery": 0}
 
@@ -48,7 +49,7 @@ def test_every_published_class_has_a_price():
 def test_prices_are_printed_as_json():
     result = subprocess.run(
         [sys.executable, "-m", "edgeq.sim", "--rules", "cortex-m4", "--json"],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=HANG_S, check=True,
     )  # fmt: skip
     answer = json.loads(result.stdout)
     assert answer["prices"] == {name: half / 2 for name, half in rules.HALF_CYCLES.items()}

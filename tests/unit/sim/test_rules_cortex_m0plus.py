@@ -14,6 +14,7 @@ import pytest
 from edgeq.board import load_board
 from edgeq.sim import GuestFault, Machine, MachineConfig, rules_cortex_m4
 from edgeq.sim import rules_cortex_m0plus as rules
+from tests.hang import HANG_S
 from tests.unit.sim.snippets import assembly, half_cycles
 
 VIRTUAL_M0PLUS = MachineConfig.of(load_board("virtual_m0plus"))
@@ -143,7 +144,7 @@ def test_the_core_has_no_cycle_counter_and_names_itself(machine):
 def test_prices_are_printed_with_what_they_are_worth():
     result = subprocess.run(
         [sys.executable, "-m", "edgeq.sim", "--rules", "cortex-m0plus", "--json"],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=HANG_S, check=True,
     )  # fmt: skip
     answer = json.loads(result.stdout)
     assert answer["prices"] == {name: half / 2 for name, half in rules.HALF_CYCLES.items()}

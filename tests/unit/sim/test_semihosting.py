@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from edgeq.sim import BufferPort, GuestFault, Machine
+from tests.hang import HANG_S
 from tests.unit.sim.guests import KERNEL
 
 NOTHING = "void SVC_Handler(void) {} void PendSV_Handler(void) {} void SysTick_Handler(void) {}\n"
@@ -60,18 +61,18 @@ int main(void) {
 
 def test_text_goes_to_the_console_and_the_exit_code_comes_back(build):
     said: list[bytes] = []
-    result = Machine(console=said.append).load(build(TALKER)).run(deadline_s=60)
+    result = Machine(console=said.append).load(build(TALKER)).run(deadline_s=HANG_S)
     assert (result.reason, result.exit_code, b"".join(said)) == ("exit", 42, b"hello world")
 
 
 def test_without_a_console_the_port_takes_it(build):
     port = BufferPort()
-    Machine(port=port).load(build(TALKER)).run(deadline_s=60)
+    Machine(port=port).load(build(TALKER)).run(deadline_s=HANG_S)
     assert port.take() == b"hello world"
 
 
 def test_what_a_c_library_asks_for_is_answered(build):
-    assert Machine().load(build(LIBRARY)).run(deadline_s=60).exit_code == 10
+    assert Machine().load(build(LIBRARY)).run(deadline_s=HANG_S).exit_code == 10
 
 
 @pytest.mark.parametrize(
@@ -80,13 +81,13 @@ def test_what_a_c_library_asks_for_is_answered(build):
 def test_ends_that_are_no_success_have_a_code(build, reason, argument, code):
     body = f"uint32_t b[2] = {{0x20023u, 5u}}; ask({reason}u, (void *){argument or 'b'}); return 9;"
     source = PRELUDE + f"int main(void) {{ {body} }}"
-    assert Machine().load(build(source)).run(deadline_s=60).exit_code == code
+    assert Machine().load(build(source)).run(deadline_s=HANG_S).exit_code == code
 
 
 def test_an_address_that_is_no_memory_ends_the_run_with_a_report(build):
     source = PRELUDE + "int main(void) { ask(4u, (void *)0x70000000u); return 0; }"
     with pytest.raises(GuestFault, match="semihosting with an address that is no memory"):
-        Machine().load(build(source)).run(deadline_s=60)
+        Machine().load(build(source)).run(deadline_s=HANG_S)
 
 
 def test_the_report_of_a_fault_ends_with_what_was_printed(build):
@@ -94,12 +95,12 @@ def test_the_report_of_a_fault_ends_with_what_was_printed(build):
         "return ask(5u, block) == 0u ? 42 : 1;", "REG(0x50000000u) = 1; return 0;"
     )
     with pytest.raises(GuestFault, match="last serial output: 'hello w'"):
-        Machine(console=lambda _text: None).load(build(source)).run(deadline_s=60)
+        Machine(console=lambda _text: None).load(build(source)).run(deadline_s=HANG_S)
 
 
 def test_the_command_prints_ends_with_the_code_and_tells_cycles_by_class(build):
     command = [sys.executable, "-m", "edgeq.sim", str(build(TALKER)), "--stdio"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 42
     assert done.stderr.startswith("{")
     facts = json.loads(done.stderr.splitlines()[-1].removeprefix("hello world"))
@@ -107,7 +108,7 @@ def test_the_command_prints_ends_with_the_code_and_tells_cycles_by_class(build):
     assert "hello world" in done.stderr
     assert sum(facts["functions"].values()) == sum(facts["class_cycles"].values())
     assert int(sum(facts["functions"].values())) == facts["cycles"]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+    text = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S).stderr
     assert "cycles by function:" in text
     assert "cycles by instruction class:" in text
     assert " times" in text
