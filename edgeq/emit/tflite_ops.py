@@ -19,6 +19,7 @@ from edgeq.ops.op import Array, quant_of
 NARROW = ("s4", "s3", "s2", "t2", "b1")  # these travel as int4, values unchanged
 LEAST_LOGIT_STEP = 2.0**-24
 Values = dict[str, Value]
+Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
 
 
 def emit_nodes(sg: SubgraphWriter, graph: Graph, values: Values) -> None:
@@ -207,7 +208,16 @@ def _bias(sg: SubgraphWriter, graph: Graph, node: Node, x: Quant, weight: Quant)
     return bias_constant(sg, node.params["bias"], graph.param(node, "bias"), x, weight)
 
 
-Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
+def _plain(op: str, options: Callable[[Any], Any]) -> Emit:
+    """An op that is TensorFlow Lite's operator; its options from the node's attributes."""
+
+    def emit(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+        y = _output(sg, graph, node)
+        sg.op(op, x, [y], options(node.attrs))
+        return y
+
+    return emit
+
 
 LAYERS: Mapping[str, Emit] = {
     "FullyConnected": _fully_connected,
@@ -217,6 +227,7 @@ LAYERS: Mapping[str, Emit] = {
     "AveragePool2D": _average_pool_2d,
     "Add": _add,
     "Relu": _relu,
+    "HardSwish": _plain("HARD_SWISH", lambda _: schema.HardSwishOptionsT()),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "Reshape": _reshape,
