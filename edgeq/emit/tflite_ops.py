@@ -61,7 +61,7 @@ def fully_connected(
 ) -> Value:
     """FULLY_CONNECTED on rows (batch, in)."""
     y = sg.value(name, (x.shape[0], weight.shape[0]), "int8", out)
-    options = schema.FullyConnectedOptionsT(fusedActivationFunction=ACTIVATION[activation])
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=step.fused(activation, out))
     sg.op("FULLY_CONNECTED", [x, weight, bias], [y], options, typed_by=1)
     return y
 
@@ -78,7 +78,7 @@ def _fully_connected(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value
         return fully_connected(sg, name, x[0], weight, bias, out, node.attrs.activation)
     wide = step.reshape(sg, node.name + ".map", x[0], (1, 1, 1, codes.shape[1]))
     y = sg.value(node.name + ".map_out", (1, 1, 1, codes.shape[0]), "int8", out)
-    options = _conv_options(node.attrs.activation, (1, 1), "VALID")
+    options = _conv_options(_fused(graph, node), (1, 1), "VALID")
     sg.op("CONV_2D", [wide, weight, bias], [y], options, typed_by=1)
     return step.reshape(sg, node.outputs[0], y, (1, codes.shape[0]))
 
@@ -89,7 +89,7 @@ def _conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Va
     weight = weight_constant(sg, node.params["weight"], codes, quant, node.attrs.weight_format)
     y = _output(sg, graph, node)
     bias = _bias(sg, graph, node, x[0].q, quant)
-    options = _conv_options(node.attrs.activation, node.attrs.stride, scheme)
+    options = _conv_options(_fused(graph, node), node.attrs.stride, scheme)
     sg.op("CONV_2D", [source, weight, bias], [y], options, typed_by=1)
     return y
 
@@ -102,29 +102,29 @@ def _depthwise_conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Val
     weight = weight_constant(sg, name, codes[None], quant3, fmt)
     y = _output(sg, graph, node)
     bias = _bias(sg, graph, node, x[0].q, quant)
-    options = _depthwise_options(node.attrs.activation, node.attrs.stride, scheme)
+    options = _depthwise_options(_fused(graph, node), node.attrs.stride, scheme)
     sg.op("DEPTHWISE_CONV_2D", [source, weight, bias], [y], options, typed_by=1)
     return y
 
 
-def _conv_options(activation: str, stride: tuple[int, int], scheme: str) -> Any:
+def _conv_options(activation: int, stride: tuple[int, int], scheme: str) -> Any:
     return schema.Conv2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=stride[0],
         strideW=stride[1],
-        fusedActivationFunction=ACTIVATION[activation],
+        fusedActivationFunction=activation,
         dilationHFactor=1,
         dilationWFactor=1,
     )
 
 
-def _depthwise_options(activation: str, stride: tuple[int, int], scheme: str) -> Any:
+def _depthwise_options(activation: int, stride: tuple[int, int], scheme: str) -> Any:
     return schema.DepthwiseConv2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=stride[0],
         strideW=stride[1],
         depthMultiplier=1,
-        fusedActivationFunction=ACTIVATION[activation],
+        fusedActivationFunction=activation,
         dilationHFactor=1,
         dilationWFactor=1,
     )
@@ -158,7 +158,7 @@ def _average_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value
     nothing = np.zeros(channels, dtype=np.int32)
     bias = bias_constant(sg, node.name + ".bias", nothing, x[0].q, quant)
     y = _output(sg, graph, node)
-    options = _depthwise_options("none", node.attrs.stride, "VALID")
+    options = _depthwise_options(ACTIVATION["none"], node.attrs.stride, "VALID")
     sg.op("DEPTHWISE_CONV_2D", [x[0], weight, bias], [y], options, typed_by=1)
     return y
 
@@ -189,6 +189,10 @@ def _softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Va
 
 def _reshape(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     return step.reshape(sg, node.outputs[0], x[0], (1, *graph.tensors[node.outputs[0]].shape))
+
+
+def _fused(graph: Graph, node: Node) -> int:
+    return step.fused(node.attrs.activation, _out(graph, node))
 
 
 def _out(graph: Graph, node: Node) -> Quant:
