@@ -99,10 +99,16 @@ class Repeater:
 
 
 def measure(
-    meter: Meter, plan: MeterPlan, run: Callable[[], Ran], samples: Path, tell: Tell | None = None
+    meter: Meter,
+    plan: MeterPlan,
+    run: Callable[[], Ran],
+    samples: Path,
+    tell: Tell | None = None,
+    clock_hz: int | None = None,
 ) -> tuple[Window, ...]:
     """The windows of a plan; the raw samples go into the table `samples`, whatever happens.
 
+    `clock_hz`, where it is given, is the board's: inferences must last as long as it makes them.
     Raises Meter for what the meter or its edges do, Link when the board is lost.
     """
     traces: list[PowerTrace] = []
@@ -115,7 +121,7 @@ def measure(
             trace, ran = measure_window(meter, run, plan.window_s)
             traces.append(trace)
             inferences.append([(one.route, one.cycles) for one in ran])
-            windows.append(reduce_window(trace, ran, plan.window_s))
+            windows.append(reduce_window(trace, ran, plan.window_s, clock_hz))
     except MeterError as error:
         kept = f"; raw samples are in {samples}" if traces else ""
         raise MeterError(f"window {len(windows) + 1} of {plan.windows}: {error}{kept}") from error

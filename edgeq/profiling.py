@@ -188,7 +188,8 @@ def _measure(
     """The windows, after every sample is recorded: what fails here can be had again alone."""
     repeat = Repeater(link, samples.rows, recorded.records)
     try:
-        return measure(meter, request.meter, repeat, recorded.folder / CURRENT, tell)
+        place, clock_hz = recorded.folder / CURRENT, link.info().clock_hz
+        return measure(meter, request.meter, repeat, place, tell, clock_hz)
     except (Link, MeterError) as error:
         raise type(error)(f"{error}; {_what_is_kept(recorded.folder, request)}") from error
     except KeyboardInterrupt as error:

@@ -5,10 +5,17 @@ Pulses (EDGEQ_ENERGY_MODE): the pin falls for a microsecond before and after, as
 of MLPerf Tiny wants it. A meter that reports falling edges only, the LPM01A, needs pulses.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgeq.errors import Meter as MeterError
 from edgeq.harness.power_trace import Indices, PowerTrace
+
+EDGE_SAMPLES = 2  # each edge of the marker is a sample uncertain
+CLOCK_JITTER = 1 / 2000  # of the meter's clock against the board's, within a window
+MARK_CYCLES = 1000  # between the marker's edges, but not in the count: 16 us at 64 MHz
+CLOCK_TOLERANCE = 0.05  # of a board's clock against what it says of it
 
 
 def inference_spans(trace: PowerTrace, inferences: int) -> tuple[Indices, Indices]:
@@ -35,6 +42,44 @@ def inference_spans(trace: PowerTrace, inferences: int) -> tuple[Indices, Indice
             "its ground"
         )
     return rises, falls
+
+
+def refuse_lost_blocks(
+    trace: PowerTrace, samples: Indices, cycles: Sequence[int], clock_hz: int | None = None
+) -> None:
+    """Holds each inference's length, (inferences,) samples, against the board's own cycles.
+
+    A stream can lose whole blocks unseen: the PPK2 counts its words modulo 64. Both clocks are
+    steady within a window, so the lengths must be in the ratio of the cycles: to two samples and
+    the marker's own cycles, for the edges, and a part in two thousand, for the clocks. With
+    `clock_hz` the ratio must be the board's, too, to 5 %, for its RC oscillator. Raises Meter.
+    Nothing is checked where no cycles are counted.
+    """
+    counted = np.asarray(cycles, np.float64)
+    if not counted.all():
+        return
+    ratio = float(samples.sum() / counted.sum())
+    due = counted * ratio
+    excess = np.abs(samples - due) - EDGE_SAMPLES - CLOCK_JITTER * due - MARK_CYCLES * ratio
+    worst = int(excess.argmax())
+    if excess[worst] > 0:
+        raise MeterError(
+            f"{trace.meter} lost samples: inference {worst + 1} lasted {samples[worst]:,} of them "
+            f"where the board's {cycles[worst]:,} cycles make {due[worst]:,.0f}; use another USB "
+            "port, or lower --meter-rate, and measure again"
+        )
+    if clock_hz is not None:
+        mean = float(samples.mean())
+        clock = trace.rate_hz / ratio
+        if (
+            abs(clock / clock_hz - 1)
+            > CLOCK_TOLERANCE + (EDGE_SAMPLES + MARK_CYCLES * ratio) / mean
+        ):
+            raise MeterError(
+                f"{trace.meter} and the board disagree on time: inferences last as if its clock "
+                f"ran at {clock / 1e6:.4g} MHz, it says {clock_hz / 1e6:g} MHz; samples were lost, "
+                "or the marker is another pin's"
+            )
 
 
 def _pairs(trace: PowerTrace, inferences: int) -> tuple[Indices, Indices]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
-from edgeq.harness.align import idle_watts, inference_spans
+from edgeq.harness.align import idle_watts, inference_spans, refuse_lost_blocks
 from edgeq.harness.meters.meter import Meter, Session
 from edgeq.harness.power_trace import Floats, PowerTrace
 
@@ -80,16 +80,20 @@ def measure_window(
     return meter.capture(work), tuple(ran)
 
 
-def reduce_window(trace: PowerTrace, ran: Sequence[Ran], window_s: float) -> Window:
-    """Energies between the marker edges.
+def reduce_window(
+    trace: PowerTrace, ran: Sequence[Ran], window_s: float, clock_hz: int | None = None
+) -> Window:
+    """Energies between the marker edges; `clock_hz` is what the board says of its clock.
 
-    Raises Meter for lost samples, missing or extra edges, and a window that is too short.
+    Raises Meter for lost samples, missing or extra edges, inferences that last otherwise than their
+    cycles, and a window that is too short.
     """
     trace.refuse_losses()
     starts, ends = inference_spans(trace, len(ran))
     last = int(ends[-1])
     if last > len(trace.current_a):
         raise MeterError(f"{trace.meter}: the capture ends before the last marker edge")
+    refuse_lost_blocks(trace, ends - starts, [one.cycles for one in ran], clock_hz)
     length = (last - int(starts[0])) / trace.rate_hz
     if length < window_s:
         raise MeterError(

@@ -206,3 +206,63 @@ def test_meters_are_found_by_their_usb_ids():
         meter_port("lpm01a", [])
     with pytest.raises(BadInput, match="--meter multimeter is not one of model, lpm01a"):
         open_meter("multimeter", MeterRequest())
+
+
+def lengths(trace: PowerTrace) -> np.ndarray:
+    assert trace.rises is not None
+    return trace.falls - trace.rises
+
+
+def without_block(trace: PowerTrace, start: int, samples: int) -> PowerTrace:
+    """The capture as a host gets it that loses some samples in a row, and hears of nothing."""
+    assert trace.rises is not None
+    gone = np.s_[start : start + samples]
+    return replace(
+        trace,
+        current_a=np.delete(trace.current_a, gone),
+        voltage_v=np.delete(trace.voltage_v, gone),
+        falls=np.where(trace.falls >= start + samples, trace.falls - samples, trace.falls),
+        rises=np.where(trace.rises >= start + samples, trace.rises - samples, trace.rises),
+    )
+
+
+@pytest.mark.parametrize("block", [64, 512, 1024])
+@pytest.mark.parametrize("busy", [2_000, 20_000])
+def test_case_28_a_block_that_the_counter_cannot_show_is_refused(block, busy):
+    """The PPK2's counter is modulo 64: these blocks leave no trace in it."""
+    count = 24_000 // busy * 5
+    trace = window([0] * count, busy=busy)
+    whole = [Ran(0, 640 * busy)] * count
+    assert reduce_window(trace, whole, 10.0, 640 * RATE).seconds == pytest.approx(busy / RATE)
+    assert trace.rises is not None
+    cut = without_block(trace, int(trace.rises[count // 2]) + 300, block)
+    assert min(lengths(cut)) == busy - block
+    with pytest.raises(MeterError, match=rf"lost samples: inference {count // 2 + 1} lasted"):
+        reduce_window(cut, whole, 10.0)
+
+
+def test_case_28_experts_of_other_lengths_are_no_loss():
+    """Short and long inferences in one window, edges a sample off, the clock 3 % fast."""
+    rng = np.random.default_rng(3)
+    cycles = np.where(np.arange(60) % 3 == 0, 6_400_000, 77_000)
+    spans = np.round(cycles / 640 * 1.03).astype(int) + rng.integers(-1, 2, 60)
+    current, rises, falls = [IDLE_A] * RATE, [], []
+    for span in spans:
+        rises.append(len(current))
+        current += [0.01] * int(span)
+        falls.append(len(current))
+        current += [IDLE_A] * 20
+    edges = {"rises": np.array(rises), "falls": np.array(falls)}
+    volts = np.full(len(current), VOLTS)
+    trace = replace(window([0]), current_a=np.array(current), voltage_v=volts, **edges)
+    told = [Ran(0, int(c)) for c in cycles]
+    assert len(reduce_window(trace, told, 10.0, 640 * RATE).routes) == 60
+    with pytest.raises(MeterError, match="disagree on time"):
+        reduce_window(trace, told, 10.0, 700 * RATE)
+
+
+def test_case_28_nothing_is_held_against_a_board_that_counts_no_cycles():
+    trace = window([0] * 30)
+    assert trace.rises is not None
+    cut = without_block(trace, int(trace.rises[5]) + 10, 64)
+    assert len(reduce_window(cut, [Ran(0, 0)] * 30, 10.0).routes) == 30
