@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgeq.errors import BadInput
 from edgeq.resources import boards_dir
+from edgeq.strict import first_problem
 
 MARKERS = ("levels", "pulses")
 ADDRESSES = 1 << 32  # of every core that edgeq knows
@@ -241,8 +242,12 @@ class Board(_Facts):
 def _read_board(path: Path) -> Board:
     try:
         board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"board file {path.name} is not usable: {error}") from error
+    except ValidationError as error:
+        raise BadInput(f"board file {path.name} is not usable: {first_problem(error)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"board file {path.name} is not usable: {error}") from None
+    except RecursionError:
+        raise BadInput(f"board file {path.name} is not usable: it is nested too deeply") from None
     if board.name != path.stem:
         raise BadInput(f"board file {path.name} names itself {board.name!r}; both must agree")
     return board

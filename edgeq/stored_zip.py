@@ -126,7 +126,10 @@ def npy_array(data: bytes, name: str) -> Array:
     found = _NPY.fullmatch(header)
     if not found:
         raise ValueError(f"{name[:60]!r} is no plain array of numbers")
-    dtype = np.dtype(found[1].decode())
+    try:
+        dtype = np.dtype(found[1].decode())
+    except TypeError:
+        raise ValueError(f"{name[:60]!r} holds no type that is known") from None
     if dtype.kind not in "biufcSU" or not dtype.itemsize:
         raise ValueError(f"{name[:60]!r} holds {dtype}, no plain numbers")
     shape = tuple(int(n) for n in re.findall(rb"\d+", found[3]))

@@ -19,9 +19,11 @@ def read_project(root: click.Group, path: Path) -> dict[str, Any]:
     Paths in the file are relative to its folder. BadInput names each wrong key and what is allowed.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{path} cannot be read: it is nested too deeply") from None
     return _group(root, tables, path, "")
 
 

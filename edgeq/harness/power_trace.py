@@ -10,16 +10,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, RootModel, ValidationError
 
 from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
 from edgeq.files import writing
+from edgeq.plain_json import decode_json
+from edgeq.strict import Strict, first_problem
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+MOST = 1e6  # amperes, volts
+MOST_LATE = 1_000_000  # edges after the last sample of a capture
+_COLUMNS = {"window": "u1", "current_a": "f8", "voltage_v": "f8", "falls": "u2", "rises": "u2"}
+_Root = TypeVar("_Root", bound=RootModel[Any])
 
 
 @dataclass(frozen=True)
@@ -88,34 +96,67 @@ def write_current(
         pq.write_table(table, file, compression="zstd")
 
 
+class _Capture(Strict):
+    """The facts of a capture, as the table's metadata has them."""
+
+    meter: str
+    rate_hz: float = Field(gt=0)
+    started: str
+    lost: tuple[str, ...]
+    levels: bool
+    late_falls: int = Field(ge=0, le=MOST_LATE)
+    late_rises: int = Field(ge=0, le=MOST_LATE)
+
+
+class _Inferences(RootModel[list[list[tuple[int, int]]]]):
+    """(route, cycles) of each inference of each capture."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Captures(RootModel[list[_Capture]]):
+    """Of all captures of a table."""
+
+
 def read_current(path: Path) -> list[PowerTrace]:
     """The captures of a table that `write_current` wrote. Raises BadInput when it is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
+        facts = _metadata(path, "edgeq_captures", _Captures).root
         table = pq.read_table(path)
-        facts = json.loads(table.schema.metadata[b"edgeq_captures"])
-        window = table["window"].to_numpy()
-        columns = {name: table[name].to_numpy() for name in table.column_names}
+        columns = {name: table[name].to_numpy() for name in _COLUMNS}
+        if any(columns[name].dtype != dtype for name, dtype in _COLUMNS.items()):
+            raise ValueError("its columns have other types")
+        window = columns["window"]
         return [
             _trace({name: column[window == number] for name, column in columns.items()}, fact)
             for number, fact in enumerate(facts)
         ]
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise BadInput(f"{path} is no table of current samples: {error}") from None
 
 
 def read_inferences(path: Path) -> list[list[tuple[int, int]]]:
     """(route, cycles) of each inference of each capture, in order. Raises BadInput as above."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        stored = json.loads(pq.read_schema(path).metadata[b"edgeq_inferences"])
-        return [[(int(route), int(cycles)) for route, cycles in one] for one in stored]
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        return _metadata(path, "edgeq_inferences", _Inferences).root
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         raise BadInput(f"{path} is no table of current samples: {error}") from None
+
+
+def _metadata(path: Path, key: str, model: type[_Root]) -> _Root:
+    import pyarrow.parquet as pq
+
+    stored = (pq.read_schema(path).metadata or {})[key.encode()]
+    decode_json(stored)
+    try:
+        return model.model_validate_json(stored)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
 
 
 def _columns(window: int, trace: PowerTrace) -> dict[str, NDArray[np.generic]]:
@@ -148,21 +189,22 @@ def _facts(trace: PowerTrace) -> dict[str, object]:
     }
 
 
-def _trace(columns: dict[str, NDArray[np.generic]], facts: dict[str, object]) -> PowerTrace:
-    def edges(kind: str) -> Indices:
+def _trace(columns: dict[str, NDArray[np.generic]], facts: _Capture) -> PowerTrace:
+    def edges(kind: str, late: int) -> Indices:
         counts = columns[kind].astype(np.int64)
-        late = [len(counts)] * int(str(facts[f"late_{kind}"]))
-        return np.concatenate((np.repeat(np.arange(len(counts)), counts), late)).astype(np.int64)
+        beyond = [len(counts)] * late
+        return np.concatenate((np.repeat(np.arange(len(counts)), counts), beyond)).astype(np.int64)
 
-    lost = facts["lost"]
-    assert isinstance(lost, list)
+    current, voltage = (columns[name].astype(np.float64) for name in ("current_a", "voltage_v"))
+    if not (np.abs(np.concatenate((current, voltage))) < MOST).all():  # NaN is not, either
+        raise ValueError("a sample of it is no current or voltage")
     return PowerTrace(
-        meter=str(facts["meter"]),
-        current_a=columns["current_a"].astype(np.float64),
-        voltage_v=columns["voltage_v"].astype(np.float64),
-        falls=edges("falls"),
-        rises=edges("rises") if facts["levels"] else None,
-        rate_hz=float(str(facts["rate_hz"])),
-        started=str(facts["started"]),
-        lost=tuple(map(str, lost)),
+        meter=facts.meter,
+        current_a=current,
+        voltage_v=voltage,
+        falls=edges("falls", facts.late_falls),
+        rises=edges("rises", facts.late_rises) if facts.levels else None,
+        rate_hz=facts.rate_hz,
+        started=facts.started,
+        lost=facts.lost,
     )

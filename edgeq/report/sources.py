@@ -30,7 +30,7 @@ def latency_source(run: Run, summary: dict[str, Any]) -> str:
 
 def _constants(board: dict[str, Any]) -> str:
     """Those of the board that the model takes, as the manifest kept them."""
-    if "flash" not in board:
+    if board.get("flash") is None:
         return ""
     extra, waits = board.get("first_load_extra", 0), board["flash"]["wait_states"]
     return f", {board['name']}: first_load_extra {extra}, {waits} flash wait states"

@@ -136,6 +136,11 @@ class Signals(Recording):
 
     def feed(self, current: Any, voltage: Any, level: Any, end: int) -> None:
         """Appends the samples up to number `end`."""
+        if not len(current) == len(voltage) == len(level) > 0:
+            raise MeterError(
+                f"{TITLE}: its package gave {len(current)} currents, {len(voltage)} voltages and "
+                f"{len(level)} levels of the marker for the same samples"
+            )
         self._next = end
         gaps = int(np.isnan(current).sum())
         if gaps:

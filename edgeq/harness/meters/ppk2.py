@@ -33,6 +33,7 @@ SOURCE_MODE = 2
 RANGES = 5
 ADC_VOLTS = 1.8 / 163_840  # at the shunt, a count of 4 x the 14-bit word
 COUNTER = 64
+MOST_FACTOR = 1e9  # of a calibration; the real ones are below 10,000
 ANSWER_S = 3.0
 MARKER_INPUT = 0  # D0
 _FACTOR = re.compile(r"^(R|GS|GI|O|S|I|UG)([0-4]):\s*(-?[\d.]+(?:[eE][+-]?\d+)?)\s*$", re.MULTILINE)
@@ -62,7 +63,7 @@ class Calibration:
                 f"{TITLE} sent a calibration without {', '.join(missing[:5])}; unplug it and plug "
                 "it in again"
             )
-        rows = {n: np.array([float(found[n, k]) for k in range(RANGES)]) for n in names}
+        rows = {n: np.array([_factor(found[n, k]) for k in range(RANGES)]) for n in names}
         if not (rows["r"] > 0).all():
             raise MeterError(f"{TITLE} sent a calibration with a shunt of zero ohms")
         return cls(**rows)
@@ -73,6 +74,16 @@ class Calibration:
         raw = ((words & 0x3FFF) * 4.0 - self.o[k]) * (ADC_VOLTS / self.r[k])
         gained = raw * (self.gs[k] * raw + self.gi[k])
         return np.asarray(self.ug[k] * (gained + self.s[k] * volts + self.i[k]), np.float64)
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.inf
+    if not abs(value) < MOST_FACTOR:
+        raise MeterError(f"{TITLE} sent a calibration with the factor {text[:40]}")
+    return value
 
 
 class WordStream(Recording):
