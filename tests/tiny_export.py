@@ -34,10 +34,17 @@ def tiny_export(
     built = build(with_board(project, board), board, find_compiler("auto"), out)
     facts = {"firmware_digest": built.digest, "compiler": built.compiler, "flags": built.flags}
     (out / "firmware.json").write_text(json.dumps(facts))
+    _write_data(folder, samples, board.name)
+    return folder
+
+
+def _write_data(folder: Path, samples: int, target: str) -> None:
+    """graph.npz, export.json and evaluation.npz."""
+    graph = smallest_mixture()
     write_graph(graph, folder / "graph.npz")
     report = {"model_digest": DIGEST, "input_shape": [5], "class_names": CLASS_NAMES}
     sizes = dict.fromkeys(("flash_bytes", "ram_bytes", "arena_bytes", "weight_bytes"), 100)
-    report |= {"target": board.name, "checks": [], "notes": [], **sizes}
+    report |= {"target": target, "checks": [], "notes": [], **sizes}
     (folder / "export.json").write_text(json.dumps(report))
     rng = np.random.default_rng(1)
     quant = graph.tensors[graph.inputs[0]].quant
@@ -45,6 +52,15 @@ def tiny_export(
     codes = input_rows(rng, graph, samples).astype(np.float32)
     x, y = (codes - quant.zero_point) * quant.per_tensor, rng.integers(0, 3, samples)
     np.savez(folder / "evaluation.npz", x=x, y=y)
+
+
+def tiny_report_folder(folder: Path, samples: int = 6) -> Path:
+    """What `edgeq export` leaves, nothing of it built."""
+    graph = smallest_mixture()
+    packed = pack_weights(graph)
+    named = {"model_name": "tiny", "digest": DIGEST}
+    firmware_project(graph, plan_memory(graph), packed, **named).write(folder / "firmware")
+    _write_data(folder, samples, "virtual_m4")
     return folder
 
 

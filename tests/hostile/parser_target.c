@@ -151,8 +151,9 @@ int main(void) {
     uint8_t head[4];
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {
         size_t size = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
-        uint8_t *data = malloc(size + 1u); /* exactly so long that a byte beyond is seen */
-        if (data == NULL || fread(data, 1, size, stdin) != size) {
+        uint8_t *data = malloc(size > 0u ? size : 1u); /* no longer: a byte beyond is seen */
+        if (head[3] != 0u || data == NULL || fread(data, 1, size, stdin) != size) {
+            fprintf(stderr, "a case is cut, or longer than 2^24 bytes\n");
             return 1;
         }
         LLVMFuzzerTestOneInput(data, size);
