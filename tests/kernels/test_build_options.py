@@ -46,6 +46,7 @@ def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
             f"-Wl,-e,{ASSEMBLY[0]}",
             "-Wl,--no-gc-sections",
         ]
+        link += [f"-Wl,-u,{name}" for name in ASSEMBLY]  # or -flto would drop them
         whole = [*tool, *BARE, *include, *sources, memory, *link, "-o", "kernels.elf"]
         run = subprocess.run(
             whole, cwd=folder, capture_output=True, text=True, timeout=600, check=False

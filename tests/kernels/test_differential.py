@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from edgeq.kernels import KERNELS
+from tests.kernels import host_kernels
+from tests.kernels.differential import fixed_point
 from tests.kernels.differential.case import Call, Case, Const, Difference, Out, Pointer, Struct
 from tests.kernels.differential.core import OnCore
 from tests.kernels.differential.host import Host
@@ -28,6 +30,16 @@ def test_every_row_has_its_cases() -> None:
 def test_on_the_host(kernels: ctypes.CDLL, name: str) -> None:
     for case in DIFFERENTIAL[name]():
         Host(kernels).run(case)
+
+
+def test_the_fixed_point_functions(kernels: ctypes.CDLL, tmp_path: Path) -> None:
+    """Those that all kernels share, with the skip of `kernels`."""
+    source = tmp_path / "exports.c"
+    source.write_text(fixed_point.EXPORTS)
+    host_kernels.build(tmp_path, [source])
+    runner = Host(ctypes.CDLL(str(tmp_path / "kernels.so")))
+    for case in fixed_point.fixed_point_cases():
+        runner.run(case)
 
 
 @pytest.mark.parametrize("name", ASSEMBLY)

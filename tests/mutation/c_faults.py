@@ -66,8 +66,9 @@ def _number(token: Token, before: Token, inside_index: bool) -> Iterator[Edit]:
         kind = "extreme"
     elif inside_index:
         kind = "index"
+    step = 1 if m[1][:2] in ("0x", "0X") or value < 2**16 else value >> 6  # else it is rounded away
     loop = before.text == ">="  # of whole groups: whatever it leaves, the loop behind it takes
-    for name, new in (("more", value + 1), ("less", value - 1)):
+    for name, new in (("more", value + step), ("less", value - step)):
         if new >= 0 and not (loop and name == "more"):
             shown = f"0x{new:X}" if m[1][:2] in ("0x", "0X") else str(new)
             yield Edit(kind, f"{kind}-{name}", token.start, token.end, shown + m[2])
@@ -112,7 +113,7 @@ def _sign(text: str, token: Token, before: Token, after: Token, chained: bool) -
     if token.text in ("-", "<<", ">>") and simple and apart and not chained:
         new = f"{after.text} {token.text} {before.text}"
         yield Edit("operand", "operand-swapped", before.start, after.end, new)
-    if token.text in _EDGE and value and apart:
+    if token.text in _EDGE and value and apart and not _is_extremum(text, token):
         yield Edit("edge", f"edge-{token.text}", token.start, token.end, _EDGE[token.text])
     if token.text == "++" and before.kind == "name" and after.text == ")":
         yield Edit("row", "row-every-second", token.start, token.end, " += 2")
@@ -120,6 +121,21 @@ def _sign(text: str, token: Token, before: Token, after: Token, chained: bool) -
         yield Edit("row", "row-last", after.start, after.start, "1 + ")
     if token.text == "?":
         yield from _choice(text, token)
+
+
+_SUM = r"([\w.>\[\]+-]+(?: [-+*] [\w.>]+)*)"
+_EXTREMUM = re.compile(rf"{_SUM} ([<>]=?) {_SUM} \? ([^?:;]+) : ([^?:;,)]+)")
+
+
+def _is_extremum(text: str, token: Token) -> bool:
+    """a < b ? a : b, also with 0 and signs: where both are equal it does not matter which."""
+    line = text[text.rfind("\n", 0, token.start) + 1 : (text + "\n").find("\n", token.end)]
+    offset = text.rfind("\n", 0, token.start) + 1
+    for m in _EXTREMUM.finditer(line):
+        if offset + m.start(2) == token.start:
+            ends = {part.strip().lstrip("-") for part in (m[4], m[5])}
+            return ends <= {m[1].lstrip("-"), m[3].lstrip("-")}
+    return False
 
 
 def _choice(text: str, token: Token) -> Iterator[Edit]:

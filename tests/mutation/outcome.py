@@ -47,6 +47,9 @@ def _run(check: Callable[[], None], cpu_seconds: int, said: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (used + cpu_seconds, used + cpu_seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.disable()  # a mutant that crashes is no news
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
     code = 0
     try:
         check()

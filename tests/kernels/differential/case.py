@@ -96,6 +96,7 @@ class Memory:
 
     put: Callable[[bytes, int], int]
     pointer_bytes: int
+    at_the_end: bool = False  # operands end where a multiple of eight does, `off` or not
     outs: list[tuple[int, Out]] = field(default_factory=list)
     _placed: dict[int, int] = field(default_factory=dict)
     _results: list[tuple[int, Out]] = field(default_factory=list)  # offsets in what is placed
@@ -110,16 +111,20 @@ class Memory:
 
     def _place(self, value: Const | Out | Scratch | Pointer) -> int:
         if isinstance(value, Const):
-            return self.put(np.ascontiguousarray(value.values).tobytes(), value.off)
+            data = np.ascontiguousarray(value.values).tobytes()
+            return self.put(data, self._off(value, len(data)))
         if isinstance(value, Scratch):
             return self.put(b"\x5a" * value.bytes, 0)
         if isinstance(value, Pointer):
             return self._structs(value.structs)
         size = np.asarray(value.wanted).nbytes
         given = b"\x5a" * size if value.initial is None else value.initial.tobytes()
-        at = self.put(given, value.off)
+        at = self.put(given, self._off(value, size))
         self.outs.append((at, value))
         return at
+
+    def _off(self, value: Const | Out, size: int) -> int:
+        return -size % 8 if self.at_the_end else value.off
 
     def _structs(self, structs: tuple[Struct, ...]) -> int:
         data = b""

@@ -22,8 +22,11 @@ SMALL_IO = Io((), TensorType((1,), "int8"))  # a look-up asks nothing of its typ
 
 
 def max_pool(g: Geometry, seed: int, fill: str) -> Case:
+    """fill "near": values that differ by one."""
     rng = np.random.default_rng(seed)
-    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    x = samples.activations(rng, "random" if fill == "near" else fill, (1, *g.size, g.channels))
+    if fill == "near":
+        x = (int(rng.integers(-128, 127)) + x % 2).astype(np.int8)
     t = TensorType(x.shape[1:], "int8", samples.quant(rng))
     attrs = MaxPool2D(g.kernel, g.stride, g.padding)
     wanted = OPS["MaxPool2D"].reference(attrs, Io((t,), t), (x,), {})[0]
@@ -72,8 +75,11 @@ def addition(size: int, seed: int, fill: str, act: str) -> Case:
 
 
 def rectifier(size: int, seed: int, fill: str, act: str) -> Case:
+    """256 values: every one."""
     rng = np.random.default_rng(seed)
     x = samples.activations(rng, fill, (1, size))
+    if size == 256:
+        x = np.arange(-128, 128).astype(np.int8).reshape(1, size)
     q = samples.quant(rng)
     t = TensorType((size,), "int8", q)
     y = Out(OPS["Relu"].reference(Relu(act), Io((t,), t), (x,), {}), initial=x)
@@ -165,8 +171,8 @@ def gate(size: int, experts: int, seed: int, fill: str) -> Case:
 
 def max_pool_cases() -> Iterator[Case]:
     for seed, g in enumerate(SMALL):
-        for fill in FILLS:
-            yield max_pool(g, seed, fill)
+        for i, fill in enumerate((*FILLS, "near", "near", "near")):
+            yield max_pool(g, 8 * seed + i, fill)
 
 
 def average_pool_cases() -> Iterator[Case]:
@@ -180,11 +186,13 @@ def average_pool_cases() -> Iterator[Case]:
 def add_cases() -> Iterator[Case]:
     for seed in range(24):
         yield addition(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
+        yield addition(700, seed, "random", ACTIVATIONS[seed % 3])
 
 
 def relu_cases() -> Iterator[Case]:
     for seed in range(24):
         yield rectifier(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
+        yield rectifier(256, seed, "random", ACTIVATIONS[seed % 3])
 
 
 def lookup_cases() -> Iterator[Case]:

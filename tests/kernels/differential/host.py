@@ -61,7 +61,7 @@ class Host:
     def run(self, case: Case) -> None:
         """Raises Difference."""
         with fenced() as memory:
-            placed = Memory(memory.put, ctypes.sizeof(ctypes.c_void_p))
+            placed = Memory(memory.put, ctypes.sizeof(ctypes.c_void_p), at_the_end=True)
             for call in case.calls:
                 self._call(call, placed, case.label)
             placed.check(ctypes.string_at, case.label)

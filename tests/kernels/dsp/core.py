@@ -32,9 +32,12 @@ class Core:
         return [self.machine._emulator.register(f"r{i}") for i in range(4, 12)]
 
     def mark_kept(self) -> None:
-        """Patterns into r4 to r11."""
+        """Patterns into r4 to r11; into r9 the table of addresses where a build has one."""
+        sections = self.machine.image.sections if self.machine.image else ()
+        tables = [part.address for part in sections if part.name == ".got"]
         for i in range(4, 12):
-            self.machine._emulator.set_register(f"r{i}", 0x5A000000 + i)
+            value = tables[0] if i == 9 and tables else 0x5A000000 + i
+            self.machine._emulator.set_register(f"r{i}", value)
 
     def rewind(self) -> None:
         """Operands go to the beginning again."""

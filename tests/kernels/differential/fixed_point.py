@@ -1,0 +1,84 @@
+"""edgeq_requantize.h, function by function: shifts and ties that layers seldom meet."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from edgeq.ops import fixed_point
+from tests.kernels.differential.case import Call, Case
+
+HEADER = "edgeq_requantize.h"
+EXPORTS = """
+#include "edgeq_requantize.h"
+int32_t srdhm(int32_t a, int32_t b) { return edgeq_srdhm(a, b); }
+int32_t rdp(int32_t x, int32_t e) { return edgeq_rdp(x, e); }
+int32_t multiply(int32_t a, int32_t m, int32_t s) { return edgeq_multiply(a, m, s); }
+int32_t clamp(int32_t x, int32_t low, int32_t high) { return edgeq_clamp(x, low, high); }
+int32_t requantize(int32_t a, int32_t m, int32_t s, int32_t z, int32_t l, int32_t h) {
+    return edgeq_requantize(a, m, s, z, l, h);
+}
+int32_t leading_zeros_32(uint32_t x) { return edgeq_leading_zeros_32(x); }
+int32_t leading_zeros_64(uint32_t high, uint32_t low) {
+    return edgeq_leading_zeros_64((uint64_t)high << 32 | low);
+}
+int32_t high_multiply(uint32_t a, uint32_t b) { return (int32_t)edgeq_high_multiply(a, b); }
+int32_t reciprocal(uint32_t d) { return (int32_t)edgeq_reciprocal_q30(d); }
+"""
+INT32 = (-(2**31), 2**31)
+MULTIPLIER = (2**30, 2**31)
+
+
+def _word(value: int) -> int:
+    """As the int32 of the same bits."""
+    return (value + 2**31) % 2**32 - 2**31
+
+
+def _case(name: str, given: tuple[int, ...], returns: int) -> Case:
+    arguments = tuple(_word(value) for value in given)
+    return Case(f"{name}{given}", (Call(name, arguments, _word(returns)),))
+
+
+def fixed_point_cases() -> Iterator[Case]:
+    """Random operands, the ends of each range, ties of every shift."""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        a, m = int(rng.integers(*INT32)), int(rng.integers(*MULTIPLIER))
+        small = int(rng.integers(-600, 600))
+        for value in (a, small, *INT32[:1], 2**31 - 1):
+            yield _case("srdhm", (value, m), _of(fixed_point.srdhm, value, m))
+            e = int(rng.integers(0, 32))
+            yield _case("rdp", (value, e), _of(fixed_point.rdp, value, e))
+        yield from _multiplies(rng, small, m)
+        yield from _bits(int(rng.integers(0, 2**32)), int(rng.integers(0, 2**32)))
+    for e in range(1, 31):
+        for x in (1 << (e - 1), (1 << (e - 1)) - 1, -(1 << (e - 1)), 1 - (1 << (e - 1))):
+            yield _case("rdp", (x, e), _of(fixed_point.rdp, x, e))
+    for x in range(-4, 5):
+        yield _case("clamp", (x, -2, 3), min(max(x, -2), 3))
+        yield _case("srdhm", (x, 2**30), _of(fixed_point.srdhm, x, 2**30))
+    for place in range(32):
+        yield from _bits(1 << place, (1 << place) - 1)
+        yield from _bits(0, 1 << place)
+    yield from _bits(0, 0)
+
+
+def _of(function: Callable[..., object], *given: int) -> int:
+    return int(np.asarray(function(*(np.array(value) for value in given))))
+
+
+def _multiplies(rng: np.random.Generator, acc: int, m: int) -> Iterator[Case]:
+    for shift in range(-4, 5):
+        wanted = _of(fixed_point.multiply_by_quantized_multiplier, acc, m, shift)
+        yield _case("multiply", (acc, m, shift), wanted)
+        zero, low = int(rng.integers(-128, 128)), int(rng.integers(-128, 0))
+        high = int(rng.integers(0, 128))
+        clamped = min(max(wanted + zero, low), high)
+        yield _case("requantize", (acc, m, shift, zero, low, high), clamped)
+
+
+def _bits(a: int, b: int) -> Iterator[Case]:
+    yield _case("leading_zeros_32", (a,), 32 - a.bit_length())
+    yield _case("leading_zeros_64", (a, b), 64 - (a << 32 | b).bit_length())
+    yield _case("high_multiply", (a, b), a * b >> 32)
+    d = a | 2**31
+    yield _case("reciprocal", (d,), int(fixed_point.reciprocal_q30(np.array(d, np.uint64))))
