@@ -18,13 +18,14 @@ from tests.once import once
 PIC = "-O2 -fPIC -msingle-pic-base"
 BARE = [flag for flag in FLAGS if not flag.startswith("-O")]
 SOURCES = sorted({source for k in KERNELS if k.name in ASSEMBLY for source in k.sources})
+# zig strips the symbols at -Os without -g
 MATRIX = {
     "gcc": (
         "-O0", "-Og", "-O1", "-Os", "-O3", "-O2 -fPIC", PIC, "-O0 -fPIC -msingle-pic-base",
         "-Os -fPIC -msingle-pic-base -mno-pic-data-is-text-relative", "-O2 -flto",
         "-O2 -fno-omit-frame-pointer", "-O2 -ffixed-r9 -DEDGEQ_FIXED_R9",
     ),
-    "zig": ("-O0", "-Og", "-O1", "-Os", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi"),
+    "zig": ("-O0", "-Og", "-O1", "-Os -g", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi"),
 }  # fmt: skip
 OFTEN = (("gcc", "-O0"), ("gcc", PIC))
 CASES = 3  # every third of them: without optimisation the C around the assembly is slow
@@ -34,7 +35,7 @@ def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
     """An ELF of all kernels with assembly."""
 
     def make(folder: Path) -> None:
-        tool = [*command(kind), *options.split()]
+        tool = [*command(kind), *BARE, *options.split()]
         include = [f"-I{FOLDER}", f"-I{FOLDER.parent / 'runtime'}"]
         sources = [str(FOLDER / name) for name in SOURCES]
         memory = str(FOLDER.parent / "runtime" / "memory.c")
@@ -47,7 +48,7 @@ def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
             "-Wl,--no-gc-sections",
         ]
         link += [f"-Wl,-u,{name}" for name in ASSEMBLY]  # or -flto would drop them
-        whole = [*tool, *BARE, *include, *sources, memory, *link, "-o", "kernels.elf"]
+        whole = [*tool, *include, *sources, memory, *link, "-o", "kernels.elf"]
         run = subprocess.run(
             whole, cwd=folder, capture_output=True, text=True, timeout=600, check=False
         )

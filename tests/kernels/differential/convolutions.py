@@ -64,6 +64,8 @@ SHAPES = (
     Geometry((8, 13), 6, (3, 3), (2, 1), (1, 0, 1, 2), 2),  # strides that differ
     Geometry((5, 20), 4, (3, 3), (1, 2), (0, 1, 0, 1), 2),
     Geometry((37, 4), 4, (3, 3), (1, 1), (1, 1, 1, 1), 2),  # several strips down
+    Geometry((3, 2), 4, (1, 1), (1, 1), (1, 0, 1, 0), 5),  # padded on one axis only
+    Geometry((2, 3), 8, (1, 1), (1, 1), (0, 1, 0, 1), 3),
 )
 CONV_SHAPES = (
     Geometry((7, 7), 4, (3, 3), (1, 1), (1, 1, 1, 1), 7),  # halves that begin inside a row
