@@ -35,11 +35,11 @@ from edgeq.ops.op import (
     own_scale,
     quant_of,
 )
-from edgeq.ops.weighted import SUM_STEPS
 
 FRACTION_BITS = 11  # the normalised value is int16 in Q11: +-16 standard deviations
 MAX_FEATURES = 65536
 GAMMA_STEPS = 2.0**24  # gamma is int16 and keeps its ten fraction bits
+BETA_STEPS = 2.0**28  # beta is below 2^30 and keeps a bit of fraction
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _lower(site: Site) -> Lowered:
 
 def _finest(attrs: LayerNorm, scales: tuple[float, ...], params: Params) -> float:
     gamma, beta = (float(np.abs(params[role]).max(initial=0)) for role in ("gamma", "beta"))
-    return max(gamma / GAMMA_STEPS, beta / SUM_STEPS)
+    return max(gamma / GAMMA_STEPS, beta / BETA_STEPS)
 
 
 def _fields(site: Site) -> Fields:

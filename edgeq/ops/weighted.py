@@ -21,6 +21,7 @@ from edgeq.ops.op import (
 )
 
 BIAS_LIMIT = 2**30
+SILENT_BIAS = 2**20  # the bias of a channel without weights, in its accumulator's steps
 # an s16 row's sums stay below this, so that a 32-bit accumulator is enough (proven by `verify`)
 S16_LIMIT = 2**31 - 2**24
 SUM_STEPS = 2.0**29  # reach << left stays below 2^31, with a factor of two for rounded weights
@@ -79,6 +80,10 @@ def integer_layer(
     axis = quant.axis or 0
     scale = np.broadcast_to(np.asarray(quant.scale, np.float64), (codes.shape[axis],))
     per_tensor = len(quant.scale) == 1
+    silent = ~codes.any(axis=tuple(i for i in range(codes.ndim) if i != axis))
+    finer = np.where(silent & (bias != 0), np.abs(bias) / (scale_in * SILENT_BIAS), np.inf)
+    if (finer < scale).any():  # no weight wants its scale, so the bias may have it
+        scale, per_tensor = np.minimum(scale, finer), False
     needed = np.abs(bias.astype(np.float64)) / (scale_in * BIAS_LIMIT)
     if (needed > scale).any():
         factor = np.maximum(needed / scale, 1.0)

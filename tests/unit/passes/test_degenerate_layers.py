@@ -170,6 +170,25 @@ def test_case_06_a_residual_branch_that_says_nothing(branch: str, gain: float) -
     assert np.abs(answers(quantized(residual)) - wanted).max() < 0.04 * np.abs(wanted).max()
 
 
+@pytest.mark.parametrize("kind", ["ternary", "int4", "int8", "int16", "ptq"])
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_case_06_channels_without_weights_keep_their_bias(kind: str, per_tensor: bool) -> None:
+    layer = nn.Linear(8, 3, kind, per_tensor=per_tensor)
+    layer.weight.data.zero_()
+    layer.bias.data.copy_(torch.tensor([1.0, -0.25, 0.0]))
+    got = answers(quantized(nn.Sequential(layer), 1e3 * ROWS), 1e3 * ROWS)
+    assert np.abs(got - [1.0, -0.25, 0.0]).max() < 1.25 / 255
+
+
+@pytest.mark.parametrize("beta", [-1e4, 1e4])
+def test_case_09_a_large_beta_keeps_its_place(beta: float) -> None:
+    norm = nn.LayerNorm(8)
+    norm.weight.data.zero_()
+    norm.bias.data.fill_(beta)
+    got = answers(quantized(nn.Sequential(norm, nn.ReLU())))
+    assert np.abs(got - max(beta, 0.0)).max() <= 1e4 / 255
+
+
 def test_case_30_a_layer_too_wide_for_its_accumulator_is_an_unsupported_op() -> None:
     wide = nn.Linear(70_000, 2, bias=False)
     wide.weight.data.fill_(1.0)
