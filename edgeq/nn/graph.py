@@ -10,11 +10,10 @@ import torch
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Quant, TensorType
 from edgeq.ir import Node as GraphNode
-from edgeq.nn import activations, layers, mixture, norms, pooling, structure
+from edgeq.nn import layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
 from edgeq.nn.router import BayesianRouter
 from edgeq.nn.weight_kinds import weight_kind
-from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
@@ -48,7 +47,7 @@ def graph_of_body(
     entry = builder.input("input", device_shape(input_shape))
     with torch.no_grad():
         last = _load(builder, body, "body", entry)
-        _check_order(builder, last, "body")
+        _check_end(builder, last, "body")
     if builder.unsupported:
         tail = known_layers() if builder.strangers else ""
         raise UnsupportedOp(f"unsupported: {'; '.join(builder.unsupported)}{tail}")
@@ -109,12 +108,17 @@ def _load(b: Loading, module: Any, path: str, x: Cursor) -> Cursor:
     return x
 
 
-def _check_order(b: Loading, x: Cursor, path: str) -> None:
-    if x.order is not None and not b.unsupported:
+def _check_end(b: Loading, x: Cursor, path: str) -> None:
+    """What a graph ends in, the model's or an expert's, must have a layout and be computed."""
+    if b.unsupported:
+        return
+    if x.order is not None:
         b.unsupported.append(
             f"{path} (ends in a flattened map, whose features the device holds channels-last; "
             "end in a Linear layer)"
         )
+    if all(node.op == "Reshape" for node in b.nodes):
+        b.unsupported.append(f"{path} (computes nothing: it hands on its input)")
 
 
 def _sequential(b: Loading, m: structure.Sequential, path: str, x: Cursor) -> Cursor:
@@ -252,11 +256,6 @@ def _relu(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
     return b.add("Relu", path, Relu(kind), (x,), order=x.order)
 
 
-def _activation(b: Loading, m: activations.Activation, path: str, x: Cursor) -> Cursor:
-    attrs = OPS[m.op].attrs(**{name: getattr(m, name) for name in m.fields})
-    return b.add(m.op, path, attrs, (x,), order=x.order)
-
-
 def _max_pool(b: Loading, m: pooling.MaxPool2d, path: str, x: Cursor) -> Cursor:
     pad = _pair(m.padding)
     attrs = MaxPool2D(_pair(m.kernel_size), _pair(m.stride), (*pad, *pad))
@@ -339,7 +338,7 @@ def _expert(b: Loading, m: mixture.Mixture, i: int, path: str, x: Cursor) -> Exp
     inner = Loading(unsupported=b.unsupported, shapes_only=b.shapes_only, strangers=b.strangers)
     entry = inner.input("input", x.shape, x.order)
     last = _load(inner, m.experts[i], path, entry)
-    _check_order(inner, last, path)
+    _check_end(inner, last, path)
     if any(n.op == "Mixture" for n in inner.nodes):
         inner.unsupported.append(f"{path} (a mixture inside an expert)")
     token = weight_kind(m.kinds[i]).token
@@ -384,9 +383,10 @@ HANDLERS: Mapping[type, Handler] = {
     layers.Conv1d: _conv1d,
     layers.Conv2d: _conv2d,
     norms.LayerNorm: _layer_norm,
-    **dict.fromkeys((norms.BatchNorm1d, norms.BatchNorm2d), _batch_norm),
-    **dict.fromkeys((structure.ReLU, structure.ReLU6), _relu),
-    **dict.fromkeys(activations.ACTIVATIONS, _activation),
+    norms.BatchNorm1d: _batch_norm,
+    norms.BatchNorm2d: _batch_norm,
+    structure.ReLU: _relu,
+    structure.ReLU6: _relu,
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
     pooling.GlobalAvgPool: _global_pool,
