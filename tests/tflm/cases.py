@@ -111,6 +111,15 @@ def signal_net() -> nn.Model:
     return nn.Model(body, (2, 16), name="signal")
 
 
+def of_kind(kind: str) -> nn.Model:
+    """A layer of each sort with weights of that kind."""
+    body = nn.Sequential(
+        *(nn.Conv2d(2, 5, 3, kind=kind), nn.ReLU(), nn.Flatten(), nn.Linear(20, 7, kind)),
+        *(nn.ReLU(), nn.Linear(7, 3)),
+    )
+    return nn.Model(body, (2, 4, 4))
+
+
 def trunk_mixture() -> nn.Model:
     """A trunk that all experts share, behind a plain router."""
     trunk = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten())
@@ -204,6 +213,8 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "signal": signal_net,
     "trunk-mixture": trunk_mixture,
     "paper-mixture": paper_mixture,
+    # 16-bit weights have no .tflite
+    **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }
 EXAMPLE_CASES: Mapping[str, Callable[[], Graph]] = {
     "digits": digits,
