@@ -44,7 +44,8 @@ class Echoing:
             self._answers += b"".join(map(encode, answers))
 
     def read(self, timeout_s: float) -> bytes:
-        self.clock.now += 0.001 if self._answers else max(0.0, timeout_s)
+        # a little late, as a real wait is: time must pass
+        self.clock.now += 0.001 if self._answers else max(0.0, timeout_s) + 0.0001
         data, self._answers = self._answers, b""
         return data
 
