@@ -21,8 +21,8 @@ VOLTS = 3.0
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr(meter_module, "SILENCE_S", 0.3)
-    monkeypatch.setattr("edgeq.harness.meters.ppk2.ANSWER_S", 0.5)
+    monkeypatch.setattr(meter_module, "SILENCE_S", 1.5)
+    monkeypatch.setattr("edgeq.harness.meters.ppk2.ANSWER_S", 1.5)
 
 
 def capture(fake: FakePpk2, samples: int) -> PowerTrace:
@@ -134,7 +134,7 @@ def test_a_kit_that_falls_silent():
 def test_a_deaf_kit_and_one_that_forgot_its_calibration():
     fake = FakePpk2(b"")
     fake.deaf = True
-    with pytest.raises(MeterError, match=r"did not send its calibration within 0\.5 s: it is"):
+    with pytest.raises(MeterError, match=r"did not send its calibration within 1\.5 s: it is"):
         capture(fake, 1)
     with pytest.raises(MeterError, match=r"it sent b'ugh"):
         capture(FakePpk2(b"", "ugh, what?"), 1)
