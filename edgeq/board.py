@@ -14,6 +14,7 @@ from edgeq.strict import first_problem
 
 MARKERS = ("levels", "pulses")
 ADDRESSES = 1 << 32  # of every core that edgeq knows
+ROOM_BYTES = 256 << 20  # of a bare core, flash and RAM each: more than any model takes
 MEASURED_OVER_DATASHEET = 2  # at most, about: boards/README.md, "Energy"
 
 EnergyKind = Literal["measured", "datasheet"]
@@ -315,9 +316,10 @@ def core_of(target: str) -> Core:
 
 
 def target_board(target: str) -> Board:
-    """`target` as a board to build for. A bare core takes a virtual board's memory and port.
+    """`target` as a board to build for. A bare core takes a virtual board's addresses and port.
 
-    A core's board carries the core's name and no energy figures; BadInput if unknown.
+    It has room for any model: of a core, sizes are only reported. Its board carries the core's
+    name and no energy figures; BadInput if unknown.
     """
     core = CORES.get(target.strip().lower().replace("_", "-"))
     board = _exact(target)
@@ -332,12 +334,14 @@ def target_board(target: str) -> Board:
         update={
             "name": core.name,
             "aliases": (),
-            "description": f"any {core.name}: sizes only, memory and port of {host.name}",
+            "description": f"any {core.name}: sizes only, port of {host.name}",
             "core": core.name,
             "fpu": core.fpu is not None,
             "dsp": core.dsp,
             "evidence": "compiled",
             "energy": None,
+            "flash": host.flash.model_copy(update={"bytes": ROOM_BYTES}),
+            "ram": host.ram.model_copy(update={"bytes": ROOM_BYTES}),
         }
     )
 

@@ -3,6 +3,15 @@
 Each class carries the exit code of the command line (`edgeq --help` lists them).
 """
 
+import re
+
+_LONG = re.compile(r"[^\s]{1000,}")  # no path that a system takes in one name is as long
+
+
+def abridged(text: str) -> str:
+    """The text, and of words that no screen holds only their ends."""
+    return _LONG.sub(lambda w: f"{w[0][:60]}[... {len(w[0]) - 120:,} characters]{w[0][-60:]}", text)
+
 
 class EdgeqError(Exception):
     """Anything a user can act on. `exit_code` is what the command line returns.
@@ -13,7 +22,7 @@ class EdgeqError(Exception):
     exit_code = 2
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(printable(str(message)))
+        super().__init__(abridged(printable(str(message))))
 
 
 def printable(text: str) -> str:
@@ -30,7 +39,7 @@ def printable(text: str) -> str:
 
 
 class BadInput(EdgeqError):
-    """A flag, a data set or a target that cannot be used as given."""
+    """A flag, a data set or a target that cannot be used as given, or a file that is not there."""
 
     exit_code = 2
 
@@ -42,7 +51,7 @@ class UnsupportedOp(EdgeqError):
 
 
 class ModelFile(EdgeqError):
-    """A model file that is missing, damaged, unsafe or not in edgeq's format."""
+    """A model file or export that is damaged, unsafe or not in edgeq's format."""
 
     exit_code = 3
 

@@ -82,12 +82,14 @@ class Report(Strict):
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """The JSON object of an export folder, held to `Report`; ModelFile when there is none."""
+    """The JSON object of an export folder, held to `Report`. Raises BadInput when there is
+    none, ModelFile for a damaged one.
+    """
     try:
         return read_strict(folder / MARK, Report)[1]
     except OSError:
         again = command("edgeq", "export", "MODEL", "--out", folder)
-        raise ModelFile(f"{folder} holds no export; run `{again}` first") from None
+        raise BadInput(f"{folder} holds no export; run `{again}` first") from None
     except ValueError as error:
         again = command("edgeq", "export", "MODEL", "--out", folder)
         raise ModelFile(f"{folder / MARK} is damaged: {error}; run `{again}` again") from None

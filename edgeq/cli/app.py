@@ -25,7 +25,7 @@ from edgeq.cli.output import say
 from edgeq.cli.profile import profile
 from edgeq.cli.report import report
 from edgeq.cli.stop import stop
-from edgeq.errors import BadInput, EdgeqError, Toolchain
+from edgeq.errors import BadInput, EdgeqError, Toolchain, abridged
 
 COMMANDS: tuple[click.Command, ...] = (
     export,
@@ -45,7 +45,7 @@ COMMANDS: tuple[click.Command, ...] = (
 WITHOUT_PROJECT = ("completion", "doctor")  # they help where the file is at fault
 EPILOG = """\b
 Every command takes --help, and --show-config, which tells where its values come from.
-Exit codes: 0 ok, 2 usage or bad data, 3 unsupported op or model file, 4 does not fit,
+Exit codes: 0 ok, 2 usage or bad data or file, 3 unsupported op or model, 4 does not fit,
 5 no board or link, 6 mismatch or failed comparison, 7 no usable compiler or tool,
 130 interrupted.
 """
@@ -110,7 +110,7 @@ def _run() -> int:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        say(shown.getvalue().rstrip("\n"), err=True)
+        say(abridged(shown.getvalue().rstrip("\n")), err=True)
         return 2
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "edgeq":
@@ -132,7 +132,8 @@ def _run() -> int:
 
 def _unusable(error: OSError) -> int:
     """A file or folder that fails where no command expects it: full, gone, not permitted."""
-    say(f"edgeq: {error.filename}: {error.strerror}; choose another, or free it", err=True)
+    name = abridged(str(error.filename))
+    say(f"edgeq: {name}: {error.strerror}; choose another, or free it", err=True)
     return BadInput.exit_code
 
 

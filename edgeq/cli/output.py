@@ -42,6 +42,9 @@ def stderr_console(quiet: bool = False) -> "Console":
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """A spinner on standard error while something takes seconds; nothing where no one looks."""
+    if not sys.stderr.isatty():
+        yield
+        return
     with stderr_console().status(f"{what} ..."):
         yield
 

@@ -12,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from edgeq.cli.group import settings
 from edgeq.errors import BadInput
 
+MOST_BYTES = 1 << 20
+
 
 def read_project(root: click.Group, path: Path) -> dict[str, Any]:
     """Reads and checks `path`: click's default map, command -> parameter name -> value.
@@ -19,7 +21,11 @@ def read_project(root: click.Group, path: Path) -> dict[str, Any]:
     Paths in the file are relative to its folder. BadInput names each wrong key and what is allowed.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise BadInput(f"{path} has more than {MOST_BYTES:,} bytes, too many")
+        tables = tomllib.loads(text.decode("utf-8-sig"))  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}") from None
     except RecursionError:
@@ -59,6 +65,8 @@ def _command(
         except ValidationError as error:
             said = "; ".join(each["msg"] for each in error.errors())
             raise BadInput(f"{path}: [{where}] {key} = {value!r}: {said}") from None
+        if "\0" in str(checked):
+            raise BadInput(f"{path}: [{where}] {key} = {value!r}: it holds a NUL")
         found[str(parameter.name)] = _placed(parameter, checked, path.parent)
     return found
 

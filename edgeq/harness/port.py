@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import select
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class Port:
             device = serial.serial_for_url(
                 name, baudrate=baud, timeout=0, write_timeout=1.0, exclusive=True
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (serial.SerialException, OSError, ValueError, TypeError, re.error) as error:
             raise Link(_why_not_open(name, error)) from None
         return cls(name, device)
 
@@ -127,7 +128,7 @@ def _why_not_open(name: str, error: Exception) -> str:
             f"port {name} may not be opened by this user; `sudo usermod -aG {_group(name)} $USER`, "
             "then log in again; `edgeq doctor` checks it"
         )
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError | TypeError | re.error):
         return f"port {name!r} is not a port: {text}; give a device path or a pyserial URL"
     if "configure port" in text or number in (errno.ENOTTY, errno.EISDIR):
         return f"{name} is not a serial port ({text})"

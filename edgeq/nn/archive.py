@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from edgeq.errors import EdgeqError, ModelFile
+from edgeq.errors import BadInput, EdgeqError, ModelFile
 from edgeq.nn.plain_pickle import read_plain
 from edgeq.stored_zip import StoredZip, open_zip
 
@@ -21,8 +21,8 @@ _LATER = {
 def read_archive(path: Path) -> Any:
     """The plain data in `path`: dicts, lists, numbers, text and tensors.
 
-    Raises ModelFile for anything missing, damaged, too large, compressed, executable or of
-    another format. Nothing of the file runs.
+    Raises BadInput without a file, ModelFile for anything damaged, too large, compressed,
+    executable or of another format. Nothing of the file runs.
     """
     _refuse_by_name(path)
     archive = _checked_zip(path)
@@ -67,16 +67,16 @@ def refuse_suffix(path: Path, kind: type[EdgeqError]) -> None:
 
 def _refuse_by_name(path: Path) -> None:
     if not path.exists():
-        raise ModelFile(f"{path}: no such file; {SAVE_INSTEAD}")
+        raise BadInput(f"{path}: no such file; {SAVE_INSTEAD}")
     if not path.is_file():
-        raise ModelFile(f"{path}: not a file; give the path of a saved model")
+        raise BadInput(f"{path}: not a file; give the path of a saved model")
     refuse_suffix(path, ModelFile)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise ModelFile(f"{path}: cannot be read ({error.strerror})") from error
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if size > MAX_BYTES:
         raise ModelFile(f"{path}: {size:,} bytes; the limit is {MAX_BYTES:,}")
     if magic != b"PK\x03\x04":

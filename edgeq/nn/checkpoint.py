@@ -114,7 +114,8 @@ def _read_back(model: Model, data: bytes) -> None:
 def load(path: str | os.PathLike[str]) -> Model:
     """The saved model, in evaluation mode.
 
-    Raises ModelFile for everything that is not a sound edgeq-model file; nothing in it runs.
+    Raises BadInput when there is no file, ModelFile for everything that is not a sound edgeq-model
+    file; nothing in it runs.
     """
     where = Path(path)
     content = read_archive(where)

@@ -25,7 +25,9 @@ def sample_bar(console: Console) -> Iterator[Callable[[int, int, float], None]]:
         TextColumn("accuracy {task.fields[accuracy]:.1%}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("", total=None, accuracy=0.0)
 
         def show(done: int, total: int, accuracy: float) -> None:
@@ -38,7 +40,9 @@ def sample_bar(console: Console) -> Iterator[Callable[[int, int, float], None]]:
 def step_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
     """Yields show(steps done, steps in all, name of the next one); the bar ends with the block."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[name]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("", total=None, name="")
 
         def show(done: int, total: int, name: str) -> None:
@@ -51,7 +55,9 @@ def step_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
 def flash_bar(console: Console) -> Iterator[Callable[[float | None, str], None]]:
     """Yields show(0..1, or None while that is not known; what is done now)."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("", total=None)
 
         def show(done: float | None, what: str) -> None:

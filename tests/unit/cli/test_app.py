@@ -25,7 +25,7 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
         (("export", "m.pt", "--target", "nucelo_f446re"), 2, "did you mean 'nucleo_f446re'?"),
         (("export", "m.pt", "--target", "cortex-m5"), 2, "There are: cortex-m0plus"),
         (("bench", "kernels", "--board", "virtual_m5"), 2, "did you mean 'virtual_m4'?"),
-        (("flash", "--board", "virtual_m4"), 3, "run `edgeq export MODEL --out"),
+        (("flash", "--board", "virtual_m4"), 2, "run `edgeq export MODEL --out"),
         (("doctor", "--port", "/dev/nowhere"), 5, "port./dev/nowhere"),
     ],
 )

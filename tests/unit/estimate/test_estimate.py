@@ -205,7 +205,7 @@ def test_what_is_refused(folder: Path, run: Callable[..., Ended], tmp_path: Path
     nothing, model = tmp_path / "nothing", tmp_path / "model.pt"
     model.write_bytes(b"no model")
     for words, code, said in (
-        ((nothing,), 3, "holds no export"),
+        ((nothing,), 2, "holds no export"),
         ((folder, "--board", "zx81"), 2, "unknown board 'zx81'"),
         ((folder, "--calibration", model), 2, "goes with a model file"),
         ((model,), 2, "on which board?"),

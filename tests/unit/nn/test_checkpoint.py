@@ -275,9 +275,9 @@ def test_exported_program_under_another_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_file_and_directory_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFile, match="no such file"):
+    with pytest.raises(BadInput, match="no such file"):
         load(tmp_path / "absent.pt")
-    with pytest.raises(ModelFile, match="not a file"):
+    with pytest.raises(BadInput, match="not a file"):
         load(tmp_path)
 
 
