@@ -44,6 +44,7 @@ check: $(STAMP)
 	find firmware_templates tests -name '*.[ch]' -not -path 'tests/golden/*' | xargs $(RUN)clang-format --dry-run -Werror
 	$(RUN)mypy --strict edgeq
 	$(RUN)lint-imports
+	$(RUN)python tests/commit_subjects.py
 
 demo: $(STAMP)
 	$(RUN)python examples/digits/demo.py --out build/demo

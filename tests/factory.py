@@ -23,7 +23,7 @@ from edgeq.ops.layer_norm import LayerNorm, integer_params
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mc_dropout import dropout_masks
 from edgeq.ops.mixture import Expert, Mixture, precision_prior
-from edgeq.ops.op import WEIGHT_RANGE, Array, Io
+from edgeq.ops.op import WEIGHT_RANGE, Array, Call, Io, Site
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
 from edgeq.ops.router import SCORE_BITS, Router, logits_of, monte_carlo_numerator
@@ -52,7 +52,8 @@ def input_rows(rng: Rng, graph: Graph, rows: int) -> Array:
 
 
 def _kernel(op: str, weight_format: str | None) -> str | None:
-    return None if op == "Reshape" else select(op, weight_format).name
+    code = OPS[op].code
+    return select(code.kernel, weight_format).name if isinstance(code, Call) else None
 
 
 def _fitting_quant(rng: Rng, y: Array, rectified: bool) -> Quant:
@@ -219,6 +220,16 @@ class GraphBuilder:
 
     def relu(self, activation: str = "relu") -> str:
         return self._append("Relu", (self.last,), Relu(activation), {}, self.quant())
+
+    def activation(self, op: str) -> str:
+        """An op of the look-up kernel, its attributes as they are by default."""
+        attrs, source = OPS[op].attrs(), self.tensors[self.last]
+        y = OPS[op].float_forward(attrs, (self.values[self.last] * self.quant().per_tensor,), {})
+        quant, name = _fitting_quant(self.rng, y, rectified=False), "out"
+        tensors = {self.last: source, name: TensorType(source.shape, "int8", quant)}
+        node = Node("", op, (self.last,), (name,), attrs)
+        made = OPS[op].lower(Site(Graph("", (), (), (node,), tensors, {}), node))
+        return self._append(op, (self.last,), attrs, dict(made.values), quant)
 
     def flatten(self) -> str:
         size = int(np.prod(self.tensors[self.last].shape))

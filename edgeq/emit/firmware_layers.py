@@ -4,7 +4,6 @@ First the main graph's layers, then the mixture's router (and the gate of weighe
 each expert's layers. A Reshape costs nothing and is no layer.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from edgeq.ir import Graph, Node
 from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
 from edgeq.ops.op import Call
+from edgeq.ops.op import snake_case as snake_case
 from edgeq.ops.router_constants import ROUTER_FORMAT
 from edgeq.reference import io_of
 from edgeq.weights import PackedWeights, pack_weights
@@ -57,11 +57,6 @@ def layers_of(graph: Graph, packed: PackedWeights) -> tuple[Layer, ...]:
 def mixture_of(graph: Graph) -> Node | None:
     """The mixture of a graph, or None."""
     return next((node for node in graph.nodes if node.op == "Mixture"), None)
-
-
-def snake_case(op: str) -> str:
-    """FullyConnected -> fully_connected, Conv2D -> conv_2d."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", op).lower()
 
 
 def _number(layers: Iterator[Layer]) -> Iterator[Layer]:

@@ -21,6 +21,16 @@ def emit_node(b: Builder, graph: Graph, node: Node) -> None:
     _, b.values[output] = b.requantize(value, output, quant_of(graph.tensors[output]))
 
 
+def _plain(op: str, **attributes: str) -> Form:
+    """An op that is ONNX's operator; its attributes by the names of the node's."""
+
+    def form(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+        given = {name: getattr(node.attrs, own) for name, own in attributes.items()}
+        return b.node(op, x, f"{node.name}.{op.lower()}", **given)
+
+    return form
+
+
 def _weights(b: Builder, graph: Graph, node: Node, codes: Array) -> tuple[str, str]:
     """Dequantised (weight, bias); `codes` has its output channels first, as ONNX wants them."""
     scale = quant_of(graph.tensors[node.params["weight"]]).scale
@@ -79,10 +89,6 @@ def _max_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
     )
 
 
-def _add(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
-    return b.node("Add", x, f"{node.name}.add")
-
-
 def _relu(_b: Builder, _graph: Graph, _node: Node, x: list[str]) -> str:
     return x[0]  # emit_node appends the activation
 
@@ -132,8 +138,9 @@ ONNX_OPS: Mapping[str, Form] = {
     "DepthwiseConv2D": _depthwise_conv_2d,
     "AveragePool2D": _average_pool_2d,
     "MaxPool2D": _max_pool_2d,
-    "Add": _add,
+    "Add": _plain("Add"),
     "Relu": _relu,
+    "HardSwish": _plain("HardSwish"),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "Reshape": _reshape,

@@ -15,9 +15,11 @@ import numpy as np
 
 from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_writer import SubgraphWriter, Value
+from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.layer_norm import FRACTION_BITS
 
+LARGEST_SPREAD = 1e18
 SPREAD = 255.0  # largest |x - mean| of int8 values, in steps
 LEAST_DEVIATION = 4.0  # steps; below it the first round saturates and the second makes up for it
 LARGEST_Z = 48.0
@@ -32,6 +34,10 @@ def layer_norm(sg: SubgraphWriter, graph: Graph, node: Node, x: Value, out: Quan
     from 3 steps, 4 LSB at 1 step, where int16 squares are coarse.
     """
     name, s = node.name, x.q.per_tensor
+    if SPREAD * s > LARGEST_SPREAD:
+        raise UnsupportedOp(
+            f"TFLite: {name} (LayerNorm) reads steps of {s:.3g}, whose squares no float32 holds"
+        )
     axis = len(x.shape) - 1
     wide = step.quantize(sg, name + ".x16", x, "int16", step.widened(x.q))
     mean = step.mean(sg, name + ".mean", wide, [axis], wide.q)

@@ -19,6 +19,7 @@ from edgeq.ops.op import Array, quant_of
 NARROW = ("s4", "s3", "s2", "t2", "b1")  # these travel as int4, values unchanged
 LEAST_LOGIT_STEP = 2.0**-24
 Values = dict[str, Value]
+Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
 
 
 def emit_nodes(sg: SubgraphWriter, graph: Graph, values: Values) -> None:
@@ -60,7 +61,7 @@ def fully_connected(
 ) -> Value:
     """FULLY_CONNECTED on rows (batch, in)."""
     y = sg.value(name, (x.shape[0], weight.shape[0]), "int8", out)
-    options = schema.FullyConnectedOptionsT(fusedActivationFunction=ACTIVATION[activation])
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=step.fused(activation, out))
     sg.op("FULLY_CONNECTED", [x, weight, bias], [y], options, typed_by=1)
     return y
 
@@ -77,7 +78,7 @@ def _fully_connected(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value
         return fully_connected(sg, name, x[0], weight, bias, out, node.attrs.activation)
     wide = step.reshape(sg, node.name + ".map", x[0], (1, 1, 1, codes.shape[1]))
     y = sg.value(node.name + ".map_out", (1, 1, 1, codes.shape[0]), "int8", out)
-    options = _conv_options(node.attrs.activation, (1, 1), "VALID")
+    options = _conv_options(_fused(graph, node), (1, 1), "VALID")
     sg.op("CONV_2D", [wide, weight, bias], [y], options, typed_by=1)
     return step.reshape(sg, node.outputs[0], y, (1, codes.shape[0]))
 
@@ -88,7 +89,7 @@ def _conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Va
     weight = weight_constant(sg, node.params["weight"], codes, quant, node.attrs.weight_format)
     y = _output(sg, graph, node)
     bias = _bias(sg, graph, node, x[0].q, quant)
-    options = _conv_options(node.attrs.activation, node.attrs.stride, scheme)
+    options = _conv_options(_fused(graph, node), node.attrs.stride, scheme)
     sg.op("CONV_2D", [source, weight, bias], [y], options, typed_by=1)
     return y
 
@@ -101,29 +102,29 @@ def _depthwise_conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Val
     weight = weight_constant(sg, name, codes[None], quant3, fmt)
     y = _output(sg, graph, node)
     bias = _bias(sg, graph, node, x[0].q, quant)
-    options = _depthwise_options(node.attrs.activation, node.attrs.stride, scheme)
+    options = _depthwise_options(_fused(graph, node), node.attrs.stride, scheme)
     sg.op("DEPTHWISE_CONV_2D", [source, weight, bias], [y], options, typed_by=1)
     return y
 
 
-def _conv_options(activation: str, stride: tuple[int, int], scheme: str) -> Any:
+def _conv_options(activation: int, stride: tuple[int, int], scheme: str) -> Any:
     return schema.Conv2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=stride[0],
         strideW=stride[1],
-        fusedActivationFunction=ACTIVATION[activation],
+        fusedActivationFunction=activation,
         dilationHFactor=1,
         dilationWFactor=1,
     )
 
 
-def _depthwise_options(activation: str, stride: tuple[int, int], scheme: str) -> Any:
+def _depthwise_options(activation: int, stride: tuple[int, int], scheme: str) -> Any:
     return schema.DepthwiseConv2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=stride[0],
         strideW=stride[1],
         depthMultiplier=1,
-        fusedActivationFunction=ACTIVATION[activation],
+        fusedActivationFunction=activation,
         dilationHFactor=1,
         dilationWFactor=1,
     )
@@ -157,7 +158,7 @@ def _average_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value
     nothing = np.zeros(channels, dtype=np.int32)
     bias = bias_constant(sg, node.name + ".bias", nothing, x[0].q, quant)
     y = _output(sg, graph, node)
-    options = _depthwise_options("none", node.attrs.stride, "VALID")
+    options = _depthwise_options(ACTIVATION["none"], node.attrs.stride, "VALID")
     sg.op("DEPTHWISE_CONV_2D", [x[0], weight, bias], [y], options, typed_by=1)
     return y
 
@@ -190,6 +191,10 @@ def _reshape(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Va
     return step.reshape(sg, node.outputs[0], x[0], (1, *graph.tensors[node.outputs[0]].shape))
 
 
+def _fused(graph: Graph, node: Node) -> int:
+    return step.fused(node.attrs.activation, _out(graph, node))
+
+
 def _out(graph: Graph, node: Node) -> Quant:
     return quant_of(graph.tensors[node.outputs[0]])
 
@@ -207,7 +212,16 @@ def _bias(sg: SubgraphWriter, graph: Graph, node: Node, x: Quant, weight: Quant)
     return bias_constant(sg, node.params["bias"], graph.param(node, "bias"), x, weight)
 
 
-Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
+def _plain(op: str, options: Callable[[Any], Any]) -> Emit:
+    """An op that is TensorFlow Lite's operator; its options from the node's attributes."""
+
+    def emit(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+        y = _output(sg, graph, node)
+        sg.op(op, x, [y], options(node.attrs))
+        return y
+
+    return emit
+
 
 LAYERS: Mapping[str, Emit] = {
     "FullyConnected": _fully_connected,
@@ -217,6 +231,7 @@ LAYERS: Mapping[str, Emit] = {
     "AveragePool2D": _average_pool_2d,
     "Add": _add,
     "Relu": _relu,
+    "HardSwish": _plain("HARD_SWISH", lambda _: schema.HardSwishOptionsT()),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "Reshape": _reshape,

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 # op, or part of a mixture -> largest difference in steps of its own output, given equal inputs
 STEPS_APART: Mapping[str, int] = {
-    "LayerNorm": 4,  # int16 squares are coarse: 1 from an input deviation of 10 steps on
+    # int16 squares are coarse: 1 from an input deviation of 10 steps on; more where epsilon
+    # outweighs the variance, which leaves few steps to both
+    "LayerNorm": 4,
     "Softmax": 1,
     "gate": 1,  # of a mixture whose experts are weighted by the router's probabilities
 }

@@ -22,6 +22,7 @@ from edgeq.ops.router import SCORE_BITS, Router
 PROBABILITY = Quant((2.0**-15,), 0)
 SQUARE_Q30 = 2.0**30  # one unit of squared Q15 probabilities
 ESCALATION_GAIN = 5.0  # one step of u above the threshold outweighs 255 logit steps
+STEEP = 16.0  # exp(-16) is 0 in Q15
 HEADROOM = 4.0  # the reported uncertainty saturates at this many times the rule's limit
 
 
@@ -55,8 +56,15 @@ def route(sg: SubgraphWriter, graph: Graph, node: Node, x: Value) -> Routed:
 
 
 def probabilities(sg: SubgraphWriter, name: str, logits: Value) -> Value:
-    """Softmax of int8 logits (rows, E) as int16 in Q15."""
+    """Softmax of int8 logits (rows, E) as int16 in Q15.
+
+    A step of STEEP decides alone; the operator's int32 overflows from 640 on.
+    """
     wide = step.quantize(sg, name + ".logits16", logits, "int16", step.widened(logits.q))
+    if logits.q.per_tensor > STEEP:
+        factor = step.constant16(sg, name + ".flatter", np.array([[STEEP / logits.q.per_tensor]]))
+        flat = step.widened(Quant((STEEP,), 0))
+        wide = step.multiply(sg, name + ".flat_logits", wide, factor, flat)
     return step.softmax(sg, name + ".probabilities", wide, PROBABILITY)
 
 

@@ -15,6 +15,16 @@ from edgeq.ir import Quant
 from edgeq.ops.op import Array
 
 INT16_MAX = 32767
+LEAST_CONSTANT = 1e-30  # a constant of zeros has to have some scale, and float32 must hold it
+
+
+def fused(activation: str, out: Quant) -> int:
+    """The schema's activation; relu6 is relu where 6 lies beyond every code.
+
+    Both interpreters refuse a 6 that is more than an int32 of steps.
+    """
+    beyond = activation == "relu6" and 6.0 / out.per_tensor > 2 * INT16_MAX
+    return ACTIVATION["relu" if beyond else activation]
 
 
 def symmetric16(largest: float) -> Quant:
@@ -57,7 +67,7 @@ def add(
     sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant, activation: str = "none"
 ) -> Value:
     """ADD with broadcasting."""
-    options = schema.AddOptionsT(ACTIVATION[activation], potScaleInt16=False)
+    options = schema.AddOptionsT(fused(activation, quant), potScaleInt16=False)
     return _elementwise(sg, "ADD", name, a, b, quant, options)
 
 
@@ -65,7 +75,7 @@ def subtract(
     sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant, activation: str = "none"
 ) -> Value:
     """SUB, a - b, with broadcasting."""
-    options = schema.SubOptionsT(ACTIVATION[activation], potScaleInt16=False)
+    options = schema.SubOptionsT(fused(activation, quant), potScaleInt16=False)
     return _elementwise(sg, "SUB", name, a, b, quant, options)
 
 
@@ -99,6 +109,6 @@ def softmax(sg: SubgraphWriter, name: str, x: Value, quant: Quant) -> Value:
 def constant16(sg: SubgraphWriter, name: str, values: Array) -> Value:
     """Real numbers as an int16 constant, zero point 0, the largest magnitude at 32767."""
     values = np.asarray(values, dtype=np.float64)
-    quant = symmetric16(max(float(np.abs(values).max()), 2.0**-30))
+    quant = symmetric16(max(float(np.abs(values).max()), LEAST_CONSTANT))
     codes = np.round(values / quant.per_tensor).astype(np.int16)
     return sg.constant(name, codes, quant)

@@ -75,7 +75,8 @@ def gate_scratch(graph: Graph, node: Node) -> int:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One function. `op` is the graph's op; Gate and Confidence belong to no node of their own.
+    """One function. `op` is what an op of the graph names in its column `code`; several may name
+    one. Gate and Confidence belong to no node of their own.
 
     weight: packing token, None for kernels without weights. isa: "" for plain C, "dsp", "v6m".
     stream: how its weights are laid out; None for the packed rows of the token.
@@ -257,6 +258,7 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_max_pool_2d_s8", "MaxPool2D", ("edgeq_reach.h",)),
     _weightless("edgeq_add_s8", "Add"),
     _weightless("edgeq_relu_s8", "Relu"),
+    Kernel("edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC),
     _weightless("edgeq_layer_norm_s8", "LayerNorm"),
     _weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
     _weightless(

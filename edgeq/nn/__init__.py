@@ -1,6 +1,8 @@
 """The PyTorch side: quantised layers, experts, routers, mixtures, training, the model file."""
 
+from edgeq.nn import activations
 from edgeq.nn.act_quant import ActQuant
+from edgeq.nn.activations import *  # noqa: F403  # a layer there needs no line here
 from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
 from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
 from edgeq.nn.checkpoint import load, save
@@ -19,6 +21,7 @@ from edgeq.nn.train_router import fit_router
 from edgeq.nn.weight_kinds import KINDS, WeightKind, quantize_weight, weight_kind
 
 __all__ = [
+    *activations.__all__,
     "KINDS",
     "ActQuant",
     "AvgPool2d",

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
-from edgeq.nn import layers, mixture, norms, pooling, router, structure
+from edgeq.nn import activations, layers, mixture, norms, pooling, router, structure
 from edgeq.nn.foreign import advice
+from edgeq.ops.op import snake_case
 
 MAX_PARAMETERS = 64_000_000
 MAX_NODES = 10_000
@@ -127,6 +128,10 @@ KINDS: dict[str, Kind] = {
     "batch_norm2d": Kind(norms.BatchNorm2d, {"features": SIZE}),
     "relu": Kind(structure.ReLU, {}),
     "relu6": Kind(structure.ReLU6, {}),
+    **{
+        snake_case(cls.op): Kind(cls, {k: _number(*ends) for k, ends in cls.fields.items()})
+        for cls in activations.ACTIVATIONS
+    },
     "softmax": Kind(structure.Softmax, {}),
     "flatten": Kind(structure.Flatten, {}),
     "dropout": Kind(structure.Dropout, {"p": FRACTION}),

@@ -10,10 +10,11 @@ import torch
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Quant, TensorType
 from edgeq.ir import Node as GraphNode
-from edgeq.nn import layers, mixture, norms, pooling, structure
+from edgeq.nn import activations, layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
 from edgeq.nn.router import BayesianRouter
 from edgeq.nn.weight_kinds import weight_kind
+from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
@@ -256,6 +257,11 @@ def _relu(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
     return b.add("Relu", path, Relu(kind), (x,), order=x.order)
 
 
+def _activation(b: Loading, m: activations.Activation, path: str, x: Cursor) -> Cursor:
+    attrs = OPS[m.op].attrs(**{name: getattr(m, name) for name in m.fields})
+    return b.add(m.op, path, attrs, (x,), order=x.order)
+
+
 def _max_pool(b: Loading, m: pooling.MaxPool2d, path: str, x: Cursor) -> Cursor:
     pad = _pair(m.padding)
     attrs = MaxPool2D(_pair(m.kernel_size), _pair(m.stride), (*pad, *pad))
@@ -383,10 +389,9 @@ HANDLERS: Mapping[type, Handler] = {
     layers.Conv1d: _conv1d,
     layers.Conv2d: _conv2d,
     norms.LayerNorm: _layer_norm,
-    norms.BatchNorm1d: _batch_norm,
-    norms.BatchNorm2d: _batch_norm,
-    structure.ReLU: _relu,
-    structure.ReLU6: _relu,
+    **dict.fromkeys((norms.BatchNorm1d, norms.BatchNorm2d), _batch_norm),
+    **dict.fromkeys((structure.ReLU, structure.ReLU6), _relu),
+    **dict.fromkeys(activations.ACTIVATIONS, _activation),
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
     pooling.GlobalAvgPool: _global_pool,

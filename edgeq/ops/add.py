@@ -102,7 +102,8 @@ OP = Op(
     macs=no_macs,
     roles=lambda _: ROLES,
     scale=own_scale,
-    finest=lambda _attrs, scales, _params: max(scales) / 2**LEFT_SHIFT,
+    # TensorFlow Lite's Add aborts from a multiplier of 1 on: a sum in steps of 2 max / 2^20
+    finest=lambda _attrs, scales, _params: 4 * max(scales) / 2**LEFT_SHIFT,
     fuses=CLAMP,
     weight_axis=None,
     widens=NO_WIDENING,

@@ -3,6 +3,7 @@
 Activations carry a leading row axis in numpy: shape (rows, *type.shape).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -141,6 +142,11 @@ class Op:
     lower: Callable[[Site], Lowered]
     accumulators: Callable[[Site], tuple[Accumulator, ...]]
     code: Call | Absent
+
+
+def snake_case(op: str) -> str:
+    """FullyConnected -> fully_connected, Conv2D -> conv_2d."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", op).lower()
 
 
 def activation_bounds(activation: str, quant: Quant) -> tuple[int, int]:

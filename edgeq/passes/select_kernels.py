@@ -32,9 +32,10 @@ def kernel_gaps(graph: Graph) -> list[str]:
     for node in graph.nodes:
         for expert in getattr(node.attrs, "experts", ()):
             gaps += [f"{expert.name}: {gap}" for gap in kernel_gaps(expert.graph)]
-        if isinstance(OPS[node.op].code, Call) and not getattr(node.attrs, "experts", ()):
+        code = OPS[node.op].code
+        if isinstance(code, Call) and not getattr(node.attrs, "experts", ()):
             try:
-                select(node.op, getattr(node.attrs, "weight_format", None), (), lambda _: True)
+                select(code.kernel, getattr(node.attrs, "weight_format", None), (), lambda _: True)
             except UnsupportedOp as error:
                 gaps.append(f"{node.name} ({error})")
     return gaps

@@ -154,6 +154,15 @@ typedef struct {
 /* y may be x. */
 void edgeq_relu_s8(const edgeq_relu_params *p, const int8_t *x, int8_t *y);
 
+/* table: 256 entries, the answers to -128, -127 ... 127. */
+typedef struct {
+    const int8_t *table;
+    int32_t size;
+} edgeq_lookup_params;
+
+/* y may be x. */
+void edgeq_lookup_s8(const edgeq_lookup_params *p, const int8_t *x, int8_t *y);
+
 /* Normalises each of `rows` vectors of `features` values: gamma and beta count 2^-shift output
  * steps, gamma per Q11 unit. At most 65,536 features, 1 <= shift <= 30. */
 typedef struct {

@@ -82,6 +82,11 @@ void run_relu_s8(void) {
     edgeq_relu_s8(&p, x, y);
 }
 
+void run_lookup_s8(void) {
+    edgeq_lookup_params p = {(const int8_t *)bias, 37};
+    edgeq_lookup_s8(&p, x, y);
+}
+
 void run_layer_norm_s8(void) {
     edgeq_layer_norm_params p = {gamma_q, bias, 3, 2, 30, 20, 4, -100, 100};
     edgeq_layer_norm_s8(&p, x, y);

@@ -101,6 +101,13 @@ def image_net() -> nn.Model:
     return nn.Model(body, (2, 8, 7), name="images")
 
 
+def activation_net() -> nn.Model:
+    """Every function of one number, behind a convolution each."""
+    pairs = ((nn.Conv2d(3, 3, 1), cls()) for cls in nn.ACTIVATIONS)
+    body = nn.Sequential(*(m for pair in pairs for m in pair), nn.Flatten(), nn.Linear(36, 4))
+    return nn.Model(body, (3, 4, 3), name="activations")
+
+
 def signal_net() -> nn.Model:
     """A convolution over time."""
     body = nn.Sequential(
@@ -179,6 +186,9 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
     for deviation in (1, 3, 10):
         norm = factory.GraphBuilder.layer_norm
         yield f"layer-norm-deviation-{deviation}", partial(single, norm, (320,), deviation)
+    for op in (cls.op for cls in nn.ACTIVATIONS):
+        grow = partial(factory.GraphBuilder.activation, op=op)
+        yield op, partial(single, grow, (6, 5, 3))
     yield "softmax", partial(single, factory.GraphBuilder.softmax, (10,))
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
@@ -211,6 +221,7 @@ CASES: Mapping[str, Callable[[], Graph]] = dict([*_singles(), *_graphs()])
 MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "images": image_net,
     "signal": signal_net,
+    "activations": activation_net,
     "trunk-mixture": trunk_mixture,
     "paper-mixture": paper_mixture,
     # 16-bit weights have no .tflite

@@ -9,8 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.emit.tflite_rounding import STEPS_APART
-from edgeq.frontend.torch_loader import HANDLERS
 from edgeq.ir import Graph
+from edgeq.nn.graph import HANDLERS
 from tests import factory
 from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph
 from tests.tflm import agreement, cases

@@ -1,5 +1,6 @@
 """Models whose numbers make an interpreter abort are exported; what happened is told."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import torch
 import edgeq
 from edgeq import nn, pipeline
 from edgeq.emit import tflite_ops
-from edgeq.errors import Toolchain
+from edgeq.emit.apart import Apart
+from edgeq.emit.tflite_model import tflite_model
+from edgeq.errors import Toolchain, UnsupportedOp
+from edgeq.reference import run
 from edgeq.report.export import export_text
+from tests.factory import input_rows
 from tests.tflm.agreement import assert_agrees
-from tests.tflm.cases import quantized
+from tests.tflm.cases import from_torch, quantized
 from tests.tflm.interpreter import tflm_is_here
 
 
@@ -27,6 +32,81 @@ def with_small_logits(factor: float) -> nn.Model:
     model = nn.Model(nn.Sequential(layer, nn.Softmax()), (8,))
     model.calibrate(np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32))
     return model
+
+
+def scaled(layers: list[torch.nn.Module], shape: tuple[int, ...], i: int, by: float) -> nn.Model:
+    """A chain whose layer i has its constants times `by`."""
+    with torch.no_grad():
+        for parameter in layers[i].parameters():
+            parameter.mul_(by)
+    return nn.Model(nn.Sequential(*layers), shape)
+
+
+def small_relu6(by: float) -> nn.Model:
+    """A relu6 whose 6 is beyond an int32 of steps."""
+    layers = [nn.Conv2d(1, 3, 3), nn.ReLU6(), nn.Flatten(), nn.Linear(12, 3)]
+    return scaled(layers, (1, 4, 4), 0, by)
+
+
+def small_gamma(by: float) -> nn.Model:
+    layers = [nn.Linear(8, 12), nn.LayerNorm(12), nn.ReLU(), nn.Linear(12, 3)]
+    return scaled(layers, (8,), 1, by)
+
+
+def cancelling_sum(by: float) -> nn.Model:
+    """A residual block that takes away all of its input but a part `by`."""
+    inner = nn.Conv2d(2, 2, 1)
+    with torch.no_grad():
+        inner.weight.copy_(-torch.eye(2).reshape(2, 2, 1, 1) * (1 + by))
+        assert inner.bias is not None
+        inner.bias.zero_()
+    layers = [nn.Residual(inner), nn.Flatten(), nn.Linear(32, 3)]
+    return nn.Model(nn.Sequential(*layers), (2, 4, 4))
+
+
+def steep_router(by: float, top_k: int = 1, gate: str = "none") -> nn.Model:
+    """A router of which one logit step decides alone."""
+    kinds = ("ternary", 8)
+    experts = [nn.Sequential(nn.Linear(8, 6, k), nn.ReLU(), nn.Linear(6, 3)) for k in kinds]
+    router = nn.BayesianRouter(8, 2, hidden=(6, 5), passes=4)
+    with torch.no_grad():
+        for parameter in router.parameters():
+            parameter.mul_(by)
+    mixture = nn.Mixture(experts, router, kinds, top_k=top_k, gate=gate)
+    return nn.Model(mixture, (8,))
+
+
+DEGENERATE: dict[str, Callable[[], nn.Model]] = {
+    "relu6": lambda: small_relu6(1e-7),
+    "relu6-dead": lambda: small_relu6(0.0),
+    "gamma": lambda: small_gamma(1e-18),
+    "gamma-zero": lambda: small_gamma(0.0),
+    "sum": lambda: cancelling_sum(1e-9),
+    "sum-zero": lambda: cancelling_sum(0.0),
+    "router": lambda: steep_router(1e3),
+    "router-gate": lambda: steep_router(1e3, gate="probability"),
+    "router-sum": lambda: steep_router(1e6, top_k=2, gate="probability"),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_case_10_no_interpreter_aborts_on_degenerate_ranges(name: str) -> None:
+    """LiteRT, in a child, and TensorFlow Lite Micro run the file and agree with the reference."""
+    graph = from_torch(DEGENERATE[name])
+    rows = input_rows(np.random.default_rng(1), graph, 20)
+    with Apart() as apart:
+        got, wanted = apart.tflite(tflite_model(graph, "t"), rows), run(graph, rows)
+    assert np.array_equal(got.route, wanted.route)
+    assert np.abs(got.logits - wanted.output.astype(int)).max() <= 2
+    if tflm_is_here():
+        assert_agrees(graph, rows[:3])
+
+
+def test_case_10_a_layer_norm_beyond_float32_has_no_tflite() -> None:
+    layers = [nn.Linear(8, 12), nn.LayerNorm(12), nn.Linear(12, 3)]
+    graph = from_torch(lambda: scaled(layers, (8,), 0, 1e25))
+    with pytest.raises(UnsupportedOp, match=r"TFLite: body\.1 \(LayerNorm\) reads steps of"):
+        tflite_model(graph, "t")
 
 
 def exported(model: nn.Model, folder: Path) -> dict[str, Any]:

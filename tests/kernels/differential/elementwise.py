@@ -18,6 +18,7 @@ from tests.kernels.differential.convolutions import SMALL, Geometry
 from tests.kernels.dsp.layers import ACTIVATIONS
 
 FILLS = samples.FILLS
+SMALL_IO = Io((), TensorType((1,), "int8"))  # a look-up asks nothing of its types
 
 
 def max_pool(g: Geometry, seed: int, fill: str) -> Case:
@@ -85,6 +86,18 @@ def rectifier(size: int, seed: int, fill: str, act: str) -> Case:
     given = Struct((size, *activation_bounds(act, q)))
     call = Call("edgeq_relu_s8", (Pointer((given,)), y, y))
     return Case(f"edgeq_relu_s8 {size}, {fill}, {act}, seed {seed}", (call,))
+
+
+def looked_up(size: int, seed: int, fill: str) -> Case:
+    """A table of its own, whatever the function; written over the input every second time."""
+    rng = np.random.default_rng(seed)
+    table = rng.permutation(np.arange(-128, 128)).astype(np.int8)
+    x = samples.activations(rng, fill, (1, size))
+    wanted = OPS["HardSwish"].reference(None, SMALL_IO, (x,), {"table": table})
+    given = Pointer((Struct((Const(table), size)),))
+    operands = [Const(x), Out(wanted)] if seed % 2 else [Out(wanted, initial=x)] * 2
+    call = Call("edgeq_lookup_s8", (given, *operands))
+    return Case(f"edgeq_lookup_s8 {size}, {fill}, seed {seed}", (call,))
 
 
 def normalisation(rows: int, n: int, seed: int, fill: str, act: str) -> Case:
@@ -180,6 +193,11 @@ def relu_cases() -> Iterator[Case]:
     for seed in range(24):
         yield rectifier(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
         yield rectifier(256, seed, "random", ACTIVATIONS[seed % 3])
+
+
+def lookup_cases() -> Iterator[Case]:
+    for seed in range(24):
+        yield looked_up(1 + 5 * seed % 41, seed, FILLS[seed % 4])
 
 
 def layer_norm_cases() -> Iterator[Case]:

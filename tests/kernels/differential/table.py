@@ -40,6 +40,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_max_pool_2d_s8": elementwise.max_pool_cases,
     "edgeq_add_s8": elementwise.add_cases,
     "edgeq_relu_s8": elementwise.relu_cases,
+    "edgeq_lookup_s8": elementwise.lookup_cases,
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
     "edgeq_softmax_s8": elementwise.softmax_cases,
     "edgeq_confidence_s8": elementwise.confidence_cases,

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -139,8 +140,10 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "gated_plain": lambda: mixture_graph(rng(), "plain", "off", 1, "probability", trunk="conv"),
     "shallow_router": lambda: mixture_graph(rng(), router_layers=2, formats=("s3", "b1")),
     "smallest": smallest_mixture,
+    # as a model without a name of its own: its header is no other file's guard
+    "nameless": lambda: replace(fc_graph(rng(), ("t2",)), name="model"),
 }
-SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2")
+SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2", "nameless")
 
 
 @pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["plain", "dsp"])

@@ -17,6 +17,7 @@ from torch import nn
 from edgeq import stored_zip
 from edgeq.errors import BadInput, ModelFile, UnsupportedOp
 from edgeq.nn import (
+    ACTIVATIONS,
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
@@ -84,6 +85,7 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (2, 6, 8),
     ),
+    "activations": (lambda: Sequential(Linear(5, 3), *(cls() for cls in ACTIVATIONS)), (5,)),
     "conv1d": (
         lambda: Sequential(Conv1d(2, 4, 5, 3, 2, 2), GlobalAvgPool(), Linear(4, 3)),
         (2, 30),

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeq import nn
 from edgeq.emit.onnx_ops import ONNX_OPS
 from edgeq.emit.tflite_ops import LAYERS
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Quant
 from edgeq.kernels import KERNELS
 from edgeq.ops import OPS
 from edgeq.ops.op import Absent, Call, Fields, Name, Op, Place, Pointer, Role, Site
@@ -56,6 +57,12 @@ def graphs() -> Iterator[Graph]:
     rng = np.random.default_rng(5)
     yield factory.fc_graph(rng, ("s8", "t2", "s4"), softmax=True)
     yield factory.conv_graph(rng)
+    for op in (cls.op for cls in nn.ACTIVATIONS):
+        build = factory.GraphBuilder(
+            rng, op, np.arange(14, dtype=np.int8).reshape(2, 7), Quant((0.02,), 3)
+        )
+        build.activation(op)
+        yield build.graph()
     for rule in RULES:
         yield factory.mixture_graph(rng, rule=rule)
         yield factory.mixture_graph(rng, rule=rule, top_k=2, gate="probability")
