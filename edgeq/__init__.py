@@ -14,6 +14,7 @@ _VERBS = {
     "save": "edgeq.nn",
     "export": "edgeq.pipeline",
     "estimate": "edgeq.pipeline",
+    "verify": "edgeq.pipeline",
     "build": "edgeq.pipeline",
     "flash": "edgeq.pipeline",
     "profile": "edgeq.pipeline",

@@ -69,6 +69,7 @@ def export(
     from edgeq.passes import quantize
     from edgeq.passes.select_kernels import fallbacks
     from edgeq.prove import Subject, prove_export
+    from edgeq.prove.trained import settle
     from edgeq.reference import quantize_rows
     from edgeq.report.export import curiosity_entry, expert_entries, layer_entries
     from edgeq.toolchain import find_compiler, with_board
@@ -94,7 +95,7 @@ def export(
         compiled, graph = costed.compiled, costed.compiled.graph
         onnx = onnx_model(graph, model.name, digest).SerializeToString()
         tflite, notes = _tflite(graph, model.name, digest)
-        _settle(model, quantized, costed.quantized, x, anew=calibration is not None)
+        settle(model, graph, x, anew=calibration is not None)
         elf = costed.firmware.elf
         subject = Subject(compiled, x, of.rows, of.board, elf, onnx, tflite)
         checks = prove_export(subject, model, accept=accept_mismatch)
@@ -152,20 +153,6 @@ def export(
     written = {GRAPH: lambda path: write_graph(graph, path)}
     write_export(Path(out), Artifacts(report, compiled.project, files, written))
     return report
-
-
-def _settle(model: Any, asked: Any, shipped: Any, x: Any, *, anew: bool) -> None:
-    """Curiosity of the PyTorch model as it is shipped: weakened, frozen anew or for the first time.
-
-    Where none of these holds the model is compared as it was saved.
-    """
-    from edgeq.emit.firmware_layers import mixture_of
-    from edgeq.frontend.torch_answers import with_strength
-
-    node = mixture_of(shipped.graph)
-    unfrozen = any(not mixture.curious for mixture in model.mixtures)
-    if node is not None and (anew or unfrozen or asked.graph is not shipped.graph):
-        with_strength(model, node.attrs.router, x)
 
 
 def _calibration_rows(model: Any, model_path: str | Path, calibration: str | Path | None) -> Any:
@@ -254,6 +241,33 @@ def _of_model(path: Path, calibration: str | Path | None) -> Any:
     shares = Shares.of_rows("calibration", chosen)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Estimated(model.name, digest, quantized.graph, rows, "calibration", chosen, shares)
+
+
+def verify(
+    export: str | Path = "build/export",
+    *,
+    model: str | Path | None = None,
+    port: str | None = None,
+    baud: int = 115200,
+    compiler: str = "auto",
+) -> dict[str, Any]:
+    """The proofs of an export folder again: firmware, ONNX, TFLite, and with `model` its own.
+
+    With `port` the board there answers for the firmware, else the virtual twin of the target. Its
+    `passed` says whether all hold. Raises ModelFile for the folder or another model's file, Link
+    when there is no board or another model on it, Toolchain.
+    """
+    from edgeq.prove.again import verified, verify_folder
+    from edgeq.toolchain import find_compiler
+
+    folder = Path(export)
+    found = None if port else find_compiler(compiler)  # type: ignore[arg-type]
+    exported, checks = verify_folder(folder, found, port, baud)
+    if model is not None:
+        from edgeq.prove.trained import check_trained
+
+        checks.insert(0, check_trained(Path(model), exported))
+    return verified(folder, exported, checks)
 
 
 def build(

@@ -25,11 +25,13 @@ from edgeq.cli.output import say
 from edgeq.cli.profile import profile
 from edgeq.cli.report import report
 from edgeq.cli.stop import stop
+from edgeq.cli.verify import verify
 from edgeq.errors import BadInput, EdgeqError, Toolchain, abridged
 
 COMMANDS: tuple[click.Command, ...] = (
     export,
     estimate,
+    verify,
     flash,
     profile,
     report,

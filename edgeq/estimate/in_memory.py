@@ -1,32 +1,43 @@
 """A firmware on its virtual board, given samples in memory: no serial port, no waiting."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgeq.board import Board
+from edgeq.emit.firmware_layers import LayerInfo
 from edgeq.harness.messages import RESULT_HEADER, InferResult, parse_result
 from edgeq.ops.op import Array
 from edgeq.sim import Machine
 from edgeq.sim.config import MachineConfig
 
+# An inference that takes more has lost its end: plain C on a Cortex-M0+ takes a tenth of it.
+MOST_CYCLES, CYCLES_PER_MAC = 20_000_000, 500
 BEGIN = ("hal_init", "served_init", "sample_init")  # as main() does before it serves
 
 
 class InMemory:
     """Calls the firmware's own sample_run, so cycles are those that a profile would report.
 
-    `outputs`: of the model; `layers`: entries of its layer table; `flash`: with the stalls of the
+    `outputs`: of the model; `layers`: its layer table; `flash`: with the stalls of the
     board's flash, where its caches are modelled. Raises BadInput for an ELF that is no firmware of
     `board`, GuestFault when it faults.
     """
 
     def __init__(
-        self, board: Board, elf: Path, outputs: int, layers: int, *, flash: bool = False
+        self,
+        board: Board,
+        elf: Path,
+        outputs: int,
+        layers: Sequence[LayerInfo],
+        *,
+        flash: bool = False,
     ) -> None:
         config = MachineConfig.of(board)
         self.machine = Machine(config if flash else replace(config, flash_cache=None)).load(elf)
-        self._result_bytes, self._layer_bytes = RESULT_HEADER.size + outputs, 4 * layers
+        self._result_bytes, self._layer_bytes = RESULT_HEADER.size + outputs, 4 * len(layers)
+        self._most_cycles = MOST_CYCLES + CYCLES_PER_MAC * sum(layer.macs for layer in layers)
         self._samples = 0
         for function in BEGIN:
             self.machine.call(function)
@@ -43,7 +54,7 @@ class InMemory:
         name = self._samples, zlib.crc32(data)  # a new name: the firmware keeps what it has run
         machine.write(machine.symbol("sample_input"), data)
         machine.clock.half += (machine.clock.half ^ phase) & 1
-        machine.call("sample_run", name)
+        machine.call("sample_run", name, max_cycles=self._most_cycles)
         result = machine.read(machine.symbol("sample_result"), self._result_bytes)
         layers = machine.read(machine.symbol("sample_layers"), self._layer_bytes)
         return parse_result(*name, result, layers)

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+LEAST_TOP1, LEAST_ROUTES, MOST_MEAN = 0.98, 0.95, 2.0  # shares, and steps
+
 
 @dataclass(frozen=True)
 class Check:

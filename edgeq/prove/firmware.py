@@ -34,7 +34,7 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
     firmware itself faults.
     """
     outputs = graph.tensors[graph.outputs[0]].size
-    twin = InMemory(board, elf, outputs, len(layer_table(graph)))
+    twin = InMemory(board, elf, outputs, layer_table(graph))
     first = list(_on_twin(twin, trials(graph, rows, 1)[0]))
     count = rows_within(sum(result.cycles for result in first))
     asked = [trial for each in trials(graph, rows, count) for trial in each]

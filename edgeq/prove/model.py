@@ -10,12 +10,11 @@ from edgeq.emit.firmware_layers import mixture_of
 from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
 from edgeq.ops.op import Array, quant_of
-from edgeq.prove.check import Check
+from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check
 from edgeq.reference import quantize_rows, run
 
 LEAST_ROWS = 50
 MARGIN = 2  # steps between the reference's two best outputs, above which a row's top-1 counts
-LEAST_TOP1, LEAST_ROUTES, MOST_MEAN = 0.98, 0.95, 2.0
 LARGEST_SHARE = 0.05  # of a layer's values that differ by more than a step
 
 

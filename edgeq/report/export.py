@@ -181,6 +181,13 @@ def _expert_table(experts: list[dict[str, Any]]) -> Table:
     return table
 
 
+def checks_text(result: dict[str, Any]) -> RenderableType:
+    """What `edgeq verify` found, for a terminal."""
+    result = plain(result)
+    head = Text(f"{result['model']} in {result['export']}, on {result['rows_of']} rows")
+    return Group(head, _check_table(result["checks"]), *_check_words(result["checks"]))
+
+
 def _check_table(checks: list[dict[str, Any]]) -> Table:
     table = _table(
         "Proofs: each form beside the integer reference",
