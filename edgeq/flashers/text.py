@@ -1,5 +1,6 @@
 """What `edgeq flash`, `edgeq boards` and `edgeq stop` say: plain lines, and the JSON objects."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -88,11 +89,22 @@ def running_json(running: Sequence[Running]) -> list[dict[str, Any]]:
     ]
 
 
+def _seen(board: dict[str, Any]) -> str:
+    """A real board whose port ran on its twin alone is no emulator."""
+    if board["evidence"] != "emulator":
+        return str(board["evidence"])
+    return "emulated" if set(board["tools"]) <= {"qemu", "virtual"} else "twin only"
+
+
 def boards_text(facts: dict[str, Any]) -> str:
     """The same as lines."""
     facts = plain(facts)
     lines = [
-        f"{board['name']:16} {board['evidence']:9} {board['description']}"
+        textwrap.fill(
+            f"{board['name']:16} {_seen(board):9} {board['description']}",
+            80,
+            subsequent_indent=" " * 27,
+        )
         for board in facts["boards"]
     ]
     attached = facts["attached"]

@@ -1,8 +1,9 @@
 """The summary of a profile for a terminal and for profile.txt."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,7 @@ def profile_text(summary: dict[str, Any]) -> RenderableType:
     summary = plain(summary)
     parts: list[RenderableType] = [_head(summary)]
     if summary["experts"]:
-        parts += [Text(), _experts(summary["experts"])]
+        parts += [Text(), _Experts(summary["experts"])]
         if summary["energy"].get("experts"):
             parts += [Text(), _measured_experts(summary["energy"])]
     parts += [Text(), _layers(summary["layers"])]
@@ -119,16 +120,37 @@ def _bytes(value: int | None) -> str:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if i == 0 else "right"
+        table.add_column(column, justify=justify, no_wrap=i > 0, overflow="fold")
     return table
 
 
-def _experts(experts: list[dict[str, Any]]) -> Table:
+class _Experts:
+    """The experts' table; where the screen is too narrow for it, without some of its columns."""
+
+    def __init__(self, experts: list[dict[str, Any]]) -> None:
+        self._experts = experts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        kept = list(LATENCY_KEYS)
+        for unneeded in ("std", "p95", "p50", "p99"):
+            wide = _experts(self._experts, kept)
+            if (
+                console.measure(wide, options=options.update(width=1_000)).maximum
+                <= options.max_width
+            ):
+                break
+            if unneeded in kept:
+                kept.remove(unneeded)
+        yield _experts(self._experts, kept)
+
+
+def _experts(experts: list[dict[str, Any]], kept: Sequence[str]) -> Table:
     source = experts[0]["latency"]["source"]
-    columns = ("name", "samples", "share", "accuracy", *LATENCY_KEYS)
+    columns = ("name", "samples", "share", "accuracy", *kept)
     table = _table(f"Experts (latency in ms, {source})", *columns, "energy")
     for e in experts:
-        ms = [milliseconds(e["latency"][key]) for key in LATENCY_KEYS]
+        ms = [milliseconds(e["latency"][key]) for key in kept]
         figures = (str(e["count"]), percent(e["share"]), percent(e["accuracy"]), *ms)
         table.add_row(Text(e["name"]), *figures, joules(e["energy_joules_mean"]))
     return table
