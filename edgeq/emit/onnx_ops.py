@@ -141,6 +141,7 @@ ONNX_OPS: Mapping[str, Form] = {
     "Add": _plain("Add"),
     "Relu": _relu,
     "HardSwish": _plain("HardSwish"),
+    "LeakyRelu": _plain("LeakyRelu", alpha="negative_slope"),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "Reshape": _reshape,

@@ -232,6 +232,7 @@ LAYERS: Mapping[str, Emit] = {
     "Add": _add,
     "Relu": _relu,
     "HardSwish": _plain("HARD_SWISH", lambda _: schema.HardSwishOptionsT()),
+    "LeakyRelu": _plain("LEAKY_RELU", lambda a: schema.LeakyReluOptionsT(a.negative_slope)),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "Reshape": _reshape,

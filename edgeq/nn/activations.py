@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "Activation", "HardSwish"]
+__all__ = ["ACTIVATIONS", "Activation", "HardSwish", "LeakyReLU"]
 
 
 class Activation(nn.Module):
@@ -31,4 +31,19 @@ class HardSwish(Activation):
         return F.hardswish(x)
 
 
-ACTIVATIONS: tuple[type[Activation], ...] = (HardSwish,)
+class LeakyReLU(Activation):
+    """x, below zero times `negative_slope`."""
+
+    op = "LeakyRelu"
+    fields: ClassVar[Mapping[str, tuple[float, float]]] = {"negative_slope": (0.0, 1.0)}
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return F.leaky_relu(x, self.negative_slope)
+
+
+ACTIVATIONS: tuple[type[Activation], ...] = (HardSwish, LeakyReLU)
