@@ -19,7 +19,7 @@ def read_npz(path: Path, *keys: str) -> tuple[Array, ...]:
     wanted = ", ".join(keys)
     try:
         archive = open_zip(path, MAX_FILE_BYTES, deflated=True)
-        names = [name.removesuffix(".npy") for name in archive.entries]
+        names = [name.removesuffix(".npy") for name in archive.entries if name.endswith(".npy")]
         missing = [key for key in keys if key not in names]
         if missing:
             more = ", ..." if len(names) > SHOWN_KEYS else ""

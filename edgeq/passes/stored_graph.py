@@ -62,6 +62,9 @@ def _check_sizes(graph: Graph) -> None:
         raise ValueError(f"graph {graph.name!r} has {len(graph.inputs)} inputs")
     for name, kind in graph.tensors.items():
         _check_type(name, kind)
+    real = [name for name, value in graph.constants.items() if value.dtype.kind not in "iu"]
+    if real:
+        raise ValueError(f"constant {real[0]!r} is {graph.constants[real[0]].dtype}, not lowered")
     activations = {n for n in graph.tensors if n not in graph.constants}
     if sum(math.prod(graph.tensors[n].shape) for n in activations) > MOST_VALUES:
         raise ValueError(f"graph {graph.name!r} has more than {MOST_VALUES:,} activations")

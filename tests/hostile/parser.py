@@ -29,7 +29,15 @@ PARSER = ("frame.c", "mlperf.c", "mlperf_input.c", "protocol.c", "requests.c", "
 
 def clang() -> str | None:
     """A clang with its libFuzzer, where there is one."""
-    return next((found for name in ("clang-14", "clang") if (found := shutil.which(name))), None)
+    for name in ("clang-14", "clang"):
+        found = shutil.which(name)
+        if found is None:
+            continue
+        words = [found, "-print-resource-dir"]
+        said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        if any((Path(said.stdout.strip()) / "lib").rglob("*clang_rt.fuzzer*.a")):
+            return found
+    return None
 
 
 def sources() -> list[str]:

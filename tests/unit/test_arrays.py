@@ -126,3 +126,10 @@ def test_a_missing_key_names_ten_keys_at_most(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"has keys k0, .*k9, \.\.\., not x; save it") as caught:
         read_npz(tmp_path / "a.npz", "x")
     assert len(str(caught.value)) < 300
+
+
+def test_an_entry_without_npy_is_no_key(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("x", npy(np.zeros(3)))
+    with pytest.raises(BadInput, match="has keys none, not x"):
+        read_npz(tmp_path / "a.npz", "x")

@@ -8,18 +8,22 @@ import tty
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from edgeq import __version__
+from edgeq import __version__, profiling
 from edgeq.errors import BadInput, Link, Mismatch
+from edgeq.harness.manifest import Data
+from edgeq.harness.messages import InferResult
 from edgeq.harness.trace import read_run
 from edgeq.ops.graph_file import read_graph, write_graph
-from edgeq.profiling import ProfileRequest, only_port, profile, refuse_mismatches
+from edgeq.profiling import ProfileRequest, Samples, only_port, profile, refuse_mismatches
 from edgeq.reference import quantize_rows, run
 from tests.command_line import run_cli
+from tests.factory import input_rows, smallest_mixture
 from tests.same_profiles import check_same_records, check_same_summaries
 from tests.tiny_export import DIGEST, served, tiny_export
 from tests.unit.harness.lossy_line import LossyLine
@@ -221,3 +225,19 @@ def test_refusing_names_the_first_samples() -> None:
     summary = {"samples": 50, "mismatches": 12, "mismatch_samples": [3, 4], "run": "runs/7"}
     with pytest.raises(Mismatch, match=r"12 of 50 .*: 3, 4, \.\.\.; runs/7"):
         refuse_mismatches(summary)
+
+
+def test_case_21_a_route_that_is_none_ends_the_run_at_once():
+    graph = smallest_mixture()
+    rows = input_rows(np.random.default_rng(0), graph, 3)
+    samples = Samples(rows, np.zeros(3, np.int64), Data(source="x", digest="d", input_digest="e"))
+
+    class Board:
+        def infer(self, index, _data):
+            return InferResult(index, 3, 0.0, 0.0, 9, np.zeros(3, np.int8), 0, (1,))
+
+    kept = []
+    writer = SimpleNamespace(add=kept.append, end=lambda: None)
+    with pytest.raises(Link, match="sample 0: the board took route 3, which is none"):
+        profiling._stream(Board(), writer, graph, samples, (), None)
+    assert kept == []

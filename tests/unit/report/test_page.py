@@ -302,3 +302,13 @@ def test_a_png_needs_a_browser_and_says_so(
     with pytest.raises(Toolchain, match=r"edgeq\[report\]") as error, browser.browser_tab():
         pass
     assert error.value.exit_code == 7
+
+
+def test_case_21_a_stack_of_unknown_depth_is_said_to_be_unknown(tmp_path):
+    """stack_bytes 0 is what a board says that cannot measure it."""
+    unmeasured = [replace(record, stack_bytes=0) for record in RECORDS]
+    measured = write_run(tmp_path / "run", subject(), unmeasured)
+    assert measured.summary["stack_bytes"] is None
+    row = re.search(r"<tr><th>stack</th>.*?</tr>", page([measured]))
+    assert row is not None
+    assert ">unknown<" in row[0]
