@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,19 +30,21 @@ from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, r
 from edgeq.harness.windows import Window
 from edgeq.ir import Graph
 from edgeq.metering import MeterPlan, Repeater, Tell, measure, powered, source_of, with_energy
+from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
 from edgeq.reference import quantize_rows, run
 from edgeq.report.export import experts_of
 from edgeq.report.memory_map import memory_map
 from edgeq.report.profile import Subject, summarize
+from edgeq.report.task import Task, reconstruction, task_of
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict
 
 GREETING_S = 20.0
 EMULATED_GREETING_S = 120.0  # a busy computer gives an emulated board little time
 REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
-Watch = Callable[[int, int, float], None]  # samples done, samples in all, accuracy so far
+Watch = Callable[[int, int, float], None]  # samples done, in all, accuracy so far (or NaN)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Samples:
     rows: Array
     labels: Array
     source: Data
+    task: Task
 
 
 def profile(
@@ -109,13 +113,15 @@ def profile(
         info = link.info()
         _check_board(info, report, samples, layers, _classes(graph), folder)
         subject = _subject(info, report, graph, layers, folder)
-        subject = dataclasses.replace(subject, virtual=is_virtual(port))
+        subject = dataclasses.replace(subject, virtual=is_virtual(port), task=samples.task)
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
         writer, before = _open_run(request, manifest)
         recorded = _record(link, writer, before, request, graph, samples, watch)
         windows = _measure(meter, link, request, samples, recorded, tell) if meter else ()
         statistics = dataclasses.asdict(link.statistics)
     summary = summarize(subject, recorded.records)
+    if samples.task == "autoencoder":
+        summary["reconstruction"] = _reconstruction(graph, samples, recorded)
     if meter:
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.meter, source)
@@ -128,6 +134,18 @@ def profile(
     write_file(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
     write_results(folder, recorded, summary)
     return summary
+
+
+def _reconstruction(graph: Graph, samples: Samples, recorded: Run) -> dict[str, Any]:
+    """Errors in real numbers, of the int8 rows that the board got."""
+    given, made = (quant_of(graph.tensors[n]) for n in (graph.inputs[0], graph.outputs[0]))
+    outputs = np.array([r.output for r in recorded.records], np.float64)
+    inputs = samples.rows.reshape(len(samples.rows), -1).astype(np.float64)
+    return reconstruction(
+        (inputs - given.zero_point) * given.per_tensor,
+        (outputs - made.zero_point) * made.per_tensor,
+        samples.labels,
+    )
 
 
 def refuse_mismatches(summary: dict[str, Any]) -> None:
@@ -209,7 +227,9 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
     origin = Data(source=str(source), digest=digest, input_digest=_digest(rows, labels))
     if request.limit is not None and request.limit < 1:
         raise BadInput(f"--limit {request.limit}: give 1 or more samples")
-    return Samples(rows[: request.limit], labels[: request.limit], origin)
+    names = report.get("class_names")
+    task = task_of(rows[0].size, _classes(graph), names, labels)
+    return Samples(rows[: request.limit], labels[: request.limit], origin, task)
 
 
 def _digest(x: Array, y: Array) -> str:
@@ -354,7 +374,8 @@ def _stream(
         writer.add(SampleRecord.of(result, label, _answer(result) != wanted))
         right += int(result.output.argmax()) == label
         if watch:
-            watch(index + 1, len(samples.rows), right / (index + 1))
+            known = samples.task == "classification"
+            watch(index + 1, len(samples.rows), right / (index + 1) if known else math.nan)
     writer.end()
 
 

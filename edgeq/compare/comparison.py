@@ -54,7 +54,7 @@ def compare(a: str | Path, b: str | Path, fail_if: Sequence[str] = ()) -> dict[s
     rules = tuple(parse_rule(text) for text in fail_if)
     ours, theirs = Side(*finished_run(a)), Side(*finished_run(b))
     pairs = pair(ours.run, theirs.run)
-    metrics = [*_times(ours, theirs, pairs), _accuracy(pairs), *_sizes(ours, theirs)]
+    metrics = [*_times(ours, theirs, pairs), *_scores(ours, theirs, pairs), *_sizes(ours, theirs)]
     changes = {m["name"]: m["change"] for m in metrics}
     return {
         "a": _side(ours),
@@ -175,6 +175,12 @@ def _windows(ours: dict[str, Any], theirs: dict[str, Any], sources: set[str]) ->
     shown = high_a < low_b or high_b < low_a
     verdict = _verdict(metric["ratio"], shown, "more", "less")
     return metric | {"test": "ranges of the windows", "shown": shown, "verdict": verdict}
+
+
+def _scores(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
+    """Accuracy, where both are classifiers: other models' labels are no answers."""
+    known = all(side.summary["accuracy"] is not None for side in (a, b))
+    return [_accuracy(pairs)] if known else []
 
 
 def _accuracy(pairs: Pairs) -> dict[str, Any]:

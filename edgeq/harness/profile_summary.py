@@ -143,12 +143,23 @@ class Export(Strict):
     notes: Names
 
 
+class Reconstruction(Strict):
+    """Squared errors of an autoencoder, and how well they tell odd rows from normal ones."""
+
+    mse: Finite
+    mse_normal: Finite | None
+    mse_odd: Finite | None
+    auc: Share | None
+
+
 class Summary(Strict):
     """The whole object."""
 
     samples: Annotated[int, Field(gt=0, lt=2**32)]
-    accuracy: Share
-    macro_f1: Share
+    accuracy: Share | None
+    macro_f1: Share | None
+    task: Literal["classification", "regression", "autoencoder"] = "classification"
+    reconstruction: Reconstruction | None = None
     mismatches: Whole
     mismatch_samples: list[Whole]
     latency: Latency
@@ -177,6 +188,8 @@ class Summary(Strict):
             raise ValueError("latency and its source do not agree")
         if bool(self.experts) != (self.uncertainty is not None):
             raise ValueError("experts and uncertainty do not agree")
+        if (self.task == "classification") == (self.accuracy is None or self.macro_f1 is None):
+            raise ValueError("the task and the accuracy do not agree")
         return self
 
 

@@ -31,13 +31,21 @@ def macs(export: dict[str, Any]) -> int:
     return int(sum(i["macs"] for i in export["layers"]) - sum(own) + max(own, default=0))
 
 
+def _scores(profile: dict[str, Any], where: str) -> list[Row]:
+    if profile["accuracy"] is None:
+        return []
+    return [
+        (f"accuracy, {profile['samples']} samples", f"{profile['accuracy']:.2%}", where),
+        ("macro F1", f"{profile['macro_f1']:.3f}", where),
+    ]
+
+
 def profile_rows(profile: dict[str, Any]) -> list[Row]:
     """What a board did with a data set; nothing here is silicon unless the board file says so."""
     silicon = profile["evidence"] == "silicon"
     where = profile["board"] if silicon else f"{profile['board']} (no silicon)"
     rows = [
-        (f"accuracy, {profile['samples']} samples", f"{profile['accuracy']:.2%}", where),
-        ("macro F1", f"{profile['macro_f1']:.3f}", where),
+        *_scores(profile, where),
         ("samples that differ from the reference", str(profile["mismatches"]), where),
         *_latency("latency, mean", profile["latency"], where),
     ]

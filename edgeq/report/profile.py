@@ -14,9 +14,11 @@ from edgeq.ops.op import Array
 from edgeq.report import statistics
 from edgeq.report.clock_model import clock_model, clock_words
 from edgeq.report.export import layer_name
+from edgeq.report.task import Task
 from edgeq.sim.cores import CORES
 
 FIRST_MISMATCHES = 10
+TASK_WORDS = {"autoencoder": "an autoencoder", "regression": "a regression"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Subject:
     class_names: tuple[str, ...]
     build: Mapping[str, Any]  # compiler and flags of the firmware, empty if unknown
     virtual: bool = False  # a twin answered, whose clock is modelled
+    task: Task = "classification"
 
 
 def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, Any]:
@@ -39,21 +42,24 @@ def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, An
     labels = np.array([r.label for r in records], np.int64)
     predicted = np.array([r.output for r in records]).argmax(axis=1)
     wrong = [r.index for r in records if r.mismatch]
+    classes = subject.class_names if subject.task == "classification" else ()
+    right = labels == predicted if classes else None
     return {
         "samples": len(records),
-        "accuracy": statistics.accuracy(labels, predicted),
-        "macro_f1": statistics.macro_f1(labels, predicted),
+        "task": subject.task,
+        "accuracy": statistics.accuracy(labels, predicted) if classes else None,
+        "macro_f1": statistics.macro_f1(labels, predicted) if classes else None,
         "mismatches": len(wrong),
         "mismatch_samples": wrong[:FIRST_MISMATCHES],
         "latency": statistics.latency(cycles, subject.info.clock_hz, source),
-        "experts": _experts(subject, records, labels == predicted, source),
+        "experts": _experts(subject, records, right, source),
         "layers": _layers(subject.layers, records, source),
         "energy": statistics.energy(cycles, _figures(subject), source),
         "routes": _routes(subject, records),
-        "uncertainty": _uncertainty(subject, records, labels == predicted),
+        "uncertainty": _uncertainty(subject, records, right),
         "confusion": {
-            "classes": list(subject.class_names),
-            "matrix": statistics.confusion(labels, predicted, len(subject.class_names)),
+            "classes": list(classes),
+            "matrix": statistics.confusion(labels, predicted, len(classes)) if classes else [],
         },
         "stack_bytes": max(r.stack_bytes for r in records) or None,
         **_identity(subject),
@@ -67,7 +73,7 @@ def _figures(subject: Subject) -> Any:
 
 
 def _experts(
-    subject: Subject, records: Sequence[SampleRecord], right: Array, source: str
+    subject: Subject, records: Sequence[SampleRecord], right: Array | None, source: str
 ) -> list[dict[str, Any]]:
     routes = np.array([r.route for r in records])
     entries = []
@@ -78,7 +84,9 @@ def _experts(
                 "name": name,
                 "count": len(cycles),
                 "share": len(cycles) / len(records),
-                "accuracy": float(right[routes == e].mean()) if cycles else None,
+                "accuracy": float(right[routes == e].mean())
+                if cycles and right is not None
+                else None,
                 "latency": statistics.latency(cycles, subject.info.clock_hz, source),
                 "energy_joules_mean": statistics.energy(cycles, _figures(subject), source)[
                     "joules_mean"
@@ -115,7 +123,7 @@ def _routes(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, int]
 
 
 def _uncertainty(
-    subject: Subject, records: Sequence[SampleRecord], right: Array
+    subject: Subject, records: Sequence[SampleRecord], right: Array | None
 ) -> dict[str, float | None] | None:
     if not subject.experts:
         return None
@@ -147,6 +155,8 @@ def _modelled_by(subject: Subject, source: str) -> dict[str, Any] | None:
 
 def _notes(subject: Subject, source: str) -> list[str]:
     notes = []
+    if subject.task != "classification":
+        notes.append(f"no accuracy: the labels of {TASK_WORDS[subject.task]} are no classes")
     board = subject.board
     if board is None:
         notes.append(f"board {subject.info.board!r} has no board file: no energy, no evidence")

@@ -95,6 +95,17 @@ def measured_line(energy: dict[str, Any]) -> str:
     )
 
 
+def score_words(summary: dict[str, Any]) -> str:
+    """Accuracy of a classifier, errors of an autoencoder, or that there is none."""
+    if summary["accuracy"] is not None:
+        return f"accuracy {percent(summary['accuracy'])}, macro F1 {summary['macro_f1']:.3f}"
+    errors = summary.get("reconstruction")
+    if not errors:
+        return f"{summary['task']}, no accuracy"
+    auc = "" if errors["auc"] is None else f", AUC {errors['auc']:.3f}"
+    return f"mean squared error {errors['mse']:.4g}{auc}"
+
+
 def _head(summary: dict[str, Any]) -> Text:
     bad = summary["mismatches"]
     evidence = "silicon" if summary["evidence"] == "silicon" else "no silicon"
@@ -102,8 +113,7 @@ def _head(summary: dict[str, Any]) -> Text:
     build = " ".join([summary["compiler"], *flags]) if summary["compiler"] else "unknown build"
     return Text.assemble(
         (f"{summary['model']} on {summary['board']} ({evidence})", "bold"),
-        f": {summary['samples']} samples, accuracy {percent(summary['accuracy'])}, macro F1 "
-        f"{summary['macro_f1']:.3f}, ",
+        f": {summary['samples']} samples, {score_words(summary)}, ",
         (f"{bad} mismatches", "bold red" if bad else "green"),
         f"\nlatency  {latency_line(summary['latency'])}",
         f"\nenergy   {energy_line(summary['energy'])}",

@@ -1,5 +1,6 @@
 """Progress bars for a terminal."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,21 +18,22 @@ from rich.progress import (
 
 @contextmanager
 def sample_bar(console: Console) -> Iterator[Callable[[int, int, float], None]]:
-    """Yields show(samples done, samples in all, accuracy so far); the bar ends with the block."""
+    """Yields show(samples done, samples in all, accuracy so far, NaN where there is none)."""
     columns = (
         TextColumn("profiling"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("accuracy {task.fields[accuracy]:.1%}"),
+        TextColumn("{task.fields[score]}"),
         TimeRemainingColumn(),
     )
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        task = progress.add_task("", total=None, accuracy=0.0)
+        task = progress.add_task("", total=None, score="")
 
         def show(done: int, total: int, accuracy: float) -> None:
-            progress.update(task, completed=done, total=total, accuracy=accuracy)
+            score = "" if math.isnan(accuracy) else f"accuracy {accuracy:.1%}"
+            progress.update(task, completed=done, total=total, score=score)
 
         yield show
 

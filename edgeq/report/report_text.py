@@ -32,7 +32,7 @@ def _runs(subjects: Sequence[Subject], names: Sequence[str]) -> Table:
     points = {
         i: (s.summary["latency"]["mean"], s.summary["accuracy"])
         for i, s in enumerate(subjects)
-        if s.summary["latency"]["mean"] is not None
+        if s.summary["latency"]["mean"] is not None and s.summary["accuracy"] is not None
     }
     best = front(list(points.values()))
     table = Table(title="Runs (*: none beats it)", title_justify="left", box=None, pad_edge=False)

@@ -64,7 +64,7 @@ def confusion(labels: Array, predicted: Array, classes: int) -> list[list[int]]:
     return counts
 
 
-def uncertainty(values: Array, confidence: Array, right: Array) -> dict[str, float | None]:
+def uncertainty(values: Array, confidence: Array, right: Array | None) -> dict[str, float | None]:
     """How uncertain the router was, where the answer was right and where it was wrong."""
     p50, p95 = np.percentile(values, [50, 95])
     return {
@@ -72,8 +72,8 @@ def uncertainty(values: Array, confidence: Array, right: Array) -> dict[str, flo
         "p50": float(p50),
         "p95": float(p95),
         "max": float(values.max()),
-        "mean_when_right": _mean(values[right]),
-        "mean_when_wrong": _mean(values[~right]),
+        "mean_when_right": None if right is None else _mean(values[right]),
+        "mean_when_wrong": None if right is None else _mean(values[~right]),
         "confidence_mean": _mean(confidence),
     }
 

@@ -30,7 +30,7 @@ def _view(subjects: Sequence[Subject], names: Sequence[str], key: str, unit: str
     points = [
         (cost, 100 * s.summary["accuracy"], i)
         for i, s in enumerate(subjects)
-        if (cost := _cost(s, key)) is not None
+        if (cost := _cost(s, key)) is not None and s.summary["accuracy"] is not None
     ]
     if len(points) < 2:
         return None

@@ -1,16 +1,22 @@
 """The summary and its text, from records made by hand."""
 
 import io
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from edgeq.harness.profile_summary import read_summary
 from edgeq.harness.record import SampleRecord
+from edgeq.report.markdown import profile_rows
 from edgeq.report.profile import Subject, summarize
 from edgeq.report.profile_text import joules, profile_text
+from edgeq.report.task import reconstruction, task_of
 from tests.unit.report.made import RECORDS, subject
 
 
@@ -46,6 +52,60 @@ def test_the_summary_by_hand() -> None:
     assert found["energy"]["joules_mean"] == pytest.approx(700 * 0.34e-9)
     assert found["uncertainty"]["mean_when_wrong"] == 0.75
     assert (found["stack_bytes"], found["firmware_digest"]) == (380, "b" * 64)
+
+
+ERRORS = {"mse": 0.25, "mse_normal": 0.125, "mse_odd": 0.5, "auc": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "said"),
+    [
+        ("autoencoder", {"reconstruction": ERRORS}, "mean squared error 0.25, AUC 0.900"),
+        ("autoencoder", {"reconstruction": ERRORS | {"auc": None}}, "squared error 0.25, 0 mis"),
+        ("regression", {}, "regression, no accuracy"),
+    ],
+)
+def test_case_13_what_has_no_classes_has_no_accuracy(
+    task: Any, more: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    found = summary_of(replace(subject(), task=task)) | more
+    assert (found["accuracy"], found["macro_f1"], found["confusion"]["classes"]) == (None, None, [])
+    assert [e["accuracy"] for e in found["experts"]] == [None, None, None]
+    assert any("the labels of a" in note for note in found["notes"])
+    text = text_of(found)
+    assert said in re.sub(r"\s+", " ", text)
+    assert "accuracy 0" not in text
+    assert "75.0%" not in text
+    (tmp_path / "s.json").write_text(json.dumps(found))
+    assert read_summary(tmp_path / "s.json") is not None
+    assert not [row for row in profile_rows(found) if "accuracy" in row[0]]
+    (tmp_path / "s.json").write_text(json.dumps(found | {"accuracy": 0.0, "macro_f1": 0.0}))
+    with pytest.raises(ValueError, match="the task and the accuracy do not agree"):
+        read_summary(tmp_path / "s.json")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "names", "labels", "task"),
+    [
+        (640, 640, None, (0, 1, 1), "autoencoder"),
+        (640, 640, None, (0, 1, 2), "classification"),
+        (640, 640, ("x",) * 640, (0, 1), "classification"),
+        (2, 2, None, (0, 1), "classification"),
+        (64, 10, None, (0, 1), "classification"),
+        (64, 1, None, (0, 0), "regression"),
+    ],
+)
+def test_case_13_the_task_is_told_by_shapes_names_and_labels(
+    inputs: int, outputs: int, names: Any, labels: tuple[int, ...], task: str
+) -> None:
+    assert task_of(inputs, outputs, names, np.array(labels)) == task
+
+
+def test_case_13_errors_of_an_autoencoder_by_hand() -> None:
+    inputs, outputs = np.zeros((4, 2)), np.array([[0, 0], [2, 0], [2, 2], [2, 0]])
+    found = reconstruction(inputs, outputs, np.array([0, 0, 1, 1]))
+    assert found == {"mse": 2.0, "mse_normal": 1.0, "mse_odd": 3.0, "auc": (1 + 1 + 1 + 0.5) / 4}
+    assert reconstruction(inputs, outputs, np.zeros(4))["auc"] is None
 
 
 def test_an_emulator_without_a_clock_model_gives_no_times() -> None:
