@@ -84,6 +84,9 @@ SMALL = (
     Geometry((3, 2), 4, (1, 1), (1, 1), (2, 2, 2, 2), 3),  # windows wholly outside
     Geometry((3, 2), 4, (1, 1), (1, 1), (0, 0, 2, 2), 3),
     Geometry((3, 3), 9, (2, 2), (3, 3), (1, 1, 1, 1), 2),
+    Geometry((3, 2), 4, (1, 1), (1, 1), (0, 0, 1, 0), 3),  # only the last ones are outside
+    Geometry((3, 2), 4, (1, 1), (1, 1), (0, 0, 0, 1), 3),
+    Geometry((2, 3), 16, (2, 1), (1, 1), (0, 0, 0, 0), 3),  # rows of whole words
 )
 
 
@@ -217,10 +220,16 @@ def stream(
     act: str,
     shift: samples.Array | None = None,
     aim: bool = False,
+    zero_point: int | None = None,
 ) -> Case:
-    """A random layer for the DSP kernel edgeq_<name>_dsp; shift: one a channel."""
+    """A random layer for the DSP kernel edgeq_<name>_dsp; shift: one a channel.
+
+    zero_point: the output's, by default any.
+    """
     op = "DepthwiseConv2D" if name.startswith("depthwise") else "Conv2D"
     one = layer(op, name[-2:], g, seed, fill, act, plain=False)
+    if zero_point is not None:
+        one = replace(one, q_out=Quant(one.q_out.scale, zero_point))
     order, scratch = STREAMS[name]
     np.maximum(one.r.shift, order.least_shift, out=one.r.shift)
     one.r.shift[:] = one.r.shift if shift is None else shift
@@ -248,6 +257,8 @@ def stream_cases(name: str) -> Iterator[Case]:
             yield stream(name, g, seed, fill, ACTIVATIONS[i * (seed % 3)])
         for again in (50, 100):
             yield stream(name, g, seed + again, "random", "none", aim=True)
+        # bounds that leave out one value at an end
+        yield stream(name, g, seed, "random", "relu", aim=True, zero_point=-127)
     if name in DEPTHWISE:
         for kernel in ((3, 3), (2, 5)):
             yield from every_shift(name, kernel)

@@ -99,6 +99,19 @@ def _rule_params(rng: np.random.Generator, experts: int, passes: int) -> dict[st
     }
 
 
+def _around(rng: np.random.Generator, uncertainty: int, spec: Spec) -> dict[str, Any]:
+    """A rule whose range and threshold lie about the row's own uncertainty, at times on it."""
+    low = uncertainty - int(rng.integers(0, uncertainty // 2 + 2))
+    high = uncertainty + int(rng.integers(-1, uncertainty // 2 + 2))
+    steepest = (100 << SCORE_BITS) // max(1, high - low)
+    return {
+        "router.u_min": np.array([low], np.int64),
+        "router.u_max": np.array([max(low, high)], np.int64),
+        "router.prior": rng.integers(0, steepest + 1, spec.widths[-1]),
+        "router.threshold": np.array([uncertainty - int(rng.integers(-1, 2))], np.int64),
+    }
+
+
 def _layer(
     made: dict[str, Any], spec: Spec, router: Router, i: int, zero: int, dsp: bool
 ) -> Struct:
@@ -141,6 +154,8 @@ def router_case(name: str, spec: Spec) -> Case:
     x = samples.activations(rng, str(rng.choice(samples.FILLS)), (1, widths[0]))
     zero = samples.quant(rng).zero_point
     made = random_params(rng, router, spec, x, zero, dsp)
+    if spec.seed % 3:
+        made |= _around(rng, int(route_rows(router, x, zero, made).uncertainty[0]), spec)
     given = _struct(made, spec, router, zero, dsp)
     wanted = route_rows(router, x, zero, made)
     q15 = softmax_q15(wanted.logits[0], made["router.exp_table"])
@@ -180,8 +195,8 @@ WIDTHS = ((3, 1), (7, 4), (20, 9, 3), (13, 20, 5), (5, 8, 17, 4), (11, 6, 6, 9, 
 
 def router_cases(name: str) -> Iterator[Case]:
     """Both kinds under every rule; depths from one to four layers, all passes that matter."""
-    kinds = product(("bayesian", "plain"), RULES, range(len(WIDTHS)))
-    for seed, (kind, rule, depth) in enumerate(kinds):
+    kinds = product(("bayesian", "plain"), RULES, range(len(WIDTHS)), range(2))
+    for seed, (kind, rule, depth, _) in enumerate(kinds):
         widths = WIDTHS[depth]
         spec = Spec(
             kind, rule, widths, (2, 3, 10, 64)[seed % 4 if depth < 4 else 0],
