@@ -1,12 +1,16 @@
 """Imports edgeq with a fault in one module and asks for everything that the module makes."""
 
 import ctypes
+import hashlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +25,14 @@ from tests.mutation.python_faults import python_faults
 ROOT = Path(__file__).parents[2]
 CPU_SECONDS = 60
 OPTIMIZE = ("-std=c99", "-O1", "-fPIC")
+INCLUDE = ("-I.", "-Ikernels")
 FIRMWARE = "tests.unit.emit.test_firmware"
+
+
+@cache
+def _shared() -> "tempfile.TemporaryDirectory[str]":
+    """For objects that all trials of this process share."""
+    return tempfile.TemporaryDirectory(prefix="edgeq-mutation-")
 
 
 class Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -59,22 +70,26 @@ class ModuleTrial:
     def __init__(self, file: str, rows: Sequence[str], tests: Sequence[str], folder: Path) -> None:
         """rows: kernels whose cases the module makes; tests: files that pytest runs behind them."""
         self.file, self.rows, self.tests, self.folder = file, rows, tests, folder
+        self.shared = Path(_shared().name)
         self.texts = {file: (ROOT / file).read_text(encoding="utf-8")}
         self.name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         self.emits = "emit" in file or file == "edgeq/weights.py"
         self._build()
+        self.before: dict[str, dict[str, bytes]] = {}
+        outcome, why = self._try(self.texts[file])
+        assert outcome is Outcome.SURVIVED, why  # the unchanged module answers, all models built
         if self.emits:
             self.before = dict(_model_files())
-        outcome, why = self._try(self.texts[file])
-        assert outcome is Outcome.SURVIVED, why  # the unchanged module answers
 
     def faults(self) -> list[Fault]:
         return python_faults(self.file, self.texts[self.file])
 
     def _build(self) -> None:
+        if (self.shared / "kernels.so").exists():
+            return
         names = [str(path) for path in sorted(host_kernels.FOLDER.glob("*.c"))]
         include = f"-I{host_kernels.FOLDER}"
-        _run([["gcc", *OPTIMIZE, "-shared", include, *names, "-o", "kernels.so"]], self.folder)
+        _run([["gcc", *OPTIMIZE, "-shared", include, *names, "-o", "kernels.so"]], self.shared)
 
     def outcome(self, fault: Fault) -> tuple[Outcome, str]:
         """What becomes of edgeq with the fault in it."""
@@ -102,7 +117,7 @@ class ModuleTrial:
         """The differential cases, on kernels without a fault."""
         host = importlib.import_module("tests.kernels.differential.host")
         table = importlib.import_module("tests.kernels.differential.table")
-        runner = host.Host(ctypes.CDLL(str(self.folder / "kernels.so")))
+        runner = host.Host(ctypes.CDLL(str(self.shared / "kernels.so")))
         for name in self.rows:
             for case in table.DIFFERENTIAL[name]():
                 runner.run(case)
@@ -112,7 +127,7 @@ class ModuleTrial:
         firmware = importlib.import_module(FIRMWARE)
         factory = importlib.import_module("tests.factory")
         for name, files in _model_files():
-            if files == self.before[name]:
+            if files == self.before.get(name):
                 continue
             graph = _graph(firmware, name)
             x = factory.input_rows(np.random.default_rng(1), graph, 100)
@@ -120,21 +135,35 @@ class ModuleTrial:
             firmware.assert_equals_reference(graph, firmware.answers(program, graph, x), x)
 
     def _program(self, firmware: ModuleType, files: dict[str, bytes]) -> Path:
-        folder = self.folder / "model"
+        folder = self.folder / "firmware"
+        shutil.rmtree(folder, ignore_errors=True)
         for path, data in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(data)
         (folder / "driver.c").write_text(firmware.DRIVER)
-        sources = ["driver.c", "model/model.c", "model/model_data.c"]
+        models = [n for n in files if n.startswith("model/") and n.endswith(".c")]
         warnings = [
             *firmware.WARNINGS,
             "-fsanitize=undefined",
             "-fsanitize-undefined-trap-on-error",
         ]
-        include = ["-I.", f"-I{host_kernels.FOLDER}"]
-        where = ["../kernels.so", f"-Wl,-rpath,{self.folder}"]
-        _run([["gcc", "-std=c99", *warnings, *include, *sources, *where, "-o", "driver"]], folder)
+        kernels = self._kernel_objects(files, folder)
+        command = ["gcc", "-std=c99", *warnings, *INCLUDE, "driver.c", *models, *kernels]
+        _run([[*command, "-o", "driver"]], folder)
         return folder / "driver"
+
+    def _kernel_objects(self, files: dict[str, bytes], folder: Path) -> list[str]:
+        """Those of the project's kernels; each is compiled once for one text of it and headers."""
+        kernels = {n: d for n, d in sorted(files.items()) if n.startswith("kernels/")}
+        headers = b"".join(d for n, d in kernels.items() if n.endswith(".h"))
+        objects = []
+        for name in (n for n in kernels if n.endswith(".c")):
+            digest = hashlib.sha256(kernels[name] + headers).hexdigest()[:24]
+            kept = self.shared / f"{Path(name).stem}-{digest}.o"
+            if not kept.exists():
+                _run([["gcc", *OPTIMIZE, *INCLUDE, "-c", name, "-o", str(kept)]], folder)
+            objects.append(str(kept))
+        return objects
 
     def _tests(self) -> None:
         """What else `make test` runs on it, but for what the two steps above have run."""
@@ -170,7 +199,9 @@ def _model_files() -> list[tuple[str, dict[str, bytes]]]:
     found = []
     for name in MODELS:
         files = firmware.project_of(_graph(firmware, name)).files
-        found.append((name, {p: data for p, data in files.items() if p.startswith("model/")}))
+        written = ("model/", "kernels/")  # what a model's C includes comes with it
+        kept = {p: d for p, d in files.items() if p.startswith(written)}
+        found.append((name, kept))
     return found
 
 

@@ -122,7 +122,9 @@ MODULES = (
     ModuleUnit("edgeq/weights.py", (), ("tests/unit/test_weights.py",)),
     ModuleUnit(f"{EMIT}/c_literals.py", (), ("tests/unit/emit/test_c_literals.py", *_FIRMWARE)),
     ModuleUnit(f"{EMIT}/firmware.py", (), _FIRMWARE),
+    ModuleUnit(f"{EMIT}/firmware_arrays.py", (), _FIRMWARE),
     ModuleUnit(f"{EMIT}/firmware_calls.py", (), _FIRMWARE),
+    ModuleUnit(f"{EMIT}/firmware_header.py", (), _FIRMWARE),
     ModuleUnit(f"{EMIT}/firmware_layers.py", (), _FIRMWARE),
     ModuleUnit(f"{EMIT}/firmware_params.py", (), _FIRMWARE),
 )
