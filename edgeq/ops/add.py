@@ -13,6 +13,7 @@ from edgeq.ops.fixed_point import (
 )
 from edgeq.ops.op import (
     CLAMP,
+    INT8,
     NO_WIDENING,
     Accumulator,
     Array,
@@ -96,6 +97,7 @@ OP = Op(
     name="Add",
     attrs=Add,
     arity=2,
+    dtypes=INT8,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeq.ops.fixed_point import quantize_multipliers, requantize
 from edgeq.ops.op import (
+    INT8,
     NO_FUSION,
     NO_WIDENING,
     Accumulator,
@@ -90,6 +91,7 @@ OP = Op(
     name="AveragePool2D",
     attrs=AveragePool2D,
     arity=1,
+    dtypes=INT8,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,

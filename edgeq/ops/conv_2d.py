@@ -9,6 +9,7 @@ import numpy as np
 from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
+    INT8,
     NO_WIDENING,
     Array,
     Call,
@@ -75,6 +76,7 @@ OP = Op(
     name="Conv2D",
     attrs=Conv2D,
     arity=1,
+    dtypes=INT8,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,

@@ -14,6 +14,7 @@ import numpy as np
 from edgeq.ops.fixed_point import leading_zeros, rsqrt_q30
 from edgeq.ops.op import (
     CLAMP,
+    INT8,
     NO_WIDENING,
     Array,
     Call,
@@ -160,6 +161,7 @@ OP = Op(
     name="LayerNorm",
     attrs=LayerNorm,
     arity=1,
+    dtypes=INT8,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeq.ops.op import (
+    INT8,
     NO_FUSION,
     NO_WIDENING,
     Array,
@@ -74,6 +75,7 @@ def lookup(attrs: type, real: Real, steps: Steps, finest: float = 255 / SUM_STEP
         name=attrs.__name__,
         attrs=attrs,
         arity=1,
+        dtypes=INT8,
         result_shape=same_shape,
         float_forward=lambda own, x, _params: real(own, x[0]),
         reference=_reference,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgeq.ops.op import (
+    INT8,
     NO_FUSION,
     NO_WIDENING,
     Array,
@@ -55,6 +56,7 @@ OP = Op(
     name="MaxPool2D",
     attrs=MaxPool2D,
     arity=1,
+    dtypes=INT8,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,

@@ -13,6 +13,7 @@ from edgeq.ir import Graph
 from edgeq.ops import router_constants
 from edgeq.ops.fixed_point import requantize, softmax_q15
 from edgeq.ops.op import (
+    INT8,
     NO_FUSION,
     NO_WIDENING,
     Array,
@@ -151,6 +152,7 @@ OP = Op(
     name="Mixture",
     attrs=Mixture,
     arity=2,
+    dtypes=INT8,
     result_shape=_result_shape,
     float_forward=_by_graphs,
     reference=_by_graphs,

@@ -117,7 +117,8 @@ class Lowered(NamedTuple):
 class Op:
     """One row of OPS. No column has a default: nothing about an op is true by omission.
 
-    arity: how many activations it reads. result_shape raises ValueError for what it cannot take.
+    arity: how many activations it reads. dtypes: the types that those and its output may have once
+    quantised. result_shape raises ValueError for what it cannot take.
     macs: multiply-accumulates, padding included. roles: of its constants once lowered, in the
     order of the struct's pointers. fuses: ops behind it that a pass may take into it.
     weight_axis: the axis of "weight" that counts outputs, along which scales and biases run.
@@ -129,6 +130,7 @@ class Op:
     name: str
     attrs: type
     arity: int
+    dtypes: frozenset[str]
     result_shape: Callable[[Any, Shapes, Mapping[str, Any]], tuple[int, ...]]
     float_forward: Callable[[Any, tuple[Array, ...], Params], Array]
     reference: Callable[[Any, Io, tuple[Array, ...], Params], Array]
@@ -169,6 +171,7 @@ def apply_activation(activation: str, x: Array) -> Array:
 
 
 # Columns that several ops fill alike.
+INT8: frozenset[str] = frozenset({"int8"})
 NO_FUSION: frozenset[str] = frozenset()
 CLAMP: frozenset[str] = frozenset({"Relu"})  # the kernel's clamp does it
 NO_WIDENING: Mapping[str, str] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.ops.op import (
+    INT8,
     NO_FUSION,
     NO_WIDENING,
     Array,
@@ -44,6 +45,7 @@ OP = Op(
     name="Relu",
     attrs=Relu,
     arity=1,
+    dtypes=INT8,
     result_shape=same_shape,
     float_forward=_float_forward,
     reference=_reference,

@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.ir import Graph, Quant
 from edgeq.ops.fixed_point import exp_table, softmax_q15
 from edgeq.ops.op import (
+    INT8,
     NO_FUSION,
     NO_WIDENING,
     Array,
@@ -62,6 +63,7 @@ OP = Op(
     name="Softmax",
     attrs=Softmax,
     arity=1,
+    dtypes=INT8,
     result_shape=flat_shape,
     float_forward=_float_forward,
     reference=_reference,

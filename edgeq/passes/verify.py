@@ -69,8 +69,9 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
     if stage != "float":
         for name in (*node.inputs, node.outputs[0]):
             kind = graph.tensors[name]
-            if kind.dtype != "int8" or kind.quant is None:
-                raise EdgeqError(f"{where}: tensor {name!r} is {kind}, not a quantised int8 one")
+            if kind.dtype not in OPS[node.op].dtypes or kind.quant is None:
+                taken = " or ".join(sorted(OPS[node.op].dtypes))
+                raise EdgeqError(f"{where}: tensor {name!r} is {kind}, not a quantised {taken} one")
         _check_scale(graph, node, where)
     if stage == "lowered":
         _check_lowered(graph, node, where)
@@ -135,8 +136,9 @@ def _check_scale(graph: Graph, node: Node, where: str) -> None:
     site = Site(graph, node)
     given, made = site.input_quant(), site.output_quant
     scale = OPS[node.op].scale(node.attrs, site.io)
-    if scale is Scale.SHARED and given != made:
-        raise EdgeqError(f"{where}: input and output must share one scale: {given}, {made}")
+    source, result = site.io.inputs[0], site.io.output
+    if scale is Scale.SHARED and (given, source.dtype) != (made, result.dtype):
+        raise EdgeqError(f"{where}: input and output must share one scale: {source}, {result}")
     if isinstance(scale, Quant) and made != scale:
         steps = round(1 / scale.per_tensor)
         raise EdgeqError(f"{where}: the output scale is always 1/{steps}: {scale}, not {made}")

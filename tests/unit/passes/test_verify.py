@@ -9,6 +9,7 @@ import pytest
 
 from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ops import OPS
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.op import Array
 from edgeq.ops.weighted import accumulator_bound
@@ -206,6 +207,26 @@ def test_a_broken_quantisation(case: str) -> None:
     for stage in ("quantized", "lowered"):
         with pytest.raises(EdgeqError, match=message):
             verify(broken, stage)
+
+
+def test_each_op_says_which_types_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An int16 map is refused by the first op that does not know it, and by one that copies."""
+    graph = conv()
+    shape = first(graph, "Reshape")
+    wide = graph.with_tensors({n: replace(graph.tensors[n], dtype="int16") for n in shape.inputs})
+    reader = replace(wide, nodes=(shape,), inputs=shape.inputs, outputs=shape.outputs)
+    with pytest.raises(EdgeqError, match=r"Reshape.*not a quantised int8 one"):
+        verify(reader, "quantized")
+    row = replace(OPS["Reshape"], dtypes=frozenset({"int8", "int16"}))
+    monkeypatch.setitem(OPS, "Reshape", row)  # type: ignore[arg-type]
+    with pytest.raises(EdgeqError, match="share one scale"):
+        verify(reader, "quantized")
+    kinds = {n: replace(reader.tensors[n], dtype="int16") for n in shape.outputs}
+    assert verify(reader.with_tensors(kinds), "quantized")
+    follower = first(wide, "FullyConnected")
+    both = replace(reader.with_tensors(kinds), nodes=(shape, follower), outputs=follower.outputs)
+    with pytest.raises(EdgeqError, match=r"FullyConnected.*not a quantised int8 one"):
+        verify(both, "quantized")
 
 
 def larger(value: int) -> Callable[[Array], Array]:
