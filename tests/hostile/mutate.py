@@ -67,7 +67,7 @@ def odd_value(rng: Rng) -> Any:
     return [rng.choice(WIDE) for _ in range(rng.randrange(70))]
 
 
-def _places(tree: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+def places(tree: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     """(container, key) of every value below."""
     keys: Sequence[Any] = ()
     if isinstance(tree, dict):
@@ -76,7 +76,7 @@ def _places(tree: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         keys = range(len(tree))
     for key in keys:
         found.append((tree, key))
-        _places(tree[key], found)
+        places(tree[key], found)
     return found
 
 
@@ -84,15 +84,15 @@ def tree_changed(rng: Rng, tree: Any) -> Any:
     """A JSON-like tree with one to three of its values, keys or lists changed."""
     tree = copy.deepcopy(tree)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        places = _places(tree, [])
-        if not places:
+        found = places(tree, [])
+        if not found:
             return odd_value(rng)
-        container, key = rng.choice(places)
+        container, key = rng.choice(found)
         if not (isinstance(container, dict) and key in container) and not isinstance(
             container, list
         ):
             continue
-        _change(rng, container, key, places)
+        _change(rng, container, key, found)
     return odd_value(rng) if rng.random() < 0.01 else tree
 
 

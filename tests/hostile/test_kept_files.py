@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Path:
 
 def changes(tree: Any) -> Iterator[tuple[str, Any]]:
     """Each key or item gone, and each value of another type: (where, the tree)."""
-    for container, key in mutate._places(tree, []):
+    for container, key in mutate.places(tree, []):
         value = container[key]
         for odd in ODD:
             if type(odd) is type(value):
