@@ -1,11 +1,27 @@
 """edgeq: from a trained quantized mixture of experts to a microcontroller that runs it.
 
-The functions mirror the commands; docs/python.md shows them at work.
+The functions mirror the commands; docs/python.md shows them at work. No package in here may have
+the name of a verb: importing it would hide the verb.
 """
 
-import sys
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
+    from edgeq.comparing.comparison import compare as compare
+    from edgeq.harness.trace import read_run as read_run
+    from edgeq.nn import load as load
+    from edgeq.nn import save as save
+    from edgeq.pipeline import build as build
+    from edgeq.pipeline import estimate as estimate
+    from edgeq.pipeline import export as export
+    from edgeq.pipeline import flash as flash
+    from edgeq.pipeline import profile as profile
+    from edgeq.pipeline import verify as verify
+    from edgeq.verbs import boards as boards
+    from edgeq.verbs import doctor as doctor
+    from edgeq.verbs import meters as meters
+    from edgeq.verbs import report as report
+    from edgeq.verbs import stop as stop
 
 __version__ = "0.1.0"
 
@@ -20,7 +36,7 @@ _VERBS = {
     "profile": "edgeq.pipeline",
     "read_run": "edgeq.harness.trace",
     "report": "edgeq.verbs",
-    "compare": "edgeq.compare.comparison",
+    "compare": "edgeq.comparing.comparison",
     "boards": "edgeq.verbs",
     "meters": "edgeq.verbs",
     "stop": "edgeq.verbs",
@@ -28,23 +44,14 @@ _VERBS = {
 }
 
 
-class _Package(ModuleType):
-    """Some verbs have the name of the package they live in, and stay verbs when it is imported."""
+def __getattr__(name: str) -> object:
+    """The public verbs, imported when first used: `import edgeq` stays free of torch."""
+    if name not in _VERBS:
+        raise AttributeError(f"module 'edgeq' has no attribute {name!r}")
+    from importlib import import_module
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _VERBS and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        """The public verbs, imported when first used: `import edgeq` stays free of torch."""
-        if name not in _VERBS:
-            raise AttributeError(f"module 'edgeq' has no attribute {name!r}")
-        import importlib
-
-        return getattr(importlib.import_module(_VERBS[name]), name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_VERBS})
+    return getattr(import_module(_VERBS[name]), name)
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_VERBS})

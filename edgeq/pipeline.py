@@ -61,7 +61,7 @@ def export(
     """
     from edgeq.emit.mlperf import fitting_task
     from edgeq.emit.onnx_model import onnx_model
-    from edgeq.estimate import Budget, Identity, within_budget
+    from edgeq.estimating import Budget, Identity, within_budget
     from edgeq.frontend.torch_loader import graph_of
     from edgeq.ir.c_names import c_name
     from edgeq.nn import load
@@ -71,7 +71,7 @@ def export(
     from edgeq.prove import Subject, prove_export
     from edgeq.prove.trained import settle
     from edgeq.reference import quantize_rows
-    from edgeq.report.export import curiosity_entry, expert_entries, layer_entries
+    from edgeq.reporting.export import curiosity_entry, expert_entries, layer_entries
     from edgeq.toolchain import find_compiler, with_board
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
@@ -184,8 +184,8 @@ def _npz(**arrays: Any) -> bytes:
 
 
 def _plain_text(report: dict[str, Any], out: str | Path) -> bytes:
-    from edgeq.report.export import export_text
-    from edgeq.report.terminal import console
+    from edgeq.reporting.export import export_text
+    from edgeq.reporting.terminal import console
 
     text = io.StringIO()
     console(file=text, width=110, color_system=None).print(export_text(report, Path(out).name))
@@ -208,7 +208,7 @@ def estimate(
     microseconds an instruction. `watch` hears each board's name. Raises BadInput, ModelFile,
     UnsupportedOp, Toolchain, and MemoryBudget when no board has room.
     """
-    from edgeq.estimate import estimate_boards, of_folder
+    from edgeq.estimating import estimate_boards, of_folder
     from edgeq.toolchain import find_compiler
 
     path = Path(source)
@@ -228,7 +228,7 @@ def estimate(
 
 def _of_model(path: Path, calibration: str | Path | None) -> Any:
     """The model, quantised as an export would, with the routes of its calibration rows."""
-    from edgeq.estimate import Estimated, Shares
+    from edgeq.estimating import Estimated, Shares
     from edgeq.frontend.torch_loader import graph_of
     from edgeq.nn import load
     from edgeq.passes import quantize

@@ -34,10 +34,10 @@ from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
 from edgeq.reference import quantize_rows, run
-from edgeq.report.export import experts_of
-from edgeq.report.memory_map import memory_map
-from edgeq.report.profile import Subject, summarize
-from edgeq.report.task import Task, reconstruction, task_of
+from edgeq.reporting.export import experts_of
+from edgeq.reporting.memory_map import memory_map
+from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.task import Task, reconstruction, task_of
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict
 
@@ -98,7 +98,7 @@ def profile(
     it, or the board is lost, Meter when the measurement fails, KeyboardInterrupt; then the run so
     far is kept and the error names it.
     """
-    from edgeq.report.profile_files import write_results
+    from edgeq.reporting.profile_files import write_results
 
     folder = request.firmware
     report, graph = read_report(folder), stored_graph(folder / GRAPH)

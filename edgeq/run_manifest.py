@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edgeq import __version__
 from edgeq.harness.manifest import Data, Firmware, Layer, Manifest, Model, Session
-from edgeq.report.export import layer_name
-from edgeq.report.profile import Subject
+from edgeq.reporting.export import layer_name
+from edgeq.reporting.profile import Subject
 
 PACKAGES = ("numpy", "pyarrow", "pyserial", "unicorn")
 

@@ -56,7 +56,7 @@ def stop(which: str | int | None = None, everything: bool = False) -> list[dict[
 
 def doctor(port: str | None = None) -> dict[str, Any]:
     """What this computer lacks to build, flash and measure; each finding with its fix."""
-    from edgeq.doctor import examine, examine_json
+    from edgeq.diagnosing import examine, examine_json
 
     return examine_json(examine(port))
 
@@ -71,7 +71,7 @@ def report(
     `html` and `png` name files to write. Raises BadInput for a folder that holds no finished run,
     Toolchain without the extra `edgeq[report]`, or Chromium for PNGs.
     """
-    from edgeq.report.write import read_subjects, report_json, write_report
+    from edgeq.reporting.write import read_subjects, report_json, write_report
 
     folders = [runs] if isinstance(runs, str | Path) else runs
     subjects = read_subjects(folders)

@@ -1,10 +1,13 @@
 """The Python API: its page runs as written, docstrings too; importing it loads nothing heavy."""
 
+import ast
 import doctest
 import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -41,14 +44,32 @@ def test_examples_in_docstrings(module: str) -> None:
 
 
 def test_verbs_are_listed_and_stay_verbs() -> None:
-    """`edgeq.compare` is a package as well: importing it must not hide the function."""
-    for name in ("compare", "report", "estimate", "doctor"):
-        importlib.import_module(f"edgeq.{name}")
     for name in edgeq._VERBS:
         assert callable(getattr(edgeq, name)), name
         assert name in dir(edgeq)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = edgeq.nothing
+
+
+def test_no_module_hides_a_verb() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(edgeq.__path__)}
+    assert {"comparing", "cli", "board"} <= modules
+    assert not modules & edgeq._VERBS.keys()
+    for name in sorted(modules - {"__main__"}):
+        importlib.import_module(f"edgeq.{name}")
+    assert not [name for name in edgeq._VERBS if isinstance(getattr(edgeq, name), ModuleType)]
+
+
+def test_a_type_checker_sees_every_verb() -> None:
+    tree = ast.parse((ROOT / "edgeq" / "__init__.py").read_text())
+    seen = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert seen == edgeq._VERBS
 
 
 def test_the_page_names_every_verb() -> None:

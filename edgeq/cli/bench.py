@@ -37,7 +37,7 @@ def bench_kernels(
     """Cycles, bytes and mismatches of each kernel on each shape, modelled on a virtual board."""
     from edgeq.bench import bench_kernels as run
     from edgeq.bench.text import bench_text, refuse_differences
-    from edgeq.report.progress import step_bar
+    from edgeq.reporting.progress import step_bar
 
     stderr = stderr_console(quiet=as_json)
     with step_bar(stderr) as watch:
@@ -55,6 +55,6 @@ def bench_kernels(
 def bench_table(results: tuple[Path, ...], readme: Path) -> None:
     """Write the table of RESULTS (the JSON of `edgeq bench kernels`) into a README."""
     from edgeq.bench.text import markdown, read_results
-    from edgeq.report.markdown import write_table
+    from edgeq.reporting.markdown import write_table
 
     write_table(readme, markdown([read_results(path) for path in results]))

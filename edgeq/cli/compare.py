@@ -21,9 +21,9 @@ from edgeq.cli.output import say_json, show
 @json_option
 def compare(run_a: Path, run_b: Path, fail_if: tuple[str, ...], as_json: bool) -> None:
     """What RUN_B changes against RUN_A, input by input, and whether that is shown."""
-    from edgeq.compare import compare as run
-    from edgeq.compare import refuse_failures
-    from edgeq.compare.text import compare_text
+    from edgeq.comparing import compare as run
+    from edgeq.comparing import refuse_failures
+    from edgeq.comparing.text import compare_text
 
     result = run(run_a, run_b, fail_if)
     if as_json:

@@ -11,7 +11,7 @@ from edgeq.cli.options import json_option
 from edgeq.cli.output import say_json, show, working
 
 if TYPE_CHECKING:
-    from edgeq.doctor import Finding
+    from edgeq.diagnosing import Finding
 
 
 @click.command(short_help="What this computer lacks, and how to get it.")
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @json_option
 def doctor(port: str | None, as_json: bool) -> None:
     """Compilers, tools, packages, rights, ports, meters: each finding with its fix."""
-    from edgeq.doctor import examine, examine_json, refuse_errors
-    from edgeq.doctor.text import doctor_text
+    from edgeq.diagnosing import examine, examine_json, refuse_errors
+    from edgeq.diagnosing.text import doctor_text
 
     with working("looking around"):
         findings = (*examine(port), _project())
@@ -38,7 +38,7 @@ def doctor(port: str | None, as_json: bool) -> None:
 def _project() -> "Finding":
     """The edgeq.toml that counts here, read as every other command reads it."""
     from edgeq.cli.project import read_project
-    from edgeq.doctor import Finding
+    from edgeq.diagnosing import Finding
     from edgeq.errors import BadInput
 
     file = nearest_project(Path.cwd())

@@ -51,6 +51,6 @@ def estimate(
     if as_json:
         say_json(result)
     else:
-        from edgeq.report.estimate_text import estimate_text
+        from edgeq.reporting.estimate_text import estimate_text
 
         show(estimate_text(result))

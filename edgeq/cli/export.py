@@ -92,6 +92,6 @@ def export(
     if as_json:
         say_json(report)
     else:
-        from edgeq.report.export import export_text
+        from edgeq.reporting.export import export_text
 
         show(export_text(report, str(out)))

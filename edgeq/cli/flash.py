@@ -66,7 +66,7 @@ def flash(
 ) -> None:
     """Build the export for a board and flash it, or start it where the board is emulated."""
     from edgeq.pipeline import flash as run
-    from edgeq.report.progress import flash_bar
+    from edgeq.reporting.progress import flash_bar
 
     if virtual and tool not in (None, "virtual"):
         raise click.UsageError(f"--virtual starts the board's twin; --with {tool} flashes")

@@ -27,14 +27,14 @@ def say_json(value: Any) -> None:
 
 def show(renderable: "RenderableType", **options: Any) -> None:
     """A table, or several, on standard output."""
-    from edgeq.report.terminal import console
+    from edgeq.reporting.terminal import console
 
     console(**options).print(renderable)
 
 
 def stderr_console(quiet: bool = False) -> "Console":
     """Where progress is shown: nowhere where `quiet` is asked for and no one looks."""
-    from edgeq.report.terminal import console
+    from edgeq.reporting.terminal import console
 
     return console(stderr=True, quiet=quiet and not sys.stderr.isatty())
 

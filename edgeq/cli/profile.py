@@ -69,9 +69,9 @@ def profile(
     """Stream a data set through the board: accuracy, routes, latency, energy."""
     from edgeq.pipeline import profile as run
     from edgeq.profiling import refuse_mismatches
-    from edgeq.report.profile_files import written_line
-    from edgeq.report.profile_text import profile_text
-    from edgeq.report.progress import sample_bar
+    from edgeq.reporting.profile_files import written_line
+    from edgeq.reporting.profile_text import profile_text
+    from edgeq.reporting.progress import sample_bar
 
     if port is not None and probe is not None:
         raise click.UsageError("--port and --probe name the same thing; give one")

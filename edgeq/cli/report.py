@@ -26,9 +26,9 @@ def report(
 
     The page works offline and needs the extra `edgeq[report]`; the text needs nothing.
     """
-    from edgeq.report.page import run_names
-    from edgeq.report.report_text import report_text
-    from edgeq.report.write import read_subjects, report_json, write_report
+    from edgeq.reporting.page import run_names
+    from edgeq.reporting.report_text import report_text
+    from edgeq.reporting.write import read_subjects, report_json, write_report
 
     subjects = read_subjects(runs)
     with working("drawing"):

@@ -43,7 +43,7 @@ def verify(
     if as_json:
         say_json(result)
     else:
-        from edgeq.report.export import checks_text
+        from edgeq.reporting.export import checks_text
 
         show(checks_text(result))
     refuse_failed(result)

@@ -10,7 +10,7 @@ import numpy as np
 from edgeq.board import Board, target_board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import BadInput, Link, Mismatch
-from edgeq.estimate import Estimated, of_folder
+from edgeq.estimating import Estimated, of_folder
 from edgeq.export_folder import read_report
 from edgeq.files import scratch_folder
 from edgeq.harness.link import Link as BoardLink

@@ -9,8 +9,8 @@ import numpy as np
 from edgeq.board import Board
 from edgeq.emit.firmware import layer_table
 from edgeq.errors import Link, Mismatch
-from edgeq.estimate.in_memory import InMemory
-from edgeq.estimate.routes import WHOLE, Experts, route_names
+from edgeq.estimating.in_memory import InMemory
+from edgeq.estimating.routes import WHOLE, Experts, route_names
 from edgeq.harness.messages import InferResult
 from edgeq.ir import Graph
 from edgeq.ops.op import Array

@@ -7,7 +7,7 @@ from edgeq import nn
 from edgeq.arrays import model_rows
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.errors import BadInput, ModelFile
-from edgeq.estimate import Estimated
+from edgeq.estimating import Estimated
 from edgeq.frontend.torch_answers import with_strength
 from edgeq.ir import Graph
 from edgeq.ops.op import Array

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeq.emit.firmware_layers import mixture_of
-from edgeq.estimate.routes import Experts, all_routes, permutation
+from edgeq.estimating.routes import Experts, all_routes, permutation
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.passes.freeze_router import chosen_experts

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeq.report.markdown import build_line, profile_rows, size_rows, table, write_table
+from edgeq.reporting.markdown import build_line, profile_rows, size_rows, table, write_table
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 600

@@ -12,10 +12,10 @@ from typing import Any
 
 from edgeq import pipeline
 from edgeq.errors import EdgeqError
-from edgeq.report.energy_words import energy_words
-from edgeq.report.estimate_text import band, source_line
-from edgeq.report.markdown import write_table
-from edgeq.report.profile_text import joules, milliseconds, percent
+from edgeq.reporting.energy_words import energy_words
+from edgeq.reporting.estimate_text import band, source_line
+from edgeq.reporting.markdown import write_table
+from edgeq.reporting.profile_text import joules, milliseconds, percent
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint.pt"

@@ -21,7 +21,7 @@ from features import NEXT_STEP, load_clips
 import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import BadInput, EdgeqError
-from edgeq.report.markdown import macs, write_table
+from edgeq.reporting.markdown import macs, write_table
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint.pt"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edgeq.report.markdown import build_line, profile_rows, size_rows, table
+from edgeq.reporting.markdown import build_line, profile_rows, size_rows, table
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from edgeq.memory import plan_memory
 from edgeq.passes import quantize
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.reference import quantize_rows, run
-from edgeq.report.markdown import write_table
+from edgeq.reporting.markdown import write_table
 from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
 from edgeq.weights import pack_weights
 

@@ -13,7 +13,7 @@ from edgeq.cli import cli
 from edgeq.emit.firmware import firmware_project
 from edgeq.errors import BadInput
 from edgeq.memory import plan_memory
-from edgeq.report.clock_model import clock_model, clock_words
+from edgeq.reporting.clock_model import clock_model, clock_words
 from edgeq.weights import pack_weights
 from tests.emulated.test_twins import REAL
 from tests.factory import smallest_mixture

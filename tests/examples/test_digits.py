@@ -14,7 +14,7 @@ from edgeq.emit.tflite_check import run_tflite
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ops.graph_file import read_graph
 from edgeq.reference import quantize_rows, run
-from edgeq.report.markdown import END, START
+from edgeq.reporting.markdown import END, START
 from edgeq.toolchain import find_compiler
 from tests.acceptance.boards import qemu_batch
 

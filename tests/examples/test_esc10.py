@@ -19,7 +19,7 @@ from edgeq.emit.firmware import firmware_project
 from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.errors import BadInput, Toolchain
-from edgeq.estimate import estimate_boards, of_folder
+from edgeq.estimating import estimate_boards, of_folder
 from edgeq.firmware_project import FirmwareProject
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.memory import plan_memory
@@ -27,7 +27,7 @@ from edgeq.nn import load
 from edgeq.ops.graph_file import read_graph
 from edgeq.passes import quantize
 from edgeq.reference import quantize_rows, run
-from edgeq.report.markdown import END, START, write_table
+from edgeq.reporting.markdown import END, START, write_table
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.acceptance.boards import qemu_batch, stream, virtual_board

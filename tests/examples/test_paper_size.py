@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from edgeq.board import load_board
-from edgeq.report.markdown import END, START
+from edgeq.reporting.markdown import END, START
 from edgeq.toolchain import find_compiler
 
 FOLDER = Path(__file__).parents[2] / "examples" / "paper_size"

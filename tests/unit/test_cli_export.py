@@ -338,7 +338,7 @@ def test_usage_errors_end_with_2(sound: Path, run: Callable[..., Ended]) -> None
 def test_an_interrupt_leaves_nothing_and_ends_with_130(
     sound: Path, tmp_path: Path, run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeq.estimate import costed
+    from edgeq.estimating import costed
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

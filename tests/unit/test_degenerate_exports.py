@@ -15,7 +15,7 @@ from edgeq.emit.apart import Apart
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.errors import Toolchain, UnsupportedOp
 from edgeq.reference import run
-from edgeq.report.export import export_text
+from edgeq.reporting.export import export_text
 from tests.factory import input_rows
 from tests.tflm.agreement import assert_agrees
 from tests.tflm.cases import from_torch, quantized

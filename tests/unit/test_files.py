@@ -23,8 +23,8 @@ from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.trace import read_run
 from edgeq.harness.trace_writer import create_run
 from edgeq.profiling import ProfileRequest, _export
-from edgeq.report.markdown import END, START, write_table
-from edgeq.report.write import write_report
+from edgeq.reporting.markdown import END, START, write_table
+from edgeq.reporting.write import write_report
 from tests.unit.report.made import subject, write_run
 
 Write = Callable[[Path], object]

@@ -147,7 +147,7 @@ def killed_somewhere(arguments: list[str], run: Path, chance: random.Random) -> 
 def test_fifty_kills_lose_nothing(folder: Path, port: str, whole: Run) -> None:
     """Each run is killed, resumed and killed again until it is nearly done, then completed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["edgeq.profiling", "edgeq.report.profile_files"])
+    context.set_forkserver_preload(["edgeq.profiling", "edgeq.reporting.profile_files"])
     runs, chance, kills, lengths = folder / "fifty", random.Random(7), 0, []
     while kills < 50:
         run = runs / f"{len(run_folders(runs)) + 1:04}"

@@ -224,7 +224,7 @@ def use_graph(path: Path, deep: bool) -> str:
     from edgeq.memory import plan_memory
     from edgeq.passes.stored_graph import stored_graph
     from edgeq.reference import run
-    from edgeq.report.memory_map import memory_map
+    from edgeq.reporting.memory_map import memory_map
     from edgeq.weights import pack_weights
 
     graph = stored_graph(path)

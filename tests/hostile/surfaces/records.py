@@ -40,19 +40,19 @@ def _copied(base: Path, place: Place) -> Path:
 
 def show_run(run: Path, other: Path, page: bool) -> str:
     """What report and compare print of a run; `page`: with the page and its figures."""
-    from edgeq.compare import compare
-    from edgeq.compare.text import compare_text
-    from edgeq.report.page import run_names
-    from edgeq.report.report_text import report_text
-    from edgeq.report.terminal import console
-    from edgeq.report.write import read_subjects
+    from edgeq.comparing import compare
+    from edgeq.comparing.text import compare_text
+    from edgeq.reporting.page import run_names
+    from edgeq.reporting.report_text import report_text
+    from edgeq.reporting.terminal import console
+    from edgeq.reporting.write import read_subjects
 
     subjects = read_subjects([run])
     out = io.StringIO()
     screen = console(file=out, width=100, color_system=None)
     screen.print(report_text(subjects, run_names(subjects)))
     if page:
-        from edgeq.report import page as pages
+        from edgeq.reporting import page as pages
 
         pages.page(subjects)
         screen.print(compare_text(compare(run, other)))
@@ -76,7 +76,7 @@ def _prepared(place: Place) -> Path:
     """The run; the plotting library is packed once, not for every page."""
     from functools import lru_cache
 
-    from edgeq.report import page
+    from edgeq.reporting import page
 
     page._library = lru_cache(page._library)
     base = _run_folder(place)
@@ -142,7 +142,7 @@ def use_export(folder: Path) -> str:
     from edgeq import profiling
     from edgeq.board import runnable_board
     from edgeq.emit.firmware import layer_table
-    from edgeq.estimate import of_folder
+    from edgeq.estimating import of_folder
     from edgeq.export_folder import read_report
     from edgeq.harness.messages import Info
     from edgeq.run_manifest import run_manifest
@@ -176,8 +176,8 @@ def _firmware_case(rng: random.Random, graph: Any, place: Place) -> Case:
 
     def use() -> str:
         from edgeq import run_manifest
-        from edgeq.report.memory_map import memory_map
-        from edgeq.report.profile import Subject
+        from edgeq.reporting.memory_map import memory_map
+        from edgeq.reporting.profile import Subject
 
         facts = profiling._build(place.case, info)
         memory_map(graph, facts.get("sections"))

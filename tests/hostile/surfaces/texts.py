@@ -72,7 +72,7 @@ def _board_case(rng: random.Random, base: list[tuple[str, Any]], place: Place) -
     def read() -> str:
         from edgeq.board import all_boards
         from edgeq.errors import printable
-        from edgeq.report.clock_model import clock_model
+        from edgeq.reporting.clock_model import clock_model
         from edgeq.sim.config import MachineConfig
         from edgeq.toolchain.assemble import board_config, linker_script
 

@@ -10,7 +10,7 @@ from edgeq.harness.manifest import Data
 from edgeq.harness.messages import Info
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace_writer import create_run
-from edgeq.report.profile import Subject, summarize
+from edgeq.reporting.profile import Subject, summarize
 from edgeq.run_manifest import run_manifest
 
 CLOCK_HZ = 100_000_000

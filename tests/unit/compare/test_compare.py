@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgeq.compare import compare, refuse_failures
-from edgeq.compare.fail_if import parse_rule
-from edgeq.compare.text import compare_text
+from edgeq.comparing import compare, refuse_failures
+from edgeq.comparing.fail_if import parse_rule
+from edgeq.comparing.text import compare_text
 from edgeq.errors import BadInput, Mismatch
 from tests.command_line import run_cli
 from tests.unit.compare.runs import record, write_run

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.compare import bootstrap
-from edgeq.compare.significance import brown_forsythe, incomplete_beta, mcnemar
+from edgeq.comparing import bootstrap
+from edgeq.comparing.significance import brown_forsythe, incomplete_beta, mcnemar
 
 stats = pytest.importorskip("scipy.stats", reason="scipy, the oracle, is not installed")
 special = pytest.importorskip("scipy.special", reason="scipy, the oracle, is not installed")

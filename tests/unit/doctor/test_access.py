@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeq.doctor import Finding, access
-from edgeq.doctor.access import System
+from edgeq.diagnosing import Finding, access
+from edgeq.diagnosing.access import System
 from edgeq.flashers.attached import Device, Surroundings
 from edgeq.flashers.usb import KINDS, usb_devices
 

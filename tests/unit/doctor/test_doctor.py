@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from edgeq.doctor import Finding, packages, refuse_errors, tools
-from edgeq.doctor.text import doctor_text
+from edgeq.diagnosing import Finding, packages, refuse_errors, tools
+from edgeq.diagnosing.text import doctor_text
 from edgeq.errors import Link, Toolchain
 from tests.hang import HANG_S
 
@@ -145,7 +145,7 @@ def test_edgeq_that_is_not_installed_still_looks(monkeypatch: pytest.MonkeyPatch
 
 def test_torch_is_looked_at_without_loading_it() -> None:
     code = (
-        "import sys; from edgeq.doctor import packages; found = packages.packages(); "
+        "import sys; from edgeq.diagnosing import packages; found = packages.packages(); "
         "print([f.status for f in found if f.id == 'package.torch'], "
         "[m for m in ('torch', 'onnx', 'onnxruntime', 'tensorflow') if m in sys.modules])"
     )

@@ -17,8 +17,8 @@ import edgeq
 from edgeq import nn, pipeline
 from edgeq.board import load_board
 from edgeq.errors import BadInput, CostBudget
-from edgeq.estimate import Budget
-from edgeq.estimate.budget import JOULES, SECONDS, read_quantity, strongest_router
+from edgeq.estimating import Budget
+from edgeq.estimating.budget import JOULES, SECONDS, read_quantity, strongest_router
 from edgeq.ir import Graph
 from edgeq.passes.choose_strength import STEPS, mean_cycles, weaker_routers
 from edgeq.passes.freeze_router import Observed, freeze_router, observe

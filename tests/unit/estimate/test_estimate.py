@@ -15,8 +15,8 @@ from edgeq import cli
 from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.errors import Mismatch
-from edgeq.estimate import Shares, of_folder
-from edgeq.estimate.routes import BY_ROWS, FORCED, Subject, all_routes, counted
+from edgeq.estimating import Shares, of_folder
+from edgeq.estimating.routes import BY_ROWS, FORCED, Subject, all_routes, counted
 from edgeq.harness.link import Link
 from edgeq.ir import Graph
 from edgeq.memory import plan_memory
@@ -222,7 +222,7 @@ def test_a_board_without_room_is_said_beside_the_others(
     folder: Path, run: Callable[..., Ended], tmp_path: Path
 ) -> None:
     from edgeq.errors import MemoryBudget
-    from edgeq.estimate import estimate_boards
+    from edgeq.estimating import estimate_boards
 
     model, good = of_folder(folder), load_board("virtual_m4")
     tiny = good.model_copy(

@@ -14,9 +14,9 @@ from edgeq.harness.messages import Info
 from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace_writer import create_run
-from edgeq.report import figures
-from edgeq.report.profile import Subject, summarize
-from edgeq.report.run import finished_run
+from edgeq.reporting import figures
+from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.run import finished_run
 from edgeq.run_manifest import run_manifest
 
 CHECK = {

@@ -3,7 +3,7 @@
 import pytest
 
 from edgeq.board import Board, all_boards
-from edgeq.report.clock_model import clock_model, clock_words
+from edgeq.reporting.clock_model import clock_model, clock_words
 
 
 @pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)

@@ -15,18 +15,18 @@ from rich.console import RenderableType
 import edgeq
 from edgeq import nn
 from edgeq.cli.output import say, say_json, show
-from edgeq.compare import compare
-from edgeq.compare.text import compare_text
-from edgeq.doctor import Finding
-from edgeq.doctor.text import doctor_text
+from edgeq.comparing import compare
+from edgeq.comparing.text import compare_text
+from edgeq.diagnosing import Finding
+from edgeq.diagnosing.text import doctor_text
 from edgeq.flashers.text import boards_text, flash_text, running_lines
 from edgeq.harness.meters.text import meters_text
 from edgeq.plain_text import command, one_line, plain
-from edgeq.report.estimate_text import estimate_text
-from edgeq.report.page import run_names
-from edgeq.report.profile_files import written_line
-from edgeq.report.report_text import report_text
-from edgeq.report.terminal import console
+from edgeq.reporting.estimate_text import estimate_text
+from edgeq.reporting.page import run_names
+from edgeq.reporting.profile_files import written_line
+from edgeq.reporting.report_text import report_text
+from edgeq.reporting.terminal import console
 from tests.unit.report.made import subject, write_run
 
 EVIL = (
@@ -90,7 +90,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 def test_case_24_an_export_is_harmless(
     export: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from edgeq.report.export import export_text
+    from edgeq.reporting.export import export_text
 
     folder, report = export
     (out,) = (path for path in folder.iterdir() if path.is_dir())
@@ -120,7 +120,7 @@ def test_case_24_no_name_ends_a_comment_of_the_generated_code(
 def test_case_24_every_table_is_harmless(
     tmp_path: Path, export: tuple[Path, dict[str, Any]], evil: str
 ) -> None:
-    from edgeq.report.export import export_text
+    from edgeq.reporting.export import export_text
 
     given = replace(subject(names=(evil, "dog", "cow")), experts=(evil, "large", "idle"))
     given = replace(given, info=replace(given.info, model=evil))
@@ -198,6 +198,6 @@ def test_case_24_the_page_is_harmless(tmp_path: Path, plotly_page: Callable[...,
 @pytest.fixture
 def plotly_page() -> Callable[..., str]:
     pytest.importorskip("plotly")
-    from edgeq.report.page import page
+    from edgeq.reporting.page import page
 
     return page

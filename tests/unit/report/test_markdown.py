@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgeq.errors import BadInput
-from edgeq.report.markdown import END, START, write_table
+from edgeq.reporting.markdown import END, START, write_table
 
 
 def test_a_named_table_leaves_the_others_alone(tmp_path: Path) -> None:

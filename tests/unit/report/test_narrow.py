@@ -7,8 +7,8 @@ from pathlib import Path
 
 import edgeq
 from edgeq.flashers.text import boards_text
-from edgeq.report.profile_text import profile_text
-from edgeq.report.terminal import console
+from edgeq.reporting.profile_text import profile_text
+from edgeq.reporting.terminal import console
 from tests.unit.report.made import subject, write_run
 
 

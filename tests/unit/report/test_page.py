@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edgeq.errors import Toolchain
-from edgeq.report import browser, profile_files
-from edgeq.report.figures import Subject, figures_of, pareto, style
-from edgeq.report.figures.current import envelope
-from edgeq.report.figures.pareto import front
-from edgeq.report.page import page, run_names
-from edgeq.report.report_text import report_text
+from edgeq.reporting import browser, profile_files
+from edgeq.reporting.figures import Subject, figures_of, pareto, style
+from edgeq.reporting.figures.current import envelope
+from edgeq.reporting.figures.pareto import front
+from edgeq.reporting.page import page, run_names
+from edgeq.reporting.report_text import report_text
 from tests.command_line import run_cli
 from tests.unit.report.made import RECORDS, hard_run, subject, write_run
 

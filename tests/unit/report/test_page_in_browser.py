@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from edgeq.errors import Toolchain
-from edgeq.report.browser import Tab, browser_tab
-from edgeq.report.page import page
-from edgeq.report.write import write_report
+from edgeq.reporting.browser import Tab, browser_tab
+from edgeq.reporting.page import page
+from edgeq.reporting.write import write_report
 from tests.unit.report.made import hard_run, subject, write_run
 
 LAYOUT = (Path(__file__).parent / "layout.js").read_text()

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from edgeq.harness.profile_summary import read_summary
 from edgeq.harness.record import SampleRecord
-from edgeq.report.markdown import profile_rows
-from edgeq.report.profile import Subject, summarize
-from edgeq.report.profile_text import joules, profile_text
-from edgeq.report.task import reconstruction, task_of
+from edgeq.reporting.markdown import profile_rows
+from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.profile_text import joules, profile_text
+from edgeq.reporting.task import reconstruction, task_of
 from tests.unit.report.made import RECORDS, subject
 
 

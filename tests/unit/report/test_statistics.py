@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.board import Energy, load_board
-from edgeq.report import statistics
+from edgeq.reporting import statistics
 
 COUNTS = st.lists(st.integers(1, 2**32), min_size=1, max_size=60)
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60)

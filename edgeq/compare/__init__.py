@@ -1,5 +1,0 @@
-"""Two runs of the same data, paired by input: what changed, and whether that is shown."""
-
-from edgeq.compare.comparison import compare, refuse_failures
-
-__all__ = ["compare", "refuse_failures"]

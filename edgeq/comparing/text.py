@@ -1,0 +1,79 @@
+"""A comparison for a terminal: a line and a verdict a metric."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeq.plain_text import plain
+from edgeq.reporting.profile_text import joules, milliseconds, percent
+
+COLUMNS = ("metric", "A", "B", "change", "95% interval", "p", "verdict")
+
+
+def compare_text(result: dict[str, Any]) -> RenderableType:
+    """The same object as `--json`, for people."""
+    result = plain(result)
+    parts: list[RenderableType] = [_side("A", result["a"]), _side("B", result["b"])]
+    parts += [Text(_method(result)), Text(), _table(result["metrics"]), Text()]
+    parts += [Text(f"note: {note}", style="yellow") for note in result["notes"]]
+    parts += [_rule(rule) for rule in result["fail_if"]]
+    return Group(*parts)
+
+
+def _side(letter: str, side: dict[str, Any]) -> Text:
+    flags = " ".join(f for f in side["flags"] or () if f.startswith(("-O", "-D")))
+    build = f"{side['compiler'] or 'unknown build'} {flags}".strip()
+    where = f"{side['model']} on {side['board']}, {side['clock_hz'] / 1e6:g} MHz, {build}"
+    return Text.assemble((f"{letter}  ", "bold"), f"{side['folder']}: {where}")
+
+
+def _method(result: dict[str, Any]) -> str:
+    sources = {m["name"]: m["source"] for m in result["metrics"]}
+    said = [f"{name} {sources[name]}" for name in ("latency", "energy") if name in sources]
+    return (
+        f"{result['pairs']:,} inputs in both, {result['routes_changed']:,} took another route; "
+        f"{result['resamples']:,} paired resamples, seed {result['seed']}; {', '.join(said)}"
+    )
+
+
+def _table(metrics: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    for column in COLUMNS[:-1]:
+        justify = "left" if column == "metric" else "right"
+        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column(COLUMNS[-1])
+    for m in metrics:
+        values = (_value(m["a"], m["unit"]), _value(m["b"], m["unit"]))
+        test = (_interval(m["interval"]), "" if m["p"] is None else f"{m['p']:.3f}")
+        verdict = Text(m["verdict"], style="bold" if m["shown"] else "")
+        table.add_row(_name(m), *values, _change(m), *test, verdict)
+    return table
+
+
+def _name(metric: dict[str, Any]) -> str:
+    return (
+        f"{metric['name']}, {metric['unit']}" if metric["unit"] in ("ms", "B") else metric["name"]
+    )
+
+
+def _value(value: float, unit: str) -> str:
+    forms = {"ms": milliseconds, "J": joules, "share": percent}
+    return forms[unit](value) if unit in forms else f"{value:,.0f}"
+
+
+def _change(metric: dict[str, Any]) -> str:
+    if metric["change"] is None:
+        return "-"
+    return f"{metric['change'] * 100:+.2f}{' pt' if metric['unit'] == 'share' else '%'}"
+
+
+def _interval(ends: list[float] | None) -> str:
+    return "" if ends is None else f"{ends[0] * 100 - 100:+.2f} to {ends[1] * 100 - 100:+.2f}%"
+
+
+def _rule(rule: dict[str, Any]) -> Text:
+    word, style = ("FAIL", "bold red") if rule["holds"] else ("pass", "green")
+    unit = " pt" if rule["rule"].endswith("pt") else "%"
+    return Text.assemble((word, style), f"  {rule['rule']}: {rule['change'] * 100:+.2f}{unit}")

@@ -1,0 +1,137 @@
+"""An export's firmware with what it costs, and the strongest curiosity that a budget allows."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeq.board import Board, is_core, runnable_board, target_board
+from edgeq.compiled import Compiled, compile_graph
+from edgeq.emit.firmware_layers import mixture_of
+from edgeq.errors import BadInput
+from edgeq.estimating.boards import OPTIMIZE, Estimated, on_board
+from edgeq.estimating.budget import Budget, strongest_router, unreachable
+from edgeq.estimating.cost import Shares
+from edgeq.estimating.routes import Experts, all_routes, route_names
+from edgeq.fit import check_fit
+from edgeq.ops.op import Array
+from edgeq.passes import Quantized
+from edgeq.passes.freeze_router import freeze_router
+from edgeq.passes.verify import verify
+from edgeq.sim.cores import CORES
+from edgeq.sim.faults import GuestFault
+from edgeq.toolchain import Compiler, Firmware, build, with_board
+
+ROWS_PER_ROUTE = 1  # an export should take seconds; `edgeq estimate` compares rows
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The model's name and digest, the calibration `rows` as int8, the target and the compiler."""
+
+    name: str
+    digest: str
+    rows: Array
+    target: str
+    compiler: Compiler
+    mlperf_id: str | None = None
+
+    @property
+    def board(self) -> Board:
+        """What the firmware is built for."""
+        return target_board(self.target)
+
+    @property
+    def lender(self) -> Board:
+        """Whose name and energy figures the estimate carries."""
+        return runnable_board(self.target)
+
+
+@dataclass(frozen=True)
+class Costed:
+    """A compiled model, its firmware and its estimate's entry; `cost` None: `no_cost` says why.
+
+    `firmware` lies in the scratch folder that the caller gave.
+    """
+
+    quantized: Quantized
+    compiled: Compiled
+    firmware: Firmware
+    shares: Shares
+    cost: dict[str, Any] | None
+    no_cost: str
+
+    @property
+    def routes(self) -> dict[str, int]:
+        """How many calibration rows take each route, by the names of its experts."""
+        graph, counts = self.quantized.graph, self.shares.counts
+        return {
+            "+".join(route_names(graph, route)): counts.get(route, 0) for route in all_routes(graph)
+        }
+
+
+def within_budget(quantized: Quantized, of: Identity, budget: Budget, scratch: Path) -> Costed:
+    """Builds the model in `scratch` and counts it; weakens curiosity until the budget holds.
+
+    Raises MemoryBudget where a board has no room, CostBudget with the numbers when the worst case
+    or every expected case costs too much, BadInput for a budget that cannot be checked.
+    """
+    costed = _costed(quantized, of, scratch)
+    if not budget.asked:
+        return costed
+    if costed.cost is None:
+        raise BadInput(f"latency and energy cannot be limited here: {costed.no_cost}")
+    budget.check_board(of.lender)
+    budget.check_worst(costed.cost)
+    return _weakened(costed, of, budget, scratch)
+
+
+def _weakened(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Costed:
+    quantized = costed.quantized
+    node, cycles = mixture_of(quantized.graph), _cycles(costed, of.board)
+    if node is None or quantized.seen is None:
+        (only,) = cycles.values()
+        if only > budget.most_mean_cycles(of.lender):
+            raise unreachable(budget, of.lender, only)
+        return costed
+    router = strongest_router(node.attrs, quantized.seen, cycles, budget, of.lender)
+    if router == node.attrs.router:
+        return costed
+    graph, curiosity = freeze_router(quantized.graph, quantized.seen, router)
+    weaker = replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity)
+    return _costed(weaker, of, scratch)
+
+
+def _cycles(costed: Costed, board: Board) -> dict[Experts, float]:
+    """Exact cycles by route: an entry rounds half a cycle up."""
+    routes, entries = all_routes(costed.quantized.graph), (costed.cost or {})["routes"]
+    exact = (round(2 * r["latency_s"] * board.clock_hz) / 2 for r in entries)
+    return dict(zip(routes, exact, strict=True))
+
+
+def _costed(quantized: Quantized, of: Identity, scratch: Path) -> Costed:
+    graph, board = quantized.graph, of.board
+    compiled = compile_graph(graph, of.name, of.digest, mlperf_id=of.mlperf_id)
+    if not is_core(of.target):
+        check_fit(board, compiled)
+    compiled = replace(compiled, project=with_board(compiled.project, board))
+    chosen = quantized.chosen(len(of.rows))
+    shares = Shares.of_rows("calibration", chosen)
+    model = Estimated(of.name, of.digest, graph, of.rows, "calibration", chosen, shares)
+    firmware = build(compiled.project, board, of.compiler, scratch / "build", OPTIMIZE)
+    cost, why = _cost(model, compiled, of, firmware)
+    return Costed(quantized, compiled, firmware, shares, cost, why)
+
+
+def _cost(
+    model: Estimated, compiled: Compiled, of: Identity, firmware: Firmware
+) -> tuple[dict[str, Any] | None, str]:
+    """The estimate's entry; None and why for a core or port that cannot be run virtually."""
+    board = of.board
+    if board.core not in CORES:
+        return None, f"no clock model of {board.core}, only of {', '.join(CORES)}"
+    lender = of.lender if is_core(of.target) else None
+    try:
+        entry = on_board(model, compiled, board, firmware, lender=lender, most_rows=ROWS_PER_ROUTE)
+        return entry, ""
+    except GuestFault as error:
+        return None, f"the virtual {board.name} cannot run this port: {error.report.reason}"

@@ -1,0 +1,111 @@
+"""What a board's part of an estimate says: every figure with where it comes from."""
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+from edgeq.board import Board, Energy
+from edgeq.estimating.cost import Shares, cases, figures
+from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, Subject, route_names
+from edgeq.reporting.clock_model import clock_model
+from edgeq.reporting.export import layer_name
+from edgeq.toolchain import Firmware
+
+SOURCE = "modelled"
+HOW = {
+    "rows": "rows that take this route",
+    FORCED: "no row takes it: the table of experts was permuted",
+}
+
+
+def board_entry(
+    board: Board,
+    built: Firmware,
+    subject: Subject,
+    routes: Sequence[RouteCycles],
+    shares: Shares | None,
+    lender: Board | None = None,
+) -> dict[str, Any]:
+    """The JSON object of one board. `lender` lends a bare core its name and energy figures."""
+    named = lender or board
+    energy = named.energy
+    return {
+        "board": named.name,
+        "source": SOURCE,
+        **clock_model(board),
+        "clock_hz": board.clock_hz,
+        "compiler": built.compiler,
+        "flags": list(built.flags),
+        "flash_bytes": built.flash_bytes,
+        "ram_bytes": built.ram_bytes,
+        "energy_kind": energy.kind if energy else None,
+        "energy_source": energy.source if energy else None,
+        "routes": [_route(r, subject, shares, board, energy) for r in routes],
+        "layers": _layers(subject, routes, board, energy),
+        **cases(routes, shares, board, energy),
+        "notes": _notes(board, named, subject, routes),
+    }
+
+
+def _route(
+    route: RouteCycles,
+    subject: Subject,
+    shares: Shares | None,
+    board: Board,
+    energy: Energy | None,
+) -> dict[str, Any]:
+    return {
+        "name": _name(subject, route),
+        "experts": list(route_names(subject.graph, route.experts)),
+        **figures(route.cycles, board, energy),
+        "share": shares.share(route.experts) if shares else None,
+        "rows": route.rows,
+        "core_cycles": ceil(route.core),
+        "flash_stall_cycles": list(route.stalls),
+        "spread_cycles": route.spread,
+        "obtained": HOW[route.obtained],
+    }
+
+
+def _layers(
+    subject: Subject, routes: Sequence[RouteCycles], board: Board, energy: Energy | None
+) -> list[dict[str, Any]]:
+    """Each layer on the first route that runs it."""
+    entries = []
+    for i, info in enumerate(subject.layers):
+        cycles = next((r.layers[i] for r in routes if r.layers[i]), 0.0)
+        entries.append(
+            {"name": layer_name(info), "op": info.op, "expert": info.expert, "kernel": info.kernel}
+            | figures(cycles, board, energy)
+        )
+    return entries
+
+
+def _name(subject: Subject, route: RouteCycles) -> str:
+    return "+".join(route_names(subject.graph, route.experts)) or WHOLE
+
+
+def _notes(
+    board: Board, named: Board, subject: Subject, routes: Sequence[RouteCycles]
+) -> list[str]:
+    notes = [f"no run of {named.name} on silicon is recorded: every figure is modelled"]
+    if board.evidence == "silicon":
+        notes = ["modelled, not the board's own count: `edgeq profile` has that"]
+    if named.energy is None:
+        notes.append(f"the board file of {named.name} has no energy figures: no joules")
+    if board.flash.wait_states and board.flash.cache is None:
+        waits = board.flash.wait_states
+        notes.append(f"as if flash answered at once: its {waits} wait states are not modelled")
+    elif board.flash.wait_states:
+        share = max(r.stalls[1] / r.cycles for r in routes)
+        notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
+    forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
+    if forced:
+        notes.append(
+            f"no row that was run takes {', '.join(forced)}: the firmware's table of "
+            "experts was permuted to count it"
+        )
+    spread = max(r.spread for r in routes)
+    if spread > 1:
+        notes.append(f"rows of one route differ by up to {spread:,} cycles: kernels branch on data")
+    return notes

@@ -1,0 +1,96 @@
+"""How far the time of a route is proven not to depend on the input: what was read, what traced."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeq.board import Board
+from edgeq.constant_time import Audit, audit, trace_inference
+from edgeq.constant_time.trace import ACCESS, BRANCH, JUMP, LOOK_UP, SCATTER, Trace
+from edgeq.emit.firmware_layers import mixture_of
+from edgeq.estimating.in_memory import InMemory
+from edgeq.estimating.routes import RouteCycles, Subject
+
+PROVEN, FOLLOWS, OPEN = "proven", "depends on the input", "not traced"
+
+
+def proof_entry(
+    subject: Subject, board: Board, elf: Path, routes: Sequence[RouteCycles], *, trace: bool
+) -> dict[str, Any]:
+    """`constant_time` of a board's entry: the audit, the trace if asked for, and what they say.
+
+    `core_cycles`: "proven", "depends on the input" or "not traced" for cycles without the flash.
+    """
+    read = audit(elf, board.core)
+    traced = _trace(subject, board, elf) if trace else None
+    verdict = _verdict(read, traced, routes)
+    return {
+        "core_cycles": verdict,
+        "said": _said(verdict, read, traced, routes),
+        "audit": asdict(read),
+        "trace": None if traced is None else _entry(traced),
+    }
+
+
+def _trace(subject: Subject, board: Board, elf: Path) -> Trace:
+    node = mixture_of(subject.graph)
+    outputs = subject.graph.tensors[subject.graph.outputs[0]].size
+    firmware = InMemory(board, elf, outputs, subject.layers)
+    firmware.infer(subject.rows[0])
+    return trace_inference(firmware.machine, elf, len(node.attrs.experts) if node else 0)
+
+
+def _decides(traced: Trace) -> dict[str, int]:
+    """Where the input decides what runs next, the choice of the experts left out."""
+    left = {key: n for key, n in traced.found.items() if not _chooses(key)}
+    return Trace(traced.instructions, left).sites(BRANCH, ACCESS, JUMP)
+
+
+def _chooses(found: tuple[str, str]) -> bool:
+    """Whether it is the jump of <model>_infer through the table of experts."""
+    name, kind = found
+    return kind == JUMP and name.endswith("_infer")
+
+
+def _verdict(read: Audit, traced: Trace | None, routes: Sequence[RouteCycles]) -> str:
+    if not read.fixed_instructions or max(r.spread for r in routes) > 1:
+        return FOLLOWS
+    if traced is None:
+        return OPEN
+    return FOLLOWS if _decides(traced) else PROVEN
+
+
+def _entry(traced: Trace) -> dict[str, Any]:
+    return {
+        "instructions": traced.instructions,
+        "decides": _decides(traced),
+        "chooses_experts": sum(n for key, n in traced.found.items() if _chooses(key)),
+        "look_ups": traced.sites(LOOK_UP),
+        "scattered_stores": traced.sites(SCATTER),
+    }
+
+
+def _said(verdict: str, read: Audit, traced: Trace | None, routes: Sequence[RouteCycles]) -> str:
+    """The verdict in a sentence, with what it rests on."""
+    whole = f"{read.instructions:,} instructions of {read.functions} functions"
+    fixed = f"no divide, no early-ending multiply in {whole}"
+    if not read.fixed_instructions:
+        found = ", ".join(dict.fromkeys((*read.divides, *read.early_multiplies)))
+        fixed = f"time follows operands in {found}"
+    measured = _measured(routes)
+    if traced is None:
+        return f"{verdict}: {fixed}; {measured}; branches are traced by `edgeq estimate --prove`"
+    decides = _decides(traced)
+    where = ", ".join(f"{name} ({n:,} times)" for name, n in decides.items())
+    follows = f"the input decides in {where}" if decides else "none decides what runs by the input"
+    return (
+        f"{verdict}: of {traced.instructions:,} traced instructions {follows}; {fixed}; {measured}"
+    )
+
+
+def _measured(routes: Sequence[RouteCycles]) -> str:
+    if all(route.rows == 1 for route in routes):
+        return "one row of each route was run, so none were compared"
+    rows, spread = sum(r.rows for r in routes), max(r.spread for r in routes)
+    return f"{rows} rows differ by {spread} cycles within their route"

@@ -1,0 +1,217 @@
+"""What an export says of itself: the JSON object and the text of `edgeq export`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgeq.emit.firmware import LayerInfo
+from edgeq.ir import Graph
+from edgeq.ops.mixture import Expert
+from edgeq.ops.router import Router
+from edgeq.passes.freeze_router import Curiosity
+from edgeq.plain_text import one_line, plain
+from edgeq.reporting.estimate_text import bound_line, cost_lines, source_line
+from edgeq.reporting.profile_text import joules, milliseconds
+from edgeq.weights import PackedWeights
+
+FIGURES = ("cycles", "latency_s", "energy_j", "energy_band_j")
+
+
+def layer_name(layer: LayerInfo) -> str:
+    """ "expert/layer" inside an expert, else the layer's own name."""
+    return layer.name if layer.expert is None else f"{layer.expert}/{layer.name}"
+
+
+def experts_of(graph: Graph) -> tuple[Expert, ...]:
+    """The experts of the graph's mixture, in route order; none without a mixture."""
+    mixtures = [n for n in graph.nodes if n.op == "Mixture"]
+    return tuple(mixtures[0].attrs.experts) if mixtures else ()
+
+
+def layer_entries(
+    layers: Sequence[LayerInfo], cost: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """`layers` of the JSON object; with cycles, seconds and joules of an estimate's entry."""
+    costs = cost["layers"] if cost else [{}] * len(layers)
+    return [
+        {
+            "name": layer_name(i),
+            "op": i.op,
+            "kernel": i.kernel,
+            "weight_format": i.weight_format,
+            "macs": i.macs,
+            "weight_bytes": i.weight_bytes,
+            **_figures(costs[n]),
+        }
+        for n, i in enumerate(layers)
+    ]
+
+
+def _figures(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a route or layer; None where nothing was estimated."""
+    return {name: cost.get(name) for name in FIGURES}
+
+
+def expert_entries(
+    graph: Graph,
+    layers: Sequence[LayerInfo],
+    packed: PackedWeights,
+    cost: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """`experts` of the JSON object: what each adds to the shared layers.
+
+    cycles, latency_s and energies are those of a whole inference that the expert alone answers.
+    """
+    routes = {tuple(route["experts"]): route for route in cost["routes"]} if cost else {}
+    return [
+        {
+            "name": e.name,
+            "weight_format": e.weight_format,
+            "macs": sum(i.macs for i in layers if i.expert == e.name),
+            "weight_bytes": packed.expert_bytes(e.name),
+            **_figures(routes.get((e.name,), {})),
+        }
+        for e in experts_of(graph)
+    ]
+
+
+def curiosity_entry(
+    graph: Graph, asked: Graph, curiosity: Curiosity | None
+) -> dict[str, Any] | None:
+    """`curiosity` of the JSON object: the frozen rule; `asked` holds the model's own strength."""
+    if curiosity is None:
+        return None
+    router, own = (_router_of(g) for g in (graph, asked))
+    return {
+        "rule": router.rule,
+        "alpha": router.alpha,
+        "quantile": router.quantile,
+        "model_alpha": own.alpha,
+        "model_quantile": own.quantile,
+        "u_min": curiosity.u_min,
+        "u_max": curiosity.u_max,
+        "threshold": curiosity.threshold,
+        "changed": curiosity.changed,
+        "rows": curiosity.rows,
+    }
+
+
+def _router_of(graph: Graph) -> Router:
+    router: Router = next(n for n in graph.nodes if n.op == "Mixture").attrs.router
+    return router
+
+
+def export_text(report: dict[str, Any], folder: str) -> RenderableType:
+    """The same object for a terminal."""
+    report = plain(report)
+    fit = "fit checked" if report["enforced"] else "sizes only, no board's limits"
+    head = Text.assemble(
+        (f"{report['model']} for {report['target']}", "bold"),
+        f" ({fit})\n",
+        f"flash {report['flash_bytes']:,} B, ram {report['ram_bytes']:,} B of which arena "
+        f"{report['arena_bytes']:,} B; {report['compiler']} {report['optimize']}, "
+        f"kernels for {report['objective']}",
+    )
+    parts: list[RenderableType] = [head, _layer_table(report["layers"])]
+    if report["experts"]:
+        parts.append(_expert_table(report["experts"]))
+    parts += [_check_table(report["checks"]), *_check_words(report["checks"])]
+    parts += _cost_parts(report)
+    parts += [Text(f"note: {note}", style="yellow") for note in report["notes"]]
+    parts.append(Text(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
+    return Group(*parts)
+
+
+def _cost_parts(report: dict[str, Any]) -> list[RenderableType]:
+    """Best, expected and worst case, where the figures come from, and the curiosity shipped."""
+    entry, curiosity = report["estimate"], report["curiosity"]
+    parts: list[RenderableType] = []
+    if entry:
+        lines = (*cost_lines(entry), source_line(entry), bound_line(entry))
+        parts += [Text(line) for line in lines]
+    if curiosity and curiosity["rule"] != "off":
+        parts.append(Text(_curiosity_line(curiosity)))
+    return parts
+
+
+def _curiosity_line(curiosity: dict[str, Any]) -> str:
+    name = "alpha" if curiosity["rule"] == "precision_prior" else "quantile"
+    own, shipped = curiosity[f"model_{name}"], curiosity[name]
+    budget = "" if own == shipped else f" (the model's own is {own:g}: weakened for the budget)"
+    return (
+        f"curiosity: {curiosity['rule']}, {name} {shipped:g}{budget}; {curiosity['changed']} of "
+        f"{curiosity['rows']} calibration rows change their route"
+    )
+
+
+def _written(report: dict[str, Any]) -> list[str]:
+    return [*(a for a in report["artifacts"].values() if a), "report.txt", "export.json"]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    return table
+
+
+def _layer_table(layers: list[dict[str, Any]]) -> Table:
+    table = _table("Layers", "name", "kernel", "weights", "MACs", "bytes", "cycles")
+    for i in layers:
+        weights, numbers = i["weight_format"] or "-", (i["macs"], i["weight_bytes"], i["cycles"])
+        table.add_row(i["name"], i["kernel"], weights, *(_count(n) for n in numbers))
+    return table
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _expert_table(experts: list[dict[str, Any]]) -> Table:
+    columns = ("name", "weights", "MACs", "bytes", "inference", "ms", "energy")
+    table = _table("Experts (inference: a whole one, in cycles)", *columns)
+    for e in experts:
+        numbers = (_count(e[key]) for key in ("macs", "weight_bytes", "cycles"))
+        ms = None if e["latency_s"] is None else 1e3 * e["latency_s"]
+        times = (milliseconds(ms), joules(e["energy_j"]))
+        table.add_row(e["name"], e["weight_format"], *numbers, *times)
+    return table
+
+
+def checks_text(result: dict[str, Any]) -> RenderableType:
+    """What `edgeq verify` found, for a terminal."""
+    result = plain(result)
+    head = Text(f"{result['model']} in {result['export']}, on {result['rows_of']} rows")
+    return Group(head, _check_table(result["checks"]), *_check_words(result["checks"]))
+
+
+def _check_table(checks: list[dict[str, Any]]) -> Table:
+    table = _table(
+        "Proofs: each form beside the integer reference",
+        *("form", "rows", "differ", "max step", "mean", "top-1", "routes"),
+    )
+    for c in checks:
+        if not c["samples"]:
+            table.add_row(c["name"], "failed" if "failed" in c else "none", *["-"] * 5)
+            continue
+        shares = (_share(c["top1_agreement"]), _share(c["route_agreement"]))
+        mean = "-" if c.get("mean_lsb") is None else f"{c['mean_lsb']:.2f}"
+        counts = (str(c["samples"]), str(c["mismatches"]), str(c["max_lsb"]), mean)
+        table.add_row(c["name"], *counts, *shares)
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _check_words(checks: list[dict[str, Any]]) -> list[RenderableType]:
+    """What each proof found, a failed one in red."""
+    return [
+        Text(f"{c['name']}: {c['said']}", style="" if c.get("passed", True) else "red")
+        for c in checks
+        if c.get("said")
+    ]
