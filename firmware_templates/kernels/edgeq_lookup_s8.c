@@ -3,14 +3,15 @@
 
 EDGEQ_KERNEL void edgeq_lookup_s8(const edgeq_lookup_params *p, const int8_t *x, int8_t *y) {
     const int8_t *answer = p->table + 128;
-    int32_t i = 0;
-    for (; i < p->size - 3; i += 4) {
-        y[i] = answer[x[i]];
-        y[i + 1] = answer[x[i + 1]];
-        y[i + 2] = answer[x[i + 2]];
-        y[i + 3] = answer[x[i + 3]];
+    for (int32_t turns = p->size >> 2; turns > 0; turns--) {
+        y[0] = answer[x[0]];
+        y[1] = answer[x[1]];
+        y[2] = answer[x[2]];
+        y[3] = answer[x[3]];
+        x += 4;
+        y += 4;
     }
-    for (; i < p->size; i++) {
+    for (int32_t i = 0; i < (p->size & 3); i++) {
         y[i] = answer[x[i]];
     }
 }
