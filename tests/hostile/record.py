@@ -96,14 +96,14 @@ def table(record: Mapping[str, Any]) -> str:
         "| surface | cases | read | refused, by error | faults | CPU a case, mean | worst | "
         "memory, worst |",
         "|---|---|---|---|---|---|---|---|",
-        *(_line(name, each) for name, each in record["surfaces"].items()),
+        *(_line(name, each) for name, each in sorted(record["surfaces"].items())),
         "",
         "| parser | executions | seconds | seed | edges covered | crashes |",
         "|---|---|---|---|---|---|",
         *(
             f"| {name} | {each['executions']:,} | {each['seconds']} | {each['seed']} | "
             f"{each['edges']} | 0 |"
-            for name, each in record["parser"].items()
+            for name, each in sorted(record["parser"].items())
         ),
         "",
         _measured(record),
