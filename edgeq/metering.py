@@ -49,14 +49,6 @@ class MeterPlan:
         """False for the model, whose figures need no windows."""
         return self.meter != MODEL
 
-    def flags(self) -> dict[str, object]:
-        """The command-line flags that say the same."""
-        given: dict[str, object] = {"meter": self.meter if self.measures else None}
-        given |= {"meter-port": self.port, "volts": self.volts, "meter-rate": self.rate_hz}
-        given["windows"] = self.windows if self.windows != WINDOWS else None
-        given["window-seconds"] = self.window_s if self.window_s != LEAST_WINDOW_S else None
-        return given
-
 
 @contextlib.contextmanager
 def powered(plan: MeterPlan, usb: Callable[[], UsbSerial]) -> Iterator[Meter | None]:

@@ -383,6 +383,7 @@ def profile(
     window_s: float = 10.0,
     watch: Callable[[int, int, float], None] | None = None,
     tell: Callable[[int, int, str], None] | None = None,
+    kept: Callable[[str], None] | None = None,
     probe: str | None = None,
 ) -> dict[str, Any]:
     """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
@@ -392,17 +393,18 @@ def profile(
     for the records as JSON lines and as one table. `watch` hears of samples done, samples in all
     and the accuracy so far. With a `meter` other than the model, energy is measured afterwards in
     `windows` windows of at least `window_s` seconds (docs/energy.md), at `volts` where the meter
-    supplies the board; `tell` hears of each. `probe` instead of `port` is the serial number of the
+    supplies the board; `tell` hears of each, and `kept`, when Ctrl-C ends it, of what is left and
+    how to go on. `probe` instead of `port` is the serial number of the
     board's probe. Raises Link when there is no board or it is lost,
     Meter when the meter fails, BadInput for the data or the run.
     """
     from edgeq import profiling
-    from edgeq.metering import MeterPlan
+    from edgeq.profile_request import ProfileRequest
 
     def path(name: str | Path | None) -> Path | None:
         return None if name is None else Path(name)
 
-    request = profiling.ProfileRequest(
+    request = ProfileRequest(
         firmware=Path(firmware),
         port=port,
         probe=probe,
@@ -413,6 +415,11 @@ def profile(
         limit=limit,
         resume=resume,
         baud=baud,
-        meter=MeterPlan(meter, meter_port, volts, meter_rate, windows, window_s),
+        meter=meter,
+        meter_port=meter_port,
+        meter_rate=meter_rate,
+        volts=volts,
+        windows=windows,
+        window_seconds=window_s,
     )
-    return profiling.profile(request, watch, tell)
+    return profiling.profile(request, watch, tell, kept)

@@ -1,5 +1,6 @@
 """Profiling: a data set streamed through the board, beside the reference, every sample kept."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -29,10 +30,11 @@ from edgeq.harness.trace_table import records_lines, table_bytes
 from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, resume_run
 from edgeq.harness.windows import Window
 from edgeq.ir import Graph
-from edgeq.metering import MeterPlan, Repeater, Tell, measure, powered, source_of, with_energy
+from edgeq.metering import Repeater, Tell, measure, powered, source_of, with_energy
 from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
+from edgeq.profile_request import ProfileRequest
 from edgeq.reference import quantize_rows, run
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
@@ -45,35 +47,7 @@ GREETING_S = 20.0
 EMULATED_GREETING_S = 120.0  # a busy computer gives an emulated board little time
 REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
 Watch = Callable[[int, int, float], None]  # samples done, in all, accuracy so far (or NaN)
-
-
-@dataclass(frozen=True)
-class ProfileRequest:
-    """What to profile. None: the one board there is, the stored set, the next run of the folder."""
-
-    firmware: Path
-    port: str | None = None
-    probe: str | None = None
-    data: Path | None = None
-    run: Path | None = None
-    trace: Path | None = None
-    parquet: Path | None = None
-    limit: int | None = None
-    resume: bool = False
-    baud: int = 115200
-    meter: MeterPlan = dataclasses.field(default_factory=MeterPlan)
-
-    def resume_command(self, run: Path) -> str:
-        """The command line that continues `run`."""
-        words = ["edgeq", "profile"]
-        flags: dict[str, object] = {"port": self.port, "probe": self.probe}
-        flags |= {"firmware": self.firmware, "run": run}
-        flags |= {"data": self.data, "trace": self.trace, "parquet": self.parquet}
-        flags |= {"limit": self.limit, "baud": self.baud if self.baud != 115200 else None}
-        flags |= self.meter.flags()
-        for flag, value in flags.items():
-            words += [f"--{flag}", str(value)] if value is not None else []
-        return command(*words, "--resume")
+Kept = Callable[[str], None]  # what Ctrl-C left of the run, and how to go on
 
 
 @dataclass(frozen=True)
@@ -87,7 +61,10 @@ class Samples:
 
 
 def profile(
-    request: ProfileRequest, watch: Watch | None = None, tell: Tell | None = None
+    request: ProfileRequest,
+    watch: Watch | None = None,
+    tell: Tell | None = None,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Streams the data set; writes the run's folder, profile.json, profile.txt and report.html.
 
@@ -96,7 +73,7 @@ def profile(
     Returns the summary, whose `mismatches` the caller must look at (`refuse_mismatches`). Raises
     ModelFile or BadInput for the folder or the data, Link when there is no board, another model on
     it, or the board is lost, Meter when the measurement fails, KeyboardInterrupt; then the run so
-    far is kept and the error names it.
+    far is kept, and the error or, for Ctrl-C, `kept` is told where.
     """
     from edgeq.reporting.profile_files import write_results
 
@@ -105,7 +82,7 @@ def profile(
     samples = _samples(request, report, graph)
     layers = layer_table(graph)
     with (
-        powered(request.meter, _usb) as meter,  # first: it may be what feeds the board
+        powered(request.plan, _usb) as meter,  # first: it may be what feeds the board
         BoardLink.open(
             port := request.port or find_port(request.probe), _greeting_s(port), request.baud
         ) as link,
@@ -116,15 +93,16 @@ def profile(
         subject = dataclasses.replace(subject, virtual=is_virtual(port), task=samples.task)
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
         writer, before = _open_run(request, manifest)
-        recorded = _record(link, writer, before, request, graph, samples, watch)
-        windows = _measure(meter, link, request, samples, recorded, tell) if meter else ()
+        with _saying_what_is_kept(writer.folder, request, kept):
+            recorded = _record(link, writer, before, request, graph, samples, watch)
+            windows = _measure(meter, link, request, samples, recorded, tell) if meter else ()
         statistics = dataclasses.asdict(link.statistics)
     summary = summarize(subject, recorded.records)
     if samples.task == "autoencoder":
         summary["reconstruction"] = _reconstruction(graph, samples, recorded)
     if meter:
         source = source_of(subject.board, meter.title)
-        summary = with_energy(summary, windows, request.meter, source)
+        summary = with_energy(summary, windows, request.plan, source)
     summary |= {
         "memory": memory_map(graph, subject.build.get("sections")),
         "export": {key: report[key] for key in ("target", "checks", "notes")},
@@ -205,13 +183,8 @@ def _measure(
 ) -> tuple[Window, ...]:
     """The windows, after every sample is recorded: what fails here can be had again alone."""
     repeat = Repeater(link, samples.rows, recorded.records)
-    try:
-        place, clock_hz = recorded.folder / CURRENT, link.info().clock_hz
-        return measure(meter, request.meter, repeat, place, tell, clock_hz)
-    except (Link, MeterError) as error:
-        raise type(error)(f"{error}; {_what_is_kept(recorded.folder, request)}") from error
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(_what_is_kept(recorded.folder, request)) from error
+    place, clock_hz = recorded.folder / CURRENT, link.info().clock_hz
+    return measure(meter, request.plan, repeat, place, tell, clock_hz)
 
 
 def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> Samples:
@@ -346,10 +319,6 @@ def _record(
     try:
         with writer:
             _stream(link, writer, graph, samples, before, watch)
-    except Link as error:
-        raise Link(f"{error}; {_what_is_kept(folder, request)}") from error
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(_what_is_kept(folder, request)) from error
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror}; choose another --run") from error
     return _export(read_run(folder), request)
@@ -393,6 +362,22 @@ def _expected(graph: Graph, rows: Array, start: int) -> Iterator[_Answer]:
         outputs = ran.output.reshape(len(ran.output), -1).tolist()
         for output, route, doubt in zip(outputs, ran.route, ran.uncertainty, strict=True):
             yield tuple(output), int(route), int(doubt)
+
+
+@contextlib.contextmanager
+def _saying_what_is_kept(
+    folder: Path, request: ProfileRequest, kept: Kept | None
+) -> Iterator[None]:
+    """Around what fills the run: the way to go on belongs to every early end."""
+    try:
+        yield
+    except (Link, MeterError) as error:
+        raise type(error)(f"{error}; {_what_is_kept(folder, request)}") from error
+    except KeyboardInterrupt:
+        left = _what_is_kept(folder, request)
+        if kept:
+            kept(left)
+        raise
 
 
 def _what_is_kept(folder: Path, request: ProfileRequest) -> str:

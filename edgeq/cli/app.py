@@ -21,7 +21,7 @@ from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.group import CommandGroup, nearest_project
 from edgeq.cli.meters import meters
-from edgeq.cli.output import say
+from edgeq.cli.output import Interrupted, say
 from edgeq.cli.profile import profile
 from edgeq.cli.report import report
 from edgeq.cli.stop import stop
@@ -75,12 +75,6 @@ def cli(context: click.Context) -> None:
     context.default_map, context.obj = read_project(cli, file), file
 
 
-def _what_is_left(error: BaseException) -> str:
-    """What the interrupted command says of it; click puts an Abort over the KeyboardInterrupt."""
-    text = str(error.__cause__ or error)
-    return f"; {text}" if text else ""
-
-
 def _end(number: int, _frame: object) -> None:
     """A request to end runs what cleans up, as Ctrl-C does; the code is the shell's for it."""
     signal.signal(number, signal.SIG_IGN)
@@ -107,7 +101,8 @@ def _run() -> int:
     try:
         cli(prog_name="edgeq", standalone_mode=False)  # `python -m edgeq` is the same
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
-        say(f"edgeq: interrupted{_what_is_left(error)}", err=True)
+        left = str(error) if isinstance(error, Interrupted) else ""
+        say(f"edgeq: interrupted{left and f'; {left}'}", err=True)
         return 130
     except click.ClickException as error:
         shown = io.StringIO()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 
+class Interrupted(click.exceptions.Abort):
+    """Ctrl-C in a command that has something to say of what it leaves."""
+
+
 def say(text: str, err: bool = False) -> None:
     """Plain lines; what could steer a terminal is shown as text."""
     click.echo(printable(text), err=err)

@@ -1,13 +1,19 @@
 """`edgeq profile`: a data set goes through the board."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from edgeq.cli import names
 from edgeq.cli.options import firmware_option, json_option, probe_option
-from edgeq.cli.output import say, say_json, show, stderr_console
+from edgeq.cli.output import Interrupted, say, say_json, show, stderr_console
 from edgeq.plain_text import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgeq.metering import Tell
 
 
 @click.command(short_help="Accuracy, routes, latency and energy on the board.")
@@ -23,7 +29,6 @@ from edgeq.plain_text import one_line
 @click.option("--limit", type=int, help="Only the first so many samples.")
 @click.option(
     "--run",
-    "run_folder",
     type=click.Path(path_type=Path),
     help="The folder of this run.  [default: the next of FIRMWARE/runs]",
 )
@@ -47,60 +52,33 @@ from edgeq.plain_text import one_line
 @click.option("--windows", default=5, show_default=True, help="Captures, an odd number.")
 @click.option("--window-seconds", default=10.0, show_default=True, help="Of each, 10 or more.")
 @json_option
-def profile(
-    port: str | None,
-    probe: str | None,
-    firmware: Path,
-    baud: int,
-    data: Path | None,
-    limit: int | None,
-    run_folder: Path | None,
-    resume: bool,
-    trace: Path | None,
-    parquet: Path | None,
-    meter: str,
-    meter_port: str | None,
-    meter_rate: int | None,
-    volts: float | None,
-    windows: int,
-    window_seconds: float,
-    as_json: bool,
-) -> None:
+def profile(as_json: bool, **options: object) -> None:
     """Stream a data set through the board: accuracy, routes, latency, energy."""
-    from edgeq.pipeline import profile as run
-    from edgeq.profiling import refuse_mismatches
+    from edgeq import profiling
+    from edgeq.profile_request import ProfileRequest
     from edgeq.reporting.profile_files import written_line
     from edgeq.reporting.profile_text import profile_text
     from edgeq.reporting.progress import sample_bar
 
-    if port is not None and probe is not None:
+    request = ProfileRequest(**cast(dict[str, Any], options))  # click has made every value
+    if request.port is not None and request.probe is not None:
         raise click.UsageError("--port and --probe name the same thing; give one")
     stderr = stderr_console(quiet=as_json)
-    with sample_bar(stderr) as watch:
-        summary = run(
-            port,
-            firmware,
-            data,
-            probe=probe,
-            run=run_folder,
-            trace=trace,
-            parquet=parquet,
-            limit=limit,
-            resume=resume,
-            baud=baud,
-            meter=meter,
-            meter_port=meter_port,
-            meter_rate=meter_rate,
-            volts=volts,
-            windows=windows,
-            window_s=window_seconds,
-            watch=watch,
-            tell=lambda done, total, what: stderr.print(f"energy: {done}/{total} {what}"),
-        )
+    left: list[str] = []
+    try:
+        with sample_bar(stderr) as watch:
+            summary = profiling.profile(request, watch, _tell(stderr), left.append)
+    except KeyboardInterrupt as error:
+        click.echo(err=True)  # ends the line of the ^C, as click does
+        raise Interrupted(*left) from error
     if as_json:
         say_json(summary)
     else:
         show(profile_text(summary))
-        say(written_line(firmware, summary["run"]))
+        say(written_line(request.firmware, summary["run"]))
         say(f"the records of this run: {one_line(summary['run'])}")
-    refuse_mismatches(summary)
+    profiling.refuse_mismatches(summary)
+
+
+def _tell(stderr: "Console") -> "Tell":
+    return lambda done, total, what: stderr.print(f"energy: {done}/{total} {what}")

@@ -22,7 +22,8 @@ from edgeq.harness.manifest import write_manifest
 from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.trace import read_run
 from edgeq.harness.trace_writer import create_run
-from edgeq.profiling import ProfileRequest, _export
+from edgeq.profile_request import ProfileRequest
+from edgeq.profiling import _export
 from edgeq.reporting.markdown import END, START, write_table
 from edgeq.reporting.write import write_report
 from tests.unit.report.made import subject, write_run

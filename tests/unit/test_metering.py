@@ -5,6 +5,7 @@ busy and another while not, and keeps what it has drawn.
 """
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from edgeq.harness.power_trace import read_current, read_inferences
 from edgeq.harness.trace import read_run
 from edgeq.harness.windows import Ran, Window
 from edgeq.metering import MeterPlan, Repeater, powered, source_of, with_energy
-from edgeq.profiling import ProfileRequest, profile
+from edgeq.profile_request import ProfileRequest
+from edgeq.profiling import profile
 from edgeq.sim import Machine
 from edgeq.sim.port import PtyPort
 from edgeq.toolchain.assemble import board_config
@@ -184,9 +186,11 @@ def test_a_missing_edge_is_refused_its_samples_are_kept_and_it_can_be_had_again(
 
 def test_ctrl_c_in_a_window_ends_the_supply_and_says_how_to_go_on(folder):
     with bench(folder) as (port, meter):
-        plan = MeterPlan("lpm01a", meter.path, rate_hz=RATE, windows=3)
-        request = ProfileRequest(folder, port, limit=9, meter=plan)
+        request = ProfileRequest(
+            folder, port, limit=9, meter="lpm01a", meter_port=meter.path, meter_rate=RATE, windows=3
+        )
         run = Repeater.__call__
+        left: list[str] = []
 
         def interrupted(repeater: Repeater) -> Ran:
             if meter.planted and len(meter.planted[-1]) == 3:
@@ -195,8 +199,11 @@ def test_ctrl_c_in_a_window_ends_the_supply_and_says_how_to_go_on(folder):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Repeater, "__call__", interrupted)
-            with pytest.raises(KeyboardInterrupt, match=r"9 of 9 samples .*lpm01a .*--resume"):
-                profile(request)
+            with pytest.raises(KeyboardInterrupt) as error:
+                profile(request, kept=left.append)
+        assert error.value.args == ()
+        assert len(left) == 1
+        assert re.search(r"9 of 9 samples .*lpm01a .*--resume", left[0])
         assert meter.commands[-3:] == ["stop", "pwr off", "hrc"]
         assert not (folder / "runs" / "0001" / "profile.json").exists()
 

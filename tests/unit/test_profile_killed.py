@@ -16,7 +16,8 @@ import pytest
 
 from edgeq.harness.link import Link
 from edgeq.harness.trace import Run, read_run, run_folders
-from edgeq.profiling import ProfileRequest, profile
+from edgeq.profile_request import ProfileRequest
+from edgeq.profiling import profile
 from tests.hang import HANG_S
 from tests.same_profiles import check_same_records, check_same_summaries
 from tests.tiny_export import served, tiny_export

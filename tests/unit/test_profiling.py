@@ -20,7 +20,8 @@ from edgeq.harness.manifest import Data
 from edgeq.harness.messages import InferResult
 from edgeq.harness.trace import read_run
 from edgeq.ops.graph_file import read_graph, write_graph
-from edgeq.profiling import ProfileRequest, Samples, only_port, profile, refuse_mismatches
+from edgeq.profile_request import ProfileRequest
+from edgeq.profiling import Samples, only_port, profile, refuse_mismatches
 from edgeq.reference import quantize_rows, run
 from tests.command_line import run_cli
 from tests.factory import input_rows, smallest_mixture
@@ -212,7 +213,7 @@ def test_the_only_board_is_taken_and_several_are_listed() -> None:
 def test_the_resume_command_repeats_the_flags() -> None:
     request = ProfileRequest(Path("my export"), "/dev/ttyACM0", limit=9, data=Path("d.npz"))
     assert request.resume_command(Path("my export/runs/0001")) == (
-        "edgeq profile --port /dev/ttyACM0 --firmware 'my export' --run 'my export/runs/0001' "
+        "edgeq profile --firmware 'my export' --port /dev/ttyACM0 --run 'my export/runs/0001' "
         "--data d.npz --limit 9 --resume"
     )
     slow = ProfileRequest(Path("e"), baud=9600).resume_command(Path("r"))
@@ -230,7 +231,12 @@ def test_refusing_names_the_first_samples() -> None:
 def test_case_21_a_route_that_is_none_ends_the_run_at_once():
     graph = smallest_mixture()
     rows = input_rows(np.random.default_rng(0), graph, 3)
-    samples = Samples(rows, np.zeros(3, np.int64), Data(source="x", digest="d", input_digest="e"))
+    samples = Samples(
+        rows,
+        np.zeros(3, np.int64),
+        Data(source="x", digest="d", input_digest="e"),
+        "classification",
+    )
 
     class Board:
         def infer(self, index, _data):

@@ -145,12 +145,13 @@ def use_export(folder: Path) -> str:
     from edgeq.estimating import of_folder
     from edgeq.export_folder import read_report
     from edgeq.harness.messages import Info
+    from edgeq.profile_request import ProfileRequest
     from edgeq.run_manifest import run_manifest
 
     model = of_folder(folder)
     report = read_report(folder)
     runnable_board(str(report["target"]))
-    request = profiling.ProfileRequest(folder)
+    request = ProfileRequest(folder)
     samples = profiling._samples(request, report, model.graph)
     layers = layer_table(model.graph)
     digest = str(report["model_digest"])
