@@ -36,6 +36,21 @@ def bench_text(result: dict[str, Any]) -> RenderableType:
     return Group(table, Text(f"Bytes; {_about(result)}, {' '.join(result['flags'])}"))
 
 
+def networks_text(result: dict[str, Any]) -> RenderableType:
+    """A row for each network and width."""
+    result = plain(result)
+    table = Table(box=None, header_style="bold")
+    table.add_column("network")
+    for name in ("weights", "cycles", "ms", "per MAC", "arena", "weights B", "code B"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in result["networks"]:
+        ms = 1e3 * row["cycles"] / result["clock_hz"]
+        numbers = [f"{row['cycles']:,}", f"{ms:.2f}", f"{row['cycles'] / row['macs']:.3f}"]
+        numbers += [f"{row[name]:,}" for name in ("arena_bytes", "weight_bytes", "code_bytes")]
+        table.add_row(row["network"], row["weights"], *numbers)
+    return Group(table, Text(f"{_about(result)}, {' '.join(result['flags'])}"))
+
+
 def _best(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
     best: dict[tuple[str, str], int] = {}
     for row in rows:

@@ -49,6 +49,34 @@ def bench_kernels(
     refuse_differences(result)
 
 
+@bench.command("networks")
+@click.option(
+    "--board",
+    default="virtual_m4",
+    show_default=True,
+    shell_complete=names.boards,
+    help="A board whose core has a clock model.",
+)
+@click.option("--network", help="Only this one: kws, ic, vww, ad or sww.")
+@click.option("--weights", help="Only this width: int8, int4 or ternary.")
+@compiler_option
+@json_option
+def bench_networks(
+    board: str, network: str | None, weights: str | None, compiler: str, as_json: bool
+) -> None:
+    """Whole networks of MLPerf Tiny at three widths: cycles, arena, bytes; modelled."""
+    from edgeq.bench.networks import bench_networks as run
+    from edgeq.bench.text import networks_text
+    from edgeq.reporting.progress import step_bar
+
+    with step_bar(stderr_console(quiet=as_json)) as watch:
+        result = run(board, network, weights, compiler, watch=watch)
+    if as_json:
+        say_json(result)
+    else:
+        show(networks_text(result))
+
+
 @bench.command("table")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--readme", required=True, type=click.Path(path_type=Path), help="Has the marks.")

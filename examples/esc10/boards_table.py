@@ -1,4 +1,4 @@
-"""What the ESC-10 example costs on each board, written into the README of the repository.
+"""What the ESC-10 example costs on each board, written into its README.
 
     python examples/esc10/boards_table.py [--compiler auto|gcc|zig] [--prove] [--write-table]
 
@@ -19,7 +19,7 @@ from edgeq.reporting.profile_text import joules, milliseconds, percent
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE / "checkpoint.pt"
-README = HERE.parents[1] / "README.md"
+README = HERE / "README.md"
 NAME = "boards"
 COLUMNS = (
     "board",

@@ -31,15 +31,9 @@ LETTERS = {
 
 
 def commit() -> str:
-    """That of the working tree, with a + where files have changed that a case could notice."""
-    code = ("edgeq", "boards", "firmware_templates", "tests")
-    name = _git("describe", "--always", "--abbrev=12", "--exclude=*")
-    return name + ("+" if _git("status", "--porcelain", "--", *code) else "")
-
-
-def _git(*words: str) -> str:
-    command = ["git", *words]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    """That of the working tree, with a + where files of it have changed."""
+    words = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     return said.stdout.strip()
 
 

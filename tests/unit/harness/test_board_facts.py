@@ -59,28 +59,3 @@ def test_case_21_an_absurd_result_is_refused(route: int, confidence: int, cycles
     head = RESULT_HEADER.pack(7, 0, route, 0, confidence, cycles, 0, 5, crc)
     with pytest.raises(Link, match="which no firmware"):
         parse_result(7, 5, head + b"\x01", b"")
-
-
-def test_case_21_a_board_whose_answers_never_fit_is_left_at_the_deadline(monkeypatch) -> None:
-    """Every question is answered at once, but the pieces of a result never belong together."""
-    from edgeq.harness import exchange, link
-    from edgeq.harness.link import Link as BoardLink
-    from tests.hostile.oracle import Place
-    from tests.hostile.surfaces import lines
-
-    for module, name in ((exchange, "time"), (exchange, "secrets"), (link, "time"),
-                         (link, "secrets"), (link, "Port")):  # fmt: skip
-        monkeypatch.setattr(module, name, getattr(module, name))  # put back what the stand takes
-    stand = lines._link_stand(Place(*[None] * 4))  # type: ignore[list-item]
-    board = lines.Board(lines._info(None, False), lambda body: body, lambda frame: [frame])  # type: ignore[arg-type]
-    spoil = board._run
-
-    def run(payload: bytes) -> None:
-        spoil(payload)
-        board.regions[3] = b"\xff" * len(board.regions[3])
-
-    board._run = run  # type: ignore[method-assign]
-    stand.plug(board.answer)
-    with BoardLink.open("/dev/case", timeout=0.2, infer_timeout=0.2) as opened:
-        with pytest.raises(Link, match=r"sample 0: .*no result that is whole within 0\.2 s"):
-            opened.infer(0, bytes(opened.info().input_bytes))
