@@ -22,12 +22,14 @@ from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.layer_norm import LayerNorm, integer_params
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mc_dropout import dropout_masks
+from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.mixture import Expert, Mixture, precision_prior
 from edgeq.ops.op import WEIGHT_RANGE, Array, Call, Io, Site
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
 from edgeq.ops.router import SCORE_BITS, Router, logits_of, monte_carlo_numerator
 from edgeq.ops.softmax import OUTPUT_QUANT, Softmax
+from edgeq.ops.softmax_q31 import SoftmaxQ31
 from edgeq.reference import run
 
 BITS = {"t2": 1.58, "b1": 1.0, "s2": 2.0, "s3": 3.0, "s4": 4.0, "s8": 8.0, "s16": 16.0}
@@ -209,6 +211,17 @@ class GraphBuilder:
         attrs = AveragePool2D(kernel, stride)
         return self._append("AveragePool2D", (self.last,), attrs, params, quant)
 
+    def mean_pool(
+        self,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        activation: str = "none",
+    ) -> str:
+        """With the reciprocals that its kernel reads."""
+        attrs = MeanPool2D(kernel, stride, padding, activation)
+        return self._lowered("MeanPool2D", attrs, self.quant())
+
     def max_pool(
         self,
         kernel: tuple[int, int],
@@ -223,10 +236,15 @@ class GraphBuilder:
 
     def activation(self, op: str) -> str:
         """An op of the look-up kernel, its attributes as they are by default."""
-        attrs, source = OPS[op].attrs(), self.tensors[self.last]
+        attrs = OPS[op].attrs()
         y = OPS[op].float_forward(attrs, (self.values[self.last] * self.quant().per_tensor,), {})
-        quant, name = _fitting_quant(self.rng, y, rectified=False), "out"
-        tensors = {self.last: source, name: TensorType(source.shape, "int8", quant)}
+        return self._lowered(op, attrs, _fitting_quant(self.rng, y, rectified=False))
+
+    def _lowered(self, op: str, attrs: Any, quant: Quant) -> str:
+        """An op whose constants follow from its types."""
+        source, name = self.tensors[self.last], "out"
+        shape = OPS[op].result_shape(attrs, (source.shape,), {})
+        tensors = {self.last: source, name: TensorType(shape, "int8", quant)}
         node = Node("", op, (self.last,), (name,), attrs)
         made = OPS[op].lower(Site(Graph("", (), (), (node,), tensors, {}), node))
         return self._append(op, (self.last,), attrs, dict(made.values), quant)
@@ -238,6 +256,9 @@ class GraphBuilder:
     def softmax(self) -> str:
         params = {"exp_table": exp_table(self.quant().per_tensor)}
         return self._append("Softmax", (self.last,), Softmax(), params, OUTPUT_QUANT)
+
+    def softmax_q31(self) -> str:
+        return self._lowered("SoftmaxQ31", SoftmaxQ31(), OUTPUT_QUANT)
 
 
 def _builder(rng: Rng, name: str, shape: tuple[int, ...]) -> GraphBuilder:

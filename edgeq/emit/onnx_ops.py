@@ -77,6 +77,19 @@ def _average_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str
     return b.node("AveragePool", x, f"{node.name}.pool", kernel_shape=kernel, strides=stride)
 
 
+def _mean_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+    attrs = node.attrs
+    return b.node(
+        "AveragePool",
+        x,
+        f"{node.name}.pool",
+        kernel_shape=list(attrs.kernel),
+        strides=list(attrs.stride),
+        pads=list(attrs.padding),
+        count_include_pad=0,
+    )
+
+
 def _max_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
     attrs = node.attrs
     return b.node(
@@ -137,6 +150,7 @@ ONNX_OPS: Mapping[str, Form] = {
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
     "AveragePool2D": _average_pool_2d,
+    "MeanPool2D": _mean_pool_2d,
     "MaxPool2D": _max_pool_2d,
     "Add": _plain("Add"),
     "Relu": _relu,
@@ -144,5 +158,6 @@ ONNX_OPS: Mapping[str, Form] = {
     "LeakyRelu": _plain("LeakyRelu", alpha="negative_slope"),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
+    "SoftmaxQ31": _softmax,
     "Reshape": _reshape,
 }

@@ -10,7 +10,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 
 from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_layer_norm import layer_norm
-from edgeq.emit.tflite_pad import padded
+from edgeq.emit.tflite_pad import padded, scheme_of
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
@@ -133,16 +133,30 @@ def _depthwise_options(activation: int, stride: tuple[int, int], scheme: str) ->
 def _max_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     source, scheme = padded(sg, node, x[0], node.attrs.kernel, lowest=True)
     y = _output(sg, graph, node)
-    options = schema.Pool2DOptionsT(
+    sg.op("MAX_POOL_2D", [source], [y], _pool_options(node, scheme, ACTIVATION["none"]))
+    return y
+
+
+def _mean_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """AVERAGE_POOL_2D; a PAD would count, so that padding must be what SAME or VALID means."""
+    scheme = scheme_of((x[0].shape[1], x[0].shape[2]), node, node.attrs.kernel)
+    if scheme is None:
+        padding = node.attrs.padding
+        raise UnsupportedOp(f"TFLite: no average over padding {padding} ({node.name})")
+    y = _output(sg, graph, node)
+    sg.op("AVERAGE_POOL_2D", x, [y], _pool_options(node, scheme, _fused(graph, node)))
+    return y
+
+
+def _pool_options(node: Node, scheme: str, activation: int) -> Any:
+    return schema.Pool2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=node.attrs.stride[0],
         strideW=node.attrs.stride[1],
         filterHeight=node.attrs.kernel[0],
         filterWidth=node.attrs.kernel[1],
-        fusedActivationFunction=ACTIVATION["none"],
+        fusedActivationFunction=activation,
     )
-    sg.op("MAX_POOL_2D", [source], [y], options)
-    return y
 
 
 def _average_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
@@ -228,6 +242,7 @@ LAYERS: Mapping[str, Emit] = {
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
     "MaxPool2D": _max_pool_2d,
+    "MeanPool2D": _mean_pool_2d,
     "AveragePool2D": _average_pool_2d,
     "Add": _add,
     "Relu": _relu,
@@ -235,5 +250,6 @@ LAYERS: Mapping[str, Emit] = {
     "LeakyRelu": _plain("LEAKY_RELU", lambda a: schema.LeakyReluOptionsT(a.negative_slope)),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
+    "SoftmaxQ31": _softmax,
     "Reshape": _reshape,
 }

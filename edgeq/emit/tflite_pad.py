@@ -20,16 +20,23 @@ def padded(
     Other paddings become a PAD, which fills with the real number zero; with `lowest` (a max pool,
     where padding never wins) a CONCATENATION with rows and columns of -128.
     """
-    size, padding = x.shape[1:3], node.attrs.padding
-    used = used_padding((size[0], size[1]), kernel, node.attrs.stride, padding)
-    if used == NOTHING:
-        return x, "VALID"
-    if _is_same((size[0], size[1]), kernel, node.attrs.stride, padding):
-        return x, "SAME"
+    size = x.shape[1], x.shape[2]
+    scheme = scheme_of(size, node, kernel)
+    if scheme is not None:
+        return x, scheme
+    used = used_padding(size, kernel, node.attrs.stride, node.attrs.padding)
     if not lowest or x.q.zero_point == -128:
         return _pad(sg, node.name, x, used), "VALID"
     tall = _framed(sg, node.name + ".tall", x, 1, (used[0], used[2]))
     return _framed(sg, node.name + ".framed", tall, 2, (used[1], used[3])), "VALID"
+
+
+def scheme_of(size: tuple[int, int], node: Node, kernel: tuple[int, int]) -> str | None:
+    """ "SAME" or "VALID" where one of them is the node's padding on a map of `size`."""
+    stride, padding = node.attrs.stride, node.attrs.padding
+    if used_padding(size, kernel, stride, padding) == NOTHING:
+        return "VALID"
+    return "SAME" if _is_same(size, kernel, stride, padding) else None
 
 
 def used_padding(

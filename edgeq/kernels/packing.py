@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeq.errors import BadInput
 from edgeq.ops import OPS
-from edgeq.ops.op import WEIGHT_RANGE, Array
+from edgeq.ops.op import STORED_RANGE, Array
 
 WORD = 4  # bytes
 
@@ -76,7 +76,7 @@ class Packing:
                 f"{self.token} packs integer weights of two axes, "
                 f"got {weights.dtype} of shape {weights.shape}"
             )
-        low, high = WEIGHT_RANGE[self.token]
+        low, high = STORED_RANGE[self.token]
         wide = weights.astype(np.int64)
         wrong = (wide < low) | (wide > high) | ((wide + self.offset) % self.step != 0)
         if wrong.any():

@@ -13,10 +13,12 @@ from edgeq.ops import (
     layer_norm,
     leaky_relu,
     max_pool_2d,
+    mean_pool_2d,
     mixture,
     relu,
     reshape,
     softmax,
+    softmax_q31,
 )
 from edgeq.ops.op import Op
 
@@ -28,12 +30,14 @@ OPS: Mapping[str, Op] = {
         depthwise_conv_2d.OP,
         average_pool_2d.OP,
         max_pool_2d.OP,
+        mean_pool_2d.OP,
         add.OP,
         relu.OP,
         hard_swish.OP,
         leaky_relu.OP,
         layer_norm.OP,
         softmax.OP,
+        softmax_q31.OP,
         reshape.OP,
         batch_norm.OP,
         mixture.OP,

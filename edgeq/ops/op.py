@@ -3,6 +3,7 @@
 Activations carry a leading row axis in numpy: shape (rows, *type.shape).
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ WEIGHT_RANGE: Mapping[str, tuple[int, int]] = {
     "t2": (-1, 1),
     "b1": (-1, 1),
 }
+# What a packing can hold beyond that, for files that others quantised: plain kernels take it.
+STORED_RANGE: Mapping[str, tuple[int, int]] = {**WEIGHT_RANGE, "s8": (-128, 127)}
 
 
 class Place(Enum):
@@ -152,12 +155,13 @@ def snake_case(op: str) -> str:
 
 
 def activation_bounds(activation: str, quant: Quant) -> tuple[int, int]:
-    """int8 clamp of a fused activation ("none", "relu", "relu6")."""
+    """int8 clamp of a fused activation ("none", "relu", "relu6"), rounded as TensorFlow Lite does."""
     low, high = -128, 127
     if activation in ("relu", "relu6"):
         low = max(low, quant.zero_point)
     if activation == "relu6":
-        high = min(high, quant.zero_point + round(6.0 / quant.per_tensor))
+        steps = min(float(np.float32(6) / np.float32(quant.per_tensor)), 512.0)
+        high = min(high, quant.zero_point + math.floor(steps + 0.5))
     return low, high
 
 

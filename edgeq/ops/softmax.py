@@ -28,6 +28,7 @@ from edgeq.ops.op import (
 )
 
 OUTPUT_QUANT = Quant((1 / 256,), -128)
+FORMS = ("Softmax", "SoftmaxQ31")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,6 @@ OP = Op(
 
 
 def ends_in_probabilities(graph: Graph) -> bool:
-    """Whether the graph's output is a Softmax's: its values are confidences already."""
+    """Whether the graph's output is a softmax's: its values are confidences already."""
     producer = graph.producer(graph.outputs[0])
-    return producer is not None and producer.op == OP.name
+    return producer is not None and producer.op in FORMS

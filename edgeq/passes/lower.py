@@ -10,8 +10,13 @@ from edgeq.ops.op import Lowered, Site
 def lower(graph: Graph) -> Graph:
     """Adds each node's integer constants; a mixture's experts are lowered by `with_experts`."""
     for node in graph.nodes:
-        graph = _with_roles(graph, node, OPS[node.op].lower(Site(graph, node)))
+        graph = lower_node(graph, node)
     return graph.pruned()
+
+
+def lower_node(graph: Graph, node: Node) -> Graph:
+    """The graph with one node's integer constants."""
+    return _with_roles(graph, node, OPS[node.op].lower(Site(graph, node)))
 
 
 def _with_roles(graph: Graph, node: Node, made: Lowered) -> Graph:

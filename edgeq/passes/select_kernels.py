@@ -10,7 +10,7 @@ from edgeq.ir import Graph, Node
 from edgeq.kernels.streams.stream import Stream
 from edgeq.kernels.table import DSP, Kernel, select
 from edgeq.ops import OPS
-from edgeq.ops.op import Accumulator, Call, Site
+from edgeq.ops.op import WEIGHT_RANGE, Accumulator, Call, Site
 
 PLAIN: frozenset[str] = frozenset()
 
@@ -61,6 +61,8 @@ def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
     if kernel.isa != DSP or kernel.stream is None:  # the others requantise all the exporter makes
         return None
+    if kernel.weight == "s8" and graph.param(node, "weight").min() < WEIGHT_RANGE["s8"][0]:
+        return "a weight is -128"  # rows that share a half-word have no room for it
     stream, sums = kernel.stream, OPS[node.op].accumulators(Site(graph, node))
     return next((reason for a in sums if (reason := _refusal(a, stream))), None)
 

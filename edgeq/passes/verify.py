@@ -10,7 +10,16 @@ from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import OPS
 from edgeq.ops.fixed_point import INT32_MAX
-from edgeq.ops.op import WEIGHT_RANGE, Absent, Accumulator, Array, Place, Scale, Site
+from edgeq.ops.op import (
+    STORED_RANGE,
+    WEIGHT_RANGE,
+    Absent,
+    Accumulator,
+    Array,
+    Place,
+    Scale,
+    Site,
+)
 from edgeq.ops.router import MAX_PASSES, RULES
 
 STAGES = ("float", "quantized", "lowered")
@@ -99,7 +108,8 @@ def _check_lowered(graph: Graph, node: Node, where: str) -> None:
     for role in roles:
         if role.place is Place.PACKED:
             weight_format = role.dtype or node.attrs.weight_format
-            _check_range(weight_format, site.param(role.name), where)
+            limits = (WEIGHT_RANGE if role.dtype else STORED_RANGE)[weight_format]
+            _check_range(weight_format, limits, site.param(role.name), where)
     for accumulator in op.accumulators(site):
         _check_reach(accumulator, where)
 
@@ -149,8 +159,8 @@ def _check_scale(graph: Graph, node: Node, where: str) -> None:
             raise EdgeqError(f"{where}: experts must share the scales of input and output")
 
 
-def _check_range(weight_format: str, codes: Array, where: str) -> None:
-    low, high = WEIGHT_RANGE[weight_format]
+def _check_range(weight_format: str, limits: tuple[int, int], codes: Array, where: str) -> None:
+    low, high = limits
     if codes.size and (codes.min() < low or codes.max() > high):
         raise EdgeqError(f"{where}: weights leave [{low}, {high}] of format {weight_format}")
 

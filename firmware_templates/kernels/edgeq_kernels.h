@@ -25,6 +25,8 @@
  *   t2      2    w + 1                 -1 0 1             (columns + 3) / 4
  *   b1      1    (w + 1) / 2           -1 1               (columns + 7) / 8
  *
+ * Plain C and the kernels for ARMv6-M take s8 weights of -128 too.
+ *
  * Examples, a row of five weights each:
  *   s4  [ 1, -2, 7, 0, -7]  ->  E1 07 09 00                   two a byte, low nibble first
  *   s3  [ 1, -2, 3, 0, -3]  ->  codes 4 1 6 3 0: 8C 07 00 00  eight weights in three bytes
@@ -129,6 +131,21 @@ typedef struct {
 
 void edgeq_average_pool_2d_s8(const edgeq_average_pool_2d_params *p, const int8_t *x, int8_t *y);
 
+/* The mean of the codes of the cells inside the map, rounded half away from zero. reciprocal:
+ * 2^31 / cells, rounded up, of windows with least_rows rows and more and least_columns columns and
+ * more inside, `columns` entries a row; at most 4087 cells. */
+typedef struct {
+    const uint32_t *reciprocal;
+    edgeq_window window;
+    int32_t least_rows;
+    int32_t least_columns;
+    int32_t columns;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_mean_pool_2d_params;
+
+void edgeq_mean_pool_2d_s8(const edgeq_mean_pool_2d_params *p, const int8_t *x, int8_t *y);
+
 /* Padded cells never win. */
 void edgeq_max_pool_2d_s8(const edgeq_window *p, const int8_t *x, int8_t *y);
 
@@ -189,6 +206,17 @@ typedef struct {
 
 /* y may be x. */
 void edgeq_softmax_s8(const edgeq_softmax_params *p, const int8_t *x, int8_t *y);
+
+/* exp_q31: 256 entries, exp(-d * scale) in Q0.31; at most 511 classes. TensorFlow Lite Micro's
+ * arithmetic; output scale 1/256, zero point -128. */
+typedef struct {
+    const int32_t *exp_q31;
+    int32_t rows;
+    int32_t classes;
+} edgeq_softmax_q31_params;
+
+/* y may be x. */
+void edgeq_softmax_q31_s8(const edgeq_softmax_q31_params *p, const int8_t *x, int8_t *y);
 
 /* Largest softmax probability of `classes` logits, Q15 (32768 is certainty). */
 int32_t edgeq_confidence_s8(const uint16_t *exp_table, const int8_t *logits, int32_t classes);

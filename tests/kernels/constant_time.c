@@ -13,6 +13,8 @@ int32_t multiplier[64];
 int8_t shift[64];
 int16_t gamma_q[64];
 uint16_t exp_table[256];
+int32_t exp_q31[256];
+static const uint32_t reciprocals[4] = {1u << 29, 357913942u, 357913942u, 238609295u};
 uint8_t mask[64];
 int64_t prior[EXPERTS];
 int32_t chosen[2];
@@ -68,6 +70,11 @@ void run_average_pool_2d_s8(void) {
     edgeq_average_pool_2d_s8(&p, x, y);
 }
 
+void run_mean_pool_2d_s8(void) {
+    edgeq_mean_pool_2d_params p = {reciprocals, padded, 2, 2, 2, -128, 127};
+    edgeq_mean_pool_2d_s8(&p, x, y);
+}
+
 void run_max_pool_2d_s8(void) {
     edgeq_max_pool_2d_s8(&padded, x, y);
 }
@@ -90,6 +97,11 @@ void run_lookup_s8(void) {
 void run_layer_norm_s8(void) {
     edgeq_layer_norm_params p = {gamma_q, bias, 3, 2, 30, 20, 4, -100, 100};
     edgeq_layer_norm_s8(&p, x, y);
+}
+
+void run_softmax_q31_s8(void) {
+    edgeq_softmax_q31_params p = {exp_q31, 3, 9};
+    edgeq_softmax_q31_s8(&p, x, y);
 }
 
 void run_softmax_s8(void) {

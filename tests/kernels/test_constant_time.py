@@ -17,13 +17,21 @@ from unicorn import arm_const as arm
 
 from edgeq.kernels import KERNELS
 from edgeq.ops.fixed_point import exp_table
+from edgeq.ops.gemmlowp import exp_q31_table
 from tests.kernels import samples
 
 FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x20000
 RETURN = FLASH + SIZE - 16  # an address no code is at
 PLAIN = [k.name.replace("edgeq_", "run_", 1) for k in KERNELS if not k.isa]
 RUNS = [*PLAIN, "run_router_s8_escalation"]
-SAMPLED = ("run_fully_connected_s8_t2", "run_conv_2d_s8_s4", "run_layer_norm_s8", "run_router_s8")
+SAMPLED = (
+    "run_softmax_q31_s8",
+    "run_mean_pool_2d_s8",
+    "run_fully_connected_s8_t2",
+    "run_conv_2d_s8_s4",
+    "run_layer_norm_s8",
+    "run_router_s8",
+)
 
 
 THUMB = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
@@ -58,6 +66,7 @@ def constants(rng: np.random.Generator) -> dict[str, samples.Array]:
         "shift": rng.integers(-9, -4, 64).astype(np.int8),
         "gamma_q": rng.integers(-300, 300, 64).astype(np.int16),
         "exp_table": exp_table(0.05),
+        "exp_q31": exp_q31_table(0.05),
         "mask": rng.integers(0, 256, 64).astype(np.uint8),
         "prior": rng.integers(0, 5000, 5).astype(np.int64),
     }

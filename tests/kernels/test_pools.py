@@ -6,16 +6,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.ir import TensorType
-from edgeq.ops import average_pool_2d, max_pool_2d
+from edgeq.ir import Graph, Node, TensorType
+from edgeq.ops import average_pool_2d, max_pool_2d, mean_pool_2d
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.fixed_point import quantize_multipliers
 from edgeq.ops.max_pool_2d import MaxPool2D
-from edgeq.ops.op import Io
+from edgeq.ops.mean_pool_2d import MeanPool2D
+from edgeq.ops.op import Io, Site
 from edgeq.ops.window import output_size
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS
-from tests.kernels.host_kernels import AveragePool2DParams, Window, call
+from tests.kernels.host_kernels import AveragePool2DParams, Held, MeanPool2DParams, Window, call
 from tests.kernels.test_conv_2d import Geometry, geometries
 
 seeds = st.integers(0, 2**32 - 1)
@@ -69,3 +70,41 @@ def test_average_pool_equals_reference(
     constants = {"multiplier": multiplier, "shift": shift}
     wanted = average_pool_2d.OP.reference(AveragePool2D(kernel, stride), io, (x,), constants)
     np.testing.assert_array_equal(y, wanted[0])
+
+
+@given(g=geometries(), seed=seeds, fill=fills, activation=st.sampled_from(("none", "relu6")))
+@KERNELS
+def test_mean_pool_equals_reference(
+    kernels: ctypes.CDLL, g: Geometry, seed: int, fill: str, activation: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    attrs = MeanPool2D(g.kernel, g.stride, g.padding, activation)
+    t = TensorType(x.shape[1:], "int8", samples.quant(rng))
+    try:
+        shape = mean_pool_2d.OP.result_shape(attrs, (t.shape,), {})
+    except ValueError:  # a window that lies in padding only has no mean
+        return
+    out = TensorType(shape, "int8", t.quant)
+    node = Node("pool", "MeanPool2D", ("x",), ("y",), attrs)
+    site = Site(Graph("g", ("x",), ("y",), (node,), {"x": t, "y": out}, {}), node)
+    lowered, held, y = mean_pool_2d.OP.lower(site), Held(), np.zeros(shape, np.int8)
+    fields = dict(mean_pool_2d.OP.code.fields(site))  # type: ignore[union-attr]
+    tail = ("least_rows", "least_columns", "columns", "activation_min", "activation_max")
+    table = held.pointer(lowered.values["reciprocal"], np.uint32)
+    params = MeanPool2DParams(table, g.window(shape[:2]), *(fields[name] for name in tail))
+    call(kernels.edgeq_mean_pool_2d_s8, params, x, y)
+    wanted = mean_pool_2d.OP.reference(attrs, Io((t,), out), (x,), lowered.values)
+    np.testing.assert_array_equal(y, wanted[0])
+
+
+def test_the_reciprocal_of_any_window_divides_every_sum_exactly() -> None:
+    """The kernel multiplies by ceil(2^31 / n); the largest sums are the hardest."""
+    n = np.arange(1, mean_pool_2d.MOST_CELLS + 1, dtype=np.uint64)
+    reciprocal = -(-(1 << 31) // n.astype(np.int64)).astype(np.int64)
+    for back in range(64):
+        largest = (128 * n + n // 2).astype(np.int64) - back
+        kept = largest[largest >= 0]
+        divisors = n[largest >= 0].astype(np.int64)
+        found = kept * reciprocal[largest >= 0] >> 31
+        np.testing.assert_array_equal(found, kept // divisors)

@@ -190,6 +190,25 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
         grow = partial(factory.GraphBuilder.activation, op=op)
         yield op, partial(single, grow, (6, 5, 3))
     yield "softmax", partial(single, factory.GraphBuilder.softmax, (10,))
+    for classes in (2, 12, 60):
+        yield (
+            f"softmax-q31-{classes}",
+            partial(single, factory.GraphBuilder.softmax_q31, (classes,)),
+        )
+    for kernel, padding, activation in (
+        ((2, 2), (0, 0, 0, 0), "none"),
+        ((3, 3), PAD, "relu"),
+        ((6, 4), (0, 0, 0, 0), "relu6"),
+        ((3, 2), (1, 0, 1, 1), "none"),
+    ):
+        grow = partial(
+            factory.GraphBuilder.mean_pool,
+            kernel=kernel,
+            stride=(1, 1),
+            padding=padding,
+            activation=activation,
+        )
+        yield f"mean-pool-{kernel}", partial(single, grow, (6, 4, 3))
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
         pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)

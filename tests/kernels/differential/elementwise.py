@@ -4,14 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgeq.ir import TensorType
-from edgeq.ops import OPS, add, layer_norm
+from edgeq.ir import Graph, Node, TensorType
+from edgeq.ops import OPS, add, layer_norm, mean_pool_2d
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.fixed_point import exp_table, quantize_multipliers, requantize, softmax_q15
+from edgeq.ops.gemmlowp import MOST_CLASSES, exp_q31_table
 from edgeq.ops.max_pool_2d import MaxPool2D
-from edgeq.ops.op import Io, activation_bounds
+from edgeq.ops.mean_pool_2d import MeanPool2D
+from edgeq.ops.op import Io, Site, activation_bounds, quant_of
 from edgeq.ops.relu import Relu
 from edgeq.ops.softmax import Softmax
+from edgeq.ops.softmax_q31 import SoftmaxQ31
 from tests.kernels import samples
 from tests.kernels.differential.case import Call, Case, Const, Long, Out, Pointer, Struct
 from tests.kernels.differential.convolutions import SMALL, Geometry
@@ -50,6 +53,30 @@ def average_pool(g: Geometry, seed: int, fill: str) -> Case:
     given = Struct((g.window, *zeros, int(multiplier[0]), int(shift[0])))
     name = "edgeq_average_pool_2d_s8"
     return Case(f"{name} {g}", (Call(name, (Pointer((given,)), Const(x), Out(wanted))),))
+
+
+def mean_pool(g: Geometry, seed: int, fill: str, act: str) -> Case | None:
+    """None where a window would lie in padding only."""
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (1, *g.size, g.channels))
+    attrs = MeanPool2D(g.kernel, g.stride, g.padding, act)
+    t = TensorType(x.shape[1:], "int8", samples.quant(rng))
+    try:
+        shape = OPS["MeanPool2D"].result_shape(attrs, (t.shape,), {})
+    except ValueError:
+        return None
+    made = TensorType(shape, "int8", t.quant)
+    node = Node("pool", "MeanPool2D", ("x",), ("y",), attrs)
+    site = Site(Graph("g", ("x",), ("y",), (node,), {"x": t, "y": made}, {}), node)
+    table = OPS["MeanPool2D"].lower(site).values
+    down, across = mean_pool_2d.counts(attrs, g.size, shape)
+    least, columns = (int(down.min()), int(across.min())), int(across.max() - across.min() + 1)
+    bounds = activation_bounds(act, quant_of(t))
+    wanted = OPS["MeanPool2D"].reference(attrs, Io((t,), made), (x,), table)[0]
+    given = Struct((Const(table["reciprocal"]), g.window, *least, columns, *bounds))
+    name = "edgeq_mean_pool_2d_s8"
+    label = f"{name} {g}, {fill}, {act}"
+    return Case(label, (Call(name, (Pointer((given,)), Const(x), Out(wanted))),))
 
 
 def addition(size: int, seed: int, fill: str, act: str) -> Case:
@@ -140,6 +167,17 @@ def softmax(rows: int, classes: int, scale: float, seed: int, fill: str) -> Case
     return Case(label, (Call("edgeq_softmax_s8", (Pointer((given,)), y, y)),))
 
 
+def softmax_q31(rows: int, classes: int, scale: float, seed: int, fill: str) -> Case:
+    x = samples.activations(np.random.default_rng(seed), fill, (1, rows, classes))
+    table = exp_q31_table(scale)
+    t = TensorType((rows, classes), "int8")
+    wanted = OPS["SoftmaxQ31"].reference(SoftmaxQ31(), Io((t,), t), (x,), {"exp_q31": table})
+    given = Struct((Const(table), rows, classes))
+    y = Out(wanted, initial=x)
+    label = f"edgeq_softmax_q31_s8 {rows}x{classes}, scale {scale}, {fill}, seed {seed}"
+    return Case(label, (Call("edgeq_softmax_q31_s8", (Pointer((given,)), y, y)),))
+
+
 def confidence(classes: int, scale: float, seed: int, fill: str) -> Case:
     x = samples.activations(np.random.default_rng(seed), fill, (classes,))
     table = exp_table(scale)
@@ -183,6 +221,14 @@ def average_pool_cases() -> Iterator[Case]:
             yield average_pool(one, 8 * seed + i, fill)
 
 
+def mean_pool_cases() -> Iterator[Case]:
+    for seed, g in enumerate(SMALL):
+        for i, fill in enumerate(FILLS):
+            case = mean_pool(g, 8 * seed + i, fill, ACTIVATIONS[(seed + i) % 3])
+            if case is not None:
+                yield case
+
+
 def add_cases() -> Iterator[Case]:
     for seed in range(24):
         yield addition(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
@@ -214,6 +260,12 @@ def softmax_cases() -> Iterator[Case]:
     for seed in range(30):
         classes = (1, 2, 3, 10, 60, 5000)[seed % 6]
         yield softmax(1 + seed % 3, classes, SCALES[seed % 5], seed, FILLS[seed % 4])
+
+
+def softmax_q31_cases() -> Iterator[Case]:
+    for seed in range(30):
+        classes = (1, 2, 3, 10, 60, MOST_CLASSES)[seed % 6]
+        yield softmax_q31(1 + seed % 3, classes, SCALES[seed % 5], seed, FILLS[seed % 4])
 
 
 def confidence_cases() -> Iterator[Case]:

@@ -63,6 +63,12 @@ def graphs() -> Iterator[Graph]:
         )
         build.activation(op)
         yield build.graph()
+    samples = rng.integers(-128, 128, (2, 5, 4, 3), dtype=np.int8)
+    build = factory.GraphBuilder(rng, "imported", samples, Quant((0.02,), 3))
+    build.mean_pool((3, 3), (2, 2), (1, 0, 1, 1))
+    build.flatten()
+    build.softmax_q31()
+    yield build.graph()
     for rule in RULES:
         yield factory.mixture_graph(rng, rule=rule)
         yield factory.mixture_graph(rng, rule=rule, top_k=2, gate="probability")

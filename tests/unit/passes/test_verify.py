@@ -229,6 +229,11 @@ def test_each_op_says_which_types_it_takes(monkeypatch: pytest.MonkeyPatch) -> N
         verify(both, "quantized")
 
 
+def wider(value: int) -> Callable[[Array], Array]:
+    """As `larger`, of a type that holds it."""
+    return lambda values: larger(value)(values.astype(np.int16))
+
+
 def larger(value: int) -> Callable[[Array], Array]:
     return lambda v: np.full_like(v, value)
 
@@ -266,7 +271,7 @@ LOWERED: Mapping[str, Case] = {
     },
     "weights beyond their format": (
         conv,
-        constant("Conv2D", "weight", larger(-128)),
+        constant("Conv2D", "weight", wider(-129)),
         "format s8",
     ),
     "router weights": (mixed, constant("Mixture", "router.1.weight", larger(-128)), "format s8"),

@@ -1,0 +1,226 @@
+"""The lowered graph while a .tflite file is read into it: what the readers of the ops append to."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from edgeq.frontend.tflite_file import Operator, Subgraph, Tensor, TfliteFile
+from edgeq.ir import Node, Quant, TensorType
+from edgeq.ops import OPS
+from edgeq.ops.reshape import Reshape
+
+Array = npt.NDArray[Any]
+Padding = tuple[int, int, int, int]
+NOTHING = (0, 0, 0, 0)
+
+
+class Refused(Exception):
+    """Why an operator cannot be taken, in words that follow its name."""
+
+
+class FollowsRefused(Exception):
+    """It reads what a refused operator would have made: no finding of its own."""
+
+
+@dataclass(frozen=True)
+class GivenMap:
+    """A map that a window slides over: `size` with the padding of a PAD before it."""
+
+    size: tuple[int, int]
+    channels: int
+    padding: Padding
+
+    def with_padding(self, more: Padding) -> Padding:
+        """The padding of a window that has `more` of its own."""
+        top, left, bottom, right = (a + b for a, b in zip(self.padding, more, strict=True))
+        return top, left, bottom, right
+
+
+def quant_of_tensor(tensor: Tensor) -> Quant:
+    """The one scale of an activation, which must be int8. Raises Refused."""
+    if tensor.dtype != "int8":
+        raise Refused(f"{tensor.name!r} is {tensor.dtype}, not int8")
+    if len(tensor.scale) != 1:
+        raise Refused(f"{tensor.name!r} has {len(tensor.scale) or 'no'} scales, not one")
+    if not -128 <= tensor.zero_point[0] <= 127:
+        raise Refused(f"{tensor.name!r} has zero point {tensor.zero_point[0]}")
+    return Quant(tensor.scale, tensor.zero_point[0])
+
+
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Its shape without the batch axis, which is 1; as it is where the first axis is none."""
+    shape = tensor.shape
+    return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape or (1,)
+
+
+@dataclass
+class Growing:
+    """`names` finds the graph's tensor of each that has been computed; `pads` what a PAD made."""
+
+    file: TfliteFile
+    subgraph: Subgraph
+    nodes: list[Node] = field(default_factory=list)
+    tensors: dict[str, TensorType] = field(default_factory=dict)
+    values: dict[str, Array] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    pads: dict[int, Padding] = field(default_factory=dict)
+    refused: set[int] = field(default_factory=set)
+
+    def begin(self, index: int) -> str:
+        """Types an activation that no node makes, or that a refused one would; its name."""
+        tensor = self.subgraph.tensors[index]
+        name = self.names[index] = f"t{index}"
+        self.tensors[name] = TensorType(shape_of(tensor), "int8", quant_of_tensor(tensor))
+        return name
+
+    def operand(self, op: Operator, place: int) -> Tensor:
+        """The tensor at an input. Raises Refused for one that is absent or no plain tensor."""
+        if place >= len(op.inputs) or op.inputs[place] < 0:
+            raise Refused(f"it has no input {place}")
+        tensor = self.subgraph.tensors[op.inputs[place]]
+        if tensor.special or tensor.dynamic:
+            why = tensor.special or "of a shape that is not known"
+            raise Refused(f"{tensor.name!r} is {why}")
+        return tensor
+
+    def output(self, op: Operator) -> Tensor:
+        """The one tensor it makes."""
+        if len(op.outputs) != 1:
+            raise Refused(f"it has {len(op.outputs)} outputs")
+        tensor = self.subgraph.tensors[op.outputs[0]]
+        if tensor.dynamic:
+            raise Refused(f"{tensor.name!r} is of a shape that is not known")
+        return tensor
+
+    def constant(self, tensor: Tensor) -> Array:
+        """Its values. Raises Refused where they are computed, ModelFile where they are damaged."""
+        if not self.file.is_constant(tensor):
+            raise Refused(f"{tensor.name!r} is computed, not a constant")
+        return self.file.constant(tensor)
+
+    def value(self, op: Operator, place: int) -> str:
+        """The graph's name of an activation that it reads."""
+        tensor = self.operand(op, place)
+        index = op.inputs[place]
+        if index in self.pads:
+            raise Refused("a PAD stands before it")
+        if index in self.refused:
+            raise FollowsRefused
+        quant_of_tensor(tensor)
+        if index not in self.names:
+            constant = self.file.is_constant(tensor)
+            raise Refused(f"{tensor.name!r} is {'a constant' if constant else 'not computed yet'}")
+        return self.names[index]
+
+    def scale(self, op: Operator, place: int) -> float:
+        """The scale of an activation that it reads."""
+        return quant_of_tensor(self.operand(op, place)).per_tensor
+
+    def same_scale(self, op: Operator) -> None:
+        """Raises Refused unless its input and output share scale and zero point."""
+        given, made = quant_of_tensor(self.operand(op, 0)), quant_of_tensor(self.output(op))
+        if given != made:
+            raise Refused("its input and output have different scales")
+
+    def map(self, op: Operator) -> tuple[str, GivenMap]:
+        """(name, map) of its first input, (1, height, width, channels)."""
+        name, shape = self.value(op, 0), self.operand(op, 0).shape
+        return name, _given(shape, NOTHING)
+
+    def padded_map(self, op: Operator) -> tuple[str, GivenMap]:
+        """As `map`; where a PAD stands before it, what that reads."""
+        tensor, index = self.operand(op, 0), op.inputs[0]
+        if index not in self.pads:
+            return self.map(op)
+        return self.names[index], _given(tensor.shape, self.pads[index])
+
+    def pad(self, op: Operator, padding: Padding) -> None:
+        """Leaves a PAD to the windows that read it."""
+        name, shape = self.value(op, 0), self.operand(op, 0).shape
+        top, left, bottom, right = padding
+        wanted = (1, shape[1] + top + bottom, shape[2] + left + right, shape[3])
+        if len(shape) != 4 or self.output(op).shape != wanted:
+            raise Refused(f"it makes {list(self.output(op).shape)} of {list(shape)}")
+        self.names[op.outputs[0]], self.pads[op.outputs[0]] = name, padding
+
+    def constants(
+        self, op: Operator, values: Mapping[str, Array], types: Mapping[str, TensorType]
+    ) -> dict[str, str]:
+        """Names of the node's constants by role."""
+        for role, value in values.items():
+            name = f"{node_name(op)}.{role}"
+            self.values[name] = value
+            self.tensors[name] = types.get(role) or TensorType(value.shape, str(value.dtype))
+        return {role: f"{node_name(op)}.{role}" for role in values}
+
+    def reshaped(self, op: Operator, source: str, shape: tuple[int, ...]) -> str:
+        """The tensor under another shape, by a node of its own where it has not got it."""
+        if self.tensors[source].shape == shape:
+            return source
+        return self.between(op, "Reshape", Reshape(shape), source, "rows")
+
+    def between(self, op: Operator, kind: str, attrs: Any, source: str, suffix: str) -> str:
+        """A node in front of the one that makes the operator's output; of its input's scale."""
+        name = f"{node_name(op)}_{suffix}"
+        shape = self._shape(kind, attrs, (source,), {})
+        self.tensors[name + ".out"] = TensorType(shape, "int8", self.tensors[source].quant)
+        self.nodes.append(Node(name, kind, (source,), (name + ".out",), attrs))
+        return name + ".out"
+
+    def alias(self, op: Operator) -> None:
+        """The output is the input's bytes under its own shape."""
+        source, made = self.value(op, 0), self.output(op)
+        if self.operand(op, 0).size != made.size:
+            raise Refused(f"it makes {list(made.shape)} of {list(self.operand(op, 0).shape)}")
+        self.add(op, "Reshape", Reshape(shape_of(made)), (source,))
+
+    def add(
+        self,
+        op: Operator,
+        kind: str,
+        attrs: Any,
+        sources: tuple[str, ...],
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        """The node that makes the operator's output; its shape must be what the file says."""
+        made, quant = self.output(op), quant_of_tensor(self.output(op))
+        shape = self._shape(kind, attrs, sources, params or {})
+        if math.prod(shape) != made.size:
+            raise Refused(f"it computes {list(shape)}, the file says {list(made.shape)}")
+        name = node_name(op)
+        out = f"t{op.outputs[0]}"
+        if out in self.tensors:
+            raise Refused(f"{made.name!r} is computed twice")
+        direct = shape == shape_of(made)
+        first = out if direct else name + ".out"
+        self.tensors[first] = TensorType(shape, "int8", quant)
+        self.nodes.append(Node(name, kind, sources, (first,), attrs, params or {}))
+        if not direct:
+            again = Reshape(shape_of(made))
+            self.tensors[out] = TensorType(again.shape, "int8", quant)
+            self.nodes.append(Node(name + "_shape", "Reshape", (first,), (out,), again))
+        self.names[op.outputs[0]] = out
+
+    def _shape(
+        self, kind: str, attrs: Any, sources: tuple[str, ...], params: Mapping[str, str]
+    ) -> tuple[int, ...]:
+        values = {role: self.values[name] for role, name in params.items()}
+        try:
+            shapes = tuple(self.tensors[s].shape for s in sources)
+            return OPS[kind].result_shape(attrs, shapes, values)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+
+
+def _given(shape: tuple[int, ...], padding: Padding) -> GivenMap:
+    if len(shape) != 4 or shape[0] != 1:
+        raise Refused(f"it slides over {list(shape)}, not over one map")
+    return GivenMap((shape[1], shape[2]), shape[3], padding)
+
+
+def node_name(op: Operator) -> str:
+    """What the graph calls the operator."""
+    return f"{op.op.lower()}_{op.index}"

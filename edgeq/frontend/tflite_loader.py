@@ -1,0 +1,220 @@
+"""A .tflite file -> its lowered Graph, with the arithmetic of TensorFlow Lite Micro.
+
+Nothing is calibrated or rounded anew: scales, zero points, weights and biases are the file's.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
+from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
+from edgeq.frontend.tflite_graph import FollowsRefused, Growing, Refused, quant_of_tensor
+from edgeq.frontend.tflite_ops import READERS
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.passes.lower import lower_node
+from edgeq.passes.verify import verify
+
+WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above any device's
+CONVERT = (
+    "convert it with a representative data set and TFLITE_BUILTINS_INT8 (docs/import.md); "
+    "quantising after training is not here yet"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One operator: whether it can be taken, or why not."""
+
+    index: int
+    op: str
+    name: str
+    refused: str = ""
+
+    @property
+    def said(self) -> str:
+        return f"node {self.index} {self.op} ({self.name}): {self.refused}"
+
+
+def load_tflite(path: Path) -> tuple[Graph, bytes]:
+    """(graph, bytes of the file). Raises BadInput, ModelFile and UnsupportedOp, naming the file."""
+    data = read_bytes(path)
+    try:
+        return graph_of_tflite(data, path.stem), data
+    except (ModelFile, UnsupportedOp) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def graph_of_tflite(data: bytes, name: str) -> Graph:
+    """The lowered graph, no kernels chosen.
+
+    Raises ModelFile for a damaged file, UnsupportedOp listing every operator that is not taken.
+    """
+    graph, findings = _read(data, name)
+    refused = [f.said for f in findings if f.refused]
+    if refused or graph is None:
+        raise UnsupportedOp("; ".join(refused) + f"; taken are {', '.join(sorted(READERS))}")
+    return graph
+
+
+def findings_of(path: Path) -> list[Finding]:
+    """Every operator of the file in its order. Raises as `load_tflite` does for the file itself."""
+    data = read_bytes(path)
+    try:
+        return _read(data, path.stem)[1]
+    except (ModelFile, UnsupportedOp) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _read(data: bytes, name: str) -> tuple[Graph | None, list[Finding]]:
+    file = parse(data)
+    _refuse_kinds(file)
+    subgraph = _bare(file.subgraphs[0])
+    if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:
+        raise UnsupportedOp(
+            f"it has {len(subgraph.inputs)} inputs and {len(subgraph.outputs)} outputs; one of "
+            "each is taken"
+        )
+    growing = Growing(file, subgraph)
+    try:
+        growing.begin(subgraph.inputs[0])
+        quant_of_tensor(subgraph.tensors[subgraph.outputs[0]])
+    except Refused as error:
+        raise UnsupportedOp(f"at its ends {error}") from None
+    findings = [_taken(growing, op) for op in subgraph.operators]
+    if any(f.refused for f in findings):
+        return None, findings
+    return _finished(growing, name), findings
+
+
+def _taken(growing: Growing, op: Operator) -> Finding:
+    """Reads one operator; a refused one leaves its outputs typed, so that reading goes on."""
+    tensors = growing.subgraph.tensors
+    name = tensors[op.outputs[0]].name if op.outputs else "no output"
+    found = Finding(op.index, op.op, name)
+    reader = None if op.custom else READERS.get(op.op)
+    try:
+        if reader is None:
+            raise Refused("custom operators are not taken" if op.custom else "it is not supported")
+        reader(growing, op)
+        return found
+    except FollowsRefused:
+        growing.refused.update(op.outputs)
+        return found
+    except Refused as error:
+        growing.refused.update(op.outputs)
+        return replace(found, refused=str(error))
+
+
+def _finished(growing: Growing, name: str) -> Graph:
+    entry, end = growing.subgraph.inputs[0], growing.subgraph.outputs[0]
+    if end not in growing.names or end in growing.pads:
+        raise ModelFile("nothing computes its output")
+    graph = Graph(
+        name,
+        (growing.names[entry],),
+        (growing.names[end],),
+        tuple(growing.nodes),
+        growing.tensors,
+        growing.values,
+    )
+    if not graph.nodes:
+        raise UnsupportedOp("it computes nothing")
+    _check_work(graph)
+    for node in graph.nodes:
+        if not node.params:
+            graph = lower_node(graph, node)
+    try:
+        return verify(graph.pruned(), "lowered")
+    except UnsupportedOp:
+        raise
+    except EdgeqError as error:
+        raise ModelFile(f"it makes no sense: {error}") from error
+
+
+def _check_work(graph: Graph) -> None:
+    """What bounds the time of everything that follows."""
+    for node in graph.nodes:
+        if node.op in ("Conv2D", "DepthwiseConv2D"):
+            places = np.prod(graph.tensors[node.outputs[0]].shape[:2], dtype=np.int64)
+            taps = np.prod(graph.param(node, "weight").shape[-3:], dtype=np.int64)
+            if places * taps > MOST_VALUES:
+                raise UnsupportedOp(f"{node.name} has more than {MOST_VALUES:,} patch values")
+
+
+def _refuse_kinds(file: TfliteFile) -> None:
+    """UnsupportedOp for files that are not int8 throughout, and for control flow."""
+    if len(file.subgraphs) > 1:
+        more = [op.op for op in file.subgraphs[0].operators if op.op in ("IF", "WHILE", "CALL")]
+        raise UnsupportedOp(
+            f"it has {len(file.subgraphs)} subgraphs ({', '.join(more) or 'none called'}); control "
+            "flow is not taken"
+        )
+    subgraph = file.subgraphs[0]
+    hybrid, floats = [], 0
+    for op in subgraph.operators:
+        if op.op not in WEIGHTED or len(op.inputs) < 2 or min(op.inputs[:2]) < 0:
+            continue
+        given, weight = (subgraph.tensors[i].dtype for i in op.inputs[:2])
+        floats += given == "float32"
+        if given == "float32" and weight != "float32":
+            hybrid.append(f"node {op.index} {op.op} ({subgraph.tensors[op.outputs[0]].name})")
+    if hybrid:
+        raise UnsupportedOp(
+            f"it is hybrid, integer weights with float activations: {'; '.join(hybrid)}; {CONVERT}"
+        )
+    ends = {subgraph.tensors[i].dtype for i in (*subgraph.inputs, *subgraph.outputs)}
+    if floats or (ends == {"float32"} and not _quantizes(subgraph)):
+        raise UnsupportedOp(f"it is a float file; {CONVERT}")
+
+
+def _quantizes(subgraph: Subgraph) -> bool:
+    return any(op.op == "QUANTIZE" for op in subgraph.operators)
+
+
+def _bare(subgraph: Subgraph) -> Subgraph:
+    """Without QUANTIZE of float or uint8 input and DEQUANTIZE of the output: the host does that."""
+    inputs, outputs = list(subgraph.inputs), list(subgraph.outputs)
+    dropped: set[int] = set()
+    for op in subgraph.operators:
+        if len(op.inputs) != 1 or len(op.outputs) != 1:
+            continue
+        given, made = subgraph.tensors[op.inputs[0]], subgraph.tensors[op.outputs[0]]
+        enters = op.inputs[0] in inputs and _readers(subgraph, op.inputs[0]) == 1
+        same = given.scale == made.scale and given.zero_point[:1] == (
+            made.zero_point[:1] and (made.zero_point[0] + 128,)
+        )
+        shifted = given.dtype == "uint8" and same
+        if op.op == "QUANTIZE" and enters and (given.dtype == "float32" or shifted):
+            inputs[inputs.index(op.inputs[0])] = op.outputs[0]
+            dropped.add(op.index)
+        elif op.op == "DEQUANTIZE" and op.outputs[0] in outputs:
+            outputs[outputs.index(op.outputs[0])] = op.inputs[0]
+            dropped.add(op.index)
+    kept = tuple(op for op in subgraph.operators if op.index not in dropped)
+    return replace(subgraph, inputs=tuple(inputs), outputs=tuple(outputs), operators=kept)
+
+
+def _readers(subgraph: Subgraph, index: int) -> int:
+    return sum(op.inputs.count(index) for op in subgraph.operators)
+
+
+def seeded_rows(graph: Graph, count: int = 64, seed: int = 0) -> Array:
+    """Real rows (count, *input shape) over the input's whole range: half noise, half smooth.
+
+    A file brings no data of its own; these are what the proofs and the estimate run on.
+    """
+    rng, kind = np.random.default_rng(seed), graph.tensors[graph.inputs[0]]
+    noise = rng.integers(-128, 128, (count - count // 2, *kind.shape))
+    t = np.linspace(0, 1, kind.size)
+    waves = np.sin(
+        2 * np.pi * rng.uniform(0, 6, (count // 2, 1)) * t + rng.uniform(0, 6, (count // 2, 1))
+    )
+    level = rng.uniform(-64, 64, (count // 2, 1))
+    smooth = np.clip(np.round(waves * 63 + level), -128, 127).reshape(-1, *kind.shape)
+    assert kind.quant is not None  # it is lowered
+    codes = np.concatenate([noise, smooth])
+    return np.asarray((codes - kind.quant.zero_point) * kind.quant.per_tensor, np.float32)

@@ -1,0 +1,92 @@
+"""exp and 1 / (1 + x) on fixed-point numbers, step by step as gemmlowp's fixedpoint.h has them.
+
+TensorFlow Lite Micro's softmax is made of these. `srdhm` and `rdp` are the contract's own.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from edgeq.ops.fixed_point import (
+    INT32_MAX,
+    AnyInt,
+    Int64,
+    leading_zeros,
+    quantize_multiplier,
+    rdp,
+    srdhm,
+)
+
+INTEGER_BITS = 5  # of a scaled difference of logits: Q5.26
+FRACTION_BITS = 31 - INTEGER_BITS
+SUM_BITS = 12  # integer bits of the sum of exponentials: Q12.19
+MOST_CLASSES = 511  # with more, the last shift may pass 31, where gemmlowp's is not defined
+
+_EXP_EIGHTH, _THIRD = 1895147668, 715827883  # exp(-1/8) and 1/3 in Q0.31
+_POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535))
+_POWERS += ((3, 720401), (4, 242))  # exponent e -> exp(-2^e) in Q0.31
+C48_17, C32_17 = 1515870810, -1010580540  # 48/17 and -32/17 in Q2.29
+
+
+def _times(a: AnyInt, b: Any) -> Int64:
+    return srdhm(np.asarray(a), np.asarray(b))
+
+
+def exp_of_negative(a: AnyInt) -> Int64:
+    """exp(a / 2^26) in Q0.31 for a <= 0 in Q5.26; 2^31 - 1 at 0."""
+    a = a.astype(np.int64)
+    quarter = 1 << (FRACTION_BITS - 2)
+    part = (a & (quarter - 1)) - quarter
+    remainder = part - a
+    x = (part << INTEGER_BITS) + (1 << 28)  # a Taylor series around -1/8
+    x2 = _times(x, x)
+    x3, x4 = _times(x2, x), _times(x2, x2)
+    series = rdp(_times(rdp(x4, np.array(2)) + x3, _THIRD) + x2, np.array(1))
+    result = _EXP_EIGHTH + _times(x + series, _EXP_EIGHTH)
+    for exponent, factor in _POWERS:
+        has = (remainder & (1 << (FRACTION_BITS + exponent))) != 0
+        result = np.where(has, _times(result, factor), result)
+    return np.where(a == 0, INT32_MAX, result)
+
+
+def exp_q31_table(scale: float) -> Any:
+    """exp(-d * scale) in Q0.31 for d = 0..255, 0 where TensorFlow Lite Micro skips it: int32."""
+    real = min(scale * (1 << FRACTION_BITS), 2.0**31 - 1)
+    multiplier, shift = quantize_multiplier(real)
+    d = -np.arange(256, dtype=np.int64)
+    if shift < 0:  # steps so fine that it would abort: every class has the same probability
+        return np.full(256, INT32_MAX, np.int32)
+    least = -(((1 << INTEGER_BITS) - 1) * (1 << FRACTION_BITS) // (1 << shift))
+    seen = d >= least
+    scaled = _times(np.where(seen, d, 0) << shift, multiplier)
+    return np.where(seen, exp_of_negative(scaled), 0).astype(np.int32)
+
+
+def reciprocal_q31(total: AnyInt) -> tuple[Int64, Int64]:
+    """(r, headroom) of a total in Q12.19, at least 1: 1 / total = r / 2^(43 - headroom).
+
+    `headroom` counts the leading zeros of the sum's 32 bits.
+    """
+    headroom = leading_zeros(total, 32)
+    fraction = (total.astype(np.int64) << headroom) - (1 << 31)  # of the sum as 1 + fraction
+    half = (fraction + INT32_MAX + 1) // 2  # gemmlowp's rounding half sum with its largest Q0.31
+    x = C48_17 + _times(half, C32_17)
+    for _ in range(3):  # Newton's iteration
+        error = (1 << 29) - _times(half, x)
+        x = x + _saturated(_times(x, error) << 2)
+    return _saturated(x << 1), headroom
+
+
+def softmax_q31(q: AnyInt, table: AnyInt) -> Int64:
+    """Softmax over the last axis of int8 logits in steps of 1/256, 0..256. `table`: exp_q31_table.
+
+    At most `MOST_CLASSES` classes, so that the sum fits.
+    """
+    q = q.astype(np.int64)
+    e = table.astype(np.int64)[q.max(axis=-1, keepdims=True) - q]
+    r, headroom = reciprocal_q31(rdp(e, np.array(SUM_BITS)).sum(axis=-1, keepdims=True))
+    return rdp(_times(e, r), SUM_BITS + 31 - 8 - headroom)
+
+
+def _saturated(x: Int64) -> Int64:
+    return np.clip(x, -(2**31), INT32_MAX)

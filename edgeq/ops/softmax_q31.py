@@ -1,0 +1,90 @@
+"""SoftmaxQ31: softmax as TensorFlow Lite Micro computes it, byte for byte: exponentials in Q0.31.
+
+For files that come from there. Softmax has half the table and no limit of classes.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeq.ops import softmax
+from edgeq.ops.gemmlowp import MOST_CLASSES, exp_q31_table, softmax_q31
+from edgeq.ops.op import (
+    INT8,
+    NO_FUSION,
+    NO_WIDENING,
+    Array,
+    Call,
+    Fields,
+    Io,
+    Lowered,
+    Op,
+    Params,
+    Pointer,
+    Role,
+    Site,
+    flat_shape,
+    no_accumulators,
+    no_limit,
+    no_macs,
+)
+
+
+@dataclass(frozen=True)
+class SoftmaxQ31:
+    pass
+
+
+def _result_shape(
+    attrs: SoftmaxQ31, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    (classes,) = flat_shape(attrs, inputs, params)
+    if classes > MOST_CLASSES:
+        raise ValueError(f"softmax over {classes:,} classes; {MOST_CLASSES:,} are the most")
+    return (classes,)
+
+
+def _float_forward(attrs: SoftmaxQ31, x: tuple[Array, ...], params: Params) -> Array:
+    return softmax.OP.float_forward(attrs, x, params)
+
+
+def _reference(attrs: SoftmaxQ31, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+    """params: exp_q31 (256,) int32 of the input's scale."""
+    return np.asarray(np.clip(softmax_q31(x[0], params["exp_q31"]) - 128, -128, 127), np.int8)
+
+
+ROLES = (Role("exp_q31", "int32"),)
+
+
+def _lower(site: Site) -> Lowered:
+    return Lowered({"exp_q31": exp_q31_table(site.input_quant().per_tensor)}, {})
+
+
+def _fields(site: Site) -> Fields:
+    *rows, classes = site.input_shape
+    sizes: Fields = (("rows", math.prod(rows)), ("classes", classes))
+    return (("exp_q31", Pointer("exp_q31")), *sizes)
+
+
+OP = Op(
+    name="SoftmaxQ31",
+    attrs=SoftmaxQ31,
+    arity=1,
+    dtypes=INT8,
+    result_shape=_result_shape,
+    float_forward=_float_forward,
+    reference=_reference,
+    macs=no_macs,
+    roles=lambda _: ROLES,
+    scale=lambda _attrs, _io: softmax.OUTPUT_QUANT,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=_lower,
+    accumulators=no_accumulators,  # gemmlowp.softmax_q31 states its own limits
+    code=Call("SoftmaxQ31", "edgeq_softmax_q31_params", _fields),
+)
