@@ -31,7 +31,9 @@ NUMPY = {"int8": "i1", "int32": "<i4", "int64": "<i8", "float32": "<f4"}
 
 @dataclass(frozen=True)
 class Tensor:
-    """`shape` with its batch axis, -1 there read as 1. `axis` counts for several scales only."""
+    """`shape` with its batch axis, -1 there read as 1. Scales are told apart by their number alone:
+    the axis that files state for them is often a legacy one.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -162,8 +164,9 @@ def _subgraph(table: Table, codes: list[tuple[str, bool]], buffers: int) -> Subg
         opcode = each.number(0, "I")
         if opcode >= len(codes):
             raise ModelFile(f"operator {index} has no code {opcode}")
+        name, custom = codes[opcode]
         inputs, outputs = _indices(each, 1, len(tensors), -1), _indices(each, 2, len(tensors), 0)
-        operators.append(Operator(index, *codes[opcode], inputs, outputs, each.table(4)))
+        operators.append(Operator(index, name, custom, inputs, outputs, each.table(4)))
     inputs, outputs = _indices(table, 1, len(tensors), 0), _indices(table, 2, len(tensors), 0)
     return Subgraph(tensors, inputs, outputs, tuple(operators))
 

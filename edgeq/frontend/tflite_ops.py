@@ -31,7 +31,7 @@ Padding = tuple[int, int, int, int]
 
 
 def _fully_connected(g: Growing, op: Operator) -> None:
-    weight, out = g.operand(op, 1), g.output(op)
+    weight = g.operand(op, 1)
     if op.option(1, "b"):
         raise Refused("its weights are shuffled")
     if len(weight.shape) != 2:
@@ -40,10 +40,10 @@ def _fully_connected(g: Growing, op: Operator) -> None:
     if g.operand(op, 0).size != inputs:
         raise Refused(f"it takes rows of features: {list(g.operand(op, 0).shape)} by {inputs}")
     codes, fmt = _codes(g, weight)
-    scale_in, scale_out = g.scale(op, 0), quant_of_tensor(out).per_tensor
-    real = np.float64(scale_in) * np.asarray(weight.scale, np.float64) / scale_out
+    real = _per_channel(g, op, weight)
     if len(weight.scale) == 1:  # TensorFlow Lite multiplies this pair in float32
-        real = np.float64(np.float32(scale_in) * np.float32(weight.scale[0])) / [scale_out]
+        product = np.float32(g.scale(op, 0)) * np.asarray(weight.scale, np.float32)
+        real = product.astype(np.float64) / quant_of_tensor(g.output(op)).per_tensor
     params = _weighted(g, op, codes, weight, real, 0)
     source = g.reshaped(op, g.value(op, 0), (inputs,))
     g.add(op, "FullyConnected", FullyConnected(fmt, _activation(op, 0)), (source,), params)

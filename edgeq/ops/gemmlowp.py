@@ -23,8 +23,10 @@ SUM_BITS = 12  # integer bits of the sum of exponentials: Q12.19
 MOST_CLASSES = 511  # with more, the last shift may pass 31, where gemmlowp's is not defined
 
 _EXP_EIGHTH, _THIRD = 1895147668, 715827883  # exp(-1/8) and 1/3 in Q0.31
-_POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535))
-_POWERS += ((3, 720401), (4, 242))  # exponent e -> exp(-2^e) in Q0.31
+_POWERS = (  # exponent e -> exp(-2^e) in Q0.31
+    *((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535)),
+    *((3, 720401), (4, 242)),
+)
 C48_17, C32_17 = 1515870810, -1010580540  # 48/17 and -32/17 in Q2.29
 
 

@@ -155,7 +155,7 @@ def snake_case(op: str) -> str:
 
 
 def activation_bounds(activation: str, quant: Quant) -> tuple[int, int]:
-    """int8 clamp of a fused activation ("none", "relu", "relu6"), rounded as TensorFlow Lite does."""
+    """int8 clamp of a fused activation ("none", "relu", "relu6"); 6 rounds as TensorFlow Lite's."""
     low, high = -128, 127
     if activation in ("relu", "relu6"):
         low = max(low, quant.zero_point)

@@ -55,7 +55,7 @@ def test_wide_rows_take_their_true_width(token: str) -> None:
 @pytest.mark.parametrize(
     ("token", "wrong"),
     [
-        *[("s16", -32768), ("s8", -128), ("s4", 8), ("s4", -8), ("s3", 4), ("s3", -4)],
+        *[("s16", -32768), ("s8", -129), ("s4", 8), ("s4", -8), ("s3", 4), ("s3", -4)],
         *[("s2", 0), ("s2", 5), ("t2", 2), ("b1", 0), ("b1", 3), ("b1", -3)],
     ],
 )
@@ -64,6 +64,11 @@ def test_refuses_what_does_not_fit(token: str, wrong: int) -> None:
     weights[1, 2] = wrong
     with pytest.raises(BadInput, match=rf"{token} holds .*\[1, 2\] is {wrong} "):
         PACKINGS[token].pack(weights)
+
+
+def test_s8_holds_the_128_that_other_quantisers_use() -> None:
+    weights = np.array([[-128, 127, -1]], np.int8)
+    assert PACKINGS["s8"].pack(weights) == bytes([0x80, 0x7F, 0xFF, 0])
 
 
 def test_refuses_floats_and_other_ranks() -> None:
