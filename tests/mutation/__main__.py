@@ -41,7 +41,7 @@ def _campaign(kept: dict, wanted: list[str], seed: int, per_unit: int) -> None:
             continue
         before = _cpu_seconds()
         with tempfile.TemporaryDirectory(prefix="edgeq-mutation-") as folder:
-            faults = plant(UNITS[name], Path(folder), seed, per_unit)
+            faults = plant(UNITS[name], Path(folder), seed, per_unit, _known(kept, name))
         spent = _cpu_seconds() - before
         kept["units"][name] = {"digest": digest, "faults": faults}
         kept["commit"] = record.commit()
@@ -51,6 +51,12 @@ def _campaign(kept: dict, wanted: list[str], seed: int, per_unit: int) -> None:
         print(f"{name}: {len(faults)} faults, {spent / len(faults):.2f} CPU-s each", flush=True)
         for fault in unlisted:
             print(f"  survived: {fault}  {faults[fault]['shown']}", flush=True)
+
+
+def _known(kept: dict, name: str) -> set[str]:
+    """Equivalents that other units have: one in a shared header is recorded once."""
+    others = {fault for unit, fault, *_ in record.mutants(kept) if unit != name}
+    return others & set(record.equivalents())
 
 
 def _cpu_seconds() -> float:

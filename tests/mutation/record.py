@@ -85,8 +85,14 @@ def table(record: Mapping[str, Any]) -> str:
         *(_line(group, kind, said) for group, kind, said in rows if said),
         _line("all", "", sum((said for *_, said in rows), Counter())),
         "",
-        f"Measured at commit {record['commit']}, seed {record['seed']}, {record['per_unit']} or "
-        f"more a unit, {len(record['units'])} units; {record['compilers']}.",
+        f"Measured at commit {record['commit']}, seed {record['seed']}, {record['per_unit']} a "
+        f"unit (an equivalent in a shared header is kept once); {record['compilers']}. Units: "
+        f"{sum(not unit.endswith('.py') for unit in record['units'])} kernels, "
+        + (
+            ", ".join(f"`{u}`" for u in sorted(record["units"]) if u.endswith(".py"))
+            or "no modules"
+        )
+        + ".",
         END,
     ]
     return "\n".join(lines)

@@ -7,9 +7,10 @@ import numpy as np
 from edgeq.ops import fixed_point
 from tests.kernels.differential.case import Call, Case
 
-HEADER = "edgeq_requantize.h"
+FILES = ("edgeq_requantize.h", "edgeq_layer_norm_s8.c")  # what the functions stand in
 EXPORTS = """
-#include "edgeq_requantize.h"
+#include "edgeq_layer_norm_s8.c"
+int32_t rsqrt(uint32_t d) { return (int32_t)rsqrt_q30(d); }
 int32_t srdhm(int32_t a, int32_t b) { return edgeq_srdhm(a, b); }
 int32_t rdp(int32_t x, int32_t e) { return edgeq_rdp(x, e); }
 int32_t multiply(int32_t a, int32_t m, int32_t s) { return edgeq_multiply(a, m, s); }
@@ -56,6 +57,9 @@ def fixed_point_cases() -> Iterator[Case]:
     for x in range(-4, 5):
         yield _case("clamp", (x, -2, 3), min(max(x, -2), 3))
         yield _case("srdhm", (x, 2**30), _of(fixed_point.srdhm, x, 2**30))
+    for interval in range(8, 32):
+        d = (interval << 27) + (1 << 26)
+        yield _case("rsqrt", (d,), int(fixed_point.rsqrt_q30(np.array(d, np.uint64))))
     for place in range(32):
         yield from _bits(1 << place, (1 << place) - 1)
         yield from _bits(0, 1 << place)
@@ -81,4 +85,6 @@ def _bits(a: int, b: int) -> Iterator[Case]:
     yield _case("leading_zeros_64", (a, b), 64 - (a << 32 | b).bit_length())
     yield _case("high_multiply", (a, b), a * b >> 32)
     d = a | 2**31
+    root = a | 2**30
+    yield _case("rsqrt", (root,), int(fixed_point.rsqrt_q30(np.array(root, np.uint64))))
     yield _case("reciprocal", (d,), int(fixed_point.reciprocal_q30(np.array(d, np.uint64))))

@@ -44,6 +44,9 @@ def test_round_trip(token: str, rows: int, columns: int, seed: int) -> None:
 def test_header_example(token: str) -> None:
     weights, data = EXAMPLES[token]
     assert PACKINGS[token].pack(np.array([weights])) == bytes.fromhex(data)
+    back = PACKINGS[token].unpack(bytes.fromhex(data), 1, len(weights))
+    assert back.dtype == (np.int16 if token == "s16" else np.int8)
+    np.testing.assert_array_equal(back, [weights])
 
 
 @pytest.mark.parametrize("token", sorted(PACKINGS))

@@ -1,0 +1,83 @@
+"""The record of planted faults: it agrees with the docs and with the list of equivalents."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from edgeq.kernels import KERNELS
+from tests.mutation import record
+from tests.mutation.outcome import Outcome
+from tests.mutation.units import RAN, UNITS
+
+LEAST, LEAST_OF_A_UNIT = 440, 10
+SAMPLE = 60
+
+
+def test_the_docs_show_the_record() -> None:
+    page = record.PAGE.read_text(encoding="utf-8")
+    shown = page[page.index(record.START) : page.index(record.END) + len(record.END)]
+    assert shown == record.table(record.read_record()), "run python -m tests.mutation --table"
+
+
+def test_every_kernel_is_recorded() -> None:
+    units = record.read_record()["units"]
+    assert set(units) <= set(UNITS), "run python -m tests.mutation"
+    assert {kernel.name for kernel in KERNELS} <= set(units), "run python -m tests.mutation"
+    for name, entry in units.items():
+        ran = [said for said in entry["faults"].values() if said["outcome"] in RAN]
+        assert len(ran) >= LEAST_OF_A_UNIT, name
+
+
+def test_what_survived_is_listed_and_little() -> None:
+    """At least 97 % are caught; the others are equivalents, at most 3 %."""
+    kept = record.read_record()
+    totals, same = record.totals(kept), record.equivalents()
+    caught = totals[Outcome.KILLED] + totals[Outcome.TIMEOUT]
+    ran = caught + totals[Outcome.SURVIVED] + totals["equivalent"]
+    assert ran >= LEAST
+    assert caught >= 0.97 * ran
+    survived = {f for _, f, _, outcome in record.mutants(kept) if outcome == Outcome.SURVIVED}
+    assert survived <= set(same)
+    assert set(same) <= survived, "listed, but not in the record: tidy up"
+
+
+def test_equivalents_are_faults_of_the_code_as_it_is() -> None:
+    there = {fault.id for unit in UNITS.values() for fault in unit.faults()}
+    assert set(record.equivalents()) <= there, "their lines have changed: look at them again"
+    assert all(len(reason) > 20 for reason in record.equivalents().values())
+
+
+def test_another_table_would_be_seen() -> None:
+    """The negative case: a mutant more, an outcome changed."""
+    kept = record.read_record()
+    before = record.table(kept)
+    name, entry = next(iter(kept["units"].items()))
+    fault, said = next((f, s) for f, s in entry["faults"].items() if s["outcome"] == "killed")
+    entry["faults"][fault] = said | {"outcome": "survived"}
+    assert record.table(kept) != before, name
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_a_sample_has_the_recorded_outcome(tmp_path: Path) -> None:
+    """60 mutants by the recorded seed, those of one unit together."""
+    kept = record.read_record()
+    every = sorted((unit, fault) for unit, fault, *_ in record.mutants(kept))
+    drawn = sorted(random.Random(kept["seed"]).sample(every, SAMPLE))
+    gone, wrong = [], []
+    for name in sorted({unit for unit, _ in drawn}):
+        unit, folder = UNITS[name], tmp_path / name.replace("/", "-")
+        folder.mkdir()
+        faults = {fault.id: fault for fault in unit.faults()}
+        trial = unit.trial(folder)
+        for id_ in (fault for of, fault in drawn if of == name):
+            if id_ not in faults:
+                gone.append(id_)
+                continue
+            outcome, why = trial.outcome(faults[id_])
+            recorded = kept["units"][name]["faults"][id_]["outcome"]
+            if outcome.caught != Outcome(recorded).caught:
+                wrong.append(f"{name} {id_}: {outcome}, {why}; recorded: {recorded}")
+    assert not wrong
+    assert len(gone) <= SAMPLE // 4, "the code has moved on: run python -m tests.mutation"
