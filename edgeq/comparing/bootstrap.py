@@ -1,5 +1,6 @@
-"""Percentile bootstrap over pairs: one draw of inputs gives both sides, so their pairing holds."""
+"""scipy's percentile bootstrap over pairs: one draw of inputs gives both sides, still paired."""
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -41,20 +42,26 @@ def ratio_intervals(
 
     None where a denominator is zero in any resample: there the ratio has no interval.
     """
-    rng = np.random.default_rng(seed)
-    ratios: dict[str, list[Array]] = {name: [] for name in statistics}
-    step = max(1, DRAWN_AT_ONCE // len(a))
-    for start in range(0, resamples, step):
-        rows = rng.integers(len(a), size=(min(step, resamples - start), len(a)))
-        left, right = a[rows], b[rows]
-        for name, statistic in statistics.items():
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratios[name].append(statistic(right) / statistic(left))
-    return {name: _ends(np.concatenate(parts)) for name, parts in ratios.items()}
+    from scipy.stats import DegenerateDataWarning, bootstrap  # loaded by who compares alone
 
+    def ratios(left: Array, right: Array, axis: int) -> Array:  # noqa: ARG001, scipy passes it
+        return np.stack([statistic(right) / statistic(left) for statistic in statistics.values()])
 
-def _ends(ratios: Array) -> Ends | None:
-    if not np.isfinite(ratios).all():
-        return None
-    low, high = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # of a ratio to zero: no interval
+        found = bootstrap(
+            (a, b),
+            ratios,
+            paired=True,
+            vectorized=True,  # scipy resamples along the last axis, the one the statistics take
+            method="percentile",
+            confidence_level=CONFIDENCE,
+            n_resamples=resamples,
+            batch=max(1, DRAWN_AT_ONCE // len(a)),
+            rng=np.random.default_rng(seed),
+        )
+    ends = zip(*found.confidence_interval, found.bootstrap_distribution, strict=True)
+    return {
+        name: (float(low), float(high)) if np.isfinite(drawn).all() else None
+        for name, (low, high, drawn) in zip(statistics, ends, strict=True)
+    }
