@@ -405,21 +405,9 @@ def profile(
         return None if name is None else Path(name)
 
     request = ProfileRequest(
-        firmware=Path(firmware),
-        port=port,
-        probe=probe,
-        data=path(data),
-        run=path(run),
-        trace=path(trace),
-        parquet=path(parquet),
-        limit=limit,
-        resume=resume,
-        baud=baud,
-        meter=meter,
-        meter_port=meter_port,
-        meter_rate=meter_rate,
-        volts=volts,
-        windows=windows,
-        window_seconds=window_s,
+        Path(firmware), port, probe, path(run), path(data), path(trace), path(parquet), limit
     )
+    request = replace(request, baud=baud, resume=resume, meter=meter, meter_port=meter_port)
+    request = replace(request, meter_rate=meter_rate, volts=volts, windows=windows)
+    request = replace(request, window_seconds=window_s)
     return profiling.profile(request, watch, tell, kept)

@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from edgeq.arrays import Array, class_labels, model_rows, read_npz
-from edgeq.board import Board, all_boards, load_board
+from edgeq.board import Board, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.errors import Meter as MeterError
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
 from edgeq.files import write_file
-from edgeq.flashers import is_virtual, look, probe_port, running
+from edgeq.flashers import is_virtual, look
+from edgeq.flashers.one_port import find_port
 from edgeq.harness.link import Link as BoardLink
 from edgeq.harness.manifest import Data, Manifest
 from edgeq.harness.messages import InferResult, Info
@@ -103,15 +104,21 @@ def profile(
     if meter:
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.plan, source)
-    summary |= {
-        "memory": memory_map(graph, subject.build.get("sections")),
-        "export": {key: report[key] for key in ("target", "checks", "notes")},
-    }
-    trace = str(request.trace) if request.trace else None
-    summary |= {"run": str(recorded.folder), "trace": trace, "link": statistics}
+    summary |= _provenance(request, report, graph, subject)
+    summary |= {"run": str(recorded.folder), "link": statistics}
     write_file(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
     write_results(folder, recorded, summary)
     return summary
+
+
+def _provenance(
+    request: ProfileRequest, report: dict[str, Any], graph: Graph, subject: Subject
+) -> dict[str, Any]:
+    return {
+        "memory": memory_map(graph, subject.build.get("sections")),
+        "export": {key: report[key] for key in ("target", "checks", "notes")},
+        "trace": str(request.trace) if request.trace else None,
+    }
 
 
 def _reconstruction(graph: Graph, samples: Samples, recorded: Run) -> dict[str, Any]:
@@ -139,34 +146,6 @@ def refuse_mismatches(summary: dict[str, Any]) -> None:
 
 def _greeting_s(port: str) -> float:
     return EMULATED_GREETING_S if is_virtual(port) else GREETING_S
-
-
-def find_port(probe: str | None = None) -> str:
-    """The port of that probe, or of the only board there is: attached or emulated. Raises Link."""
-    if probe is not None:
-        return probe_port(probe)
-    known = {usb_id for board in all_boards() for usb_id in board.probe.usb_ids}
-    attached = [
-        f"{d.port} (USB {d.usb_id}, probe {d.serial_number})"
-        for d in look().devices
-        if d.usb_id in known
-    ]
-    return only_port([*attached, *(f"{r.port} ({r.board})" for r in running())])
-
-
-def only_port(found: Sequence[str]) -> str:
-    """The port of the only "PORT (what it is)"; Link, listing them, when it is not one."""
-    if len(found) == 1:
-        return found[0].partition(" ")[0]
-    if not found:
-        raise Link(
-            "no board is attached and no emulated one runs; start one with `edgeq flash --board "
-            "virtual_m4`, or name its port with --port"
-        )
-    raise Link(
-        f"{len(found)} boards are there; choose one with --port, or by its probe with --probe: "
-        f"{', '.join(found)}"
-    )
 
 
 def _usb() -> list[tuple[str, str]]:

@@ -106,8 +106,7 @@ def firmware_project(
     another digest, id or form, UnsupportedOp for a kernel that does not
     exist.
     """
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise BadInput(f"a model digest is 64 hexadecimal digits, got {digest!r}")
+    header = _header(digest)
     layers = layers_of(graph, packed)
     table = packed.symbols.get(OUTPUT_TABLE)
     kernels = _kernels(layers, table is not None)
@@ -119,7 +118,7 @@ def firmware_project(
     context = ModelContext(
         name=name,
         macro=macro,
-        header=f"{GENERATED_BY}. Do not edit.\n * Model {digest}.",
+        header=header,
         about=about(graph, class_names),
         defines=defines(graph, plan, len(layers), model_name, digest, mlperf_id, class_names),
         layers=tuple(LayerTitle(x.info.index, _title(x.info)) for x in layers),
@@ -134,13 +133,21 @@ def firmware_project(
         confidence_table=table,
         **split_calls(graph, graph_calls(places, layers)),
     )
-    files = {
-        path.format(name=name): _render(f"{template}.j2", {"m": context})
+    return FirmwareProject({**_model_files(context, arrays.binary), **_fixed_files(kernels)})
+
+
+def _header(digest: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise BadInput(f"a model digest is 64 hexadecimal digits, got {digest!r}")
+    return f"{GENERATED_BY}. Do not edit.\n * Model {digest}."
+
+
+def _model_files(context: ModelContext, weights: bytes | None) -> dict[str, bytes]:
+    files: dict[str, bytes] = {
+        path.format(name=context.name): _render(f"{template}.j2", {"m": context})
         for template, path in MODEL_FILES.items()
     }
-    if arrays.binary:
-        files[f"model/{name}_weights.bin"] = arrays.binary
-    return FirmwareProject({**files, **_fixed_files(kernels)})
+    return files | ({f"model/{context.name}_weights.bin": weights} if weights else {})
 
 
 def _title(info: LayerInfo) -> str:

@@ -107,16 +107,23 @@ def flash(
     }
     if dry_run:
         return result
-    facts = dataclasses.replace(facts, watch=watch)
     watch(None, name)
-    try:
-        result |= FLASHERS[name].run(firmware, board, facts, commands)
-    except Flash as error:
-        raise Flash(f"{error}\n{_next_step(board, name)}") from None
+    watched = dataclasses.replace(facts, watch=watch)
+    result |= _run(name, firmware, board, watched, commands)
     if board.probe.usb_ids and name != virtual.TOOL:
         number = facts.serial_number if name != "uf2" else probe  # its drive is no probe's
         result |= _port_of(board, lambda: of_probe(look(), number), result["hint"])
     return result
+
+
+def _run(
+    name: str, firmware: Firmware, board: Board, facts: Facts, commands: tuple[tuple[str, ...], ...]
+) -> dict[str, Any]:
+    """What the tool did; a failure names the tool to try next."""
+    try:
+        return FLASHERS[name].run(firmware, board, facts, commands)
+    except Flash as error:
+        raise Flash(f"{error}\n{_next_step(board, name)}") from None
 
 
 def _marker_file(path: Path, board: Board, tool: str) -> Path:

@@ -1,17 +1,17 @@
 """edgeq.nn layers -> a float Graph: a handler per class, channels last, codes as trained."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from edgeq.errors import UnsupportedOp
-from edgeq.ir import Graph, Quant, TensorType
+from edgeq.ir import Graph, TensorType
 from edgeq.ir import Node as GraphNode
 from edgeq.nn import activations, layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
+from edgeq.nn.graph_constants import Loading, bias, ordered, weight
 from edgeq.nn.router import BayesianRouter
 from edgeq.nn.weight_kinds import weight_kind
 from edgeq.ops import OPS
@@ -21,7 +21,7 @@ from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
-from edgeq.ops.graph_builder import Builder, Cursor, channels_last_order
+from edgeq.ops.graph_builder import Cursor, channels_last_order
 from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mixture import Expert, Mixture
@@ -73,26 +73,12 @@ def device_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-@dataclass
-class Loading(Builder):
-    """A Builder that knows whether the constants' values matter, and which modules were unknown."""
-
-    shapes_only: bool = False
-    strangers: list[str] = field(default_factory=list)
-
-    def values(self, tensor: torch.Tensor) -> Array:
-        """A tensor's float32 values, or zeros of its shape."""
-        if self.shapes_only:
-            return np.zeros(tuple(tensor.shape), np.float32)
-        return tensor.numpy().astype(np.float32)
-
-
 def _mixture_outputs(builder: Loading) -> tuple[str, ...]:
     node = next((n for n in builder.nodes if n.op == "Mixture"), None)
     return node.outputs[1:] if node else ()
 
 
-def _load(b: Loading, module: Any, path: str, x: Cursor) -> Cursor:
+def _load(b: Loading, module: torch.nn.Module, path: str, x: Cursor) -> Cursor:
     handler = HANDLERS.get(type(module))
     if handler is None:
         why = advice(module)
@@ -142,38 +128,11 @@ def _same_order(a: Array | None, b: Array | None) -> bool:
     return (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
 
 
-def _weight(b: Loading, m: layers.QuantLayer, path: str, place: Callable[[Array], Array]) -> str:
-    """The weight constant; `place` brings PyTorch's axes into the op's order."""
-    if m.kind == "ptq":
-        return b.constant(f"{path}.weight", place(b.values(m.weight)))
-    dtype = np.int16 if m.weight_format == "s16" else np.int8
-    axis = 2 if getattr(m, "depthwise", False) else 0
-    if b.shapes_only:
-        nothing = place(np.zeros(tuple(m.weight.shape), dtype))
-        return b.constant(f"{path}.weight", nothing, Quant((1.0,), 0, axis))
-    codes, scale = m.quantized()
-    values = np.ascontiguousarray(place(codes.numpy()).astype(dtype))
-    scales = np.maximum(scale.numpy().astype(np.float32), np.float32(1e-12))
-    if m.per_tensor:
-        scales = scales[:1]
-    return b.constant(f"{path}.weight", values, Quant(tuple(float(s) for s in scales), 0, axis))
-
-
-def _bias(b: Loading, m: layers.QuantLayer, path: str) -> str:
-    size = m.weight.shape[0]
-    value = np.zeros(size, np.float32) if m.bias is None else b.values(m.bias)
-    return b.constant(f"{path}.bias", value)
-
-
-def _ordered(order: Array | None) -> Callable[[Array], Array]:
-    return (lambda w: w) if order is None else (lambda w: w[:, order])
-
-
 def _linear(b: Loading, m: layers.Linear, path: str, x: Cursor) -> Cursor:
     if len(x.shape) != 1:
         raise ValueError(f"takes flat features, got a map {_shown(x)}; put Flatten before it")
     _same_size("features", m.in_features, x.shape[0])
-    params = {"weight": _weight(b, m, path, _ordered(x.order)), "bias": _bias(b, m, path)}
+    params = {"weight": weight(b, m, path, ordered(x.order)), "bias": bias(b, m, path)}
     return b.add("FullyConnected", path, FullyConnected(m.weight_format), (x,), params)
 
 
@@ -199,7 +158,7 @@ def _convolution(
         if m.depthwise
         else (lambda w: to_map(w).transpose(0, 2, 3, 1))
     )
-    params = {"weight": _weight(b, m, path, place), "bias": _bias(b, m, path)}
+    params = {"weight": weight(b, m, path, place), "bias": bias(b, m, path)}
     op, attrs = ("DepthwiseConv2D", DepthwiseConv2D) if m.depthwise else ("Conv2D", Conv2D)
     both = (*padding, *padding)
     return b.add(op, path, attrs(stride, both, m.weight_format), (x,), params)
@@ -364,9 +323,9 @@ def _router(
     _same_size("features", net.in_features, seen.shape[0])
     params: dict[str, str] = {}
     for i, layer in enumerate((net.fc1, net.fc2, net.fc3)):
-        place = _ordered(seen.order if i == 0 else None)
-        params[f"router.{i}.weight"] = _weight(b, layer, f"{path}.{i}", place)
-        params[f"router.{i}.bias"] = _bias(b, layer, f"{path}.{i}")
+        place = ordered(seen.order if i == 0 else None)
+        params[f"router.{i}.weight"] = weight(b, layer, f"{path}.{i}", place)
+        params[f"router.{i}.bias"] = bias(b, layer, f"{path}.{i}")
     attrs = Router(
         kind="bayesian" if bayesian else "plain",
         layers=3,

@@ -6,7 +6,7 @@ No test set goes in: `fit` takes a training and a validation set, and refuses tw
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -95,42 +95,77 @@ def fit(
     seed gives the same weights on one machine; torch's global generator is left as it was.
     Raises BadInput for data of the wrong form or overlapping.
     """
-    x, y = labelled_tensors("training", train)
-    vx, vy = labelled_tensors("validation", validation)
-    refuse_overlap(x.numpy(), vx.numpy())
-    if epochs < 1 or batch_size < 2:
-        raise BadInput(f"epochs is {epochs} (at least 1), batch_size {batch_size} (at least 2)")
+    (x, y), (vx, vy) = _sets(train, validation)
+    steps = _steps(len(x), epochs, batch_size)
     classes = _classes(model, x, max(int(y.max()), int(vy.max())) + 1)
     weights = class_weight_values(class_weights, y.numpy(), classes)
     loss = _Loss(torch.from_numpy(weights), label_smoothing, balance, expert)
-    steps = epochs * len(list(_batches(torch.arange(len(x)), batch_size)))
     optimizer, schedule = _optimizer(model, lr, weight_decay, steps)
     generator = torch.Generator().manual_seed(seed)
     start, history, kept = time.monotonic(), list[Epoch](), _Best()
     with torch.random.fork_rng(devices=[]), _bar(progress, epochs) as advance:
         torch.manual_seed(seed)
         for epoch in range(epochs):
-            model.train()
-            total, count = 0.0, 0
-            for rows in _batches(torch.randperm(len(x), generator=generator), batch_size):
-                bx, by = x[rows], y[rows]
-                if augment is not None:
-                    bx, by = augment(bx, by, generator)
-                value = loss(model, bx, by)
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                total, count = total + float(value.detach()), count + 1
-            history.append(Epoch(total / count, *evaluate(model, vx, vy)))
+            order = torch.randperm(len(x), generator=generator)
+            batches = ((x[rows], y[rows]) for rows in _batches(order, batch_size))
+            augmented = _augmented(batches, augment, generator)
+            mean = _train(model, augmented, loss, optimizer, schedule)
+            history.append(Epoch(mean, *evaluate(model, vx, vy)))
             kept.offer(epoch, history[-1], model)
             advance(history[-1])
-            if not math.isfinite(history[-1].train_loss):
-                raise BadInput(f"training diverged in epoch {epoch + 1}: lower lr (now {lr:g})")
+            _refuse_divergence(history, lr)
             if patience is not None and epoch - kept.epoch >= patience:
                 break
     kept.restore(model)
     return History(tuple(history), kept.epoch, time.monotonic() - start)
+
+
+_Rows = tuple[Tensor, Tensor]  # x, y
+
+
+def _sets(train: Labelled, validation: Labelled) -> tuple[_Rows, _Rows]:
+    """Both data sets as tensors; BadInput when they share a row."""
+    x, y = labelled_tensors("training", train)
+    vx, vy = labelled_tensors("validation", validation)
+    refuse_overlap(x.numpy(), vx.numpy())
+    return (x, y), (vx, vy)
+
+
+def _steps(rows: int, epochs: int, batch_size: int) -> int:
+    if epochs < 1 or batch_size < 2:
+        raise BadInput(f"epochs is {epochs} (at least 1), batch_size {batch_size} (at least 2)")
+    return epochs * len(list(_batches(torch.arange(rows), batch_size)))
+
+
+def _augmented(
+    batches: Iterable[_Rows], augment: Augment | None, generator: torch.Generator
+) -> Iterable[_Rows]:
+    return batches if augment is None else (augment(x, y, generator) for x, y in batches)
+
+
+def _refuse_divergence(history: Sequence[Epoch], lr: float) -> None:
+    if not math.isfinite(history[-1].train_loss):
+        raise BadInput(f"training diverged in epoch {len(history)}: lower lr (now {lr:g})")
+
+
+def _train(
+    model: nn.Module,
+    batches: Iterable[_Rows],
+    loss: _Loss,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> float:
+    """One epoch; the mean loss of its batches."""
+    model.train()
+    total, count = 0.0, 0
+    for x, y in batches:
+        value = loss(model, x, y)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        total, count = total + float(value.detach()), count + 1
+    return total / count
 
 
 class _Best:

@@ -15,9 +15,10 @@ edgeq.errors.BadInput: no firmware is loaded; call load(elf) first
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.elf import Image, load_elf
 from edgeq.sim.faults import FaultReport, GuestFault
-from edgeq.sim.machine import CallResult, Machine, RunResult
+from edgeq.sim.machine import Machine
 from edgeq.sim.port import BufferPort, PtyPort, SerialPort, StdioPort
 from edgeq.sim.profile import Profile
+from edgeq.sim.results import CallResult, RunResult
 
 __all__ = [
     "VIRTUAL_M4",

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -29,6 +28,7 @@ from edgeq.sim.layout import stack_limit, vector_table
 from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import BufferPort, SerialPort
 from edgeq.sim.profile import Profile
+from edgeq.sim.results import CallResult, RunResult
 from edgeq.sim.semihosting import Semihosting
 from edgeq.sim.systick import SysTick
 
@@ -37,28 +37,6 @@ if TYPE_CHECKING:
 
 PAGE = 0x1000
 RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """Why a run ended ("until", "idle", "stopped", "exit") and the clock since reset.
-
-    `exit_code`: of a firmware that ended by semihosting; 0 else.
-    """
-
-    reason: str
-    cycles: int
-    instructions: int
-    exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class CallResult:
-    """What one called function returned in r0, and what it cost."""
-
-    r0: int
-    cycles: int
-    instructions: int
 
 
 class Machine:

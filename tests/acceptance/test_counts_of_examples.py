@@ -20,8 +20,8 @@ from edgeq.nn import load
 from edgeq.passes import quantize
 from edgeq.reference import quantize_rows, run
 from edgeq.sim import BufferPort, Machine
-from edgeq.sim.machine import RunResult
 from edgeq.sim.profile import Profile
+from edgeq.sim.results import RunResult
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.acceptance.boards import Array

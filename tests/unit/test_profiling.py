@@ -16,12 +16,13 @@ import pytest
 
 from edgeq import __version__, profiling
 from edgeq.errors import BadInput, Link, Mismatch
+from edgeq.flashers.one_port import only_port
 from edgeq.harness.manifest import Data
 from edgeq.harness.messages import InferResult
 from edgeq.harness.trace import read_run
 from edgeq.ops.graph_file import read_graph, write_graph
 from edgeq.profile_request import ProfileRequest
-from edgeq.profiling import Samples, only_port, profile, refuse_mismatches
+from edgeq.profiling import Samples, profile, refuse_mismatches
 from edgeq.reference import quantize_rows, run
 from tests.command_line import run_cli
 from tests.factory import input_rows, smallest_mixture

@@ -14,9 +14,9 @@ from edgeq.board import load_board
 from edgeq.errors import BadInput, Link
 from edgeq.flashers import attached, dfu_util, mass_storage, openocd, probes, pyocd
 from edgeq.flashers.flasher import Facts
+from edgeq.flashers.one_port import find_port
 from edgeq.flashers.probes import drive_serial, of_probe, require_probe
 from edgeq.flashers.usb import UsbDevice
-from edgeq.profiling import find_port
 from edgeq.toolchain import Firmware
 from tests.command_line import run_cli
 from tests.unit.flashers.conftest import drive, surroundings, usb
