@@ -204,7 +204,10 @@ def _split(error: EdgeqError) -> tuple[str, str]:
 
 
 def _holder(name: str) -> str | None:
-    """The process that has `name` open, as far as /proc tells this user."""
+    """The process that has `name` open, as far as /proc tells this user.
+
+    By hand, since psutil's open_files() names regular files alone, and a port is none.
+    """
     target = os.path.realpath(name)
     for folder in Path("/proc").glob("[0-9]*/fd"):
         if int(folder.parent.name) == os.getpid():

@@ -2,12 +2,13 @@
 
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from edgeq.board import Board, all_boards, find_boards, load_board
 from edgeq.errors import Link
@@ -16,6 +17,7 @@ from edgeq.errors import Link
 _PROBE_FILES = frozenset({"details.txt", "mbed.htm", "info_uf2.txt"})
 _RETURN_S = 10.0  # a probe that copied a file to flash restarts its USB
 _CALM_S = 0.2
+_OF_WINDOWS = frozenset({"9p", "drvfs"})  # its drives, as a Linux under Windows mounts them
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ class Surroundings:
 
 
 def look(
-    ports: Callable[[], Iterable[Any]] | None = None, roots: tuple[Path, ...] | None = None
+    ports: Callable[[], Iterable[Any]] | None = None,
+    mounts: Callable[[], Iterable[Path]] | None = None,
 ) -> Surroundings:
-    """Looks around. `ports` is list_ports.comports, `roots` the folders drives are mounted in."""
-    if (ports, roots) == (None, None) and devices_hidden():
+    """Looks around. `ports` is list_ports.comports, `mounts` gives the folders drives stand at."""
+    if (ports, mounts) == (None, None) and devices_hidden():
         return Surroundings()
     from serial.tools.list_ports import comports  # type: ignore[import-untyped]
 
@@ -53,8 +56,7 @@ def look(
         for info in (ports or comports)()
         if info.vid is not None and info.pid is not None
     ]
-    folders = {child for root in (roots or _mount_roots()) for child in _children(root)}
-    volumes = sorted(folder for folder in folders if is_probe_volume(folder))
+    volumes = sorted(folder for folder in set((mounts or _mounts)()) if is_probe_volume(folder))
     return Surroundings(tuple(sorted(devices, key=lambda device: device.port)), tuple(volumes))
 
 
@@ -63,18 +65,14 @@ def devices_hidden() -> bool:
     return os.environ.get("EDGEQ_DEVICES") == "none"
 
 
-def _mount_roots() -> tuple[Path, ...]:
-    if sys.platform == "darwin":
-        return (Path("/Volumes"),)
-    desktops = (Path("/media"), Path("/run/media"))  # the drives stand one level below, by user
-    return (*desktops, Path("/mnt"), *(user for root in desktops for user in _children(root)))
-
-
-def _children(folder: Path) -> list[Path]:
+def _mounts() -> list[Path]:
+    """Where this computer's drives are mounted; of a network's none, which may hang."""
     try:
-        return sorted(child for child in folder.iterdir() if child.is_dir())
-    except OSError:  # absent, or another user's
+        disks = {disk.mountpoint for disk in psutil.disk_partitions(all=False)}
+        every = psutil.disk_partitions(all=True)
+    except OSError:  # no /proc
         return []
+    return [Path(d.mountpoint) for d in every if d.mountpoint in disks or d.fstype in _OF_WINDOWS]
 
 
 def is_probe_volume(folder: Path) -> bool:

@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from edgeq.errors import BadInput, Flash, Link, Toolchain
 from edgeq.flashers.flasher import last_words
 from edgeq.interrupts import interrupt_waits
@@ -62,22 +64,19 @@ def records_folder() -> Path:
 
 
 def identity(pid: int) -> str | None:
-    """What tells a living process from a later one of its number; None if it is gone."""
-    if not Path("/proc/self/stat").exists():
-        return _identity_by_ps(pid)
+    """What tells a living process from a later one of its number; None if it is gone.
+
+    When it started. Linux knows that from boot on: the time of day is left out of it, since a clock
+    that is set meanwhile, as on a computer without a battery, would make it another process.
+    """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        since = psutil.boot_time() if psutil.LINUX else 0.0
+        return f"{process.create_time() - since:.2f}"
+    except psutil.Error:  # gone, or another user's by now
         return None
-    return None if fields[0] in (b"Z", b"X") else f"{boot} {fields[19].decode()}"
-
-
-def _identity_by_ps(pid: int) -> str | None:
-    command = ["ps", "-o", "stat=,lstart=,command=", "-p", str(pid)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    state, _, rest = run.stdout.strip().partition(" ")
-    return rest.strip() if rest and not state.startswith("Z") else None
 
 
 def start(
@@ -221,10 +220,12 @@ def _chosen(which: str | None, alive: tuple[Running, ...]) -> tuple[Running, ...
 
 
 def _end(record: Running) -> None:
-    for number, wait_s in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, _KILL_S)):
-        if identity(record.pid) == record.identity:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(record.pid, number)
+    """By SIGTERM, then by SIGKILL. psutil would wait for a zombie of another process: we do not."""
+    for signal_it, wait_s in ((psutil.Process.terminate, _TERM_S), (psutil.Process.kill, _KILL_S)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(record.pid)
+            if identity(record.pid) == record.identity:
+                signal_it(process)  # not if the number has changed hands since the line above
         deadline = time.monotonic() + wait_s
         while identity(record.pid) == record.identity and time.monotonic() < deadline:
             time.sleep(_CALM_S)

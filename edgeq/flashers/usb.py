@@ -1,6 +1,8 @@
 """USB devices of this computer that edgeq knows: debug probes, boot loaders, current meters.
 
-Linux lists them all in sysfs; elsewhere only those with a serial port are seen.
+Linux lists them all in sysfs; elsewhere only those with a serial port are seen. Not by pyusb: it
+needs libusb, and must open a device for its name and serial number, which whom the udev rules still
+fail may not do: just the user that the doctor is for. sysfs tells everybody.
 """
 
 import re

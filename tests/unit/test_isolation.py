@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 from serial.tools import list_ports  # type: ignore[import-untyped]
 
@@ -72,3 +73,6 @@ def test_whatever_looks_at_the_users_fails() -> None:
     _refuse("open", ("/run/user/7/other",), ("/run/user/7/edgeq",))
     with pytest.raises(AssertionError, match="the user's"):
         os.listdir("/media")
+    if psutil.LINUX:
+        with pytest.raises(AssertionError, match="the user's"):
+            psutil.disk_partitions()

@@ -1,6 +1,5 @@
 """Firmware files, surroundings and tools that the flashers are tested with."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,7 +85,8 @@ def drive(root: Path, label: str, details: str = "DETAILS.TXT") -> Path:
 
 def surroundings(*ports: Any, roots: tuple[Path, ...] = ()) -> flashers.Surroundings:
     """What is plugged in, read through the real look()."""
-    return flashers.look(lambda: list(ports), roots or (Path(os.devnull),))
+    drives = [folder for root in roots for folder in root.iterdir()]
+    return flashers.look(lambda: list(ports), lambda: drives)
 
 
 @pytest.fixture(scope="session")

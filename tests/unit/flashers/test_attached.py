@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from edgeq import flashers
@@ -95,3 +96,22 @@ def test_the_serial_port_is_waited_for_but_not_for_ever() -> None:
 
 def test_the_real_look_ends_without_error() -> None:
     assert isinstance(flashers.look(), flashers.Surroundings)
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="a /proc of the test's own")
+def test_drives_count_wherever_they_are_mounted_but_not_a_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {"NODE F446RE": "vfat", "NODE_L4R5ZI": "nfs4", "RPI-RP2": "9p", "PYBFLASH": "tmpfs"}
+    mounts = [f"/dev/sdb {drive(tmp_path, name)} {kind} rw 0 0" for name, kind in labels.items()]
+    mounts += [f"/dev/sdc {tmp_path / 'gone'} vfat rw 0 0"]
+    proc = tmp_path / "proc"
+    (proc / "self").mkdir(parents=True)
+    escaped = "\n".join(mounts).replace("NODE F", r"NODE\040F")  # as the kernel writes a blank
+    (proc / "self" / "mounts").write_text(escaped + "\n")
+    others = "".join(f"nodev\t{kind}\n" for kind in ("nfs4", "9p", "tmpfs"))
+    (proc / "filesystems").write_text(others + "\tvfat\n")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(proc))
+    assert [folder.name for folder in flashers.look(list).volumes] == ["NODE F446RE", "RPI-RP2"]
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "none"))
+    assert flashers.look(list).volumes == ()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import serial
 from click.testing import CliRunner
@@ -171,8 +172,8 @@ def test_a_later_process_of_the_same_number_is_left_alone(runtime: Path) -> None
     record = runtime / "edgeq" / f"{board.pid}.json"
     kept = record.read_text()
     facts: dict[str, Any] = json.loads(kept)
-    boot, ticks = facts["identity"].rsplit(" ", 1)
-    record.write_text(json.dumps({**facts, "identity": f"{boot} {int(ticks) - 1}"}))
+    before = f"{float(facts['identity']) - 0.01:.2f}"  # a tick of the kernel's clock
+    record.write_text(json.dumps({**facts, "identity": before}))
     assert flashers.running() == ()
     assert not record.exists()
     with pytest.raises(Link):
@@ -226,16 +227,36 @@ def test_without_a_runtime_folder_the_temporary_one_serves(
     assert processes.records_folder() == tmp_path / f"edgeq-{os.getuid()}"
 
 
-def test_ps_tells_processes_apart_where_there_is_no_proc() -> None:
-    if shutil.which("ps") is None:
-        pytest.skip("ps is not installed")
-    known = processes._identity_by_ps(os.getpid())
-    assert (
-        known == processes._identity_by_ps(os.getpid()) != processes._identity_by_ps(os.getppid())
-    )
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(timeout=START_S)
-    assert processes._identity_by_ps(ended.pid) is None
+def test_a_process_is_told_by_its_start_as_the_kernel_counts_it() -> None:
+    if not psutil.LINUX:
+        pytest.skip("no /proc to compare with")
+    for pid in (os.getpid(), os.getppid()):
+        ticks = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19]
+        assert identity(pid) == f"{int(ticks) / os.sysconf('SC_CLK_TCK'):.2f}"
+
+
+def test_a_zombie_has_ended() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert ended.stdout is not None
+    ended.stdout.read()  # its end: it is ending
+    deadline = time.monotonic() + HANG_S
+    while psutil.Process(ended.pid).status() != "zombie" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert identity(ended.pid) is None
+    ended.communicate()
+    assert identity(ended.pid) is None
+
+
+def test_a_clock_that_is_set_ends_no_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not psutil.LINUX:
+        pytest.skip("only Linux derives starts from the time of day")
+    board = sleeper()
+    booted, started = psutil.boot_time(), psutil.Process(board.pid).create_time()
+    with monkeypatch.context() as a_year_later:
+        a_year_later.setattr(psutil._psplatform, "boot_time", lambda: booted + 3e7)
+        assert psutil.Process(board.pid).create_time() == pytest.approx(started + 3e7)
+        assert flashers.running() == (board,)
+    assert flashers.stop() == (board,)
 
 
 def test_only_the_last_words_are_shown() -> None:
