@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeq.arrays import Array
 from edgeq.board import Board
 from edgeq.errors import BadInput, Mismatch
 from edgeq.errors import Meter as MeterError
@@ -72,7 +73,7 @@ def powered(plan: MeterPlan, usb: Callable[[], UsbSerial]) -> Iterator[Meter | N
 class Repeater:
     """Runs the data set over and over, each time under a new id, and checks every answer."""
 
-    def __init__(self, link: BoardLink, rows: Any, records: Sequence[SampleRecord]) -> None:
+    def __init__(self, link: BoardLink, rows: Array, records: Sequence[SampleRecord]) -> None:
         self._link, self._rows, self._records = link, rows, records
         self._next = 0
 

@@ -15,7 +15,7 @@ MAX_DEPTH = 32
 MAX_BYTES = 64 << 20
 
 
-def read_json(path: Path, most_bytes: int = MAX_BYTES) -> Any:
+def read_json(path: Path, most_bytes: int = MAX_BYTES) -> object:
     """The value in a file. Raises OSError without one, ValueError for what is no JSON."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a FIFO would block for ever
@@ -25,7 +25,7 @@ def read_json(path: Path, most_bytes: int = MAX_BYTES) -> Any:
     return decode_json(path.read_bytes())
 
 
-def decode_json(data: bytes) -> Any:
+def decode_json(data: bytes) -> object:
     """The value of a JSON text in UTF-8. Raises ValueError, with the reason, for anything else."""
     if _depth(data) > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
@@ -53,7 +53,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     """Whether no string of the value has a lone surrogate."""
     try:
         json.dumps(value, ensure_ascii=False).encode()

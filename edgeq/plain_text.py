@@ -5,7 +5,7 @@ text, and a command that the user is told to run is quoted.
 """
 
 import shlex
-from typing import Any
+from typing import TypeVar, cast
 
 from edgeq.errors import printable
 
@@ -19,15 +19,22 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def plain(value: Any) -> Any:
+_Value = TypeVar("_Value")
+
+
+def plain(value: _Value) -> _Value:
     """The same dicts, lists and numbers, every text and key in them as `one_line`."""
+    return cast(_Value, _plain(value))  # of the very types that it had
+
+
+def _plain(value: object) -> object:
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
-    return value
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if type(value) is list:
+        return list(map(_plain, value))
+    return tuple(map(_plain, value)) if type(value) is tuple else value
 
 
 def command(*words: object) -> str:

@@ -4,7 +4,7 @@ Whoever hands such a file on may have changed it; one clear line says what is wr
 """
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,15 +41,16 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def read_strict(path: Path, model: type[_Model]) -> tuple[_Model, dict[str, Any]]:
     """A JSON file under its model, and as the plain object. Raises OSError, or ValueError."""
     value = read_json(path)
-    return check_strict(value, path.read_bytes(), model), value
+    return check_strict(value, path.read_bytes(), model), cast(dict[str, Any], value)
 
 
 def decode_strict(data: bytes, model: type[_Model]) -> tuple[_Model, dict[str, Any]]:
     """The same of bytes."""
-    return check_strict(decode_json(data), data, model), decode_json(data)
+    value = decode_json(data)
+    return check_strict(value, data, model), cast(dict[str, Any], value)
 
 
-def check_strict(value: Any, data: bytes, model: type[_Model]) -> _Model:
+def check_strict(value: object, data: bytes, model: type[_Model]) -> _Model:
     """The model of `data`, whose plain value is known. Raises ValueError: where, and what."""
     if not isinstance(value, dict):
         raise ValueError(f"it holds {type(value).__name__}, not an object")

@@ -5,7 +5,7 @@ a network costs does not depend on them. Where the references pad unevenly (SAME
 pad evenly to the same sizes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeq.arrays import Array
 from edgeq.bench.answers import answers
 from edgeq.board import Board, load_board
 from edgeq.compiled import Compiled, compile_graph
@@ -163,7 +164,7 @@ def bench_networks(
     }
 
 
-def _chosen(asked: str | None, there: Any) -> list[str]:
+def _chosen(asked: str | None, there: Iterable[str]) -> list[str]:
     if asked is not None and asked not in there:
         raise BadInput(f"{asked!r} is none of {', '.join(there)}")
     return list(there) if asked is None else [asked]
@@ -205,7 +206,7 @@ def _measured(
 
 
 def _entry(
-    name: str, width: str, compiled: Compiled, built: Firmware, cycles: Any
+    name: str, width: str, compiled: Compiled, built: Firmware, cycles: Array
 ) -> dict[str, Any]:
     layers = [
         {

@@ -78,7 +78,7 @@ def lines(shown: dict[str, dict[str, Any]]) -> Iterator[str]:
         yield f"{key} = {value}".ljust(44) + f"# {each['source']}"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value

@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,16 +24,16 @@ def say(text: str, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
-def say_json(value: Any) -> None:
+def say_json(value: object) -> None:
     """One JSON object on one line of ASCII. What is no number in JSON is null."""
     click.echo(json.dumps(_finite(value), allow_nan=False))
 
 
-def show(renderable: "RenderableType", **options: Any) -> None:
+def show(renderable: "RenderableType", soft_wrap: bool = False) -> None:
     """A table, or several, on standard output."""
     from edgeq.reporting.terminal import console
 
-    console(**options).print(renderable)
+    console(soft_wrap=soft_wrap).print(renderable)
 
 
 def stderr_console(quiet: bool = False) -> "Console":
@@ -53,7 +53,7 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

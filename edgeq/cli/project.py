@@ -4,7 +4,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import click
 from pydantic import TypeAdapter, ValidationError
@@ -61,7 +61,7 @@ def _command(
     for key, value in table.items():
         parameter = parameters[key]
         try:
-            checked = TypeAdapter(_type(parameter)).validate_python(value, strict=True)
+            checked = TypeAdapter[object](_type(parameter)).validate_python(value, strict=True)
         except ValidationError as error:
             said = "; ".join(each["msg"] for each in error.errors())
             raise BadInput(f"{path}: [{where}] {key} = {value!r}: {said}") from None
@@ -77,20 +77,22 @@ def _unknown(kind: str, given: str, known: list[str]) -> str:
     return f"unknown {kind} {given}{meant} Allowed: {', '.join(known) or 'none'}"
 
 
-def _type(parameter: click.Parameter) -> Any:
+def _type(parameter: click.Parameter) -> type[object]:
     """The Python type of one value in TOML."""
     if isinstance(parameter, click.Option) and parameter.is_flag:
         return bool
     if isinstance(parameter.type, click.Choice):
-        return Literal[tuple(parameter.type.choices)]
-    one = {click.INT: int, click.FLOAT: float, click.BOOL: bool}.get(parameter.type, str)
+        return cast(type[object], Literal[tuple(parameter.type.choices)])
+    one: type[object] = {click.INT: int, click.FLOAT: float, click.BOOL: bool}.get(
+        parameter.type, str
+    )
     return list[one] if parameter.multiple or parameter.nargs != 1 else one  # type: ignore[valid-type]
 
 
-def _placed(parameter: click.Parameter, value: Any, folder: Path) -> Any:
+def _placed(parameter: click.Parameter, value: object, folder: Path) -> object:
     """Paths as seen from here."""
     if isinstance(value, list):
         return [_placed(parameter, each, folder) for each in value]
-    if isinstance(parameter.type, click.Path) and not Path(value).is_absolute():
-        return os.path.relpath(folder / value)
+    if isinstance(parameter.type, click.Path) and not Path(str(value)).is_absolute():
+        return os.path.relpath(folder / str(value))
     return value

@@ -7,7 +7,6 @@ value in the place of a layer's output. Rows are channels-last here, as in the g
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -103,8 +102,7 @@ def expert_outputs(
     """As `layer_outputs` for the expert of mixture `node`; `fed` is the real input of all rows."""
     order = orders(graph, None).get(node.inputs[0])
     with _evaluated(model):
-        mixture = model.get_submodule(node.name)
-        module = mixture.experts[expert]  # type: ignore[index, union-attr, unused-ignore]
+        module = model.get_submodule(f"{node.name}.experts.{expert}")
         inner = node.attrs.experts[expert].graph
         x = to_torch(fed, order)
         flat = len(model.input_shape) == 2 and x.dim() == 4  # 1-D layers take (N, C, L)
@@ -113,7 +111,7 @@ def expert_outputs(
 
 def _fed(
     model: nn.Model,
-    module: Any,
+    module: torch.nn.Module,
     graph: Graph,
     values: Mapping[str, Array],
     x: Tensor,
@@ -131,7 +129,7 @@ def _fed(
             instead = to_torch(values[name], kept[name])
 
             def keep(
-                _: Any, __: Any, out: Tensor, node: Node = node, instead: Tensor = instead
+                _: object, __: object, out: Tensor, node: Node = node, instead: Tensor = instead
             ) -> Tensor:
                 name = node.outputs[0]
                 found[name] = node.name, to_graph(out, kept[name])

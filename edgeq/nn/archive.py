@@ -2,7 +2,6 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 from edgeq.errors import BadInput, EdgeqError, ModelFile
 from edgeq.nn.plain_pickle import read_plain
@@ -18,7 +17,7 @@ _LATER = {
 }
 
 
-def read_archive(path: Path) -> Any:
+def read_archive(path: Path) -> object:
     """The plain data in `path`: dicts, lists, numbers, text and tensors.
 
     Raises BadInput without a file, ModelFile for anything damaged, too large, compressed,

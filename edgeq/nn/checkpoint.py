@@ -127,7 +127,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         raise ModelFile(f"{where}: {str(error)[:300] or type(error).__name__}") from error
 
 
-def _model(content: Any) -> Model:
+def _model(content: object) -> Model:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelFile(f"not an edgeq model (a bare state dict?); {SAVE_INSTEAD}")
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
@@ -154,7 +154,7 @@ def _model(content: Any) -> Model:
     return model.eval()
 
 
-def _plain_config(config: Any) -> dict[str, Any]:
+def _plain_config(config: object) -> dict[str, Any]:
     if not isinstance(config, dict) or set(config) != _CONFIG_KEYS:
         raise ModelFile(f"config must hold exactly {', '.join(sorted(_CONFIG_KEYS))}")
     shape, names = config["input_shape"], config["class_names"]
@@ -169,11 +169,11 @@ def _plain_config(config: Any) -> dict[str, Any]:
     return config
 
 
-def _short(value: Any) -> bool:
+def _short(value: object) -> bool:
     return isinstance(value, str) and len(value) <= 200
 
 
-def _checked_state(body: nn.Module, state: Any) -> dict[str, Tensor]:
+def _checked_state(body: nn.Module, state: object) -> dict[str, Tensor]:
     """`state` copied, after comparing every key, type and shape with what `body` needs."""
     wanted = body.state_dict()
     if not isinstance(state, dict) or set(state) != set(wanted):
@@ -184,7 +184,7 @@ def _checked_state(body: nn.Module, state: Any) -> dict[str, Tensor]:
 
 
 def _dense(
-    name: str, tensor: Any, dtype: torch.dtype, shape: tuple[int, ...] | None = None
+    name: str, tensor: object, dtype: torch.dtype, shape: tuple[int, ...] | None = None
 ) -> Tensor:
     """A copy of `tensor` once it is known to be dense, finite and backed by real storage."""
     if not isinstance(tensor, Tensor):
@@ -200,11 +200,11 @@ def _dense(
     return tensor.detach().clone()
 
 
-def _data(name: str, tensor: Any, dtype: torch.dtype) -> Tensor | None:
+def _data(name: str, tensor: object, dtype: torch.dtype) -> Tensor | None:
     return None if tensor is None else _dense(name, tensor, dtype)
 
 
-def _evaluation(pair: Any) -> tuple[Tensor, Tensor] | None:
+def _evaluation(pair: object) -> tuple[Tensor, Tensor] | None:
     if pair is None:
         return None
     if not isinstance(pair, dict) or set(pair) != {"x", "y"}:

@@ -25,7 +25,7 @@ Check = Callable[[Any], Any]
 
 
 def _whole(low: int, high: int = MAX_SIZE) -> Check:
-    def check(value: Any) -> int:
+    def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"a whole number in {low}..{high}")
         return value
@@ -34,9 +34,12 @@ def _whole(low: int, high: int = MAX_SIZE) -> Check:
 
 
 def _number(low: float, high: float) -> Check:
-    def check(value: Any) -> float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
+    def check(value: object) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
             raise ValueError(f"a number in [{low:g}, {high:g}]")
         return float(value)
 
@@ -44,7 +47,7 @@ def _number(low: float, high: float) -> Check:
 
 
 def _listed(item: Check, low: int, high: int) -> Check:
-    def check(value: Any) -> tuple[Any, ...]:
+    def check(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not low <= len(value) <= high:
             raise ValueError(f"a list of {low} to {high} values")
         return tuple(item(v) for v in value)
@@ -52,13 +55,13 @@ def _listed(item: Check, low: int, high: int) -> Check:
     return check
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > 200:
         raise ValueError("a short text")
     return value
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
     return value
@@ -193,7 +196,7 @@ def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, A
     return config
 
 
-def build(config: Any) -> nn.Module:
+def build(config: object) -> nn.Module:
     """A freshly initialised module from its config.
 
     Raises ModelFile listing every unknown kind and bad field with its path, or when the config
@@ -203,7 +206,7 @@ def build(config: Any) -> nn.Module:
     return _Builder().run(config)
 
 
-def skeleton(config: Any) -> nn.Module:
+def skeleton(config: object) -> nn.Module:
     """The same module on the meta device: shapes, but no memory. Raises as `build` does."""
     with torch.device("meta"):
         module = _Builder().run(config)
@@ -222,13 +225,13 @@ class _Builder:
         self.problems: list[str] = []
         self.nodes = 0
 
-    def run(self, config: Any) -> nn.Module:
+    def run(self, config: object) -> nn.Module:
         module = self.node(config, "body", 0)
         if self.problems or module is None:
             raise ModelFile("the model's config cannot be built: " + "; ".join(self.problems[:50]))
         return module
 
-    def node(self, config: Any, path: str, depth: int) -> nn.Module | None:
+    def node(self, config: object, path: str, depth: int) -> nn.Module | None:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise ModelFile(f"the config is deeper than {MAX_DEPTH} or larger than {MAX_NODES}")
@@ -261,18 +264,18 @@ class _Builder:
         if len(self.problems) > before:
             return None
         try:
-            layers = given.pop("layers", ())
+            layers: Any = given.pop("layers", ())
             return row.cls(*layers, **given)
         except (EdgeqError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             return self.fail(label, str(error).splitlines()[0][:200])
 
-    def field(self, key: str, value: Any, label: str, check: Check) -> Any:
+    def field(self, key: str, value: object, label: str, check: Check) -> object:
         try:
             return check(value)
         except ValueError as error:
             return self.fail(label, f"{key} is {_show(value)}, expected {error}")
 
-    def listed(self, value: Any, path: str, depth: int) -> list[nn.Module | None]:
+    def listed(self, value: object, path: str, depth: int) -> list[nn.Module | None]:
         if not isinstance(value, list):
             self.fail(path, "is not a list")
             return []
@@ -284,7 +287,7 @@ class _Builder:
         return None
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     """A value for a message; containers by type only, as a small file can nest a huge one."""
     if isinstance(value, str):
         return repr(value[:60])

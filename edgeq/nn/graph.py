@@ -196,10 +196,13 @@ def _layer_norm(b: Loading, m: norms.LayerNorm, path: str, x: Cursor) -> Cursor:
     return b.add("LayerNorm", path, LayerNorm(m.eps), (x,), params, order=x.order)
 
 
-def _batch_norm(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
+def _batch_norm(
+    b: Loading, m: norms.BatchNorm1d | norms.BatchNorm2d, path: str, x: Cursor
+) -> Cursor:
     _same_size("features", m.features, x.shape[-1])
-    gain = b.values(m.weight / torch.sqrt(m.running_var + m.eps))
-    offset = b.values(m.bias) - b.values(m.running_mean) * gain
+    mean, variance = m.get_buffer("running_mean"), m.get_buffer("running_var")
+    gain = b.values(m.weight / torch.sqrt(variance + m.eps))
+    offset = b.values(m.bias) - b.values(mean) * gain
     params = {
         "gain": b.constant(f"{path}.gain", _channels(gain, x)),
         "offset": b.constant(f"{path}.offset", _channels(offset, x)),
@@ -211,7 +214,7 @@ def _channels(value: Array, x: Cursor) -> Array:
     return value if x.order is None else value[x.order]
 
 
-def _relu(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
+def _relu(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     kind = "relu6" if isinstance(m, structure.ReLU6) else "relu"
     return b.add("Relu", path, Relu(kind), (x,), order=x.order)
 
@@ -234,7 +237,7 @@ def _avg_pool(b: Loading, m: pooling.AvgPool2d, path: str, x: Cursor) -> Cursor:
     return b.add("AveragePool2D", path, attrs, (x,))
 
 
-def _global_pool(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
+def _global_pool(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     if len(x.shape) == 1:
         return x
     size = (x.shape[0], x.shape[1])
@@ -242,7 +245,7 @@ def _global_pool(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
     return b.add("Reshape", path, Reshape((x.shape[2],)), (pooled,))
 
 
-def _flatten(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
+def _flatten(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     if len(x.shape) == 1:
         return x
     height, width, channels = x.shape
@@ -250,11 +253,11 @@ def _flatten(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
     return b.add("Reshape", path, Reshape((height * width * channels,)), (x,), order=order)
 
 
-def _dropout(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
+def _dropout(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     return x
 
 
-def _softmax(b: Loading, m: Any, path: str, x: Cursor) -> Cursor:
+def _softmax(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     return b.add("Softmax", path, Softmax(), (x,), order=x.order)
 
 

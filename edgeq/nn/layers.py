@@ -212,9 +212,9 @@ class Conv2d(_Conv):
         return F.conv2d(self.act(x), w, self.bias, self.stride, self.padding, 1, self.groups)
 
 
-def spread(value: Any, dims: int, what: str) -> tuple[int, ...]:
+def spread(value: object, dims: int, what: str) -> tuple[int, ...]:
     """An int repeated `dims` times, or a sequence of exactly `dims` ints, as a tuple."""
-    numbers = [value] * dims if _is_whole(value) else value
+    numbers: Any = [value] * dims if _is_whole(value) else value
     listed = isinstance(numbers, Sequence) and not isinstance(numbers, str)
     if not listed or len(numbers) != dims or not all(_is_whole(n) and n >= 0 for n in numbers):
         hint = ""
@@ -232,5 +232,5 @@ def positive(what: str, numbers: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(n) for n in numbers)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -32,7 +32,7 @@ class Model(nn.Module):
         body: nn.Module,
         input_shape: Sequence[int],
         class_names: Sequence[str] | None = None,
-        calibration: Any = None,
+        calibration: object = None,
         evaluation: tuple[Any, Any] | None = None,
         name: str = "model",
     ) -> None:
@@ -52,7 +52,7 @@ class Model(nn.Module):
             self.evaluation = self._labelled("evaluation set", *evaluation)
         check_classes(outputs, self.class_names, self.evaluation and self.evaluation[1])
 
-    def _inputs(self, what: str, x: Any) -> Floats:
+    def _inputs(self, what: str, x: object) -> Floats:
         array = np.ascontiguousarray(_numpy(x), dtype=np.float32)
         if array.ndim == 0 or array.shape[1:] != self.input_shape:
             wanted = ", ".join(map(str, ("N", *self.input_shape)))
@@ -65,7 +65,7 @@ class Model(nn.Module):
             raise BadInput(f"the {what} is constant ({array.flat[0]}): no range can come from it")
         return array
 
-    def _labelled(self, what: str, x: Any, y: Any) -> tuple[Floats, Labels]:
+    def _labelled(self, what: str, x: object, y: object) -> tuple[Floats, Labels]:
         inputs, labels = self._inputs(what, x), _numpy(y)
         if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
             raise BadInput(
@@ -97,7 +97,7 @@ class Model(nn.Module):
             for kind, m in sorted(kinds.items())
         )
 
-    def calibrate(self, x: Any = None) -> int:
+    def calibrate(self, x: object = None) -> int:
         """Settle static int8 ranges and curiosity on `x`, or on the stored calibration set.
 
         `x` becomes the stored set. Returns how many of its samples curiosity re-routes.
@@ -109,7 +109,7 @@ class Model(nn.Module):
         return settling.calibrate(self, torch.from_numpy(self.calibration))
 
     @torch.no_grad()
-    def predict(self, x: Any, batch: int = 256) -> tuple[Floats, npt.NDArray[np.int64] | None]:
+    def predict(self, x: object, batch: int = 256) -> tuple[Floats, npt.NDArray[np.int64] | None]:
         """(logits (N, C), first expert of the route (N,) or None without a mixture)."""
         self.eval()
         inputs = torch.from_numpy(self._inputs("input", x))
@@ -121,5 +121,5 @@ class Model(nn.Module):
         return torch.cat(logits).numpy(), route
 
 
-def _numpy(x: Any) -> npt.NDArray[Any]:
+def _numpy(x: object) -> npt.NDArray[Any]:
     return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)

@@ -9,7 +9,7 @@ bytes that are there. Opcodes: pickletools; the rest: torch.serialization's _sav
 import math
 import pickletools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 
@@ -58,7 +58,7 @@ class _Storage:
         self.dtype, self.key, self.count = dtype, key, count
 
 
-def read_plain(data: bytes, storage: _Bytes) -> Any:
+def read_plain(data: bytes, storage: _Bytes) -> object:
     """The object of pickle `data`. `storage` gives the bytes of a tensor by its key.
 
     Raises ValueError for everything that torch.save would not write for plain data and tensors.
@@ -71,32 +71,35 @@ def read_plain(data: bytes, storage: _Bytes) -> Any:
     return machine.stack[0]
 
 
+_Kind = TypeVar("_Kind")
+
+
 class _Machine:
     def __init__(self, storage: _Bytes) -> None:
         self.stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
+        self._memo: dict[object, Any] = {}
         self._storage = storage
         self._used: set[str] = set()
 
-    def step(self, name: str, argument: Any) -> None:
+    def step(self, name: str, argument: object) -> None:
         """One opcode."""
         if name in ("PROTO", "STOP"):
             return
         if name in _VALUES:
             self.stack.append(argument)
         elif name == "BINUNICODE":
-            argument.encode()  # a lone surrogate is no text: UnicodeEncodeError, a ValueError
+            str(argument).encode()  # a lone surrogate is no text: UnicodeEncodeError, a ValueError
             self.stack.append(argument)
         elif name in _FIXED:
             self.stack.append(_FIXED[name]())
         elif name in ("BINPUT", "LONG_BINPUT"):
-            self._memo[argument] = self._top()
+            self._memo[argument] = self._top(object)
         elif name in ("BINGET", "LONG_BINGET"):
             if argument not in self._memo:
                 raise ValueError(f"its pickle recalls {argument}, which it never noted")
             self.stack.append(self._memo[argument])
         elif name == "GLOBAL":
-            self.stack.append(_named(argument))
+            self.stack.append(_named(str(argument)))
         else:
             self._build(name)
 
@@ -128,7 +131,7 @@ class _Machine:
             raise ValueError("a key of one of its dicts is no text")
         self._top(dict).update(zip(keys, values, strict=True))
 
-    def _reduce(self, what: Any, arguments: Any) -> Any:
+    def _reduce(self, what: object, arguments: object) -> object:
         name = what.name if isinstance(what, _Named) else ""
         if name == ORDERED and arguments == ():
             return {}
@@ -136,7 +139,9 @@ class _Machine:
             raise ValueError("its pickle calls something")
         return self._tensor(*arguments[:4])
 
-    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any) -> torch.Tensor:
+    def _tensor(
+        self, storage: object, offset: object, size: object, stride: object
+    ) -> torch.Tensor:
         if not isinstance(storage, _Storage) or not _sizes(size) or not _sizes(stride):
             raise ValueError("a tensor of it has no size")
         if type(offset) is not int or offset != 0 or math.prod(size) != storage.count:
@@ -153,7 +158,7 @@ class _Machine:
             return torch.empty(size, dtype=storage.dtype)
         return torch.frombuffer(bytearray(data), dtype=storage.dtype).reshape(size)
 
-    def _top(self, kind: type = object) -> Any:
+    def _top(self, kind: type[_Kind]) -> _Kind:
         if not self.stack or not isinstance(self.stack[-1], kind):
             raise ValueError("its pickle fills something that is not there")
         return self.stack[-1]
@@ -181,7 +186,7 @@ def _named(name: str) -> _Named:
     return _Named(name)
 
 
-def _storage(value: Any) -> _Storage:
+def _storage(value: object) -> _Storage:
     """("storage", type, key, place, count) as torch.save names one."""
     if not isinstance(value, tuple) or len(value) != 5 or value[0] != "storage":
         raise ValueError("its pickle names a storage in an unknown way")
@@ -192,9 +197,10 @@ def _storage(value: Any) -> _Storage:
     return _Storage(dtype, key, count)
 
 
-def _sizes(value: Any) -> bool:
-    whole = isinstance(value, tuple) and len(value) <= MAX_AXES
-    return whole and all(type(n) is int and 0 <= n < 2**40 for n in value)
+def _sizes(value: object) -> TypeGuard[tuple[int, ...]]:
+    if not isinstance(value, tuple) or len(value) > MAX_AXES:
+        return False
+    return all(type(n) is int and 0 <= n < 2**40 for n in value)
 
 
 def _contiguous(size: tuple[int, ...], stride: tuple[int, ...]) -> bool:

@@ -3,9 +3,8 @@
 TensorFlow Lite Micro's softmax is made of these. `srdhm` and `rdp` are the contract's own.
 """
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from edgeq.ops.fixed_point import (
     INT32_MAX,
@@ -30,7 +29,7 @@ _POWERS = (  # exponent e -> exp(-2^e) in Q0.31
 C48_17, C32_17 = 1515870810, -1010580540  # 48/17 and -32/17 in Q2.29
 
 
-def _times(a: AnyInt, b: Any) -> Int64:
+def _times(a: AnyInt, b: object) -> Int64:
     return srdhm(np.asarray(a), np.asarray(b))
 
 
@@ -51,7 +50,7 @@ def exp_of_negative(a: AnyInt) -> Int64:
     return np.where(a == 0, INT32_MAX, result)
 
 
-def exp_q31_table(scale: float) -> Any:
+def exp_q31_table(scale: float) -> npt.NDArray[np.int32]:
     """exp(-d * scale) in Q0.31 for d = 0..255, 0 where TensorFlow Lite Micro skips it: int32."""
     real = min(scale * (1 << FRACTION_BITS), 2.0**31 - 1)
     multiplier, shift = quantize_multiplier(real)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +53,7 @@ class Builder:
         self,
         op: str,
         name: str,
-        attrs: Any,
+        attrs: object,
         inputs: tuple[Cursor, ...],
         params: Mapping[str, str] | None = None,
         order: Array | None = None,

@@ -99,7 +99,7 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
     }
 
 
-def _decode(data: Any, archive: StoredZip, where: str) -> Graph:
+def _decode(data: object, archive: StoredZip, where: str) -> Graph:
     stored = typed(_StoredGraph, data, where)
     tensors = {k: typed(TensorType, t, f"{where}.tensors") for k, t in stored.tensors.items()}
     constants = {k: archive.read_array(f"c{stored.prefix}/{k}.npy") for k in stored.constants}
@@ -119,7 +119,7 @@ def _decode(data: Any, archive: StoredZip, where: str) -> Graph:
     )
 
 
-def _decode_node(data: Any, archive: StoredZip, where: str) -> Node:
+def _decode_node(data: object, archive: StoredZip, where: str) -> Node:
     stored = typed(_StoredNode, data, where)
     if not all(isinstance(name, str) for name in stored.params.values()):
         raise ValueError(f"{where}.params names no constants")
@@ -141,7 +141,7 @@ def _decode_node(data: Any, archive: StoredZip, where: str) -> Node:
     )
 
 
-def _decode_mixture(data: Any, archive: StoredZip, where: str) -> Mixture:
+def _decode_mixture(data: object, archive: StoredZip, where: str) -> Mixture:
     stored = typed(_StoredMixture, data, where)
     experts = []
     for each in stored.experts:
@@ -153,7 +153,7 @@ def _decode_mixture(data: Any, archive: StoredZip, where: str) -> Mixture:
     return Mixture(tuple(experts), stored.router, stored.top_k, stored.gate)
 
 
-def _nodes_of(graph: Any) -> list[Any]:
+def _nodes_of(graph: object) -> list[Any]:
     nodes = graph.get("nodes") if isinstance(graph, dict) else None
     return nodes if isinstance(nodes, list) else []
 

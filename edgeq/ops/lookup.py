@@ -42,7 +42,7 @@ ROLES = (Role("table", "int8"),)
 def rounded(real: Real) -> Steps:
     """The nearest output step, ties away from zero."""
 
-    def steps(attrs: Any, x: Array, scale_in: float, scale_out: float) -> Array:
+    def steps(attrs: object, x: Array, scale_in: float, scale_out: float) -> Array:
         y = real(attrs, x * scale_in) / scale_out
         return np.asarray(np.trunc(y + np.copysign(0.5, y)))
 
@@ -57,7 +57,7 @@ def table_of(steps: Steps, site: Site) -> Array:
     return np.asarray(np.clip(y + made.zero_point, -128, 127), np.int8)
 
 
-def _reference(attrs: Any, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+def _reference(attrs: object, io: Io, x: tuple[Array, ...], params: Params) -> Array:
     """params: table (256,) int8."""
     return np.asarray(params["table"][x[0].astype(np.int64) + 128])
 

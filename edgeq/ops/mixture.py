@@ -144,7 +144,7 @@ def _roles(attrs: Mixture) -> tuple[Role, ...]:
     return router_constants.roles(attrs.router, attrs.gate)
 
 
-def _by_graphs(*_: Any) -> Array:
+def _by_graphs(*_: object) -> Array:
     raise NotImplementedError("a mixture runs graphs: `reference` above, passes/float_forward.py")
 
 

@@ -181,11 +181,11 @@ CLAMP: frozenset[str] = frozenset({"Relu"})  # the kernel's clamp does it
 NO_WIDENING: Mapping[str, str] = {}
 
 
-def no_macs(attrs: Any, io: Io, params: Mapping[str, Any]) -> int:
+def no_macs(attrs: object, io: Io, params: Mapping[str, Any]) -> int:
     return 0
 
 
-def no_roles(attrs: Any) -> tuple[Role, ...]:
+def no_roles(attrs: object) -> tuple[Role, ...]:
     return ()
 
 
@@ -197,23 +197,23 @@ def no_accumulators(site: Site) -> tuple[Accumulator, ...]:
     return ()
 
 
-def own_scale(attrs: Any, io: Io) -> Scale:
+def own_scale(attrs: object, io: Io) -> Scale:
     return Scale.OWN
 
 
-def no_limit(attrs: Any, scales: tuple[float, ...], params: Params) -> float:
+def no_limit(attrs: object, scales: tuple[float, ...], params: Params) -> float:
     return 0.0
 
 
-def shared_scale(attrs: Any, io: Io) -> Scale:
+def shared_scale(attrs: object, io: Io) -> Scale:
     return Scale.SHARED
 
 
-def same_shape(attrs: Any, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
+def same_shape(attrs: object, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
     return inputs[0]
 
 
-def flat_shape(attrs: Any, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
+def flat_shape(attrs: object, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
     """The input's shape, which has one axis."""
     if len(inputs[0]) != 1:
         raise ValueError(f"takes flat features, got shape {inputs[0]}; put Flatten before it")

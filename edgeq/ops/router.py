@@ -7,7 +7,6 @@ u = U / (M (M - 1) 2^30); nothing is rounded between logit, U and route.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -88,7 +87,7 @@ def uncertainty_factor(passes: int) -> int:
     return round(2**34 / (passes * (passes - 1)))
 
 
-def uncertainty_real(numerator: Any, passes: int) -> Any:
+def uncertainty_real(numerator: int, passes: int) -> float:
     """U as a float."""
     return numerator / (passes * (passes - 1) * 2.0**30)
 

@@ -37,7 +37,7 @@ ROLES = (
 POINTERS: Fields = tuple((role.name, Pointer(role.name)) for role in ROLES)
 
 
-def roles(attrs: Any) -> tuple[Role, ...]:
+def roles(attrs: object) -> tuple[Role, ...]:
     return ROLES
 
 
@@ -107,7 +107,7 @@ def integer_layer(
     return Lowered(values, {"weight": TensorType(codes.shape, str(codes.dtype), quant)})
 
 
-def _coarser(codes: Array, scale: Any, factor: Any, axis: int) -> tuple[Array, Any]:
+def _coarser(codes: Array, scale: Array, factor: Array, axis: int) -> tuple[Array, Array]:
     """The same weights on a grid `factor` times as wide, a channel of `axis` each."""
     shape = [1] * codes.ndim
     shape[axis] = -1
@@ -115,8 +115,8 @@ def _coarser(codes: Array, scale: Any, factor: Any, axis: int) -> tuple[Array, A
 
 
 def _fit_s16(
-    codes: Array, scale: Any, bias: Array, scale_in: float, axis: int
-) -> tuple[Array, Any]:
+    codes: Array, scale: Array, bias: Array, scale_in: float, axis: int
+) -> tuple[Array, Array]:
     """Rows whose sums could pass 32 bits get a coarser scale; at most a bit or two."""
     others = tuple(i for i in range(codes.ndim) if i != axis)
     flat = np.abs(codes.astype(np.int64)).sum(axis=others)
@@ -136,7 +136,8 @@ def layer_least(weight: Array, bias: Array, scale_in: float, axis: int) -> float
     return float((reach + np.abs(bias.astype(np.float64))).max(initial=0)) / SUM_STEPS
 
 
-def accumulator_bound(codes: Array, axis: int, bias: Array) -> Any:
+def accumulator_bound(codes: Array, axis: int, bias: Array) -> Array:
     """Largest |accumulator| per output channel: int64 (out,). |x - zero_point| is at most 255."""
     rows = np.moveaxis(np.abs(codes.astype(np.int64)), axis, 0).reshape(codes.shape[axis], -1)
-    return rows.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))
+    bound: Array = rows.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))
+    return bound

@@ -1,7 +1,5 @@
 """From observed activations to (scale, zero point): min-max, percentile, MSE-optimal."""
 
-from typing import Any
-
 import numpy as np
 
 from edgeq.errors import BadInput
@@ -45,7 +43,7 @@ def affine(low: float, high: float) -> Quant:
     return Quant((scale,), int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
-def _mse_range(sample: Any, low: float, high: float) -> tuple[float, float]:
+def _mse_range(sample: Array, low: float, high: float) -> tuple[float, float]:
     """The clipped range with the least mean squared rounding and clipping error."""
     best, best_error = (low, high), np.inf
     for clip in CLIPS:

@@ -6,12 +6,15 @@ choreographer, the library that plotly's own export uses.
 
 import asyncio
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeq.errors import Toolchain
+
+if TYPE_CHECKING:
+    from choreographer import browser_async as choreographer
 
 TIMEOUT_S = 60.0
 NO_NETWORK = "http://127.0.0.1:9"  # the discard port: whatever is fetched fails at once
@@ -22,12 +25,12 @@ NEXT_STEP = "install Chromium or Chrome (Debian: apt install chromium)"
 class Tab:
     """The one tab of a browser. `events` are those of the protocol so far: (method, params)."""
 
-    def __init__(self, runner: asyncio.Runner, target: Any) -> None:
+    def __init__(self, runner: asyncio.Runner, target: "choreographer.Tab") -> None:
         self._runner = runner
         self._target = target
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def send(self, method: str, **params: Any) -> dict[str, Any]:
+    def send(self, method: str, **params: object) -> dict[str, Any]:
         """One command and its result. Raises Toolchain when the browser refuses or hangs."""
         answer = self._runner.run(
             asyncio.wait_for(self._target.send_command(method, params), TIMEOUT_S)
@@ -39,14 +42,14 @@ class Tab:
     def listen(self, *domains: str) -> None:
         """Keeps the events of these domains from now on."""
 
-        async def keep(event: Any) -> None:
+        async def keep(event: MutableMapping[str, Any]) -> None:
             self.events.append((event["method"], event["params"]))
 
         for domain in domains:
             self._target.subscribe(f"{domain}.*", keep)
             self.send(f"{domain}.enable")
 
-    def ask(self, script: str) -> Any:
+    def ask(self, script: str) -> object:
         """The value of a JavaScript expression; promises are waited for."""
         found = self.send(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
@@ -104,13 +107,15 @@ def browser_tab() -> Iterator[Tab]:
         def get_cli(self) -> list[str]:
             return [*super().get_cli(), *QUIET, "about:blank"]
 
-    async def opened() -> Any:
+    async def opened() -> "choreographer.Browser":
         return await Browser(browser_cls=Quiet, headless=True, proxy_server=NO_NETWORK)
 
     with asyncio.Runner() as runner:
         try:
             browser = runner.run(opened())
             target = browser.get_tab()
+            if target is None:
+                raise Toolchain("the browser opened no page")
         except (ChromeNotFoundError, BrowserFailedError) as error:
             raise Toolchain(f"no browser to take a PNG with: {NEXT_STEP}") from error
         try:

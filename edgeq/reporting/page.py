@@ -84,12 +84,12 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _harmless(value: Any) -> Any:
+def _harmless(value: object) -> object:
     """Texts are printable: no character of a name turns the line around or hides it."""
     return one_line(value) if type(value) is str else value
 
 
-def _in_script(value: Any) -> str:
+def _in_script(value: object) -> str:
     """JSON in which no text can end the <script> around it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

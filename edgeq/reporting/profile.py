@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.board import Board
+from edgeq.board import Board, Energy
 from edgeq.emit.firmware import LayerInfo
 from edgeq.harness.messages import Info
 from edgeq.harness.trace import SampleRecord
@@ -68,7 +68,7 @@ def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, An
     }
 
 
-def _figures(subject: Subject) -> Any:
+def _figures(subject: Subject) -> Energy | None:
     return subject.board.energy if subject.board else None
 
 

@@ -1,7 +1,7 @@
 """The consoles that edgeq prints tables on: nothing in a cell is markup, or steers a terminal."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal, TextIO
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
 from rich.segment import Segment
@@ -32,8 +32,28 @@ class _Hook:
         return [_Plain(each) for each in renderables]
 
 
-def console(**options: Any) -> Console:
-    """A rich Console with these options for text that nobody has looked at."""
-    made = Console(markup=False, emoji=False, highlight=False, **options)
+def console(
+    *,
+    file: TextIO | None = None,
+    stderr: bool = False,
+    quiet: bool = False,
+    width: int | None = None,
+    soft_wrap: bool = False,
+    color_system: Literal["auto", "truecolor"] | None = "auto",
+    force_terminal: bool | None = None,
+) -> Console:
+    """A rich Console for text that nobody has looked at."""
+    made = Console(
+        file=file,
+        stderr=stderr,
+        quiet=quiet,
+        width=width,
+        soft_wrap=soft_wrap,
+        color_system=color_system,
+        force_terminal=force_terminal,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
     made.push_render_hook(_Hook())  # type: ignore[arg-type]
     return made

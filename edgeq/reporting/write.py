@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edgeq.files import scratch_folder, write_file
 from edgeq.reporting.browser import Tab, browser_tab
@@ -56,10 +56,10 @@ def _pictures(text: bytes, png: Path) -> dict[Path, bytes]:
 
 def _boxes(tab: Tab) -> dict[str, dict[str, float]]:
     """Where each figure stands in the page."""
-    found: dict[str, dict[str, float]] = tab.ask(
+    found = tab.ask(
         "Object.fromEntries([...document.querySelectorAll('figure')].map(figure => {"
         " const box = figure.getBoundingClientRect();"
         " return [figure.id, {x: box.x + scrollX, y: box.y + scrollY,"
         " width: box.width, height: box.height}]; }))"
     )
-    return found
+    return cast(dict[str, dict[str, float]], found)

@@ -9,7 +9,7 @@ unicorn 2.1.4 it corrupts execution on this core.
 import ctypes
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from unicorn import (  # type: ignore[attr-defined]
     UC_ARCH_ARM,
@@ -296,8 +296,8 @@ def _within(address: int, size: int, start: int, end: int) -> list[tuple[int, in
     return [(low, high - low, start <= low < end) for low, high in itertools.pairwise(cuts)]
 
 
-def _address(callback: Any) -> ctypes.c_void_p:
-    return ctypes.cast(callback, ctypes.c_void_p)
+def _address(callback: object) -> ctypes.c_void_p:
+    return ctypes.cast(cast(Any, callback), ctypes.c_void_p)
 
 
 def _check(status: int) -> None:

@@ -6,10 +6,12 @@ volts itself and supplies nothing. Nothing here has met a real Joulescope.
 """
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
+from edgeq.arrays import Array
 from edgeq.errors import BadInput
 from edgeq.errors import Meter as MeterError
 from edgeq.harness.meters.meter import MeterRequest, Pump, Recording, Work, now
@@ -24,6 +26,32 @@ BUFFER_S = 15  # the smallest buffer the package offers
 MARKER = "current_lsb"  # the package's name of the bit that carries input 0
 SIGNALS = ("current", "voltage", MARKER)
 _CALM_S = 0.02
+
+
+class _Buffer(Protocol):
+    sample_id_range: tuple[int, int | None]
+
+    def samples_get(self, start: int, stop: int, fields: list[str]) -> dict[str, Any]: ...
+
+
+class _Device(Protocol):
+    """What is used of an instrument of the package, which has no types."""
+
+    stream_buffer: _Buffer
+
+    def parameter_set(self, name: str, value: object) -> None: ...
+
+    def open(self) -> None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Package(Protocol):
+    def scan(self, config: str) -> Sequence[_Device]: ...
 
 
 def open_joulescope(request: MeterRequest) -> "Joulescope":
@@ -52,7 +80,7 @@ def open_joulescope(request: MeterRequest) -> "Joulescope":
     return Joulescope(device, rate)
 
 
-def _package() -> Any:
+def _package() -> _Package:
     try:
         import joulescope  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
@@ -60,10 +88,11 @@ def _package() -> Any:
             f"{TITLE} needs its maker's package, which is not installed: run "
             f"`pip install 'edgeq[{EXTRA}]'`"
         ) from None
-    return joulescope
+    package: _Package = joulescope
+    return package
 
 
-def _scan(package: Any) -> Any:
+def _scan(package: _Package) -> _Device:
     try:
         found = package.scan(config="off")
     except Exception as error:
@@ -83,7 +112,7 @@ class Joulescope:
 
     title = TITLE
 
-    def __init__(self, device: Any, rate_hz: int) -> None:
+    def __init__(self, device: _Device, rate_hz: int) -> None:
         self._device, self._rate = device, rate_hz
 
     def capture(self, work: Work) -> PowerTrace:
@@ -134,7 +163,7 @@ class Signals(Recording):
         """The first sample that is not fetched yet, by the instrument's numbers."""
         return oldest if self._next is None else self._next
 
-    def feed(self, current: Any, voltage: Any, level: Any, end: int) -> None:
+    def feed(self, current: Array, voltage: Array, level: Array, end: int) -> None:
         """Appends the samples up to number `end`."""
         if not len(current) == len(voltage) == len(level) > 0:
             raise MeterError(

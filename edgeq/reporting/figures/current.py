@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeq.arrays import Array
 from edgeq.harness.power_trace import PowerTrace, read_current
 from edgeq.reporting.figures import style
 from edgeq.reporting.figures.figure import Figure, Subject
@@ -64,7 +65,7 @@ def _detail_end(trace: PowerTrace) -> int:
     return min(wanted, DETAIL_SAMPLES, len(trace.current_a))
 
 
-def _plot(trace: PowerTrace, at: Any, amperes: Any, edges: Any) -> dict[str, Any]:
+def _plot(trace: PowerTrace, at: Array, amperes: Array, edges: Array) -> dict[str, Any]:
     line = {
         "type": "scatter",
         "mode": "lines",
@@ -89,7 +90,7 @@ def _plot(trace: PowerTrace, at: Any, amperes: Any, edges: Any) -> dict[str, Any
     return {"data": [line, marks], "layout": layout}
 
 
-def envelope(values: Any, buckets: int) -> tuple[Any, Any]:
+def envelope(values: Array, buckets: int) -> tuple[Array, Array]:
     """(positions, values): the smallest and the largest of each bucket, in order of time.
 
     All of them where there are no more than two a bucket.

@@ -42,7 +42,7 @@ def ticks(names: Sequence[str], most: int = SHORT) -> dict[str, Any]:
     return {"tickvals": list(range(len(names))), "ticktext": shown}
 
 
-def layout(height: int, x: str, y: str, **more: Any) -> dict[str, Any]:
+def layout(height: int, x: str, y: str, **more: object) -> dict[str, Any]:
     """The layout of a figure. Colours of text and lines come from the page's style sheet."""
     # clear ticks keep the labels of both axes apart where they meet
     outside = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
