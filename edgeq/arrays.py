@@ -1,7 +1,7 @@
 """Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from edgeq.stored_zip import open_zip
 Array = npt.NDArray[Any]
 MAX_FILE_BYTES = 1 << 30
 SHOWN_KEYS = 10
+Layout = Literal["channels first", "channels last"]
+CHANNELS_FIRST: Layout = "channels first"
+CHANNELS_LAST: Layout = "channels last"
 
 
 def read_npz(path: Path, *keys: str) -> tuple[Array, ...]:
@@ -33,8 +36,17 @@ def read_npz(path: Path, *keys: str) -> tuple[Array, ...]:
         raise BadInput(f"{path}: {error}; give an .npz file with keys {wanted}") from None
 
 
-def model_rows(x: Array, shape: tuple[int, ...], what: str) -> Array:
-    """Rows (N, *shape) in PyTorch's order as float32 in the graph's (channels last).
+def has_key(path: Path, key: str) -> bool:
+    """Whether an .npz file holds that array."""
+    try:
+        archive = open_zip(path, MAX_FILE_BYTES, deflated=True)
+        return f"{key}.npy" in list(archive.entries)
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}; give an .npz file with key {key}") from None
+
+
+def model_rows(x: Array, shape: tuple[int, ...], what: str, layout: str = CHANNELS_FIRST) -> Array:
+    """Rows (N, *shape) as float32 in the graph's order, channels last; `layout` is theirs.
 
     BadInput when they are empty, not numbers, not finite or of another shape.
     """
@@ -49,7 +61,7 @@ def model_rows(x: Array, shape: tuple[int, ...], what: str) -> Array:
         rows = np.asarray(x, np.float32)
     if not np.isfinite(rows).all():
         raise BadInput(f"{what} holds NaN or infinite values; remove those rows")
-    return channels_last(rows)
+    return rows if layout == CHANNELS_LAST else channels_last(rows)
 
 
 def channels_last(x: Array) -> Array:

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from edgeq.arrays import CHANNELS_FIRST, Layout, model_rows
 from edgeq.errors import BadInput, ModelFile
 from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
@@ -68,6 +69,12 @@ def _fill(fresh: Path, artifacts: Artifacts) -> None:
     (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
 
 
+def export_rows(report: Mapping[str, Any], x: Any, what: str) -> Any:
+    """Rows of a user's file for the model of an export, as `arrays.model_rows`."""
+    layout = report.get("input_layout", CHANNELS_FIRST)
+    return model_rows(x, tuple(report["input_shape"]), what, layout)
+
+
 class Report(Strict):
     """export.json, as far as it is read again; `edgeq export --json` prints the whole of it."""
 
@@ -75,6 +82,7 @@ class Report(Strict):
     target: str
     model: str = "model"
     input_shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
+    input_layout: Layout = CHANNELS_FIRST
     class_names: list[str] | None
     checks: list[Check]
     notes: list[str]

@@ -1,6 +1,5 @@
 """The straight line: model file -> graph -> passes -> emitted forms; build; flash; profile."""
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeq.arrays import model_rows, read_npz
 from edgeq.board import Board, is_core, load_board, runnable_board, target_board
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.export_folder import (
@@ -62,16 +60,13 @@ def export(
     from edgeq.emit.mlperf import fitting_task
     from edgeq.emit.onnx_model import onnx_model
     from edgeq.estimating import Budget, Identity, within_budget
-    from edgeq.frontend.torch_loader import graph_of
     from edgeq.ir.c_names import c_name
-    from edgeq.nn import load
     from edgeq.ops.graph_file import write_graph
-    from edgeq.passes import quantize
     from edgeq.passes.select_kernels import fallbacks
     from edgeq.prove import Subject, prove_export
-    from edgeq.prove.trained import settle
     from edgeq.reference import quantize_rows
     from edgeq.reporting.export import curiosity_entry, expert_entries, layer_entries
+    from edgeq.sources import source_of
     from edgeq.toolchain import find_compiler, with_board
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
@@ -82,12 +77,11 @@ def export(
     check_free(Path(out))
     if name is not None:
         c_name("", name)
-    model = load(model_path)
-    digest = hashlib.sha256(Path(model_path).read_bytes()).hexdigest()
-    x = _calibration_rows(model, model_path, calibration)
+    model = source_of(model_path)
+    digest = model.digest
+    x = model.rows(None if calibration is None else Path(calibration))
     features = board.features if objective == "latency" else frozenset()
-    loaded = replace(graph_of(model), name=c_name(model.name, name))
-    quantized = quantize(loaded, x, method, features)
+    quantized = model.quantized(x, method, features, name)
     benchmark_notes = fitting_task(quantized.graph, mlperf) if mlperf else []
     of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found, mlperf)
     with scratch_folder() as scratch:
@@ -95,10 +89,10 @@ def export(
         compiled, graph = costed.compiled, costed.compiled.graph
         onnx = onnx_model(graph, model.name, digest).SerializeToString()
         tflite, notes = _tflite(graph, model.name, digest)
-        settle(model, graph, x, anew=calibration is not None)
+        trained = model.check(graph, x, anew=calibration is not None)
         elf = costed.firmware.elf
         subject = Subject(compiled, x, of.rows, of.board, elf, onnx, tflite)
-        checks = prove_export(subject, model, accept=accept_mismatch)
+        checks = prove_export(subject, trained, accept=accept_mismatch)
     curiosity = costed.quantized.curiosity
     for check in (c for c in checks if not c.passed):
         notes.insert(
@@ -108,9 +102,7 @@ def export(
             remark = f"ACCEPTED MISMATCH, --accept-mismatch was given. {check.said}"
             compiled = compiled.with_remark(remark)
             compiled = replace(compiled, project=with_board(compiled.project, of.board))
-    notes.extend(
-        [*quantized.notes, *model.stored_wider, *fallbacks(graph, features), *benchmark_notes]
-    )
+    notes.extend([*quantized.notes, *model.notes, *fallbacks(graph, features), *benchmark_notes])
     if curiosity and curiosity.note:
         notes.insert(0, curiosity.note)
     if costed.no_cost:
@@ -139,8 +131,9 @@ def export(
         "routes": costed.routes,
         "curiosity": curiosity_entry(graph, quantized.graph, curiosity),
         "budget": budget.asked,
-        "calibration": method,
+        "calibration": model.method(method),
         "input_shape": list(model.input_shape),
+        "input_layout": model.layout,
         "class_names": list(model.class_names) if model.class_names else None,
         "enforced": not is_core(target),
         "notes": notes,
@@ -153,18 +146,6 @@ def export(
     written = {GRAPH: lambda path: write_graph(graph, path)}
     write_export(Path(out), Artifacts(report, compiled.project, files, written))
     return report
-
-
-def _calibration_rows(model: Any, model_path: str | Path, calibration: str | Path | None) -> Any:
-    if calibration is not None:
-        rows = model_rows(read_npz(Path(calibration), "x")[0], model.input_shape, str(calibration))
-    elif model.calibration is not None:
-        rows = model_rows(model.calibration, model.input_shape, "the stored calibration set")
-    else:
-        raise BadInput(f"{model_path} stores no calibration set; pass --calibration X.npz")
-    if rows.min() == rows.max():
-        raise BadInput(f"the calibration rows are constant ({rows.flat[0]}): they give no range")
-    return rows
 
 
 def _tflite(graph: Any, name: str, digest: str) -> tuple[bytes | None, list[str]]:
@@ -229,18 +210,15 @@ def estimate(
 def _of_model(path: Path, calibration: str | Path | None) -> Any:
     """The model, quantised as an export would, with the routes of its calibration rows."""
     from edgeq.estimating import Estimated, Shares
-    from edgeq.frontend.torch_loader import graph_of
-    from edgeq.nn import load
-    from edgeq.passes import quantize
     from edgeq.reference import quantize_rows
+    from edgeq.sources import source_of
 
-    model = load(path)
-    x = _calibration_rows(model, path, calibration)
-    quantized = quantize(graph_of(model), x, "mse")
+    model = source_of(path)
+    x = model.rows(None if calibration is None else Path(calibration))
+    quantized = model.quantized(x, "mse", frozenset(), None)
     rows, chosen = quantize_rows(quantized.graph, x), quantized.chosen(len(x))
     shares = Shares.of_rows("calibration", chosen)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Estimated(model.name, digest, quantized.graph, rows, "calibration", chosen, shares)
+    return Estimated(model.name, model.digest, quantized.graph, rows, "calibration", chosen, shares)
 
 
 def verify(
@@ -264,9 +242,9 @@ def verify(
     found = None if port else find_compiler(compiler)  # type: ignore[arg-type]
     exported, checks = verify_folder(folder, found, port, baud)
     if model is not None:
-        from edgeq.prove.trained import check_trained
+        from edgeq.sources import check_source
 
-        checks.insert(0, check_trained(Path(model), exported))
+        checks.insert(0, check_source(Path(model), exported.digest, exported.graph))
     return verified(folder, exported, checks)
 
 

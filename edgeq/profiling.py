@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import Array, class_labels, model_rows, read_npz
+from edgeq.arrays import Array, class_labels, has_key, read_npz
 from edgeq.board import Board, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.errors import Meter as MeterError
-from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
+from edgeq.export_folder import EVALUATION, GRAPH, RUNS, export_rows, read_report
 from edgeq.files import write_file
 from edgeq.flashers import is_virtual, look
 from edgeq.flashers.one_port import find_port
@@ -40,7 +40,7 @@ from edgeq.reference import quantize_rows, run
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
 from edgeq.reporting.profile import Subject, summarize
-from edgeq.reporting.task import Task, reconstruction, task_of
+from edgeq.reporting.task import UNLABELLED, Task, reconstruction, task_of
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict
 
@@ -172,9 +172,9 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
         raise BadInput(
             f"{request.firmware} stores no evaluation set; pass --data X.npz (keys x, y)"
         )
-    x, y = read_npz(source, "x", "y")
-    rows = quantize_rows(graph, model_rows(x, tuple(report["input_shape"]), str(source)))
-    labels = class_labels(y, len(rows), _classes(graph), str(source))
+    (x,) = read_npz(source, "x")
+    rows = quantize_rows(graph, export_rows(report, x, str(source)))
+    labels = _labels(source, len(rows), _classes(graph))
     digest = _digest(np.asarray(x, np.float32), labels)
     origin = Data(source=str(source), digest=digest, input_digest=_digest(rows, labels))
     if request.limit is not None and request.limit < 1:
@@ -182,6 +182,13 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
     names = report.get("class_names")
     task = task_of(rows[0].size, _classes(graph), names, labels)
     return Samples(rows[: request.limit], labels[: request.limit], origin, task)
+
+
+def _labels(source: Path, rows: int, classes: int) -> Array:
+    """Key y of the file; UNLABELLED for each row where it has none."""
+    if not has_key(source, "y"):
+        return np.full(rows, UNLABELLED, np.int64)
+    return class_labels(read_npz(source, "y")[0], rows, classes, str(source))
 
 
 def _digest(x: Array, y: Array) -> str:
@@ -319,7 +326,8 @@ def _stream(
         if result.route not in routes:
             raise Link(f"sample {index}: the board took route {result.route}, which is none")
         label = int(samples.labels[index])
-        writer.add(SampleRecord.of(result, label, _answer(result) != wanted))
+        known_label = None if label == UNLABELLED else label
+        writer.add(SampleRecord.of(result, known_label, _answer(result) != wanted))
         right += int(result.output.argmax()) == label
         if watch:
             known = samples.task == "classification"

@@ -63,9 +63,13 @@ class Apart:
         scale = float(answer.pop("uncertainty_scale"))
         return TfliteRun(**answer, uncertainty_scale=scale)
 
-    def _ask(self, form: str, name: str, model: bytes, x: Array) -> dict[str, Array]:
+    def plain_tflite(self, model: bytes, rows: Array, real: Array) -> Array:
+        """run_plain_tflite on int8 rows and the same as real numbers. Raises RunFailed."""
+        return self._ask("plain_tflite", "LiteRT", model, rows, real=real)["output"]
+
+    def _ask(self, form: str, name: str, model: bytes, x: Array, **more: Array) -> dict[str, Array]:
         """The child's answer by field."""
-        request = {"form": np.array(form), "model": np.frombuffer(model, np.uint8), "x": x}
+        request = {"form": np.array(form), "model": np.frombuffer(model, np.uint8), "x": x, **more}
         answer, late = self._exchange(self._process or self._start(), request)
         if answer is None:
             raise RunFailed(f"{name} {self._how_it_died(late)}")

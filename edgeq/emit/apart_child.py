@@ -50,8 +50,10 @@ def answer(request: Mapping[str, Array]) -> Mapping[str, Array]:
             from edgeq.emit.onnx_check import run_onnx
 
             return {k: np.asarray(v) for k, v in vars(run_onnx(model, x)).items()}
-        from edgeq.emit.tflite_check import run_tflite
+        from edgeq.emit.tflite_check import run_plain_tflite, run_tflite
 
+        if request["form"] == "plain_tflite":
+            return {"output": run_plain_tflite(model, x, request["real"])}
         return {k: np.asarray(v) for k, v in asdict(run_tflite(model, x)).items()}
     except Exception as error:  # whatever an interpreter raises is its finding
         return {"error": np.array(f"{type(error).__name__}: {error}")}

@@ -99,6 +99,30 @@ def run_tflite(model: bytes, x: Array, resolver: str = "BUILTIN_REF") -> TfliteR
     )
 
 
+def run_plain_tflite(model: bytes, x: Array, real: Array) -> Array:
+    """The outputs of a file with one input and one output, whoever wrote it, on LiteRT's reference
+    kernels: int8 rows x, or `real` where it takes float32; its outputs in its own type, uint8 as
+    int8.
+    """
+    interpreter = Interpreter(
+        model_content=model,
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+    )
+    interpreter.allocate_tensors()
+    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+    rows = real if given["dtype"] == np.float32 else x
+    if given["dtype"] == np.uint8:
+        rows = (x.astype(np.int16) + 128).astype(np.uint8)
+    outputs = []
+    for row in rows:
+        interpreter.set_tensor(given["index"], row.reshape(given["shape"]).astype(given["dtype"]))
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(made["index"]).reshape(-1).copy())
+    answers = np.stack(outputs)
+    return answers if answers.dtype != np.uint8 else (answers.astype(np.int16) - 128)
+
+
 def _numbers(rows: list[dict[str, Array]], name: str, absent: int) -> Array:
     return np.array([int(r[name].reshape(-1)[0]) if name in r else absent for r in rows], np.int64)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import model_rows, read_npz
+from edgeq.arrays import read_npz
 from edgeq.board import Board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import MemoryBudget
@@ -15,7 +15,7 @@ from edgeq.estimating.cost import Shares
 from edgeq.estimating.entry import board_entry
 from edgeq.estimating.proof import proof_entry
 from edgeq.estimating.routes import ROWS_PER_ROUTE, Subject, all_routes, counted, route_names
-from edgeq.export_folder import EVALUATION, GRAPH, read_project, read_report
+from edgeq.export_folder import EVALUATION, GRAPH, export_rows, read_project, read_report
 from edgeq.files import scratch_folder
 from edgeq.firmware_project import FirmwareProject
 from edgeq.fit import check_fit
@@ -69,7 +69,7 @@ def of_folder(folder: Path) -> Estimated:
 def _rows(folder: Path, report: Mapping[str, Any], graph: Graph) -> tuple[Array, str]:
     source = folder / EVALUATION
     if source.is_file():
-        x = model_rows(read_npz(source, "x")[0], tuple(report["input_shape"]), str(source))
+        x = export_rows(report, read_npz(source, "x")[0], str(source))
         return quantize_rows(graph, x[:MOST_ROWS]), "evaluation"
     shape = (RANDOM_ROWS, *graph.tensors[graph.inputs[0]].shape)
     return np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8), "random"

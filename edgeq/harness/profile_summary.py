@@ -158,7 +158,7 @@ class Summary(Strict):
     samples: Annotated[int, Field(gt=0, lt=2**32)]
     accuracy: Share | None
     macro_f1: Share | None
-    task: Literal["classification", "regression", "autoencoder"] = "classification"
+    task: Literal["classification", "regression", "autoencoder", "unlabelled"] = "classification"
     reconstruction: Reconstruction | None = None
     mismatches: Whole
     mismatch_samples: list[Whole]

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeq.ir import Graph
+
 LEAST_TOP1, LEAST_ROUTES, MOST_MEAN = 0.98, 0.95, 2.0  # shares, and steps
 
 
@@ -45,3 +47,9 @@ class Check:
     def entry(self) -> dict[str, Any]:
         """The JSON object; "failed" is there only with its reason."""
         return {k: v for k, v in asdict(self).items() if k != "failed" or v is not None}
+
+
+def has_classes(graph: Graph) -> bool:
+    """Whether the largest output is the answer: several outputs, and not the input over again."""
+    source, result = (graph.tensors[n].size for n in (graph.inputs[0], graph.outputs[0]))
+    return result > 1 and result != source

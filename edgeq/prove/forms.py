@@ -13,6 +13,7 @@ from edgeq.reference import Run, run
 WHY_A_STEP = {
     "onnx": "ONNX Runtime computes in float and rounds once, the integers twice",
     "tflite": "LiteRT rounds once where TensorFlow Lite Micro and the firmware round twice",
+    "model": "LiteRT rounds once where TensorFlow Lite Micro and the firmware round twice",
 }
 
 
@@ -44,12 +45,13 @@ def check_forms(
 
 def _checked(name: str, reference: Run, ran: Callable[[], tuple[Array, Array]]) -> Check:
     try:
-        return _check(name, reference, *ran())
+        return form_check(name, reference, *ran())
     except RunFailed as error:
         return Check.of_nothing(name, f"was not compared: {error}", failed=str(error))
 
 
-def _check(name: str, reference: Run, output: Array, route: Array) -> Check:
+def form_check(name: str, reference: Run, output: Array, route: Array) -> Check:
+    """A form's outputs (rows, ...) in steps and its routes, beside the reference's."""
     wanted = reference.output.reshape(len(output), -1).astype(np.int64)
     output = output.reshape(len(output), -1)
     difference = np.abs(output - wanted)

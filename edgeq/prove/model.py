@@ -10,7 +10,7 @@ from edgeq.emit.firmware_layers import mixture_of
 from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
 from edgeq.ops.op import Array, quant_of
-from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check
+from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check, has_classes
 from edgeq.reference import quantize_rows, run
 
 LEAST_ROWS = 50
@@ -134,12 +134,6 @@ def filled_up(x: Array, least: int, seed: int) -> Array:
         share = rng.uniform(0, 1, (missing, *[1] * (x.ndim - 1)))
         more = a + share * (b - a)
     return np.concatenate([x, more.astype(x.dtype)])
-
-
-def has_classes(graph: Graph) -> bool:
-    """Whether the largest output is the answer: several outputs, and not the input over again."""
-    source, result = (graph.tensors[n].size for n in (graph.inputs[0], graph.outputs[0]))
-    return result > 1 and result != source
 
 
 def _top1(graph: Graph, output: Array, judged: Judged) -> tuple[int, int]:

@@ -14,11 +14,15 @@ from edgeq.ops.op import Array
 from edgeq.reporting import statistics
 from edgeq.reporting.clock_model import clock_model, clock_words
 from edgeq.reporting.export import layer_name
-from edgeq.reporting.task import Task
+from edgeq.reporting.task import UNLABELLED, Task
 from edgeq.sim.cores import CORES
 
 FIRST_MISMATCHES = 10
-TASK_WORDS = {"autoencoder": "an autoencoder", "regression": "a regression"}
+NO_ACCURACY = {
+    "autoencoder": "the labels of an autoencoder are no classes",
+    "regression": "the labels of a regression are no classes",
+    "unlabelled": "the data set has no labels",
+}
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,10 @@ class Subject:
 
 
 def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, Any]:
-    """The JSON object; needs one record or more, each with its label."""
+    """The JSON object; needs one record or more."""
     cycles = [r.cycles for r in records]
     source = statistics.latency_source(subject.board, cycles, subject.virtual)
-    labels = np.array([r.label for r in records], np.int64)
+    labels = np.array([UNLABELLED if r.label is None else r.label for r in records], np.int64)
     predicted = np.array([r.output for r in records]).argmax(axis=1)
     wrong = [r.index for r in records if r.mismatch]
     classes = subject.class_names if subject.task == "classification" else ()
@@ -156,7 +160,7 @@ def _modelled_by(subject: Subject, source: str) -> dict[str, Any] | None:
 def _notes(subject: Subject, source: str) -> list[str]:
     notes = []
     if subject.task != "classification":
-        notes.append(f"no accuracy: the labels of {TASK_WORDS[subject.task]} are no classes")
+        notes.append(f"no accuracy: {NO_ACCURACY[subject.task]}")
     board = subject.board
     if board is None:
         notes.append(f"board {subject.info.board!r} has no board file: no energy, no evidence")

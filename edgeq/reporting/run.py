@@ -38,7 +38,8 @@ def _check_same_run(run: Run, summary: dict[str, Any]) -> None:
         raise BadInput(f"{where} the records are of different runs; profile again")
     if [e["name"] for e in summary["experts"]] != list(model.experts):
         raise BadInput(f"{where} manifest.json name different experts; profile again")
-    if any(r.label is None for r in run.records):
+    unlabelled = summary.get("task") == "unlabelled"
+    if not unlabelled and any(r.label is None for r in run.records):
         raise BadInput(f"{run.folder}: a record has no label; profile again")
     counted = summary["latency"]["source"] != NO_COUNTER or summary["energy"].get("kind")
     if counted and not any(r.cycles for r in run.records):

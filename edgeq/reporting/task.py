@@ -7,14 +7,18 @@ import numpy as np
 
 from edgeq.ops.op import Array
 
-Task = Literal["classification", "regression", "autoencoder"]
+Task = Literal["classification", "regression", "autoencoder", "unlabelled"]
+UNLABELLED = -1  # the label of a row of a data set without labels
 SMALLEST_AUTOENCODER = 8  # inputs; below it two features and two classes are as likely
 
 
 def task_of(inputs: int, outputs: int, class_names: Sequence[str] | None, labels: Array) -> Task:
     """A single output names no class; as many outputs as inputs, and labels that only tell normal
-    (0) from odd (1), are a reconstruction. Class names say that it is a classifier.
+    (0) from odd (1), are a reconstruction. Class names say that it is a classifier. Without labels
+    there is no accuracy, whatever it is.
     """
+    if labels.size and (labels == UNLABELLED).all():
+        return "unlabelled"
     if outputs == 1:
         return "regression"
     told = labels.size > 0 and labels.max() <= 1

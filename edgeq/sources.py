@@ -1,0 +1,172 @@
+"""What an export starts from: a trained model file or an int8 .tflite, told apart by content.
+
+Both have what the pipeline asks for, so that it needs no branch.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout, model_rows, read_npz
+from edgeq.errors import BadInput, ModelFile
+from edgeq.frontend.tflite_file import is_tflite
+from edgeq.ir import Graph
+from edgeq.ir.c_names import c_name
+from edgeq.ops.op import Array
+from edgeq.passes import Quantized
+from edgeq.prove.check import Check
+
+if TYPE_CHECKING:
+    from edgeq.nn import Model
+
+AS_IN_THE_FILE = "the file's own"  # in place of a calibration method
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A saved edgeq.nn.Model."""
+
+    path: Path
+    digest: str
+    model: "Model"
+    layout: Layout = CHANNELS_FIRST
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.model.input_shape
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self.model.class_names
+
+    @property
+    def evaluation(self) -> tuple[Any, Any] | None:
+        return self.model.evaluation
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the model."""
+        return self.model.stored_wider
+
+    def method(self, asked: str) -> str:
+        """How its activations get their ranges."""
+        return asked
+
+    def rows(self, calibration: Path | None) -> Array:
+        """Calibration rows in the graph's layout. Raises BadInput for none, or constant ones."""
+        if calibration is not None:
+            rows = given_rows(self, calibration)
+        elif self.model.calibration is not None:
+            stored = "the stored calibration set"
+            rows = model_rows(self.model.calibration, self.input_shape, stored)
+        else:
+            raise BadInput(f"{self.path} stores no calibration set; pass --calibration X.npz")
+        if rows.min() == rows.max():
+            raise BadInput(
+                f"the calibration rows are constant ({rows.flat[0]}): they give no range"
+            )
+        return rows
+
+    def quantized(
+        self, x: Array, method: str, features: frozenset[str], name: str | None
+    ) -> Quantized:
+        """The lowered graph, calibrated on rows x; `name` begins its C names."""
+        from edgeq.frontend.torch_loader import graph_of
+        from edgeq.passes import quantize
+
+        graph = replace(graph_of(self.model), name=c_name(self.name, name))
+        return quantize(graph, x, method, features)
+
+    def check(self, graph: Graph, x: Array, *, anew: bool) -> Check:
+        """The trained model against the graph's integers. `anew`: x are not its stored rows."""
+        from edgeq.prove.export import MODEL_ROWS
+        from edgeq.prove.model import check_model
+        from edgeq.prove.trained import settle
+
+        settle(self.model, graph, x, anew=anew)
+        return check_model(self.model, graph, x[:MODEL_ROWS])
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A .tflite file: `graph` is lowered, with the file's integers; it brings no data."""
+
+    path: Path
+    digest: str
+    data: bytes
+    graph: Graph
+    layout: Layout = CHANNELS_LAST
+    class_names: tuple[str, ...] | None = None
+    evaluation: tuple[Any, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.graph.tensors[self.graph.inputs[0]].shape
+
+    def method(self, _asked: str) -> str:
+        """How its activations got their ranges."""
+        return AS_IN_THE_FILE
+
+    def rows(self, calibration: Path | None) -> Array:
+        """Rows to run proofs and estimates on: the user's, else seeded ones."""
+        from edgeq.frontend.tflite_loader import seeded_rows
+
+        return seeded_rows(self.graph) if calibration is None else given_rows(self, calibration)
+
+    def quantized(
+        self, _x: Array, _method: str, features: frozenset[str], name: str | None
+    ) -> Quantized:
+        """The graph with its kernels chosen; nothing is calibrated."""
+        from edgeq.passes.select_kernels import select_kernels
+
+        graph = select_kernels(self.graph, features)
+        return Quantized(replace(graph, name=c_name(self.name, name)), None, None)
+
+    def check(self, graph: Graph, x: Array, *, anew: bool) -> Check:  # noqa: ARG002
+        """The file itself, in LiteRT, against the graph's integers."""
+        from edgeq.prove.export import CHECKED_ROWS
+        from edgeq.prove.imported import check_imported
+
+        return check_imported(self.data, graph, x[:CHECKED_ROWS])
+
+
+Source = Trained | Imported
+
+
+def source_of(path: str | Path) -> Source:
+    """The model in a file. Raises BadInput, ModelFile and UnsupportedOp, naming the file."""
+    where = Path(path)
+    if is_tflite(where):
+        from edgeq.frontend.tflite_loader import load_tflite
+
+        graph, data = load_tflite(where)
+        return Imported(where, hashlib.sha256(data).hexdigest(), data, graph)
+    from edgeq.nn import load
+
+    model = load(where)
+    return Trained(where, hashlib.sha256(where.read_bytes()).hexdigest(), model)
+
+
+def given_rows(source: Source, path: Path) -> Array:
+    """The rows of an .npz file (key x), in the graph's layout."""
+    return model_rows(read_npz(path, "x")[0], source.input_shape, str(path), source.layout)
+
+
+def check_source(path: Path, digest: str, graph: Graph) -> Check:
+    """The proof of a model file against an export's graph. ModelFile for another model's file."""
+    source = source_of(path)
+    if source.digest != digest:
+        raise ModelFile(
+            f"{path} has digest {source.digest}, the export is of {digest}; export it again"
+        )
+    return source.check(graph, source.rows(None), anew=False)
