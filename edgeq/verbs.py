@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeq.errors import BadInput
+from edgeq.errors import BadInput, UnsupportedOp
 
 
 def boards(probe: str | None = None) -> dict[str, Any]:
@@ -39,6 +39,48 @@ def meters() -> dict[str, Any]:
 
     serial = [(device.port, device.usb_id) for device in look().devices]
     return meters_json(serial, [device.usb_id for device in usb_devices()])
+
+
+def imported_ops(file: str | Path | None = None) -> dict[str, Any]:
+    """The operators of .tflite files that are taken, and each node of `file` with why it is not.
+
+    Raises BadInput for what is no .tflite, ModelFile and UnsupportedOp for the file as a whole.
+
+    >>> "CONV_2D" in imported_ops()["supported"]
+    True
+    """
+    from edgeq.frontend.tflite_file import is_tflite
+    from edgeq.frontend.tflite_loader import findings_of
+    from edgeq.frontend.tflite_ops import READERS
+
+    path, nodes = None if file is None else Path(file), []
+    if path is not None:
+        if path.is_file() and not is_tflite(path):
+            raise BadInput(f"{path} is no .tflite file; `edgeq export` checks a saved model")
+        nodes = findings_of(path)
+    return {
+        "supported": sorted(READERS),
+        "file": None if path is None else str(path),
+        "nodes": [
+            {
+                "index": n.index,
+                "op": n.op,
+                "name": n.name,
+                "taken": n.checked and not n.refused,
+                "reason": n.refused or None,
+            }
+            for n in nodes
+        ],
+    }
+
+
+def refuse_unsupported(facts: dict[str, Any]) -> None:
+    """UnsupportedOp that names every node of `imported_ops` which is not taken."""
+    refused = [n for n in facts["nodes"] if n["reason"]]
+    if refused:
+        named = "; ".join(f"node {n['index']} {n['op']} ({n['name']})" for n in refused)
+        count = f"{len(refused)} of {len(facts['nodes'])}"
+        raise UnsupportedOp(f"{facts['file']}: {count} nodes are not taken: {named}")
 
 
 def stop(which: str | int | None = None, everything: bool = False) -> list[dict[str, Any]]:

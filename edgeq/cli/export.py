@@ -68,6 +68,7 @@ def export(
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
 
+    MODEL is what edgeq.save wrote, or an int8 .tflite file, whose integers are taken as they are.
     Latency and energy are modelled; budgets carry a unit: us, ms, s; uJ, mJ, J.
     """
     from edgeq.board import target_board

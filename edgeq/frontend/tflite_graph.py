@@ -70,11 +70,18 @@ class Growing:
     refused: set[int] = field(default_factory=set)
 
     def begin(self, index: int) -> str:
-        """Types an activation that no node makes, or that a refused one would; its name."""
+        """Types an activation that no node makes; its name."""
         tensor = self.subgraph.tensors[index]
         name = self.names[index] = f"t{index}"
         self.tensors[name] = TensorType(shape_of(tensor), "int8", quant_of_tensor(tensor))
         return name
+
+    def assume(self, index: int) -> None:
+        """What a refused operator would have made, as the file types it: reading goes on."""
+        try:
+            self.begin(index)
+        except Refused:
+            self.refused.add(index)
 
     def operand(self, op: Operator, place: int) -> Tensor:
         """The tensor at an input. Raises Refused for one that is absent or no plain tensor."""

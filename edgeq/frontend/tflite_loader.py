@@ -33,6 +33,7 @@ class Finding:
     op: str
     name: str
     refused: str = ""
+    checked: bool = True  # False: it reads what a refused one would have made, of no known type
 
     @property
     def said(self) -> str:
@@ -102,11 +103,12 @@ def _taken(growing: Growing, op: Operator) -> Finding:
         reader(growing, op)
         return found
     except FollowsRefused:
-        growing.refused.update(op.outputs)
-        return found
+        found = replace(found, checked=False)
     except Refused as error:
-        growing.refused.update(op.outputs)
-        return replace(found, refused=str(error))
+        found = replace(found, refused=str(error))
+    for output in op.outputs:
+        growing.assume(output)
+    return found
 
 
 def _finished(growing: Growing, name: str) -> Graph:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import edgeq
 from edgeq import __version__, profiling
 from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.flashers.one_port import only_port
@@ -186,14 +187,31 @@ def test_a_run_is_never_overwritten(port: str, folder: Path) -> None:
         profile(replace(request, run=folder / "export.json" / "run"))
 
 
+def test_rows_without_labels_have_no_accuracy(port: str, folder: Path) -> None:
+    """Nor does its report, its page or a comparison invent one."""
+    np.savez(folder / "rows.npz", x=np.load(folder / "evaluation.npz")["x"][:4])
+    runs = [
+        profile(ProfileRequest(folder, port, data=folder / "rows.npz"))["run"] for _ in range(2)
+    ]
+    summary = json.loads((Path(runs[0]) / "profile.json").read_text())
+    assert summary["task"] == "unlabelled"
+    assert summary["accuracy"] is summary["macro_f1"] is None
+    assert "no accuracy: the data set has no labels" in summary["notes"]
+    assert all(record.label is None for record in read_run(Path(runs[0])).records)
+    shown = edgeq.report(runs[0], html=folder / "page.html")
+    assert "unlabelled, no accuracy" in (folder / "page.html").read_text()
+    assert shown
+    assert all(m["name"] != "accuracy" for m in edgeq.compare(*runs)["metrics"])
+
+
 def test_data_that_cannot_be_profiled(folder: Path) -> None:
     request = ProfileRequest(folder, "/dev/does-not-exist")
     with pytest.raises(Link, match="does not exist"):
         profile(request)
     with pytest.raises(BadInput, match="--limit 0"):
         profile(replace(request, limit=0))
-    np.savez(folder / "x.npz", x=np.zeros((3, 5)))
-    with pytest.raises(BadInput, match="not y"):
+    np.savez(folder / "x.npz", y=np.zeros(3, np.int64))
+    with pytest.raises(BadInput, match="not x"):
         profile(replace(request, data=folder / "x.npz"))
     np.savez(folder / "wide.npz", x=np.zeros((3, 6)), y=np.zeros(3, np.int64))
     with pytest.raises(BadInput, match="the model takes"):

@@ -11,7 +11,7 @@ import pytest
 
 import edgeq
 from edgeq import cli, pipeline
-from edgeq.errors import Link, ModelFile
+from edgeq.errors import BadInput, Link, ModelFile
 from tests.tiny_export import served
 from tests.unit.prove.conftest import rows, small_model
 
@@ -106,7 +106,7 @@ def test_a_form_of_another_model_ends_with_6(
 
 
 def test_what_is_not_there_or_of_another_model_is_said(export: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelFile, match="holds no export"):
+    with pytest.raises(BadInput, match="holds no export"):
         edgeq.verify(tmp_path)
     edgeq.save(small_model(), tmp_path / "again.pt")
     with pytest.raises(ModelFile, match="the export is of"):
