@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from edgeq.arrays import CHANNELS_FIRST, Layout, model_rows
+from edgeq.arrays import CHANNELS_FIRST, Array, Layout, model_rows
 from edgeq.errors import BadInput, ModelFile
 from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
@@ -69,7 +69,7 @@ def _fill(fresh: Path, artifacts: Artifacts) -> None:
     (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
 
 
-def export_rows(report: Mapping[str, Any], x: Any, what: str) -> Any:
+def export_rows(report: Mapping[str, Any], x: Array, what: str) -> Array:
     """Rows of a user's file for the model of an export, as `arrays.model_rows`."""
     layout = report.get("input_layout", CHANNELS_FIRST)
     return model_rows(x, tuple(report["input_shape"]), what, layout)
