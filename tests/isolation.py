@@ -9,7 +9,10 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from pathlib import Path
+
+import platformdirs
 
 FOLDERS = {
     "HOME": "home",
@@ -60,10 +63,16 @@ def end(folder: Path) -> None:
 
 
 def _records_folders() -> tuple[str, ...]:
-    """Where the boards that the user runs are noted, with and without a runtime folder."""
-    roots = [Path(tempfile.gettempdir()) / f"edgeq-{os.getuid()}"]
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return tuple(map(str, roots + ([Path(runtime) / "edgeq"] if runtime else [])))
+    """Where the boards that the user runs may be noted, with and without a runtime folder."""
+    runtime = os.environ.pop("XDG_RUNTIME_DIR", None)
+    found = {str(Path(tempfile.gettempdir()) / f"edgeq-{os.getuid()}")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", platformdirs.RuntimeDirWarning)
+        found.add(platformdirs.user_runtime_dir("edgeq"))
+        if runtime:
+            os.environ["XDG_RUNTIME_DIR"] = runtime
+            found |= {str(Path(runtime) / "edgeq"), platformdirs.user_runtime_dir("edgeq")}
+    return tuple(sorted(found))
 
 
 def _refuse(event: str, given: tuple[object, ...], users: tuple[str, ...]) -> None:

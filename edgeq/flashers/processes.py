@@ -13,12 +13,14 @@ import stat
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
 import psutil
 
 from edgeq.errors import BadInput, Flash, Link, Toolchain
@@ -47,20 +49,30 @@ class Running:
 
 
 def records_folder() -> Path:
-    """The folder of the records, made if need be; Flash if it is not this user's alone."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        folder = Path(runtime) / "edgeq"
-    else:
-        folder = Path(tempfile.gettempdir()) / f"edgeq-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
+    """The folder of the records, made if need be; Flash if it is not this user's alone.
+
+    In this user's runtime folder; where that cannot be made, as the one of another user's session,
+    among the temporary files.
+    """
+    with warnings.catch_warnings():  # a stand-in serves as well, and is the same the next time
+        warnings.simplefilter("ignore", platformdirs.RuntimeDirWarning)
+        try:
+            folder = platformdirs.user_runtime_path("edgeq", ensure_exists=True)
+        except OSError:
+            folder = Path(tempfile.gettempdir()) / f"edgeq-{os.getuid()}"
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+    if os.name == "posix":
+        _require_alone(folder)
+    return folder
+
+
+def _require_alone(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise Flash(f"{folder} is not a folder of this user's; remove it or set XDG_RUNTIME_DIR")
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise Flash(f"{folder} is open to other users; chmod 700 it, or remove it")
-    return folder
 
 
 def identity(pid: int) -> str | None:

@@ -138,7 +138,8 @@ def find_compiler(prefer: Prefer = "auto") -> Compiler:
 def environment(scratch: Path) -> dict[str, str]:
     """The environment of a compiler run, in which zig has a cache folder that it can write.
 
-    zig looks for one by HOME and XDG_CACHE_HOME alone, which a service or a container may lack.
+    zig looks for one by HOME and XDG_CACHE_HOME alone, which a service or a container may lack:
+    its rule on every system but Windows, not platformdirs' (no Library/Caches on macOS).
     Temporary files go to `scratch`: a compiler that is killed leaves nothing elsewhere.
     """
     env = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0", "TMPDIR": str(scratch.resolve())}

@@ -6,11 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import psutil
 import pytest
 import serial
@@ -211,20 +214,52 @@ def test_the_folder_is_this_users_alone(runtime: Path, monkeypatch: pytest.Monke
     with pytest.raises(Flash, match="not a folder of this user"):
         flashers.running()
     folder.unlink()
-    owner = os.getuid()
-    processes.records_folder()
+    ours, owner = processes.records_folder(), os.getuid()
     with monkeypatch.context() as other:
+        other.setattr(platformdirs, "user_runtime_path", lambda *_, **__: ours)
         other.setattr(os, "getuid", lambda: owner + 1)
         with pytest.raises(Flash, match="not a folder of this user"):
             flashers.running()
 
 
-def test_without_a_runtime_folder_the_temporary_one_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, which records without a runtime folder lie in."""
+    if not psutil.LINUX or Path(f"/run/user/{os.getuid()}").exists():
+        pytest.skip("this user's records lie in a folder that no variable moves")
+    folder = tmp_path / "tmp"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # TMPDIR is read again
+    return folder
+
+
+def test_a_runtime_folder_that_others_could_exchange_is_not_taken(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "absent"))
-    monkeypatch.setattr(processes.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert processes.records_folder() == tmp_path / f"edgeq-{os.getuid()}"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    for given in (str(shared), str(shared / "run"), ""):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # nothing that a user would have to read
+            assert processes.records_folder() == temporary / f"runtime-{os.getuid()}" / "edgeq"
+    assert list(shared.iterdir()) == []
+
+
+def test_where_another_has_the_temporary_runtime_folder_there_is_one_more(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    (temporary / f"runtime-{os.getuid()}").symlink_to(tmp_path)
+    folder = processes.records_folder()
+    assert folder == temporary / f"edgeq-{os.getuid()}" == processes.records_folder()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(Flash, match="not a folder of this user"):
+        processes.records_folder()
 
 
 def test_a_process_is_told_by_its_start_as_the_kernel_counts_it() -> None:
