@@ -8,7 +8,7 @@ import click
 from edgeq.cli import names
 from edgeq.cli.group import nearest_project
 from edgeq.cli.options import json_option
-from edgeq.cli.output import say_json, show, working
+from edgeq.cli.output import say_json, screen_width, show, working
 
 if TYPE_CHECKING:
     from edgeq.diagnosing import Finding
@@ -31,7 +31,7 @@ def doctor(port: str | None, as_json: bool) -> None:
     if as_json:
         say_json(examine_json(findings))
     else:
-        show(doctor_text(findings), soft_wrap=True)
+        show(doctor_text(findings, screen_width()), soft_wrap=True)
     refuse_errors(findings)
 
 

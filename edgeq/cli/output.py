@@ -33,7 +33,14 @@ def show(renderable: "RenderableType", soft_wrap: bool = False) -> None:
     """A table, or several, on standard output."""
     from edgeq.reporting.terminal import console
 
-    console(soft_wrap=soft_wrap).print(renderable)
+    console(soft_wrap=soft_wrap).print(renderable, crop=False)  # a long path stays whole
+
+
+def screen_width() -> int:
+    """Columns of the terminal, of the variable COLUMNS, or 80."""
+    from edgeq.reporting.terminal import console
+
+    return console().width
 
 
 def stderr_console(quiet: bool = False) -> "Console":

@@ -1,5 +1,6 @@
 """`edgeq meters` for people."""
 
+import textwrap
 from typing import Any
 
 from edgeq.plain_text import plain
@@ -21,5 +22,6 @@ def meters_text(facts: dict[str, Any]) -> str:
             rates = meter["rates_hz"]
             most = f"up to {rates[-1]:,} samples/s" if len(rates) > 1 else f"{rates[0]:,} samples/s"
             extra = f"; needs edgeq[{meter['extra']}]" if meter["extra"] else ""
-            lines.append(f"{'':23} {most}; marker: {meter['marks']}{extra}")
+            said = f"{most}; marker: {meter['marks']}{extra}"
+            lines += [f"{'':23} {line}" for line in textwrap.wrap(said, 56, break_on_hyphens=False)]
     return "\n".join(lines)
