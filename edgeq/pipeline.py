@@ -169,7 +169,8 @@ def _plain_text(report: dict[str, Any], out: str | Path) -> bytes:
     from edgeq.reporting.terminal import console
 
     text = io.StringIO()
-    console(file=text, width=110, color_system=None).print(export_text(report, Path(out).name))
+    said = export_text(report, Path(out).name, verbose=True)
+    console(file=text, width=140, color_system=None).print(said, crop=False)
     return text.getvalue().encode()
 
 

@@ -6,49 +6,56 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from edgeq.errors import BadInput, Mismatch
 from edgeq.plain_text import plain
+from edgeq.reporting.fitted import Column, FittedTable, Paragraph, Row, name_column, table
+from edgeq.reporting.kernel_words import short_kernel
 
 COLUMNS = ("code_bytes", "weight_bytes", "scratch_bytes")
 KEYS = {"board", "source", "compiler", "flags", "kernels"}
 
 
-def bench_text(result: dict[str, Any]) -> RenderableType:
+def bench_text(result: dict[str, Any], verbose: bool = False) -> RenderableType:
     """A row for each kernel and shape; the fastest kernel of a shape and width stands out."""
     result = plain(result)
-    table = Table(box=None, header_style="bold")
-    table.add_column("shape")
-    table.add_column("kernel", no_wrap=True)
-    for name in ("cycles", "per MAC", "code", "weights", "scratch", "wrong"):
-        table.add_column(name, justify="right", no_wrap=True)
+    titles = ("cycles", "per MAC", "code", "weights", "scratch", "wrong")
+    columns = (name_column("shape"), name_column("kernel", short_kernel), *map(Column, titles))
     best = _best(result["kernels"])
-    for row in result["kernels"]:
-        fast = row["cycles"] == best[row["shape"], row["weight"]]
-        numbers = [f"{row['cycles']:,}", f"{row['cycles_per_mac']:.3f}"]
-        numbers += [f"{row[name]:,}" for name in COLUMNS]
-        wrong = f"{row['mismatches']:,}"
-        style = "red" if row["mismatches"] else "bold" if fast else "dim"
-        name = row["kernel"].removeprefix(f"edgeq_{row['op']}_")  # the shape tells the op
-        table.add_row(row["shape"], name, *numbers, wrong, style=style)
-    return Group(table, Text(f"Bytes; {_about(result)}, {' '.join(result['flags'])}"))
+    rows = tuple(_row(row, best[row["shape"], row["weight"]]) for row in result["kernels"])
+    about = f"Bytes; {_about(result)}{_flags(result, verbose)}"
+    return Group(FittedTable("", columns, rows), Paragraph(about))
 
 
-def networks_text(result: dict[str, Any]) -> RenderableType:
+def networks_text(result: dict[str, Any], verbose: bool = False) -> RenderableType:
     """A row for each network and width."""
     result = plain(result)
-    table = Table(box=None, header_style="bold")
-    table.add_column("network")
-    for name in ("weights", "cycles", "ms", "per MAC", "arena", "weights B", "code B"):
-        table.add_column(name, justify="right", no_wrap=True)
+    titles = ("weights", "cycles", "ms", "per MAC", "arena", "weights B", "code B")
+    rows = []
     for row in result["networks"]:
         ms = 1e3 * row["cycles"] / result["clock_hz"]
         numbers = [f"{row['cycles']:,}", f"{ms:.2f}", f"{row['cycles'] / row['macs']:.3f}"]
         numbers += [f"{row[name]:,}" for name in ("arena_bytes", "weight_bytes", "code_bytes")]
-        table.add_row(row["network"], row["weights"], *numbers)
-    return Group(table, Text(f"{_about(result)}, {' '.join(result['flags'])}"))
+        rows.append((row["network"], row["weights"], *numbers))
+    columns = (name_column("network"), *map(Column, titles))
+    about = Paragraph(f"{_about(result)}{_flags(result, verbose)}")
+    return Group(table("", columns, rows), about)
+
+
+def _flags(result: dict[str, Any], verbose: bool) -> str:
+    """All flags, or those that choose the code and how to see the rest."""
+    if verbose:
+        return f", {' '.join(result['flags'])}"
+    chosen = [f for f in result["flags"] if f.startswith(("-O", "-mcpu"))]
+    return f", {' '.join(chosen)}; --verbose has all flags"
+
+
+def _row(row: dict[str, Any], least: int) -> Row:
+    name = row["kernel"].removeprefix(f"edgeq_{row['op']}_")  # the shape tells the op
+    numbers = [f"{row['cycles']:,}", f"{row['cycles_per_mac']:.3f}"]
+    numbers += [f"{row[column]:,}" for column in COLUMNS]
+    style = "red" if row["mismatches"] else "bold" if row["cycles"] == least else "dim"
+    return Row((row["shape"], name, *numbers, f"{row['mismatches']:,}"), style)
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:

@@ -6,7 +6,7 @@ import click
 
 from edgeq.cli import names
 from edgeq.cli.group import CommandGroup
-from edgeq.cli.options import compiler_option, json_option
+from edgeq.cli.options import compiler_option, json_option, verbose_option
 from edgeq.cli.output import say_json, show, stderr_console
 
 
@@ -30,9 +30,15 @@ def bench() -> None:
 )
 @click.option("--shape", help="Only this shape, as 1536x640 or conv3x3.")
 @compiler_option
+@verbose_option
 @json_option
 def bench_kernels(
-    board: str, kernel: str | None, shape: str | None, compiler: str, as_json: bool
+    board: str,
+    kernel: str | None,
+    shape: str | None,
+    compiler: str,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Cycles, bytes and mismatches of each kernel on each shape, modelled on a virtual board."""
     from edgeq.bench import bench_kernels as run
@@ -45,7 +51,7 @@ def bench_kernels(
     if as_json:
         say_json(result)
     else:
-        show(bench_text(result))
+        show(bench_text(result, verbose))
     refuse_differences(result)
 
 
@@ -60,9 +66,15 @@ def bench_kernels(
 @click.option("--network", help="Only this one: kws, ic, vww, ad or sww.")
 @click.option("--weights", help="Only this width: int8, int4 or ternary.")
 @compiler_option
+@verbose_option
 @json_option
 def bench_networks(
-    board: str, network: str | None, weights: str | None, compiler: str, as_json: bool
+    board: str,
+    network: str | None,
+    weights: str | None,
+    compiler: str,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Whole networks of MLPerf Tiny at three widths: cycles, arena, bytes; modelled."""
     from edgeq.bench.networks import bench_networks as run
@@ -74,7 +86,7 @@ def bench_networks(
     if as_json:
         say_json(result)
     else:
-        show(networks_text(result))
+        show(networks_text(result, verbose))
 
 
 @bench.command("table")

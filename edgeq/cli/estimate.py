@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgeq.cli import names
-from edgeq.cli.options import compiler_option, json_option
+from edgeq.cli.options import compiler_option, json_option, verbose_option
 from edgeq.cli.output import say_json, show, working
 
 
@@ -31,6 +31,7 @@ from edgeq.cli.output import say_json, show, working
     help="Trace the input to every branch: does any decide by it? Takes up to a minute a board.",
 )
 @compiler_option
+@verbose_option
 @json_option
 def estimate(
     source: Path,
@@ -38,6 +39,7 @@ def estimate(
     calibration: Path | None,
     prove: bool,
     compiler: str,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Cycles, ms, joules and memory on boards, before any flash; all of it modelled.
@@ -53,4 +55,4 @@ def estimate(
     else:
         from edgeq.reporting.estimate_text import estimate_text
 
-        show(estimate_text(result))
+        show(estimate_text(result, verbose))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgeq.cli import names
-from edgeq.cli.options import compiler_option, json_option, out_option
+from edgeq.cli.options import compiler_option, json_option, out_option, verbose_option
 from edgeq.cli.output import say_json, show, working
 
 
@@ -51,6 +51,7 @@ from edgeq.cli.output import say_json, show, working
     help="Write an export whose integers answer otherwise than the trained model.",
 )
 @compiler_option
+@verbose_option
 @json_option
 def export(
     model: Path,
@@ -60,6 +61,7 @@ def export(
     method: str,
     optimize: str,
     compiler: str,
+    verbose: bool,
     as_json: bool,
     mlperf: str | None,
     name: str | None,
@@ -95,4 +97,4 @@ def export(
     else:
         from edgeq.reporting.export import export_text
 
-        show(export_text(report, str(out)))
+        show(export_text(report, str(out), verbose))

@@ -15,6 +15,9 @@ probe_option = click.option(
     shell_complete=names.probes,
     help="Among several boards of a kind the one whose probe has this serial number.",
 )
+verbose_option = click.option(
+    "--verbose", is_flag=True, help="Say on what the figures rest: timing rules, sources, flags."
+)
 compiler_option = click.option(
     "--compiler",
     default="auto",

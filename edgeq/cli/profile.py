@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from edgeq.cli import names
-from edgeq.cli.options import firmware_option, json_option, probe_option
+from edgeq.cli.options import firmware_option, json_option, probe_option, verbose_option
 from edgeq.cli.output import Interrupted, say, say_json, show, stderr_console
 from edgeq.plain_text import one_line
 
@@ -51,8 +51,9 @@ if TYPE_CHECKING:
 @click.option("--volts", type=float, help="The supply, where the meter gives it.  [default: 3.3]")
 @click.option("--windows", default=5, show_default=True, help="Captures, an odd number.")
 @click.option("--window-seconds", default=10.0, show_default=True, help="Of each, 10 or more.")
+@verbose_option
 @json_option
-def profile(as_json: bool, **options: object) -> None:
+def profile(verbose: bool, as_json: bool, **options: object) -> None:
     """Stream a data set through the board: accuracy, routes, latency, energy."""
     from edgeq import profiling
     from edgeq.profile_request import ProfileRequest
@@ -74,7 +75,7 @@ def profile(as_json: bool, **options: object) -> None:
     if as_json:
         say_json(summary)
     else:
-        show(profile_text(summary))
+        show(profile_text(summary, verbose))
         say(written_line(request.firmware, summary["run"]))
         say(f"the records of this run: {one_line(summary['run'])}")
     profiling.refuse_mismatches(summary)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgeq.cli.options import json_option
+from edgeq.cli.options import json_option, verbose_option
 from edgeq.cli.output import say, say_json, show, working
 from edgeq.plain_text import one_line
 
@@ -18,9 +18,15 @@ from edgeq.plain_text import one_line
     help="FILE.png: a picture of the page; else a folder: one a figure. Needs Chromium.",
 )
 @click.option("--text", is_flag=True, help="Print the text; without --html and --png the default.")
+@verbose_option
 @json_option
 def report(
-    runs: tuple[Path, ...], html: Path | None, png: Path | None, text: bool, as_json: bool
+    runs: tuple[Path, ...],
+    html: Path | None,
+    png: Path | None,
+    text: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Report of one run or several: a run's folder, or an export folder for its newest run.
 
@@ -37,6 +43,6 @@ def report(
         say_json(report_json(subjects, written))
         return
     if text or not written:
-        show(report_text(subjects, run_names(subjects)))
+        show(report_text(subjects, run_names(subjects), verbose))
     if written:
         say("\n".join(f"written: {one_line(path)}" for path in written))

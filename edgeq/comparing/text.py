@@ -3,30 +3,30 @@
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from edgeq.plain_text import plain
+from edgeq.reporting.fitted import Column, FittedTable, Paragraph, Row, name_column
 from edgeq.reporting.profile_text import joules, milliseconds, percent
 
-COLUMNS = ("metric", "A", "B", "change", "95% interval", "p", "verdict")
+COLUMNS = ("A", "B", "change", "95% interval", "p")
 
 
 def compare_text(result: dict[str, Any]) -> RenderableType:
     """The same object as `--json`, for people."""
     result = plain(result)
     parts: list[RenderableType] = [_side("A", result["a"]), _side("B", result["b"])]
-    parts += [Text(_method(result)), Text(), _table(result["metrics"]), Text()]
-    parts += [Text(f"note: {note}", style="yellow") for note in result["notes"]]
+    parts += [Paragraph(_method(result)), Text(), _table(result["metrics"]), Text()]
+    parts += [Paragraph(f"note: {note}", style="yellow") for note in result["notes"]]
     parts += [_rule(rule) for rule in result["fail_if"]]
     return Group(*parts)
 
 
-def _side(letter: str, side: dict[str, Any]) -> Text:
+def _side(letter: str, side: dict[str, Any]) -> Paragraph:
     flags = " ".join(f for f in side["flags"] or () if f.startswith(("-O", "-D")))
     build = f"{side['compiler'] or 'unknown build'} {flags}".strip()
     where = f"{side['model']} on {side['board']}, {side['clock_hz'] / 1e6:g} MHz, {build}"
-    return Text.assemble((f"{letter}  ", "bold"), f"{side['folder']}: {where}")
+    return Paragraph(f"{side['folder']}: {where}", f"{letter}  ", label_style="bold")
 
 
 def _method(result: dict[str, Any]) -> str:
@@ -38,18 +38,16 @@ def _method(result: dict[str, Any]) -> str:
     )
 
 
-def _table(metrics: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
-    for column in COLUMNS[:-1]:
-        justify = "left" if column == "metric" else "right"
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column(COLUMNS[-1])
+def _table(metrics: list[dict[str, Any]]) -> FittedTable:
+    verdict = Column("verdict", right=False, words=True)
+    columns = (name_column("metric"), *map(Column, COLUMNS), verdict)
+    rows = []
     for m in metrics:
         values = (_value(m["a"], m["unit"]), _value(m["b"], m["unit"]))
         test = (_interval(m["interval"]), "" if m["p"] is None else f"{m['p']:.3f}")
-        verdict = Text(m["verdict"], style="bold" if m["shown"] else "")
-        table.add_row(_name(m), *values, _change(m), *test, verdict)
-    return table
+        cells = (_name(m), *values, _change(m), *test, m["verdict"])
+        rows.append(Row(cells, last_style="bold" if m["shown"] else ""))
+    return FittedTable("", columns, tuple(rows), gap=1)  # leaves a verdict its line
 
 
 def _name(metric: dict[str, Any]) -> str:
@@ -73,7 +71,8 @@ def _interval(ends: list[float] | None) -> str:
     return "" if ends is None else f"{ends[0] * 100 - 100:+.2f} to {ends[1] * 100 - 100:+.2f}%"
 
 
-def _rule(rule: dict[str, Any]) -> Text:
+def _rule(rule: dict[str, Any]) -> Paragraph:
     word, style = ("FAIL", "bold red") if rule["holds"] else ("pass", "green")
     unit = " pt" if rule["rule"].endswith("pt") else "%"
-    return Text.assemble((word, style), f"  {rule['rule']}: {rule['change'] * 100:+.2f}{unit}")
+    said = f"{rule['rule']}: {rule['change'] * 100:+.2f}{unit}"
+    return Paragraph(said, f"{word}  ", label_style=style)

@@ -4,30 +4,50 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from edgeq.plain_text import plain
 from edgeq.reporting.clock_model import clock_words
 from edgeq.reporting.energy_words import KINDS, energy_words
+from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
+from edgeq.reporting.kernel_words import short_op
 from edgeq.reporting.profile_text import joules, milliseconds, percent
 
 Entry = dict[str, Any]
 
 
-def estimate_text(result: Entry) -> RenderableType:
-    """The same object as `edgeq estimate --json`: boards, routes and layers side by side."""
+def estimate_text(result: Entry, verbose: bool = False) -> RenderableType:
+    """The same object as `edgeq estimate --json`: boards, routes and layers side by side.
+
+    `verbose`: with the timing rules, the sources of the energy and the proofs of constant time.
+    """
     result = plain(result)
     fitting = [e for e in result["boards"] if e["fits"]]
     parts: list[RenderableType] = [Text(f"{result['model']}, before any flash", style="bold")]
     parts += [_boards(fitting), Text(), routes_table(fitting), Text(), _layers(fitting), Text()]
-    parts += [Text(source_line(e)) for e in fitting]
-    parts += [Text(bound_line(e)) for e in fitting]
+    parts += [Paragraph(line) for line in rest_lines(fitting, verbose)]
     for entry in fitting:
-        parts += [Text(f"note: {entry['board']}: {n}", style="yellow") for n in entry["notes"]]
+        parts += [Paragraph(f"note: {entry['board']}: {n}", style="yellow") for n in entry["notes"]]
     refused = (e for e in result["boards"] if not e["fits"])
-    parts += [Text(f"{e['board']}: {e['error']}", style="red") for e in refused]
+    parts += [Paragraph(f"{e['board']}: {e['error']}", style="red") for e in refused]
     return Group(*parts)
+
+
+def rest_lines(entries: Sequence[Entry], verbose: bool) -> list[str]:
+    """What the figures of each board rest on: in full, or in a line that says how to see it."""
+    if verbose:
+        return [source_line(e) for e in entries] + [bound_line(e) for e in entries]
+    return [short_line(e) for e in entries] + ["--verbose says on what these rest"]
+
+
+def short_line(entry: Entry) -> str:
+    """ "virtual_m4: modelled, cortex-m4/1, 100 MHz; energy: ...", and the bound's verdict."""
+    kind = entry["energy_kind"]
+    energy = "no figures" if kind is None else KINDS[kind]
+    return (
+        f"{entry['board']}: {entry['source']}, {entry['rules']}, {entry['clock_hz'] / 1e6:g} MHz; "
+        f"energy: {energy}; constant time: {entry['constant_time']['core_cycles']}{_apart(entry)}"
+    )
 
 
 def source_line(entry: Entry) -> str:
@@ -44,11 +64,14 @@ def source_line(entry: Entry) -> str:
 
 def bound_line(entry: Entry) -> str:
     """Whether a route's time may follow its input, and what says so; the flash's misses apart."""
+    return f"{entry['board']}: constant time {entry['constant_time']['said']}{_apart(entry)}"
+
+
+def _apart(entry: Entry) -> str:
     stalls = [cycles for route in entry["routes"] for cycles in route["flash_stall_cycles"]]
-    apart = ""
-    if max(stalls):
-        apart = f"; misses of the flash's caches apart: {min(stalls):,} to {max(stalls):,} cycles"
-    return f"{entry['board']}: constant time {entry['constant_time']['said']}{apart}"
+    if not max(stalls):
+        return ""
+    return f"; misses of the flash's caches apart: {min(stalls):,} to {max(stalls):,} cycles"
 
 
 def cost_lines(entry: Entry) -> tuple[str, ...]:
@@ -74,47 +97,64 @@ def band(figures: Entry) -> str:
     return "-" if low_high is None else f"{joules(low_high[0])} to {joules(low_high[1])}"
 
 
-def table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    """A table without borders: `left` columns are names, `right` ones numbers."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in left:
-        made.add_column(column, overflow="fold")
-    for column in right:
-        made.add_column(column, justify="right", overflow="fold")
-    return made
+def _boards(entries: Sequence[Entry]) -> FittedTable:
+    cases = ("best", "expected", "worst")
+    columns = (name_column("board"), Column("flash B"), Column("ram B"), *map(Column, cases))
+    rows = [
+        (e["board"], f"{e['flash_bytes']:,}", f"{e['ram_bytes']:,}", *(_case(e[c]) for c in cases))
+        for e in entries
+    ]
+    return table("Boards (an inference: ms, energy)", columns, rows)
 
 
-def _boards(entries: Sequence[Entry]) -> Table:
-    made = table("Boards", ("board",), ("flash B", "ram B", "best", "expected", "worst"))
-    for e in entries:
-        sizes = (f"{e['flash_bytes']:,}", f"{e['ram_bytes']:,}")
-        made.add_row(e["board"], *sizes, *(cost(e[c]) for c in ("best", "expected", "worst")))
-    return made
+def _case(figures: Entry | None) -> str:
+    return cost(figures).replace(" ms", "")
 
 
-def routes_table(entries: Sequence[Entry]) -> Table:
+def routes_table(entries: Sequence[Entry]) -> FittedTable:
     """Each route on each board: a whole inference, shared layers and router included."""
-    columns = ("cycles", "ms", "energy", "band", "rests on", "share")
-    made = table("Routes (a whole inference)", ("answered by", "board"), columns)
-    for i, route in enumerate(entries[0]["routes"]):
-        for entry in entries:
-            one = entry["routes"][i]
-            made.add_row(
-                Text(route["name"]),
-                entry["board"],
-                f"{one['cycles']:,}",
-                milliseconds(1e3 * one["latency_s"]),
-                joules(one["energy_j"]),
-                band(one),
-                "-" if entry["energy_kind"] is None else KINDS[entry["energy_kind"]],
-                percent(one["share"]),
-            )
-    return made
+    columns = (
+        name_column("answered by"),
+        name_column("board"),
+        *map(Column, ("cycles", "ms", "energy")),
+        Column("band", short=_short_band),
+        Column("rests on", drop=0),  # a line a board says it too
+        Column("share"),
+    )
+    rows = [
+        _route(entry["routes"][i], entry)
+        for i in range(len(entries[0]["routes"]))
+        for entry in entries
+    ]
+    return table("Routes (a whole inference)", columns, rows)
 
 
-def _layers(entries: Sequence[Entry]) -> Table:
-    made = table("Layers (cycles)", ("name", "op"), [e["board"] for e in entries])
-    for i, layer in enumerate(entries[0]["layers"]):
-        cycles = (f"{e['layers'][i]['cycles']:,}" for e in entries)
-        made.add_row(Text(layer["name"]), layer["op"], *cycles)
-    return made
+def _route(route: Entry, entry: Entry) -> tuple[str, ...]:
+    kind = entry["energy_kind"]
+    return (
+        route["name"],
+        entry["board"],
+        f"{route['cycles']:,}",
+        milliseconds(1e3 * route["latency_s"]),
+        joules(route["energy_j"]),
+        band(route),
+        "-" if kind is None else KINDS[kind],
+        percent(route["share"]),
+    )
+
+
+def _short_band(words: str) -> str:
+    """ "29 to 44.6 uJ" of "29 uJ to 44.6 uJ"; two units stay."""
+    low, _, high = words.partition(" to ")
+    unit = low.partition(" ")[2]
+    return f"{low.partition(' ')[0]} to {high}" if high.endswith(f" {unit}") else words
+
+
+def _layers(entries: Sequence[Entry]) -> FittedTable:
+    columns = (name_column("name"), Column("op", right=False, short=short_op, drop=0))
+    rows = [
+        (layer["name"], layer["op"], *(f"{e['layers'][i]['cycles']:,}" for e in entries))
+        for i, layer in enumerate(entries[0]["layers"])
+    ]
+    boards = (Column(e["board"]) for e in entries)
+    return table("Layers (cycles)", (*columns, *boards), rows)

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from edgeq.emit.firmware import LayerInfo
 from edgeq.ir import Graph
@@ -13,7 +11,9 @@ from edgeq.ops.mixture import Expert
 from edgeq.ops.router import Router
 from edgeq.passes.freeze_router import Curiosity
 from edgeq.plain_text import one_line, plain
-from edgeq.reporting.estimate_text import bound_line, cost_lines, source_line
+from edgeq.reporting.estimate_text import cost_lines, rest_lines
+from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
+from edgeq.reporting.kernel_words import short_kernel
 from edgeq.reporting.profile_text import joules, milliseconds
 from edgeq.weights import PackedWeights
 
@@ -104,36 +104,39 @@ def _router_of(graph: Graph) -> Router:
     return router
 
 
-def export_text(report: dict[str, Any], folder: str) -> RenderableType:
-    """The same object for a terminal."""
+def export_text(report: dict[str, Any], folder: str, verbose: bool = False) -> RenderableType:
+    """The same object for a terminal; `verbose`: with all that its figures rest on."""
     report = plain(report)
     fit = "fit checked" if report["enforced"] else "sizes only, no board's limits"
-    head = Text.assemble(
-        (f"{report['model']} for {report['target']}", "bold"),
-        f" ({fit})\n",
+    build = f" {report['optimize']}" if verbose else ""
+    title = f"{report['model']} for {report['target']}"
+    sizes = (
         f"flash {report['flash_bytes']:,} B, ram {report['ram_bytes']:,} B of which arena "
-        f"{report['arena_bytes']:,} B; {report['compiler']} {report['optimize']}, "
-        f"kernels for {report['objective']}",
+        f"{report['arena_bytes']:,} B; {report['compiler']}{build}, "
+        f"kernels for {report['objective']}"
     )
-    parts: list[RenderableType] = [head, _layer_table(report["layers"])]
+    parts: list[RenderableType] = [
+        Paragraph(f"({fit})", label=f"{title} ", label_style="bold"),
+        Paragraph(sizes),
+        _layer_table(report["layers"]),
+    ]
     if report["experts"]:
         parts.append(_expert_table(report["experts"]))
     parts += [_check_table(report["checks"]), *_check_words(report["checks"])]
-    parts += _cost_parts(report)
-    parts += [Text(f"note: {note}", style="yellow") for note in report["notes"]]
-    parts.append(Text(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
+    parts += _cost_parts(report, verbose)
+    parts += [Paragraph(f"note: {note}", style="yellow") for note in report["notes"]]
+    parts.append(Paragraph(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
     return Group(*parts)
 
 
-def _cost_parts(report: dict[str, Any]) -> list[RenderableType]:
+def _cost_parts(report: dict[str, Any], verbose: bool) -> list[RenderableType]:
     """Best, expected and worst case, where the figures come from, and the curiosity shipped."""
     entry, curiosity = report["estimate"], report["curiosity"]
     parts: list[RenderableType] = []
     if entry:
-        lines = (*cost_lines(entry), source_line(entry), bound_line(entry))
-        parts += [Text(line) for line in lines]
+        parts += [Paragraph(line) for line in (*cost_lines(entry), *rest_lines([entry], verbose))]
     if curiosity and curiosity["rule"] != "off":
-        parts.append(Text(_curiosity_line(curiosity)))
+        parts.append(Paragraph(_curiosity_line(curiosity)))
     return parts
 
 
@@ -151,57 +154,65 @@ def _written(report: dict[str, Any]) -> list[str]:
     return [*(a for a in report["artifacts"].values() if a), "report.txt", "export.json"]
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
-    return table
-
-
-def _layer_table(layers: list[dict[str, Any]]) -> Table:
-    table = _table("Layers", "name", "kernel", "weights", "MACs", "bytes", "cycles")
-    for i in layers:
-        weights, numbers = i["weight_format"] or "-", (i["macs"], i["weight_bytes"], i["cycles"])
-        table.add_row(i["name"], i["kernel"], weights, *(_count(n) for n in numbers))
-    return table
+def _layer_table(layers: list[dict[str, Any]]) -> FittedTable:
+    columns = (
+        name_column("name"),
+        name_column("kernel", short_kernel),
+        Column("weights", drop=0),  # the kernel's name has it
+        *map(Column, ("MACs", "bytes", "cycles")),
+    )
+    rows = [
+        (
+            i["name"],
+            i["kernel"],
+            i["weight_format"] or "-",
+            *(_count(i[key]) for key in ("macs", "weight_bytes", "cycles")),
+        )
+        for i in layers
+    ]
+    return table("Layers", columns, rows)
 
 
 def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def _expert_table(experts: list[dict[str, Any]]) -> Table:
-    columns = ("name", "weights", "MACs", "bytes", "inference", "ms", "energy")
-    table = _table("Experts (inference: a whole one, in cycles)", *columns)
-    for e in experts:
-        numbers = (_count(e[key]) for key in ("macs", "weight_bytes", "cycles"))
-        ms = None if e["latency_s"] is None else 1e3 * e["latency_s"]
-        times = (milliseconds(ms), joules(e["energy_j"]))
-        table.add_row(e["name"], e["weight_format"], *numbers, *times)
-    return table
+def _expert_table(experts: list[dict[str, Any]]) -> FittedTable:
+    titles = ("weights", "MACs", "bytes", "inference", "ms", "energy")
+    rows = [
+        (
+            e["name"],
+            e["weight_format"],
+            *(_count(e[key]) for key in ("macs", "weight_bytes", "cycles")),
+            milliseconds(None if e["latency_s"] is None else 1e3 * e["latency_s"]),
+            joules(e["energy_j"]),
+        )
+        for e in experts
+    ]
+    title = "Experts (inference: a whole one, in cycles)"
+    return table(title, (name_column("name"), *map(Column, titles)), rows)
 
 
 def checks_text(result: dict[str, Any]) -> RenderableType:
     """What `edgeq verify` found, for a terminal."""
     result = plain(result)
-    head = Text(f"{result['model']} in {result['export']}, on {result['rows_of']} rows")
+    head = Paragraph(f"{result['model']} in {result['export']}, on {result['rows_of']} rows")
     return Group(head, _check_table(result["checks"]), *_check_words(result["checks"]))
 
 
-def _check_table(checks: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "Proofs: each form beside the integer reference",
-        *("form", "rows", "differ", "max step", "mean", "top-1", "routes"),
-    )
-    for c in checks:
-        if not c["samples"]:
-            table.add_row(c["name"], "failed" if "failed" in c else "none", *["-"] * 5)
-            continue
-        shares = (_share(c["top1_agreement"]), _share(c["route_agreement"]))
-        mean = "-" if c.get("mean_lsb") is None else f"{c['mean_lsb']:.2f}"
-        counts = (str(c["samples"]), str(c["mismatches"]), str(c["max_lsb"]), mean)
-        table.add_row(c["name"], *counts, *shares)
-    return table
+def _check_table(checks: list[dict[str, Any]]) -> FittedTable:
+    titles = ("rows", "differ", "max step", "mean", "top-1", "routes")
+    columns = (name_column("form"), *map(Column, titles))
+    return table("Proofs: each form beside the integer reference", columns, [*map(_check, checks)])
+
+
+def _check(check: dict[str, Any]) -> tuple[str, ...]:
+    if not check["samples"]:
+        return check["name"], "failed" if "failed" in check else "none", *["-"] * 5
+    mean = "-" if check.get("mean_lsb") is None else f"{check['mean_lsb']:.2f}"
+    counts = (str(check[key]) for key in ("samples", "mismatches", "max_lsb"))
+    shares = (_share(check["top1_agreement"]), _share(check["route_agreement"]))
+    return check["name"], *counts, mean, *shares
 
 
 def _share(value: float | None) -> str:
@@ -211,7 +222,7 @@ def _share(value: float | None) -> str:
 def _check_words(checks: list[dict[str, Any]]) -> list[RenderableType]:
     """What each proof found, a failed one in red."""
     return [
-        Text(f"{c['name']}: {c['said']}", style="" if c.get("passed", True) else "red")
+        Paragraph(c["said"], f"{c['name']}: ", "" if c.get("passed", True) else "red")
         for c in checks
         if c.get("said")
     ]

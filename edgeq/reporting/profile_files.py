@@ -54,5 +54,7 @@ def written_line(folder: Path, run: str) -> str:
 
 def _plain(summary: dict[str, Any]) -> str:
     file = io.StringIO()
-    console(file=file, width=WIDTH, color_system=None).print(profile_text(summary))
+    console(file=file, width=WIDTH, color_system=None).print(
+        profile_text(summary, verbose=True), crop=False
+    )
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"

@@ -1,32 +1,32 @@
 """The summary of a profile for a terminal and for profile.txt."""
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeq.plain_text import plain
 from edgeq.reporting.energy_words import energy_words
+from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
+from edgeq.reporting.kernel_words import short_op
 from edgeq.reporting.statistics import LATENCY_KEYS
 
 SMALLEST_MS = 1e-5
 CONFUSION_CLASSES = 20  # more columns than this no terminal shows
 
 
-def profile_text(summary: dict[str, Any]) -> RenderableType:
-    """The same object as `--json`, for people."""
+def profile_text(summary: dict[str, Any], verbose: bool = False) -> RenderableType:
+    """The same object as `--json`, for people; `verbose`: with flags, digest, energy's source."""
     summary = plain(summary)
-    parts: list[RenderableType] = [_head(summary)]
+    parts: list[RenderableType] = _head(summary, verbose)
     if summary["experts"]:
-        parts += [Text(), _Experts(summary["experts"])]
+        parts += [Text(), _experts(summary["experts"])]
         if summary["energy"].get("experts"):
             parts += [Text(), _measured_experts(summary["energy"])]
     parts += [Text(), _layers(summary["layers"])]
     if 0 < len(summary["confusion"]["classes"]) <= CONFUSION_CLASSES:
         parts += [Text(), _confusion(summary["confusion"])]
-    parts += [Text(f"note: {note}", style="yellow") for note in summary["notes"]]
+    parts += [Paragraph(f"note: {note}", style="yellow") for note in summary["notes"]]
     return Group(*parts)
 
 
@@ -106,97 +106,94 @@ def score_words(summary: dict[str, Any]) -> str:
     return f"mean squared error {errors['mse']:.4g}{auc}"
 
 
-def _head(summary: dict[str, Any]) -> Text:
+def _head(summary: dict[str, Any], verbose: bool) -> list[RenderableType]:
     bad = summary["mismatches"]
     evidence = "silicon" if summary["evidence"] == "silicon" else "no silicon"
+    title = f"{summary['model']} on {summary['board']} ({evidence})"
+    found = f"{bad} mismatches"
+    scores = f": {summary['samples']} samples, {score_words(summary)}, {found}"
+    return [
+        Paragraph(scores, title, "", "bold", found, "bold red" if bad else "green"),
+        Paragraph(latency_line(summary["latency"]), "latency  "),
+        Paragraph(energy_line(summary["energy"]), "energy   "),
+        Paragraph(_bytes(summary["stack_bytes"]), "stack    "),
+        *(Paragraph(text, label) for label, text in _built(summary, verbose)),
+    ]
+
+
+def _built(summary: dict[str, Any], verbose: bool) -> list[tuple[str, str]]:
+    """Compiler and clock; with flags, digest and where a joule comes from, or how to see them."""
+    compiler = summary["compiler"] or "unknown build"
+    clock = f"{summary['clock_hz'] / 1e6:g} MHz"
+    if not verbose:
+        return [("build    ", f"{compiler}, {clock}; --verbose says on what the figures rest")]
     flags = [f for f in summary["flags"] or () if f.startswith(("-O", "-D"))]
-    build = " ".join([summary["compiler"], *flags]) if summary["compiler"] else "unknown build"
-    return Text.assemble(
-        (f"{summary['model']} on {summary['board']} ({evidence})", "bold"),
-        f": {summary['samples']} samples, {score_words(summary)}, ",
-        (f"{bad} mismatches", "bold red" if bad else "green"),
-        f"\nlatency  {latency_line(summary['latency'])}",
-        f"\nenergy   {energy_line(summary['energy'])}",
-        f"\nstack    {_bytes(summary['stack_bytes'])}",
-        f"\nbuild    {build}, {summary['clock_hz'] / 1e6:g} MHz, "
-        f"firmware {summary['firmware_digest'][:12]}",
-    )
+    build = " ".join([compiler, *flags]) if summary["compiler"] else compiler
+    lines = [("build    ", f"{build}, {clock}, firmware {summary['firmware_digest'][:12]}")]
+    figures = summary["energy"].get("figures")
+    return [*lines, ("figures  ", figures)] if figures else lines
 
 
 def _bytes(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,} B at most"
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        justify: Literal["left", "right"] = "left" if i == 0 else "right"
-        table.add_column(column, justify=justify, no_wrap=i > 0, overflow="fold")
-    return table
-
-
-class _Experts:
-    """The experts' table; where the screen is too narrow for it, without some of its columns."""
-
-    def __init__(self, experts: list[dict[str, Any]]) -> None:
-        self._experts = experts
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept = list(LATENCY_KEYS)
-        for unneeded in ("std", "p95", "p50", "p99"):
-            wide = _experts(self._experts, kept)
-            if (
-                console.measure(wide, options=options.update(width=1_000)).maximum
-                <= options.max_width
-            ):
-                break
-            if unneeded in kept:
-                kept.remove(unneeded)
-        yield _experts(self._experts, kept)
-
-
-def _experts(experts: list[dict[str, Any]], kept: Sequence[str]) -> Table:
+def _experts(experts: list[dict[str, Any]]) -> FittedTable:
     source = experts[0]["latency"]["source"]
-    columns = ("name", "samples", "share", "accuracy", *kept)
-    table = _table(f"Experts (latency in ms, {source})", *columns, "energy")
-    for e in experts:
-        ms = [milliseconds(e["latency"][key]) for key in kept]
-        figures = (str(e["count"]), percent(e["share"]), percent(e["accuracy"]), *ms)
-        table.add_row(Text(e["name"]), *figures, joules(e["energy_joules_mean"]))
-    return table
+    drops = {"std": 0, "p95": 1, "p50": 2, "p99": 3}
+    figures = map(Column, ("samples", "share", "accuracy"))
+    quantiles = (Column(key, drop=drops.get(key)) for key in LATENCY_KEYS)
+    columns = (name_column("name"), *figures, *quantiles, Column("energy"))
+    rows = [
+        (
+            e["name"],
+            str(e["count"]),
+            percent(e["share"]),
+            percent(e["accuracy"]),
+            *(milliseconds(e["latency"][key]) for key in LATENCY_KEYS),
+            joules(e["energy_joules_mean"]),
+        )
+        for e in experts
+    ]
+    return table(f"Experts (latency in ms, {source})", columns, rows)
 
 
-def _measured_experts(energy: dict[str, Any]) -> Table:
+def _measured_experts(energy: dict[str, Any]) -> FittedTable:
     title = f"Energy of an inference ({energy['source']}; median of the windows)"
-    columns = ("name", "inferences", "total", "least", "most", "above idling", "charge")
-    table = _table(title, *columns)
+    columns = ("inferences", "total", "least", "most", "above idling", "charge")
+    rows = []
     for e in energy["experts"]:
         low, high = e["band"] or (None, None)
         values = (e["joules_mean"], low, high, e["net_joules_mean"])
-        table.add_row(
-            Text(e["name"]),
-            str(e["inferences"]),
-            *map(joules, values),
-            coulombs(e["coulombs_mean"]),
+        charge = coulombs(e["coulombs_mean"])
+        rows.append((e["name"], str(e["inferences"]), *map(joules, values), charge))
+    return table(title, (name_column("name"), *map(Column, columns)), rows)
+
+
+def _layers(layers: list[dict[str, Any]]) -> FittedTable:
+    names = (name_column("name"), Column("op", right=False, short=short_op))
+    rows = [
+        (
+            i["name"],
+            i["op"],
+            str(i["count"]),
+            "-" if i["cycles"] is None else f"{i['cycles']:,.0f}",
+            percent(i["share"]),
         )
-    return table
+        for i in layers
+    ]
+    title = "Layers (cycles: mean where it ran; share of the run)"
+    return table(title, (*names, *map(Column, ("runs", "cycles", "share"))), rows)
 
 
-def _layers(layers: list[dict[str, Any]]) -> Table:
-    table = _table("Layers (cycles: mean where it ran; share of the run)", "name", "op", "runs")
-    for column in ("cycles", "share"):
-        table.add_column(column, justify="right")
-    for i in layers:
-        cycles = "-" if i["cycles"] is None else f"{i['cycles']:,.0f}"
-        table.add_row(Text(i["name"]), i["op"], str(i["count"]), cycles, percent(i["share"]))
-    return table
-
-
-def _confusion(confusion: dict[str, Any]) -> Table:
-    names = [name[:8] for name in confusion["classes"]]
-    table = _table("Confusion (rows: label, columns: answer)", "")
-    for name in names:
-        table.add_column(Text(name), justify="right")
-    for name, row in zip(names, confusion["matrix"], strict=True):
-        table.add_row(Text(name), *(str(n) if n else "." for n in row))
-    return table
+def _confusion(confusion: dict[str, Any]) -> FittedTable:
+    """With each answer's name above it; where that is too wide, with the number of its row."""
+    classes = confusion["classes"]
+    rows = [
+        (name, *(str(n) if n else "." for n in row))
+        for name, row in zip(classes, confusion["matrix"], strict=True)
+    ]
+    numbers = {name: f"{i} {name}" for i, name in enumerate(classes)}
+    answers = (Column(name, short_title=str(i)) for i, name in enumerate(classes))
+    title = "Confusion (rows: label, columns: answer)"
+    return table(title, (name_column("", lambda name: numbers[name]), *answers), rows)

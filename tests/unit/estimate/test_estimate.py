@@ -181,7 +181,7 @@ def test_the_table_of_two_boards_and_two_equal_runs(
     boards = ("--board", "virtual_m4", "--board", "virtual_m0plus")
     first, again = (run(folder, *boards, "--json")[:2] for _ in range(2))
     assert first == again, "two runs differ"
-    code, out, _ = run(folder, *boards)
+    code, out, _ = run(folder, *boards, "--verbose")
     assert code == 0
     for word in ("virtual_m0plus", "expected", "modelled, rules cortex-m4/", "-O2", "no energy"):
         assert word in out
@@ -197,6 +197,10 @@ def test_a_datasheet_current_is_called_so(folder: Path, run: Callable[..., Ended
     assert low == entry["worst"]["energy_j"]
     assert high == pytest.approx(2 * low)
     code, out, _ = run(folder, "--board", "nrf52840dk")
+    assert code == 0
+    assert "modelled, cortex-m4/1, 64 MHz; energy: datasheet current" in " ".join(out.split())
+    assert "6.3 mA" not in out
+    code, out, _ = run(folder, "--board", "nrf52840dk", "--verbose")
     assert code == 0
     assert "energy: modelled, datasheet current: 6.3 mA" in " ".join(out.split())
 
