@@ -26,3 +26,12 @@ def clock_words(model: dict[str, Any]) -> str:
     if known["flash_wait_states"] and "cache_miss_cycles" not in known:
         constants += " whose cost is not modelled"
     return f"rules {model['rules']} ({constants})"
+
+
+def without_rules(note: str) -> str:
+    """A note that ends in `clock_words`, without them.
+
+    >>> without_rules("not from silicon: rules cortex-m4/1 (first_load_extra 0)")
+    'not from silicon'
+    """
+    return note.partition(": rules ")[0]

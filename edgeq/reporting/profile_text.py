@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgeq.plain_text import plain
+from edgeq.reporting.clock_model import without_rules
 from edgeq.reporting.energy_words import energy_words
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_op
@@ -26,7 +27,8 @@ def profile_text(summary: dict[str, Any], verbose: bool = False) -> RenderableTy
     parts += [Text(), _layers(summary["layers"])]
     if 0 < len(summary["confusion"]["classes"]) <= CONFUSION_CLASSES:
         parts += [Text(), _confusion(summary["confusion"])]
-    parts += [Paragraph(f"note: {note}", style="yellow") for note in summary["notes"]]
+    notes = summary["notes"] if verbose else map(without_rules, summary["notes"])
+    parts += [Paragraph(f"note: {note}", style="yellow") for note in notes]
     return Group(*parts)
 
 

@@ -135,11 +135,12 @@ def test_provenance_is_said_when_asked_for(
 def test_the_source_of_a_run_is_said_when_asked_for(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", subject())]
     short, full = (printed(report_text(runs, run_names(runs), v), 80) for v in (False, True))
-    for words in ("-DEDGEQ_PROFILE", "b" * 12, "timing rules of"):
+    for words in ("-DEDGEQ_PROFILE", "b" * 12, "timing rules of", "first_load_extra"):
         assert words not in short
         assert words in full
     assert "modelled" in short
     assert "no silicon" in short
+    assert "note: latency comes from a clock model, not from silicon\n" in short
 
 
 @given(
