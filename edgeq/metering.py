@@ -12,7 +12,7 @@ from edgeq.arrays import Array
 from edgeq.board import Board
 from edgeq.errors import BadInput, Mismatch
 from edgeq.errors import Meter as MeterError
-from edgeq.harness.link import Link as BoardLink
+from edgeq.harness.link import BoardLink
 from edgeq.harness.meters import METERS, Meter, MeterRequest, meter_port, open_meter
 from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.record import SampleRecord

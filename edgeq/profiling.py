@@ -21,7 +21,7 @@ from edgeq.export_folder import EVALUATION, GRAPH, RUNS, export_rows, read_repor
 from edgeq.files import write_file
 from edgeq.flashers import is_virtual, look
 from edgeq.flashers.one_port import find_port
-from edgeq.harness.link import Link as BoardLink
+from edgeq.harness.link import BoardLink
 from edgeq.harness.manifest import Data, Manifest
 from edgeq.harness.messages import InferResult, Info
 from edgeq.harness.meters import Meter
@@ -39,7 +39,7 @@ from edgeq.profile_request import ProfileRequest
 from edgeq.reference import quantize_rows, run
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
-from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.profile import Profiled, summarize
 from edgeq.reporting.task import UNLABELLED, Task, reconstruction, task_of
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict
@@ -112,7 +112,7 @@ def profile(
 
 
 def _provenance(
-    request: ProfileRequest, report: dict[str, Any], graph: Graph, subject: Subject
+    request: ProfileRequest, report: dict[str, Any], graph: Graph, subject: Profiled
 ) -> dict[str, Any]:
     return {
         "memory": memory_map(graph, subject.build.get("sections")),
@@ -230,11 +230,11 @@ def _subject(
     graph: Graph,
     layers: tuple[LayerInfo, ...],
     folder: Path,
-) -> Subject:
+) -> Profiled:
     names = report.get("class_names") or [str(i) for i in range(_classes(graph))]
     experts = tuple(e.name for e in experts_of(graph))
     board = _board(info.board)
-    return Subject(info, board, layers, experts, tuple(names), _build(folder, info))
+    return Profiled(info, board, layers, experts, tuple(names), _build(folder, info))
 
 
 def _board(name: str) -> Board | None:

@@ -11,7 +11,7 @@ from edgeq.ops.router import uncertainty_q24
 
 
 @dataclass
-class Run:
+class Answered:
     """`values` holds every tensor (rows, *shape). route is -1 and uncertainty 0 without a mixture.
 
     chosen (rows, top_k); uncertainty: Q8.24 integers; numerator: the exact integer U.
@@ -29,10 +29,11 @@ class Run:
         return np.asarray(self.chosen[:, 0])
 
 
-def run(graph: Graph, x: Array) -> Run:
+def run(graph: Graph, x: Array) -> Answered:
     """The quantised graph on int8 rows x (rows, *input shape)."""
     values: dict[str, Array] = {graph.inputs[0]: x}
-    result = Run(values, x, _nothing(len(x), -1)[:, None], _nothing(len(x), 0), _nothing(len(x), 0))
+    route, none, nothing = (_nothing(len(x), value) for value in (-1, 0, 0))
+    result = Answered(values, x, route[:, None], none, nothing)
     for node in graph.nodes:
         if node.op == "Mixture":
             _run_mixture(graph, node, result)
@@ -55,7 +56,7 @@ def _nothing(rows: int, value: int) -> Array:
     return np.full(rows, value, dtype=np.int64)
 
 
-def _run_mixture(graph: Graph, node: Node, result: Run) -> None:
+def _run_mixture(graph: Graph, node: Node, result: Answered) -> None:
     inputs = tuple(result.values[n] for n in node.inputs)
     mixed = mixture.reference(
         node.attrs, io_of(graph, node), inputs, graph.params(node), lambda g, x: run(g, x).output

@@ -10,13 +10,13 @@ from pathlib import Path
 from edgeq import __version__
 from edgeq.harness.manifest import Data, Firmware, Layer, Manifest, Model, Session
 from edgeq.reporting.export import layer_name
-from edgeq.reporting.profile import Subject
+from edgeq.reporting.profile import Profiled
 
 PACKAGES = ("numpy", "pyarrow", "pyserial", "unicorn")
 
 
 def run_manifest(
-    subject: Subject, input_shape: Sequence[int], data: Data, samples: int
+    subject: Profiled, input_shape: Sequence[int], data: Data, samples: int
 ) -> Manifest:
     """The manifest of a run that starts now, with the one session of this process."""
     board = subject.board
@@ -37,7 +37,7 @@ def run_manifest(
     )
 
 
-def _firmware(subject: Subject) -> Firmware:
+def _firmware(subject: Profiled) -> Firmware:
     info, build = subject.info, subject.build
     flags = build.get("flags")
     return Firmware(

@@ -58,7 +58,7 @@ CASES: tuple[Case, ...] = (
 
 
 @dataclass(frozen=True)
-class Run:
+class KernelRun:
     """One kernel on one case: its one-layer graph, and rows (n, *input shape) int8 to feed it."""
 
     case: Case
@@ -68,7 +68,7 @@ class Run:
     rows: Array
 
 
-def runs(features: Iterable[str], wanted: str | None, cases: Iterable[Case]) -> Iterator[Run]:
+def runs(features: Iterable[str], wanted: str | None, cases: Iterable[Case]) -> Iterator[KernelRun]:
     """Every kernel that a core with `features` can run, on every case it takes, in table order.
 
     `wanted`: only the kernel of this name. A kernel that the numbers of a case keep out is left
@@ -81,7 +81,7 @@ def runs(features: Iterable[str], wanted: str | None, cases: Iterable[Case]) -> 
                 continue
             graph = layer_graph(case, str(kernel.weight), kernel.name)
             if refusal(graph, graph.nodes[0], kernel) is None:
-                yield Run(case, kernel.name, str(kernel.packing), graph, _rows(case))
+                yield KernelRun(case, kernel.name, str(kernel.packing), graph, _rows(case))
 
 
 def layer_graph(case: Case, weight_format: str, kernel: str) -> Graph:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeq.bench.answers import answers
-from edgeq.bench.cases import Run, cases_named, runs
+from edgeq.bench.cases import KernelRun, cases_named, runs
 from edgeq.board import Board, load_board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.emit.firmware_layers import snake_case
@@ -77,7 +77,7 @@ def _check_board(board: Board) -> None:
 
 
 def _entry(
-    one: Run, compiled: Compiled, board: Board, built: Firmware, folder: Path
+    one: KernelRun, compiled: Compiled, board: Board, built: Firmware, folder: Path
 ) -> dict[str, Any]:
     (layer,) = compiled.layers
     said = answers(board, built.elf, one.rows, one.graph.tensors["y"].size, 1)

@@ -15,7 +15,7 @@ from edgeq import flashers
 from edgeq.diagnosing.finding import Finding
 from edgeq.errors import EdgeqError, Link
 from edgeq.flashers import Surroundings
-from edgeq.flashers.usb import KINDS, Kind, UsbDevice, known_devices, usb_devices
+from edgeq.flashers.usb import USB_KINDS, UsbDevice, UsbKind, known_devices, usb_devices
 from edgeq.harness.port import Port
 
 _RULES = ("etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d")
@@ -70,10 +70,10 @@ def rules(system: System) -> list[Finding]:
     if system.user_id == 0:
         return [Finding("udev", "ok", "root may open every device")]
     lines = list(_rule_lines(system.root))
-    return [_rule(kind, lines) for kind in KINDS]
+    return [_rule(kind, lines) for kind in USB_KINDS]
 
 
-def _rule(kind: Kind, lines: list[tuple[Path, str]]) -> Finding:
+def _rule(kind: UsbKind, lines: list[tuple[Path, str]]) -> Finding:
     for path, line in lines:
         if _grants(line, kind):
             return Finding(f"udev.{kind.id}", "ok", f"{kind.name}: rule in {path}")
@@ -81,7 +81,7 @@ def _rule(kind: Kind, lines: list[tuple[Path, str]]) -> Finding:
     return Finding(f"udev.{kind.id}", "warning", found, rule_command(kind))
 
 
-def rule_command(kind: Kind) -> str:
+def rule_command(kind: UsbKind) -> str:
     """The shell line that adds the rule of `kind`."""
     return (
         f"echo {shlex.quote(kind.rule)} | sudo tee -a {_OURS}; "
@@ -100,7 +100,7 @@ def _rule_lines(root: Path) -> Iterator[tuple[Path, str]]:
                         yield path, line.partition("#")[0]
 
 
-def _grants(line: str, kind: Kind) -> bool:
+def _grants(line: str, kind: UsbKind) -> bool:
     """True if `line` matches all products of `kind`."""
     vendor = re.search(r'ATTRS?\{idVendor\}=="([^"]*)"', line)
     product = re.search(r'ATTRS?\{idProduct\}=="([^"]*)"', line)
@@ -173,7 +173,7 @@ def ports(system: System, asked: str | None) -> list[Finding]:
 
     Others are left alone: opening a port can reset what hangs on it.
     """
-    names = [d.port for d in system.look().devices if any(k.holds(d.usb_id) for k in KINDS)]
+    names = [d.port for d in system.look().devices if any(k.holds(d.usb_id) for k in USB_KINDS)]
     try:
         names += [record.port for record in flashers.running()]
         found = []

@@ -47,7 +47,7 @@ def pack_int4(codes: Array) -> bytes:
     return (nibbles[0::2] | (nibbles[1::2] << 4)).astype(np.uint8).tobytes()
 
 
-class Builder:
+class OnnxBuilder:
     """`values` maps an edgeq activation to the float ONNX tensor that holds it, dequantised.
 
     `prefix` stands before every name, so that a branch shadows nothing of the outer graph.

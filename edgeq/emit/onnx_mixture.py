@@ -7,14 +7,14 @@ runs. With top_k > 1 each expert has an `If` of its own, whose other branch give
 import numpy as np
 from onnx import GraphProto, TensorProto, helper
 
-from edgeq.emit.onnx_builder import Builder, channels_first
+from edgeq.emit.onnx_builder import OnnxBuilder, channels_first
 from edgeq.emit.onnx_ops import emit_node
 from edgeq.emit.onnx_router import Routes, emit_router
 from edgeq.ir import Graph, Node
 from edgeq.ops.op import quant_of
 
 
-def emit_mixture(b: Builder, graph: Graph, node: Node) -> tuple[str, str]:
+def emit_mixture(b: OnnxBuilder, graph: Graph, node: Node) -> tuple[str, str]:
     """Appends a Mixture node; returns the names of route, int64 (1,), and uncertainty, float (1,).
 
     gate "none": the routed expert's output as it is, whatever top_k says.
@@ -33,7 +33,7 @@ def emit_mixture(b: Builder, graph: Graph, node: Node) -> tuple[str, str]:
     return route, routes.uncertainty
 
 
-def _gated(b: Builder, graph: Graph, node: Node, routes: Routes, route: str) -> str:
+def _gated(b: OnnxBuilder, graph: Graph, node: Node, routes: Routes, route: str) -> str:
     """Sum of the chosen experts' outputs, each times its probability, not renormalised."""
     gates = b.node("Softmax", [routes.logits], f"{node.name}.gates", axis=-1)
     if node.attrs.top_k == 1:
@@ -49,13 +49,13 @@ def _gated(b: Builder, graph: Graph, node: Node, routes: Routes, route: str) -> 
     return b.node("Sum", terms, f"{node.name}.gated")
 
 
-def _routed(b: Builder, graph: Graph, node: Node, route: str) -> str:
+def _routed(b: OnnxBuilder, graph: Graph, node: Node, route: str) -> str:
     """if route == 0: expert 0, else if route == 1: expert 1, ... else the last expert."""
     *others, last = range(len(node.attrs.experts))
     level, result = _expert(b, node, last)
     for e in reversed(others):
         name = f"{node.name}.{e}"
-        outer = Builder(b.prefix)
+        outer = OnnxBuilder(b.prefix)
         index = outer.constant(f"{name}.index", [e], np.int64)
         condition = outer.node("Equal", [route, index], f"{name}.is_route")
         then, otherwise = _branch(graph, node, *_expert(b, node, e)), (level, result)
@@ -66,7 +66,7 @@ def _routed(b: Builder, graph: Graph, node: Node, route: str) -> str:
     return result
 
 
-def _chosen_or_zero(b: Builder, graph: Graph, node: Node, e: int, chosen: str) -> str:
+def _chosen_or_zero(b: OnnxBuilder, graph: Graph, node: Node, e: int, chosen: str) -> str:
     """Expert e when its index is among `chosen` (1, top_k), else zeros."""
     name = f"{node.name}.{e}"
     index = b.constant(f"{name}.number", e, np.int64)
@@ -74,28 +74,28 @@ def _chosen_or_zero(b: Builder, graph: Graph, node: Node, e: int, chosen: str) -
     hit = b.node("Cast", [hit], f"{name}.hit.count", to=TensorProto.INT32)
     hit = b.node("ReduceMax", [hit], f"{name}.hit.any", keepdims=0)
     condition = b.node("Cast", [hit], f"{name}.is_chosen", to=TensorProto.BOOL)
-    zeros = Builder(f"{b.prefix}{name}.")
+    zeros = OnnxBuilder(f"{b.prefix}{name}.")
     shape = zeros.constant("zeros.shape", _output_shape(graph, node), np.int64)
     blank = zeros.node("ConstantOfShape", [shape], "zeros")  # float32 zeros by default
     then = _branch(graph, node, *_expert(b, node, e))
     return _if(b, condition, name, then, _branch(graph, node, zeros, blank))
 
 
-def _if(b: Builder, condition: str, name: str, then: GraphProto, otherwise: GraphProto) -> str:
+def _if(b: OnnxBuilder, condition: str, name: str, then: GraphProto, otherwise: GraphProto) -> str:
     return b.node("If", [condition], f"{name}.if", then_branch=then, else_branch=otherwise)
 
 
-def _expert(b: Builder, node: Node, e: int) -> tuple[Builder, str]:
+def _expert(b: OnnxBuilder, node: Node, e: int) -> tuple[OnnxBuilder, str]:
     """Nodes of one expert under a prefix of its own, and the name of its float output."""
     expert: Graph = node.attrs.experts[e].graph
-    branch = Builder(f"{b.prefix}{node.name}.expert.{e}.")
+    branch = OnnxBuilder(f"{b.prefix}{node.name}.expert.{e}.")
     branch.values[expert.inputs[0]] = b.values[node.inputs[0]]
     for inner in expert.nodes:
         emit_node(branch, expert, inner)
     return branch, branch.values[expert.outputs[0]]
 
 
-def _branch(graph: Graph, node: Node, b: Builder, result: str) -> GraphProto:
+def _branch(graph: Graph, node: Node, b: OnnxBuilder, result: str) -> GraphProto:
     """A finished branch: no inputs, one float output."""
     info = helper.make_tensor_value_info(result, TensorProto.FLOAT, _output_shape(graph, node))
     return b.graph(f"{result}.branch", [], [info])

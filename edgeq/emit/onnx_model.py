@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, helper
 from onnx.checker import check_model
 
 from edgeq import __version__
-from edgeq.emit.onnx_builder import IR_VERSION, OPSET, Builder, Shape, channels_first
+from edgeq.emit.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Shape, channels_first
 from edgeq.emit.onnx_mixture import emit_mixture
 from edgeq.emit.onnx_ops import ONNX_OPS, emit_node
 from edgeq.errors import UnsupportedOp
@@ -33,7 +33,7 @@ def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
     mixture and 1 with one: an `If` chooses for all rows. Raises UnsupportedOp, naming every node.
     """
     _check_supported(graph)
-    b = Builder()
+    b = OnnxBuilder()
     source = graph.inputs[0]
     _, b.values[source] = b.requantize(INPUT, source, quant_of(graph.tensors[source]))
     extra: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ def _check_supported(graph: Graph) -> None:
         )
 
 
-def _model(b: Builder, graph: Graph, name: str, model_digest: str, mixture: bool) -> ModelProto:
+def _model(b: OnnxBuilder, graph: Graph, name: str, model_digest: str, mixture: bool) -> ModelProto:
     batch: int | str = 1 if mixture else "N"
 
     def shape(tensor: str) -> list[int | str]:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 
 from onnx import TensorProto
 
-from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, Builder
+from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
 from edgeq.ir import Graph, Node
 from edgeq.ops.layer_norm import FRACTION_BITS
 from edgeq.ops.op import Array, quant_of
 
-Form = Callable[[Builder, Graph, Node, list[str]], str]
+Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
 
 
-def emit_node(b: Builder, graph: Graph, node: Node) -> None:
+def emit_node(b: OnnxBuilder, graph: Graph, node: Node) -> None:
     """Appends one node (any but a Mixture) and the quantisation of its output."""
     inputs = [b.values[name] for name in node.inputs]
     value = ONNX_OPS[node.op](b, graph, node, inputs)
@@ -24,14 +24,14 @@ def emit_node(b: Builder, graph: Graph, node: Node) -> None:
 def _plain(op: str, **attributes: str) -> Form:
     """An op that is ONNX's operator; its attributes by the names of the node's."""
 
-    def form(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+    def form(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
         given = {name: getattr(node.attrs, own) for name, own in attributes.items()}
         return b.node(op, x, f"{node.name}.{op.lower()}", **given)
 
     return form
 
 
-def _weights(b: Builder, graph: Graph, node: Node, codes: Array) -> tuple[str, str]:
+def _weights(b: OnnxBuilder, graph: Graph, node: Node, codes: Array) -> tuple[str, str]:
     """Dequantised (weight, bias); `codes` has its output channels first, as ONNX wants them."""
     scale = quant_of(graph.tensors[node.params["weight"]]).scale
     container = WEIGHT_CONTAINER[node.attrs.weight_format]
@@ -42,23 +42,23 @@ def _weights(b: Builder, graph: Graph, node: Node, codes: Array) -> tuple[str, s
     return weight, b.integers(f"{node.name}.bias", bias, TensorProto.INT32, bias_scale)
 
 
-def _fully_connected(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+def _fully_connected(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     weight, bias = _weights(b, graph, node, graph.param(node, "weight"))
     return b.node("Gemm", [x[0], weight, bias], f"{node.name}.gemm", transB=1)
 
 
-def _conv_2d(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+def _conv_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     codes = graph.param(node, "weight").transpose(0, 3, 1, 2)  # (out, in, kh, kw)
     return _convolution(b, graph, node, x, codes, 1)
 
 
-def _depthwise_conv_2d(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+def _depthwise_conv_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     codes = graph.param(node, "weight").transpose(2, 0, 1)[:, None]  # (channels, 1, kh, kw)
     return _convolution(b, graph, node, x, codes, codes.shape[0])
 
 
 def _convolution(
-    b: Builder, graph: Graph, node: Node, x: list[str], codes: Array, group: int
+    b: OnnxBuilder, graph: Graph, node: Node, x: list[str], codes: Array, group: int
 ) -> str:
     weight, bias = _weights(b, graph, node, codes)
     return b.node(
@@ -72,12 +72,12 @@ def _convolution(
     )
 
 
-def _average_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+def _average_pool_2d(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     kernel, stride = list(node.attrs.kernel), list(node.attrs.stride)
     return b.node("AveragePool", x, f"{node.name}.pool", kernel_shape=kernel, strides=stride)
 
 
-def _mean_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+def _mean_pool_2d(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     attrs = node.attrs
     return b.node(
         "AveragePool",
@@ -90,7 +90,7 @@ def _mean_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
     )
 
 
-def _max_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
+def _max_pool_2d(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     attrs = node.attrs
     return b.node(
         "MaxPool",
@@ -102,16 +102,16 @@ def _max_pool_2d(b: Builder, _graph: Graph, node: Node, x: list[str]) -> str:
     )
 
 
-def _relu(_b: Builder, _graph: Graph, _node: Node, x: list[str]) -> str:
+def _relu(_b: OnnxBuilder, _graph: Graph, _node: Node, x: list[str]) -> str:
     return x[0]  # emit_node appends the activation
 
 
-def _reshape(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+def _reshape(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     source, target = graph.tensors[node.inputs[0]].shape, graph.tensors[node.outputs[0]].shape
     return b.reshape(x[0], source, target, node.name)
 
 
-def _last_axis(b: Builder, graph: Graph, node: Node, x: str, form: Callable[[str], str]) -> str:
+def _last_axis(b: OnnxBuilder, graph: Graph, node: Node, x: str, form: Callable[[str], str]) -> str:
     """Applies `form`, which works on the last axis, to a tensor that may be an NCHW map."""
     shape = graph.tensors[node.inputs[0]].shape
     if len(shape) != 3:
@@ -119,7 +119,7 @@ def _last_axis(b: Builder, graph: Graph, node: Node, x: str, form: Callable[[str
     return b.to_channels_first(form(b.to_channels_last(x, node.name)), node.name)
 
 
-def _layer_norm(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+def _layer_norm(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     """gamma, beta and epsilon as the integer constants have them, back in real numbers."""
     params = graph.params(node)
     step = quant_of(graph.tensors[node.outputs[0]]).per_tensor / 2.0 ** int(params["shift"][0])
@@ -138,7 +138,7 @@ def _layer_norm(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
     return _last_axis(b, graph, node, x[0], form)
 
 
-def _softmax(b: Builder, graph: Graph, node: Node, x: list[str]) -> str:
+def _softmax(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     def form(value: str) -> str:
         return b.node("Softmax", [value], f"{node.name}.softmax", axis=-1)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
-from edgeq.emit.onnx_builder import Builder
+from edgeq.emit.onnx_builder import OnnxBuilder
 from edgeq.ir import Graph, Node
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.router import SCORE_BITS, Router
@@ -32,7 +32,7 @@ class _Layers:
     Real scales come from the integer multipliers: they are what the contract applies.
     """
 
-    def __init__(self, b: Builder, graph: Graph, node: Node) -> None:
+    def __init__(self, b: OnnxBuilder, graph: Graph, node: Node) -> None:
         self.b, self.node = b, node
         self.router: Router = node.attrs.router
         self.params = graph.params(node)
@@ -80,7 +80,7 @@ class _Layers:
         return result
 
 
-def emit_router(b: Builder, graph: Graph, node: Node) -> Routes:
+def emit_router(b: OnnxBuilder, graph: Graph, node: Node) -> Routes:
     """Appends the router of a Mixture node, for a batch of one."""
     router_input = graph.tensors[node.inputs[1]]
     x = b.values[node.inputs[1]]
@@ -99,7 +99,7 @@ def emit_router(b: Builder, graph: Graph, node: Node) -> Routes:
     return Routes(logits, b.best(score, node.attrs.top_k, name), uncertainty)
 
 
-def _numerator(b: Builder, name: str, logits: str, passes: int) -> str:
+def _numerator(b: OnnxBuilder, name: str, logits: str, passes: int) -> str:
     """U = sum_e (M sum_m p^2 - (sum_m p)^2) of Q15 probabilities, exact int64 of shape (1, 1)."""
     p = b.node("Softmax", [logits], f"{name}.probabilities", axis=-1)
     one = b.constant(f"{name}.q15", 2.0**15, np.float32)
@@ -123,7 +123,7 @@ def _numerator(b: Builder, name: str, logits: str, passes: int) -> str:
     return b.node("ReduceSum", [spread, over_experts], f"{name}.numerator")
 
 
-def _uncertainty(b: Builder, name: str, numerator: str, passes: int) -> str:
+def _uncertainty(b: OnnxBuilder, name: str, numerator: str, passes: int) -> str:
     """u = U / (M (M - 1) 2^30): the unbiased variance over passes, summed over experts."""
     u = b.node("Cast", [numerator], f"{name}.numerator.float", to=TensorProto.FLOAT)
     unit = b.constant(f"{name}.unit", 1.0 / (passes * (passes - 1) * 2.0**30), np.float32)
@@ -132,7 +132,7 @@ def _uncertainty(b: Builder, name: str, numerator: str, passes: int) -> str:
     return b.node("Reshape", [u, shape], f"{name}.uncertainty")
 
 
-def _scores(b: Builder, graph: Graph, node: Node, steps: str, numerator: str | None) -> str:
+def _scores(b: OnnxBuilder, graph: Graph, node: Node, steps: str, numerator: str | None) -> str:
     """int64 scores (1, E): router.scores with the same constants."""
     name, rule = f"{node.name}.router", node.attrs.router.rule
     q = b.node("Cast", [steps], f"{name}.steps", to=TensorProto.INT64)
@@ -145,7 +145,7 @@ def _scores(b: Builder, graph: Graph, node: Node, steps: str, numerator: str | N
     return _escalation(b, graph, node, score, numerator)
 
 
-def _precision_prior(b: Builder, graph: Graph, node: Node, score: str, numerator: str) -> str:
+def _precision_prior(b: OnnxBuilder, graph: Graph, node: Node, score: str, numerator: str) -> str:
     """score + clamp(U - u_min, 0, u_max - u_min) * prior: the logit plus alpha * u_n * beta."""
     name = f"{node.name}.router"
     u_min, u_max = (int(graph.param(node, f"router.{r}")[0]) for r in ("u_min", "u_max"))
@@ -159,7 +159,7 @@ def _precision_prior(b: Builder, graph: Graph, node: Node, score: str, numerator
     return b.node("Add", [score, bonus], f"{name}.adjusted")
 
 
-def _escalation(b: Builder, graph: Graph, node: Node, score: str, numerator: str) -> str:
+def _escalation(b: OnnxBuilder, graph: Graph, node: Node, score: str, numerator: str) -> str:
     """U > threshold puts the most precise expert ahead of all."""
     name = f"{node.name}.router"
     threshold = int(graph.param(node, "router.threshold")[0])

@@ -14,7 +14,7 @@ from edgeq.errors import MemoryBudget
 from edgeq.estimating.cost import Shares
 from edgeq.estimating.entry import board_entry
 from edgeq.estimating.proof import proof_entry
-from edgeq.estimating.routes import ROWS_PER_ROUTE, Subject, all_routes, counted, route_names
+from edgeq.estimating.routes import ROWS_PER_ROUTE, RoutedModel, all_routes, counted, route_names
 from edgeq.export_folder import EVALUATION, GRAPH, export_rows, read_project, read_report
 from edgeq.files import scratch_folder
 from edgeq.firmware_project import FirmwareProject
@@ -149,7 +149,7 @@ def on_board(
     prove: bool = False,
 ) -> dict[str, Any]:
     """The entry of a firmware that was built for `board`; `lender` names a bare core's figures."""
-    subject = Subject(compiled.graph, compiled.layers, model.rows, model.chosen)
+    subject = RoutedModel(compiled.graph, compiled.layers, model.rows, model.chosen)
     routes = counted(subject, board, built.elf, most_rows)
     entry = board_entry(board, built, subject, routes, model.shares, lender)
     proof = proof_entry(subject, board, built.elf, routes, trace=prove)

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeq.board import Board, Energy
 from edgeq.estimating.cost import Shares, cases, figures
-from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, Subject, route_names
+from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, RoutedModel, route_names
 from edgeq.reporting.clock_model import clock_model
 from edgeq.reporting.export import layer_name
 from edgeq.toolchain import Firmware
@@ -21,7 +21,7 @@ HOW = {
 def board_entry(
     board: Board,
     built: Firmware,
-    subject: Subject,
+    subject: RoutedModel,
     routes: Sequence[RouteCycles],
     shares: Shares | None,
     lender: Board | None = None,
@@ -49,7 +49,7 @@ def board_entry(
 
 def _route(
     route: RouteCycles,
-    subject: Subject,
+    subject: RoutedModel,
     shares: Shares | None,
     board: Board,
     energy: Energy | None,
@@ -68,7 +68,7 @@ def _route(
 
 
 def _layers(
-    subject: Subject, routes: Sequence[RouteCycles], board: Board, energy: Energy | None
+    subject: RoutedModel, routes: Sequence[RouteCycles], board: Board, energy: Energy | None
 ) -> list[dict[str, Any]]:
     """Each layer on the first route that runs it."""
     entries = []
@@ -81,12 +81,12 @@ def _layers(
     return entries
 
 
-def _name(subject: Subject, route: RouteCycles) -> str:
+def _name(subject: RoutedModel, route: RouteCycles) -> str:
     return "+".join(route_names(subject.graph, route.experts)) or WHOLE
 
 
 def _notes(
-    board: Board, named: Board, subject: Subject, routes: Sequence[RouteCycles]
+    board: Board, named: Board, subject: RoutedModel, routes: Sequence[RouteCycles]
 ) -> list[str]:
     notes = [f"no run of {named.name} on silicon is recorded: every figure is modelled"]
     if board.evidence == "silicon":

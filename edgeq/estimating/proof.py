@@ -10,13 +10,13 @@ from edgeq.constant_time import Audit, audit, trace_inference
 from edgeq.constant_time.trace import ACCESS, BRANCH, JUMP, LOOK_UP, SCATTER, Trace
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.estimating.in_memory import InMemory
-from edgeq.estimating.routes import RouteCycles, Subject
+from edgeq.estimating.routes import RouteCycles, RoutedModel
 
 PROVEN, FOLLOWS, OPEN = "proven", "depends on the input", "not traced"
 
 
 def proof_entry(
-    subject: Subject, board: Board, elf: Path, routes: Sequence[RouteCycles], *, trace: bool
+    subject: RoutedModel, board: Board, elf: Path, routes: Sequence[RouteCycles], *, trace: bool
 ) -> dict[str, Any]:
     """`constant_time` of a board's entry: the audit, the trace if asked for, and what they say.
 
@@ -33,7 +33,7 @@ def proof_entry(
     }
 
 
-def _trace(subject: Subject, board: Board, elf: Path) -> Trace:
+def _trace(subject: RoutedModel, board: Board, elf: Path) -> Trace:
     node = mixture_of(subject.graph)
     outputs = subject.graph.tensors[subject.graph.outputs[0]].size
     firmware = InMemory(board, elf, outputs, subject.layers)

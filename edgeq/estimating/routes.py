@@ -30,7 +30,7 @@ BY_ROWS, FORCED = "rows", "forced"
 
 
 @dataclass(frozen=True)
-class Subject:
+class RoutedModel:
     """What is run: int8 `rows` (rows, *input shape) and who answers them, `chosen` (rows, top_k).
 
     `chosen` has no columns without a mixture.
@@ -81,7 +81,7 @@ def route_names(graph: Graph, experts: Experts) -> tuple[str, ...]:
 
 
 def counted(
-    subject: Subject, board: Board, elf: Path, most_rows: int = ROWS_PER_ROUTE
+    subject: RoutedModel, board: Board, elf: Path, most_rows: int = ROWS_PER_ROUTE
 ) -> tuple[RouteCycles, ...]:
     """Cycles of every route of a firmware, each on `most_rows` rows at most, in route order.
 
@@ -98,7 +98,9 @@ def counted(
     return tuple(_with_stalls(stalling, subject, route, rows) for route in routes)
 
 
-def _count(firmware: InMemory, subject: Subject, wanted: Experts, most_rows: int) -> RouteCycles:
+def _count(
+    firmware: InMemory, subject: RoutedModel, wanted: Experts, most_rows: int
+) -> RouteCycles:
     """The first row in both phases of the clock: their mean is exact; the others in the first.
 
     A core that is priced in whole cycles has no phases: it needs no second run.
@@ -122,7 +124,7 @@ def _count(firmware: InMemory, subject: Subject, wanted: Experts, most_rows: int
 
 
 def _with_stalls(
-    firmware: InMemory, subject: Subject, route: RouteCycles, most_rows: int
+    firmware: InMemory, subject: RoutedModel, route: RouteCycles, most_rows: int
 ) -> RouteCycles:
     """The same route where flash has wait states: a layer is that of the first row."""
     with _taking(firmware, subject, route.experts) as (rows, _):
@@ -134,7 +136,7 @@ def _with_stalls(
 
 @contextmanager
 def _taking(
-    firmware: InMemory, subject: Subject, wanted: Experts
+    firmware: InMemory, subject: RoutedModel, wanted: Experts
 ) -> Iterator[tuple[list[int], str]]:
     """The rows that take a route and how; while it lasts, row 0 does where none would."""
     taken = [i for i, c in enumerate(subject.chosen.tolist()) if tuple(sorted(c)) == wanted]
@@ -160,7 +162,7 @@ def permutation(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts
     return tuple(order)
 
 
-def _infer(firmware: InMemory, subject: Subject, row: int, phase: int = 0) -> InferResult:
+def _infer(firmware: InMemory, subject: RoutedModel, row: int, phase: int = 0) -> InferResult:
     try:
         result = firmware.infer(subject.rows[row], phase)
     except ValueError as error:  # something wrote over its own result

@@ -16,7 +16,7 @@ SYSFS = Path("/sys/bus/usb/devices")
 
 
 @dataclass(frozen=True)
-class Kind:
+class UsbKind:
     """A family of devices. `products` are udev patterns of product ids, `*` for all of a vendor."""
 
     id: str
@@ -40,21 +40,21 @@ class Kind:
         return f'{match}, MODE="0660", TAG+="uaccess", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind(
+USB_KINDS: tuple[UsbKind, ...] = (
+    UsbKind(
         "stlink",
         "ST-LINK",
         "probe",
         "0483",
         ("3748", "374b", "374d", "374e", "374f", "3752", "3753", "3754"),
     ),
-    Kind("daplink", "DAPLink (CMSIS-DAP)", "probe", "0d28", ("0204",)),
-    Kind("jlink", "J-Link", "probe", "1366", ("*",)),
-    Kind("stm32_dfu", "STM32 boot loader (DFU)", "boot loader", "0483", ("df11",)),
-    Kind("rp2", "RP2040 and RP2350", "boot loader", "2e8a", ("*",)),
-    Kind("lpm01a", "LPM01A power shield", "meter", "0483", ("5740",)),
-    Kind("ppk2", "Nordic PPK2", "meter", "1915", ("c00a",)),
-    Kind("joulescope", "Joulescope", "meter", "16d0", ("10ba", "0e88")),
+    UsbKind("daplink", "DAPLink (CMSIS-DAP)", "probe", "0d28", ("0204",)),
+    UsbKind("jlink", "J-Link", "probe", "1366", ("*",)),
+    UsbKind("stm32_dfu", "STM32 boot loader (DFU)", "boot loader", "0483", ("df11",)),
+    UsbKind("rp2", "RP2040 and RP2350", "boot loader", "2e8a", ("*",)),
+    UsbKind("lpm01a", "LPM01A power shield", "meter", "0483", ("5740",)),
+    UsbKind("ppk2", "Nordic PPK2", "meter", "1915", ("c00a",)),
+    UsbKind("joulescope", "Joulescope", "meter", "16d0", ("10ba", "0e88")),
 )
 
 
@@ -68,9 +68,9 @@ class UsbDevice:
     node: Path | None = None
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> UsbKind | None:
         """Its family, None if edgeq does not know it."""
-        return next((kind for kind in KINDS if kind.holds(self.usb_id)), None)
+        return next((kind for kind in USB_KINDS if kind.holds(self.usb_id)), None)
 
 
 def usb_devices(sysfs: Path = SYSFS, nodes: Path = Path("/dev/bus/usb")) -> tuple[UsbDevice, ...]:

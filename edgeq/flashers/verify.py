@@ -5,7 +5,7 @@ import time
 
 from edgeq import errors
 from edgeq.flashers.processes import stop
-from edgeq.harness.link import Link
+from edgeq.harness.link import BoardLink
 
 ANSWER_S = 20.0  # a probe that restarts, a boot, and a desktop that looks at each new port
 EMULATED_ANSWER_S = 120.0  # as fast as this computer has time for it
@@ -15,7 +15,7 @@ _ASK_S, _CALM_S = 3.0, 0.2
 def verify(port: str, digest: str, baud: int = 115200, deadline_s: float = ANSWER_S) -> None:
     """Asks the firmware at `port` for its digest until it answers or the deadline passes.
 
-    Raises Mismatch when it is another firmware's, Link when nothing answers.
+    Raises Mismatch when it is another firmware's, BoardLink when nothing answers.
     """
     found = _reported(port, baud, time.monotonic() + deadline_s)
     if found != digest:
@@ -39,7 +39,7 @@ def verify_or_stop(port: str, digest: str, baud: int, pid: int | None) -> None:
 def _reported(port: str, baud: int, deadline: float) -> str:
     while True:
         try:
-            with Link.open(port, timeout=_ASK_S, baud=baud) as link:
+            with BoardLink.open(port, timeout=_ASK_S, baud=baud) as link:
                 return link.info().firmware_digest
         except errors.Link as error:  # also a port that is not back yet
             if time.monotonic() >= deadline:

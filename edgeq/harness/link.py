@@ -1,6 +1,6 @@
 """The host's end of the serial protocol: open a port, ask who is there, run samples.
 
-with Link.open("/dev/ttyACM0") as link:
+with BoardLink.open("/dev/ttyACM0") as link:
     print(link.info().board)
     result = link.infer(0, sample_bytes)
 """
@@ -11,8 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 
-from edgeq.errors import BadInput
-from edgeq.errors import Link as LinkError
+from edgeq.errors import BadInput, Link
 from edgeq.harness.exchange import Exchange, LinkStatistics, NoAnswer, refusal
 from edgeq.harness.frame import Frame
 from edgeq.harness.messages import (
@@ -40,7 +39,7 @@ from edgeq.harness.port import Port
 _INFO_MOST_BYTES = 4096
 
 
-class Link:
+class BoardLink:
     """An open, answered connection to a board that runs edgeq's firmware."""
 
     def __init__(self, port: Port, timeout: float, infer_timeout: float) -> None:
@@ -52,7 +51,7 @@ class Link:
     @classmethod
     def open(
         cls, port: str, timeout: float = 5.0, baud: int = 115200, infer_timeout: float = 60.0
-    ) -> "Link":
+    ) -> "BoardLink":
         """Opens `port` (a device path, a pty, any pyserial URL) and waits until it answers.
 
         `timeout` (s) bounds the greeting and each question, `infer_timeout` (s) one sample with all
@@ -99,7 +98,7 @@ class Link:
         """Closes the port. The board keeps running."""
         self._exchange.port.close()
 
-    def __enter__(self) -> "Link":
+    def __enter__(self) -> "BoardLink":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,7 +137,7 @@ class Link:
         try:
             self._ask([Request(PING, secrets.token_bytes(8))], deadline)
         except NoAnswer:
-            raise LinkError(self._why_no_greeting()) from None
+            raise Link(self._why_no_greeting()) from None
 
     def _why_no_greeting(self) -> str:
         name, seconds = self._exchange.port.name, f"{self._timeout:g} s"
@@ -169,7 +168,7 @@ class Link:
             (head,) = self._ask(read_requests(INFO, 0, 2), deadline)
             size = int.from_bytes(head.payload[PLACE_BYTES:], "little")
             if not DATA_BYTES < size <= _INFO_MOST_BYTES:
-                raise LinkError(f"it claims to be {size} bytes long; flash edgeq's firmware again")
+                raise Link(f"it claims to be {size} bytes long; flash edgeq's firmware again")
             frames = self._ask(read_requests(INFO, 0, size), deadline)
         info = parse_info(b"".join(frame.payload[PLACE_BYTES:] for frame in frames))
         self._exchange.window = info.window
@@ -180,7 +179,7 @@ def _check(frame: Frame) -> None:
     reason = refusal(frame)
     if reason is not None:
         text = NAK_REASONS.get(reason, "unknown reason")
-        raise LinkError(f"the board refused a request ({reason}: {text}); flash it again")
+        raise Link(f"the board refused a request ({reason}: {text}); flash it again")
 
 
 @contextlib.contextmanager
@@ -189,9 +188,9 @@ def _naming(what: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except NoAnswer as error:
-        raise LinkError(
+        raise Link(
             f"{what}: {error} within {timeout:g} s; reset the board or raise the timeout"
         ) from None
-    except LinkError as error:
+    except Link as error:
         text = str(error)
-        raise LinkError(text if text.startswith(what) else f"{what}: {text}") from None
+        raise Link(text if text.startswith(what) else f"{what}: {text}") from None

@@ -1,6 +1,6 @@
 """Module <-> plain JSON: {"kind": "sequential", "layers": [...]}, and the same for every layer.
 
-One row of KINDS per module class: its fields with the check of each, and its children. A config
+One row of MODULES per module class: its fields with the check of each, and its children. A config
 comes from a file nobody vouches for: every field is checked before a module is made of it.
 """
 
@@ -111,7 +111,7 @@ MIXTURE = {
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModuleRow:
     """A module class, its fields, its single children and its lists of children."""
 
     cls: type[nn.Module]
@@ -120,38 +120,38 @@ class Kind:
     lists: tuple[str, ...] = ()
 
 
-KINDS: dict[str, Kind] = {
-    "sequential": Kind(structure.Sequential, {}, lists=("layers",)),
-    "residual": Kind(structure.Residual, {}, children=("body", "shortcut")),
-    "linear": Kind(layers.Linear, {"in_features": SIZE, "out_features": SIZE, **QUANT}),
-    "conv1d": Kind(layers.Conv1d, _conv(1)),
-    "conv2d": Kind(layers.Conv2d, _conv(2)),
-    "layer_norm": Kind(norms.LayerNorm, {"features": SIZE}),
-    "batch_norm1d": Kind(norms.BatchNorm1d, {"features": SIZE}),
-    "batch_norm2d": Kind(norms.BatchNorm2d, {"features": SIZE}),
-    "relu": Kind(structure.ReLU, {}),
-    "relu6": Kind(structure.ReLU6, {}),
+MODULES: dict[str, ModuleRow] = {
+    "sequential": ModuleRow(structure.Sequential, {}, lists=("layers",)),
+    "residual": ModuleRow(structure.Residual, {}, children=("body", "shortcut")),
+    "linear": ModuleRow(layers.Linear, {"in_features": SIZE, "out_features": SIZE, **QUANT}),
+    "conv1d": ModuleRow(layers.Conv1d, _conv(1)),
+    "conv2d": ModuleRow(layers.Conv2d, _conv(2)),
+    "layer_norm": ModuleRow(norms.LayerNorm, {"features": SIZE}),
+    "batch_norm1d": ModuleRow(norms.BatchNorm1d, {"features": SIZE}),
+    "batch_norm2d": ModuleRow(norms.BatchNorm2d, {"features": SIZE}),
+    "relu": ModuleRow(structure.ReLU, {}),
+    "relu6": ModuleRow(structure.ReLU6, {}),
     **{
-        snake_case(cls.op): Kind(cls, {k: _number(*ends) for k, ends in cls.fields.items()})
+        snake_case(cls.op): ModuleRow(cls, {k: _number(*ends) for k, ends in cls.fields.items()})
         for cls in activations.ACTIVATIONS
     },
-    "softmax": Kind(structure.Softmax, {}),
-    "flatten": Kind(structure.Flatten, {}),
-    "dropout": Kind(structure.Dropout, {"p": FRACTION}),
-    "max_pool2d": Kind(pooling.MaxPool2d, POOL),
-    "avg_pool2d": Kind(pooling.AvgPool2d, POOL),
-    "global_avg_pool": Kind(pooling.GlobalAvgPool, {}),
-    "plain_router": Kind(router.PlainRouter, ROUTER),
-    "bayesian_router": Kind(
+    "softmax": ModuleRow(structure.Softmax, {}),
+    "flatten": ModuleRow(structure.Flatten, {}),
+    "dropout": ModuleRow(structure.Dropout, {"p": FRACTION}),
+    "max_pool2d": ModuleRow(pooling.MaxPool2d, POOL),
+    "avg_pool2d": ModuleRow(pooling.AvgPool2d, POOL),
+    "global_avg_pool": ModuleRow(pooling.GlobalAvgPool, {}),
+    "plain_router": ModuleRow(router.PlainRouter, ROUTER),
+    "bayesian_router": ModuleRow(
         router.BayesianRouter,
         {**ROUTER, "passes": _whole(2, 1024), "seed": _whole(0, 2**32 - 1)},
     ),
-    "mixture": Kind(mixture.Mixture, MIXTURE, children=("router",), lists=("experts",)),
-    "trunk_mixture": Kind(
+    "mixture": ModuleRow(mixture.Mixture, MIXTURE, children=("router",), lists=("experts",)),
+    "trunk_mixture": ModuleRow(
         mixture.TrunkMixture, {"router_sees": _text}, children=("trunk", "mixture")
     ),
 }
-_KIND_OF: dict[type[nn.Module], str] = {row.cls: name for name, row in KINDS.items()}
+_KIND_OF: dict[type[nn.Module], str] = {row.cls: name for name, row in MODULES.items()}
 _ATTRIBUTE = {"weights": "kind"}  # "kind" names the node in a config
 _OPTIONAL = ("shortcut",)
 
@@ -164,7 +164,7 @@ def config_of(module: nn.Module) -> dict[str, Any]:
     unsupported: list[str] = []
     config = _config(module, "body", unsupported)
     if unsupported:
-        known = ", ".join(sorted(row.cls.__name__ for row in KINDS.values()))
+        known = ", ".join(sorted(row.cls.__name__ for row in MODULES.values()))
         raise UnsupportedOp(
             f"edgeq cannot save {len(unsupported)} module(s): {'; '.join(unsupported)}. "
             f"Use the layers of edgeq.nn ({known})"
@@ -178,7 +178,7 @@ def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, A
         why = advice(module)
         unsupported.append(f"{path} ({type(module).__name__}{f': {why}' if why else ''})")
         return {}
-    row = KINDS[name]
+    row = MODULES[name]
     config: dict[str, Any] = {"kind": name}
     for key in row.fields:
         value = getattr(module, _ATTRIBUTE.get(key, key))
@@ -238,9 +238,9 @@ class _Builder:
         if not isinstance(config, dict):
             return self.fail(path, f"is {type(config).__name__}, expected an object with a kind")
         name = config.get("kind")
-        row = KINDS.get(name) if isinstance(name, str) else None
+        row = MODULES.get(name) if isinstance(name, str) else None
         if row is None:
-            known = ", ".join(sorted(KINDS))
+            known = ", ".join(sorted(MODULES))
             return self.fail(path, f"unknown kind {_show(name)} (known: {known})")
         wanted = {"kind", *row.fields, *row.children, *row.lists}
         if set(config) != wanted:
@@ -249,7 +249,7 @@ class _Builder:
         return self.make(row, config, f"{path} ({name})", path, depth)
 
     def make(
-        self, row: Kind, config: dict[str, Any], label: str, path: str, depth: int
+        self, row: ModuleRow, config: dict[str, Any], label: str, path: str, depth: int
     ) -> nn.Module | None:
         before = len(self.problems)
         given = {

@@ -67,7 +67,7 @@ class MixtureResult:
     routing: Routing
 
 
-Run = Callable[[Graph, Array], Array]
+RunGraph = Callable[[Graph, Array], Array]
 
 
 def result_shape(attrs: Mixture) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ def choose(score: Array, top_k: int) -> Array:
 
 
 def reference(
-    attrs: Mixture, io: Io, x: tuple[Array, ...], params: Params, run: Run
+    attrs: Mixture, io: Io, x: tuple[Array, ...], params: Params, run: RunGraph
 ) -> MixtureResult:
     """Integer semantics; `run` evaluates one expert's graph on int8 rows."""
     router_zero = quant_of(io.inputs[1]).zero_point
@@ -101,7 +101,7 @@ def reference(
     return MixtureResult(_gated(attrs, io, x[0], chosen, routing, params, run), chosen, routing)
 
 
-def _routed(attrs: Mixture, x: Array, route: Array, run: Run) -> Array:
+def _routed(attrs: Mixture, x: Array, route: Array, run: RunGraph) -> Array:
     y = np.zeros((len(x), *result_shape(attrs)), dtype=np.int8)
     for e, expert in enumerate(attrs.experts):
         rows = route == e
@@ -111,7 +111,7 @@ def _routed(attrs: Mixture, x: Array, route: Array, run: Run) -> Array:
 
 
 def _gated(
-    attrs: Mixture, io: Io, x: Array, chosen: Array, routing: Routing, params: Params, run: Run
+    attrs: Mixture, io: Io, x: Array, chosen: Array, routing: Routing, params: Params, run: RunGraph
 ) -> Array:
     """params: gate.exp_table, and gate.multiplier, gate.shift from expert scale / 2^15."""
     gates = softmax_q15(routing.logits, params["router.exp_table"].astype(np.uint16))

@@ -13,7 +13,7 @@ from edgeq.errors import BadInput, Link, Mismatch
 from edgeq.estimating import Estimated, of_folder
 from edgeq.export_folder import read_report
 from edgeq.files import scratch_folder
-from edgeq.harness.link import Link as BoardLink
+from edgeq.harness.link import BoardLink
 from edgeq.ops.op import Array, quant_of
 from edgeq.plain_text import command
 from edgeq.prove.check import LEAST_ROUTES, MOST_MEAN, Check

@@ -8,7 +8,7 @@ from edgeq.emit.apart import Apart, RunFailed
 from edgeq.ir import Graph
 from edgeq.ops.op import Array, quant_of
 from edgeq.prove.check import Check
-from edgeq.reference import Run, run
+from edgeq.reference import Answered, run
 
 WHY_A_STEP = {
     "onnx": "ONNX Runtime computes in float and rounds once, the integers twice",
@@ -43,14 +43,14 @@ def check_forms(
     return checks
 
 
-def _checked(name: str, reference: Run, ran: Callable[[], tuple[Array, Array]]) -> Check:
+def _checked(name: str, reference: Answered, ran: Callable[[], tuple[Array, Array]]) -> Check:
     try:
         return form_check(name, reference, *ran())
     except RunFailed as error:
         return Check.of_nothing(name, f"was not compared: {error}", failed=str(error))
 
 
-def form_check(name: str, reference: Run, output: Array, route: Array) -> Check:
+def form_check(name: str, reference: Answered, output: Array, route: Array) -> Check:
     """A form's outputs (rows, ...) in steps and its routes, beside the reference's."""
     wanted = reference.output.reshape(len(output), -1).astype(np.int64)
     output = output.reshape(len(output), -1)

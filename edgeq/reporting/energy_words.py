@@ -2,7 +2,7 @@
 
 from edgeq.board import EnergyKind
 
-KINDS: dict[EnergyKind, str] = {
+ENERGY_KINDS: dict[EnergyKind, str] = {
     "measured": "measured nJ per cycle",
     "datasheet": "datasheet current",
 }
@@ -16,4 +16,4 @@ def energy_words(source: str, kind: EnergyKind | None) -> str:
     >>> energy_words("silicon (LPM01A)", None)
     'silicon (LPM01A)'
     """
-    return source if kind is None else f"{source}, {KINDS[kind]}"
+    return source if kind is None else f"{source}, {ENERGY_KINDS[kind]}"

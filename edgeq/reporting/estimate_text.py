@@ -8,7 +8,7 @@ from rich.text import Text
 
 from edgeq.plain_text import plain
 from edgeq.reporting.clock_model import clock_words
-from edgeq.reporting.energy_words import KINDS, energy_words
+from edgeq.reporting.energy_words import ENERGY_KINDS, energy_words
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_op
 from edgeq.reporting.profile_text import joules, milliseconds, percent
@@ -43,7 +43,7 @@ def rest_lines(entries: Sequence[Entry], verbose: bool) -> list[str]:
 def short_line(entry: Entry) -> str:
     """ "virtual_m4: modelled, cortex-m4/1, 100 MHz; energy: ...", and the bound's verdict."""
     kind = entry["energy_kind"]
-    energy = "no figures" if kind is None else KINDS[kind]
+    energy = "no figures" if kind is None else ENERGY_KINDS[kind]
     return (
         f"{entry['board']}: {entry['source']}, {entry['rules']}, {entry['clock_hz'] / 1e6:g} MHz; "
         f"energy: {energy}; constant time: {entry['constant_time']['core_cycles']}{_apart(entry)}"
@@ -138,7 +138,7 @@ def _route(route: Entry, entry: Entry) -> tuple[str, ...]:
         milliseconds(1e3 * route["latency_s"]),
         joules(route["energy_j"]),
         band(route),
-        "-" if kind is None else KINDS[kind],
+        "-" if kind is None else ENERGY_KINDS[kind],
         percent(route["share"]),
     )
 

@@ -17,14 +17,14 @@ from markupsafe import Markup
 from edgeq.errors import Toolchain
 from edgeq.plain_text import command, one_line
 from edgeq.reporting import profile_text, sources
-from edgeq.reporting.figures import Figure, Subject, figures_of, pareto, style
+from edgeq.reporting.figures import Figure, ReportedRun, figures_of, pareto, style
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
 EXTRA = "pip install 'edgeq[report]'"
 
 
-def page(subjects: Sequence[Subject]) -> str:
+def page(subjects: Sequence[ReportedRun]) -> str:
     """One page of one run or several. Raises Toolchain without the plotting library."""
     library = _library()
     names = run_names(subjects)
@@ -48,7 +48,7 @@ def page(subjects: Sequence[Subject]) -> str:
     )
 
 
-def run_names(subjects: Sequence[Subject]) -> list[str]:
+def run_names(subjects: Sequence[ReportedRun]) -> list[str]:
     """A name for each run; the folder's where two would be the same."""
     plain = [f"{s.summary['model']} on {s.summary['board']}" for s in subjects]
     return [
@@ -110,7 +110,7 @@ def _figure(name: str, figure: Figure) -> dict[str, Any]:
     }
 
 
-def _run(at: int, subject: Subject, name: str, figures: Sequence[Figure]) -> dict[str, Any]:
+def _run(at: int, subject: ReportedRun, name: str, figures: Sequence[Figure]) -> dict[str, Any]:
     summary, manifest = subject.summary, subject.run.manifest
     export = summary.get("export") or {"notes": [], "checks": []}
     return {
@@ -136,7 +136,7 @@ def _bytes(count: int | None) -> str:
     return "unknown" if count is None else f"{count:,} B"
 
 
-def _facts(subject: Subject) -> list[tuple[str, str]]:
+def _facts(subject: ReportedRun) -> list[tuple[str, str]]:
     summary, manifest = subject.summary, subject.run.manifest
     session = manifest.sessions[-1]
     return [

@@ -26,7 +26,7 @@ NO_ACCURACY = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class Profiled:
     """What was measured: the board's word, its file (None if edgeq has none), and the model."""
 
     info: Info
@@ -39,7 +39,7 @@ class Subject:
     task: Task = "classification"
 
 
-def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, Any]:
+def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, Any]:
     """The JSON object; needs one record or more."""
     cycles = [r.cycles for r in records]
     source = statistics.latency_source(subject.board, cycles, subject.virtual)
@@ -72,12 +72,12 @@ def summarize(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, An
     }
 
 
-def _figures(subject: Subject) -> Energy | None:
+def _figures(subject: Profiled) -> Energy | None:
     return subject.board.energy if subject.board else None
 
 
 def _experts(
-    subject: Subject, records: Sequence[SampleRecord], right: Array | None, source: str
+    subject: Profiled, records: Sequence[SampleRecord], right: Array | None, source: str
 ) -> list[dict[str, Any]]:
     routes = np.array([r.route for r in records])
     entries = []
@@ -122,12 +122,12 @@ def _layers(
     return entries
 
 
-def _routes(subject: Subject, records: Sequence[SampleRecord]) -> dict[str, int]:
+def _routes(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, int]:
     return {name: sum(r.route == e for r in records) for e, name in enumerate(subject.experts)}
 
 
 def _uncertainty(
-    subject: Subject, records: Sequence[SampleRecord], right: Array | None
+    subject: Profiled, records: Sequence[SampleRecord], right: Array | None
 ) -> dict[str, float | None] | None:
     if not subject.experts:
         return None
@@ -136,7 +136,7 @@ def _uncertainty(
     return statistics.uncertainty(values, confidence, right)
 
 
-def _identity(subject: Subject) -> dict[str, Any]:
+def _identity(subject: Profiled) -> dict[str, Any]:
     info, build = subject.info, subject.build
     return {
         "board": info.board,
@@ -150,14 +150,14 @@ def _identity(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _modelled_by(subject: Subject, source: str) -> dict[str, Any] | None:
+def _modelled_by(subject: Profiled, source: str) -> dict[str, Any] | None:
     """Rules and constants of a modelled count; None for any other."""
     if source != "modelled" or subject.board is None or subject.board.core not in CORES:
         return None
     return clock_model(subject.board)
 
 
-def _notes(subject: Subject, source: str) -> list[str]:
+def _notes(subject: Profiled, source: str) -> list[str]:
     notes = []
     if subject.task != "classification":
         notes.append(f"no accuracy: {NO_ACCURACY[subject.task]}")

@@ -10,7 +10,7 @@ from edgeq.errors import BadInput
 from edgeq.files import write_file
 from edgeq.harness.trace import Run
 from edgeq.plain_text import command, one_line
-from edgeq.reporting.figures.figure import Subject
+from edgeq.reporting.figures.figure import ReportedRun
 from edgeq.reporting.page import EXTRA, page
 from edgeq.reporting.profile_text import profile_text
 from edgeq.reporting.terminal import console
@@ -26,7 +26,7 @@ def write_results(folder: Path, run: Run, summary: dict[str, Any]) -> None:
     """
     files = {"profile.json": json.dumps(summary, indent=2) + "\n", "profile.txt": _plain(summary)}
     if can_draw():
-        files[PAGE] = page([Subject(run, summary)])
+        files[PAGE] = page([ReportedRun(run, summary)])
     for name, text in files.items():
         write_file(folder / name, text.encode())
     try:

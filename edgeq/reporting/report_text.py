@@ -8,7 +8,7 @@ from rich.text import Text
 
 from edgeq.plain_text import one_line
 from edgeq.reporting import sources
-from edgeq.reporting.figures.figure import Subject
+from edgeq.reporting.figures.figure import ReportedRun
 from edgeq.reporting.figures.pareto import front
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.profile_text import joules, milliseconds, percent, profile_text
@@ -17,7 +17,7 @@ BAR = 30  # characters of a full bar
 
 
 def report_text(
-    subjects: Sequence[Subject], names: Sequence[str], verbose: bool = False
+    subjects: Sequence[ReportedRun], names: Sequence[str], verbose: bool = False
 ) -> RenderableType:
     """What the page says, each run after the other; several are compared first."""
     parts: list[RenderableType] = []
@@ -29,7 +29,7 @@ def report_text(
     return Group(*parts)
 
 
-def _runs(subjects: Sequence[Subject], names: Sequence[str]) -> FittedTable:
+def _runs(subjects: Sequence[ReportedRun], names: Sequence[str]) -> FittedTable:
     """A line a run; a star where no other run has less latency and more right answers."""
     points = {
         i: (s.summary["latency"]["mean"], s.summary["accuracy"])
@@ -48,7 +48,7 @@ def _runs(subjects: Sequence[Subject], names: Sequence[str]) -> FittedTable:
     return table("Runs (*: none beats it)", (name_column("run"), *map(Column, titles)), rows)
 
 
-def _memory(subject: Subject) -> list[RenderableType]:
+def _memory(subject: ReportedRun) -> list[RenderableType]:
     memory: dict[str, Any] = subject.summary.get("memory") or {}
     parts = memory.get("flash") or {}
     if not parts:
@@ -63,7 +63,7 @@ def _memory(subject: Subject) -> list[RenderableType]:
     return [table("Flash", columns, rows), Paragraph(f"arena    {memory['arena_bytes']:,} B")]
 
 
-def _sources(subject: Subject) -> list[RenderableType]:
+def _sources(subject: ReportedRun) -> list[RenderableType]:
     return [
         Paragraph(one_line(sources.latency_source(subject.run, subject.summary)), "latency  "),
         Paragraph(one_line(sources.energy_source(subject.summary)), "energy   "),

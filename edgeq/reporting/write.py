@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from edgeq.files import scratch_folder, write_file
 from edgeq.reporting.browser import Tab, browser_tab
-from edgeq.reporting.figures.figure import Subject
+from edgeq.reporting.figures.figure import ReportedRun
 from edgeq.reporting.page import page
 from edgeq.reporting.run import finished_run
 
@@ -14,13 +14,13 @@ WIDTH = 1280  # of the window, in CSS pixels
 SCALE = 2  # pixels of a PNG for each
 
 
-def read_subjects(runs: Sequence[str | Path]) -> list[Subject]:
+def read_subjects(runs: Sequence[str | Path]) -> list[ReportedRun]:
     """The finished runs of these folders; BadInput for one that is none."""
-    return [Subject(*finished_run(path)) for path in runs]
+    return [ReportedRun(*finished_run(path)) for path in runs]
 
 
 def write_report(
-    subjects: Sequence[Subject], html: Path | None = None, png: Path | None = None
+    subjects: Sequence[ReportedRun], html: Path | None = None, png: Path | None = None
 ) -> list[str]:
     """Writes the page, and PNGs: one of the whole page (FILE.png), or one a figure (a folder).
 
@@ -38,7 +38,7 @@ def write_report(
     return [str(path) for path in files]
 
 
-def report_json(subjects: Sequence[Subject], written: Sequence[str]) -> dict[str, Any]:
+def report_json(subjects: Sequence[ReportedRun], written: Sequence[str]) -> dict[str, Any]:
     """The object of `edgeq report --json`."""
     runs = [{"folder": str(s.run.folder), "summary": s.summary} for s in subjects]
     return {"runs": runs, "written": list(written)}

@@ -20,7 +20,7 @@ import pytest
 
 from edgeq.board import load_board
 from edgeq.firmware_project import FirmwareProject
-from edgeq.harness.link import Link
+from edgeq.harness.link import BoardLink
 from edgeq.sim import Machine
 from edgeq.toolchain import Compiler, build, with_board
 from tests.hang import HANG_S
@@ -59,7 +59,7 @@ def call_infer(elf: Path, rows: Array, classes: int, board: str = "virtual_m4") 
 
 def stream(port: str, rows: Array) -> Answers:
     """Rows through edgeq's serial protocol, as `edgeq profile` sends them."""
-    with Link.open(port, timeout=START_TIMEOUT_S, infer_timeout=START_TIMEOUT_S) as link:
+    with BoardLink.open(port, timeout=START_TIMEOUT_S, infer_timeout=START_TIMEOUT_S) as link:
         results = [link.infer(i, row.tobytes()) for i, row in enumerate(rows)]
     return _answers([(r.output, r.route, r.cycles) for r in results])
 

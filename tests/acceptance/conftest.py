@@ -14,7 +14,7 @@ from edgeq.board import load_board
 from edgeq.errors import Toolchain
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ir import Graph
-from edgeq.reference import Run, quantize_rows, run
+from edgeq.reference import Answered, quantize_rows, run
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
 from tests.acceptance.boards import Array
 from tests.once import once
@@ -32,7 +32,7 @@ class Digits:
     small: FirmwareProject  # of the kernels that --optimize size takes
     rows: Array
     labels: Array
-    expected: Run
+    expected: Answered
     weight_bytes: int
 
 

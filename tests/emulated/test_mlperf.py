@@ -19,7 +19,7 @@ from edgeq.cli.export import export as export_command
 from edgeq.emit.mlperf import TASKS, fitting_task
 from edgeq.errors import BadInput, Toolchain
 from edgeq.flashers import stop
-from edgeq.harness.link import Link
+from edgeq.harness.link import BoardLink
 from edgeq.ir import Graph
 from edgeq.ops.graph_file import read_graph
 from edgeq.pipeline import export
@@ -83,7 +83,7 @@ def built(exported: Exported, marker: str = "levels", baud: int | None = None) -
 def up(port: str) -> str:
     """The port of a board that has booted, what it said then read: a USB port that nobody has
     open does not keep it, a pty does."""
-    Link.open(port, timeout=HANG_S).close()
+    BoardLink.open(port, timeout=HANG_S).close()
     return port
 
 
@@ -123,7 +123,7 @@ def test_performance_mode_measures_five_windows(exported: Exported, performance_
         assert window.results == pytest.approx(wanted, abs=1e-6)
     laps = [[window.laps[1] - window.laps[0] for window in windows] for windows in modes]
     four, twelve, twenty = np.median(laps, axis=1)  # in microseconds of the modelled clock
-    with Link.open(performance_port) as link:
+    with BoardLink.open(performance_port) as link:
         one = link.infer(0, exported.files[0]).cycles / link.info().clock_hz * 1e6
     # Each window prints its first lap line, too: the same for all.
     assert [twelve - four, twenty - twelve] == pytest.approx([8 * one] * 2, rel=0.01)
@@ -162,7 +162,7 @@ def test_case_41_energy_mode_through_edgeq_flash(
     assert done.returncode == 0, done.stderr
     started = json.loads(done.stdout)
     try:
-        with Link.open(started["port"], HANG_S, 9600) as link:
+        with BoardLink.open(started["port"], HANG_S, 9600) as link:
             one = link.infer(0, exported.files[0]).cycles
         before = len(edges_of(path))
         with Runner(started["port"], 9600, energy=True) as runner:

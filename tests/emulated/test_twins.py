@@ -13,7 +13,7 @@ from edgeq.board import Board, all_boards, load_board
 from edgeq.emit.firmware import firmware_project
 from edgeq.errors import BadInput, Toolchain
 from edgeq.firmware_project import FirmwareProject
-from edgeq.harness.link import Link
+from edgeq.harness.link import BoardLink
 from edgeq.memory import plan_memory
 from edgeq.reference import run
 from edgeq.sim import BufferPort, GuestFault, Machine, MachineConfig, PtyPort
@@ -311,7 +311,7 @@ def test_it_infers_as_the_reference_does(name: str, kind: str, tmp_path: Path) -
     elf = build(with_board(project, board), board, compiler, tmp_path).elf
     rows = input_rows(np.random.default_rng(4), graph, ROWS)
     expected = run(graph, rows)
-    with served(elf, board) as port, Link.open(port, timeout=RUN_S) as link:
+    with served(elf, board) as port, BoardLink.open(port, timeout=RUN_S) as link:
         info = link.info()
         answers = [link.infer(number, row.tobytes()) for number, row in enumerate(rows)]
     assert (info.board, info.clock_hz) == (name, board.clock_hz)

@@ -12,7 +12,7 @@ from edgeq.emit.tflite_rounding import STEPS_APART, UNCERTAINTY_APART
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS, mixture
 from edgeq.ops.op import Array
-from edgeq.reference import Run, io_of, run
+from edgeq.reference import Answered, io_of, run
 from tests.tflm.interpreter import TflmRun, run_tflm
 
 OPERATOR = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
@@ -135,7 +135,7 @@ def chosen_names(graph: Graph, chosen: Array) -> set[str]:
     return set()
 
 
-def _assert_uncertainty(model: bytes, runs: list[TflmRun], wanted: Run) -> None:
+def _assert_uncertainty(model: bytes, runs: list[TflmRun], wanted: Answered) -> None:
     main = parsed(model).subgraphs[0]
     if len(main.outputs) < 3:
         return

@@ -17,7 +17,7 @@ import pytest
 
 from edgeq.board import load_board
 from edgeq.errors import BadInput
-from edgeq.flashers.usb import KINDS
+from edgeq.flashers.usb import USB_KINDS
 from edgeq.harness import align
 from edgeq.harness.meters import METERS
 from edgeq.harness.power_trace import read_current, read_inferences
@@ -275,7 +275,7 @@ def test_meters_are_listed(monkeypatch, capsys):
 
 
 def test_the_usb_ids_of_doctor_are_those_of_the_meters():
-    kinds = {kind.id: kind for kind in KINDS if kind.what == "meter"}
+    kinds = {kind.id: kind for kind in USB_KINDS if kind.what == "meter"}
     measuring = {name: meter for name, meter in METERS.items() if meter.usb_ids}
     assert set(kinds) == set(measuring)
     for name, meter in measuring.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeq.harness.link import Link
+from edgeq.harness.link import BoardLink
 from edgeq.harness.trace import Run, read_run, run_folders
 from edgeq.profile_request import ProfileRequest
 from edgeq.profiling import profile
@@ -111,7 +111,7 @@ def test_an_interrupt_leaves_board_port_and_run_sane(folder: Path, port: str, wh
     said = rf"edgeq: interrupted; {len(cut.records)} of {SAMPLES} samples are kept in (\S+); "
     assert re.match(said + "continue with: edgeq profile .* --resume$", last), err
     assert not list(run.glob("journal*"))
-    with Link.open(port) as link:
+    with BoardLink.open(port) as link:
         assert link.info().board == "virtual_m4"
     check_completed(folder, port, run, whole)
 

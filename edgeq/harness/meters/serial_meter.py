@@ -2,7 +2,7 @@
 
 import time
 
-from edgeq.errors import Link as LinkError
+from edgeq.errors import Link
 from edgeq.errors import Meter as MeterError
 from edgeq.harness.port import Port
 
@@ -20,7 +20,7 @@ class MeterPort:
         self._title = title
         try:
             self._port = Port.open(name, baud)
-        except LinkError as error:
+        except Link as error:
             raise MeterError(f"{title}: {error}") from None
 
     @property
@@ -32,14 +32,14 @@ class MeterPort:
         """What has arrived, as soon as something has; b"" after `timeout_s`."""
         try:
             return self._port.read(timeout_s)
-        except LinkError as error:
+        except Link as error:
             raise MeterError(f"{self._title}: {error}") from None
 
     def write(self, data: bytes) -> None:
         """Hands all of `data` to the system."""
         try:
             self._port.write(data, WRITE_S)
-        except LinkError as error:
+        except Link as error:
             raise MeterError(f"{self._title}: {error}") from None
 
     def drain(self) -> None:

@@ -2,17 +2,17 @@
 
 from edgeq.reporting.figures.confusion import confusion
 from edgeq.reporting.figures.current import currents
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 from edgeq.reporting.figures.latency import against_uncertainty, distribution
 from edgeq.reporting.figures.layers import layers
 from edgeq.reporting.figures.memory import arena, flash
 from edgeq.reporting.figures.pareto import pareto
 from edgeq.reporting.figures.routes import shares, uncertainty
 
-__all__ = ["Figure", "Subject", "figures_of", "pareto"]
+__all__ = ["Figure", "ReportedRun", "figures_of", "pareto"]
 
 
-def figures_of(subject: Subject) -> list[Figure]:
+def figures_of(subject: ReportedRun) -> list[Figure]:
     """In the order of the page."""
     made = (
         distribution(subject),

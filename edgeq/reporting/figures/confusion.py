@@ -1,12 +1,12 @@
 """The confusion matrix."""
 
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 
 NUMBERS = 12  # classes: more columns than this have no room for counts
 
 
-def confusion(subject: Subject) -> Figure | None:
+def confusion(subject: ReportedRun) -> Figure | None:
     """Counts (label, answer); the shade is the share of the row."""
     names = subject.summary["confusion"]["classes"]
     matrix = subject.summary["confusion"]["matrix"]

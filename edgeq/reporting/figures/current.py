@@ -8,7 +8,7 @@ import numpy as np
 from edgeq.arrays import Array
 from edgeq.harness.power_trace import PowerTrace, read_current
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 
 BUCKETS = 1_500  # of the overview: each keeps its smallest and its largest sample
 DETAIL_SAMPLES = 6_000
@@ -16,7 +16,7 @@ DETAIL_EDGES = 5
 MOST_EDGES = 400  # lines in one drawing
 
 
-def currents(subject: Subject) -> list[Figure]:
+def currents(subject: ReportedRun) -> list[Figure]:
     """Two figures of the first window; none where no meter ran."""
     path = subject.run.current
     traces = read_current(path) if path else []

@@ -19,7 +19,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportedRun:
     """What a figure is made of: a finished run and the object of `edgeq profile --json`."""
 
     run: Run

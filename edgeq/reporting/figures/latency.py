@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 from edgeq.reporting.run import answer, counts_cycles
 from edgeq.reporting.sources import latency_source
 
@@ -11,7 +11,7 @@ BINS = 60
 MOST_POINTS = 4_000
 
 
-def distribution(subject: Subject) -> Figure | None:
+def distribution(subject: ReportedRun) -> Figure | None:
     """How many inferences took how long, a lane an expert; None without a cycle counter."""
     if not counts_cycles(subject.summary):
         return None
@@ -52,7 +52,7 @@ def distribution(subject: Subject) -> Figure | None:
     )
 
 
-def against_uncertainty(subject: Subject) -> Figure | None:
+def against_uncertainty(subject: ReportedRun) -> Figure | None:
     """A mark an inference; None without a mixture or a counter."""
     if not subject.experts or not counts_cycles(subject.summary):
         return None

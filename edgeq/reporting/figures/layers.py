@@ -1,13 +1,13 @@
 """Cycles of each layer."""
 
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 from edgeq.reporting.sources import latency_source
 
 MOST = 60  # bars; a page of more cannot be read
 
 
-def layers(subject: Subject) -> Figure | None:
+def layers(subject: ReportedRun) -> Figure | None:
     """A bar a layer, in the order of the run, coloured by expert; None without a counter."""
     counted = [i for i in subject.summary["layers"] if i["cycles"] is not None]
     if not counted:
@@ -34,12 +34,12 @@ def layers(subject: Subject) -> Figure | None:
     )
 
 
-def _owner(name: str, subject: Subject) -> str:
+def _owner(name: str, subject: ReportedRun) -> str:
     head, slash, _ = name.partition("/")
     return head if slash and head in subject.experts else ""
 
 
-def _bars(owner: str, rows: list, subject: Subject) -> dict:  # type: ignore[type-arg]
+def _bars(owner: str, rows: list, subject: ReportedRun) -> dict:  # type: ignore[type-arg]
     shade = style.colour(subject.experts.index(owner)) if owner else style.SHARED
     return {
         "type": "bar",

@@ -1,10 +1,10 @@
 """The memory map: flash by section, and the arena over the steps of an inference."""
 
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 
 
-def flash(subject: Subject) -> Figure | None:
+def flash(subject: ReportedRun) -> Figure | None:
     """A bar a section; None for a firmware that edgeq did not build."""
     memory = subject.summary.get("memory") or {}
     parts = {k: v for k, v in memory.get("flash", {}).items() if v}
@@ -37,13 +37,13 @@ def flash(subject: Subject) -> Figure | None:
     )
 
 
-def _shade(name: str, subject: Subject) -> str:
+def _shade(name: str, subject: ReportedRun) -> str:
     owner = name.removeprefix("weights, ")
     known = owner != name and owner in subject.experts
     return style.colour(subject.experts.index(owner)) if known else style.SHARED
 
 
-def arena(subject: Subject) -> Figure | None:
+def arena(subject: ReportedRun) -> Figure | None:
     """A box a buffer: its bytes, and the steps in which it is in use."""
     memory = subject.summary.get("memory") or {}
     buffers = memory.get("buffers") or []

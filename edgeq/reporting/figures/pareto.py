@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 
 
-def pareto(subjects: Sequence[Subject], names: Sequence[str]) -> list[Figure]:
+def pareto(subjects: Sequence[ReportedRun], names: Sequence[str]) -> list[Figure]:
     """Accuracy over mean latency, and over mean energy; only of runs that have both."""
     return [
         figure
@@ -18,7 +18,7 @@ def pareto(subjects: Sequence[Subject], names: Sequence[str]) -> list[Figure]:
     ]
 
 
-def _cost(subject: Subject, key: str) -> float | None:
+def _cost(subject: ReportedRun, key: str) -> float | None:
     if key == "latency":
         value = subject.summary["latency"]["mean"]
         return None if value is None else float(value)
@@ -26,7 +26,9 @@ def _cost(subject: Subject, key: str) -> float | None:
     return None if joules is None else float(joules) * 1e6
 
 
-def _view(subjects: Sequence[Subject], names: Sequence[str], key: str, unit: str) -> Figure | None:
+def _view(
+    subjects: Sequence[ReportedRun], names: Sequence[str], key: str, unit: str
+) -> Figure | None:
     points = [
         (cost, 100 * s.summary["accuracy"], i)
         for i, s in enumerate(subjects)

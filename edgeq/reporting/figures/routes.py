@@ -3,12 +3,12 @@
 import numpy as np
 
 from edgeq.reporting.figures import style
-from edgeq.reporting.figures.figure import Figure, Subject
+from edgeq.reporting.figures.figure import Figure, ReportedRun
 
 BINS = 40
 
 
-def shares(subject: Subject) -> Figure | None:
+def shares(subject: ReportedRun) -> Figure | None:
     """A bar an expert; None without a mixture."""
     experts = subject.summary["experts"]
     if not experts:
@@ -38,7 +38,7 @@ def shares(subject: Subject) -> Figure | None:
     )
 
 
-def uncertainty(subject: Subject) -> Figure | None:
+def uncertainty(subject: ReportedRun) -> Figure | None:
     """A histogram, stacked by expert; None without a mixture."""
     if not subject.experts:
         return None
@@ -70,7 +70,7 @@ def uncertainty(subject: Subject) -> Figure | None:
     )
 
 
-def _caption(subject: Subject) -> str:
+def _caption(subject: ReportedRun) -> str:
     found = subject.summary["uncertainty"]
     parts = [f"Mean {found['mean']:.4g}"]
     for key, words in (("mean_when_right", "right"), ("mean_when_wrong", "wrong")):

@@ -207,10 +207,10 @@ def _board_case(rng: random.Random, stand: Stand, place: Place) -> Case:
     stand.plug(answer)
 
     def use() -> str:
-        from edgeq.harness.link import Link
+        from edgeq.harness.link import BoardLink
         from edgeq.harness.record import SampleRecord
 
-        with Link.open("/dev/case", timeout=0.2, infer_timeout=0.2) as link:
+        with BoardLink.open("/dev/case", timeout=0.2, infer_timeout=0.2) as link:
             info = link.info()
             for sample in range(2):
                 record = SampleRecord.of(link.infer(sample, bytes(info.input_bytes)), 1, False)

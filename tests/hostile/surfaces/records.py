@@ -178,11 +178,11 @@ def _firmware_case(rng: random.Random, graph: Any, place: Place) -> Case:
     def use() -> str:
         from edgeq import run_manifest
         from edgeq.reporting.memory_map import memory_map
-        from edgeq.reporting.profile import Subject
+        from edgeq.reporting.profile import Profiled
 
         facts = profiling._build(place.case, info)
         memory_map(graph, facts.get("sections"))
-        run_manifest._firmware(Subject(info, None, (), (), ("a",), facts))
+        run_manifest._firmware(Profiled(info, None, (), (), ("a",), facts))
         return ""
 
     return use

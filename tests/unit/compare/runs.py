@@ -10,7 +10,7 @@ from edgeq.harness.manifest import Data
 from edgeq.harness.messages import Info
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace_writer import create_run
-from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.profile import Profiled, summarize
 from edgeq.run_manifest import run_manifest
 
 CLOCK_HZ = 100_000_000
@@ -34,7 +34,7 @@ def write_run(
     layers = (LayerInfo(0, "fc", "fully_connected", "k", "s8", 10, 10, None),)
     build = {"compiler": "gcc 12", "flags": ["-O2"]}
     build |= {} if flash_bytes is None else {"flash_bytes": flash_bytes, "ram_bytes": 9_000}
-    subject = Subject(info, load_board(board), layers, ("small", "large"), ("cat", "dog"), build)
+    subject = Profiled(info, load_board(board), layers, ("small", "large"), ("cat", "dog"), build)
     source = Data(source="pets.npz", digest=data, input_digest=data)
     with create_run(folder, run_manifest(subject, (4,), source, len(records))) as writer:
         for item in records:

@@ -14,9 +14,9 @@ import pytest
 from edgeq.diagnosing import Finding, access
 from edgeq.diagnosing.access import System
 from edgeq.flashers.attached import Device, Surroundings
-from edgeq.flashers.usb import KINDS, usb_devices
+from edgeq.flashers.usb import USB_KINDS, usb_devices
 
-STLINK = next(kind for kind in KINDS if kind.id == "stlink")
+STLINK = next(kind for kind in USB_KINDS if kind.id == "stlink")
 # from Debian's openocd package
 OPENOCD_RULES = """
 SUBSYSTEM!="usb|tty|hidraw", GOTO="openocd_rules_end"
@@ -45,8 +45,8 @@ def by_id(findings: list[Finding]) -> dict[str, Finding]:
 def test_without_rules_each_family_gets_its_exact_rule(tmp_path: Path) -> None:
     write_rules(tmp_path, "")
     found = by_id(access.rules(a_user(tmp_path)))
-    assert set(found) == {f"udev.{kind.id}" for kind in KINDS}
-    for kind in KINDS:
+    assert set(found) == {f"udev.{kind.id}" for kind in USB_KINDS}
+    for kind in USB_KINDS:
         finding = found[f"udev.{kind.id}"]
         assert finding.status == "warning"
         words = shlex.split(str(finding.fix))
@@ -55,7 +55,7 @@ def test_without_rules_each_family_gets_its_exact_rule(tmp_path: Path) -> None:
 
 
 def test_the_rule_that_is_printed_satisfies_the_doctor(tmp_path: Path) -> None:
-    write_rules(tmp_path, "\n".join(kind.rule for kind in KINDS))
+    write_rules(tmp_path, "\n".join(kind.rule for kind in USB_KINDS))
     assert {finding.status for finding in access.rules(a_user(tmp_path))} == {"ok"}
 
 

@@ -12,7 +12,7 @@ from edgeq.emit.tflite_check import assert_tflm_dtypes, ops_used, run_tflite
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
-from edgeq.reference import Run, run
+from edgeq.reference import Answered, run
 from tests.factory import input_rows, mixture_graph
 from tests.tflm.agreement import assert_agrees
 from tests.tflm.interpreter import tflm_is_here
@@ -34,7 +34,7 @@ def packed(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def check(graph: Graph, largest: int) -> Run:
+def check(graph: Graph, largest: int) -> Answered:
     """Routes and top-1 agree on 99 %; on agreeing routes logits differ by `largest` at most."""
     x = rows_of(graph)
     model = tflite_model(graph, "t")

@@ -16,8 +16,8 @@ from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.errors import Mismatch
 from edgeq.estimating import Shares, of_folder
-from edgeq.estimating.routes import BY_ROWS, FORCED, Subject, all_routes, counted
-from edgeq.harness.link import Link
+from edgeq.estimating.routes import BY_ROWS, FORCED, RoutedModel, all_routes, counted
+from edgeq.harness.link import BoardLink
 from edgeq.ir import Graph
 from edgeq.memory import plan_memory
 from edgeq.ops.graph_file import write_graph
@@ -79,8 +79,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
     return command
 
 
-def subject_of(graph: Graph, rows: np.ndarray) -> Subject:
-    return Subject(graph, layer_table(graph), rows, chosen_experts(graph, rows))
+def subject_of(graph: Graph, rows: np.ndarray) -> RoutedModel:
+    return RoutedModel(graph, layer_table(graph), rows, chosen_experts(graph, rows))
 
 
 def profiled(elf: Path, rows: np.ndarray) -> list[Any]:
@@ -90,7 +90,7 @@ def profiled(elf: Path, rows: np.ndarray) -> list[Any]:
     try:
         assert process.stdout is not None
         port = json.loads(process.stdout.readline())["port"]
-        with Link.open(port, timeout=HANG_S, infer_timeout=HANG_S) as link:
+        with BoardLink.open(port, timeout=HANG_S, infer_timeout=HANG_S) as link:
             return [link.infer(i, row.tobytes()) for i, row in enumerate(rows)]
     finally:
         process.kill()

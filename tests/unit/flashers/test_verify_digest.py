@@ -33,7 +33,7 @@ class Board:
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, board: Board) -> Board:
-    monkeypatch.setattr(module, "Link", board)
+    monkeypatch.setattr(module, "BoardLink", board)
     return board
 
 

@@ -21,7 +21,7 @@ def test_case_24_a_command_with_a_boards_name_is_one_command(
 ) -> None:
     literal = "".join(f"\\{ord(c):03o}" for c in name)
     device = board(f'-DEDGEQ_BOARD_NAME="{literal}"')
-    with closing(LossyLine(device.master)) as line, link.Link.open(line.path) as here:
+    with closing(LossyLine(device.master)) as line, link.BoardLink.open(line.path) as here:
         info = here.info()
     assert info.board == name
     report: dict[str, Any] = {"model_digest": "another"}

@@ -11,9 +11,8 @@ from lossy_line import LossyLine
 from stub_model import LAYERS, expected, same
 from stub_run import MANIFEST
 
-from edgeq.errors import BadInput
-from edgeq.errors import Link as LinkError
-from edgeq.harness.link import Link
+from edgeq.errors import BadInput, Link
+from edgeq.harness.link import BoardLink
 from edgeq.harness.manifest import Layer
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import read_run
@@ -36,7 +35,7 @@ def line(board: Callable[..., object]) -> Iterator[Callable[..., LossyLine]]:
         one.close()
 
 
-def run_samples(link: Link, count: int, seed: int = 1) -> None:
+def run_samples(link: BoardLink, count: int, seed: int = 1) -> None:
     rng = random.Random(seed)
     for sample_id in range(count):
         data = rng.randbytes(INPUT_BYTES)
@@ -46,7 +45,7 @@ def run_samples(link: Link, count: int, seed: int = 1) -> None:
 
 
 def test_info(line):
-    with Link.open(line().path) as link:
+    with BoardLink.open(line().path) as link:
         info = link.info()
     assert (info.board, info.model, info.input_bytes) == ("host_stub", "stub", INPUT_BYTES)
     assert (info.output_count, info.layer_count, info.clock_hz) == (40, 20, 1_000_000)
@@ -58,7 +57,7 @@ def test_info(line):
 
 def test_clean_line_repeats_only_by_timer(line):
     """A busy test machine may let a timer run out; nothing may look lost or damaged."""
-    with Link.open(line().path) as link:
+    with BoardLink.open(line().path) as link:
         run_samples(link, 100)
         assert link.statistics.retries == link.statistics.timeouts
         assert link.statistics.crc_errors == 0
@@ -66,12 +65,12 @@ def test_clean_line_repeats_only_by_timer(line):
 
 def test_every_reserved_byte_in_the_input(line):
     data = (b"~}%\r\n\x11\x13" * 50)[:INPUT_BYTES]
-    with Link.open(line().path) as link:
+    with BoardLink.open(line().path) as link:
         assert same(link.infer(7, data), expected(7, data))
 
 
 def test_same_id_with_other_input_is_run_again(line):
-    with Link.open(line().path) as link:
+    with BoardLink.open(line().path) as link:
         for fill in (1, 2, 1):
             data = bytes((fill,)) * INPUT_BYTES
             assert same(link.infer(3, data), expected(3, data))
@@ -89,7 +88,7 @@ WINDOWS = [(), ("-DEDGEQ_RX_WINDOW_FRAMES=4",)]
 )
 def test_lossy_line_loses_nothing(line, flags):
     lossy = line(*flags, rate=0.01, seed=len(flags), hold=0.002)
-    with Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
         assert link.info().window == (4 if flags else 1)
         run_samples(link, 6)
         assert lossy.damage > 8
@@ -100,7 +99,7 @@ def test_lossy_line_loses_nothing(line, flags):
 @pytest.mark.parametrize("flags", WINDOWS, ids=["window1", "window4"])
 def test_lossy_line_loses_nothing_in_hundreds(line, flags):
     lossy = line(*flags, rate=0.01, seed=99, hold=0.002)
-    with Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
         run_samples(link, 250)
 
 
@@ -121,7 +120,7 @@ def test_ten_thousand_inferences_on_a_lossy_line_are_recorded_once_each(line, tm
     rng = random.Random(6)
     inputs = [bytes((rng.randrange(127),)) + rng.randbytes(19) for _ in range(10_000)]
     with (
-        Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link,
+        BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link,
         create_run(tmp_path / "run", STUBS) as run,
     ):
         for sample_id, data in enumerate(inputs):
@@ -136,14 +135,14 @@ def test_ten_thousand_inferences_on_a_lossy_line_are_recorded_once_each(line, tm
 
 def test_text_and_frames_share_the_line(line):
     path = line().path
-    with Link.open(path) as link:
+    with BoardLink.open(path) as link:
         run_samples(link, 3)
         link._exchange.port.write(b"name%db load 3%garbage", 1.0)
         run_samples(link, 3)
 
 
 def test_wrong_input_is_refused_on_the_host(line):
-    with Link.open(line().path) as link:
+    with BoardLink.open(line().path) as link:
         with pytest.raises(BadInput, match="sample 4 has 3 bytes, the model takes 300"):
             link.infer(4, b"abc")
         with pytest.raises(BadInput, match="outside"):
@@ -152,39 +151,39 @@ def test_wrong_input_is_refused_on_the_host(line):
 
 def test_failing_inference_names_sample(line):
     data = bytes((127, 128)) + bytes(INPUT_BYTES - 2)
-    with Link.open(line().path) as link:
-        with pytest.raises(LinkError, match="sample 9: edgeq_infer returned 7"):
+    with BoardLink.open(line().path) as link:
+        with pytest.raises(Link, match="sample 9: edgeq_infer returned 7"):
             link.infer(9, data)
         run_samples(link, 2)
 
 
 def test_absent_port():
-    with pytest.raises(LinkError, match="does not exist"):
-        Link.open("/dev/ttyNOSUCH")
+    with pytest.raises(Link, match="does not exist"):
+        BoardLink.open("/dev/ttyNOSUCH")
 
 
 @pytest.mark.parametrize("name", ["socket://127.0.0.1:9", "hwgrep://no-such-board"])
 def test_url_without_a_board(name, monkeypatch):
     monkeypatch.setattr("serial.tools.list_ports.comports", lambda *_, **__: [])  # not the user's
-    with pytest.raises(LinkError, match="does not exist or does not answer"):
-        Link.open(name)
+    with pytest.raises(Link, match="does not exist or does not answer"):
+        BoardLink.open(name)
 
 
 def test_not_a_port(tmp_path):
     plain = tmp_path / "plain"
     plain.write_bytes(b"text")
-    with pytest.raises(LinkError, match="not a serial port"):
-        Link.open(str(plain))
-    with pytest.raises(LinkError, match="is not a port"):
-        Link.open("nosuch://port")
+    with pytest.raises(Link, match="not a serial port"):
+        BoardLink.open(str(plain))
+    with pytest.raises(Link, match="is not a port"):
+        BoardLink.open("nosuch://port")
 
 
 def test_busy_port(line):
     path = line().path
-    with Link.open(path):
-        with pytest.raises(LinkError, match="busy"):
-            Link.open(path)
-    with Link.open(path) as link:  # and free again afterwards
+    with BoardLink.open(path):
+        with pytest.raises(Link, match="busy"):
+            BoardLink.open(path)
+    with BoardLink.open(path) as link:  # and free again afterwards
         run_samples(link, 1)
 
 
@@ -198,8 +197,8 @@ def bare_pty() -> Iterator[tuple[int, str]]:
 
 
 def test_silent_port(bare_pty):
-    with pytest.raises(LinkError, match=r"silent: no byte in 0\.5 s"):
-        Link.open(bare_pty[1], timeout=0.5)
+    with pytest.raises(Link, match=r"silent: no byte in 0\.5 s"):
+        BoardLink.open(bare_pty[1], timeout=0.5)
 
 
 def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
@@ -226,26 +225,26 @@ def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
 )
 def test_port_that_speaks_something_else(bare_pty, answer, message):
     chatter(bare_pty[0], answer)
-    with pytest.raises(LinkError, match=message):
-        Link.open(bare_pty[1], timeout=1.5)
+    with pytest.raises(Link, match=message):
+        BoardLink.open(bare_pty[1], timeout=1.5)
 
 
 def test_cable_pulled_in_the_middle(line):
     lossy = line()
-    with Link.open(lossy.path) as link:
+    with BoardLink.open(lossy.path) as link:
         run_samples(link, 2)
         lossy.close()
-        with pytest.raises(LinkError, match=r"sample 2: .*the port is gone"):
+        with pytest.raises(Link, match=r"sample 2: .*the port is gone"):
             link.infer(2, bytes(INPUT_BYTES))
 
 
 def test_board_that_falls_silent_names_the_sample(line):
     lossy = line()
-    with Link.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
         run_samples(link, 2)
         lossy.cut = True
         link._infer_timeout = 0.7
-        with pytest.raises(LinkError, match=r"sample 5: .*no answer within 0\.7 s"):
+        with pytest.raises(Link, match=r"sample 5: .*no answer within 0\.7 s"):
             link.infer(5, bytes(INPUT_BYTES))
         lossy.cut = False
         link._infer_timeout = HANG_S
@@ -257,7 +256,7 @@ def test_board_that_answers_late(line):
     lossy = line()
     lossy.cut = True
     threading.Timer(0.6, setattr, (lossy, "cut", False)).start()
-    with Link.open(lossy.path, timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, timeout=HANG_S) as link:
         assert link.statistics.retries > 0
         run_samples(link, 1)
 
@@ -282,6 +281,6 @@ def test_socket_url(board):
             pass
 
     threading.Thread(target=bridge, daemon=True).start()
-    with Link.open(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
+    with BoardLink.open(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
         run_samples(link, 5)
     server.close()

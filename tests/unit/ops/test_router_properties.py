@@ -23,7 +23,7 @@ from edgeq.ops.router import (
     uncertainty_real,
 )
 from edgeq.passes.freeze_router import Curiosity, freeze_router, observe, prior_constants
-from edgeq.reference import Run, run
+from edgeq.reference import Answered, run
 from tests import factory
 
 BITS = np.array([1.58, 4.0, 8.0])
@@ -62,12 +62,12 @@ def with_router(graph: Graph, rows: Array, **changes: Any) -> tuple[Graph, Curio
     return frozen, curiosity
 
 
-def routed(seed: int, **changes: Any) -> Run:
+def routed(seed: int, **changes: Any) -> Answered:
     graph, rows = mixture(seed)
     return run(with_router(graph, rows, **changes)[0], rows)
 
 
-def plain_routes(result: Run) -> Array:
+def plain_routes(result: Answered) -> Array:
     assert result.router_logits is not None
     return np.argmax(result.router_logits, axis=1)
 

@@ -15,7 +15,7 @@ from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace_writer import create_run
 from edgeq.reporting import figures
-from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.profile import Profiled, summarize
 from edgeq.reporting.run import finished_run
 from edgeq.run_manifest import run_manifest
 
@@ -47,13 +47,13 @@ def layer(index: int, name: str, expert: str | None) -> LayerInfo:
     return LayerInfo(index, name, "fully_connected", "k", "s8", 10, 10, expert)
 
 
-def subject(board: str = "virtual_m4", names: tuple[str, ...] = ("cat", "dog", "cow")) -> Subject:
+def subject(board: str = "virtual_m4", names: tuple[str, ...] = ("cat", "dog", "cow")) -> Profiled:
     """A measured model of two experts that ran and one that did not."""
     info = Info(1, 4, 1_000_000, 4, 3, 3, "a" * 64, "b" * 64, board, "pets")
     layers = (layer(0, "router", None), layer(1, "fc", "small"), layer(2, "fc", "large"))
     build = {"compiler": "gcc 12", "flags": ["-O2", "-DEDGEQ_PROFILE"]}
     build |= {"flash_bytes": 27_764, "ram_bytes": 2_000}
-    return Subject(info, load_board(board), layers, ("small", "large", "idle"), names, build)
+    return Profiled(info, load_board(board), layers, ("small", "large", "idle"), names, build)
 
 
 def record(index: int, label: int, answer: int, route: int) -> SampleRecord:
@@ -71,11 +71,11 @@ RECORDS = (record(0, 0, 0, 0), record(1, 1, 1, 0), record(2, 2, 2, 1), record(3,
 
 def write_run(
     folder: Path,
-    measured: Subject,
+    measured: Profiled,
     records: Sequence[SampleRecord] = RECORDS,
     more: dict[str, Any] | None = None,
     current: bool = False,
-) -> figures.Subject:
+) -> figures.ReportedRun:
     """A finished run on disk, and what the report is made of; `more` is put over its summary."""
     source = Data(source="pets.npz", digest="d" * 64, input_digest="e" * 64)
     with create_run(folder, run_manifest(measured, (4,), source, len(records))) as writer:
@@ -86,10 +86,10 @@ def write_run(
         write_current([power_trace()], folder / "current.parquet")
     summary = summarize(measured, records) | {"memory": MEMORY, "export": EXPORT} | (more or {})
     (folder / "profile.json").write_text(json.dumps(summary))
-    return figures.Subject(*finished_run(folder))
+    return figures.ReportedRun(*finished_run(folder))
 
 
-def hard_run(folder: Path) -> figures.Subject:
+def hard_run(folder: Path) -> figures.ReportedRun:
     """Long names, a dozen classes, five experts, many layers, a current trace."""
     rng = np.random.default_rng(8)
     experts = tuple(f"expert_of_a_very_long_kind_{i}" for i in range(5))
@@ -98,7 +98,7 @@ def hard_run(folder: Path) -> figures.Subject:
     layers += [layer(20 + i, "fully.connected.layer", name) for i, name in enumerate(experts)]
     info = Info(1, 4, 1_000_000, 4, 12, 25, "a" * 64, "b" * 64, "virtual_m4", "hard")
     build = {"compiler": "gcc 12", "flags": ["-O2"], "flash_bytes": 50_000, "ram_bytes": 3_000}
-    measured = Subject(info, load_board("virtual_m4"), tuple(layers), experts, classes, build)
+    measured = Profiled(info, load_board("virtual_m4"), tuple(layers), experts, classes, build)
     records = []
     for i in range(400):
         route, label = int(rng.integers(5)), int(rng.integers(12))

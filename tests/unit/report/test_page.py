@@ -16,7 +16,7 @@ from rich.console import Console
 
 from edgeq.errors import Toolchain
 from edgeq.reporting import browser, profile_files
-from edgeq.reporting.figures import Subject, figures_of, pareto, style
+from edgeq.reporting.figures import ReportedRun, figures_of, pareto, style
 from edgeq.reporting.figures.current import envelope
 from edgeq.reporting.figures.pareto import front
 from edgeq.reporting.page import page, run_names
@@ -54,12 +54,12 @@ class Reader(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def plain(tmp_path_factory: pytest.TempPathFactory) -> ReportedRun:
     return write_run(tmp_path_factory.mktemp("plain") / "0001", subject())
 
 
 @pytest.fixture(scope="module")
-def hard(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def hard(tmp_path_factory: pytest.TempPathFactory) -> ReportedRun:
     return hard_run(tmp_path_factory.mktemp("hard") / "0001")
 
 
@@ -75,14 +75,14 @@ def plots(text: str) -> dict[str, dict[str, object]]:
     return plotted
 
 
-def text_of(*subjects: Subject) -> str:
+def text_of(*subjects: ReportedRun) -> str:
     file = io.StringIO()
     names = run_names(subjects)
     Console(file=file, width=140, color_system=None).print(report_text(subjects, names))
     return file.getvalue()
 
 
-def test_the_page_is_one_sound_file_that_fetches_nothing(plain: Subject) -> None:
+def test_the_page_is_one_sound_file_that_fetches_nothing(plain: ReportedRun) -> None:
     text = page([plain])
     assert text == page([plain])
     reader = Reader(text)
@@ -105,7 +105,7 @@ def test_the_page_is_one_sound_file_that_fetches_nothing(plain: Subject) -> None
     assert len(text) < 3_000_000
 
 
-def test_every_figure_says_where_it_comes_from(hard: Subject) -> None:
+def test_every_figure_says_where_it_comes_from(hard: ReportedRun) -> None:
     keys = [figure.key for figure in figures_of(hard)]
     assert keys == [
         *("latency", "routes", "uncertainty", "uncertainty_latency", "confusion", "layers"),
@@ -119,14 +119,14 @@ def test_every_figure_says_where_it_comes_from(hard: Subject) -> None:
     assert said in text
 
 
-def test_plotly_knows_every_key_of_every_figure(plain: Subject, hard: Subject) -> None:
+def test_plotly_knows_every_key_of_every_figure(plain: ReportedRun, hard: ReportedRun) -> None:
     graph_objects = pytest.importorskip("plotly.graph_objects", reason="plotly is not installed")
     made = [*figures_of(plain), *figures_of(hard), *pareto([plain, hard], ["a", "b"])]
     for figure in made:
         graph_objects.Figure(figure.plot)  # raises ValueError for a key or value it does not know
 
 
-def test_the_figures_hold_the_numbers_of_the_run(plain: Subject) -> None:
+def test_the_figures_hold_the_numbers_of_the_run(plain: ReportedRun) -> None:
     found = {figure.key: figure.plot for figure in figures_of(plain)}
     assert [sum(lane["y"]) for lane in found["latency"]["data"]] == [2, 2]
     assert found["routes"]["data"][0]["x"] == [50.0, 50.0, 0.0]
@@ -159,7 +159,7 @@ def test_a_model_without_mixture_has_no_routes(tmp_path: Path) -> None:
 
 def test_an_older_run_has_no_memory_map(tmp_path: Path) -> None:
     made = write_run(tmp_path / "0001", subject())
-    old = Subject(
+    old = ReportedRun(
         made.run, {k: v for k, v in made.summary.items() if k not in ("memory", "export")}
     )
     assert not {f.key for f in figures_of(old)} & {"flash", "arena"}
@@ -233,7 +233,7 @@ def test_the_envelope_keeps_every_extreme(values: list[float], buckets: int) -> 
     assert (kept.min(), kept.max()) == (whole.min(), whole.max())
 
 
-def test_several_runs_are_set_beside_each_other(plain: Subject, hard: Subject) -> None:
+def test_several_runs_are_set_beside_each_other(plain: ReportedRun, hard: ReportedRun) -> None:
     assert run_names([plain, hard]) == ["pets on virtual_m4", "hard on virtual_m4"]
     assert run_names([plain, plain])[0].endswith(str(plain.run.folder))
     text = page([plain, hard])
@@ -245,7 +245,7 @@ def test_several_runs_are_set_beside_each_other(plain: Subject, hard: Subject) -
 
 
 def test_without_the_plotting_library(
-    plain: Subject,
+    plain: ReportedRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -265,7 +265,7 @@ def test_without_the_plotting_library(
 
 
 def test_a_profile_without_the_library_leaves_text_and_says_how_to_draw(
-    plain: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: ReportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile_files.write_results(tmp_path, plain.run, plain.summary)
     assert (tmp_path / "report.html").is_file()
@@ -278,7 +278,7 @@ def test_a_profile_without_the_library_leaves_text_and_says_how_to_draw(
 
 
 def test_the_command_writes_the_page_whole_or_not_at_all(
-    plain: Subject,
+    plain: ReportedRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -296,7 +296,7 @@ def test_the_command_writes_the_page_whole_or_not_at_all(
 
 
 def test_a_png_needs_a_browser_and_says_so(
-    plain: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: ReportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "choreographer", None)
     with pytest.raises(Toolchain, match=r"edgeq\[report\]") as error, browser.browser_tab():

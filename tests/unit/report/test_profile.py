@@ -14,13 +14,13 @@ from rich.console import Console
 from edgeq.harness.profile_summary import read_summary
 from edgeq.harness.record import SampleRecord
 from edgeq.reporting.markdown import profile_rows
-from edgeq.reporting.profile import Subject, summarize
+from edgeq.reporting.profile import Profiled, summarize
 from edgeq.reporting.profile_text import joules, profile_text
 from edgeq.reporting.task import reconstruction, task_of
 from tests.unit.report.made import RECORDS, subject
 
 
-def summary_of(given: Subject, records: tuple[SampleRecord, ...] = RECORDS) -> dict[str, Any]:
+def summary_of(given: Profiled, records: tuple[SampleRecord, ...] = RECORDS) -> dict[str, Any]:
     return summarize(given, records)
 
 
