@@ -1,12 +1,13 @@
 """Every kind of input that a stranger may hand to edgeq: a surface each."""
 
 from tests.hostile.oracle import Surface
-from tests.hostile.surfaces import archives, lines, meters, records, texts
+from tests.hostile.surfaces import archives, imports, lines, meters, records, texts
 
 SURFACES: dict[str, Surface] = {
     surface.name: surface
     for surface in (
         *archives.SURFACES,
+        *imports.SURFACES,
         *records.SURFACES,
         *texts.SURFACES,
         *lines.SURFACES,
