@@ -123,8 +123,8 @@ def _finished(growing: Growing, name: str) -> Graph:
         growing.tensors,
         growing.values,
     )
-    if not graph.nodes:
-        raise UnsupportedOp("it computes nothing")
+    if _source_of(graph) == graph.inputs[0]:
+        raise UnsupportedOp("its output is its own input: it computes nothing")
     _check_work(graph)
     for node in graph.nodes:
         if not node.params:
@@ -135,6 +135,14 @@ def _finished(growing: Growing, name: str) -> Graph:
         raise
     except EdgeqError as error:
         raise ModelFile(f"it makes no sense: {error}") from error
+
+
+def _source_of(graph: Graph) -> str:
+    """The tensor whose bytes the graph's output is."""
+    name = graph.outputs[0]
+    while (node := graph.producer(name)) is not None and node.op == "Reshape":
+        name = node.inputs[0]
+    return name
 
 
 def _check_work(graph: Graph) -> None:

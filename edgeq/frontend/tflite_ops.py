@@ -201,7 +201,7 @@ def _softmax(g: Growing, op: Operator) -> None:
     if quant != OUTPUT_QUANT:
         raise Refused("its output's scale is not 1/256 with zero point -128")
     given = g.operand(op, 0)
-    if given.size != given.shape[-1]:
+    if not given.shape or given.size != given.shape[-1]:
         raise Refused(f"it is over several rows: {list(given.shape)}")
     source = g.reshaped(op, g.value(op, 0), (given.size,))
     g.add(op, "SoftmaxQ31", SoftmaxQ31(), (source,))

@@ -249,3 +249,28 @@ def test_an_empty_subgraph_is_refused() -> None:
     sg.finish([x], [x])
     with pytest.raises(UnsupportedOp, match="computes nothing"):
         graph_of_tflite(model.to_bytes("", {"input": x}, {"logits": x}, {}), "t")
+
+
+def test_a_file_that_gives_back_its_input_is_refused() -> None:
+    """By a copy under another shape too, or beside a node that nobody reads."""
+
+    def reshaped(sg: SubgraphWriter, x: Value) -> Value:
+        y = sg.value("y", (1, 12), "int8", x.quant)
+        sg.op("RESHAPE", [x], [y])
+        return y
+
+    def unread(sg: SubgraphWriter, x: Value) -> Value:
+        made.softmax()(sg, x)
+        return x
+
+    for make, shape in ((reshaped, (1, 3, 4)), (unread, (1, 12))):
+        with pytest.raises(UnsupportedOp, match="computes nothing"):
+            graph_of_tflite(made.written(shape, make), "t")
+
+
+def test_a_softmax_of_a_scalar_is_refused() -> None:
+    def change(model: Any) -> None:
+        model.subgraphs[0].tensors[0].shape = []
+
+    with pytest.raises(UnsupportedOp, match="over several rows"):
+        graph_of_tflite(made.changed(made.TAKEN["softmax"], change), "t")
