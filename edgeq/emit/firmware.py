@@ -1,13 +1,9 @@
 """Graph -> C firmware: finished values for the templates, and the kernels that the model calls."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 import edgeq
 from edgeq.emit.arena_map import Place, arena_map
@@ -29,6 +25,7 @@ from edgeq.ops import OPS
 from edgeq.ops.op import Call, Fields, Site
 from edgeq.ops.router_constants import gate_fields, layer_fields
 from edgeq.resources import templates_dir
+from edgeq.templates import render
 from edgeq.weights import OUTPUT_TABLE, PackedWeights
 
 __all__ = ["LayerInfo", "firmware_project", "layer_table"]
@@ -144,7 +141,7 @@ def _header(digest: str) -> str:
 
 def _model_files(context: ModelContext, weights: bytes | None) -> dict[str, bytes]:
     files: dict[str, bytes] = {
-        path.format(name=context.name): _render(f"{template}.j2", {"m": context})
+        path.format(name=context.name): render(f"app/{template}.j2", {"m": context}).encode("ascii")
         for template, path in MODEL_FILES.items()
     }
     return files | ({f"model/{context.name}_weights.bin": weights} if weights else {})
@@ -218,21 +215,3 @@ def _fixed_files(kernels: Iterable[Kernel]) -> dict[str, bytes]:
     paths.update({"main.c": root / "app" / "main.c", "port/hal.h": root / "port" / "hal.h"})
     files = {name: Path(path).read_bytes() for name, path in sorted(paths.items())}
     return {**files, f"kernels/{VERSION}": version_header()}
-
-
-@lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
-    """One for all templates: compiling them costs more than rendering them."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_dir() / "app"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-
-
-def _render(template: str, values: Mapping[str, Any]) -> bytes:
-    """firmware_templates/app/<template>; an absent value is an error, never an empty text."""
-    return _environment().get_template(template).render(values).encode("ascii")

@@ -1,16 +1,14 @@
 """Adds what a board needs to a project: port, memory functions, linker script, build files."""
 
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import jinja2
 
 import edgeq
 from edgeq.board import CORES, Board
 from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
+from edgeq.templates import render
 from edgeq.toolchain.compiler import C_FLAGS, WARNINGS, ZIG_ONLY, link_flags, target_flags
 
 ID_FILE = "firmware_id.h"
@@ -28,28 +26,10 @@ def sources(project: FirmwareProject) -> tuple[str, ...]:
     return tuple(name for name in project.files if name.endswith(".c"))
 
 
-@lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
-    """One for all templates: compiling them costs more than rendering them."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_dir() / "build"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-
-
-def render(template: str, context: dict[str, Any]) -> bytes:
-    """Renders `firmware_templates/build/<template>`; every name must be in `context`."""
-    return _environment().get_template(template).render(context).encode()
-
-
 def linker_script(board: Board) -> bytes:
     """The linker script for the board's memory."""
     return render(
-        "linker.ld.j2",
+        "build/linker.ld.j2",
         {
             "generated_by": GENERATED_BY,
             "board": board.name,
@@ -61,7 +41,7 @@ def linker_script(board: Board) -> bytes:
             "second_stage_bytes": board.port.second_stage_bytes,
             "rodata_align": RODATA_ALIGN if board.flash.cache is None else OWN_PAGES,
         },
-    )
+    ).encode()
 
 
 def board_config(board: Board) -> bytes:
@@ -78,7 +58,7 @@ def board_config(board: Board) -> bytes:
         for name, value in facts.items()
     ]
     context = {"generated_by": GENERATED_BY, "board": board.name, "defines": defines}
-    return render("board_config.h.j2", context)
+    return render("build/board_config.h.j2", context).encode()
 
 
 def _c_unsigned(name: str, value: int) -> str:
@@ -160,12 +140,12 @@ def with_board(project: FirmwareProject, board: Board) -> FirmwareProject:
         {
             "board_config.h": board_config(board),
             "linker.ld": linker_script(board),
-            "Makefile": render("Makefile.j2", context),
-            "CMakeLists.txt": render("CMakeLists.txt.j2", context),
+            "Makefile": render("build/Makefile.j2", context).encode(),
+            "CMakeLists.txt": render("build/CMakeLists.txt.j2", context).encode(),
         }
     )
     identity = {"generated_by": GENERATED_BY, "digest": whole.digest(), "board": board.name}
-    return whole.with_files({ID_FILE: render("firmware_id.h.j2", identity)})
+    return whole.with_files({ID_FILE: render("build/firmware_id.h.j2", identity).encode()})
 
 
 def firmware_digest(project: FirmwareProject) -> str:
