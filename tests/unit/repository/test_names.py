@@ -32,3 +32,11 @@ def test_each_word_is_defined_once_and_never_imported_as_another() -> None:
         if alias.asname not in (None, alias.name) and alias.name in WORDS
     ]
     assert not aliased
+
+
+def test_no_two_test_files_share_a_name_that_pytest_takes_for_one() -> None:
+    files = [
+        p for p in (ROOT / "tests").rglob("test_*.py") if not (p.parent / "__init__.py").exists()
+    ]
+    assert len(files) > 50
+    assert not [name for name, count in Counter(p.name for p in files).items() if count > 1]
