@@ -17,6 +17,7 @@ import torch
 
 from edgeq import nn
 from edgeq.arrays import model_rows
+from edgeq.bench.networks import compiled_network
 from edgeq.emit.tflite_ops import LAYERS, NARROW
 from edgeq.emit.tflite_writer import ACTIVATION
 from edgeq.frontend.torch_loader import graph_of
@@ -246,7 +247,15 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     # 16-bit weights have no .tflite
     **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }
+
+
+def network(name: str, kind: str) -> Graph:
+    """One of examples/networks, as it is measured there."""
+    return compiled_network(name, kind, frozenset())[0].graph
+
+
 EXAMPLE_CASES: Mapping[str, Callable[[], Graph]] = {
+    **{f"networks-{name}": partial(network, name, "int8") for name in ("ad", "kws", "sww")},
     "digits": digits,
     "esc10": esc10,
     **{f"paper_size-{kind}": partial(paper_size, kind) for kind in ("ternary", "int4", "int8")},
