@@ -13,10 +13,12 @@ from edgeq.arrays import CHANNELS_FIRST, Array, Layout, model_rows
 from edgeq.errors import BadInput, ModelFile
 from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
+from edgeq.plain_json import read_json
 from edgeq.plain_text import command
 from edgeq.strict import Check, Digest, Strict, Whole, read_strict
 
 MARK = "export.json"
+SCHEMA = 1  # of export.json: another one is refused, not guessed at
 FIRMWARE = "firmware"
 GRAPH = "graph.npz"
 EVALUATION = "evaluation.npz"
@@ -94,6 +96,9 @@ def read_report(folder: Path) -> dict[str, Any]:
     none, ModelFile for a damaged one.
     """
     try:
+        value = read_json(folder / MARK)
+        if isinstance(value, dict) and value.get("schema") != SCHEMA:
+            raise ValueError(_other_schema(value.get("schema")))
         return read_strict(folder / MARK, Report)[1]
     except OSError:
         again = command("edgeq", "export", "MODEL", "--out", folder)
@@ -101,6 +106,12 @@ def read_report(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         again = command("edgeq", "export", "MODEL", "--out", folder)
         raise ModelFile(f"{folder / MARK} is damaged: {error}; run `{again}` again") from None
+
+
+def _other_schema(found: object) -> str:
+    if found is None:
+        return f"it has no schema, as an older edgeq wrote it; this one reads {SCHEMA}"
+    return f"its schema is {str(found)[:20]!r}, this edgeq reads {SCHEMA}"
 
 
 def read_project(folder: Path) -> FirmwareProject:

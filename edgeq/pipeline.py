@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeq.board import Board, is_core, load_board, runnable_board, target_board
+from edgeq.board import Board, load_board, runnable_board, target_board
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.export_folder import (
     EVALUATION,
@@ -60,12 +60,12 @@ def export(
     from edgeq.emit.mlperf import fitting_task
     from edgeq.emit.onnx_model import onnx_model
     from edgeq.estimating import Budget, Identity, within_budget
+    from edgeq.export_report import Asked, export_report
     from edgeq.ir.c_names import c_name
     from edgeq.ops.graph_file import write_graph
     from edgeq.passes.select_kernels import fallbacks
     from edgeq.prove import Subject, prove_export
     from edgeq.reference import quantize_rows
-    from edgeq.reporting.export import curiosity_entry, expert_entries, layer_entries
     from edgeq.sources import source_of
     from edgeq.toolchain import find_compiler, with_board
 
@@ -93,51 +93,12 @@ def export(
         elf = costed.firmware.elf
         subject = Subject(compiled, x, of.rows, of.board, elf, onnx, tflite)
         checks = prove_export(subject, trained, accept=accept_mismatch)
-    curiosity = costed.quantized.curiosity
-    for check in (c for c in checks if not c.passed):
-        notes.insert(
-            0, f"{check.name} {check.said}" if check.failed else f"{check.name}: {check.said}"
-        )
-        if check.accepted:
-            remark = f"ACCEPTED MISMATCH, --accept-mismatch was given. {check.said}"
-            compiled = compiled.with_remark(remark)
-            compiled = replace(compiled, project=with_board(compiled.project, of.board))
-    notes.extend([*quantized.notes, *model.notes, *fallbacks(graph, features), *benchmark_notes])
-    if curiosity and curiosity.note:
-        notes.insert(0, curiosity.note)
-    if costed.no_cost:
-        notes.append(f"no estimate of latency and energy: {costed.no_cost}")
-    report = {
-        "target": target,
-        "model": model.name,
-        "model_digest": digest,
-        "artifacts": {
-            "onnx": "model.onnx",
-            "tflite": "model.tflite" if tflite else None,
-            "firmware": "firmware",
-            "graph": GRAPH,
-        },
-        "flash_bytes": costed.firmware.flash_bytes,
-        "ram_bytes": costed.firmware.ram_bytes,
-        "arena_bytes": compiled.plan.arena_bytes,
-        "weight_bytes": compiled.packed.total_bytes,
-        "compiler": costed.firmware.compiler,
-        "optimize": OPTIMIZE,
-        "objective": objective,
-        "layers": layer_entries(compiled.layers, costed.cost),
-        "experts": expert_entries(graph, compiled.layers, compiled.packed, costed.cost),
-        "checks": [check.entry for check in checks],
-        "estimate": costed.cost,
-        "routes": costed.routes,
-        "curiosity": curiosity_entry(graph, quantized.graph, curiosity),
-        "budget": budget.asked,
-        "calibration": model.method(method),
-        "input_shape": list(model.input_shape),
-        "input_layout": model.layout,
-        "class_names": list(model.class_names) if model.class_names else None,
-        "enforced": not is_core(target),
-        "notes": notes,
-    }
+    for check in (c for c in checks if c.accepted):
+        compiled = compiled.with_remark(f"ACCEPTED MISMATCH, --accept-mismatch. {check.said}")
+        compiled = replace(compiled, project=with_board(compiled.project, of.board))
+    notes += [*quantized.notes, *model.notes, *fallbacks(graph, features), *benchmark_notes]
+    asked, shipped = Asked(objective, model.method(method), budget.asked), tflite is not None
+    report = export_report(of, asked, model, quantized, costed, checks, notes, tflite=shipped).entry
     files = {"model.onnx": onnx, "report.txt": _plain_text(report, out)}
     if tflite:
         files["model.tflite"] = tflite

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project
+from edgeq.export_folder import SCHEMA
 from edgeq.memory import plan_memory
 from edgeq.ops.graph_file import write_graph
 from edgeq.toolchain import build, find_compiler, with_board
@@ -42,7 +43,8 @@ def _write_data(folder: Path, samples: int, target: str) -> None:
     """graph.npz, export.json and evaluation.npz."""
     graph = smallest_mixture()
     write_graph(graph, folder / "graph.npz")
-    report = {"model_digest": DIGEST, "input_shape": [5], "class_names": CLASS_NAMES}
+    report = {"schema": SCHEMA, "model_digest": DIGEST, "input_shape": [5]}
+    report |= {"class_names": CLASS_NAMES}
     sizes = dict.fromkeys(("flash_bytes", "ram_bytes", "arena_bytes", "weight_bytes"), 100)
     report |= {"target": target, "checks": [], "notes": [], **sizes}
     (folder / "export.json").write_text(json.dumps(report))

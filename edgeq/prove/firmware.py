@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.prove.check import Check
 from edgeq.prove.trials import LEAST_ROWS, MOST_ROWS, ROWS, Answer, Trial, trials
+from edgeq.prove.watched_layers import Difference, WatchedLayers, expected_of
 from edgeq.sim.faults import GuestFault
 
 # What a virtual board counts in 10 seconds of processor time, and in one (docs/simulator.md), so
@@ -35,11 +37,25 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
     """
     outputs = graph.tensors[graph.outputs[0]].size
     twin = InMemory(board, elf, outputs, layer_table(graph))
-    first = list(_on_twin(twin, trials(graph, rows, 1)[0]))
-    count = rows_within(sum(result.cycles for result in first))
+    watched = WatchedLayers(twin.machine, graph)
+    first = list(_on_twin(twin, watched, graph, trials(graph, rows, 1)[0]))
+    count = rows_within(sum(result.cycles for result, _ in first))
     asked = [trial for each in trials(graph, rows, count) for trial in each]
-    results = [*first, *_on_twin(twin, asked[len(first) :])]
-    return compare(graph, asked, [answer_of(r) for r in results], f"virtual {board.name}")
+    results = [*first, *_on_twin(twin, watched, graph, asked[len(first) :])]
+    answers = [answer_of(result) for result, _ in results]
+    check = compare(graph, asked, answers, f"virtual {board.name}")
+    return _with_layers(check, watched, [difference for _, difference in results])
+
+
+def _with_layers(check: Check, watched: WatchedLayers, found: Sequence[Difference | None]) -> Check:
+    """The check with what the layers' own outputs say: one differing byte in any fails it."""
+    apart = [each for each in found if each is not None]
+    if not apart:
+        more = f"; so is every output of {watched.layers} layers" if watched.layers else ""
+        return replace(check, said=check.said + more if check.passed else check.said)
+    text = f"{apart[0].said}, in {len(apart)} of {len(found)} runs"
+    said = f"{check.by}: {text}" if check.passed else f"{check.said}; {text}"
+    return replace(check, passed=False, departs=apart[0].layer, said=said)
 
 
 def rows_within(cycles: int) -> int:
@@ -48,12 +64,16 @@ def rows_within(cycles: int) -> int:
     return max(dear, min(MOST_ROWS, CHEAP_CYCLES // max(1, cycles)))
 
 
-def _on_twin(twin: InMemory, asked: Sequence[Trial]) -> Iterator[InferResult]:
-    for trial in asked:
+def _on_twin(
+    twin: InMemory, watched: WatchedLayers, graph: Graph, asked: Sequence[Trial]
+) -> Iterator[tuple[InferResult, Difference | None]]:
+    """What the firmware answers to each trial, and the first layer of it that differs."""
+    for trial, expected in zip(asked, expected_of(graph, asked), strict=True):
+        watched.begin(expected)
         if trial.order is not None:
             twin.point_experts(trial.order)
         try:
-            yield twin.infer(trial.row)
+            yield twin.infer(trial.row), watched.finish()
         except GuestFault as fault:
             if fault.report.function.startswith("hal_"):
                 raise  # the port, which this twin does not model

@@ -8,7 +8,7 @@ unicorn 2.1.4 it corrupts execution on this core.
 
 import ctypes
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from unicorn import (  # type: ignore[attr-defined]
@@ -177,10 +177,21 @@ class Emulator:
         self._hook(UC_HOOK_CODE, callback)
         self.forget_code()  # what is translated already would not report
 
-    def _hook(self, kind: int, callback: Callable[[int, int, int], None]) -> None:
+    def on_entry(self, addresses: Iterable[int], callback: Callable[[], None]) -> None:
+        """callback() before the instruction at each address; it must not raise."""
+        for address in addresses:
+            self._hook(UC_HOOK_CODE, lambda *_: callback(), (address, address))
+        self.forget_code()
+
+    def _hook(
+        self,
+        kind: int,
+        callback: Callable[[int, int, int], None],
+        where: tuple[int, int] = (1, 0),  # an empty range: everywhere
+    ) -> None:
         hook, handle = _BLOCK(callback), ctypes.c_size_t()
         self._alive.append(hook)
-        everywhere = (ctypes.c_uint64(1), ctypes.c_uint64(0))
+        between = tuple(ctypes.c_uint64(end) for end in where)
         _check(
             uclib.uc_hook_add(
                 self._uc._uch,
@@ -188,7 +199,7 @@ class Emulator:
                 kind,
                 _address(hook),
                 None,
-                *everywhere,
+                *between,
             )
         )
 

@@ -1,7 +1,7 @@
 """The virtual board: unicorn runs the firmware's ELF, the modelled clock says how long it took."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -357,6 +357,19 @@ class Machine:
         It must not raise. Instructions of an IT block whose condition is false are not reported.
         """
         self._emulator.on_instruction(callback)
+
+    def on_entry(self, addresses: Iterable[int], callback: Callable[[], None]) -> None:
+        """callback() before the instruction at each address, in every later run; not to raise."""
+        self._emulator.on_entry(addresses, callback)
+
+    def register(self, name: str) -> int:
+        """One core register by its name, also while the guest runs."""
+        return self._emulator.register(name)
+
+    @property
+    def symbols(self) -> Mapping[str, int]:
+        """Addresses of the loaded ELF's symbols, by name."""
+        return self._loaded().symbols
 
     def register_reader(self, number: int) -> Callable[[], int]:
         """Reads one core register, by capstone's number, also while the guest runs."""

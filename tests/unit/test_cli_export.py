@@ -374,7 +374,16 @@ def test_an_interrupt_while_writing_keeps_the_earlier_export(
 
 # --- what scripts rely on
 
-KEYS = {"target", "artifacts", "flash_bytes", "ram_bytes", "arena_bytes", "layers", "experts"}
+KEYS = {
+    "schema",
+    "target",
+    "artifacts",
+    "flash_bytes",
+    "ram_bytes",
+    "arena_bytes",
+    "layers",
+    "experts",
+}
 LAYER_KEYS = {"name", "op", "kernel", "weight_format", "macs", "weight_bytes"}
 CHECK_KEYS = {"name", "samples", "mismatches", "max_lsb", "top1_agreement", "route_agreement"}
 

@@ -17,6 +17,7 @@ from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.errors import Mismatch
 from edgeq.estimating import Shares, of_folder
 from edgeq.estimating.routes import BY_ROWS, FORCED, RoutedModel, all_routes, counted
+from edgeq.export_folder import SCHEMA
 from edgeq.harness.link import BoardLink
 from edgeq.ir import Graph
 from edgeq.memory import plan_memory
@@ -53,7 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mixture: Graph) -> Path:
     folder = tmp_path_factory.mktemp("estimate") / "export"
     built_for(mixture, "virtual_m4", folder)
     write_graph(mixture, folder / "graph.npz")
-    report = {"model_digest": DIGEST, "model": "tiny", "input_shape": [5], "target": "cortex-m4"}
+    report = {"schema": SCHEMA, "model_digest": DIGEST, "model": "tiny", "input_shape": [5]}
+    report |= {"target": "cortex-m4"}
     report |= {"class_names": None, "checks": [], "notes": []}
     (folder / "export.json").write_text(json.dumps(report))
     quant = mixture.tensors[mixture.inputs[0]].quant

@@ -192,3 +192,25 @@ def test_the_host_build_needs_no_cc(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "")
     assert shutil.which("cc") is None
     assert "zig" in " ".join(host.host_command())
+
+
+def test_a_layer_that_differs_inside_fails_the_proof_by_its_name(
+    tmp_path: Path, spoil: Spoil
+) -> None:
+    """Sums a step off, whose answer is not: the layer behind takes ten times their step."""
+    torch.manual_seed(2)
+    x = np.random.default_rng(0).normal(size=(60, 9)).astype(np.float32)
+    inner = nn.Sequential(nn.Linear(9, 9), nn.ReLU())
+    body = nn.Sequential(nn.Linear(9, 9), nn.Residual(inner), nn.Linear(9, 2))
+    with torch.no_grad():
+        body[2].weight[:, 1:] = 0.0  # the answer hangs on one sum
+    edgeq.save(nn.Model(body, (9,), calibration=x), tmp_path / "m.pt")
+    spoil("edgeq_add_s8.c", "y[i] =", "y[i] = (int8_t)(i == 5) ^")
+    with pytest.raises(Mismatch, match=r"layer .*add.* of 9 values are not the reference's"):
+        pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out", accept_mismatch=True)
+
+
+def test_every_layer_of_an_export_is_watched(saved: Path, tmp_path: Path) -> None:
+    report = pipeline.export(saved, "virtual_m4", tmp_path / "out")
+    layers = [x for x in report["layers"] if x["op"] != "mixture"]
+    assert f"so is every output of {len(layers)} layers" in check_named(report, "firmware")["said"]

@@ -119,3 +119,25 @@ def test_what_is_not_there_or_of_another_model_is_said(export: Path, tmp_path: P
     (copy / "export.json").write_text(json.dumps(report | {"model_digest": "0" * 64}))
     with served(export) as (port, _), pytest.raises(Link, match="edgeq flash --board virtual_m4"):
         edgeq.verify(copy, port=port)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": None}, "it has no schema, as an older edgeq wrote it"),
+        ({"schema": 99}, "its schema is '99', this edgeq reads 1"),
+        ({"checks": "all well"}, "is damaged: checks"),
+    ],
+)
+def test_an_older_or_damaged_report_is_one_clear_error(
+    change: dict[str, object], said: str, export: Path, tmp_path: Path, run: Callable[..., Ended]
+) -> None:
+    copy = copied(export, tmp_path)
+    report = json.loads((copy / "export.json").read_text())
+    assert report["schema"] == 1
+    left_out = {key for key, value in change.items() if value is None}
+    changed = {key: v for key, v in (report | change).items() if key not in left_out}
+    (copy / "export.json").write_text(json.dumps(changed))
+    code, out, err = run(copy)
+    assert (code, out) == (3, "")
+    assert said in err

@@ -1,0 +1,121 @@
+"""What an export says of itself, as one value: export.json, and report.txt in words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgeq.board import is_core
+from edgeq.estimating import Costed, Identity
+from edgeq.export_folder import GRAPH, SCHEMA
+from edgeq.passes import Quantized
+from edgeq.prove import Check
+from edgeq.reporting.export import curiosity_entry, expert_entries, layer_entries
+from edgeq.sources import Source
+
+OPTIMIZE = "-O2"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the export was asked for: kernels by `objective`, ranges by `method`, the budget."""
+
+    objective: str
+    method: str
+    budget: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """export.json, key by key; docs/commands.md says what `--json` prints is this object."""
+
+    schema: int
+    target: str
+    model: str
+    model_digest: str
+    artifacts: dict[str, str | None]
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    weight_bytes: int
+    compiler: str
+    optimize: str
+    objective: str
+    layers: list[dict[str, Any]]
+    experts: list[dict[str, Any]]
+    checks: list[dict[str, Any]]
+    estimate: dict[str, Any] | None
+    routes: dict[str, int]
+    curiosity: dict[str, Any] | None
+    budget: dict[str, float]
+    calibration: str
+    input_shape: list[int]
+    input_layout: str
+    class_names: list[str] | None
+    enforced: bool
+    notes: list[str]
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The JSON object."""
+        return asdict(self)
+
+
+def export_report(
+    of: Identity,
+    asked: Asked,
+    model: Source,
+    quantized: Quantized,
+    costed: Costed,
+    checks: Sequence[Check],
+    notes: Sequence[str],
+    *,
+    tflite: bool,
+) -> ExportReport:
+    """The report of a costed and proven model; `quantized` holds the model's own curiosity."""
+    compiled, graph = costed.compiled, costed.compiled.graph
+    return ExportReport(
+        schema=SCHEMA,
+        target=of.target,
+        model=of.name,
+        model_digest=of.digest,
+        artifacts={
+            "onnx": "model.onnx",
+            "tflite": "model.tflite" if tflite else None,
+            "firmware": "firmware",
+            "graph": GRAPH,
+        },
+        flash_bytes=costed.firmware.flash_bytes,
+        ram_bytes=costed.firmware.ram_bytes,
+        arena_bytes=compiled.plan.arena_bytes,
+        weight_bytes=compiled.packed.total_bytes,
+        compiler=costed.firmware.compiler,
+        optimize=OPTIMIZE,
+        objective=asked.objective,
+        layers=layer_entries(compiled.layers, costed.cost),
+        experts=expert_entries(graph, compiled.layers, compiled.packed, costed.cost),
+        checks=[check.entry for check in checks],
+        estimate=costed.cost,
+        routes=costed.routes,
+        curiosity=curiosity_entry(graph, quantized.graph, costed.quantized.curiosity),
+        budget=asked.budget,
+        calibration=asked.method,
+        input_shape=list(model.input_shape),
+        input_layout=model.layout,
+        class_names=list(model.class_names) if model.class_names else None,
+        enforced=not is_core(of.target),
+        notes=[*_first(costed, checks), *notes, *_last(costed)],
+    )
+
+
+def _first(costed: Costed, checks: Iterable[Check]) -> Iterable[str]:
+    """What a reader must not miss: curiosity that does nothing, proofs that did not pass."""
+    curiosity = costed.quantized.curiosity
+    if curiosity and curiosity.note:
+        yield curiosity.note
+    for check in (c for c in checks if not c.passed):
+        yield f"{check.name} {check.said}" if check.failed else f"{check.name}: {check.said}"
+
+
+def _last(costed: Costed) -> Iterable[str]:
+    if costed.no_cost:
+        yield f"no estimate of latency and energy: {costed.no_cost}"

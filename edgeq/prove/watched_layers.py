@@ -1,0 +1,150 @@
+"""The output of every layer of a firmware while it runs, beside the reference's.
+
+A wrong rounding in one layer rarely shows in the last one's few outputs. So the twin stops at the
+entry of each kernel: there the layer before it has written its output, and nothing has reused it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeq.emit.firmware_layers import Layer, layers_of, mixture_of
+from edgeq.estimating.routes import Experts
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.prove.trials import Trial, reordered
+from edgeq.reference import run
+from edgeq.sim import Machine
+from edgeq.weights import pack_weights
+
+Tensor = tuple[str, str]  # (expert or "", the tensor's name)
+Expected = Mapping[Tensor, bytes]
+ARGUMENTS = ("r0", "r1", "r2", "r3")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first layer of an inference whose bytes are not the reference's."""
+
+    layer: str
+    wrong: int
+    size: int
+
+    @property
+    def said(self) -> str:
+        return f"layer {self.layer}: {self.wrong} of {self.size} values are not the reference's"
+
+
+@dataclass(frozen=True)
+class _Pending:
+    layer: Layer
+    address: int  # of its output
+
+
+class WatchedLayers:
+    """Compares each layer's output bytes as it is done; `layers` counts those it can tell."""
+
+    def __init__(self, machine: Machine, graph: Graph) -> None:
+        self._machine = machine
+        self._by_params = dict(_params(machine, layers_of(graph, pack_weights(graph))))
+        self._expected: Expected = {}
+        self._pending: _Pending | None = None
+        self._found: Difference | None = None
+        self._failed: BaseException | None = None
+        machine.on_entry(_entries(machine, self._by_params.values()), self._entered)
+
+    @property
+    def layers(self) -> int:
+        return len(self._by_params)
+
+    def begin(self, expected: Expected) -> None:
+        """What the next inference should compute."""
+        self._expected, self._pending, self._found = expected, None, None
+
+    def finish(self) -> Difference | None:
+        """After the inference: the first layer that differs."""
+        self._compare()
+        if self._failed is not None:
+            raise self._failed
+        return self._found
+
+    def _entered(self) -> None:
+        try:
+            self._compare()
+            arguments = [self._machine.register(name) for name in ARGUMENTS]
+            layer = self._by_params.get(arguments[0])
+            if layer is not None:
+                self._pending = _Pending(layer, arguments[1 + len(layer.node.inputs)])
+        except BaseException as error:  # C would swallow it
+            self._failed = self._failed or error
+
+    def _compare(self) -> None:
+        done, self._pending = self._pending, None
+        if done is None or self._found is not None:
+            return
+        name = (done.layer.info.expert or "", done.layer.node.outputs[0])
+        wanted = self._expected.get(name)
+        if wanted is None:
+            return
+        said = np.frombuffer(self._machine.read(done.address, len(wanted)), np.uint8)
+        wrong = int((said != np.frombuffer(wanted, np.uint8)).sum())
+        if wrong:
+            info = done.layer.info
+            named = f"{info.expert}/{info.name}" if info.expert else info.name
+            self._found = Difference(f"{named} ({info.kernel})", wrong, len(wanted))
+
+
+def _params(machine: Machine, layers: Sequence[Layer]) -> Iterator[tuple[int, Layer]]:
+    """Layers by the address of their parameters, which each call of their kernel is given."""
+    for layer in layers:
+        symbol = f"layer_{layer.info.index}"
+        told = layer.part == "node" and 1 + len(layer.node.inputs) < len(ARGUMENTS)
+        if told and symbol in machine.symbols:
+            yield machine.symbol(symbol), layer
+
+
+def _entries(machine: Machine, layers: Iterable[Layer]) -> list[int]:
+    """Where the kernels of these layers begin; their names carry a version in an export."""
+    kernels = {layer.info.kernel for layer in layers}
+    ends = re.compile(r"_[0-9a-f]{8}$")
+    return sorted({at for name, at in machine.symbols.items() if ends.sub("", name) in kernels})
+
+
+def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
+    """For each trial every int8 tensor that its inference computes, by the reference."""
+    found: list[Expected] = [{}] * len(asked)
+    for order in dict.fromkeys(trial.order for trial in asked):
+        at = [i for i, trial in enumerate(asked) if trial.order == order]
+        rows = np.stack([asked[i].row for i in at])
+        whole = _all_values(graph, order, rows)
+        for n, i in enumerate(at):
+            names = set(_experts(graph, asked[i]))
+            found[i] = {
+                name: np.ascontiguousarray(values[n]).tobytes()
+                for name, values in whole.items()
+                if name[0] in names and values.dtype == np.int8
+            }
+    return found
+
+
+def _experts(graph: Graph, trial: Trial) -> Iterator[str]:
+    """The owners whose layers run: the shared ones, and the route's experts."""
+    yield ""
+    node = mixture_of(graph)
+    if node is not None:
+        yield from (node.attrs.experts[i].name for i in trial.experts)
+
+
+def _all_values(graph: Graph, order: Experts | None, rows: Array) -> dict[Tensor, Array]:
+    """(rows, *shape) of each tensor: of the main graph in this order, and of every expert."""
+    main = run(graph if order is None else reordered(graph, order), rows).values
+    values: dict[Tensor, Array] = {("", name): each for name, each in main.items()}
+    node = mixture_of(graph)
+    if node is None:
+        return values
+    for expert in node.attrs.experts:
+        inside = run(expert.graph, main[node.inputs[0]]).values
+        values.update({(expert.name, name): each for name, each in inside.items()})
+    return values

@@ -1,0 +1,42 @@
+"""Faults planted into an export's kernels: the page says what the record holds, a sample holds."""
+
+from pathlib import Path
+
+import pytest
+
+from edgeq.toolchain.compiler import find_compiler
+from tests.mutation import export_faults as faults
+
+RECORD = faults.read()
+SAMPLE = 2
+
+
+def test_the_page_shows_the_record() -> None:
+    assert faults.table(RECORD) in faults.PAGE.read_text(encoding="utf-8")
+
+
+def test_what_was_not_caught_stands_on_the_page() -> None:
+    page = faults.PAGE.read_text(encoding="utf-8")
+    for kept in RECORD["compilers"].values():
+        for one in kept.values():
+            assert one["exit"] in (0, 6, 7)
+            if one["exit"] == 0 and not faults.without_effect(one):
+                assert " ".join(one["shown"].split()) in page
+
+
+def test_a_sample_of_the_record_is_found_again(tmp_path: Path) -> None:
+    """The first faults of the draw that failed their proof, whose lines are as they were."""
+    kept = RECORD["compilers"]["gcc"]
+    if find_compiler("auto").kind != "gcc":
+        pytest.skip("the sample is of arm-none-eabi-gcc, which is not here")
+    used = {k for names in RECORD["kernels"].values() for k in names}
+    drawn = [f for f in faults.drawn(used) if kept.get(f.id, {}).get("exit") == 6]
+    assert len(drawn) >= SAMPLE
+    for fault in drawn[:SAMPLE]:
+        model = kept[fault.id]["model"]
+        path = tmp_path / f"{model}.pt"
+        faults.save(model, path)
+        out = tmp_path / fault.id.replace(":", "-")
+        code, words = faults.exported(fault, path, "gcc", out)
+        assert code == 6, words
+        assert not out.exists()
