@@ -133,7 +133,7 @@ def _experts(node: Node, places: Places, layers: tuple[Layer, ...]) -> list[Expe
         macs, size = sum(x.macs for x in own), sum(x.weight_bytes for x in own)
         calls = tuple(graph_calls(places.of_expert(expert.name, plan), layers).values())
         about = f"{expert.weight_format} weights, {macs} MACs, {size} bytes of constants."
-        uses = any("context" in call for call in calls)
+        uses = "context" in " ".join(calls)
         codes.append(ExpertCode(f"expert_{i}", (f"Expert {i}: {about}",), calls, uses))
     return codes
 

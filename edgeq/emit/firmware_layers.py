@@ -5,7 +5,8 @@ each expert's layers. A Reshape costs nothing and is no layer.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count
 
 from edgeq.ir import Graph, Node
 from edgeq.kernels import kernel_named
@@ -51,7 +52,7 @@ def layer_table(graph: Graph, packed: PackedWeights | None = None) -> tuple[Laye
 
 def layers_of(graph: Graph, packed: PackedWeights) -> tuple[Layer, ...]:
     """layer_table with the nodes."""
-    return tuple(_number(_all_layers(graph, packed)))
+    return tuple(_all_layers(graph, packed, count()))
 
 
 def mixture_of(graph: Graph) -> Node | None:
@@ -59,27 +60,24 @@ def mixture_of(graph: Graph) -> Node | None:
     return next((node for node in graph.nodes if node.op == "Mixture"), None)
 
 
-def _number(layers: Iterator[Layer]) -> Iterator[Layer]:
-    for index, layer in enumerate(layers):
-        yield replace(layer, info=replace(layer.info, index=index))
-
-
-def _all_layers(graph: Graph, packed: PackedWeights) -> Iterator[Layer]:
-    yield from _graph_layers(graph, packed, None)
+def _all_layers(graph: Graph, packed: PackedWeights, indices: Iterator[int]) -> Iterator[Layer]:
+    yield from _graph_layers(graph, packed, indices, None)
     node = mixture_of(graph)
     if node is None:
         return
-    yield from _mixture_layers(graph, node, packed)
+    yield from _mixture_layers(graph, node, packed, indices)
     for expert in node.attrs.experts:
-        yield from _graph_layers(expert.graph, packed, expert.name)
+        yield from _graph_layers(expert.graph, packed, indices, expert.name)
 
 
-def _graph_layers(graph: Graph, packed: PackedWeights, expert: str | None) -> Iterator[Layer]:
+def _graph_layers(
+    graph: Graph, packed: PackedWeights, indices: Iterator[int], expert: str | None
+) -> Iterator[Layer]:
     for node in graph.nodes:
         if node.op == "Mixture" or not isinstance(OPS[node.op].code, Call):
             continue
         info = LayerInfo(
-            0,
+            next(indices),
             node.name,
             snake_case(node.op),
             _kernel_name(node),
@@ -91,20 +89,23 @@ def _graph_layers(graph: Graph, packed: PackedWeights, expert: str | None) -> It
         yield Layer(info, "node", graph, node)
 
 
-def _mixture_layers(graph: Graph, node: Node, packed: PackedWeights) -> Iterator[Layer]:
+def _mixture_layers(
+    graph: Graph, node: Node, packed: PackedWeights, indices: Iterator[int]
+) -> Iterator[Layer]:
     router = LayerInfo(
-        0,
+        next(indices),
         "router",
         MIXTURE_OP,
         _kernel_name(node),
         ROUTER_FORMAT,
         OPS[node.op].macs(node.attrs, io_of(graph, node), graph.params(node)),
-        packed.layer_bytes.get(("", node.name), 0),
+        packed.layer_bytes["", node.name],
     )
     yield Layer(router, "router", graph, node)
     if node.attrs.gate != "none":
         size = graph.tensors[node.outputs[0]].size
-        gate = LayerInfo(0, "gate", MIXTURE_OP, GATE_KERNEL, None, node.attrs.top_k * size, 0)
+        macs = node.attrs.top_k * size
+        gate = LayerInfo(next(indices), "gate", MIXTURE_OP, GATE_KERNEL, None, macs, 0)
         yield Layer(gate, "gate", graph, node)
 
 

@@ -42,7 +42,7 @@ class Packing:
         rows, columns = weights.shape
         codes = ((weights.astype(np.int64) + self.offset) // self.step) & ((1 << self.bits) - 1)
         bits = (codes[:, :, None] >> np.arange(self.bits)) & 1
-        padded = np.zeros((rows, self.row_bytes(columns) * 8), dtype=np.uint8)
+        padded = np.zeros((rows, self.row_bytes(columns) * 8), dtype=bool)
         padded[:, : columns * self.bits] = bits.reshape(rows, columns * self.bits)
         return np.packbits(padded, axis=1, bitorder="little").tobytes()
 

@@ -30,6 +30,8 @@ static const edgeq_conv_2d_params conv = {
     weight, bias, multiplier, shift, {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1}, 4, 3, -5, -128, 127};
 static const edgeq_conv_2d_params depthwise = {
     weight, bias, multiplier, shift, {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1}, 11, 3, -5, -128, 127};
+static const edgeq_mean_pool_2d_params mean = {
+    reciprocals, {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1}, 2, 2, 2, -128, 127};
 
 #define RUN_DENSE(token)                                                                           \
     void run_fully_connected_s8_##token(void) {                                                    \
@@ -71,8 +73,7 @@ void run_average_pool_2d_s8(void) {
 }
 
 void run_mean_pool_2d_s8(void) {
-    edgeq_mean_pool_2d_params p = {reciprocals, padded, 2, 2, 2, -128, 127};
-    edgeq_mean_pool_2d_s8(&p, x, y);
+    edgeq_mean_pool_2d_s8(&mean, x, y);
 }
 
 void run_max_pool_2d_s8(void) {

@@ -4,6 +4,7 @@ tests/mutation plants faults into the kernels and runs these very cases.
 """
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 
 from edgeq.kernels import KERNELS
 from tests.kernels import host_kernels
-from tests.kernels.differential import fixed_point
+from tests.kernels.differential import fixed_point, fully_connected
 from tests.kernels.differential.case import Call, Case, Const, Difference, Out, Pointer, Struct
 from tests.kernels.differential.core import OnCore
 from tests.kernels.differential.host import Host
 from tests.kernels.differential.table import ASSEMBLY, DIFFERENTIAL
 from tests.kernels.dsp.core import Core
+from tests.kernels.dsp.layers import layer
+from tests.mutation.outcome import Outcome, in_a_child
 
 
 def test_every_row_has_its_cases() -> None:
@@ -61,7 +64,6 @@ def relu(size: int, x: int, y: int) -> Case:
     [
         (relu(3, 9, 5), "3 of 3 values differ"),
         (relu(2, 9, 6), "1 of 3 values differ, the first at"),
-        (relu(4, 9, 6), "it wrote beside an operand of 3 bytes"),
     ],
 )
 def test_a_wrong_answer_would_be_seen(
@@ -71,6 +73,31 @@ def test_a_wrong_answer_would_be_seen(
     for runner in (Host(kernels), OnCore(Core(linked))):
         with pytest.raises(Difference, match=why):
             runner.run(case)
+
+
+def test_a_write_behind_an_operand_would_be_seen(kernels: ctypes.CDLL, linked: Path) -> None:
+    """On the host it ends the process."""
+    case = relu(4, 9, 6)
+    with pytest.raises(Difference, match="it wrote beside an operand of 3 bytes"):
+        OnCore(Core(linked)).run(case)
+    assert in_a_child(lambda: Host(kernels).run(case), 10) == (Outcome.KILLED, "SIGSEGV")
+
+
+@pytest.mark.parametrize("more", [0, 8])
+def test_scratch_that_no_kernel_needs_would_be_seen(
+    kernels: ctypes.CDLL, linked: Path, more: int
+) -> None:
+    """A layer in whose row the scratch is `more` bytes too large."""
+    case = fully_connected.of_stream(layer("s8", 9, 2, 1, "random", "none"))
+    (call,) = case.calls
+    *given, scratch = call.arguments
+    grown = replace(call, arguments=(*given, replace(scratch, bytes=scratch.bytes + more)))
+    for runner in (Host(kernels), OnCore(Core(linked))):
+        if more:
+            with pytest.raises(Difference, match="of 40 bytes of scratch 8 are spare"):
+                runner.run(Case("more", (grown,)))
+        else:
+            runner.run(Case("as it is", (grown,)))
 
 
 def test_a_wrong_return_value_would_be_seen(kernels: ctypes.CDLL) -> None:

@@ -181,7 +181,7 @@ class ModuleTrial:
 
 MODELS = tuple(
     f"{name} {features}"
-    for name in ("fc_all_formats", "conv", "precision_prior", "top_2", "escalation")
+    for name in ("fc_all_formats", "conv", "precision_prior", "top_2", "escalation", "behind")
     for features in ("plain", "dsp")
 )
 

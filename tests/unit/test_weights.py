@@ -6,7 +6,8 @@ import pytest
 from edgeq.errors import BadInput
 from edgeq.kernels import PACKINGS, weight_rows
 from edgeq.ops.fixed_point import exp_table
-from edgeq.weights import OUTPUT_TABLE, PackedWeights, pack_weights, packed_words
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.weights import OUTPUT_TABLE, SYMBOL_LENGTH, PackedWeights, pack_weights, packed_words
 from tests.factory import conv_graph, fc_graph, mixture_graph
 
 
@@ -68,6 +69,30 @@ def test_equal_constants_are_stored_once() -> None:
     )
 
 
+def test_symbols_say_whose_array_it_is() -> None:
+    """Model, expert, layer and role; of equal arrays the first has it."""
+    graph = mixture_graph(np.random.default_rng(1), trunk="fc")
+    packed, seen = pack_weights(graph), set()
+    for (owner, node, role), symbol in packed.symbols.items():
+        if symbol not in seen:
+            words = "_".join(p for p in ("mixture", owner, node, role) if p).replace(".", "_")
+            assert symbol == (words if node else "mixture_output_exp_table")
+        seen.add(symbol)
+    assert "mixture_t2_0_expert_0_fullyconnected_0_weight" in seen
+
+
+def test_symbols_of_long_names_are_cut_and_numbered() -> None:
+    graph = fc_graph(np.random.default_rng(1), ("s8", "s8", "s8", "s8"))
+    names = [f"{'n' * 60}{i}" for i in range(len(graph.nodes))]
+    nodes = [dataclasses.replace(n, name=m) for n, m in zip(graph.nodes, names, strict=True)]
+    packed = pack_weights(graph.with_nodes(nodes))
+    symbols = [c.symbol for c in packed.constants]
+    stem = ("fc_chain_" + "n" * 60)[:SYMBOL_LENGTH]
+    assert len(stem) == SYMBOL_LENGTH == 56
+    counted = [stem, *(f"{stem}_{i}" for i in range(2, len(symbols)))]
+    assert symbols == [*counted, "fc_chain_output_exp_table"]
+
+
 def test_experts_of_one_name_are_refused() -> None:
     graph = mixture_graph(np.random.default_rng(1), formats=("s8", "s8"))
     node = graph.nodes[-1]
@@ -90,6 +115,19 @@ def test_shift_that_leaves_int8_is_refused() -> None:
     name = graph.nodes[0].params["shift"]
     with pytest.raises(ValueError, match="do not fit int8"):
         pack_weights(graph.with_constants({name: graph.constants[name] + 1000}))
+
+
+def test_a_stream_switches_off_channels_below_its_least_shift() -> None:
+    """Multiplier 0 and shift -1, where a kernel has no such shift; -31 it has."""
+    graph = select_kernels(fc_graph(np.random.default_rng(1), ("s8",), classes=4), {"dsp"})
+    params = graph.nodes[0].params
+    given = {
+        params["multiplier"]: np.array([2**30, 2**30 + 1, 0, 5], np.int32),
+        params["shift"]: np.array([-31, -32, -3, -1], np.int32),
+    }
+    packed, name = pack_weights(graph.with_constants(given)), graph.nodes[0].name
+    assert values_of(packed, ("", name, "multiplier")).tolist() == [2**30, 0, 0, 5]
+    assert values_of(packed, ("", name, "shift")).tolist() == [-31, -1, -1, -1]
 
 
 def test_true_width() -> None:

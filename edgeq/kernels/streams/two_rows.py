@@ -35,7 +35,7 @@ class TwoRows:
         rows, columns = weight.shape
         quads, steps = -(-rows // QUAD), -(-columns // STEP)
         offset = np.where(np.arange(rows) % 2 == 0, self.a, self.b)[:, None]
-        codes = ((weight.astype(np.int16) - offset) // self.scale) & ((1 << self.bits) - 1)
+        codes = ((weight - offset) // self.scale) & ((1 << self.bits) - 1)
         padded = np.zeros((quads * QUAD, steps * STEP), np.uint32)
         padded[:rows, :columns] = codes
         words = self._words(padded.reshape(quads, 2, 2, steps, STEP))

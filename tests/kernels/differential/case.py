@@ -12,6 +12,8 @@ import numpy as np
 
 from tests.kernels.samples import Array
 
+UNTOUCHED = b"\x5a"
+
 
 @dataclass(frozen=True, eq=False)
 class Const:
@@ -32,9 +34,13 @@ class Out:
 
 @dataclass(frozen=True, eq=False)
 class Scratch:
-    """A pointer to memory that nobody reads afterwards."""
+    """A pointer to memory that nobody reads afterwards.
+
+    spare: bytes at its end that may stay as they were; None: any number of them.
+    """
 
     bytes: int
+    spare: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Memory:
     pointer_bytes: int
     at_the_end: bool = False  # operands end where a multiple of eight does, `off` or not
     outs: list[tuple[int, Out]] = field(default_factory=list)
+    scratches: list[tuple[int, Scratch]] = field(default_factory=list)
     _placed: dict[int, int] = field(default_factory=dict)
     _results: list[tuple[int, Out]] = field(default_factory=list)  # offsets in what is placed
 
@@ -114,7 +121,9 @@ class Memory:
             data = np.ascontiguousarray(value.values).tobytes()
             return self.put(data, self._off(value, len(data)))
         if isinstance(value, Scratch):
-            return self.put(b"\x5a" * value.bytes, 0)
+            at = self.put(UNTOUCHED * value.bytes, 0)
+            self.scratches.append((at, value))
+            return at
         if isinstance(value, Pointer):
             return self._structs(value.structs)
         size = np.asarray(value.wanted).nbytes
@@ -171,7 +180,12 @@ class Memory:
         return max(sizes)
 
     def check(self, read: Callable[[int, int], bytes], label: str) -> None:
-        """Raises Difference unless all outputs hold what the reference says."""
+        """Raises Difference unless all outputs hold what the reference says, scratch is used up."""
+        for at, scratch in self.scratches:
+            left = read(at, scratch.bytes)
+            spare = len(left) - len(left.rstrip(UNTOUCHED))
+            if scratch.spare is not None and spare > scratch.spare:
+                raise Difference(f"{label}: of {scratch.bytes} bytes of scratch {spare} are spare")
         for at, out in self.outs:
             wanted = np.ascontiguousarray(out.wanted)
             got = read(at, wanted.nbytes)

@@ -240,8 +240,9 @@ def stream(
     words = order.pack(one.weight)
     if order.join is not None:
         words = order.join(words, bias, one.r.multiplier, one.r.shift)
+    spare = None if name in DEPTHWISE else streams.BEHIND
     size = scratch(one.weight.shape, one.x.shape[1:], one.wanted.shape, g.padding, g.stride)
-    return one.call(f"edgeq_{name}_dsp", words.astype(np.uint32), bias, Scratch(size))
+    return one.call(f"edgeq_{name}_dsp", words.astype(np.uint32), bias, Scratch(size, spare))
 
 
 def every_shift(name: str, kernel: tuple[int, int]) -> list[Case]:

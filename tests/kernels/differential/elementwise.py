@@ -262,7 +262,32 @@ def softmax_cases() -> Iterator[Case]:
         yield softmax(1 + seed % 3, classes, SCALES[seed % 5], seed, FILLS[seed % 4])
 
 
+def softmax_q31_turn(code: int) -> Iterator[Case]:
+    """Two classes: the least exponential that gives the second one `code`, and the one below it.
+
+    There the last bit of the reciprocal shows.
+    """
+    x, table = np.array([[0, -1]], np.int8), np.full(256, 2**31 - 1, np.int32)
+
+    def answer(exponential: int) -> samples.Array:
+        table[1] = exponential
+        t = TensorType((1, 2), "int8")
+        return OPS["SoftmaxQ31"].reference(SoftmaxQ31(), Io((t,), t), (x,), {"exp_q31": table})
+
+    low, high = 0, 2**31 - 1  # below, and at or above
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if answer(middle)[0, 1] >= code else (middle, high)
+    for exponential in (low, high):
+        y = Out(answer(exponential), initial=x)
+        given = (Pointer((Struct((Const(table.copy()), 1, 2)),)), y, y)
+        label = f"edgeq_softmax_q31_s8, exponential {exponential} beside 1"
+        yield Case(label, (Call("edgeq_softmax_q31_s8", given),))
+
+
 def softmax_q31_cases() -> Iterator[Case]:
+    for code in range(-127, 1, 4):
+        yield from softmax_q31_turn(code)
     for seed in range(30):
         classes = (1, 2, 3, 10, 60, MOST_CLASSES)[seed % 6]
         yield softmax_q31(1 + seed % 3, classes, SCALES[seed % 5], seed, FILLS[seed % 4])

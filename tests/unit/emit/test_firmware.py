@@ -21,10 +21,12 @@ from edgeq.emit.firmware_header import scale_defines
 from edgeq.emit.firmware_layers import snake_case
 from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Node, TensorType
 from edgeq.memory import plan_memory
 from edgeq.ops import OPS
 from edgeq.ops.fixed_point import exp_table, softmax_q15
+from edgeq.ops.relu import Relu
+from edgeq.ops.softmax import OUTPUT_QUANT, Softmax
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.reference import quantize_rows, run
 from edgeq.weights import pack_weights
@@ -125,6 +127,30 @@ def rng(seed: int = 11) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def behind_a_mixture() -> Graph:
+    """Layers behind the mixture: ReLU, and Softmax in another quant."""
+    graph = mixture_graph(rng(), "plain", "off", 1, "probability")
+    first, *more = graph.outputs
+    given = graph.tensors[first]
+    made = {
+        "relu.out": given,
+        "softmax.out": replace(given, quant=OUTPUT_QUANT),
+        "table": TensorType((256,), "uint16"),
+    }
+    relu = Node("relu", "Relu", (first,), ("relu.out",), Relu("relu"), {}, "edgeq_relu_s8")
+    softmax = Node(
+        "softmax", "Softmax", ("relu.out",), ("softmax.out",), Softmax(),
+        {"exp_table": "table"}, "edgeq_softmax_s8",
+    )  # fmt: skip
+    return replace(
+        graph,
+        nodes=(*graph.nodes, relu, softmax),
+        tensors={**graph.tensors, **made},
+        outputs=("softmax.out", *more),
+        constants={**graph.constants, "table": exp_table(given.quant.per_tensor)},
+    )
+
+
 GRAPHS: dict[str, Callable[[], Graph]] = {
     "fc_all_formats": lambda: fc_graph(rng(), ("s16", "s8", "s4", "s3", "s2", "t2", "b1")),
     "fc_softmax": lambda: fc_graph(rng(), softmax=True),
@@ -139,10 +165,11 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "gated_plain": lambda: mixture_graph(rng(), "plain", "off", 1, "probability", trunk="conv"),
     "shallow_router": lambda: mixture_graph(rng(), router_layers=2, formats=("s3", "b1")),
     "smallest": smallest_mixture,
+    "behind": behind_a_mixture,
     # as a model without a name of its own: its header is no other file's guard
     "nameless": lambda: replace(fc_graph(rng(), ("t2",)), name="model"),
 }
-SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2", "nameless")
+SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2", "nameless", "behind")
 
 
 @pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["plain", "dsp"])
