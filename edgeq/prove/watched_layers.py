@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from capstone import arm  # type: ignore[import-untyped]
 
 from edgeq.emit.firmware_layers import Layer, layers_of, mixture_of
 from edgeq.estimating.routes import Experts
@@ -21,7 +22,7 @@ from edgeq.weights import pack_weights
 
 Tensor = tuple[str, str]  # (expert or "", the tensor's name)
 Expected = Mapping[Tensor, bytes]
-ARGUMENTS = ("r0", "r1", "r2", "r3")
+ARGUMENTS = (arm.ARM_REG_R0, arm.ARM_REG_R1, arm.ARM_REG_R2, arm.ARM_REG_R3)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class WatchedLayers:
 
     def __init__(self, machine: Machine, graph: Graph) -> None:
         self._machine = machine
+        self._arguments = [machine.register_reader(number) for number in ARGUMENTS]
         self._by_params = dict(_params(machine, layers_of(graph, pack_weights(graph))))
         self._expected: Expected = {}
         self._pending: _Pending | None = None
@@ -73,7 +75,7 @@ class WatchedLayers:
     def _entered(self) -> None:
         try:
             self._compare()
-            arguments = [self._machine.register(name) for name in ARGUMENTS]
+            arguments = [read() for read in self._arguments]
             layer = self._by_params.get(arguments[0])
             if layer is not None:
                 self._pending = _Pending(layer, arguments[1 + len(layer.node.inputs)])

@@ -362,10 +362,6 @@ class Machine:
         """callback() before the instruction at each address, in every later run; not to raise."""
         self._emulator.on_entry(addresses, callback)
 
-    def register(self, name: str) -> int:
-        """One core register by its name, also while the guest runs."""
-        return self._emulator.register(name)
-
     @property
     def symbols(self) -> Mapping[str, int]:
         """Addresses of the loaded ELF's symbols, by name."""
