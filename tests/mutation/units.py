@@ -54,8 +54,8 @@ class KernelUnit:
 
     def digest(self) -> str:
         texts = kernel_texts()
-        names = sorted({*self.kernel.sources, *self.kernel.headers})
-        return digest_of({name: texts[name] for name in names})
+        names = {fault.file for fault in self.faults()}  # a header of declarations has none
+        return digest_of({name: texts[name] for name in sorted(names)})
 
     def trial(self, folder: Path) -> Trial:
         return KernelTrial(self.kernel, folder)
