@@ -1,5 +1,6 @@
 """A lowered graph compiled: planned, packed and written as C. One value, made by one function."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgeq.emit.firmware import LayerInfo, firmware_project, layer_table
@@ -36,16 +37,26 @@ def compile_graph(
     digest: str,
     *,
     mlperf_id: str | None = None,
+    class_names: Sequence[str] | None = None,
+    weights_as: str = "auto",
     project: FirmwareProject | None = None,
 ) -> Compiled:
     """Plans the arena, packs the weights, lists the layers and writes the C, in that order.
 
     `project`: that of an export, which is not written anew. Raises UnsupportedOp for a kernel that
-    does not exist, BadInput for a digest or benchmark that is none.
+    does not exist, BadInput for a digest, benchmark or form of weights that is none.
     """
     plan, packed = plan_memory(graph), pack_weights(graph)
     layers = layer_table(graph, packed)
     if project is None:
-        named = {"model_name": name, "digest": digest}
-        project = firmware_project(graph, plan, packed, mlperf_id=mlperf_id, **named)
+        project = firmware_project(
+            graph,
+            plan,
+            packed,
+            model_name=name,
+            digest=digest,
+            mlperf_id=mlperf_id,
+            class_names=class_names,
+            weights_as=weights_as,
+        )
     return Compiled(name, digest, graph, plan, packed, layers, project)

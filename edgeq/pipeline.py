@@ -44,6 +44,7 @@ def export(
     max_mean_energy: str | None = None,
     mlperf: str | None = None,
     name: str | None = None,
+    weights_as: str = "auto",
     accept_mismatch: bool = False,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
@@ -53,7 +54,8 @@ def export(
     units ("20ms", "1mJ"): what an inference may cost at worst, and in the mean of the calibration
     rows, for which curiosity is weakened as far as needed. `mlperf` ("kws01", ...) makes the
     firmware answer the runner of that benchmark (docs/mlperf.md). `name` begins every global C
-    name of the model, by default its own name made an identifier. Raises ModelFile, UnsupportedOp,
+    name of the model, by default its own name made an identifier. `weights_as` is "c", "binary" or
+    "auto": large arrays in a file that the assembler takes in. Raises ModelFile, UnsupportedOp,
     BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch (the proofs of docs/proofs.md) before
     anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
@@ -83,7 +85,8 @@ def export(
     features = board.features if objective == "latency" else frozenset()
     quantized = model.quantized(x, method, features, name)
     benchmark_notes = fitting_task(quantized.graph, mlperf) if mlperf else []
-    of = Identity(model.name, digest, quantize_rows(quantized.graph, x), target, found, mlperf)
+    rows, names = quantize_rows(quantized.graph, x), model.class_names
+    of = Identity(model.name, digest, rows, target, found, mlperf, names, weights_as)
     with scratch_folder() as scratch:
         costed = within_budget(quantized, of, budget, scratch)
         compiled, graph = costed.compiled, costed.compiled.graph

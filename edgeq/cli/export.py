@@ -44,6 +44,13 @@ from edgeq.cli.output import say_json, show, working
     type=click.Choice(["kws01", "vww01", "ad01", "ic01"]),
     help="Answer the runner of this MLPerf Tiny benchmark; the model must have its shapes.",
 )
+@click.option(
+    "--weights-as",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "c", "binary"]),
+    help="Large arrays as C literals or in a binary file; auto: binary above 256 KB.",
+)
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
 @click.option(
     "--accept-mismatch",
@@ -65,6 +72,7 @@ def export(
     as_json: bool,
     mlperf: str | None,
     name: str | None,
+    weights_as: str,
     accept_mismatch: bool,
     **budget: str | None,
 ) -> None:
@@ -89,6 +97,7 @@ def export(
             optimize,
             mlperf=mlperf,
             name=name,
+            weights_as=weights_as,
             accept_mismatch=accept_mismatch,
             **budget,
         )

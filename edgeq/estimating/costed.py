@@ -26,7 +26,10 @@ ROWS_PER_ROUTE = 1  # an export should take seconds; `edgeq estimate` compares r
 
 @dataclass(frozen=True)
 class Identity:
-    """The model's name and digest, the calibration `rows` as int8, the target and the compiler."""
+    """The model's name and digest, the calibration `rows` as int8, the target and the compiler.
+
+    `class_names` stand in the header; `weights_as`: how large arrays do (emit/firmware_arrays.py).
+    """
 
     name: str
     digest: str
@@ -34,6 +37,8 @@ class Identity:
     target: str
     compiler: Compiler
     mlperf_id: str | None = None
+    class_names: tuple[str, ...] | None = None
+    weights_as: str = "auto"
 
     @property
     def board(self) -> Board:
@@ -110,7 +115,14 @@ def _cycles(costed: Costed, board: Board) -> dict[Experts, float]:
 
 def _costed(quantized: Quantized, of: Identity, scratch: Path) -> Costed:
     graph, board = quantized.graph, of.board
-    compiled = compile_graph(graph, of.name, of.digest, mlperf_id=of.mlperf_id)
+    compiled = compile_graph(
+        graph,
+        of.name,
+        of.digest,
+        mlperf_id=of.mlperf_id,
+        class_names=of.class_names,
+        weights_as=of.weights_as,
+    )
     if not is_core(of.target):
         check_fit(board, compiled)
     compiled = replace(compiled, project=with_board(compiled.project, board))
