@@ -66,7 +66,7 @@ def test_no_option_is_the_default_request(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_every_field_is_an_option_and_a_keyword() -> None:
     fields = {field.name for field in dataclasses.fields(ProfileRequest)}
-    assert {str(option.name) for option in profile.params} - {"as_json"} == fields
+    assert {str(option.name) for option in profile.params} - {"as_json", "verbose"} == fields
     keywords = inspect.signature(pipeline.profile).parameters
     named = {name.replace("window_s", "window_seconds"): p.default for name, p in keywords.items()}
     for calls in ("watch", "tell", "kept"):
