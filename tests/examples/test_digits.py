@@ -13,6 +13,7 @@ from edgeq.emit.onnx_check import run_onnx
 from edgeq.emit.tflite_check import run_tflite
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ops.graph_file import read_graph
+from edgeq.prove.check import LEAST_ROUTES
 from edgeq.reference import quantize_rows, run
 from edgeq.reporting.markdown import END, START
 from edgeq.toolchain import find_compiler
@@ -46,7 +47,9 @@ def test_the_demo_leaves_what_it_promises(demo: Path) -> None:
     profile = json.loads((demo / "profile.json").read_text())
     assert {c["name"] for c in export["checks"]} == {"model", "firmware", "onnx", "tflite"}
     for check in export["checks"]:
-        assert min(check["top1_agreement"], check["route_agreement"]) >= 0.99
+        assert check["top1_agreement"] >= 0.99
+        # float routers break ties of the integers' scores: the bound of an export's own proof
+        assert check["route_agreement"] >= LEAST_ROUTES
     assert profile["samples"] == 359
     assert profile["mismatches"] == 0
     assert profile["accuracy"] >= 0.96

@@ -1,7 +1,11 @@
 """The record of planted faults: it agrees with the docs and with the list of equivalents."""
 
+import json
+import os
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,19 +77,17 @@ def test_another_table_would_be_seen() -> None:
     assert record.table(kept) != before, name
 
 
-@pytest.mark.full
-@pytest.mark.timeout(1800)
-def test_a_sample_has_the_recorded_outcome(tmp_path: Path) -> None:
-    """60 mutants by the recorded seed, those of one unit together."""
+def sample(folder: Path) -> tuple[list[str], list[str]]:
+    """60 mutants by the recorded seed, those of one unit together: gone, and of other outcome."""
     kept = record.read_record()
     every = sorted((unit, fault) for unit, fault, *_ in record.mutants(kept))
     drawn = sorted(random.Random(kept["seed"]).sample(every, SAMPLE))
     gone, wrong = [], []
     for name in sorted({unit for unit, _ in drawn}):
-        unit, folder = UNITS[name], tmp_path / name.replace("/", "-")
-        folder.mkdir()
+        unit, own = UNITS[name], folder / name.replace("/", "-")
+        own.mkdir()
         faults = {fault.id: fault for fault in unit.faults()}
-        trial = unit.trial(folder)
+        trial = unit.trial(own)
         for id_ in (fault for of, fault in drawn if of == name):
             if id_ not in faults:
                 gone.append(id_)
@@ -94,5 +96,27 @@ def test_a_sample_has_the_recorded_outcome(tmp_path: Path) -> None:
             recorded = kept["units"][name]["faults"][id_]["outcome"]
             if outcome.caught != Outcome(recorded).caught:
                 wrong.append(f"{name} {id_}: {outcome}, {why}; recorded: {recorded}")
+    return gone, wrong
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_a_sample_has_the_recorded_outcome(tmp_path: Path) -> None:
+    """In a process of its own: a trial of a module imports edgeq and its tests anew."""
+    code = (
+        "import json, sys; from pathlib import Path; from tests.mutation.test_record import sample;"
+        "Path(sys.argv[2]).write_text(json.dumps(sample(Path(sys.argv[1]))))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    (tmp_path / "units").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "units"), str(tmp_path / "said.json")],
+        cwd=record.ROOT,
+        env=environment | {"EDGEQ_EXAMPLES": "10"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    gone, wrong = json.loads((tmp_path / "said.json").read_text())
     assert not wrong
     assert len(gone) <= SAMPLE // 4, "the code has moved on: run python -m tests.mutation"
