@@ -9,7 +9,7 @@ from tests.hostile.oracle import run_cases
 from tests.hostile.surfaces import SURFACES
 
 FEW, FIRST = 25, 1_000_000  # numbers that the recorded campaign does not reach
-LEAST = 1_000  # 20,000 is a whole run; the table says how far each surface is
+LEAST = 20_000
 
 
 @pytest.mark.parametrize("name", SURFACES)
