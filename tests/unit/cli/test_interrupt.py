@@ -168,8 +168,7 @@ def test_a_virtual_board_that_was_not_verified_is_not_left_behind(
 
 
 def test_a_bench_that_is_cut_prints_no_half_result(runtime: Path, tmp_path: Path) -> None:
-    kernel = "edgeq_fully_connected_s8_s8"
-    arguments = ["bench", "kernels", "--kernel", kernel, "--json"]
+    arguments = ["bench", "kernels", "--json"]  # of every kernel: minutes, on any machine
     code, out, err = interrupted(arguments, after(6.0))
     assert code == 130, err
     assert out == ""
