@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeq.board import Board
-from edgeq.emit.firmware import layer_table
+from edgeq.emit.firmware_layers import layers_of
 from edgeq.errors import Link, Mismatch
 from edgeq.estimating.in_memory import InMemory
 from edgeq.estimating.routes import WHOLE, Experts, route_names
@@ -19,6 +19,7 @@ from edgeq.prove.check import Check
 from edgeq.prove.trials import LEAST_ROWS, MOST_ROWS, ROWS, Answer, Trial, trials
 from edgeq.prove.watched_layers import Difference, WatchedLayers, expected_of
 from edgeq.sim.faults import GuestFault
+from edgeq.weights import pack_weights
 
 # What a virtual board counts in 10 seconds of processor time, and in one (docs/simulator.md), so
 # that the number of rows, unlike a stopwatch's, is the same on every computer.
@@ -36,8 +37,9 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
     firmware itself faults.
     """
     outputs = graph.tensors[graph.outputs[0]].size
-    twin = InMemory(board, elf, outputs, layer_table(graph))
-    watched = WatchedLayers(twin.machine, graph)
+    layers = layers_of(graph, pack_weights(graph))
+    twin = InMemory(board, elf, outputs, [layer.info for layer in layers])
+    watched = WatchedLayers(twin.machine, layers)
     first = list(_on_twin(twin, watched, graph, trials(graph, rows, 1)[0]))
     count = rows_within(sum(result.cycles for result, _ in first))
     asked = [trial for each in trials(graph, rows, count) for trial in each]

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from capstone import arm  # type: ignore[import-untyped]
 
-from edgeq.emit.firmware_layers import Layer, layers_of, mixture_of
+from edgeq.emit.firmware_layers import Layer, mixture_of
 from edgeq.estimating.routes import Experts
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.prove.trials import Trial, reordered
 from edgeq.reference import run
 from edgeq.sim import Machine
-from edgeq.weights import pack_weights
 
 Tensor = tuple[str, str]  # (expert or "", the tensor's name)
 Expected = Mapping[Tensor, bytes]
@@ -47,10 +46,10 @@ class _Pending:
 class WatchedLayers:
     """Compares each layer's output bytes as it is done; `layers` counts those it can tell."""
 
-    def __init__(self, machine: Machine, graph: Graph) -> None:
+    def __init__(self, machine: Machine, layers: Sequence[Layer]) -> None:
         self._machine = machine
         self._arguments = [machine.register_reader(number) for number in ARGUMENTS]
-        self._by_params = dict(_params(machine, layers_of(graph, pack_weights(graph))))
+        self._by_params = dict(_params(machine, layers))
         self._expected: Expected = {}
         self._pending: _Pending | None = None
         self._found: Difference | None = None
