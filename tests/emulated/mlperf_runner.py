@@ -39,6 +39,8 @@ class Runner:
 
     def __init__(self, port: str, baud: int = 115200, energy: bool = False) -> None:
         self._port = serial.Serial(port, baud, timeout=0.1)
+        # What another protocol left in the pty is no answer to this session.
+        self._port.reset_input_buffer()
         self._line = b""
         self._bytes_a_command = 26 if energy else 31
 

@@ -82,8 +82,13 @@ def built(exported: Exported, marker: str = "levels", baud: int | None = None) -
 
 def up(port: str) -> str:
     """The port of a board that has booted, what it said then read: a USB port that nobody has
-    open does not keep it, a pty does."""
-    BoardLink.open(port, timeout=HANG_S).close()
+    open does not keep it, a pty does. The board answers in order, repeated questions too: a
+    question asked once, and answered, is behind all of them."""
+    with BoardLink.open(port, timeout=HANG_S) as link:
+        repeated = -1
+        while repeated != link.statistics.retries:
+            repeated = link.statistics.retries
+            link._read_info()
     return port
 
 
