@@ -5,23 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeq.board import is_core
+from edgeq.emit.forms import Forms
 from edgeq.estimating import Costed, Identity
 from edgeq.export_folder import GRAPH, SCHEMA
+from edgeq.export_request import ExportRequest
 from edgeq.passes import Quantized
+from edgeq.passes.select_kernels import fallbacks
 from edgeq.prove import Check
 from edgeq.reporting.export import curiosity_entry, expert_entries, layer_entries
 from edgeq.sources import Source
-
-OPTIMIZE = "-O2"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How the export was asked for: kernels by `objective`, ranges by `method`, the budget."""
-
-    objective: str
-    method: str
-    budget: dict[str, float]
+from edgeq.toolchain import OPTIMIZE
 
 
 @dataclass(frozen=True)
@@ -61,18 +54,17 @@ class ExportReport:
 
 
 def export_report(
+    asked: ExportRequest,
     of: Identity,
-    asked: Asked,
     model: Source,
     quantized: Quantized,
     costed: Costed,
     checks: Sequence[Check],
-    notes: Sequence[str],
-    *,
-    tflite: bool,
+    forms: Forms,
 ) -> ExportReport:
     """The report of a costed and proven model; `quantized` holds the model's own curiosity."""
     compiled, graph = costed.compiled, costed.compiled.graph
+    notes = (*forms.notes, *quantized.notes, *model.notes, *fallbacks(graph, asked.features))
     return ExportReport(
         schema=SCHEMA,
         target=of.target,
@@ -80,7 +72,7 @@ def export_report(
         model_digest=of.digest,
         artifacts={
             "onnx": "model.onnx",
-            "tflite": "model.tflite" if tflite else None,
+            "tflite": "model.tflite" if forms.tflite else None,
             "firmware": "firmware",
             "graph": GRAPH,
         },
@@ -97,13 +89,13 @@ def export_report(
         estimate=costed.cost,
         routes=costed.routes,
         curiosity=curiosity_entry(graph, quantized.graph, costed.quantized.curiosity),
-        budget=asked.budget,
-        calibration=asked.method,
+        budget=asked.budget.asked,
+        calibration=model.method(asked.method),
         input_shape=list(model.input_shape),
         input_layout=model.layout,
         class_names=list(model.class_names) if model.class_names else None,
         enforced=not is_core(of.target),
-        notes=[*_first(costed, checks), *notes, *_last(costed)],
+        notes=[*_first(costed, checks), *notes, *of.notes, *_last(costed)],
     )
 
 

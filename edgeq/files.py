@@ -21,6 +21,11 @@ _OLD, _KEEP = "old", "keep"
 _LINKS = 40  # as many as Linux follows
 
 
+def path_of(name: str | Path | None) -> Path | None:
+    """What a user named, if anything."""
+    return None if name is None else Path(name)
+
+
 @contextmanager
 def writing(path: Path, parents: bool = False) -> Iterator[BinaryIO]:
     """A file to write and seek in; it stands at `path` in one step when the block ends well.

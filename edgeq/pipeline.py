@@ -2,31 +2,34 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeq.board import Board, load_board, runnable_board, target_board
-from edgeq.errors import BadInput, UnsupportedOp
+from edgeq.arrays import Array
+from edgeq.board import Board, load_board, runnable_board
+from edgeq.errors import BadInput
 from edgeq.export_folder import (
     EVALUATION,
     GRAPH,
     Artifacts,
-    check_free,
     read_project,
     read_report,
     write_export,
 )
-from edgeq.files import scratch_folder, write_file
+from edgeq.files import path_of, scratch_folder, write_file
 
 if TYPE_CHECKING:
+    from edgeq.compiled import Compiled
+    from edgeq.emit.forms import Forms
+    from edgeq.estimating import Estimated
+    from edgeq.export_report import ExportReport
+    from edgeq.prove import Check
+    from edgeq.sources import Source
     from edgeq.toolchain import Firmware
-
-OPTIMIZE = "-O2"
-OBJECTIVES = ("latency", "size")
 
 
 def export(
@@ -50,90 +53,76 @@ def export(
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
     `target` is a core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the
-    core's fastest kernels, "size" the plain ones, whose code is a fraction as long. Budgets carry
-    units ("20ms", "1mJ"): what an inference may cost at worst, and in the mean of the calibration
-    rows, for which curiosity is weakened as far as needed. `mlperf` ("kws01", ...) makes the
-    firmware answer the runner of that benchmark (docs/mlperf.md). `name` begins every global C
-    name of the model, by default its own name made an identifier. `weights_as` is "c", "binary" or
-    "auto": large arrays in a file that the assembler takes in. Raises ModelFile, UnsupportedOp,
-    BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch (the proofs of docs/proofs.md) before
-    anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
+    core's fastest kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what
+    an inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
+    weakened. `mlperf` ("kws01", ...): docs/mlperf.md. `name` begins every global C name, by default
+    the model's own. `weights_as` is "c", "binary" (the assembler takes large arrays in) or "auto".
+    Raises ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch
+    before anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
-    from edgeq.emit.mlperf import fitting_task
-    from edgeq.emit.onnx_model import onnx_model
-    from edgeq.estimating import Budget, Identity, within_budget
-    from edgeq.export_report import Asked, export_report
-    from edgeq.ir.c_names import c_name
-    from edgeq.ops.graph_file import write_graph
-    from edgeq.passes.select_kernels import fallbacks
+    from edgeq.emit.forms import emit_forms
+    from edgeq.estimating import Budget, within_budget
+    from edgeq.export_report import export_report
+    from edgeq.export_request import ExportRequest
     from edgeq.prove import Subject, prove_export
-    from edgeq.reference import quantize_rows
     from edgeq.sources import source_of
-    from edgeq.toolchain import find_compiler, with_board
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
-    if objective not in OBJECTIVES:
-        raise BadInput(f"objective {objective!r} is not one of {', '.join(OBJECTIVES)}")
-    board = target_board(target)
-    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
-    check_free(Path(out))
-    if name is not None:
-        c_name("", name)
+    options = (method, compiler, objective, budget, mlperf, name, weights_as)
+    asked = ExportRequest(target, Path(out), path_of(calibration), *options)
+    asked.check()
     model = source_of(model_path)
-    digest = model.digest
-    x = model.rows(None if calibration is None else Path(calibration))
-    features = board.features if objective == "latency" else frozenset()
-    quantized = model.quantized(x, method, features, name)
-    benchmark_notes = fitting_task(quantized.graph, mlperf) if mlperf else []
-    rows, names = quantize_rows(quantized.graph, x), model.class_names
-    of = Identity(model.name, digest, rows, target, found, mlperf, names, weights_as)
+    x = model.rows(asked.calibration)
+    quantized, of = asked.quantized(model, x)
     with scratch_folder() as scratch:
         costed = within_budget(quantized, of, budget, scratch)
-        compiled, graph = costed.compiled, costed.compiled.graph
-        onnx = onnx_model(graph, model.name, digest).SerializeToString()
-        tflite, notes = _tflite(graph, model.name, digest)
-        trained = model.check(graph, x, anew=calibration is not None)
-        elf = costed.firmware.elf
-        subject = Subject(compiled, x, of.rows, of.board, elf, onnx, tflite)
+        forms = emit_forms(costed.compiled.graph, of.name, of.digest)
+        trained = model.check(costed.compiled.graph, x, anew=calibration is not None)
+        subject = Subject(costed.compiled, x, of.rows, of.board, costed.firmware.elf, *forms.files)
         checks = prove_export(subject, trained, accept=accept_mismatch)
+    report = export_report(asked, of, model, quantized, costed, checks, forms)
+    return _write(asked.out, report, _marked(costed.compiled, checks, of.board), model, forms)
+
+
+def _marked(compiled: "Compiled", checks: Iterable["Check"], board: Board) -> "Compiled":
+    """With a word in the model's header for each proof that failed and was accepted."""
+    from edgeq.toolchain import with_board
+
     for check in (c for c in checks if c.accepted):
         compiled = compiled.with_remark(f"ACCEPTED MISMATCH, --accept-mismatch. {check.said}")
-        compiled = replace(compiled, project=with_board(compiled.project, of.board))
-    notes += [*quantized.notes, *model.notes, *fallbacks(graph, features), *benchmark_notes]
-    asked, shipped = Asked(objective, model.method(method), budget.asked), tflite is not None
-    report = export_report(of, asked, model, quantized, costed, checks, notes, tflite=shipped).entry
-    files = {"model.onnx": onnx, "report.txt": _plain_text(report, out)}
-    if tflite:
-        files["model.tflite"] = tflite
+        compiled = replace(compiled, project=with_board(compiled.project, board))
+    return compiled
+
+
+def _write(
+    out: Path, report: "ExportReport", compiled: "Compiled", model: "Source", forms: "Forms"
+) -> dict[str, Any]:
+    """The export folder; returns export.json."""
+    from edgeq.ops.graph_file import write_graph
+
+    entry = report.entry
+    files = {"model.onnx": forms.onnx, "report.txt": _plain_text(entry, out.name)}
+    if forms.tflite:
+        files["model.tflite"] = forms.tflite
     if model.evaluation is not None:
         files[EVALUATION] = _npz(x=model.evaluation[0], y=model.evaluation[1])
-    written = {GRAPH: lambda path: write_graph(graph, path)}
-    write_export(Path(out), Artifacts(report, compiled.project, files, written))
-    return report
+    written = {GRAPH: lambda path: write_graph(compiled.graph, path)}
+    write_export(out, Artifacts(entry, compiled.project, files, written))
+    return entry
 
 
-def _tflite(graph: Any, name: str, digest: str) -> tuple[bytes | None, list[str]]:
-    """The file, or None and why there is none."""
-    from edgeq.emit.tflite_model import tflite_model
-
-    try:
-        return tflite_model(graph, name, digest), []
-    except UnsupportedOp as error:
-        return None, [f"no .tflite: {error}"]
-
-
-def _npz(**arrays: Any) -> bytes:
+def _npz(**arrays: Array) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **arrays)
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
-def _plain_text(report: dict[str, Any], out: str | Path) -> bytes:
+def _plain_text(report: dict[str, Any], folder: str) -> bytes:
     from edgeq.reporting.export import export_text
     from edgeq.reporting.terminal import console
 
     text = io.StringIO()
-    said = export_text(report, Path(out).name, verbose=True)
+    said = export_text(report, folder, verbose=True)
     console(file=text, width=140, color_system=None).print(said, crop=False)
     return text.getvalue().encode()
 
@@ -159,7 +148,7 @@ def estimate(
 
     path = Path(source)
     wanted = [load_board(name) for name in boards]
-    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
+    found = find_compiler(compiler)
     if path.is_file():
         if not wanted:
             raise BadInput(f"on which board? {path} is a model file; pass --board NAME")
@@ -172,14 +161,14 @@ def estimate(
     return estimate_boards(model, wanted, found, prove=prove, watch=watch)
 
 
-def _of_model(path: Path, calibration: str | Path | None) -> Any:
+def _of_model(path: Path, calibration: str | Path | None) -> "Estimated":
     """The model, quantised as an export would, with the routes of its calibration rows."""
     from edgeq.estimating import Estimated, Shares
     from edgeq.reference import quantize_rows
     from edgeq.sources import source_of
 
     model = source_of(path)
-    x = model.rows(None if calibration is None else Path(calibration))
+    x = model.rows(path_of(calibration))
     quantized = model.quantized(x, "mse", frozenset(), None)
     rows, chosen = quantize_rows(quantized.graph, x), quantized.chosen(len(x))
     shares = Shares.of_rows("calibration", chosen)
@@ -204,7 +193,7 @@ def verify(
     from edgeq.toolchain import find_compiler
 
     folder = Path(export)
-    found = None if port else find_compiler(compiler)  # type: ignore[arg-type]
+    found = None if port else find_compiler(compiler)
     exported, checks = verify_folder(folder, found, port, baud)
     if model is not None:
         from edgeq.sources import check_source
@@ -231,13 +220,13 @@ def _build(
     plain: Board, firmware: Path, compiler: str, marker: str, baud: int | None
 ) -> tuple["Firmware", Board, dict[str, Any]]:
     """The firmware in FIRMWARE/build/<board>, its board, and what firmware.json there says."""
+    from edgeq.toolchain import OPTIMIZE, find_compiler, with_board
     from edgeq.toolchain import build as run
-    from edgeq.toolchain import find_compiler, with_board
 
     project, board = read_project(firmware), plain.marked_by(marker).at_baud(baud)
     out = firmware / "build" / board.name
     out.mkdir(parents=True, exist_ok=True)
-    found = find_compiler(compiler)  # type: ignore[arg-type]  # the toolchain checks the name
+    found = find_compiler(compiler)
     (out / "firmware.json").unlink(missing_ok=True)  # a build that is cut leaves none
     built = run(with_board(project, board), board, found, out, OPTIMIZE)
     result: dict[str, Any] = {
@@ -297,7 +286,7 @@ def flash(
         dry_run=dry_run,
         watch=tell,
         probe=probe,
-        marker_file=None if marker_file is None else Path(marker_file),
+        marker_file=path_of(marker_file),
     )
     port = port or result["port"]
     asked = verify and not dry_run and port is not None
@@ -344,13 +333,12 @@ def profile(
     from edgeq import profiling
     from edgeq.profile_request import ProfileRequest
 
-    def path(name: str | Path | None) -> Path | None:
-        return None if name is None else Path(name)
-
     request = ProfileRequest(
-        Path(firmware), port, probe, path(run), path(data), path(trace), path(parquet), limit
+        Path(firmware), port, probe, path_of(run), path_of(data), path_of(trace), path_of(parquet)
     )
-    request = replace(request, baud=baud, resume=resume, meter=meter, meter_port=meter_port)
+    request = replace(
+        request, limit=limit, baud=baud, resume=resume, meter=meter, meter_port=meter_port
+    )
     request = replace(request, meter_rate=meter_rate, volts=volts, windows=windows)
     request = replace(request, window_seconds=window_s)
     return profiling.profile(request, watch, tell, kept)

@@ -37,7 +37,7 @@ def bench_kernels(
     shape or kernel that does not exist there, or a board without a modelled clock; Toolchain
     without a compiler.
     """
-    board, found = load_board(board_name), find_compiler(compiler)  # type: ignore[arg-type]
+    board, found = load_board(board_name), find_compiler(compiler)
     _check_board(board)
     todo = list(runs(board.features, kernel, cases_named(shape)))
     if not todo:

@@ -22,7 +22,7 @@ from edgeq.files import scratch_folder
 from edgeq.reference import quantize_rows
 from edgeq.reference import run as reference
 from edgeq.sim.cores import CORES
-from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
+from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, find_compiler, with_board
 
 if TYPE_CHECKING:
     from torch import nn as torch_nn
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 WIDTHS = ("int8", "int4", "ternary")
 SEED, CALIBRATION_ROWS, ROWS = 1, 16, 2
 DIGEST = "0" * 64
-OPTIMIZE = "-O2"
 Watch = Callable[[int, int, str], None]
 
 
@@ -139,7 +138,7 @@ def bench_networks(
     all and the next one's name. Raises BadInput for a board without a clock model, a network or a
     width that does not exist, Toolchain without a compiler, Mismatch where an answer differs.
     """
-    board, found = load_board(board_name), find_compiler(compiler)  # type: ignore[arg-type]
+    board, found = load_board(board_name), find_compiler(compiler)
     if board.core not in CORES:
         raise BadInput(f"{board.name} has no clock model; there are models of {', '.join(CORES)}")
     todo = [(n, w) for n in _chosen(network, NETWORKS) for w in _chosen(weights, WIDTHS)]

@@ -77,7 +77,7 @@ def compilers() -> list[Finding]:
 def _compiler(kind: str) -> Finding:
     name = f"compiler.{kind}"
     try:
-        compiler = find_compiler(kind)  # type: ignore[arg-type]
+        compiler = find_compiler(kind)
     except Toolchain:
         return Finding(name, "warning", _why_no_compiler(kind), _INSTALL[kind])
     said = _compile(compiler)

@@ -26,9 +26,8 @@ from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import quantize_rows
-from edgeq.toolchain import Compiler, Firmware, build, with_board
+from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 
-OPTIMIZE = "-O2"
 RANDOM_ROWS, MOST_ROWS = 16, 200
 Watch = Callable[[str], None]
 

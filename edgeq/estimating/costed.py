@@ -8,7 +8,7 @@ from edgeq.board import Board, is_core, runnable_board, target_board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.errors import BadInput
-from edgeq.estimating.boards import OPTIMIZE, Estimated, on_board
+from edgeq.estimating.boards import Estimated, on_board
 from edgeq.estimating.budget import Budget, strongest_router, unreachable
 from edgeq.estimating.cost import Shares
 from edgeq.estimating.routes import Experts, all_routes, route_names
@@ -19,7 +19,7 @@ from edgeq.passes.freeze_router import freeze_router
 from edgeq.passes.verify import verify
 from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
-from edgeq.toolchain import Compiler, Firmware, build, with_board
+from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 
 ROWS_PER_ROUTE = 1  # an export should take seconds; `edgeq estimate` compares rows
 
@@ -29,6 +29,7 @@ class Identity:
     """The model's name and digest, the calibration `rows` as int8, the target and the compiler.
 
     `class_names` stand in the header; `weights_as`: how large arrays do (emit/firmware_arrays.py).
+    `notes`: what a user should know of the model under the benchmark `mlperf_id`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Identity:
     mlperf_id: str | None = None
     class_names: tuple[str, ...] | None = None
     weights_as: str = "auto"
+    notes: tuple[str, ...] = ()
 
     @property
     def board(self) -> Board:

@@ -20,10 +20,9 @@ from edgeq.prove.check import LEAST_ROUTES, MOST_MEAN, Check
 from edgeq.prove.export import Subject, check_firmware, forms
 from edgeq.prove.firmware import answer_of, compare, name_of
 from edgeq.prove.trials import ROWS, trials
-from edgeq.toolchain import Compiler, build, with_board
+from edgeq.toolchain import OPTIMIZE, Compiler, build, with_board
 
 GREETING_S = 20.0
-OPTIMIZE = "-O2"
 ONNX, TFLITE = "model.onnx", "model.tflite"
 
 

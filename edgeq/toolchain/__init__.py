@@ -2,6 +2,6 @@
 
 from edgeq.toolchain.assemble import with_board
 from edgeq.toolchain.build import Firmware, build
-from edgeq.toolchain.compiler import Compiler, find_compiler
+from edgeq.toolchain.compiler import OPTIMIZE, Compiler, find_compiler
 
-__all__ = ["Compiler", "Firmware", "build", "find_compiler", "with_board"]
+__all__ = ["OPTIMIZE", "Compiler", "Firmware", "build", "find_compiler", "with_board"]

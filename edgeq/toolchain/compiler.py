@@ -13,8 +13,6 @@ from typing import Literal
 from edgeq.board import CORES, Board
 from edgeq.errors import BadInput, Toolchain
 
-Prefer = Literal["auto", "gcc", "zig"]
-
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 C_FLAGS = (
     "-std=c99",
@@ -31,7 +29,8 @@ ZIG_ONLY = (
     "-fno-stack-protector",
     "-fno-unroll-loops",  # as gcc at -O2: unrolling more than doubles the runtime code
 )
-OPTIMIZE = ("-O0", "-Og", "-O1", "-O2", "-O3", "-Os")
+LEVELS = ("-O0", "-Og", "-O1", "-O2", "-O3", "-Os")
+OPTIMIZE = "-O2"  # what every export is built, estimated and proven with
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Compiler:
 
     def compile_flags(self, board: Board, optimize: str) -> tuple[str, ...]:
         """Everything but include folders and files; BadInput for an unknown `optimize`."""
-        if optimize not in OPTIMIZE:
-            raise BadInput(f"optimize {optimize!r} is not one of {', '.join(OPTIMIZE)}")
+        if optimize not in LEVELS:
+            raise BadInput(f"optimize {optimize!r} is not one of {', '.join(LEVELS)}")
         extra = ZIG_ONLY if self.kind == "zig" else ()
         return (*self.target_flags(board), optimize, *C_FLAGS, *extra, *WARNINGS)
 
@@ -116,7 +115,7 @@ def _zig_command(package: Path) -> tuple[str, ...]:
     return (str(program),) if program.is_file() else (sys.executable, "-m", "ziglang")
 
 
-def find_compiler(prefer: Prefer = "auto") -> Compiler:
+def find_compiler(prefer: str = "auto") -> Compiler:
     """The compiler to use: with "auto" arm-none-eabi-gcc on PATH, else the ziglang wheel.
 
     Raises Toolchain, with the next step, when the wanted one cannot be run.

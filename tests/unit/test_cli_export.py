@@ -413,20 +413,21 @@ def test_json_is_one_object_with_the_documented_keys(
 def test_an_export_for_size_takes_the_plain_kernels(sound: Path, tmp_path: Path) -> None:
     from edgeq import pipeline
     from edgeq.errors import BadInput, Toolchain
+    from edgeq.export_request import OBJECTIVES
 
     with pytest.raises(BadInput, match=r"objective 'speed' is not one of latency, size"):
         pipeline.export(sound, "cortex-m4", tmp_path / "no", objective="speed")
     try:
         fast, small = (
             pipeline.export(sound, "cortex-m4", tmp_path / name, objective=name)
-            for name in pipeline.OBJECTIVES
+            for name in OBJECTIVES
         )
     except Toolchain as error:
         pytest.skip(str(error))
     assert any(layer["kernel"].endswith("_dsp") for layer in fast["layers"])
     assert not any(layer["kernel"].endswith("_dsp") for layer in small["layers"])
     assert small["flash_bytes"] < fast["flash_bytes"]
-    assert (fast["objective"], small["objective"]) == pipeline.OBJECTIVES
+    assert (fast["objective"], small["objective"]) == OBJECTIVES
 
 
 def test_an_earlier_export_is_replaced_whole(
