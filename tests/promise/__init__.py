@@ -1,0 +1,1 @@
+"""The risk promise against populations whose disagreement is known; docs/thresholds.md."""
