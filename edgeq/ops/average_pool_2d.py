@@ -69,7 +69,8 @@ def _scale(attrs: AveragePool2D, io: Io) -> Scale:
 
 
 def _lower(site: Site) -> Lowered:
-    cells = site.attrs.kernel[0] * site.attrs.kernel[1]
+    attrs: AveragePool2D = site.node.attrs
+    cells = attrs.kernel[0] * attrs.kernel[1]
     share = float(np.float32(1 / cells))  # a reciprocal that a file's float32 scale can hold
     real = site.input_quant().per_tensor * share / site.output_quant.per_tensor
     multiplier, shift = quantize_multipliers([real])
@@ -77,13 +78,15 @@ def _lower(site: Site) -> Lowered:
 
 
 def _accumulators(site: Site) -> tuple[Accumulator, ...]:
-    reach = np.array([255 * int(np.prod(site.attrs.kernel))])
+    attrs: AveragePool2D = site.node.attrs
+    reach = np.array([255 * int(np.prod(attrs.kernel))])
     return (Accumulator(reach, site.param("multiplier"), site.param("shift")),)
 
 
 def _fields(site: Site) -> Fields:
+    attrs: AveragePool2D = site.node.attrs
     factor = (("multiplier", site.number("multiplier")), ("shift", site.number("shift")))
-    window = window_fields(site, site.attrs.kernel, NO_PADDING, "window.")
+    window = window_fields(site, attrs.kernel, NO_PADDING, "window.")
     return window + zero_point_fields(site) + factor
 
 

@@ -9,16 +9,12 @@ import numpy as np
 from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
-    INT8,
     NO_WIDENING,
     Array,
-    Call,
     Io,
-    Op,
     Params,
     activation_bounds,
     apply_activation,
-    own_scale,
     quant_of,
 )
 from edgeq.ops.window import convolution_fields, output_size, windows
@@ -72,26 +68,14 @@ def _macs(attrs: Conv2D, io: Io, params: Mapping[str, Any]) -> int:
     return height * width * int(np.prod(params["weight"].shape))
 
 
-OP = Op(
-    name="Conv2D",
-    attrs=Conv2D,
-    arity=1,
-    dtypes=INT8,
+OP = weighted.layer(
+    Conv2D,
+    axis=0,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,
     macs=_macs,
-    roles=weighted.roles,
-    scale=own_scale,
-    finest=weighted.finest_along(0),
-    fuses=weighted.FUSES,
-    weight_axis=0,
     widens=NO_WIDENING,
-    lower=weighted.lower,
-    accumulators=weighted.accumulators_along(0),
-    code=Call(
-        "Conv2D",
-        "edgeq_conv_2d_params",
-        lambda site: convolution_fields(site, site.param("weight").shape[1:3]),
-    ),
+    struct="edgeq_conv_2d_params",
+    fields=lambda site: convolution_fields(site, site.param("weight").shape[1:3]),
 )

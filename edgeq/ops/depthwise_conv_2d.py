@@ -9,15 +9,11 @@ import numpy as np
 from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
-    INT8,
     Array,
-    Call,
     Io,
-    Op,
     Params,
     activation_bounds,
     apply_activation,
-    own_scale,
     quant_of,
 )
 from edgeq.ops.window import convolution_fields, output_size, windows
@@ -69,26 +65,14 @@ def _macs(attrs: DepthwiseConv2D, io: Io, params: Mapping[str, Any]) -> int:
 # nine weights a channel save nothing below 4 bits, and no narrower kernel exists
 WIDENS = dict.fromkeys(("t2", "b1", "s2", "s3"), "s4")
 
-OP = Op(
-    name="DepthwiseConv2D",
-    attrs=DepthwiseConv2D,
-    arity=1,
-    dtypes=INT8,
+OP = weighted.layer(
+    DepthwiseConv2D,
+    axis=2,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,
     macs=_macs,
-    roles=weighted.roles,
-    scale=own_scale,
-    finest=weighted.finest_along(2),
-    fuses=weighted.FUSES,
-    weight_axis=2,
     widens=WIDENS,
-    lower=weighted.lower,
-    accumulators=weighted.accumulators_along(2),
-    code=Call(
-        "DepthwiseConv2D",
-        "edgeq_conv_2d_params",
-        lambda site: convolution_fields(site, site.param("weight").shape[:2]),
-    ),
+    struct="edgeq_conv_2d_params",
+    fields=lambda site: convolution_fields(site, site.param("weight").shape[:2]),
 )

@@ -9,19 +9,15 @@ import numpy as np
 from edgeq.ops import weighted
 from edgeq.ops.fixed_point import requantize
 from edgeq.ops.op import (
-    INT8,
     NO_WIDENING,
     Array,
-    Call,
     Fields,
     Io,
-    Op,
     Params,
     Site,
     activation_bounds,
     apply_activation,
     clamp_fields,
-    own_scale,
     quant_of,
     zero_point_fields,
 )
@@ -74,22 +70,14 @@ def _fields(site: Site) -> Fields:
     return weighted.POINTERS + sizes + zero_point_fields(site) + clamp_fields(site)
 
 
-OP = Op(
-    name="FullyConnected",
-    attrs=FullyConnected,
-    arity=1,
-    dtypes=INT8,
+OP = weighted.layer(
+    FullyConnected,
+    axis=0,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,
     macs=_macs,
-    roles=weighted.roles,
-    scale=own_scale,
-    finest=weighted.finest_along(0),
-    fuses=weighted.FUSES,
-    weight_axis=0,
     widens=NO_WIDENING,
-    lower=weighted.lower,
-    accumulators=weighted.accumulators_along(0),
-    code=Call("FullyConnected", "edgeq_fully_connected_params", _fields),
+    struct="edgeq_fully_connected_params",
+    fields=_fields,
 )

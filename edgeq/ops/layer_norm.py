@@ -128,10 +128,11 @@ ROLES = (
 
 
 def _lower(site: Site) -> Lowered:
+    attrs: LayerNorm = site.node.attrs
     values = integer_params(
         site.real("gamma").astype(np.float64),
         site.real("beta").astype(np.float64),
-        site.attrs.epsilon,
+        attrs.epsilon,
         site.input_quant().per_tensor,
         site.output_quant.per_tensor,
     )

@@ -53,7 +53,7 @@ def table_of(steps: Steps, site: Site) -> Array:
     """int8 (256,): the answer to each input from -128 to 127."""
     given, made = site.input_quant(), site.output_quant
     x = np.arange(-128, 128, dtype=np.int64) - given.zero_point
-    y = steps(site.attrs, x, given.per_tensor, made.per_tensor)
+    y = steps(site.node.attrs, x, given.per_tensor, made.per_tensor)
     return np.asarray(np.clip(y + made.zero_point, -128, 127), np.int8)
 
 

@@ -12,9 +12,11 @@ from edgeq.ops.op import (
     NO_WIDENING,
     Array,
     Call,
+    Fields,
     Io,
     Op,
     Params,
+    Site,
     no_accumulators,
     no_constants,
     no_limit,
@@ -52,6 +54,11 @@ def _reference(attrs: MaxPool2D, io: Io, x: tuple[Array, ...], params: Params) -
     return _pool(attrs, x[0], -128)
 
 
+def _fields(site: Site) -> Fields:
+    attrs: MaxPool2D = site.node.attrs
+    return window_fields(site, attrs.kernel, attrs.padding)
+
+
 OP = Op(
     name="MaxPool2D",
     attrs=MaxPool2D,
@@ -69,9 +76,5 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
-    code=Call(
-        "MaxPool2D",
-        "edgeq_window",
-        lambda site: window_fields(site, site.attrs.kernel, site.attrs.padding),
-    ),
+    code=Call("MaxPool2D", "edgeq_window", _fields),
 )

@@ -107,12 +107,14 @@ def _lower(site: Site) -> Lowered:
 
 def _counts_at(site: Site) -> tuple[Array, Array]:
     height, width, _ = site.input_shape
-    return counts(site.attrs, (height, width), site.output_shape)
+    attrs: MeanPool2D = site.node.attrs
+    return counts(attrs, (height, width), site.output_shape)
 
 
 def _fields(site: Site) -> Fields:
     down, across = _counts_at(site)
-    window = window_fields(site, site.attrs.kernel, site.attrs.padding, "window.")
+    attrs: MeanPool2D = site.node.attrs
+    window = window_fields(site, attrs.kernel, attrs.padding, "window.")
     return (
         ("reciprocal", Pointer("reciprocal")),
         *window,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -220,9 +220,16 @@ def flat_shape(attrs: object, inputs: Shapes, params: Mapping[str, Any]) -> tupl
     return inputs[0]
 
 
+class Clamped(Protocol):
+    """Attributes of an op that may have an activation fused into it."""
+
+    activation: str
+
+
 def clamp_fields(site: Site) -> Fields:
     """The members of a fused activation."""
-    low, high = activation_bounds(site.attrs.activation, site.output_quant)
+    attrs: Clamped = site.node.attrs
+    low, high = activation_bounds(attrs.activation, site.output_quant)
     return ("activation_min", low), ("activation_max", high)
 
 

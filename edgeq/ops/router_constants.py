@@ -5,6 +5,7 @@ plain one and has the dropout factor 1 / (1 - p) in ".dropped" twins of the rest
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from edgeq.ops.op import (
     quant_of,
 )
 from edgeq.ops.router import Router, uncertainty_factor
+
+if TYPE_CHECKING:  # which imports this module
+    from edgeq.ops.mixture import Mixture
 
 ROUTER_FORMAT = "s8"
 VECTORS = weighted.ROLES[1:]
@@ -50,6 +54,12 @@ GATE_ROLES = (
     Role("gate.multiplier", "int32", Place.INLINE),
     Role("gate.shift", "int32", Place.INLINE),
 )
+
+
+def router_of(site: Site) -> Router:
+    """The router of the mixture at `site`."""
+    attrs: Mixture = site.node.attrs
+    return attrs.router
 
 
 def drops(router: Router, layer: int) -> bool:
@@ -81,7 +91,8 @@ def _layer_roles(router: Router, i: int) -> Iterator[Role]:
 
 def lower(site: Site) -> Lowered:
     """All but the rule's constants, which `freeze_router` takes from the calibration rows."""
-    router: Router = site.attrs.router
+    attrs: Mixture = site.node.attrs
+    router = attrs.router
     values: dict[str, Array] = {}
     types: dict[str, TensorType] = {}
     scale_in = site.input_quant(1).per_tensor
@@ -90,10 +101,10 @@ def lower(site: Site) -> Lowered:
         values.update(layer.values)
         types.update(layer.types)
         scale_in = router.quants[i].per_tensor
-    if router.kind == "bayesian" or site.attrs.gate == "probability":
+    if router.kind == "bayesian" or attrs.gate == "probability":
         values["router.exp_table"] = exp_table(router.quants[-1].per_tensor)
-    if site.attrs.gate == "probability":
-        expert = site.attrs.experts[0].graph
+    if attrs.gate == "probability":
+        expert = attrs.experts[0].graph
         shared = quant_of(expert.tensors[expert.outputs[0]]).per_tensor
         multiplier, shift = quantize_multipliers([shared / (site.output_quant.per_tensor * 2**15)])
         values |= {"gate.multiplier": multiplier, "gate.shift": shift}
@@ -101,7 +112,7 @@ def lower(site: Site) -> Lowered:
 
 
 def _lower_layer(site: Site, i: int, scale_in: float) -> Lowered:
-    router, role = site.attrs.router, f"router.{i}."
+    router, role = router_of(site), f"router.{i}."
     codes, bias = site.param(role + "weight"), site.param(role + "bias")
     quant = quant_of(site.type_of_param(role + "weight"))
     out = router.quants[i].per_tensor
@@ -120,7 +131,7 @@ def _lower_layer(site: Site, i: int, scale_in: float) -> Lowered:
 
 def accumulators(site: Site) -> tuple[Accumulator, ...]:
     """Those of every layer, plain and dropped."""
-    router = site.attrs.router
+    router = router_of(site)
     return tuple(
         weighted.accumulator(site, site.param(f"router.{i}.weight"), 0, f"router.{i}.", suffix)
         for i in range(router.layers)
@@ -130,11 +141,11 @@ def accumulators(site: Site) -> tuple[Accumulator, ...]:
 
 def layer_fields(site: Site) -> tuple[Fields, ...]:
     """One edgeq_router_layer after another. Where nothing is dropped, `dropped` repeats `plain`."""
-    return tuple(tuple(_layer_fields(site, i)) for i in range(site.attrs.router.layers))
+    return tuple(tuple(_layer_fields(site, i)) for i in range(router_of(site).layers))
 
 
 def _layer_fields(site: Site, i: int) -> Iterator[tuple[str, int | Pointer | Name]]:
-    router: Router = site.attrs.router
+    router = router_of(site)
     quants = (site.input_quant(1), *router.quants)
     outputs, inputs = site.param(f"router.{i}.weight").shape
     low, high = activation_bounds("relu" if i < router.layers - 1 else "none", quants[i + 1])
@@ -153,8 +164,9 @@ def _layer_fields(site: Site, i: int) -> Iterator[tuple[str, int | Pointer | Nam
 
 def router_fields(site: Site) -> Fields:
     """edgeq_router_params; constants of rules that are not used are zero."""
-    router: Router = site.attrs.router
-    held = {role.name for role in roles(router, site.attrs.gate)}
+    attrs: Mixture = site.node.attrs
+    router = attrs.router
+    held = {role.name for role in roles(router, attrs.gate)}
     passes = router.passes if router.kind == "bayesian" else 0
 
     def array(role: str) -> Pointer | Name:
@@ -174,14 +186,15 @@ def router_fields(site: Site) -> Fields:
         ("precise", number("router.precise")),
         ("layer_count", router.layers),
         ("passes", passes),
-        ("top_k", site.attrs.top_k),
+        ("top_k", attrs.top_k),
         ("rule", Name(RULE_NAMES[router.rule])),
     )
 
 
 def gate_fields(site: Site) -> Fields:
     """edgeq_gate_params of a mixture whose experts are weighed."""
-    expert = site.attrs.experts[0].graph
+    attrs: Mixture = site.node.attrs
+    expert = attrs.experts[0].graph
     return (
         ("size", site.output_size),
         ("expert_zero_point", quant_of(expert.tensors[expert.outputs[0]]).zero_point),

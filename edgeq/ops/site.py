@@ -28,10 +28,6 @@ class Site:
     node: Node
 
     @property
-    def attrs(self) -> Any:
-        return self.node.attrs
-
-    @property
     def io(self) -> Io:
         tensors = self.graph.tensors
         inputs = tuple(tensors[name] for name in self.node.inputs)
@@ -44,9 +40,9 @@ class Site:
     def param(self, role: str) -> Array:
         return self.graph.param(self.node, role)
 
-    def number(self, role: str) -> Any:
-        """A constant of one element, as a numpy scalar: its dtype is the C type."""
-        return self.param(role).reshape(-1)[0]
+    def number(self, role: str) -> Array:
+        """A constant of one element, without axes: its dtype is the C type."""
+        return self.param(role).reshape(())
 
     def real(self, role: str) -> Array:
         """A constant as float32, dequantised."""

@@ -1,22 +1,28 @@
 """What the layers with weights share: their constants as integers, and how far their sums reach."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from edgeq.ir import Quant, TensorType
 from edgeq.ops.fixed_point import quantize_multipliers
 from edgeq.ops.op import (
+    INT8,
     Accumulator,
     Array,
+    Call,
     Fields,
+    Io,
     Lowered,
+    Op,
     Params,
     Place,
     Pointer,
     Role,
+    Shapes,
     Site,
+    own_scale,
     quant_of,
 )
 
@@ -43,13 +49,14 @@ def roles(attrs: object) -> tuple[Role, ...]:
 
 def lower(site: Site) -> Lowered:
     """weight, bias, multiplier and shift of the layer at `site`."""
+    attrs: Weighted = site.node.attrs
     return integer_layer(
         site.param("weight"),
         quant_of(site.type_of_param("weight")),
         site.param("bias"),
         site.input_quant().per_tensor,
         site.output_quant.per_tensor,
-        site.attrs.weight_format in ODD_FORMATS,
+        attrs.weight_format in ODD_FORMATS,
     )
 
 
@@ -67,6 +74,12 @@ def accumulator(
         site.param(f"{stem}multiplier{suffix}"),
         site.param(f"{stem}shift{suffix}"),
     )
+
+
+class Weighted(Protocol):
+    """Attributes of a layer with weights."""
+
+    weight_format: str
 
 
 def integer_layer(
@@ -141,3 +154,37 @@ def accumulator_bound(codes: Array, axis: int, bias: Array) -> Array:
     rows = np.moveaxis(np.abs(codes.astype(np.int64)), axis, 0).reshape(codes.shape[axis], -1)
     bound: Array = rows.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))
     return bound
+
+
+def layer(
+    attrs: type,
+    axis: int,
+    *,
+    result_shape: Callable[[Any, Shapes, Mapping[str, Any]], tuple[int, ...]],
+    float_forward: Callable[[Any, tuple[Array, ...], Params], Array],
+    reference: Callable[[Any, Io, tuple[Array, ...], Params], Array],
+    macs: Callable[[Any, Io, Mapping[str, Any]], int],
+    widens: Mapping[str, str],
+    struct: str,
+    fields: Callable[[Site], Fields],
+) -> Op:
+    """The row of a layer named as its attributes' class, its outputs on `axis` of its weight."""
+    return Op(
+        name=attrs.__name__,
+        attrs=attrs,
+        arity=1,
+        dtypes=INT8,
+        result_shape=result_shape,
+        float_forward=float_forward,
+        reference=reference,
+        macs=macs,
+        roles=roles,
+        scale=own_scale,
+        finest=finest_along(axis),
+        fuses=FUSES,
+        weight_axis=axis,
+        widens=widens,
+        lower=lower,
+        accumulators=accumulators_along(axis),
+        code=Call(attrs.__name__, struct, fields),
+    )

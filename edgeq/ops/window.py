@@ -1,7 +1,7 @@
 """Sliding windows over channels-last maps, shared by convolutions and pools."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,18 @@ from edgeq.ops.op import Fields, Site, clamp_fields, zero_point_fields
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]  # top, left, bottom, right
+
+
+class Strided(Protocol):
+    """Attributes of a pool."""
+
+    stride: Pair
+
+
+class Padded(Strided, Protocol):
+    """Attributes of a convolution."""
+
+    padding: Padding
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Pair:
@@ -40,7 +52,7 @@ def window_fields(
 ) -> Fields:
     """The members of an edgeq_window; `prefix` names one inside another struct ("window.")."""
     (height, width, channels), out = site.input_shape, site.output_shape
-    stride = site.attrs.stride
+    attrs: Strided = site.node.attrs
     sizes = {
         "input_height": height,
         "input_width": width,
@@ -49,8 +61,8 @@ def window_fields(
         "output_width": out[1],
         "kernel_height": kernel[0],
         "kernel_width": kernel[1],
-        "stride_height": stride[0],
-        "stride_width": stride[1],
+        "stride_height": attrs.stride[0],
+        "stride_width": attrs.stride[1],
         "padding_top": padding[0],
         "padding_left": padding[1],
     }
@@ -59,7 +71,8 @@ def window_fields(
 
 def convolution_fields(site: Site, kernel: Sequence[int]) -> Fields:
     """edgeq_conv_2d_params of a convolution or a depthwise one."""
-    window = window_fields(site, kernel, site.attrs.padding, "window.")
+    attrs: Padded = site.node.attrs
+    window = window_fields(site, kernel, attrs.padding, "window.")
     sizes: Fields = (("outputs", site.output_shape[2]),)
     ends = zero_point_fields(site) + clamp_fields(site)
     return weighted.POINTERS + window + sizes + ends

@@ -88,7 +88,7 @@ def test_roles_are_the_constants(site: Site) -> None:
     """Each constant of a lowered node has a role and each role its constant; INLINE and ARRAY ones
     hold what their dtype can.
     """
-    roles = {role.name: role for role in OPS[site.node.op].roles(site.attrs)}
+    roles = {role.name: role for role in OPS[site.node.op].roles(site.node.attrs)}
     unused = {"router.exp_table"} if site.node.op == "Mixture" else set()
     assert set(site.node.params) - unused <= set(roles) <= set(site.node.params)
     for name, role in roles.items():
@@ -103,7 +103,7 @@ def test_fields_are_those_of_the_c_struct(site: Site) -> None:
     op = OPS[site.node.op]
     if not isinstance(op.code, Call):
         return
-    fields, roles = op.code.fields(site), op.roles(site.attrs)
+    fields, roles = op.code.fields(site), op.roles(site.node.attrs)
     check(fields, op.code.struct, roles)
     if op.name != "Mixture":
         arrays = {r.name for r in roles if r.place in (Place.PACKED, Place.ARRAY, Place.BITS)}
@@ -111,7 +111,7 @@ def test_fields_are_those_of_the_c_struct(site: Site) -> None:
         return
     for row in layer_fields(site):
         check(row, "edgeq_router_layer", roles)
-    if site.attrs.gate != "none":
+    if site.node.attrs.gate != "none":
         check(gate_fields(site), "edgeq_gate_params", roles)
 
 
