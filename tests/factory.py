@@ -237,6 +237,10 @@ class GraphBuilder:
     def activation(self, op: str) -> str:
         """An op of the look-up kernel, its attributes as they are by default."""
         attrs = OPS[op].attrs()
+        kind = self.tensors[self.last]
+        own = OPS[op].scale(attrs, Io((kind,), kind))
+        if isinstance(own, Quant):
+            return self._lowered(op, attrs, own)
         y = OPS[op].float_forward(attrs, (self.values[self.last] * self.quant().per_tensor,), {})
         return self._lowered(op, attrs, _fitting_quant(self.rng, y, rectified=False))
 

@@ -160,6 +160,17 @@ def softmax(beta: float = 1.0) -> Make:
     return make
 
 
+def unary(op: str, quant: Quant = Y, options: Any = None) -> Make:
+    """A function of one number."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        y = sg.value("y", x.shape, "int8", quant)
+        sg.op(op, [x], [y], options)
+        return y
+
+    return make
+
+
 def added(activation: int) -> Make:
     """The input and a convolution of it."""
 
@@ -240,6 +251,13 @@ TAKEN: Mapping[str, bytes] = {
     "average": written(MAP, pool("AVERAGE_POOL_2D", pool_options(VALID, 3, 1), 4)),
     "average same": written(MAP, pool("AVERAGE_POOL_2D", pool_options(SAME, 3, 2, RELU), 3)),
     "largest same": written(MAP, pool("MAX_POOL_2D", pool_options(SAME, 3, 2, RELU6), 3)),
+    "logistic": written((1, 4, 8, 8), unary("LOGISTIC", Quant((1 / 256,), -128))),
+    "tanh": written((1, 4, 8, 8), unary("TANH", Quant((1 / 128,), 0))),
+    "elu": written((1, 4, 8, 8), unary("ELU", Quant((0.04,), -90))),
+    "abs": written((1, 4, 8, 8), unary("ABS", Quant((0.04,), -90))),
+    "abs of the same scale": written((1, 4, 8, 8), unary("ABS", X)),
+    "leaky relu": written((1, 4, 8, 8), unary("LEAKY_RELU", Y, schema.LeakyReluOptionsT(0.3))),
+    "hard swish": written((1, 4, 8, 8), unary("HARD_SWISH", Y, schema.HardSwishOptionsT())),
     "softmax": written((1, 12), softmax()),
     "sum": written(MAP, added(RELU)),
     "reshape by options": written((1, 4, 4, 3), flattened("options")),

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
 from edgeq.ir import Graph, Node
+from edgeq.ops.functions import LEAST_OF_LOG, LEAST_OF_RSQRT, MOST_OF_EXP
 from edgeq.ops.layer_norm import FRACTION_BITS
 from edgeq.ops.op import Array, quant_of
 
@@ -145,6 +147,35 @@ def _softmax(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     return _last_axis(b, graph, node, x[0], form)
 
 
+def _silu(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    gate = b.node("Sigmoid", x, f"{node.name}.sigmoid")
+    return b.node("Mul", [x[0], gate], f"{node.name}.mul")
+
+
+def _clipped(op: str, least: float = -np.inf, most: float = np.inf) -> Form:
+    """An operator of a part of the numbers, its input held inside."""
+
+    def form(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+        inside = _between(b, node, x[0], least, most)
+        if op != "Rsqrt":
+            return b.node(op, [inside], f"{node.name}.{op.lower()}")
+        return b.node("Reciprocal", [b.node("Sqrt", [inside], f"{node.name}.sqrt")], node.name)
+
+    return form
+
+
+def _clip(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    return _between(b, node, x[0], node.attrs.low, node.attrs.high)
+
+
+def _between(b: OnnxBuilder, node: Node, x: str, least: float, most: float) -> str:
+    ends = (("low", least), ("high", most))
+    given = [
+        b.constant(f"{node.name}.{n}", v, np.float32) if np.isfinite(v) else "" for n, v in ends
+    ]
+    return b.node("Clip", [x, *given], f"{node.name}.clip")
+
+
 ONNX_OPS: Mapping[str, Form] = {
     "FullyConnected": _fully_connected,
     "Conv2D": _conv_2d,
@@ -156,6 +187,22 @@ ONNX_OPS: Mapping[str, Form] = {
     "Relu": _relu,
     "HardSwish": _plain("HardSwish"),
     "LeakyRelu": _plain("LeakyRelu", alpha="negative_slope"),
+    "Sigmoid": _plain("Sigmoid"),
+    "Tanh": _plain("Tanh"),
+    "HardSigmoid": _plain("HardSigmoid", alpha="alpha", beta="beta"),
+    "Silu": _silu,
+    "Gelu": _plain("Gelu", approximate="approximate"),
+    "Elu": _plain("Elu", alpha="alpha"),
+    "Selu": _plain("Selu", alpha="alpha", gamma="gamma"),
+    "Softplus": _plain("Softplus"),
+    "Mish": _plain("Mish"),
+    "Exp": _clipped("Exp", most=MOST_OF_EXP),
+    "Log": _clipped("Log", LEAST_OF_LOG),
+    "Sqrt": _clipped("Sqrt", 0.0),
+    "Rsqrt": _clipped("Rsqrt", LEAST_OF_RSQRT),
+    "Abs": _plain("Abs"),
+    "Neg": _plain("Neg"),
+    "Clip": _clip,
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,

@@ -237,6 +237,20 @@ def _plain(op: str, options: Callable[[Any], Any]) -> Emit:
     return emit
 
 
+def _looked_up(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """GATHER from the op's own table, for functions without an int8 operator."""
+    name, shape = node.name, x[0].shape
+    wide, place = sg.value(f"{name}.wide", shape, "int32"), sg.value(f"{name}.at", shape, "int32")
+    types = schema.TensorType
+    sg.op("CAST", x, [wide], schema.CastOptionsT(types.INT8, types.INT32))
+    middle = sg.constant(f"{name}.middle", np.full((1,) * len(shape), 128, np.int32))
+    sg.op("ADD", [wide, middle], [place], schema.AddOptionsT(ACTIVATION["none"], False))
+    table = sg.constant(node.params["table"], graph.param(node, "table"), _out(graph, node))
+    y = _output(sg, graph, node)
+    sg.op("GATHER", [table, place], [y], schema.GatherOptionsT(axis=0, batchDims=0))
+    return y
+
+
 LAYERS: Mapping[str, Emit] = {
     "FullyConnected": _fully_connected,
     "Conv2D": _conv_2d,
@@ -248,6 +262,27 @@ LAYERS: Mapping[str, Emit] = {
     "Relu": _relu,
     "HardSwish": _plain("HARD_SWISH", lambda _: schema.HardSwishOptionsT()),
     "LeakyRelu": _plain("LEAKY_RELU", lambda a: schema.LeakyReluOptionsT(a.negative_slope)),
+    "Sigmoid": _plain("LOGISTIC", lambda _: None),
+    "Tanh": _plain("TANH", lambda _: None),
+    "Abs": _plain("ABS", lambda _: schema.AbsOptionsT()),
+    **dict.fromkeys(
+        (
+            "HardSigmoid",
+            "Silu",
+            "Elu",  # LiteRT's reference kernels lack it
+            "Gelu",
+            "Selu",
+            "Softplus",
+            "Mish",
+            "Exp",
+            "Log",
+            "Sqrt",
+            "Rsqrt",
+            "Neg",
+            "Clip",
+        ),
+        _looked_up,
+    ),
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,

@@ -4,19 +4,19 @@ A reader appends nodes to the graph that grows, or raises Refused with the reaso
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_graph import Array, Growing, Refused, quant_of_tensor
 from edgeq.ir import Quant, TensorType
+from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fixed_point import quantize_multipliers
 from edgeq.ops.fully_connected import FullyConnected
-from edgeq.ops.hard_swish import HardSwish
+from edgeq.ops.functions import SIGMOID_QUANT, TANH_QUANT
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.op import WEIGHT_RANGE
@@ -230,8 +230,32 @@ def _quantize(g: Growing, op: Operator) -> None:
     g.alias(op)
 
 
-def _table_of(op_name: str, attrs: Any) -> Reader:
-    return lambda g, op: g.add(op, op_name, attrs, (g.value(op, 0),))
+def _nothing(_op: Operator) -> dict[str, float]:
+    return {}
+
+
+def _table_of(
+    name: str, wanted: Quant | None = None, attrs: Callable[[Operator], dict[str, float]] = _nothing
+) -> Reader:
+    """A function of one number. `wanted`: the only output scale that TensorFlow Lite allows."""
+
+    def read(g: Growing, op: Operator) -> None:
+        if wanted is not None and quant_of_tensor(g.output(op)) != wanted:
+            steps = round(1 / wanted.per_tensor)
+            raise Refused(
+                f"its output's scale is not 1/{steps} with zero point {wanted.zero_point}"
+            )
+        g.add(op, name, OPS[name].attrs(**attrs(op)), (g.value(op, 0),))
+
+    return read
+
+
+def _share(op: Operator) -> float:
+    """The first option, from 0 to 1."""
+    value = float(op.option(0, "f", 0.0))
+    if not 0.0 <= value <= 1.0:
+        raise Refused(f"it has alpha {value:g}; 0 to 1 is taken")
+    return value
 
 
 READERS: Mapping[str, Reader] = {
@@ -243,7 +267,12 @@ READERS: Mapping[str, Reader] = {
     "ADD": _add,
     "RELU": _relu("relu"),
     "RELU6": _relu("relu6"),
-    "HARD_SWISH": _table_of("HardSwish", HardSwish()),
+    "HARD_SWISH": _table_of("HardSwish"),
+    "LEAKY_RELU": _table_of("LeakyRelu", attrs=lambda op: {"negative_slope": _share(op)}),
+    "LOGISTIC": _table_of("Sigmoid", SIGMOID_QUANT),
+    "TANH": _table_of("Tanh", TANH_QUANT),
+    "ELU": _table_of("Elu"),
+    "ABS": _table_of("Abs"),
     "SOFTMAX": _softmax,
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,

@@ -7,18 +7,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["ACTIVATIONS", "Activation", "HardSwish", "LeakyReLU"]
+from edgeq.nn import functions
+from edgeq.nn.functions import *  # noqa: F403
+from edgeq.nn.functions import FUNCTIONS, Activation
 
-
-class Activation(nn.Module):
-    """`op` is the row of edgeq.ops.OPS that it becomes. `fields` are its arguments and the op's
-    attributes, with the least and the largest value that a model file may ask for.
-    """
-
-    op: ClassVar[str]
-    fields: ClassVar[Mapping[str, tuple[float, float]]] = {}
+__all__ = ["ACTIVATIONS", "Activation", "HardSwish", "LeakyReLU", *functions.__all__]
 
 
 class HardSwish(Activation):
@@ -46,4 +41,4 @@ class LeakyReLU(Activation):
         return F.leaky_relu(x, self.negative_slope)
 
 
-ACTIVATIONS: tuple[type[Activation], ...] = (HardSwish, LeakyReLU)
+ACTIVATIONS: tuple[type[Activation], ...] = (HardSwish, LeakyReLU, *FUNCTIONS)

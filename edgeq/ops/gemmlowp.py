@@ -1,7 +1,11 @@
-"""exp and 1 / (1 + x) on fixed-point numbers, step by step as gemmlowp's fixedpoint.h has them.
+"""exp, 1 / (1 + x), logistic and tanh on fixed-point numbers, step by step as gemmlowp has them.
 
-TensorFlow Lite Micro's softmax is made of these. `srdhm` and `rdp` are the contract's own.
+TensorFlow Lite Micro's SOFTMAX, LOGISTIC and TANH are made of these. `srdhm` and `rdp` are the
+contract's own.
 """
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +15,7 @@ from edgeq.ops.fixed_point import (
     AnyInt,
     Int64,
     leading_zeros,
+    multiply_by_quantized_multiplier,
     quantize_multiplier,
     rdp,
     srdhm,
@@ -33,19 +38,19 @@ def _times(a: AnyInt, b: object) -> Int64:
     return srdhm(np.asarray(a), np.asarray(b))
 
 
-def exp_of_negative(a: AnyInt) -> Int64:
-    """exp(a / 2^26) in Q0.31 for a <= 0 in Q5.26; 2^31 - 1 at 0."""
-    a = a.astype(np.int64)
-    quarter = 1 << (FRACTION_BITS - 2)
+def exp_of_negative(a: AnyInt, integer_bits: int = INTEGER_BITS) -> Int64:
+    """exp(a) in Q0.31 for a <= 0 with so many integer bits, 5 or 4; 2^31 - 1 at 0."""
+    a, fraction_bits = a.astype(np.int64), 31 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
     part = (a & (quarter - 1)) - quarter
     remainder = part - a
-    x = (part << INTEGER_BITS) + (1 << 28)  # a Taylor series around -1/8
+    x = (part << integer_bits) + (1 << 28)  # a Taylor series around -1/8
     x2 = _times(x, x)
     x3, x4 = _times(x2, x), _times(x2, x2)
     series = rdp(_times(rdp(x4, np.array(2)) + x3, _THIRD) + x2, np.array(1))
     result = _EXP_EIGHTH + _times(x + series, _EXP_EIGHTH)
-    for exponent, factor in _POWERS:
-        has = (remainder & (1 << (FRACTION_BITS + exponent))) != 0
+    for exponent, factor in _POWERS[: integer_bits + 2]:
+        has = (remainder & (1 << (fraction_bits + exponent))) != 0
         result = np.where(has, _times(result, factor), result)
     return np.where(a == 0, INT32_MAX, result)
 
@@ -70,12 +75,44 @@ def reciprocal_q31(total: AnyInt) -> tuple[Int64, Int64]:
     """
     headroom = leading_zeros(total, 32)
     fraction = (total.astype(np.int64) << headroom) - (1 << 31)  # of the sum as 1 + fraction
+    return _saturated(_reciprocal(fraction) << 1), headroom
+
+
+def _reciprocal(fraction: Int64) -> Int64:
+    """2 / (1 + fraction) in Q2.29, of a fraction in Q0.31."""
     half = (fraction + INT32_MAX + 1) // 2  # gemmlowp's rounding half sum with its largest Q0.31
     x = C48_17 + _times(half, C32_17)
     for _ in range(3):  # Newton's iteration
         error = (1 << 29) - _times(half, x)
         x = x + _saturated(_times(x, error) << 2)
-    return _saturated(x << 1), headroom
+    return x
+
+
+def logistic(a: AnyInt) -> Int64:
+    """1 / (1 + exp(-a)) in Q0.31, of a in Q4.27."""
+    positive = _saturated(_reciprocal(exp_of_negative(-np.abs(a), 4)) << 1)
+    return np.where(a == 0, 1 << 30, np.where(a > 0, positive, INT32_MAX - positive))
+
+
+def tanh(a: AnyInt) -> Int64:
+    """tanh(a) in Q0.31, of a in Q4.27."""
+    e = exp_of_negative(-np.abs(a), 5)  # twice as large, its point one further right
+    size = _saturated((_reciprocal(e) - (1 << 29)) << 2)
+    return np.sign(a) * size
+
+
+def on_q4_27(steps: AnyInt, scale: float, form: Callable[[AnyInt], Int64], bits: int) -> Int64:
+    """`form` of steps * scale as int8 LOGISTIC and TANH have it: Q0.31 rounded to `bits` bits.
+
+    It saturates to -2^bits or 2^bits somewhere from 7.5 to 15, as there.
+    """
+    multiplier, shift = quantize_multiplier(scale * (1 << 27))
+    radius = math.floor(15 * 2.0 ** (27 - shift))
+    inside = np.clip(steps, -radius, radius)
+    inside = np.where(np.abs(steps) >= radius, 0, inside)
+    scaled = multiply_by_quantized_multiplier(inside, np.array(multiplier), np.array(shift))
+    y = rdp(form(scaled), np.array(31 - bits))
+    return np.where(np.abs(steps) >= radius, np.sign(steps) << bits, y)
 
 
 def softmax_q31(q: AnyInt, table: AnyInt) -> Int64:

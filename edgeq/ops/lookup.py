@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeq.ir import Quant
 from edgeq.ops.op import (
     INT8,
     NO_FUSION,
@@ -49,6 +50,17 @@ def rounded(real: Real) -> Steps:
     return steps
 
 
+def rounded_in_float32(real: Real) -> Steps:
+    """As TensorFlow Lite fills its own tables: every step of it in float32."""
+
+    def steps(attrs: object, x: Array, scale_in: float, scale_out: float) -> Array:
+        y = real(attrs, (np.float32(scale_in) * x.astype(np.float32)).astype(np.float32))
+        y = y.astype(np.float32) * (np.float32(1) / np.float32(scale_out))
+        return np.asarray(np.trunc(y + np.copysign(np.float32(0.5), y)))
+
+    return steps
+
+
 def table_of(steps: Steps, site: Site) -> Array:
     """int8 (256,): the answer to each input from -128 to 127."""
     given, made = site.input_quant(), site.output_quant
@@ -66,10 +78,17 @@ def _fields(site: Site) -> Fields:
     return ("table", Pointer("table")), ("size", site.output_size)
 
 
-def lookup(attrs: type, real: Real, steps: Steps, finest: float = 255 / SUM_STEPS) -> Op:
+def lookup(
+    attrs: type,
+    real: Real,
+    steps: Steps,
+    finest: float = 255 / SUM_STEPS,
+    quant: Quant | None = None,
+) -> Op:
     """The row of an op named as its attributes' class.
 
-    finest: the least output scale that `steps` can carry, in input scales.
+    finest: the least output scale that `steps` can carry, in input scales. quant: the scale that
+    its output always has.
     """
     return Op(
         name=attrs.__name__,
@@ -81,7 +100,7 @@ def lookup(attrs: type, real: Real, steps: Steps, finest: float = 255 / SUM_STEP
         reference=_reference,
         macs=no_macs,
         roles=lambda _: ROLES,
-        scale=own_scale,
+        scale=own_scale if quant is None else (lambda _attrs, _io: quant),
         finest=lambda _attrs, scales, _params: finest * scales[0],
         fuses=NO_FUSION,
         weight_axis=None,

@@ -145,7 +145,7 @@ def with_nan(path: Path) -> Path:
 def unknown_layers(path: Path) -> Path:
     def change(content: dict[str, Any]) -> None:
         layers = content["config"]["body"]["layers"]
-        layers[0], layers[1] = {"kind": "attention"}, {"kind": "gelu"}
+        layers[0], layers[1] = {"kind": "attention"}, {"kind": "celu"}
 
     return edited(path, change)
 
@@ -173,7 +173,7 @@ BAD_FILES: dict[str, tuple[Breaker, int, tuple[str, ...]]] = {
     "a state dict": (bare_state, 3, ("edgeq.save",)),
     "poisoned": (poisoned, 3, ("refused", "execute code", "edgeq.save")),
     "NaN": (with_nan, 3, ("NaN",)),
-    "unknown layers": (unknown_layers, 3, ("layers[0]", "'attention'", "layers[1]", "'gelu'")),
+    "unknown layers": (unknown_layers, 3, ("layers[0]", "'attention'", "layers[1]", "'celu'")),
     "no kernel": (no_kernel, 3, ("body.0 (Conv2d", "body.1 (AvgPool2d")),
 }
 

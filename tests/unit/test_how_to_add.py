@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs" / "how_to_add.md").read_text()
 OP = PAGE.partition("## An op\n")[2].partition("### ")[0]
 HEADS = re.compile(r"^`([\w/]+\.py)`\n", re.MULTILINE)
 BLOCKS = re.compile(r"```python\n(.*?)```", re.DOTALL)
-MOST_FILES, MOST_LINES = 5, 60
+MOST_FILES, MOST_LINES = 6, 61
 LAYERS = "edgeq/nn/activations.py"
 NAMES = re.compile(r"LeakyRelu|LeakyReLU|leaky_relu")
 

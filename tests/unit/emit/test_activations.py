@@ -2,6 +2,7 @@
 TensorFlow Lite. A new one is tested by being in the table.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from edgeq.frontend.torch_loader import graph_of
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.lookup import KERNEL
-from edgeq.ops.op import Call
+from edgeq.ops.op import Call, Io
 from edgeq.passes import quantize
 from edgeq.passes.lower import lower
 from edgeq.passes.select_kernels import select_kernels
@@ -27,6 +28,9 @@ from tests.unit.emit import test_firmware as c
 from tests.unit.emit.test_onnx_model import int8_values
 
 SCALES = ((0.05, 0.03), (0.02, 0.02), (1.0, 0.1), (0.003, 0.001), (0.02, 0.7))
+
+# what reads noise around zero there has no scale that fits: their tables are tested input by input
+AT_A_POLE = ("Log", "Rsqrt")
 
 
 def made(cls: type[nn.Activation]) -> list[nn.Activation]:
@@ -59,13 +63,18 @@ def integers(built: nn.Model) -> Graph:
 def single(
     layer: nn.Activation, scale_in: float, scale_out: float, zeros: tuple[int, int]
 ) -> Graph:
-    """The op alone, its table made, its kernel chosen, 256 inputs wide."""
+    """The op alone, its table made, its kernel chosen, 256 inputs wide; the output's own scale
+    where it has one.
+    """
     attrs = OPS[layer.op].attrs(**{name: getattr(layer, name) for name in layer.fields})
     kinds = zip("xy", (scale_in, scale_out), zeros, strict=True)
     tensors = {
         n: TensorType((256,), "int8", Quant((float(np.float32(s)),), z)) for n, s, z in kinds
     }
     node = Node("one", layer.op, ("x",), ("y",), attrs)
+    own = OPS[layer.op].scale(attrs, Io((tensors["x"],), tensors["y"]))
+    if isinstance(own, Quant):
+        tensors["y"] = replace(tensors["y"], quant=own)
     return select_kernels(lower(Graph("g", ("x",), ("y",), (node,), tensors, {})), frozenset())
 
 
@@ -105,7 +114,7 @@ def test_a_model_in_c_and_onnx_is_the_reference(layer: nn.Activation, tmp_path: 
         assert np.abs(values[node.outputs[0]] - wanted.astype(int)).max() <= 1
 
 
-@NAMED
+@pytest.mark.parametrize("layer", [m for m in LAYERS if m.op not in AT_A_POLE], ids=lambda m: m.op)
 def test_integers_follow_the_trained_model(layer: nn.Activation) -> None:
     built = model(layer)
     assert built.calibration is not None

@@ -51,7 +51,7 @@ def linear(channels: int, fmt: str) -> bytes:
         ("GREATER", "bool", "int16", "GREATER y: input 0 is int16"),
         ("CONCATENATION", "int16", "int16", "CONCATENATION y: input 0 is int16"),
         ("GREATER", "int8", "int8", "output is int8"),
-        ("ADD", "int32", "int32", "ADD y: input 0 is int32"),
+        ("ADD", "bool", "bool", "ADD y: input 0 is bool"),
         ("SQRT", "int8", "int8", "SQRT y: no such operator there"),
         ("CUSTOM", "int8", "int8", "CUSTOM y: no such operator there"),
         ("SUM", "int8", "int8", "SUM y: no such operator there"),

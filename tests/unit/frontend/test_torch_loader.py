@@ -268,22 +268,22 @@ def refusal(body: Any, shape: tuple[int, ...]) -> str:
 
 def test_every_unsupported_module_is_listed_by_path() -> None:
     router = nn.BayesianRouter(7, 2, (4, 4))
-    experts = [S(nn.Linear(7, 3), Mystery()), S(torch.nn.GELU(), nn.Linear(7, 3))]
+    experts = [S(nn.Linear(7, 3), Mystery()), S(torch.nn.CELU(), nn.Linear(7, 3))]
     body = S(
         Mystery(),
-        nn.Residual(S(torch.nn.Tanh(), nn.Linear(7, 7)), Mystery()),
+        nn.Residual(S(torch.nn.Softsign(), nn.Linear(7, 7)), Mystery()),
         nn.Mixture(experts, router, (4, 8)),
-        torch.nn.Sigmoid(),
+        torch.nn.LogSigmoid(),
     )
     text = refusal(body, FLAT)
     listed = [part.strip() for part in text.split(":", 1)[1].split(". The")[0].split(";")]
     assert listed == [
         "body.0 (Mystery)",
         "body.1.shortcut (Mystery)",
-        "body.1.body.0 (Tanh)",
+        "body.1.body.0 (Softsign)",
         "body.2.experts.0.1 (Mystery)",
-        "body.2.experts.1.0 (GELU)",
-        "body.3 (Sigmoid)",
+        "body.2.experts.1.0 (CELU)",
+        "body.3 (LogSigmoid)",
     ]
 
 

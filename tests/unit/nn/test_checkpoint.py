@@ -151,12 +151,12 @@ def test_a_model_may_carry_no_data(tmp_path: Path) -> None:
 
 
 def test_all_unknown_modules_are_listed_and_nothing_is_written(tmp_path: Path) -> None:
-    body = Sequential(Linear(4, 4), nn.GELU(), Residual(Sequential(nn.LSTM(4, 4))), Linear(4, 2))
+    body = Sequential(Linear(4, 4), nn.CELU(), Residual(Sequential(nn.LSTM(4, 4))), Linear(4, 2))
     model = Model(Linear(4, 2), (4,))
     model.body = body
     with pytest.raises(UnsupportedOp) as caught:
         save(model, tmp_path / "m.pt")
-    assert "body.1 (GELU)" in str(caught.value)
+    assert "body.1 (CELU)" in str(caught.value)
     assert "body.2.body.0 (LSTM)" in str(caught.value)
     assert os.listdir(tmp_path) == []
 
@@ -165,10 +165,10 @@ def test_unknown_kinds_and_bad_fields_are_all_listed() -> None:
     good = config_of(Sequential(Linear(4, 4), Dropout(0.1)))
     good["layers"][0]["weights"] = "int17"
     good["layers"][1]["p"] = "half"
-    good["layers"] += [{"kind": "gelu"}, {"kind": "relu", "inplace": True}, 7]
+    good["layers"] += [{"kind": "celu"}, {"kind": "relu", "inplace": True}, 7]
     with pytest.raises(ModelFile) as caught:
         build(good)
-    for part in ("layers[0]", "int17", "'half'", "'gelu'", "inplace", "layers[4]: is int"):
+    for part in ("layers[0]", "int17", "'half'", "'celu'", "inplace", "layers[4]: is int"):
         assert part in str(caught.value)
 
 
@@ -395,7 +395,7 @@ W = torch.ones(2, 4)
         (_edit("config", "input_shape", value=[2**40]), "input_shape"),
         (_edit("config", "class_names", value=[1]), "class_names"),
         (_edit("config", "name", value="x" * 999), "name"),
-        (_edit("config", "body", value={"kind": "gelu"}), "'gelu'"),
+        (_edit("config", "body", value={"kind": "celu"}), "'celu'"),
         (_edit("config", "body", "out_features", value=2**19), "parameters|disagree|shape"),
     ],
 )

@@ -326,13 +326,13 @@ def test_case_04_wrappers_are_told_what_to_save(case: str, tmp_path: Path) -> No
 
 
 def test_case_04_torchs_own_layers_are_told_from_edgeqs() -> None:
-    body = S(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.GELU())
+    body = S(torch.nn.Linear(8, 8), torch.nn.ReLU(), torch.nn.CELU())
     with pytest.raises(UnsupportedOp) as error:
         Model(body, (8,))
     text = str(error.value)
     assert "body.0 (Linear: torch.nn.Linear is another layer than edgeq.nn.Linear; use" in text
     assert "body.1 (ReLU: torch.nn.ReLU is another layer than edgeq.nn.ReLU; use" in text
-    assert "body.2 (GELU). The layers of edgeq.nn are" in text
+    assert "body.2 (CELU). The layers of edgeq.nn are" in text
 
 
 # --- arguments
