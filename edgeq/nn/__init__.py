@@ -8,15 +8,18 @@ from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
 from edgeq.nn.checkpoint import load, save
 from edgeq.nn.config import build, config_of
 from edgeq.nn.data import Split, split
+from edgeq.nn.distill import distill
 from edgeq.nn.experts import paper_expert, paper_mixture
 from edgeq.nn.layers import Conv1d, Conv2d, Linear, QuantLayer
+from edgeq.nn.loop import Epoch, History
 from edgeq.nn.mixture import Mixture, Routing, TrunkMixture
 from edgeq.nn.model import Model
+from edgeq.nn.narrowed import narrowed
 from edgeq.nn.norms import BatchNorm1d, BatchNorm2d, LayerNorm
 from edgeq.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from edgeq.nn.router import BayesianRouter, PlainRouter
 from edgeq.nn.structure import Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
-from edgeq.nn.train import Epoch, History, fit
+from edgeq.nn.train import fit
 from edgeq.nn.train_router import fit_router
 from edgeq.nn.weight_kinds import KINDS, WeightKind, quantize_weight, weight_kind
 
@@ -57,10 +60,12 @@ __all__ = [
     "config_of",
     "conv_block",
     "depthwise_separable",
+    "distill",
     "fit",
     "fit_router",
     "freeze_curiosity",
     "load",
+    "narrowed",
     "paper_expert",
     "paper_mixture",
     "quantize_weight",

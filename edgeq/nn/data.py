@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from edgeq.errors import BadInput
 
@@ -67,3 +69,16 @@ def class_weight_values(weights: str | Sequence[float] | None, y: Array, classes
     if values.shape != (classes,) or not np.isfinite(values).all() or values.min() < 0:
         raise BadInput(f"class_weights must be {classes} finite numbers of at least 0")
     return values
+
+
+def labelled_tensors(what: str, data: Labelled) -> tuple[Tensor, Tensor]:
+    """(x, y) as float32 and int64 tensors; BadInput, naming the set, for anything else."""
+    x, y = (np.asarray(part) for part in data)
+    if len(x) == 0 or y.shape != (len(x),) or y.dtype.kind not in "iu" or y.min() < 0:
+        raise BadInput(
+            f"the {what} set needs (x, y) with one label of 0 or more for each sample; "
+            f"got {x.shape} and {y.shape} {y.dtype}"
+        )
+    if not np.isfinite(x).all():
+        raise BadInput(f"the {what} set holds NaN or infinite values")
+    return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y.astype(np.int64))

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from edgeq.errors import BadInput
 from edgeq.nn import curiosity
 from edgeq.nn.calibration import mixtures
-from edgeq.nn.data import Labelled
+from edgeq.nn.data import Labelled, labelled_tensors
+from edgeq.nn.loop import Augment
 from edgeq.nn.mixture import Mixture
-from edgeq.nn.train import Augment, labelled_tensors
 
 BATCH = 64
 
