@@ -40,6 +40,7 @@ class ExportReport:
     routes: dict[str, int]
     curiosity: dict[str, Any] | None
     budget: dict[str, float]
+    threshold: dict[str, Any] | None
     calibration: str
     input_shape: list[int]
     input_layout: str
@@ -90,6 +91,7 @@ def export_report(
         routes=costed.routes,
         curiosity=curiosity_entry(graph, quantized.graph, costed.quantized.curiosity),
         budget=asked.budget.asked,
+        threshold=costed.threshold,
         calibration=model.method(asked.method),
         input_shape=list(model.input_shape),
         input_layout=model.layout,

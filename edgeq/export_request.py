@@ -3,24 +3,85 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from edgeq.arrays import class_labels, has_key, read_npz
 from edgeq.board import target_board
 from edgeq.emit.mlperf import fitting_task
 from edgeq.errors import BadInput
-from edgeq.estimating import Budget, Identity
+from edgeq.estimating import Budget, Identity, Promised
 from edgeq.export_folder import check_free
+from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
 from edgeq.ops.op import Array
 from edgeq.passes import Quantized
 from edgeq.reference import quantize_rows
-from edgeq.sources import Source
+from edgeq.sources import Source, given_rows
+from edgeq.thresholds import Promise
+from edgeq.thresholds.risk import read_share
 from edgeq.toolchain import find_compiler
 
 OBJECTIVES = ("latency", "size")
 
 
 @dataclass(frozen=True)
+class PromiseRequest:
+    """A promise of agreement with the most precise expert, and the file that shall prove it."""
+
+    promise: Promise
+    data: Path
+
+    @classmethod
+    def read(
+        cls, most: str | None, confidence: str | None, data: Path | None
+    ) -> "PromiseRequest | None":
+        """From the texts of the command line; BadInput when one of them lacks another."""
+        if most is None and confidence is None and data is None:
+            return None
+        if most is None:
+            raise BadInput("--confidence and --threshold-data go with --max-disagreement, as 2%")
+        share = read_share("--max-disagreement", most)
+        promise = Promise(share, read_share("--confidence", confidence or "95%"))
+        if data is None:
+            raise BadInput(
+                f"--max-disagreement {most} is proven on rows that no training saw: pass them with "
+                f"--threshold-data X.npz (key x), {promise.rows_needed} rows or more"
+            )
+        return cls(promise, data)
+
+    def rows(self, model: Source, calibration: Array, graph: Graph) -> Promised:
+        """The rows as int8. BadInput for rows that calibrated the model, or too few different."""
+        x = given_rows(model, self.data)
+        known = {row.tobytes() for row in calibration}
+        shared = sum(row.tobytes() in known for row in x)
+        if shared:
+            raise BadInput(
+                f"{shared} of the {len(x)} rows of {self.data} are calibration rows too, which "
+                "prove nothing; give rows that neither training nor calibration saw"
+            )
+        different = len({row.tobytes() for row in x})
+        if different < self.promise.rows_needed:
+            raise BadInput(
+                f"{self.data} holds {different} different rows; a disagreement below "
+                f"{self.promise.limit:.4g} with {self.promise.confidence:.4g} confidence takes "
+                f"{self.promise.rows_needed} even if none disagrees"
+            )
+        return Promised(
+            self.promise, quantize_rows(graph, x), self.data.name, self._labels(len(x), graph)
+        )
+
+    def _labels(self, rows: int, graph: Graph) -> Array | None:
+        if not has_key(self.data, "y"):
+            return None
+        classes = int(np.prod(graph.tensors[graph.outputs[0]].shape))
+        return class_labels(read_npz(self.data, "y")[0], rows, classes, str(self.data))
+
+
+@dataclass(frozen=True)
 class ExportRequest:
-    """Each field is the argument of `edgeq.export` that has its name; `budget` is four of them."""
+    """Each field is the argument of `edgeq.export` that has its name; `budget` is four of them,
+    `promise` three.
+    """
 
     target: str
     out: Path
@@ -32,6 +93,7 @@ class ExportRequest:
     mlperf: str | None = None
     name: str | None = None
     weights_as: str = "auto"
+    promise: PromiseRequest | None = None
 
     def check(self) -> None:
         """BadInput or Toolchain for what can be told before the model is read."""
@@ -48,6 +110,10 @@ class ExportRequest:
     def features(self) -> frozenset[str]:
         """What kernels may use of the core: for size none is worth its code."""
         return target_board(self.target).features if self.objective == "latency" else frozenset()
+
+    def promised(self, model: Source, x: Array, graph: Graph) -> Promised | None:
+        """The promise with its rows, if one is asked for; `x` are the calibration rows."""
+        return None if self.promise is None else self.promise.rows(model, x, graph)
 
     def quantized(self, model: Source, x: Array) -> tuple[Quantized, Identity]:
         """The lowered model, calibrated on rows x (rows, *graph shape) float, and what it is of.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgeq.emit.forms import Forms
     from edgeq.estimating import Estimated
     from edgeq.export_report import ExportReport
+    from edgeq.export_request import ExportRequest
     from edgeq.prove import Check
     from edgeq.sources import Source
     from edgeq.toolchain import Firmware
@@ -49,35 +50,48 @@ def export(
     name: str | None = None,
     weights_as: str = "auto",
     accept_mismatch: bool = False,
+    max_disagreement: str | None = None,
+    confidence: str | None = None,
+    threshold_data: str | Path | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
     `target` is a core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the
     core's fastest kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what
     an inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
-    weakened. `mlperf` ("kws01", ...): docs/mlperf.md. `name` begins every global C name, by default
-    the model's own. `weights_as` is "c", "binary" (the assembler takes large arrays in) or "auto".
+    weakened. `max_disagreement` ("2%"): docs/thresholds.md. `mlperf` ("kws01"): docs/mlperf.md.
+    `name` begins every global C name. `weights_as`: "c", "binary" or "auto".
     Raises ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch
     before anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
+    from edgeq.estimating import Budget
+    from edgeq.export_request import ExportRequest, PromiseRequest
+
+    budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
+    promise = PromiseRequest.read(max_disagreement, confidence, path_of(threshold_data))
+    options = (method, compiler, objective, budget, mlperf, name, weights_as, promise)
+    asked = ExportRequest(target, Path(out), path_of(calibration), *options)
+    asked.check()
+    return _exported(asked, model_path, accept_mismatch)
+
+
+def _exported(
+    asked: "ExportRequest", model_path: str | Path, accept_mismatch: bool
+) -> dict[str, Any]:
     from edgeq.emit.forms import emit_forms
-    from edgeq.estimating import Budget, within_budget
+    from edgeq.estimating import within_budget
     from edgeq.export_report import export_report
-    from edgeq.export_request import ExportRequest
     from edgeq.prove import Subject, prove_export
     from edgeq.sources import source_of
 
-    budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
-    options = (method, compiler, objective, budget, mlperf, name, weights_as)
-    asked = ExportRequest(target, Path(out), path_of(calibration), *options)
-    asked.check()
     model = source_of(model_path)
     x = model.rows(asked.calibration)
     quantized, of = asked.quantized(model, x)
+    promised = asked.promised(model, x, quantized.graph)
     with scratch_folder() as scratch:
-        costed = within_budget(quantized, of, budget, scratch)
+        costed = within_budget(quantized, of, asked.budget, scratch, promised)
         forms = emit_forms(costed.compiled.graph, of.name, of.digest)
-        trained = model.check(costed.compiled.graph, x, anew=calibration is not None)
+        trained = model.check(costed.compiled.graph, x, anew=asked.calibration is not None)
         subject = Subject(costed.compiled, x, of.rows, of.board, costed.firmware.elf, *forms.files)
         checks = prove_export(subject, trained, accept=accept_mismatch)
     report = export_report(asked, of, model, quantized, costed, checks, forms)

@@ -40,6 +40,17 @@ from edgeq.cli.output import say_json, show, working
 @click.option("--max-mean-latency", help="Weaken curiosity until the expected case takes this.")
 @click.option("--max-mean-energy", help="Weaken curiosity until the expected case takes this.")
 @click.option(
+    "--max-disagreement",
+    help="Take the cheapest threshold that answers otherwise than the most precise expert on less "
+    "than this share of inputs, e.g. 2%.",
+)
+@click.option("--confidence", help="Of --max-disagreement (default: 95%).")
+@click.option(
+    "--threshold-data",
+    type=click.Path(path_type=Path),
+    help="An .npz file with key x: rows for --max-disagreement that no training saw.",
+)
+@click.option(
     "--mlperf",
     type=click.Choice(["kws01", "vww01", "ad01", "ic01"]),
     help="Answer the runner of this MLPerf Tiny benchmark; the model must have its shapes.",
@@ -74,7 +85,8 @@ def export(
     name: str | None,
     weights_as: str,
     accept_mismatch: bool,
-    **budget: str | None,
+    threshold_data: Path | None,
+    **limits: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
 
@@ -99,7 +111,8 @@ def export(
             name=name,
             weights_as=weights_as,
             accept_mismatch=accept_mismatch,
-            **budget,
+            threshold_data=threshold_data,
+            **limits,
         )
     if as_json:
         say_json(report)

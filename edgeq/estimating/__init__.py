@@ -4,12 +4,14 @@ from edgeq.estimating.boards import Estimated, estimate_boards, of_folder
 from edgeq.estimating.budget import Budget
 from edgeq.estimating.cost import Shares
 from edgeq.estimating.costed import Costed, Identity, within_budget
+from edgeq.estimating.promised import Promised
 
 __all__ = [
     "Budget",
     "Costed",
     "Estimated",
     "Identity",
+    "Promised",
     "Shares",
     "estimate_boards",
     "of_folder",

@@ -135,8 +135,14 @@ def strongest_router(
     raise unreachable(budget, board, least)
 
 
-def unreachable(budget: Budget, board: Board, least: float) -> CostBudget:
-    """The error of a mean budget below `least` cycles, the least that any curiosity gives."""
+def unreachable(
+    budget: Budget,
+    board: Board,
+    least: float,
+    at: str = "at no strength of curiosity",
+    rows: str = "calibration",
+) -> CostBudget:
+    """The error of a mean budget below `least` cycles, the least that there is `at` something."""
     reached = [_ms(least / board.clock_hz)]
     if board.energy is not None:
         reached.append(_mj(least * board.energy.nj_per_cycle * 1e-9))
@@ -146,8 +152,8 @@ def unreachable(budget: Budget, board: Board, least: float) -> CostBudget:
     if budget.max_mean_energy_j is not None:
         wanted.append(f"--max-mean-energy is {_mj(budget.max_mean_energy_j)}")
     return CostBudget(
-        f"at no strength of curiosity does the expected case on {board.name} cost less than "
-        f"{', '.join(reached)} (modelled, over the calibration rows); {', '.join(wanted)}; "
+        f"{at} does the expected case on {board.name} cost less than "
+        f"{', '.join(reached)} (modelled, over the {rows} rows); {', '.join(wanted)}; "
         f"{_ADVICE}"
     )
 

@@ -1,4 +1,4 @@
-"""An export's firmware with what it costs, and the strongest curiosity that a budget allows."""
+"""An export's firmware with what it costs, and the curiosity that promise and budget allow."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +11,22 @@ from edgeq.errors import BadInput
 from edgeq.estimating.boards import Estimated, on_board
 from edgeq.estimating.budget import Budget, strongest_router, unreachable
 from edgeq.estimating.cost import Shares
+from edgeq.estimating.promised import (
+    Promised,
+    escalation,
+    promised_router,
+    threshold_entry,
+)
 from edgeq.estimating.routes import Experts, all_routes, route_names
 from edgeq.fit import check_fit
 from edgeq.ops.op import Array
+from edgeq.ops.router import Router
 from edgeq.passes import Quantized
 from edgeq.passes.freeze_router import freeze_router
 from edgeq.passes.verify import verify
 from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
+from edgeq.thresholds.words import promise_words
 from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 
 ROWS_PER_ROUTE = 1  # an export should take seconds; `edgeq estimate` compares rows
@@ -57,7 +65,8 @@ class Identity:
 class Costed:
     """A compiled model, its firmware and its estimate's entry; `cost` None: `no_cost` says why.
 
-    `firmware` lies in the scratch folder that the caller gave.
+    `threshold`: what was promised and how it was proven, None where nothing was. `firmware` lies
+    in the scratch folder that the caller gave.
     """
 
     quantized: Quantized
@@ -66,6 +75,7 @@ class Costed:
     shares: Shares
     cost: dict[str, Any] | None
     no_cost: str
+    threshold: dict[str, Any] | None = None
 
     @property
     def routes(self) -> dict[str, int]:
@@ -76,20 +86,50 @@ class Costed:
         }
 
 
-def within_budget(quantized: Quantized, of: Identity, budget: Budget, scratch: Path) -> Costed:
-    """Builds the model in `scratch` and counts it; weakens curiosity until the budget holds.
+def within_budget(
+    quantized: Quantized,
+    of: Identity,
+    budget: Budget,
+    scratch: Path,
+    promised: Promised | None = None,
+) -> Costed:
+    """Builds the model in `scratch` and counts it; moves curiosity until promise and budget hold.
 
-    Raises MemoryBudget where a board has no room, CostBudget with the numbers when the worst case
-    or every expected case costs too much, BadInput for a budget that cannot be checked.
+    With a promise the cheapest escalation that keeps it is taken, else the strongest curiosity that
+    the budget allows. Raises MemoryBudget where a board has no room, CostBudget with the numbers
+    when the worst case or every expected case costs too much, BadInput for a budget that cannot be
+    checked, or a promise that the model cannot make or its rows cannot prove.
     """
     costed = _costed(quantized, of, scratch)
-    if not budget.asked:
+    if not budget.asked and promised is None:
         return costed
     if costed.cost is None:
         raise BadInput(f"latency and energy cannot be limited here: {costed.no_cost}")
     budget.check_board(of.lender)
     budget.check_worst(costed.cost)
+    if promised is not None:
+        return _promising(costed, of, budget, scratch, promised)
     return _weakened(costed, of, budget, scratch)
+
+
+def _promising(
+    costed: Costed, of: Identity, budget: Budget, scratch: Path, promised: Promised
+) -> Costed:
+    quantized = costed.quantized
+    node, cycles = mixture_of(quantized.graph), _cycles(costed, of.board)
+    if node is None or quantized.seen is None:
+        raise BadInput("--max-disagreement chooses among experts; this model has only one")
+    found = escalation(quantized.graph, node, quantized.seen, cycles, promised)
+    router, choice = promised_router(node.attrs, found, promised.promise)
+    entry = threshold_entry(found, choice, promised, of.board, of.lender)
+    if choice.mean_cost > budget.most_mean_cycles(of.lender):
+        at = "at no threshold that keeps the promise"
+        raise unreachable(budget, of.lender, choice.mean_cost, at, "threshold data's")
+    costed = _with_router(costed, router, of, scratch)
+    remark = f"With the threshold as exported the model {promise_words(entry)}."
+    project = with_board(costed.compiled.with_remark(remark).project, of.board)
+    compiled = replace(costed.compiled, project=project)
+    return replace(costed, compiled=compiled, threshold=entry)
 
 
 def _weakened(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Costed:
@@ -101,11 +141,18 @@ def _weakened(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Co
             raise unreachable(budget, of.lender, only)
         return costed
     router = strongest_router(node.attrs, quantized.seen, cycles, budget, of.lender)
-    if router == node.attrs.router:
+    return _with_router(costed, router, of, scratch)
+
+
+def _with_router(costed: Costed, router: Router, of: Identity, scratch: Path) -> Costed:
+    """The model built and counted again, if that is another router than its own."""
+    quantized = costed.quantized
+    node = mixture_of(quantized.graph)
+    if node is None or router == node.attrs.router:
         return costed
     graph, curiosity = freeze_router(quantized.graph, quantized.seen, router)
-    weaker = replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity)
-    return _costed(weaker, of, scratch)
+    other = replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity)
+    return _costed(other, of, scratch)
 
 
 def _cycles(costed: Costed, board: Board) -> dict[Experts, float]:

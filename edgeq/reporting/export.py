@@ -15,6 +15,7 @@ from edgeq.reporting.estimate_text import cost_lines, rest_lines
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_kernel
 from edgeq.reporting.profile_text import joules, milliseconds
+from edgeq.thresholds.words import promise_words
 from edgeq.weights import PackedWeights
 
 FIGURES = ("cycles", "latency_s", "energy_j", "energy_band_j")
@@ -137,16 +138,32 @@ def _cost_parts(report: dict[str, Any], verbose: bool) -> list[RenderableType]:
         parts += [Paragraph(line) for line in (*cost_lines(entry), *rest_lines([entry], verbose))]
     if curiosity and curiosity["rule"] != "off":
         parts.append(Paragraph(_curiosity_line(curiosity)))
+    if report.get("threshold"):
+        parts.append(Paragraph(threshold_line(report["threshold"]), label="promise: "))
     return parts
 
 
 def _curiosity_line(curiosity: dict[str, Any]) -> str:
     name = "alpha" if curiosity["rule"] == "precision_prior" else "quantile"
     own, shipped = curiosity[f"model_{name}"], curiosity[name]
-    budget = "" if own == shipped else f" (the model's own is {own:g}: weakened for the budget)"
+    budget = "" if own == shipped else f" (the model's own is {own:g}: moved as was asked)"
     return (
         f"curiosity: {curiosity['rule']}, {name} {shipped:g}{budget}; {curiosity['changed']} of "
         f"{curiosity['rows']} calibration rows change their route"
+    )
+
+
+def threshold_line(threshold: dict[str, Any]) -> str:
+    """The promise, what it saves of always asking the most precise expert, what it costs."""
+    chosen, safest = (threshold["curve"][i] for i in (threshold["chosen"], 0))
+    saved = 1 - chosen["latency_s"] / safest["latency_s"]
+    mean = f"a mean row takes {milliseconds(1e3 * chosen['latency_s'])} ms"
+    if chosen["energy_j"] is not None:
+        mean += f", {joules(chosen['energy_j'])}"
+    less = f"{saved:.1%} less than" if saved > 0 else "no less than"
+    return (
+        f"{promise_words(threshold)}; {mean} (modelled), {less} with the safest threshold; "
+        f"{chosen['share']:.1%} of the rows escalate"
     )
 
 

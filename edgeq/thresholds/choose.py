@@ -80,7 +80,8 @@ def by_risk(stages: Stages, steps: Sequence[Thresholds], promise: Promise) -> Ch
     at most 1 - confidence, however many steps there are. The order must not come from the
     disagreements; steps of two stages may come from these rows, as their risk only rises.
 
-    Raises BadInput with the number of rows needed when there are too few.
+    Raises BadInput with the number of rows needed when there are too few, and with what was found
+    when not even the first step passes (one that always asks the last stage does).
     """
     most, tested = promise.tight(stages.rows)
     drawn = np.random.default_rng(SEED).permutation(stages.rows)[:tested]
@@ -91,7 +92,10 @@ def by_risk(stages: Stages, steps: Sequence[Thresholds], promise: Promise) -> Ch
             break
         passed.append(step)
     if not passed:
-        raise BadInput("the first step must send every row to the last stage; it disagrees")
+        raise BadInput(
+            f"even the safest threshold disagrees on {sample.disagreements(steps[0])} of {tested} "
+            f"rows, {most} may; allow more disagreement, or train the experts longer"
+        )
     best = min(passed, key=stages.mean_cost)
     found = sample.disagreements(best)
     bound = upper_bound(found, tested, promise.confidence)

@@ -1,0 +1,63 @@
+"""What each expert would answer alone, on every row: no router, no choice."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgeq.ir import Graph, Node
+from edgeq.ops import OPS
+from edgeq.ops.op import Array, quant_of
+from edgeq.reference import io_of, run
+
+ROWS_AT_ONCE = 64  # the reference keeps every tensor of its rows
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One expert's int8 outputs (rows, classes) and the scale of their codes."""
+
+    name: str
+    output: Array
+    scale: float
+
+    @property
+    def answers(self) -> Array:
+        """(rows,) the class of each row, ties to the lower."""
+        return np.asarray(self.output.argmax(axis=1))
+
+
+def experts_alone(graph: Graph, rows: Array) -> tuple[Alone, ...]:
+    """Of the int8 `rows` (rows, *input shape), by the reference; () of a graph without experts.
+
+    A gated mixture weighs an expert's output by a positive number: alone it is not weighed.
+    """
+    node = next((n for n in graph.nodes if getattr(n.attrs, "experts", ())), None)
+    if node is None or not len(rows):
+        return ()
+    parts = [
+        _some(graph, node, rows[at : at + ROWS_AT_ONCE]) for at in range(0, len(rows), ROWS_AT_ONCE)
+    ]
+    found = []
+    for e, outputs in zip(node.attrs.experts, zip(*parts, strict=True), strict=True):
+        last = e.graph.tensors[e.graph.outputs[0]]
+        if graph.outputs[0] != node.outputs[0]:
+            last = graph.tensors[graph.outputs[0]]
+        found.append(Alone(e.name, np.concatenate(outputs), quant_of(last).per_tensor))
+    return tuple(found)
+
+
+def _some(graph: Graph, node: Node, rows: Array) -> list[Array]:
+    """The flat output of every expert; what stands before the mixture runs once."""
+    at = graph.nodes.index(node)
+    stem = replace(graph, nodes=graph.nodes[:at], outputs=(node.inputs[0],))
+    before = run(stem, rows).values
+    outputs = []
+    for expert in node.attrs.experts:
+        made = run(expert.graph, before[node.inputs[0]]).output
+        values = {**before, node.outputs[0]: made}
+        for later in graph.nodes[at + 1 :]:
+            inputs = tuple(values[n] for n in later.inputs)
+            operands = (later.attrs, io_of(graph, later), inputs, graph.params(later))
+            values[later.outputs[0]] = OPS[later.op].reference(*operands)
+        outputs.append(values[graph.outputs[0]].reshape(len(rows), -1))
+    return outputs
