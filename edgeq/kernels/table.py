@@ -114,6 +114,11 @@ PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, V6M: "edgeq_kernels_v6m.h"}  # by isa
 REQUANTIZE = "edgeq_requantize.h"
 LAYOUT = "edgeq_layout.h"
 _DSP = ("edgeq_dsp.h", LAYOUT, REQUANTIZE)
+_CONV_2D = ("edgeq_conv_2d_dsp.h", "edgeq_conv_2d_pairs_dsp.h", "edgeq_conv_2d_patches_dsp.h")
+_DEPTHWISE = (
+    "edgeq_depthwise_conv_2d_dsp.h",
+    *(f"edgeq_depthwise_{part}_dsp.h" for part in ("any", "blocks", "slide", "strips")),
+)
 _SOFTMAX = ("edgeq_softmax_q15.c",)
 _PUBLIC = (PUBLIC, VERSION)
 
@@ -125,14 +130,17 @@ def _fully_connected(weight: str) -> Kernel:
 
 
 def _fully_connected_dsp(
-    weight: str, header: str, stream: Stream, scratch_bytes: Callable[[int, int], int]
+    weight: str,
+    own: tuple[str, ...],
+    stream: Stream,
+    scratch_bytes: Callable[[int, int], int],
 ) -> Kernel:
     def scratch(graph: Graph, node: Node) -> int:
         outputs, inputs = graph.type_of(node.params["weight"]).shape
         return scratch_bytes(inputs, outputs)
 
     name = f"edgeq_fully_connected_s8_{weight}_dsp"
-    headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, header)
+    headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own)
     needs = frozenset({DSP})
     sources = (f"{name}.c",)
     return Kernel(name, "FullyConnected", weight, sources, headers, scratch, DSP, needs, stream)
@@ -156,9 +164,10 @@ def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: Window
         shape = graph.type_of(node.params["weight"]).shape
         return scratch_bytes(shape, given, made, node.attrs.padding, node.attrs.stride)
 
-    stem = "edgeq_conv_2d" if op == "Conv2D" else "edgeq_depthwise_conv_2d"
-    name, headers = f"{stem}_s8_{weight}_dsp", (*_PUBLIC, PUBLIC_DSP, *_DSP, f"{stem}_dsp.h")
-    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, frozenset({DSP}), stream)
+    own = _CONV_2D if op == "Conv2D" else _DEPTHWISE
+    name = f"{own[0].removesuffix('_dsp.h')}_s8_{weight}_dsp"
+    headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own), frozenset({DSP})
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, needs, stream)
 
 
 def _conv_2d(weight: str) -> Kernel:
@@ -184,7 +193,8 @@ def _weightless(
     return Kernel(name, op, None, sources, (*_PUBLIC, REQUANTIZE, *headers), scratch)
 
 
-_WIDE, _NARROW = "edgeq_fully_connected_dsp.h", "edgeq_narrow_dsp.h"
+_WIDE = ("edgeq_fully_connected_dsp.h",)
+_NARROW = ("edgeq_narrow_dsp.h", "edgeq_narrow_rows_dsp.h")
 
 # the fast kernels of an extension first: a core without it passes them by; then tables, for the
 # layers that gain by them
@@ -214,7 +224,7 @@ KERNELS: tuple[Kernel, ...] = (
             *_PUBLIC,
             PUBLIC_DSP,
             *_DSP,
-            _WIDE,
+            *_WIDE,
             "edgeq_router.h",
             "edgeq_softmax_q15.h",
         ),

@@ -76,6 +76,24 @@ static inline int32_t edgeq_spread(const int8_t *x, int32_t n, uint32_t *to) {
     return total;
 }
 
+/* Closes a loop over groups of `rows` rows that began at label 0, r4 at this group's sums. On the
+ * stack: the first activation, the end of all, where sums come from and go to, the offset's total,
+ * groups left; then the caller's r7, the end of the whole turns, lr. */
+#define EDGEQ_NEXT_GROUP(rows)                                                                     \
+    "ldr.w   r6, [sp, #20]\n\t"                                                                    \
+    "ldr.w   r1, [sp]\n\t"                                                                         \
+    "ldr.w   r3, [sp, #8]\n\t"                                                                     \
+    "ldr.w   r5, [sp, #16]\n\t"                                                                    \
+    "add.w   r3, r3, #4 * " #rows "\n\t"                                                           \
+    "add.w   r4, r4, #4 * " #rows "\n\t"                                                           \
+    "subs    r6, r6, #1\n\t"                                                                       \
+    "str.w   r6, [sp, #20]\n\t"                                                                    \
+    "str.w   r3, [sp, #8]\n\t"                                                                     \
+    "str.w   r4, [sp, #12]\n\t"                                                                    \
+    "bne.w   0b\n\t"                                                                               \
+    "add     sp, sp, #24\n\t"                                                                      \
+    "pop     {r7, r12, lr}\n\t" EDGEQ_BACK_R9
+
 #if EDGEQ_LONG_SUMS
 /* a is SRDHM(a, m): bits 31 to 62 of the product, and bit 30 to round. m is lost. */
 #define EDGEQ_HIGH_PRODUCT(a, m)                                                                   \

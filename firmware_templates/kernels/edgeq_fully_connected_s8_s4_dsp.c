@@ -163,20 +163,7 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
                      "str     r10, [r4, #16]\n\t"
                      "str     r9, [r4, #20]\n\t"
                      "str     r6, [r4, #24]\n\t"
-                     "str     r12, [r4, #28]\n\t"
-                     "ldr.w   r6, [sp, #20]\n\t"
-                     "ldr.w   r1, [sp]\n\t"
-                     "ldr.w   r3, [sp, #8]\n\t"
-                     "ldr.w   r5, [sp, #16]\n\t"
-                     "add.w   r3, r3, #32\n\t"
-                     "add.w   r4, r4, #32\n\t"
-                     "subs    r6, r6, #1\n\t"
-                     "str.w   r6, [sp, #20]\n\t"
-                     "str.w   r3, [sp, #8]\n\t"
-                     "str.w   r4, [sp, #12]\n\t"
-                     "bne.w   0b\n\t"
-                     "add     sp, sp, #24\n\t"
-                     "pop     {r7, r12, lr}\n\t" EDGEQ_BACK_R9
+                     "str     r12, [r4, #28]\n\t" EDGEQ_NEXT_GROUP(8)
                      : "+r"(weight), "+r"(activation), "+r"(end), "+r"(start), "+r"(sums),
                        "+r"(minus), "+r"(count)
                      :

@@ -12,13 +12,13 @@ from tests.kernels.host_kernels import FOLDER
 
 # (struct that assembly reads, its file, a source that includes it)
 STRUCTS = (
-    ("edgeq_narrow_layer", "edgeq_narrow_dsp.h", "edgeq_fully_connected_s8_t2_dsp.c"),
+    ("edgeq_narrow_layer", "edgeq_narrow_rows_dsp.h", "edgeq_fully_connected_s8_t2_dsp.c"),
     ("edgeq_fully_connected_params", "edgeq_kernels.h", "edgeq_fully_connected_s8_t2_dsp.c"),
-    ("edgeq_pair_job", "edgeq_conv_2d_dsp.h", "edgeq_conv_2d_s8_s8_dsp.c"),
-    ("edgeq_expansion", "edgeq_conv_2d_dsp.h", "edgeq_conv_2d_s8_t2_dsp.c"),
-    ("edgeq_block_channel", "edgeq_depthwise_conv_2d_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
-    ("edgeq_windows", "edgeq_depthwise_conv_2d_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
-    ("edgeq_slide", "edgeq_depthwise_conv_2d_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
+    ("edgeq_pair_job", "edgeq_conv_2d_pairs_dsp.h", "edgeq_conv_2d_s8_s8_dsp.c"),
+    ("edgeq_expansion", "edgeq_conv_2d_patches_dsp.h", "edgeq_conv_2d_s8_t2_dsp.c"),
+    ("edgeq_block_channel", "edgeq_depthwise_blocks_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
+    ("edgeq_windows", "edgeq_depthwise_any_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
+    ("edgeq_slide", "edgeq_depthwise_slide_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
 )
 
 
