@@ -83,3 +83,18 @@ def class_labels(y: Array, rows: int, classes: int, what: str) -> Array:
     if y.size and not 0 <= y.min() <= y.max() < classes:
         raise BadInput(f"{what} has labels {y.min()}..{y.max()}, the model knows 0..{classes - 1}")
     return y.astype(np.int64)
+
+
+def row_groups(path: Path, rows: int) -> Array | None:
+    """Key groups of an .npz file, a whole number a row: which rows come from one source, such as a
+    recording. None where it has none; BadInput for another form.
+    """
+    if not has_key(path, "groups"):
+        return None
+    (groups,) = read_npz(path, "groups")
+    if groups.shape != (rows,) or groups.dtype.kind not in "iu":
+        raise BadInput(
+            f"{path} needs one whole number a row in key groups: {rows} rows, groups of shape "
+            f"{groups.shape} and type {groups.dtype}"
+        )
+    return groups

@@ -77,6 +77,18 @@ def export_rows(report: Mapping[str, Any], x: Array, what: str) -> Array:
     return model_rows(x, tuple(report["input_shape"]), what, layout)
 
 
+class LayerCost(Strict):
+    """A layer's estimate."""
+
+    cycles: Whole | None = None
+
+
+class EstimatedOn(Strict):
+    """Where the layers' cycles were estimated."""
+
+    board: str
+
+
 class Report(Strict):
     """export.json, as far as it is read again; `edgeq export --json` prints the whole of it."""
 
@@ -89,6 +101,8 @@ class Report(Strict):
     checks: list[Check]
     notes: list[str]
     routes: dict[str, Whole] | None = None
+    layers: list[LayerCost] = Field(default_factory=list)
+    estimate: EstimatedOn | None = None
 
 
 def read_report(folder: Path) -> dict[str, Any]:

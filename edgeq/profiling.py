@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import Array, class_labels, has_key, read_npz
+from edgeq.arrays import Array, class_labels, has_key, read_npz, row_groups
 from edgeq.board import Board, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Mismatch
@@ -37,6 +37,7 @@ from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
 from edgeq.profile_request import ProfileRequest
 from edgeq.reference import quantize_rows, run
+from edgeq.reporting.alone import Costs, Rows, alone_entries, costs_of
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
 from edgeq.reporting.profile import Profiled, summarize
@@ -53,12 +54,13 @@ Kept = Callable[[str], None]  # what Ctrl-C left of the run, and how to go on
 
 @dataclass(frozen=True)
 class Samples:
-    """int8 rows as the model takes them, their labels, and where they come from."""
+    """int8 rows as the model takes them, their labels and groups, and where they come from."""
 
     rows: Array
     labels: Array
     source: Data
     task: Task
+    groups: Array | None = None
 
 
 def profile(
@@ -99,8 +101,7 @@ def profile(
             windows = _measure(meter, link, request, samples, recorded, tell) if meter else ()
         statistics = dataclasses.asdict(link.statistics)
     summary = summarize(subject, recorded.records)
-    if samples.task == "autoencoder":
-        summary["reconstruction"] = _reconstruction(graph, samples, recorded)
+    summary |= _by_task(graph, samples, recorded, costs_of(subject, summary, report))
     if meter:
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.plan, source)
@@ -119,6 +120,16 @@ def _provenance(
         "export": {key: report[key] for key in ("target", "checks", "notes")},
         "trace": str(request.trace) if request.trace else None,
     }
+
+
+def _by_task(graph: Graph, samples: Samples, recorded: Run, costs: Costs) -> dict[str, Any]:
+    """What a classifier's experts would do alone; the errors of an autoencoder."""
+    if samples.task == "autoencoder":
+        return {"reconstruction": _reconstruction(graph, samples, recorded)}
+    if samples.task != "classification":
+        return {}
+    rows = Rows(graph, samples.rows, samples.labels, samples.groups, recorded.records)
+    return alone_entries(rows, costs)
 
 
 def _reconstruction(graph: Graph, samples: Samples, recorded: Run) -> dict[str, Any]:
@@ -174,14 +185,16 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
         )
     (x,) = read_npz(source, "x")
     rows = quantize_rows(graph, export_rows(report, x, str(source)))
-    labels = _labels(source, len(rows), _classes(graph))
+    labels, groups = _labels(source, len(rows), _classes(graph)), row_groups(source, len(rows))
     digest = _digest(np.asarray(x, np.float32), labels)
     origin = Data(source=str(source), digest=digest, input_digest=_digest(rows, labels))
     if request.limit is not None and request.limit < 1:
         raise BadInput(f"--limit {request.limit}: give 1 or more samples")
     names = report.get("class_names")
     task = task_of(rows[0].size, _classes(graph), names, labels)
-    return Samples(rows[: request.limit], labels[: request.limit], origin, task)
+    taken = slice(request.limit)
+    groups = None if groups is None else groups[taken]
+    return Samples(rows[taken], labels[taken], origin, task, groups)
 
 
 def _labels(source: Path, rows: int, classes: int) -> Array:

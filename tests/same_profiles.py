@@ -23,7 +23,7 @@ def check_same_records(ours: Sequence[SampleRecord], theirs: Sequence[SampleReco
 
 def check_same_summaries(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Equal but for the line and one cycle."""
-    apart = {"run", "trace", "link", "latency", "experts", "layers", "energy"}
+    apart = {"run", "trace", "link", "latency", "experts", "layers", "energy", "alone"}
     assert {k: v for k, v in one.items() if k not in apart} == {
         k: v for k, v in other.items() if k not in apart
     }
@@ -36,3 +36,9 @@ def check_same_summaries(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert a["cycles"] == pytest.approx(b["cycles"], abs=1.0)
     assert one["latency"]["max"] == pytest.approx(other["latency"]["max"], rel=1e-3)
     assert one["energy"]["joules_mean"] == pytest.approx(other["energy"]["joules_mean"], rel=1e-3)
+    ours, theirs = (
+        [(e["name"], e["accuracy"]) for e in s["alone"]["experts"]] for s in (one, other)
+    )
+    assert ours == theirs
+    costs = (s["alone"]["mixture"]["cycles"] for s in (one, other))
+    assert next(costs) == pytest.approx(next(costs), abs=1.0)

@@ -80,7 +80,8 @@ def refuse_failures(result: dict[str, Any]) -> None:
 
 def _side(side: Side) -> dict[str, Any]:
     facts = {key: side.summary[key] for key in IDENTITY}
-    return {"folder": str(side.run.folder), "samples": side.samples} | facts
+    alone = {"alone": side.summary.get("alone")}
+    return {"folder": str(side.run.folder), "samples": side.samples} | facts | alone
 
 
 def _times(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from edgeq.plain_text import plain
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, Row, name_column
-from edgeq.reporting.profile_text import joules, milliseconds, percent
+from edgeq.reporting.profile_text import alone_rows, joules, milliseconds, percent
 
 COLUMNS = ("A", "B", "change", "95% interval", "p")
 
@@ -17,6 +17,7 @@ def compare_text(result: dict[str, Any]) -> RenderableType:
     result = plain(result)
     parts: list[RenderableType] = [_side("A", result["a"]), _side("B", result["b"])]
     parts += [Paragraph(_method(result)), Text(), _table(result["metrics"]), Text()]
+    parts += [part for letter in ("A", "B") for part in _alone(letter, result[letter.lower()])]
     parts += [Paragraph(f"note: {note}", style="yellow") for note in result["notes"]]
     parts += [_rule(rule) for rule in result["fail_if"]]
     return Group(*parts)
@@ -27,6 +28,19 @@ def _side(letter: str, side: dict[str, Any]) -> Paragraph:
     build = f"{side['compiler'] or 'unknown build'} {flags}".strip()
     where = f"{side['model']} on {side['board']}, {side['clock_hz'] / 1e6:g} MHz, {build}"
     return Paragraph(f"{side['folder']}: {where}", f"{letter}  ", label_style="bold")
+
+
+def _alone(letter: str, side: dict[str, Any]) -> list[RenderableType]:
+    """Each expert of a side alone, as its own profile has them."""
+    if not side.get("alone"):
+        return []
+    columns = (
+        name_column(f"{letter}: each alone"),
+        *map(Column, ("accuracy", "mean ms", "energy")),
+    )
+    rows = tuple(Row(cells) for cells in alone_rows(side["alone"]))
+    said = Paragraph(side["alone"]["gain"]["said"])
+    return [FittedTable("", columns, rows), said, Text()]
 
 
 def _method(result: dict[str, Any]) -> str:

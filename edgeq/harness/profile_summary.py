@@ -152,6 +152,59 @@ class Reconstruction(Strict):
     auc: Share | None
 
 
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)] | None
+
+
+class AloneFigures(Strict):
+    """Accuracy and cost on the rows of the run."""
+
+    accuracy: Share
+    cycles: Finite | None
+    latency_ms: Finite | None
+    joules: Finite | None
+
+
+class AloneExpert(AloneFigures):
+    """An expert that answers every row itself."""
+
+    name: str
+
+
+class Gain(Strict):
+    """The run against the best single expert."""
+
+    against: str
+    accuracy: float
+    accuracy_interval: Interval
+    cost: float | None
+    cost_interval: Interval
+    beaten_by: str | None
+    shown: bool
+    said: str
+
+
+class AloneTable(Strict):
+    """Each expert alone, the best, the oracle, the gain."""
+
+    rows: Whole
+    clusters: Whole
+    experts: list[AloneExpert]
+    mixture: AloneFigures
+    best: str
+    oracle: AloneFigures
+    gain: Gain
+
+
+class Signal(Strict):
+    """How well a doubt tells errors."""
+
+    of: str
+    signal: str
+    errors: Whole
+    auroc: Share | None
+    interval: Interval
+
+
 class Summary(Strict):
     """The whole object."""
 
@@ -181,6 +234,8 @@ class Summary(Strict):
     notes: Names
     memory: Memory | None = None
     export: Export | None = None
+    alone: AloneTable | None = None
+    signals: list[Signal] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Summary":

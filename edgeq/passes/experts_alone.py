@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeq.ir import Graph, Node
-from edgeq.ops import OPS
+from edgeq.ops import OPS, softmax
 from edgeq.ops.op import Array, quant_of
 from edgeq.reference import io_of, run
 
@@ -14,11 +14,11 @@ ROWS_AT_ONCE = 64  # the reference keeps every tensor of its rows
 
 @dataclass(frozen=True)
 class Alone:
-    """One expert's int8 outputs (rows, classes) and the scale of their codes."""
+    """One expert's outputs: int8 codes, and real logits, (rows, classes) both."""
 
     name: str
     output: Array
-    scale: float
+    logits: Array
 
     @property
     def answers(self) -> Array:
@@ -39,11 +39,20 @@ def experts_alone(graph: Graph, rows: Array) -> tuple[Alone, ...]:
     ]
     found = []
     for e, outputs in zip(node.attrs.experts, zip(*parts, strict=True), strict=True):
-        last = e.graph.tensors[e.graph.outputs[0]]
-        if graph.outputs[0] != node.outputs[0]:
-            last = graph.tensors[graph.outputs[0]]
-        found.append(Alone(e.name, np.concatenate(outputs), quant_of(last).per_tensor))
+        ends = e.graph if graph.outputs[0] == node.outputs[0] else graph
+        codes = np.concatenate(outputs)
+        found.append(Alone(e.name, codes, real_logits(ends, codes)))
     return tuple(found)
+
+
+def real_logits(graph: Graph, codes: Array) -> Array:
+    """Real logits (rows, classes) of a graph's int8 outputs; of a final Softmax the logarithms."""
+    name = graph.outputs[0]
+    quant = quant_of(graph.tensors[name])
+    real = (codes.reshape(len(codes), -1).astype(np.float64) - quant.zero_point) * quant.per_tensor
+    if any(n.op in softmax.FORMS and name in n.outputs for n in graph.nodes):
+        return np.asarray(np.log(np.maximum(real, quant.per_tensor / 2)))
+    return np.asarray(real)
 
 
 def _some(graph: Graph, node: Node, rows: Array) -> list[Array]:

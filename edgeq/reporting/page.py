@@ -127,6 +127,9 @@ def _run(at: int, subject: ReportedRun, name: str, figures: Sequence[Figure]) ->
         "energy": profile_text.energy_line(summary["energy"]),
         "latency_source": sources.latency_source(subject.run, summary),
         "energy_source": sources.energy_source(summary),
+        "alone": profile_text.alone_rows(summary["alone"]) if summary.get("alone") else [],
+        "gain": summary["alone"]["gain"] if summary.get("alone") else None,
+        "signals": profile_text.signal_rows(summary.get("signals") or []),
         "figures": [_figure(_id(at, f), f) for f in figures],
         "facts": _facts(subject),
     }

@@ -24,6 +24,10 @@ def profile_text(summary: dict[str, Any], verbose: bool = False) -> RenderableTy
         parts += [Text(), _experts(summary["experts"])]
         if summary["energy"].get("experts"):
             parts += [Text(), _measured_experts(summary["energy"])]
+    if summary.get("alone"):
+        parts += [Text(), _alone(summary["alone"]), Paragraph(summary["alone"]["gain"]["said"])]
+    if summary.get("signals"):
+        parts += [Text(), _signals(summary["signals"])]
     parts += [Text(), _layers(summary["layers"])]
     if 0 < len(summary["confusion"]["classes"]) <= CONFUSION_CLASSES:
         parts += [Text(), _confusion(summary["confusion"])]
@@ -170,6 +174,44 @@ def _measured_experts(energy: dict[str, Any]) -> FittedTable:
         charge = coulombs(e["coulombs_mean"])
         rows.append((e["name"], str(e["inferences"]), *map(joules, values), charge))
     return table(title, (name_column("name"), *map(Column, columns)), rows)
+
+
+def alone_rows(alone: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Name, accuracy, ms and joules of each expert alone, the model as it ran, and the oracle."""
+    best = [
+        (f"{e['name']} *" if e["name"] == alone["best"] else e["name"], e) for e in alone["experts"]
+    ]
+    found = [*best, ("the model", alone["mixture"]), ("oracle", alone["oracle"])]
+    return [
+        (name, percent(e["accuracy"]), milliseconds(e["latency_ms"]), joules(e["joules"]))
+        for name, e in found
+    ]
+
+
+def _alone(alone: dict[str, Any]) -> FittedTable:
+    columns = (name_column("name"), *map(Column, ("accuracy", "mean ms", "energy")))
+    return table("Each expert alone on these rows (*: the best)", columns, alone_rows(alone))
+
+
+def signal_rows(signals: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Whose answer, which doubt, errors, AUROC and its interval."""
+    return [
+        (
+            s["of"],
+            s["signal"],
+            str(s["errors"]),
+            "-" if s["auroc"] is None else f"{s['auroc']:.2f}",
+            "-" if s["interval"] is None else "{:.2f} to {:.2f}".format(*s["interval"]),
+        )
+        for s in signals
+    ]
+
+
+def _signals(signals: list[dict[str, Any]]) -> FittedTable:
+    columns = (name_column("answer of"), Column("doubt", right=False))
+    numbers = map(Column, ("errors", "AUROC", "95 %"))
+    title = "What tells an error (AUROC; 0.5: nothing)"
+    return table(title, (*columns, *numbers), signal_rows(signals))
 
 
 def _layers(layers: list[dict[str, Any]]) -> FittedTable:

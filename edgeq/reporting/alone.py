@@ -1,0 +1,255 @@
+"""The honest table: each expert alone on the rows of a run, the best one, the oracle, the gain.
+
+An expert alone is what the reference answers and what its layers cost: no router, no signal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeq.board import Energy
+from edgeq.emit.firmware_layers import LayerInfo
+from edgeq.harness.record import SampleRecord
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.passes.experts_alone import Alone, experts_alone, real_logits
+from edgeq.passes.freeze_router import observe
+from edgeq.reporting.profile import Profiled
+from edgeq.thresholds.ranking import Clusters, auroc, auroc_interval, doubts_of
+
+CHOOSING = ("mixture", "cascade")  # layers that an expert alone does without
+MARGIN = 0.015  # so much accuracy less, at most, is "no worse" where cost is what is gained
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a run was about: int8 `rows`, `labels` (rows,), its records, and who came from where."""
+
+    graph: Graph
+    rows: Array
+    labels: Array
+    groups: Array | None
+    records: Sequence[SampleRecord]
+
+    @property
+    def clusters(self) -> Clusters:
+        return Clusters.read(self.groups, len(self.labels))
+
+    @property
+    def answers(self) -> Array:
+        """(rows,) of the board."""
+        return np.asarray(np.array([r.output for r in self.records]).argmax(axis=1))
+
+    @property
+    def cycles(self) -> Array:
+        """(rows,) of the board."""
+        return np.array([r.cycles for r in self.records], np.float64)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Where cycles come from: the run's layers, and for experts that never ran the export's
+    estimate of the same layers (cycles by layer, or None). No `counted`: nothing was counted.
+    """
+
+    layers: Sequence[LayerInfo]
+    estimated: Sequence[float | None] | None
+    clock_hz: int
+    energy: Energy | None
+    counted: bool
+
+    def figures(self, cycles: float | None) -> dict[str, float | None]:
+        """latency_ms and joules of that many cycles."""
+        known = cycles is not None and self.energy is not None
+        nj = self.energy.nj_per_cycle if known and self.energy else 0.0
+        return {
+            "cycles": cycles,
+            "latency_ms": None if cycles is None else 1e3 * cycles / self.clock_hz,
+            "joules": cycles * nj * 1e-9 if known and cycles is not None else None,
+        }
+
+
+def costs_of(subject: Profiled, summary: Mapping[str, Any], report: Mapping[str, Any]) -> Costs:
+    """Of a run; the estimate in `report` (export.json) stands in where it is of the run's board."""
+    same = (report.get("estimate") or {}).get("board") == subject.info.board
+    estimated = [layer["cycles"] for layer in report.get("layers", ())] if same else None
+    if estimated is not None and len(estimated) != len(subject.layers):
+        estimated = None
+    energy = subject.board.energy if subject.board else None
+    counted = summary["latency"]["mean"] is not None
+    return Costs(subject.layers, estimated, subject.info.clock_hz, energy, counted)
+
+
+def alone_entries(subject: Rows, costs: Costs) -> dict[str, Any]:
+    """`alone` (None without experts) and `signals` of the object of `edgeq profile --json`.
+
+    Of a classifier's labelled rows; the answers of other models are neither right nor wrong.
+    """
+    alone = experts_alone(subject.graph, subject.rows)
+    signals = _signals(subject, alone)
+    if not alone:
+        return {"alone": None, "signals": signals}
+    right = np.stack([a.answers == subject.labels for a in alone], axis=1)
+    cycles = [_cycles_alone(subject, costs, e, a.name) for e, a in enumerate(alone)]
+    experts = [
+        {"name": a.name, "accuracy": float(r.mean()), **costs.figures(c)}
+        for a, r, c in zip(alone, right.T, cycles, strict=True)
+    ]
+    best = max(range(len(alone)), key=lambda e: (right[:, e].sum(), -(cycles[e] or 0), -e))
+    mixed = subject.answers == subject.labels
+    mean = float(subject.cycles.mean()) if costs.counted else None
+    return {
+        "alone": {
+            "rows": len(mixed),
+            "clusters": subject.clusters.count,
+            "experts": experts,
+            "mixture": {"accuracy": float(mixed.mean()), **costs.figures(mean)},
+            "best": alone[best].name,
+            "oracle": _oracle(right, cycles, costs),
+            "gain": _gain(subject, mixed, right, cycles, best, [a.name for a in alone]),
+        },
+        "signals": signals,
+    }
+
+
+def _cycles_alone(subject: Rows, costs: Costs, expert: int, name: str) -> float | None:
+    """The shared layers, the expert's own and what surrounds them, each in its mean."""
+    if not costs.counted:
+        return None
+    counts = np.array([r.layer_cycles for r in subject.records], np.float64)
+    around = subject.cycles - counts.sum(axis=1)
+    answered = np.array([r.route == expert for r in subject.records])
+    total = float((around[answered] if answered.any() else around).mean())
+    for i, layer in enumerate(costs.layers):
+        if layer.expert not in (None, name) or (layer.expert is None and layer.op in CHOOSING):
+            continue
+        ran = counts[counts[:, i] > 0, i]
+        estimated = costs.estimated[i] if costs.estimated else None
+        known = float(ran.mean()) if ran.size else estimated
+        if known is None:
+            return None
+        total += known
+    return total
+
+
+def _oracle(right: Array, cycles: Sequence[float | None], costs: Costs) -> dict[str, Any]:
+    """Of each row the cheapest expert that is right, of rows that none knows the cheapest."""
+    known = [c for c in cycles if c is not None]
+    mean = None
+    if len(known) == len(cycles):
+        cost = np.where(right, np.array(known), np.inf).min(axis=1)
+        mean = float(np.where(np.isinf(cost), min(known), cost).mean())
+    return {"accuracy": float(right.any(axis=1).mean()), **costs.figures(mean)}
+
+
+def _gain(
+    subject: Rows,
+    mixed: Array,
+    right: Array,
+    cycles: Sequence[float | None],
+    best: int,
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """Against the best single expert, paired by row: points and cost, each with its interval."""
+    clusters = subject.clusters
+    difference = mixed.astype(float) - right[:, best]
+    change, ends = float(difference.mean()), clusters.interval(difference)
+    cost, cost_ends, single = None, None, cycles[best]
+    if single:
+        cost = float(subject.cycles.mean()) / single - 1
+        found = clusters.interval(subject.cycles / single - 1)
+        cost_ends = list(found) if found else None
+    beaten = _beaten_by(subject, mixed, right, cycles, names)
+    gained = ends is not None and _gained(ends, cost_ends)
+    gain = {
+        "against": names[best],
+        "accuracy": change,
+        "accuracy_interval": list(ends) if ends else None,
+        "cost": cost,
+        "cost_interval": cost_ends,
+        "beaten_by": beaten,
+        "shown": gained and beaten is None,
+    }
+    return {**gain, "said": gain_words(gain)}
+
+
+def _gained(ends: tuple[float, float], cost_ends: Sequence[float] | None) -> bool:
+    cheaper = cost_ends is not None and cost_ends[1] < 0 and ends[0] > -MARGIN
+    return ends[0] > 0 or cheaper
+
+
+def _beaten_by(
+    subject: Rows, mixed: Array, right: Array, cycles: Sequence[float | None], names: Sequence[str]
+) -> str | None:
+    """An expert that answers no fewer rows right alone, and costs no more."""
+    mean = float(subject.cycles.mean())
+    for e, single in enumerate(cycles):
+        if single and single <= mean and right[:, e].sum() >= mixed.sum():
+            return names[e]
+    return None
+
+
+def gain_words(gain: Mapping[str, Any]) -> str:
+    """The gain in one sentence, or that none is shown."""
+    head = "a gain" if gain["shown"] else "no gain shown"
+    points = f"{100 * gain['accuracy']:+.1f} points of accuracy{_ends(gain['accuracy_interval'])}"
+    parts = [points]
+    if gain["cost"] is not None:
+        parts.append(f"{100 * gain['cost']:+.1f} % energy{_ends(gain['cost_interval'])}")
+    said = f"{head} against {gain['against']} alone, the best single model: {', '.join(parts)}"
+    if gain["beaten_by"]:
+        said += f"; {gain['beaten_by']} alone answers no fewer rows right and costs no more"
+    return said
+
+
+def _ends(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f" [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+
+
+def _signals(subject: Rows, alone: Sequence[Alone]) -> list[dict[str, Any]]:
+    """AUROC of each signal against the errors of the answer that it doubts."""
+    made = subject.answers
+    outputs = np.array([r.output for r in subject.records])
+    found = [
+        ("answer", made != subject.labels, doubts_of(_logits(subject, outputs))),
+        *((a.name, a.answers != subject.labels, doubts_of(a.logits)) for a in alone),
+    ]
+    found.append(("answer", made != subject.labels, _router_doubts(subject)))
+    return [
+        _signal(of, name, doubt, wrong, subject.clusters)
+        for of, wrong, doubts in found
+        for name, doubt in doubts.items()
+    ]
+
+
+def _logits(subject: Rows, outputs: Array) -> Array:
+    """Of the board's answers. A mixture's last layer is its experts'."""
+    graph = subject.graph
+    node = next((n for n in graph.nodes if getattr(n.attrs, "experts", ())), None)
+    if node is not None and node.outputs[0] == graph.outputs[0] and node.attrs.gate == "none":
+        graph = node.attrs.experts[0].graph
+    return real_logits(graph, outputs)
+
+
+def _router_doubts(subject: Rows) -> dict[str, Array]:
+    """What the router says of a row, whatever its rule; nothing without one."""
+    seen = observe(subject.graph, subject.rows)
+    if seen is None:
+        return {}
+    node = next(n for n in subject.graph.nodes if n.name == seen.name)
+    logits = seen.logits * node.attrs.router.quants[-1].per_tensor
+    doubts = {f"router's {name}": doubt for name, doubt in doubts_of(logits).items()}
+    return {**({"router's uncertainty": seen.numerator} if seen.numerator.any() else {}), **doubts}
+
+
+def _signal(of: str, name: str, doubt: Array, wrong: Array, clusters: Clusters) -> dict[str, Any]:
+    value, ends = float(auroc(doubt, wrong)[0]), auroc_interval(doubt, wrong, clusters)
+    return {
+        "of": of,
+        "signal": name,
+        "errors": int(wrong.sum()),
+        "auroc": value if np.isfinite(value) else None,
+        "interval": list(ends) if ends else None,
+    }
