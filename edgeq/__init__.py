@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
     from edgeq.comparing.comparison import compare as compare
     from edgeq.harness.trace import read_run as read_run
     from edgeq.nn import load as load
+    from edgeq.nn import quantize as quantize
     from edgeq.nn import save as save
     from edgeq.pipeline import build as build
     from edgeq.pipeline import estimate as estimate
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _VERBS = {
     "load": "edgeq.nn",
+    "quantize": "edgeq.nn",
     "save": "edgeq.nn",
     "export": "edgeq.pipeline",
     "estimate": "edgeq.pipeline",

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from edgeq.estimating import Estimated
     from edgeq.export_report import ExportReport
     from edgeq.export_request import ExportRequest
+    from edgeq.nn import Model
     from edgeq.prove import Check
     from edgeq.sources import Source
     from edgeq.toolchain import Firmware
 
 
 def export(
-    model_path: str | Path,
+    model: "str | Path | Model",
     target: str,
     out: str | Path = "build/export",
     calibration: str | Path | None = None,
@@ -56,8 +57,9 @@ def export(
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
-    `target` is a core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the
-    core's fastest kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what
+    `model` is a file, or an edgeq.nn.Model, exported as the file that `save` writes. `target` is a
+    core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the core's fastest
+    kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what
     an inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
     weakened. `max_disagreement` ("2%"): docs/thresholds.md. `mlperf` ("kws01"): docs/mlperf.md.
     `name` begins every global C name. `weights_as`: "c", "binary" or "auto".
@@ -72,11 +74,11 @@ def export(
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise)
     asked = ExportRequest(target, Path(out), path_of(calibration), *options)
     asked.check()
-    return _exported(asked, model_path, accept_mismatch)
+    return _exported(asked, model, accept_mismatch)
 
 
 def _exported(
-    asked: "ExportRequest", model_path: str | Path, accept_mismatch: bool
+    asked: "ExportRequest", given: "str | Path | Model", accept_mismatch: bool
 ) -> dict[str, Any]:
     from edgeq.emit.forms import emit_forms
     from edgeq.estimating import within_budget
@@ -84,7 +86,7 @@ def _exported(
     from edgeq.prove import Subject, prove_export
     from edgeq.sources import source_of
 
-    model = source_of(model_path)
+    model = source_of(given)
     x = model.rows(asked.calibration)
     quantized, of = asked.quantized(model, x)
     promised = asked.promised(model, x, quantized.graph)

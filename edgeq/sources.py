@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout, model_rows, read_npz
+from edgeq.arrays import CHANNELS_LAST, Layout, model_rows, read_npz
 from edgeq.errors import BadInput, ModelFile
 from edgeq.frontend.tflite_file import is_tflite
 from edgeq.ir import Graph
@@ -27,10 +27,13 @@ AS_IN_THE_FILE = "the file's own"  # in place of a calibration method
 class Trained:
     """A saved edgeq.nn.Model."""
 
-    path: Path
     digest: str
     model: "Model"
-    layout: Layout = CHANNELS_FIRST
+    path: Path | None = None  # None for an object
+
+    @property
+    def layout(self) -> Layout:
+        return self.model.layout
 
     @property
     def name(self) -> str:
@@ -63,9 +66,13 @@ class Trained:
             rows = given_rows(self, calibration)
         elif self.model.calibration is not None:
             stored = "the stored calibration set"
-            rows = model_rows(self.model.calibration, self.input_shape, stored)
+            rows = model_rows(self.model.calibration, self.input_shape, stored, self.layout)
         else:
-            raise BadInput(f"{self.path} stores no calibration set; pass --calibration X.npz")
+            what = self.path or f"model {self.name!r}"
+            raise BadInput(
+                f"{what} stores no calibration set; pass --calibration X.npz (key x, at least a "
+                "few dozen real rows), or from Python model.calibrate(x)"
+            )
         if rows.min() == rows.max():
             raise BadInput(
                 f"the calibration rows are constant ({rows.flat[0]}): they give no range"
@@ -143,9 +150,11 @@ class Imported:
 Source = Trained | Imported
 
 
-def source_of(path: str | Path) -> Source:
-    """The model in a file. Raises BadInput, ModelFile and UnsupportedOp, naming the file."""
-    where = Path(path)
+def source_of(given: "str | Path | Model") -> Source:
+    """A model, or that in a file. Raises BadInput, ModelFile and UnsupportedOp, naming the file."""
+    if not isinstance(given, str | Path):
+        return _of_object(given)
+    where = Path(given)
     if is_tflite(where):
         from edgeq.frontend.tflite_loader import load_tflite
 
@@ -154,7 +163,18 @@ def source_of(path: str | Path) -> Source:
     from edgeq.nn import load
 
     model = load(where)
-    return Trained(where, hashlib.sha256(where.read_bytes()).hexdigest(), model)
+    return Trained(hashlib.sha256(where.read_bytes()).hexdigest(), model, where)
+
+
+def _of_object(given: object) -> Trained:
+    """An edgeq.nn.Model as the file that edgeq.save would write, read back: its digest is that."""
+    from edgeq.files import scratch_folder
+    from edgeq.nn import load, save
+
+    with scratch_folder() as folder:
+        file = folder / "model.pt"
+        save(given, file)  # type: ignore[arg-type]  # it refuses anything else, with advice
+        return Trained(hashlib.sha256(file.read_bytes()).hexdigest(), load(file))
 
 
 def given_rows(source: Source, path: Path) -> Array:

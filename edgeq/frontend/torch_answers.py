@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from edgeq import nn
+from edgeq.arrays import CHANNELS_FIRST
 from edgeq.ir import Graph, Node
 from edgeq.nn.calibration import freeze_curiosity
 from edgeq.ops.graph_builder import channels_last_order
@@ -41,9 +42,9 @@ def answers(model: nn.Model, x: Array) -> Answers:
         for softmax in final_softmaxes(model.body):
             hook = softmax.register_forward_hook(lambda _, inputs, __: inputs[0])
             hooks.callback(hook.remove)
-        rows = torch_rows(x, model.input_shape)
+        rows = rows_for(model, x)
         for start in range(0, len(rows), BATCH):
-            outputs.append(to_graph(model(rows[start : start + BATCH])))
+            outputs.append(_from(model, model(rows[start : start + BATCH])))
             routing = [m.last_routing for m in model.mixtures[:1] if m.last_routing is not None]
             chosen += [r.experts.numpy() for r in routing]
     none = np.zeros((len(x), 0), np.int64)
@@ -61,6 +62,9 @@ def final_softmaxes(module: torch.nn.Module) -> list[torch.nn.Module]:
     """The Softmax layers whose output is the output of `module`: of it, or of its experts."""
     if isinstance(module, nn.Softmax):
         return [module]
+    if isinstance(module, nn.GraphBody):
+        last = module.module_of(module.plan.outputs[0])
+        return [last] if last is not None and last.step.op == "Softmax" else []
     if isinstance(module, nn.Sequential):
         layers = [layer for layer in module if not isinstance(layer, nn.Dropout)]
         return final_softmaxes(layers[-1]) if layers else []
@@ -79,7 +83,7 @@ def with_strength(model: nn.Model, router: Router, calibration: Array) -> None:
     """
     for mixture in model.mixtures:
         mixture.alpha, mixture.quantile = router.alpha, router.quantile
-    freeze_curiosity(model, torch_rows(calibration, model.input_shape))
+    freeze_curiosity(model, rows_for(model, calibration))
 
 
 def layer_outputs(
@@ -92,7 +96,9 @@ def layer_outputs(
     entered (`expert_outputs` does).
     """
     with _evaluated(model):
-        x = torch_rows(values[graph.inputs[0]], model.input_shape)
+        x = rows_for(model, values[graph.inputs[0]])
+        if isinstance(model.body, nn.GraphBody):
+            return _fed_body(model.body, graph, values, x)
         return _fed(model, model, graph, values, x, None)
 
 
@@ -140,6 +146,26 @@ def _fed(
     return found
 
 
+def _fed_body(
+    body: nn.GraphBody, graph: Graph, values: Mapping[str, Array], x: Tensor
+) -> dict[str, tuple[str, Array]]:
+    """As `_fed` for a graph that runs node by node, channels last itself."""
+    found: dict[str, tuple[str, Array]] = {}
+    with ExitStack() as hooks:
+        for node in graph.nodes:
+            made = body.module_of(node.outputs[0])
+            if made is None:
+                continue
+
+            def keep(_: object, __: object, out: Tensor, node: Node = node) -> Tensor:
+                found[node.outputs[0]] = node.name, out.numpy()
+                return torch.from_numpy(values[node.outputs[0]]).reshape(out.shape)
+
+            hooks.callback(made.register_forward_hook(keep).remove)
+        body(x)
+    return found
+
+
 def _module(model: nn.Model, tensor: str) -> torch.nn.Module | None:
     """The module that a tensor is named after; None for one that the loader put in."""
     try:
@@ -163,6 +189,18 @@ def orders(graph: Graph, entry: Array | None) -> dict[str, Array | None]:
             order = None
         found[node.outputs[0]] = order
     return found
+
+
+def rows_for(model: nn.Model, x: Array) -> Tensor:
+    """Rows of the graph in the order that the model takes."""
+    if model.layout == CHANNELS_FIRST:
+        return torch_rows(x, model.input_shape)
+    return torch.from_numpy(np.ascontiguousarray(x, np.float32)).reshape(-1, *model.input_shape)
+
+
+def _from(model: nn.Model, y: Tensor) -> Array:
+    """The model's answer as the graph has it."""
+    return to_graph(y) if model.layout == CHANNELS_FIRST else y.numpy()
 
 
 def torch_rows(x: Array, shape: Sequence[int]) -> Tensor:

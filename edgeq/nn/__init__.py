@@ -10,6 +10,8 @@ from edgeq.nn.config import build, config_of
 from edgeq.nn.data import Split, split
 from edgeq.nn.distill import distill
 from edgeq.nn.experts import paper_expert, paper_mixture
+from edgeq.nn.graph_body import GraphBody, GraphLayer
+from edgeq.nn.graph_model import graph_model
 from edgeq.nn.layers import Conv1d, Conv2d, Linear, QuantLayer
 from edgeq.nn.loop import Epoch, History
 from edgeq.nn.mixture import Mixture, Routing, TrunkMixture
@@ -17,6 +19,7 @@ from edgeq.nn.model import Model
 from edgeq.nn.narrowed import narrowed
 from edgeq.nn.norms import BatchNorm1d, BatchNorm2d, LayerNorm
 from edgeq.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from edgeq.nn.post_training import quantize
 from edgeq.nn.router import BayesianRouter, PlainRouter
 from edgeq.nn.structure import Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
 from edgeq.nn.train import fit
@@ -37,6 +40,8 @@ __all__ = [
     "Epoch",
     "Flatten",
     "GlobalAvgPool",
+    "GraphBody",
+    "GraphLayer",
     "History",
     "LayerNorm",
     "Linear",
@@ -64,10 +69,12 @@ __all__ = [
     "fit",
     "fit_router",
     "freeze_curiosity",
+    "graph_model",
     "load",
     "narrowed",
     "paper_expert",
     "paper_mixture",
+    "quantize",
     "quantize_weight",
     "save",
     "separable_block",

@@ -14,6 +14,8 @@ from torch import nn
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.nn import activations, layers, mixture, norms, pooling, router, structure
 from edgeq.nn.foreign import advice
+from edgeq.nn.graph_body import GraphBody
+from edgeq.nn.graph_plan import plan_of
 from edgeq.ops.op import snake_case
 
 MAX_PARAMETERS = 64_000_000
@@ -64,6 +66,11 @@ def _text(value: object) -> str:
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
+    return value
+
+
+def _graph(value: object) -> object:
+    plan_of(value)
     return value
 
 
@@ -135,6 +142,7 @@ MODULES: dict[str, ModuleRow] = {
         snake_case(cls.op): ModuleRow(cls, {k: _number(*ends) for k, ends in cls.fields.items()})
         for cls in activations.ACTIVATIONS
     },
+    "graph": ModuleRow(GraphBody, {"description": _graph}),
     "softmax": ModuleRow(structure.Softmax, {}),
     "flatten": ModuleRow(structure.Flatten, {}),
     "dropout": ModuleRow(structure.Dropout, {"p": FRACTION}),

@@ -11,7 +11,9 @@ from edgeq.ir import Graph, TensorType
 from edgeq.ir import Node as GraphNode
 from edgeq.nn import activations, layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
+from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.graph_constants import Loading, bias, ordered, weight
+from edgeq.nn.graph_plan import device_shape
 from edgeq.nn.router import BayesianRouter
 from edgeq.nn.weight_kinds import weight_kind
 from edgeq.ops import OPS
@@ -44,6 +46,8 @@ def graph_of_body(
     With `shapes_only` every constant is zero: quick, and good enough to find what has no op.
     Raises UnsupportedOp listing every module without an op, by its path.
     """
+    if isinstance(body, GraphBody):
+        return body.graph(name, shapes_only=shapes_only)
     builder = Loading(shapes_only=shapes_only)
     entry = builder.input("input", device_shape(input_shape))
     with torch.no_grad():
@@ -60,17 +64,6 @@ def known_layers() -> str:
     """The tail of a refusal of unknown modules."""
     known = ", ".join(sorted({cls.__name__ for cls in HANDLERS}))
     return f". The layers of edgeq.nn are {known}"
-
-
-def device_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(C, H, W) -> (H, W, C); (C, L) -> (1, L, C); (F,) stays."""
-    if len(shape) == 3:
-        return (shape[1], shape[2], shape[0])
-    if len(shape) == 2:
-        return (1, shape[1], shape[0])
-    if len(shape) != 1:
-        raise UnsupportedOp(f"inputs of shape {shape}: at most three axes are supported")
-    return shape
 
 
 def _mixture_outputs(builder: Loading) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from edgeq.arrays import CHANNELS_FIRST, Layout
 from edgeq.errors import BadInput
 from edgeq.nn import calibration as settling
 from edgeq.nn.check import check_classes, checked_body, checked_shape, checked_text
+from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
 
@@ -51,6 +53,11 @@ class Model(nn.Module):
         if evaluation is not None:
             self.evaluation = self._labelled("evaluation set", *evaluation)
         check_classes(outputs, self.class_names, self.evaluation and self.evaluation[1])
+
+    @property
+    def layout(self) -> Layout:
+        """The order of the axes of its rows."""
+        return self.body.layout if isinstance(self.body, GraphBody) else CHANNELS_FIRST
 
     def _inputs(self, what: str, x: object) -> Floats:
         array = np.ascontiguousarray(_numpy(x), dtype=np.float32)

@@ -91,6 +91,15 @@ def quantize_weight(
     return codes.reshape(weight.shape), scale.flatten().expand(weight.shape[0])
 
 
+@torch.no_grad()
+def codes_at(weight: Tensor, scale: Tensor, kind: WeightKind) -> Tensor:
+    """The nearest codes (float tensor, shaped like `weight`) at given steps: scale (out,)."""
+    rows = weight.detach().reshape(weight.shape[0], -1)
+    if kind.name == "int1":
+        return _signs(rows)[0].reshape(weight.shape)
+    return _round(rows, scale[:, None], kind).reshape(weight.shape)
+
+
 def _ternary(rows: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     """A row is centred where that keeps most of it: without its mean a row of one weight, or of
     equal weights, would be nothing."""

@@ -34,11 +34,14 @@ def check_calibration(graph: Graph, x: Array) -> None:
 def calibrate(graph: Graph, x: Array, method: str) -> tuple[Graph, tuple[str, ...]]:
     """Types every activation int8 with a Quant; x (rows, *input shape) float, channels-last.
 
+    One that has a Quant, because a file settled it, keeps that where its op can give it.
+
     Also returns a note on each layer that never fires on these rows.
     """
     check_calibration(graph, x)
     run = run_float(graph, x, curious=True)
-    nodes, quants = _quants(graph, run, method, choose_quant(x, method))
+    entry = graph.tensors[graph.inputs[0]].quant or choose_quant(x, method)
+    nodes, quants = _quants(graph, run, method, entry)
     return _typed(graph, nodes, quants), tuple(_silent(graph, run, ""))
 
 
@@ -81,6 +84,9 @@ def _output_quant(
     if scale is not Scale.OWN:
         return quants[node.inputs[0]]
     values, least = run.values[node.outputs[0]], least_scale(graph, node.outputs[0], quants)
+    settled = graph.tensors[node.outputs[0]].quant
+    if settled is not None:
+        return no_finer(settled, least)
     if OPS[node.op].weight_axis is not None and not values.any():
         return no_finer(silent_quant(graph, node, quants), least)
     return no_finer(choose_quant(values, method), least)

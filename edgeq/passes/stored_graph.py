@@ -69,7 +69,7 @@ def _check_sizes(graph: Graph) -> None:
     if sum(math.prod(graph.tensors[n].shape) for n in activations) > MOST_VALUES:
         raise ValueError(f"graph {graph.name!r} has more than {MOST_VALUES:,} activations")
     for node in graph.nodes:
-        _check_attributes(node)
+        check_attributes(node)
         weight = graph.tensors.get(node.params.get("weight", ""))
         if node.op == "Conv2D" and weight and len(weight.shape) == 4:
             places = math.prod(graph.tensors[node.outputs[0]].shape[:2])
@@ -89,7 +89,8 @@ def _check_type(name: str, kind: TensorType) -> None:
         raise ValueError(f"tensor {name!r} has zero point {quant.zero_point}")
 
 
-def _check_attributes(node: Node) -> None:
+def check_attributes(node: Node) -> None:
+    """ValueError for windows and names that no graph of edgeq has."""
     where = f"node {node.name!r} ({node.op})"
     if not node.inputs or not node.outputs:
         raise ValueError(f"{where} has no input or no output")

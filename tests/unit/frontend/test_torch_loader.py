@@ -13,7 +13,7 @@ from edgeq import nn
 from edgeq.errors import UnsupportedOp
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.ir import Graph
-from edgeq.nn.graph import device_shape
+from edgeq.nn.graph_plan import device_shape
 from edgeq.ops.op import Array
 from edgeq.passes import quantize
 from edgeq.passes.float_forward import run_float

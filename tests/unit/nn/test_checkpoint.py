@@ -44,10 +44,12 @@ from edgeq.nn import (
     config,
     config_of,
     depthwise_separable,
+    graph_model,
     load,
     paper_expert,
     save,
 )
+from edgeq.nn.graph import graph_of_body
 from tests.hang import HANG_S
 
 
@@ -56,7 +58,13 @@ def _mixture(features: int) -> Mixture:
     return Mixture(experts, BayesianRouter(features, 3, (8, 8), 0.2, 4, 5), ("ternary", 4, 8))
 
 
+def _graph() -> nn.Module:
+    body = Sequential(Linear(5, 4, "ptq"), ReLU6(), Linear(4, 3, "ptq"))
+    return graph_model(graph_of_body(body.eval(), (5,))).body
+
+
 BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "graph": (_graph, (5,)),
     "mlp": (lambda: paper_expert(20, (12, 8), 3, "int2"), (20,)),
     "linear_bn": (
         lambda: Sequential(Linear(5, 6, 1, bias=False), BatchNorm1d(6), ReLU6(), Linear(6, 3, 16)),

@@ -1,0 +1,152 @@
+"""The float ops of a graph in PyTorch, channels last, with their gradients.
+
+An op without a row runs as its own `float_forward` in numpy: an importer needs no row here. One
+that is a function of one number then has the slope of a chord for its gradient; for another,
+training is refused by name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edgeq.errors import UnsupportedOp
+from edgeq.ops import OPS
+from edgeq.ops.op import Call, Op
+
+Tensors = Mapping[str, Tensor]
+Forward = Callable[[Any, Sequence[Tensor], Tensors], Tensor]
+"""(attributes, activations (rows, *shape), constants by role) -> (rows, *shape)."""
+
+CHORD = 1e-3  # half the width of the chord whose slope stands for a derivative
+LOOKUP = "Lookup"
+
+
+def run_op(name: str, attrs: object, x: Sequence[Tensor], constants: Tensors) -> Tensor:
+    """One op on float activations. Raises UnsupportedOp where a gradient is asked that none has."""
+    forward = FORWARDS.get(name)
+    if forward is not None:
+        return forward(attrs, x, constants)
+    op, wanted = OPS[name], torch.is_grad_enabled()
+    if wanted and isinstance(op.code, Call) and op.code.kernel == LOOKUP:
+        result: Tensor = _Chord.apply(x[0], op, attrs)  # type: ignore[no-untyped-call]
+        return result
+    if wanted and any(t.requires_grad for t in (*x, *constants.values())):
+        raise UnsupportedOp(f"{name} has no gradient here: quantise the model, do not train it")
+    return _in_numpy(op, attrs, x, constants)
+
+
+def _in_numpy(op: Op, attrs: object, x: Sequence[Tensor], constants: Tensors) -> Tensor:
+    params = {role: t.detach().numpy() for role, t in constants.items()}
+    made = op.float_forward(attrs, tuple(t.detach().numpy() for t in x), params)
+    return torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))
+
+
+class _Chord(torch.autograd.Function):
+    """A function of one number that is known in numpy only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, op: Op, attrs: object) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.op, ctx.attrs = op, attrs
+        return _in_numpy(op, attrs, [x], {})
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        after, before = (_in_numpy(ctx.op, ctx.attrs, [x + d], {}) for d in (CHORD, -CHORD))
+        return grads[0] * (after - before) / (2 * CHORD), None, None
+
+
+def _clamped(activation: str, x: Tensor) -> Tensor:
+    if activation == "relu":
+        return F.relu(x)
+    return F.relu6(x) if activation == "relu6" else x
+
+
+def _first(x: Tensor) -> Tensor:
+    """(N, H, W, C) seen as (N, C, H, W)."""
+    return x.permute(0, 3, 1, 2)
+
+
+def _last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
+
+
+def _padded(x: Tensor, padding: Sequence[int], value: float = 0.0) -> Tensor:
+    """(N, C, H, W) with `padding` (top, left, bottom, right)."""
+    top, left, bottom, right = padding
+    return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x
+
+
+def _fully_connected(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    return _clamped(a.activation, F.linear(x[0], c["weight"], c["bias"]))
+
+
+def _convolved(a: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
+    """`weight` is (out, in / groups, kernel_h, kernel_w)."""
+    top, left, bottom, right = a.padding
+    given, padding = _first(x), (top, left)
+    if (top, left) != (bottom, right):
+        given, padding = _padded(given, a.padding), (0, 0)
+    dilation = getattr(a, "dilation", (1, 1))
+    made = F.conv2d(given, weight, bias, a.stride, padding, dilation, groups)
+    return _clamped(a.activation, _last(made))
+
+
+def _conv_2d(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    weight = c["weight"].permute(0, 3, 1, 2)
+    return _convolved(a, x[0], weight, c["bias"], x[0].shape[3] // weight.shape[1])
+
+
+def _depthwise_conv_2d(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    weight = c["weight"].permute(2, 0, 1)[:, None]
+    return _convolved(a, x[0], weight, c["bias"], x[0].shape[3])
+
+
+def _average_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+    return _last(F.avg_pool2d(_first(x[0]), a.kernel, a.stride))
+
+
+def _mean_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+    """Only cells inside the map count."""
+    ones = torch.ones(1, 1, *x[0].shape[1:3])
+    total, inside = (
+        F.avg_pool2d(_padded(t, a.padding), a.kernel, a.stride) for t in (_first(x[0]), ones)
+    )
+    return _clamped(a.activation, _last(total / inside))
+
+
+def _max_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+    given = _padded(_first(x[0]), a.padding, -torch.inf)
+    return _last(F.max_pool2d(given, a.kernel, a.stride))
+
+
+def _add(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+    return _clamped(a.activation, x[0] + x[1])
+
+
+def _layer_norm(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    made = F.layer_norm(x[0], x[0].shape[-1:], c["gamma"], c["beta"], a.epsilon)
+    return _clamped(a.activation, made)
+
+
+FORWARDS: Mapping[str, Forward] = {
+    "FullyConnected": _fully_connected,
+    "Conv2D": _conv_2d,
+    "DepthwiseConv2D": _depthwise_conv_2d,
+    "AveragePool2D": _average_pool,
+    "MeanPool2D": _mean_pool,
+    "MaxPool2D": _max_pool,
+    "Add": _add,
+    "Relu": lambda a, x, _: _clamped(a.activation, x[0]),
+    "HardSwish": lambda _, x, __: F.hardswish(x[0]),
+    "LeakyRelu": lambda a, x, _: F.leaky_relu(x[0], a.negative_slope),
+    "LayerNorm": _layer_norm,
+    "BatchNorm": lambda _, x, c: x[0] * c["gain"] + c["offset"],
+    "Softmax": lambda _, x, __: F.softmax(x[0], dim=-1),
+    "Reshape": lambda a, x, _: x[0].reshape(len(x[0]), *a.shape),
+}
