@@ -15,7 +15,7 @@ from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
 from edgeq.plain_json import read_json
 from edgeq.plain_text import command
-from edgeq.strict import Check, Digest, Strict, Whole, read_strict
+from edgeq.strict import Check, Digest, Strict, Threshold, Whole, read_strict
 
 MARK = "export.json"
 SCHEMA = 1  # of export.json: another one is refused, not guessed at
@@ -103,6 +103,7 @@ class Report(Strict):
     routes: dict[str, Whole] | None = None
     layers: list[LayerCost] = Field(default_factory=list)
     estimate: EstimatedOn | None = None
+    threshold: Threshold | None = None
 
 
 def read_report(folder: Path) -> dict[str, Any]:

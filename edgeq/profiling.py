@@ -117,7 +117,7 @@ def _provenance(
 ) -> dict[str, Any]:
     return {
         "memory": memory_map(graph, subject.build.get("sections")),
-        "export": {key: report[key] for key in ("target", "checks", "notes")},
+        "export": {key: report.get(key) for key in ("target", "checks", "notes", "threshold")},
         "trace": str(request.trace) if request.trace else None,
     }
 

@@ -6,7 +6,7 @@ Whoever hands such a file on may have changed it; one clear line says what is wr
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgeq.plain_json import decode_json, read_json
 
@@ -33,6 +33,33 @@ class Check(Strict):
     max_lsb: Whole | None  # None: nothing ran that form
     top1_agreement: Share | None
     route_agreement: Share | None
+
+
+class ThresholdPoint(Strict):
+    """What a threshold did to the rows of a promise."""
+
+    share: Share
+    disagreement: Share
+    latency_s: Finite
+    energy_j: Finite | None
+    accuracy: Share | None
+
+
+class Threshold(Strict):
+    """`threshold` of an export: a promise and the curve that its point was taken from."""
+
+    limit: Share
+    confidence: Share
+    against: str
+    source: str
+    chosen: Whole
+    curve: list[ThresholdPoint] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _points_at_one(self) -> "Threshold":
+        if self.chosen >= len(self.curve):
+            raise ValueError("the chosen threshold is none of its curve")
+        return self
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgeq.strict import Check, Finite, Share, Strict, Whole, read_strict
+from edgeq.strict import Check, Finite, Share, Strict, Threshold, Whole, read_strict
 
 NO_COUNTER = "none"
 Pair = Annotated[list[Finite], Field(min_length=2, max_length=2)]
@@ -141,6 +141,7 @@ class Export(Strict):
     target: str
     checks: list[Check]
     notes: Names
+    threshold: Threshold | None = None
 
 
 class Reconstruction(Strict):

@@ -8,6 +8,7 @@ from edgeq.reporting.figures.layers import layers
 from edgeq.reporting.figures.memory import arena, flash
 from edgeq.reporting.figures.pareto import pareto
 from edgeq.reporting.figures.routes import shares, uncertainty
+from edgeq.reporting.figures.threshold import thresholds
 
 __all__ = ["Figure", "ReportedRun", "figures_of", "pareto"]
 
@@ -21,6 +22,7 @@ def figures_of(subject: ReportedRun) -> list[Figure]:
         against_uncertainty(subject),
         confusion(subject),
         layers(subject),
+        *thresholds(subject),
         *currents(subject),
         flash(subject),
         arena(subject),
