@@ -1,6 +1,6 @@
 """Memory plan: which bytes of the static arena each tensor occupies, and when.
 
-The model's input and output are the caller's buffers and stand outside the arena. A Reshape is a
+The model's inputs and outputs are the caller's buffers and stand outside the arena. A Reshape is a
 second name of the same bytes. One expert runs at a time, so all experts of a mixture (and the
 router's scratch, which is dead before an expert starts) share one region.
 """
@@ -9,6 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import (
+    INPUT,
+    OUTPUT,
+    input_names,
+    inputs_of,
+    one_to_one,
+    output_names,
+    outputs_of,
+    result_tensors,
+)
 from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
 from edgeq.ops.op import Absent
@@ -18,7 +28,6 @@ EXPERT_REGION = ".experts"
 EXPERT_OUTPUT = ".expert_output"
 ACCUMULATOR = ".accumulator"
 SCRATCH = ".scratch"
-INPUT, OUTPUT = "input", "output"
 
 ScratchBytes = Callable[[Graph, Node], int]
 
@@ -43,7 +52,8 @@ class Buffer:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Places of a graph's tensors. `places` maps a tensor to a buffer's name, INPUT or OUTPUT.
+    """Places of a graph's tensors. `places` maps a tensor to a buffer's name, or to its port:
+    INPUT or OUTPUT, and where a side has several "input:left" (`port_place`).
 
     `experts` are the plans inside the mixture's region, their offsets relative to it.
     """
@@ -101,13 +111,10 @@ def plan_memory(graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch) -> M
     """Offsets of all activations of `graph`, greedily from the largest buffer down.
 
     `scratch_bytes(graph, node)` is what a node needs beside its tensors. Raises ValueError
-    for a graph whose output is its input, or not made by a node.
+    for a graph whose output is its input, another output, or not made by a node.
     """
     roots = _roots(graph)
-    output = roots[graph.outputs[0]]
-    if output == graph.inputs[0]:
-        raise ValueError(f"graph {graph.name!r} returns its own input; it computes nothing")
-    external = {graph.inputs[0]: INPUT, output: OUTPUT}
+    external = _external(graph, roots)
     experts = tuple(
         plan_memory(expert.graph, scratch_bytes)
         for node in graph.nodes
@@ -122,15 +129,43 @@ def plan_memory(graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch) -> M
         graph.name,
         place(buffers),
         {name: external.get(root, root) for name, root in roots.items()},
-        graph.tensors[graph.inputs[0]].bytes,
-        graph.tensors[graph.outputs[0]].bytes,
+        inputs_of(graph).extent,
+        outputs_of(graph).extent,
         experts,
     )
 
 
+def port_place(side: str, name: str) -> str:
+    """The place of a port in a graph with several on a side; `side` is INPUT or OUTPUT."""
+    return f"{side}:{name}"
+
+
+def port_of(place: str) -> tuple[str, str] | None:
+    """(side, port) of a place that is a port, the port "" of the plain form; else None."""
+    side, _, name = place.partition(":")
+    return (side, name) if side in (INPUT, OUTPUT) else None
+
+
+def _external(graph: Graph, roots: Mapping[str, str]) -> dict[str, str]:
+    """The places of the ports, by the tensor whose bytes they are."""
+    results, plain = result_tensors(graph), one_to_one(graph)
+    ins, outs = input_names(graph), output_names(graph)
+    found = {
+        t: INPUT if plain else port_place(INPUT, n) for t, n in zip(graph.inputs, ins, strict=True)
+    }
+    for tensor, name in zip(results, outs, strict=True):
+        root = roots[tensor]
+        if root in graph.inputs:
+            raise ValueError(f"graph {graph.name!r} returns its own input; it computes nothing")
+        if root in found:
+            raise ValueError(f"graph {graph.name!r} returns the same bytes twice, as {name!r} too")
+        found[root] = OUTPUT if plain else port_place(OUTPUT, name)
+    return found
+
+
 def _roots(graph: Graph) -> dict[str, str]:
     """Activation -> the tensor whose bytes it shares (itself but behind a Reshape)."""
-    roots = {graph.inputs[0]: graph.inputs[0]}
+    roots = {name: name for name in graph.inputs}
     for node in graph.nodes:
         roots[node.outputs[0]] = (
             roots[node.inputs[0]] if OPS[node.op].code is Absent.ALIAS else node.outputs[0]

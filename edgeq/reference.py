@@ -1,12 +1,14 @@
 """Runs a Graph in numpy through the ops' references: the oracle every other form is held to."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgeq.ir import Graph, Node
+from edgeq.ir import Graph, Node, TensorType
+from edgeq.ir.ports import join, limits, result_tensors, split
 from edgeq.ops import OPS, mixture
-from edgeq.ops.op import Array, Io
+from edgeq.ops.op import Array, Io, quant_of
 from edgeq.ops.router import uncertainty_q24
 
 
@@ -14,7 +16,8 @@ from edgeq.ops.router import uncertainty_q24
 class Answered:
     """`values` holds every tensor (rows, *shape). route is -1 and uncertainty 0 without a mixture.
 
-    chosen (rows, top_k); uncertainty: Q8.24 integers; numerator: the exact integer U.
+    output: the codes of the output ports, as rows (ir/ports.py). chosen (rows, top_k); uncertainty:
+    Q8.24 integers; numerator: the exact integer U.
     """
 
     values: dict[str, Array]
@@ -30,8 +33,8 @@ class Answered:
 
 
 def run(graph: Graph, x: Array) -> Answered:
-    """The quantised graph on int8 rows x (rows, *input shape)."""
-    values: dict[str, Array] = {graph.inputs[0]: x}
+    """The quantised graph on rows x of its input ports' codes (rows, *row shape)."""
+    values = split(graph, x)
     route, none, nothing = (_nothing(len(x), value) for value in (-1, 0, 0))
     result = Answered(values, x, route[:, None], none, nothing)
     for node in graph.nodes:
@@ -43,7 +46,7 @@ def run(graph: Graph, x: Array) -> Answered:
             values[node.outputs[0]] = op.reference(
                 node.attrs, io_of(graph, node), inputs, graph.params(node)
             )
-    result.output = values[graph.outputs[0]]
+    result.output = join(result_tensors(graph), values)
     return result
 
 
@@ -69,9 +72,64 @@ def _run_mixture(graph: Graph, node: Node, result: Answered) -> None:
 
 
 def quantize_rows(graph: Graph, x: Array) -> Array:
-    """Float rows in the graph's layout (rows, *input shape) to int8, as the host does it."""
-    quant = graph.tensors[graph.inputs[0]].quant
-    if quant is None:
+    """Real rows in the graph's layout (rows, *row shape) as codes, as the host makes them."""
+    codes = {n: _quantized(graph.tensors[n], part) for n, part in split(graph, x).items()}
+    return join(graph.inputs, codes)
+
+
+def _quantized(kind: TensorType, x: Array) -> Array:
+    if kind.quant is None:
         raise ValueError("the graph's input is not quantised")
-    q = np.round(x.astype(np.float64) / quant.per_tensor) + quant.zero_point
-    return np.clip(q, -128, 127).astype(np.int8)
+    q = np.round(x.astype(np.float64) / kind.quant.per_tensor) + kind.quant.zero_point
+    return np.clip(q, *limits(kind)).astype(kind.dtype)
+
+
+def real_inputs(graph: Graph, rows: Array) -> Array:
+    """Codes of the input ports (rows, *row shape) as the real numbers that they stand for."""
+    return _real(graph, graph.inputs, split(graph, rows)).astype(np.float32)
+
+
+def real_outputs(graph: Graph, codes: Array) -> Array:
+    """Codes of the output ports (rows, values) as real numbers, float64."""
+    return _steps(graph, codes, lambda part, scale, zero: (part - zero) * scale)
+
+
+def output_codes(graph: Graph, real: Array) -> Array:
+    """Real outputs (rows, values) as the steps nearest to them, int64 and not clamped."""
+
+    def steps(part: Array, scale: float, zero: int) -> Array:
+        return np.asarray(np.round(part.astype(np.float64) / scale) + zero)
+
+    return _steps(graph, real, steps).astype(np.int64)
+
+
+def _steps(graph: Graph, rows: Array, change: Callable[[Array, float, int], Array]) -> Array:
+    """`change` on each output port's part of the rows, with its scale and zero point."""
+    flat, parts, at = rows.reshape(len(rows), -1), [], 0
+    for name in result_tensors(graph):
+        kind = graph.tensors[name]
+        quant = quant_of(kind)
+        part = flat[:, at : at + kind.size].astype(np.float64)
+        parts.append(change(part, quant.per_tensor, quant.zero_point))
+        at += kind.size
+    return np.concatenate(parts, axis=1)
+
+
+def _real(graph: Graph, names: Sequence[str], values: Mapping[str, Array]) -> Array:
+    found = {}
+    for name in names:
+        quant = quant_of(graph.tensors[name])
+        found[name] = (values[name].astype(np.float64) - quant.zero_point) * quant.per_tensor
+    return join(names, found)
+
+
+def random_rows(graph: Graph, rows: int, seed: int = 0) -> Array:
+    """Seeded codes over the whole range of each input port (rows, *row shape)."""
+    rng = np.random.default_rng(seed)
+    parts = {}
+    for name in graph.inputs:
+        kind = graph.tensors[name]
+        low, high = limits(kind)
+        shape = (rows, *kind.shape)
+        parts[name] = rng.integers(low, high, shape, dtype=kind.dtype, endpoint=True)
+    return join(graph.inputs, parts)

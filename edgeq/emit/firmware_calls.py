@@ -10,10 +10,9 @@ from edgeq.memory import (
     ACCUMULATOR,
     EXPERT_OUTPUT,
     EXPERT_REGION,
-    INPUT,
-    OUTPUT,
     SCRATCH,
     MemoryPlan,
+    port_of,
 )
 
 
@@ -58,7 +57,11 @@ class Places:
 
     def tensor(self, name: str) -> str:
         place = self.plan.places[name]
-        return place if place in (INPUT, OUTPUT) else self.buffer(place)
+        port = port_of(place)
+        if port is None:
+            return self.buffer(place)
+        side, member = port
+        return f"{side}s->{member}" if member else side
 
     def buffer(self, name: str) -> str:
         return f"context->arena.bytes + {self.symbol(name)}"

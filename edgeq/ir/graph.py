@@ -64,7 +64,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """`tensors` types every activation and constant; `constants` holds the values."""
+    """`tensors` types every activation and constant; `constants` holds the values.
+
+    `input_names` and `output_names` name the ports (ir/ports.py); () names them by themselves.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -72,6 +75,8 @@ class Graph:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, TensorType]
     constants: Mapping[str, Array]
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
     def type_of(self, name: str) -> TensorType:
         return self.tensors[name]

@@ -20,7 +20,7 @@ from edgeq.plain_json import decode_json
 from edgeq.stored_zip import StoredZip, open_zip
 
 FORMAT = "edgeq-graph"
-VERSION = 1
+VERSION = 2  # 1, which knew no names of ports, is read too
 MAX_BYTES = 512 * 2**20
 
 
@@ -53,7 +53,7 @@ def read_graph(path: Path) -> Graph:
         header = decode_json(archive.read_array("header.npy").tobytes())
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise ValueError("it is no edgeq graph")
-        if header.get("version") != VERSION:
+        if header.get("version") not in (1, VERSION):
             raise ValueError(f"it is not of version {VERSION}")
         return _decode(header.get("graph"), archive, "graph")
     except (ValueError, KeyError, OSError) as error:
@@ -68,6 +68,8 @@ def _encode(graph: Graph, prefix: str, constants: dict[str, Array]) -> dict[str,
         "name": graph.name,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
+        "input_names": graph.input_names,
+        "output_names": graph.output_names,
         "tensors": {k: dataclasses.asdict(v) for k, v in graph.tensors.items()},
         "constants": sorted(graph.constants),
         "prefix": prefix,
@@ -100,6 +102,8 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
 
 
 def _decode(data: object, archive: StoredZip, where: str) -> Graph:
+    if isinstance(data, dict):  # version 1 has no names of ports
+        data = {"input_names": [], "output_names": [], **data}
     stored = typed(_StoredGraph, data, where)
     tensors = {k: typed(TensorType, t, f"{where}.tensors") for k, t in stored.tensors.items()}
     constants = {k: archive.read_array(f"c{stored.prefix}/{k}.npy") for k in stored.constants}
@@ -116,6 +120,8 @@ def _decode(data: object, archive: StoredZip, where: str) -> Graph:
         nodes=tuple(_decode_node(n, archive, f"{where}.nodes") for n in stored.nodes),
         tensors=tensors,
         constants=constants,
+        input_names=stored.input_names,
+        output_names=stored.output_names,
     )
 
 
@@ -165,6 +171,8 @@ class _StoredGraph:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
     tensors: dict  # type: ignore[type-arg]  # name -> TensorType
     constants: tuple[str, ...]
     prefix: str

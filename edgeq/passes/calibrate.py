@@ -7,6 +7,7 @@ import numpy as np
 
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
+from edgeq.ir.ports import row_shape
 from edgeq.ops import OPS
 from edgeq.ops.mixture import Mixture
 from edgeq.ops.op import Array, Scale, Site
@@ -18,7 +19,7 @@ from edgeq.passes.ranges import choose_quant
 
 def check_calibration(graph: Graph, x: Array) -> None:
     """Raises BadInput for rows that are empty, of the wrong shape, not finite or constant."""
-    wanted = graph.tensors[graph.inputs[0]].shape
+    wanted = row_shape(graph)
     if x.ndim == 0 or len(x) == 0:
         raise BadInput("the calibration set is empty; give at least one row (about 100 are good)")
     if x.shape[1:] != wanted:
@@ -32,7 +33,7 @@ def check_calibration(graph: Graph, x: Array) -> None:
 
 
 def calibrate(graph: Graph, x: Array, method: str) -> tuple[Graph, tuple[str, ...]]:
-    """Types every activation int8 with a Quant; x (rows, *input shape) float, channels-last.
+    """Types every activation int8 with a Quant; x (rows, *row shape) float, channels-last.
 
     One that has a Quant, because a file settled it, keeps that where its op can give it.
 
@@ -40,8 +41,11 @@ def calibrate(graph: Graph, x: Array, method: str) -> tuple[Graph, tuple[str, ..
     """
     check_calibration(graph, x)
     run = run_float(graph, x, curious=True)
-    entry = graph.tensors[graph.inputs[0]].quant or choose_quant(x, method)
-    nodes, quants = _quants(graph, run, method, entry)
+    ends = {
+        name: graph.tensors[name].quant or choose_quant(run.values[name], method)
+        for name in graph.inputs
+    }
+    nodes, quants = _quants(graph, run, method, ends)
     return _typed(graph, nodes, quants), tuple(_silent(graph, run, ""))
 
 
@@ -56,10 +60,12 @@ def _silent(graph: Graph, run: FloatRun, owner: str) -> Iterator[str]:
 
 
 def _quants(
-    graph: Graph, run: FloatRun, method: str, entry: Quant
+    graph: Graph, run: FloatRun, method: str, ends: Mapping[str, Quant]
 ) -> tuple[list[Node], dict[str, Quant]]:
-    """The nodes (a mixture with its experts typed) and a Quant for each activation."""
-    quants: dict[str, Quant] = {graph.inputs[0]: entry}
+    """The nodes (a mixture with its experts typed) and a Quant for each activation; `ends` has
+    those of the inputs.
+    """
+    quants = dict(ends)
     nodes = []
     for node in graph.nodes:
         if node.op == "Mixture":
@@ -112,7 +118,10 @@ def _mixture(
 ) -> tuple[Node, Quant]:
     attrs: Mixture = node.attrs
     runs, entry = run.experts[node.name], quants[node.inputs[0]]
-    parts = [_quants(e.graph, r, method, entry) for e, r in zip(attrs.experts, runs, strict=True)]
+    parts = [
+        _quants(e.graph, r, method, {e.graph.inputs[0]: entry})
+        for e, r in zip(attrs.experts, runs, strict=True)
+    ]
     shared = _shared_output(node, runs, method, [quants for _, quants in parts])
     experts = []
     for expert, (nodes, inner) in zip(attrs.experts, parts, strict=True):

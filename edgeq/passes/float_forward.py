@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import split
 from edgeq.ops import OPS
 from edgeq.ops.mc_dropout import dropout_masks
 from edgeq.ops.mixture import Mixture, choose, precision_prior
@@ -34,12 +35,12 @@ def float_params(graph: Graph, node: Node) -> dict[str, Array]:
 
 
 def run_float(graph: Graph, x: Array, curious: bool = False) -> FloatRun:
-    """The graph on float rows x (rows, *input shape) in the graph's layout.
+    """The graph on float rows x (rows, *row shape) in the graph's layout (ir/ports.py).
 
     `curious` lets the mixture's rule move routes, its constants frozen on these very rows: what
     stands behind the mixture must see the outputs of the experts that will answer.
     """
-    run = FloatRun({graph.inputs[0]: x.astype(np.float32)})
+    run = FloatRun(split(graph, x.astype(np.float32)))
     for node in graph.nodes:
         params = float_params(graph, node)
         if node.op == "Mixture":

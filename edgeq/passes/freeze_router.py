@@ -61,7 +61,7 @@ def observe(graph: Graph, rows: Array) -> Observed | None:
     if node is None:
         return None
     before = graph.nodes[: graph.nodes.index(node)]
-    stem = replace(graph, nodes=before, outputs=(node.inputs[1],))
+    stem = replace(graph, nodes=before, outputs=(node.inputs[1],), output_names=())
     features = run(stem, rows).values[node.inputs[1]].reshape(len(rows), -1)
     router, params = node.attrs.router, graph.params(node)
     zero = quant_of(graph.tensors[node.inputs[1]]).zero_point

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeq.errors import EdgeqError, ModelFile
 from edgeq.ir import Graph, Node, TensorType
+from edgeq.ir.ports import inputs_of, row_shape
 from edgeq.kernels import kernel_named
 from edgeq.memory import plan_memory
 from edgeq.ops import OPS
@@ -37,7 +38,7 @@ def stored_graph(path: Path) -> Graph:
             for node in each.nodes:
                 _check_kernel(each, node)
         with np.errstate(all="raise", under="ignore"):
-            run(graph, np.zeros((1, *graph.tensors[graph.inputs[0]].shape), np.int8))
+            run(graph, np.zeros((1, *row_shape(graph)), inputs_of(graph).dtype))
             plan_memory(graph)
             pack_weights(graph)
     except (EdgeqError, ValueError, LookupError, TypeError, ArithmeticError) as error:
@@ -58,7 +59,7 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
 
 def _check_sizes(graph: Graph) -> None:
     """What bounds the time and the memory of everything that follows."""
-    if len(graph.inputs) != 1 or not graph.outputs or len(graph.nodes) > MOST_NODES:
+    if not graph.inputs or not graph.outputs or len(graph.nodes) > MOST_NODES:
         raise ValueError(f"graph {graph.name!r} has {len(graph.inputs)} inputs")
     for name, kind in graph.tensors.items():
         _check_type(name, kind)

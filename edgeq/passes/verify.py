@@ -1,6 +1,7 @@
 """Checks a graph between passes, so that a fault is found where it is made.
 
-Stages: "float" (structure and shapes), "quantized" (every activation int8 with a scale),
+Stages: "float" (structure and shapes), "quantized" (every activation of a type that its op takes,
+int8 or int16, with a scale),
 "lowered" (integer constants present, and a proof that no accumulator leaves int32).
 """
 
@@ -21,6 +22,7 @@ from edgeq.ops.op import (
     Site,
 )
 from edgeq.ops.router import MAX_PASSES, RULES
+from edgeq.passes.check_ports import check_ports
 
 STAGES = ("float", "quantized", "lowered")
 
@@ -44,8 +46,13 @@ def verify(graph: Graph, stage: str) -> Graph:
     missing = [name for name in graph.outputs if name not in defined]
     if missing:
         raise EdgeqError(f"graph {graph.name!r}: outputs {missing} are never computed")
+    check_ports(graph, stage)
     if sum(n.op == "Mixture" for n in graph.nodes) > 1:
-        raise UnsupportedOp(f"graph {graph.name!r} holds several mixtures; one is supported")
+        names = ", ".join(repr(n.name) for n in graph.nodes if n.op == "Mixture")
+        raise UnsupportedOp(
+            f"graph {graph.name!r} holds several mixtures ({names}); one is supported, as a record "
+            "has one route and one uncertainty. Make the others plain layers"
+        )
     return graph
 
 
@@ -82,6 +89,10 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
                 taken = " or ".join(sorted(OPS[node.op].dtypes))
                 raise EdgeqError(f"{where}: tensor {name!r} is {kind}, not a quantised {taken} one")
         _check_scale(graph, node, where)
+        for name in (*node.inputs, node.outputs[0]):
+            kind = graph.tensors[name]
+            if kind.dtype == "int16" and kind.quant and kind.quant.zero_point:
+                raise EdgeqError(f"{where}: int16 tensor {name!r} has a zero point that is not 0")
     if stage == "lowered":
         _check_lowered(graph, node, where)
 

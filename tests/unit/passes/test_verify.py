@@ -222,6 +222,11 @@ def test_each_op_says_which_types_it_takes(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(EdgeqError, match="share one scale"):
         verify(reader, "quantized")
     kinds = {n: replace(reader.tensors[n], dtype="int16") for n in shape.outputs}
+    with pytest.raises(EdgeqError, match="zero point that is not 0"):
+        verify(reader.with_tensors(kinds), "quantized")
+    ends = (*shape.inputs, *shape.outputs)
+    kinds = {n: replace(kinds.get(n, wide.tensors[n]), dtype="int16") for n in ends}
+    kinds = {n: replace(kind, quant=Quant((0.5,))) for n, kind in kinds.items()}
     assert verify(reader.with_tensors(kinds), "quantized")
     follower = first(wide, "FullyConnected")
     both = replace(reader.with_tensors(kinds), nodes=(shape, follower), outputs=follower.outputs)

@@ -1,0 +1,38 @@
+"""Quantised graphs with several ports, as the passes leave them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgeq.ir import Graph, Quant, TensorType
+from tests.factory import GraphBuilder
+
+LEFT, RIGHT = 6, 6
+
+
+def _two_inputs(seed: int) -> GraphBuilder:
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(-128, 128, (48, LEFT), dtype=np.int8)
+    build = GraphBuilder(rng, "pair", samples, Quant((0.02,), 4))
+    build.values["right"] = rng.integers(-128, 128, (48, RIGHT), dtype=np.int8)
+    build.tensors["right"] = TensorType((RIGHT,), "int8", Quant((0.03,), -7))
+    return build
+
+
+def two_inputs(seed: int = 0) -> Graph:
+    """left and right, added, to one answer of four."""
+    build = _two_inputs(seed)
+    build.add("input", "right")
+    build.fully_connected(4)
+    return replace(build.graph(), inputs=("input", "right"), input_names=("left", "right"))
+
+
+def two_by_two(seed: int = 0) -> Graph:
+    """left and right to "classes" (4) and "hidden" (7), which the layer of classes reads too."""
+    build = _two_inputs(seed)
+    build.add("input", "right")
+    hidden = build.fully_connected(7, activation="relu")
+    classes = build.fully_connected(4)
+    graph = build.graph((classes, hidden))
+    names = {"input_names": ("left", "right"), "output_names": ("classes", "hidden")}
+    return replace(graph, inputs=("input", "right"), **names)
