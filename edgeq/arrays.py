@@ -1,5 +1,6 @@
 """Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,28 @@ def model_rows(x: Array, shape: tuple[int, ...], what: str, layout: str = CHANNE
     if not np.isfinite(rows).all():
         raise BadInput(f"{what} holds NaN or infinite values; remove those rows")
     return rows if layout == CHANNELS_LAST else channels_last(rows)
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The inputs of a model by name, each with its shape in its data's own order of axes."""
+
+
+def rows_of_file(path: Path, inputs: Shapes, layout: str = CHANNELS_FIRST) -> Array:
+    """The rows of an .npz file for a model: key x of a model with one input, one array a name of
+    several, which are flattened channels last and joined (rows, values).
+
+    BadInput for a missing input, and for arrays that `model_rows` refuses or of other lengths.
+    """
+    if len(inputs) == 1:
+        (shape,) = inputs.values()
+        return model_rows(read_npz(path, "x")[0], shape, str(path), layout)
+    arrays = zip(read_npz(path, *inputs), inputs.items(), strict=True)
+    parts = [model_rows(x, shape, f"{path}: {name}", layout) for x, (name, shape) in arrays]
+    counts = dict(zip(inputs, map(len, parts), strict=True))
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise BadInput(f"{path} has a different number of rows in each input: {found}")
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def channels_last(x: Array) -> Array:

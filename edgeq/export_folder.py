@@ -5,16 +5,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edgeq.arrays import CHANNELS_FIRST, Array, Layout, model_rows
+from edgeq.arrays import CHANNELS_FIRST, Array, Layout, rows_of_file
 from edgeq.errors import BadInput, ModelFile
 from edgeq.files import real_place, scratch_folder, take_place
 from edgeq.firmware_project import FirmwareProject
 from edgeq.plain_json import read_json
 from edgeq.plain_text import command
+from edgeq.ports import MOST_PORTS
 from edgeq.strict import Check, Digest, Strict, Threshold, Whole, read_strict
 
 MARK = "export.json"
@@ -71,10 +72,24 @@ def _fill(fresh: Path, artifacts: Artifacts) -> None:
     (fresh / MARK).write_text(json.dumps(artifacts.report, indent=2) + "\n")
 
 
-def export_rows(report: Mapping[str, Any], x: Array, what: str) -> Array:
-    """Rows of a user's file for the model of an export, as `arrays.model_rows`."""
+def export_rows(report: Mapping[str, Any], path: Path) -> Array:
+    """Rows of a user's .npz file for the model of an export, as `arrays.rows_of_file`."""
     layout = report.get("input_layout", CHANNELS_FIRST)
-    return model_rows(x, tuple(report["input_shape"]), what, layout)
+    inputs = {str(each["name"]): tuple(each["shape"]) for each in report.get("inputs") or ()}
+    return rows_of_file(path, inputs or {"input": tuple(report["input_shape"])}, layout)
+
+
+class PortEntry(Strict):
+    """An input or output of the model: `shape` as its data have it, codes of `dtype`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
+    shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
+    dtype: Literal["int8", "int16"]
+    scale: Annotated[float, Field(gt=0)]
+    zero_point: Annotated[int, Field(ge=-128, le=127)]
+
+
+Entries = Annotated[list[PortEntry], Field(min_length=1, max_length=MOST_PORTS)]
 
 
 class LayerCost(Strict):
@@ -97,6 +112,9 @@ class Report(Strict):
     model: str = "model"
     input_shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
     input_layout: Layout = CHANNELS_FIRST
+    inputs: Entries | None = None  # None: an export of an edgeq that knew one of each
+    outputs: Entries | None = None
+    state_bytes: Whole = 0
     class_names: list[str] | None
     checks: list[Check]
     notes: list[str]

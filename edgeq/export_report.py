@@ -4,11 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgeq.arrays import Shapes
 from edgeq.board import is_core
 from edgeq.emit.forms import Forms
 from edgeq.estimating import Costed, Identity
 from edgeq.export_folder import GRAPH, SCHEMA
 from edgeq.export_request import ExportRequest
+from edgeq.ir import Graph
+from edgeq.ir.ports import output_names, result_tensors
+from edgeq.ops.op import quant_of
 from edgeq.passes import Quantized
 from edgeq.passes.select_kernels import fallbacks
 from edgeq.prove import Check
@@ -43,6 +47,9 @@ class ExportReport:
     threshold: dict[str, Any] | None
     calibration: str
     input_shape: list[int]
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    state_bytes: int
     input_layout: str
     class_names: list[str] | None
     enforced: bool
@@ -94,11 +101,31 @@ def export_report(
         threshold=costed.threshold,
         calibration=model.method(asked.method),
         input_shape=list(model.input_shape),
+        inputs=port_entries(graph, graph.inputs, model.inputs),
+        outputs=port_entries(graph, result_tensors(graph), output_shapes(graph)),
+        state_bytes=compiled.plan.state_bytes,
         input_layout=model.layout,
         class_names=list(model.class_names) if model.class_names else None,
         enforced=not is_core(of.target),
         notes=[*_first(costed, checks), *notes, *of.notes, *_last(costed)],
     )
+
+
+def output_shapes(graph: Graph) -> Shapes:
+    """The outputs by name, as the device holds them."""
+    names = zip(output_names(graph), result_tensors(graph), strict=True)
+    return {name: graph.tensors[tensor].shape for name, tensor in names}
+
+
+def port_entries(graph: Graph, tensors: Sequence[str], shapes: Shapes) -> list[dict[str, Any]]:
+    """`inputs` or `outputs` of export.json."""
+    entries = []
+    for tensor, (name, shape) in zip(tensors, shapes.items(), strict=True):
+        kind = graph.tensors[tensor]
+        quant = quant_of(kind)
+        entry = {"name": name, "shape": list(shape), "dtype": kind.dtype}
+        entries.append(entry | {"scale": quant.per_tensor, "zero_point": quant.zero_point})
+    return entries
 
 
 def _first(costed: Costed, checks: Iterable[Check]) -> Iterable[str]:

@@ -14,7 +14,7 @@ from edgeq.ir.ports import (
     OUTPUT,
     input_names,
     inputs_of,
-    one_to_one,
+    is_plain,
     output_names,
     outputs_of,
     result_tensors,
@@ -55,7 +55,8 @@ class MemoryPlan:
     """Places of a graph's tensors. `places` maps a tensor to a buffer's name, or to its port:
     INPUT or OUTPUT, and where a side has several "input:left" (`port_place`).
 
-    `experts` are the plans inside the mixture's region, their offsets relative to it.
+    `experts` are the plans inside the mixture's region, their offsets relative to it. `state` is
+    what a node keeps from one inference to the next, in a region of its own, by the node's name.
     """
 
     graph: str
@@ -64,6 +65,12 @@ class MemoryPlan:
     input_bytes: int
     output_bytes: int
     experts: tuple["MemoryPlan", ...] = ()
+    state: tuple[Buffer, ...] = ()
+
+    @property
+    def state_bytes(self) -> int:
+        """Of what one inference leaves for the next."""
+        return max((_aligned(b.offset + b.bytes) for b in self.state), default=0)
 
     @property
     def arena_bytes(self) -> int:
@@ -148,7 +155,7 @@ def port_of(place: str) -> tuple[str, str] | None:
 
 def _external(graph: Graph, roots: Mapping[str, str]) -> dict[str, str]:
     """The places of the ports, by the tensor whose bytes they are."""
-    results, plain = result_tensors(graph), one_to_one(graph)
+    results, plain = result_tensors(graph), is_plain(graph)
     ins, outs = input_names(graph), output_names(graph)
     found = {
         t: INPUT if plain else port_place(INPUT, n) for t, n in zip(graph.inputs, ins, strict=True)

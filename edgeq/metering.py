@@ -80,7 +80,8 @@ class Repeater:
     def __call__(self) -> Ran:
         """The next sample. Raises Mismatch when the board answers otherwise than before."""
         index = self._next % len(self._records)
-        result = self._link.infer(FIRST_ID + self._next, self._rows[index].tobytes())
+        data = self._link.info().inputs.pack(self._rows[index])
+        result = self._link.infer(FIRST_ID + self._next, data)
         self._next += 1
         before = self._records[index]
         if (tuple(result.output.tolist()), result.route) != (before.output, before.route):

@@ -61,6 +61,11 @@ class Ports:
         """The type that holds the values of every port."""
         return max((port.dtype for port in self.ports), key=lambda name: np.dtype(name).itemsize)
 
+    @property
+    def said(self) -> str:
+        """In words: "left 6 int8, right 3 int16"."""
+        return ", ".join(f"{port.name} {port.size} {port.dtype}" for port in self.ports)
+
     def pack(self, codes: Array) -> bytes:
         """The values of one row as the device takes them, little-endian."""
         flat, data, first = codes.reshape(-1), bytearray(self.extent), 0

@@ -31,6 +31,7 @@ from edgeq.harness.trace_table import records_lines, table_bytes
 from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, resume_run
 from edgeq.harness.windows import Window
 from edgeq.ir import Graph
+from edgeq.ir.ports import inputs_of, outputs_of
 from edgeq.metering import Repeater, Tell, measure, powered, source_of, with_energy
 from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
@@ -54,7 +55,7 @@ Kept = Callable[[str], None]  # what Ctrl-C left of the run, and how to go on
 
 @dataclass(frozen=True)
 class Samples:
-    """int8 rows as the model takes them, their labels and groups, and where they come from."""
+    """Rows of codes as the model takes them, their labels and groups, and where they come from."""
 
     rows: Array
     labels: Array
@@ -91,7 +92,7 @@ def profile(
         ) as link,
     ):
         info = link.info()
-        _check_board(info, report, samples, layers, _classes(graph), folder)
+        _check_board(info, report, graph, layers, folder)
         subject = _subject(info, report, graph, layers, folder)
         subject = dataclasses.replace(subject, virtual=is_virtual(port), task=samples.task)
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
@@ -183,10 +184,12 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
         raise BadInput(
             f"{request.firmware} stores no evaluation set; pass --data X.npz (keys x, y)"
         )
-    (x,) = read_npz(source, "x")
-    rows = quantize_rows(graph, export_rows(report, x, str(source)))
+    real = export_rows(report, source)
+    rows = quantize_rows(graph, real)
     labels, groups = _labels(source, len(rows), _classes(graph)), row_groups(source, len(rows))
-    digest = _digest(np.asarray(x, np.float32), labels)
+    plain = len(graph.inputs) == 1  # as the file has it, whatever order of axes a model wants
+    x = np.asarray(read_npz(source, "x")[0], np.float32) if plain else real
+    digest = _digest(x, labels)
     origin = Data(source=str(source), digest=digest, input_digest=_digest(rows, labels))
     if request.limit is not None and request.limit < 1:
         raise BadInput(f"--limit {request.limit}: give 1 or more samples")
@@ -209,15 +212,15 @@ def _digest(x: Array, y: Array) -> str:
 
 
 def _classes(graph: Graph) -> int:
-    return int(np.prod(graph.tensors[graph.outputs[0]].shape))
+    """Values of the first output port."""
+    return outputs_of(graph).ports[0].size
 
 
 def _check_board(
     info: Info,
     report: dict[str, Any],
-    samples: Samples,
+    graph: Graph,
     layers: tuple[LayerInfo, ...],
-    classes: int,
     folder: Path,
 ) -> None:
     """Raises Link unless the board runs the model of this folder."""
@@ -228,12 +231,12 @@ def _check_board(
             f"the board runs model {info.model_digest}, {folder} holds {report['model_digest']}; "
             f"{flash_again}, or name the folder of the board's model with --firmware"
         )
-    ours = (samples.rows[0].size, len(layers), classes)
-    if (info.input_bytes, info.layer_count, info.output_count) != ours:
+    inputs, outputs = inputs_of(graph), outputs_of(graph)
+    if (info.inputs, info.outputs, info.layer_count) != (inputs, outputs, len(layers)):
         raise Link(
-            f"the board takes {info.input_bytes} bytes, has {info.layer_count} layers and "
-            f"{info.output_count} outputs, {folder} says {ours[0]}, {ours[1]} and {ours[2]}; "
-            f"{flash_again}"
+            f"the board takes {info.inputs.said}, gives {info.outputs.said} and has "
+            f"{info.layer_count} layers, {folder} says {inputs.said}, {outputs.said} and "
+            f"{len(layers)}; {flash_again}"
         )
 
 
@@ -331,17 +334,18 @@ def _stream(
     before: tuple[SampleRecord, ...],
     watch: Watch | None,
 ) -> None:
-    right = sum(int(np.argmax(r.output)) == r.label for r in before)
+    classes, inputs = _classes(graph), inputs_of(graph)
+    right = sum(int(np.argmax(r.output[:classes])) == r.label for r in before)
     expected = _expected(graph, samples.rows, len(before))
     routes = range(len(experts_of(graph))) or (-1,)
     for index, wanted in enumerate(expected, start=len(before)):
-        result = link.infer(index, samples.rows[index].tobytes())
+        result = link.infer(index, inputs.pack(samples.rows[index]))
         if result.route not in routes:
             raise Link(f"sample {index}: the board took route {result.route}, which is none")
         label = int(samples.labels[index])
         known_label = None if label == UNLABELLED else label
         writer.add(SampleRecord.of(result, known_label, _answer(result) != wanted))
-        right += int(result.output.argmax()) == label
+        right += int(result.output[:classes].argmax()) == label
         if watch:
             known = samples.task == "classification"
             watch(index + 1, len(samples.rows), right / (index + 1) if known else math.nan)
@@ -394,5 +398,6 @@ def _export(run: Run, request: ProfileRequest) -> Run:
     if request.trace:
         write_file(request.trace, records_lines(run.records), parents=True)
     if request.parquet:
-        write_file(request.parquet, table_bytes(run.records), parents=True)
+        table = table_bytes(run.records, run.manifest.model.ports)
+        write_file(request.parquet, table, parents=True)
     return run

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeq import __version__
-from edgeq.harness.manifest import Data, Firmware, Layer, Manifest, Model, Session
+from edgeq.harness.manifest import Data, Firmware, Layer, Manifest, Model, ModelPort, Session
+from edgeq.ports import Ports
 from edgeq.reporting.export import layer_name
 from edgeq.reporting.profile import Profiled
 
@@ -28,6 +29,9 @@ def run_manifest(
             name=subject.info.model,
             digest=subject.info.model_digest,
             input_shape=tuple(input_shape),
+            inputs=_ports(subject.info.inputs),
+            outputs=_ports(subject.info.outputs),
+            state_bytes=subject.info.state_bytes,
             classes=subject.class_names,
             experts=subject.experts,
             layers=tuple(Layer(name=layer_name(row), op=row.op) for row in subject.layers),
@@ -35,6 +39,10 @@ def run_manifest(
         data=data,
         samples=samples,
     )
+
+
+def _ports(ports: Ports) -> tuple[ModelPort, ...]:
+    return tuple(ModelPort.model_validate(vars(port)) for port in ports.ports)
 
 
 def _firmware(subject: Profiled) -> Firmware:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeq.arrays import CHANNELS_LAST, Layout, model_rows, read_npz
+from edgeq.arrays import CHANNELS_LAST, Layout, Shapes, model_rows, rows_of_file
 from edgeq.errors import BadInput, ModelFile
 from edgeq.frontend.tflite_file import is_tflite
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
+from edgeq.ir.ports import INPUT, input_names, row_shape
 from edgeq.ops.op import Array
 from edgeq.passes import Quantized
 from edgeq.prove.check import Check
@@ -42,6 +43,10 @@ class Trained:
     @property
     def input_shape(self) -> tuple[int, ...]:
         return self.model.input_shape
+
+    @property
+    def inputs(self) -> Shapes:
+        return {INPUT: self.model.input_shape}
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -118,7 +123,12 @@ class Imported:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        return self.graph.tensors[self.graph.inputs[0]].shape
+        return row_shape(self.graph)
+
+    @property
+    def inputs(self) -> Shapes:
+        names = zip(input_names(self.graph), self.graph.inputs, strict=True)
+        return {name: self.graph.tensors[tensor].shape for name, tensor in names}
 
     def method(self, _asked: str) -> str:
         """How its activations got their ranges."""
@@ -178,8 +188,8 @@ def _of_object(given: object) -> Trained:
 
 
 def given_rows(source: Source, path: Path) -> Array:
-    """The rows of an .npz file (key x), in the graph's layout."""
-    return model_rows(read_npz(path, "x")[0], source.input_shape, str(path), source.layout)
+    """The rows of an .npz file (key x, or one array an input), in the graph's layout."""
+    return rows_of_file(path, source.inputs, source.layout)
 
 
 def check_source(path: Path, digest: str, graph: Graph) -> Check:

@@ -1,12 +1,10 @@
 """Two runs paired by input: the same sample of the same data, answered twice."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgeq.errors import BadInput
-from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import Run
 from edgeq.ops.op import Array
 from edgeq.reporting.run import answer
@@ -35,7 +33,7 @@ def pair(a: Run, b: Run) -> Pairs:
     count = min(len(a.records), len(b.records))
     if count < 2:
         raise BadInput(f"a comparison needs 2 inputs in both runs: {_data(a)}, {_data(b)}")
-    return Pairs(count, *_columns(a.records[:count]), *_columns(b.records[:count]))
+    return Pairs(count, *_columns(a, count), *_columns(b, count))
 
 
 def _data(run: Run) -> str:
@@ -43,8 +41,9 @@ def _data(run: Run) -> str:
     return f"{run.folder} {len(run.records)} samples of data {digest[:12]}"
 
 
-def _columns(records: Sequence[SampleRecord]) -> tuple[Array, Array, Array]:
-    """Cycles, whether the answer is right, and the route, of each record."""
-    right = np.array([answer(r) == r.label for r in records])
+def _columns(run: Run, count: int) -> tuple[Array, Array, Array]:
+    """Cycles, whether the answer is right, and the route, of each of the first records."""
+    records, classes = run.records[:count], len(run.manifest.model.classes)
+    right = np.array([answer(r, classes) == r.label for r in records])
     cycles = np.array([r.cycles for r in records], np.float64)
     return cycles, right, np.array([r.route for r in records])

@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 
 from edgeq.emit import apart_child
-from edgeq.emit.runs import OnnxRun, TfliteRun
+from edgeq.emit.runs import FormEnds, OnnxRun, TfliteRun
 from edgeq.errors import EdgeqError
 from edgeq.ops.op import Array
 
@@ -28,6 +28,10 @@ ENDING_S = 60.0
 def command() -> list[str]:
     """What starts the child."""
     return [sys.executable, "-m", apart_child.__name__]
+
+
+def _sent(ends: FormEnds | None) -> dict[str, Array]:
+    return {} if ends is None else {"ends": np.array(ends.text())}
 
 
 class RunFailed(EdgeqError):
@@ -53,19 +57,20 @@ class Apart:
     ) -> None:
         self._end()
 
-    def onnx(self, model: bytes, x: Array) -> OnnxRun:
+    def onnx(self, model: bytes, x: Array, ends: FormEnds | None = None) -> OnnxRun:
         """run_onnx on float rows x. Raises RunFailed."""
-        return OnnxRun(**self._ask("onnx", "ONNX Runtime", model, x))
+        return OnnxRun(**self._ask("onnx", "ONNX Runtime", model, x, **_sent(ends)))
 
-    def tflite(self, model: bytes, x: Array) -> TfliteRun:
-        """run_tflite on int8 rows x. Raises RunFailed."""
-        answer = self._ask("tflite", "LiteRT", model, x)
+    def tflite(self, model: bytes, x: Array, ends: FormEnds | None = None) -> TfliteRun:
+        """run_tflite on rows of codes x. Raises RunFailed."""
+        answer = self._ask("tflite", "LiteRT", model, x, **_sent(ends))
         scale = float(answer.pop("uncertainty_scale"))
         return TfliteRun(**answer, uncertainty_scale=scale)
 
-    def plain_tflite(self, model: bytes, rows: Array, real: Array) -> Array:
-        """run_plain_tflite on int8 rows and the same as real numbers. Raises RunFailed."""
-        return self._ask("plain_tflite", "LiteRT", model, rows, real=real)["output"]
+    def plain_tflite(self, model: bytes, rows: Array, real: Array) -> tuple[Array, Array]:
+        """run_plain_tflite on rows of codes and the same as real numbers. Raises RunFailed."""
+        answer = self._ask("plain_tflite", "LiteRT", model, rows, real=real)
+        return answer["output"], answer["real"]
 
     def _ask(self, form: str, name: str, model: bytes, x: Array, **more: Array) -> dict[str, Array]:
         """The child's answer by field."""

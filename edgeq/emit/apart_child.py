@@ -46,15 +46,19 @@ def answer(request: Mapping[str, Array]) -> Mapping[str, Array]:
     """The run's fields, or "error" with the interpreter's words."""
     model, x = request["model"].tobytes(), request["x"]
     try:
+        from edgeq.emit.runs import FormEnds
+
+        ends = FormEnds.parse(str(request["ends"])) if "ends" in request else None
         if request["form"] == "onnx":
             from edgeq.emit.onnx_check import run_onnx
 
-            return {k: np.asarray(v) for k, v in vars(run_onnx(model, x)).items()}
+            return {k: np.asarray(v) for k, v in vars(run_onnx(model, x, ends)).items()}
         from edgeq.emit.tflite_check import run_plain_tflite, run_tflite
 
         if request["form"] == "plain_tflite":
-            return {"output": run_plain_tflite(model, x, request["real"])}
-        return {k: np.asarray(v) for k, v in asdict(run_tflite(model, x)).items()}
+            output, real = run_plain_tflite(model, x, request["real"])
+            return {"output": output, "real": real}
+        return {k: np.asarray(v) for k, v in asdict(run_tflite(model, x, ends=ends)).items()}
     except Exception as error:  # whatever an interpreter raises is its finding
         return {"error": np.array(f"{type(error).__name__}: {error}")}
 

@@ -12,6 +12,7 @@ from edgeq.emit.firmware_calls import MixtureCode, Places, graph_calls, mixture_
 from edgeq.emit.firmware_header import Define, about, defines
 from edgeq.emit.firmware_layers import Layer, LayerInfo, layer_table, layers_of
 from edgeq.emit.firmware_params import Text, members
+from edgeq.emit.firmware_ports import PortsCode, ports_code, wide_tensors
 from edgeq.emit.initialiser import initialiser_lines
 from edgeq.emit.kernel_version import kernel_version, version_header
 from edgeq.errors import BadInput
@@ -81,6 +82,18 @@ class ModelContext:
     kernel_headers: tuple[str, ...]
     kernel_version: str
     confidence_table: str | None
+    ports: PortsCode | None
+    wide: bool
+
+    @property
+    def first(self) -> str:
+        """The macros of the first output begin so."""
+        return self.ports.first.macro if self.ports else "OUTPUT"
+
+    @property
+    def first_is_int8(self) -> bool:
+        """Confidence is of it."""
+        return self.ports is None or self.ports.first.ctype == "int8_t"
 
 
 def firmware_project(
@@ -111,7 +124,8 @@ def firmware_project(
     macro = name.upper()
     arrays = arrays_of(layers, packed, weights_as)
     arena = arena_map(graph, plan, macro)
-    places = Places(plan, {(p.owner, p.buffer): p.symbol for p in arena}, macro)
+    wide = wide_tensors(graph)
+    places = Places(plan, {(p.owner, p.buffer): p.symbol for p in arena}, macro, wide=wide)
     context = ModelContext(
         name=name,
         macro=macro,
@@ -128,6 +142,8 @@ def firmware_project(
         kernel_headers=tuple(sorted({PROTOTYPES[kernel.isa] for kernel in kernels} | {PUBLIC})),
         kernel_version=kernel_version(),
         confidence_table=table,
+        ports=ports_code(graph),
+        wide=any(plan.places[name] in {b.name for b in plan.buffers} for name in wide),
         **split_calls(graph, graph_calls(places, layers)),
     )
     return FirmwareProject({**_model_files(context, arrays.binary), **_fixed_files(kernels)})

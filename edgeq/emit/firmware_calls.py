@@ -54,10 +54,13 @@ class Places:
     arena: Mapping[tuple[str, str], str]  # (owner, buffer) -> where it begins
     macro: str
     owner: str = ""
+    wide: frozenset[str] = frozenset()  # int16 tensors
 
     def tensor(self, name: str) -> str:
         place = self.plan.places[name]
         port = port_of(place)
+        if port is None and name in self.wide:
+            return f"context->arena.halves + {self.symbol(place)} / 2"
         if port is None:
             return self.buffer(place)
         side, member = port

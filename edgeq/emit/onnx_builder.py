@@ -90,11 +90,13 @@ class OnnxBuilder:
         attrs = {} if one else {"axis": axis}
         return self.node("DequantizeLinear", [full, scales], f"{name}.dequantized", **attrs)
 
-    def requantize(self, value: str, name: str, quant: Quant) -> tuple[str, str]:
-        """QuantizeLinear and DequantizeLinear after a float tensor: (int8 name, float name)."""
+    def requantize(
+        self, value: str, name: str, quant: Quant, dtype: str = "int8"
+    ) -> tuple[str, str]:
+        """QuantizeLinear and DequantizeLinear after a float tensor: (integer name, float name)."""
         scale = self.constant(f"{name}.scale", quant.per_tensor, np.float32)
-        zero = self.constant(f"{name}.zero_point", quant.zero_point, np.int8)
-        q = self.node("QuantizeLinear", [value, scale, zero], f"{name}.int8")
+        zero = self.constant(f"{name}.zero_point", quant.zero_point, np.dtype(dtype))
+        q = self.node("QuantizeLinear", [value, scale, zero], f"{name}.{dtype}")
         return q, self.node("DequantizeLinear", [q, scale, zero], f"{name}.float")
 
     def activation(self, kind: str, value: str, name: str) -> str:

@@ -11,41 +11,52 @@ LayerNorm saturates at 16 standard deviations in the contract and nowhere here: 
 for a row of more than 257 features with one such outlier.
 """
 
-from onnx import ModelProto, TensorProto, helper
+from collections.abc import Sequence
+
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.checker import check_model
 
 from edgeq import __version__
 from edgeq.emit.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Shape, channels_first
 from edgeq.emit.onnx_mixture import emit_mixture
 from edgeq.emit.onnx_ops import ONNX_OPS, emit_node
+from edgeq.emit.runs import file_names
+from edgeq.emit.state_ports import StatePort, with_state_ports
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
+from edgeq.ir.ports import result_tensors
 from edgeq.ops.op import quant_of
 
-INPUT, LOGITS, ROUTE, UNCERTAINTY = "input", "logits", "route", "uncertainty"
+ROUTE, UNCERTAINTY = "route", "uncertainty"
 
 
 def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
     """A checked ModelProto of a lowered graph; equal arguments give equal bytes.
 
     Input "input": float, NCHW for a map (H, W, C). Outputs "logits": float, dequantised; with a
-    mixture also "route": int64 (1,) and "uncertainty": float (1,). The batch is free without a
-    mixture and 1 with one: an `If` chooses for all rows. Raises UnsupportedOp, naming every node.
+    mixture also "route": int64 (1,) and "uncertainty": float (1,). Several inputs or outputs have
+    their ports' names; each state is one of either more (emit/state_ports.py). The batch is free
+    but 1 with a mixture, where an `If` chooses for all rows, and with a state. Raises
+    UnsupportedOp, naming every node.
     """
+    inputs, outputs = file_names(graph)
+    graph, states = with_state_ports(graph)
     _check_supported(graph)
     b = OnnxBuilder()
-    source = graph.inputs[0]
-    _, b.values[source] = b.requantize(INPUT, source, quant_of(graph.tensors[source]))
+    for source, given in zip(graph.inputs, inputs, strict=True):
+        kind = graph.tensors[source]
+        _, b.values[source] = b.requantize(given, source, quant_of(kind), kind.dtype)
     extra: tuple[str, ...] = ()
     for node in graph.nodes:
         if node.op == "Mixture":
             extra = emit_mixture(b, graph, node)
         else:
             emit_node(b, graph, node)
-    b.rename(b.values[graph.outputs[0]], LOGITS)
+    for tensor, made in zip(result_tensors(graph), outputs, strict=True):
+        b.rename(b.values[tensor], made)
     for value, output in zip(extra, (ROUTE, UNCERTAINTY), strict=False):
         b.rename(value, output)
-    model = _model(b, graph, name, model_digest, bool(extra))
+    model = _model(b, name, model_digest, _ends(graph, inputs, outputs, extra, states))
     check_model(model, full_check=True)
     return model
 
@@ -65,19 +76,34 @@ def _check_supported(graph: Graph) -> None:
         )
 
 
-def _model(b: OnnxBuilder, graph: Graph, name: str, model_digest: str, mixture: bool) -> ModelProto:
-    batch: int | str = 1 if mixture else "N"
+Values = list[ValueInfoProto]
 
-    def shape(tensor: str) -> list[int | str]:
-        inner: Shape = channels_first(graph.tensors[tensor].shape)
-        return [batch, *inner]
 
+def _ends(
+    graph: Graph,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    extra: Sequence[str],
+    states: Sequence[StatePort],
+) -> tuple[Values, Values]:
+    """The file's inputs and outputs, typed."""
+    batch: int | str = 1 if extra or states else "N"
     value = helper.make_tensor_value_info
-    outputs = [value(LOGITS, TensorProto.FLOAT, shape(graph.outputs[0]))]
-    if mixture:
-        outputs.append(value(ROUTE, TensorProto.INT64, [1]))
-        outputs.append(value(UNCERTAINTY, TensorProto.FLOAT, [1]))
-    proto = b.graph(name, [value(INPUT, TensorProto.FLOAT, shape(graph.inputs[0]))], outputs)
+
+    def end(name: str, tensor: str) -> ValueInfoProto:
+        inner: Shape = channels_first(graph.tensors[tensor].shape)
+        return value(name, TensorProto.FLOAT, [batch, *inner])
+
+    given = [end(*pair) for pair in zip(inputs, graph.inputs, strict=True)]
+    made = [end(*pair) for pair in zip(outputs, result_tensors(graph), strict=True)]
+    if extra:
+        made.append(value(ROUTE, TensorProto.INT64, [1]))
+        made.append(value(UNCERTAINTY, TensorProto.FLOAT, [1]))
+    return given, made
+
+
+def _model(b: OnnxBuilder, name: str, model_digest: str, ends: tuple[Values, Values]) -> ModelProto:
+    proto = b.graph(name, *ends)
     model = helper.make_model(
         proto,
         producer_name="edgeq",

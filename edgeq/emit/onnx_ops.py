@@ -20,7 +20,8 @@ def emit_node(b: OnnxBuilder, graph: Graph, node: Node) -> None:
     value = ONNX_OPS[node.op](b, graph, node, inputs)
     value = b.activation(getattr(node.attrs, "activation", "none"), value, node.name)
     output = node.outputs[0]
-    _, b.values[output] = b.requantize(value, output, quant_of(graph.tensors[output]))
+    kind = graph.tensors[output]
+    _, b.values[output] = b.requantize(value, output, quant_of(kind), kind.dtype)
 
 
 def _plain(op: str, **attributes: str) -> Form:

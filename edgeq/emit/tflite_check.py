@@ -1,6 +1,6 @@
 """Runs a .tflite in LiteRT, and checks its operators against what TensorFlow Lite Micro accepts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import (  # type: ignore[import-untyped,unused-i
     OpResolverType,
 )
 
-from edgeq.emit.runs import TfliteRun
+from edgeq.emit.runs import INPUT, OUTPUT, End, FormEnds, TfliteRun
 from edgeq.errors import UnsupportedOp
 from edgeq.ops.op import Array
 
@@ -77,8 +77,12 @@ _DTYPE = {value: name.lower() for name, value in vars(schema.TensorType).items()
 _OP_NAME = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
-def run_tflite(model: bytes, x: Array, resolver: str = "BUILTIN_REF") -> TfliteRun:
-    """Runs int8 rows x (rows, *input shape) one by one.
+def run_tflite(
+    model: bytes, x: Array, resolver: str = "BUILTIN_REF", ends: FormEnds | None = None
+) -> TfliteRun:
+    """Runs rows of codes x (rows, *row shape) one by one.
+
+    `ends`: of a file with several ports or a state; its rows are then a sequence from a reset.
 
     The reference kernels (`BUILTIN_REF`) stand nearest to TensorFlow Lite Micro; XNNPACK, the
     default, multiplies in float32. `resolver` names a member of OpResolverType.
@@ -87,8 +91,12 @@ def run_tflite(model: bytes, x: Array, resolver: str = "BUILTIN_REF") -> TfliteR
     interpreter.allocate_tensors()
     runner = interpreter.get_signature_runner("serving_default")
     details = runner.get_output_details()
-    rows = [runner(input=row[None]) for row in x]
-    logits = np.stack([r["logits"][0] for r in rows])
+    ends = ends or FormEnds((End(INPUT, x.shape[1:], "int8"),), (OUTPUT,))
+    rows = list(_rows(runner, x, ends))
+    made = [np.stack([r[name][0] for r in rows]) for name in ends.outputs]
+    logits = made[0]
+    if len(made) > 1:
+        logits = np.concatenate([y.reshape(len(x), -1) for y in made], axis=1)
     return TfliteRun(
         logits,
         _numbers(rows, "route", -1),
@@ -97,27 +105,56 @@ def run_tflite(model: bytes, x: Array, resolver: str = "BUILTIN_REF") -> TfliteR
     )
 
 
-def run_plain_tflite(model: bytes, x: Array, real: Array) -> Array:
-    """The outputs of a file with one input and one output, whoever wrote it, on LiteRT's reference
-    kernels: int8 rows x, or `real` where it takes float32; its outputs in its own type, uint8 as
-    int8.
+def _rows(runner: Any, x: Array, ends: FormEnds) -> Iterator[dict[str, Array]]:
+    """What each row gives by name, each state handed on to the next."""
+    parts = ends.split(x)
+    given = {e.name: parts[e.name].astype(e.dtype) for e in ends.inputs}
+    kept = {s.given.name: np.full((1, *s.given.shape), s.reset, s.given.dtype) for s in ends.states}
+    for at in range(len(x)):
+        made = runner(**{name: rows[at : at + 1] for name, rows in given.items()}, **kept)
+        kept = {state.given.name: made[state.output] for state in ends.states}
+        yield made
+
+
+def run_plain_tflite(model: bytes, x: Array, real: Array) -> tuple[Array, Array]:
+    """A file, whoever wrote it, on LiteRT's reference kernels: rows of codes x, or `real` for an
+    input that takes float32; several inputs' values stand one after another.
+
+    The outputs (rows, values), uint8 as int8, and which of the values are real numbers.
     """
     try:
         interpreter = _interpreter(model, "BUILTIN_REF")
     except ValueError:  # ELU has no reference kernel
         interpreter = _interpreter(model, "BUILTIN_WITHOUT_DEFAULT_DELEGATES")
     interpreter.allocate_tensors()
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    rows = real if given["dtype"] == np.float32 else x
-    if given["dtype"] == np.uint8:
-        rows = (x.astype(np.int16) + 128).astype(np.uint8)
+    given, made = interpreter.get_input_details(), interpreter.get_output_details()
+    codes, numbers = x.reshape(len(x), -1), real.reshape(len(real), -1)
     outputs = []
-    for row in rows:
-        interpreter.set_tensor(given["index"], row.reshape(given["shape"]).astype(given["dtype"]))
+    for row in range(len(codes)):
+        at = 0
+        for each in given:
+            size = int(np.prod(each["shape"], dtype=np.int64))
+            part = slice(at, at + size)
+            values = _as_taken(each["dtype"], codes[row, part], numbers[row, part])
+            interpreter.set_tensor(each["index"], values.reshape(each["shape"]))
+            at += size
         interpreter.invoke()
-        outputs.append(interpreter.get_tensor(made["index"]).reshape(-1).copy())
-    answers = np.stack(outputs)
-    return answers if answers.dtype != np.uint8 else (answers.astype(np.int16) - 128)
+        outputs.append(np.concatenate([_as_codes(interpreter, each) for each in made]))
+    sizes = [int(np.prod(each["shape"], dtype=np.int64)) for each in made]
+    floats = [np.full(n, e["dtype"] == np.float32) for n, e in zip(sizes, made, strict=True)]
+    return np.stack(outputs), np.concatenate(floats)
+
+
+def _as_taken(dtype: Any, codes: Array, real: Array) -> Array:
+    """A row's values as an input of that type takes them."""
+    if dtype == np.float32:
+        return real.astype(np.float32)
+    return (codes.astype(np.int64) + (128 if dtype == np.uint8 else 0)).astype(dtype)
+
+
+def _as_codes(interpreter: Any, end: Any) -> Array:
+    values = interpreter.get_tensor(end["index"]).reshape(-1).astype(np.float64)
+    return np.asarray(values - 128 if end["dtype"] == np.uint8 else values)
 
 
 def _interpreter(model: bytes, resolver: str) -> Any:

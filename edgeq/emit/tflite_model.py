@@ -6,11 +6,14 @@ Every operator comes in a type that TensorFlow Lite Micro accepts (tflite_check 
 from collections.abc import Iterator
 
 import edgeq
+from edgeq.emit.runs import file_names
+from edgeq.emit.state_ports import with_state_ports
 from edgeq.emit.tflite_mixture import mixture
 from edgeq.emit.tflite_ops import LAYERS, Values, emit_node
 from edgeq.emit.tflite_writer import ModelWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import result_tensors
 
 MIN_RUNTIME_VERSION = "2.18.0"  # padded to 16 bytes, as TensorFlow's own converter writes it
 
@@ -19,15 +22,20 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
     """The .tflite file of a lowered graph; `digest` (of the model file) goes to its metadata.
 
     Signature "serving_default": input -> logits int8, and with a mixture route int32 (1,) and, for
-    a Bayesian router, uncertainty int16 (1, 1). Raises UnsupportedOp with every node that has no
-    TensorFlow Lite form, 16-bit weights first.
+    a Bayesian router, uncertainty int16 (1, 1). Several inputs or outputs have their ports' names
+    and types; each state is one of either more (emit/state_ports.py). Raises UnsupportedOp with
+    every node that has no TensorFlow Lite form, 16-bit weights first.
     """
+    inputs, made = file_names(graph)
+    graph, _ = with_state_ports(graph)
     _refuse_unsupported(graph)
     model = ModelWriter()
     sg = model.subgraph("main")
-    t = graph.tensors[graph.inputs[0]]
-    x = sg.value(graph.inputs[0], (1, *t.shape), "int8", t.quant)
-    values: Values = {graph.inputs[0]: x}
+    values: Values = {}
+    for source in graph.inputs:
+        t = graph.tensors[source]
+        values[source] = sg.value(source, (1, *t.shape), t.dtype, t.quant)
+    given = {n: values[t] for n, t in zip(inputs, graph.inputs, strict=True)}
     extra: dict[str, Value] = {}
     for node in graph.nodes:
         if node.op == "Mixture":
@@ -36,11 +44,12 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
             extra = {"route": route} | ({"uncertainty": uncertainty} if uncertainty else {})
         else:
             emit_node(sg, graph, node, values)
-    outputs = {"logits": values[graph.outputs[0]], **extra}
-    sg.finish([x], list(outputs.values()))
+    results = zip(made, result_tensors(graph), strict=True)
+    outputs = {**{name: values[tensor] for name, tensor in results}, **extra}
+    sg.finish(list(given.values()), list(outputs.values()))
     return model.to_bytes(
         f"edgeq {edgeq.__version__} {name} {digest}".strip(),
-        {"input": x},
+        given,
         outputs,
         _metadata(digest),
     )

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgeq.arrays import read_npz
 from edgeq.board import Board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import MemoryBudget
@@ -25,7 +22,7 @@ from edgeq.ops.op import Array
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stored_graph import stored_graph
-from edgeq.reference import quantize_rows
+from edgeq.reference import quantize_rows, random_rows
 from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 
 RANDOM_ROWS, MOST_ROWS = 16, 200
@@ -68,10 +65,9 @@ def of_folder(folder: Path) -> Estimated:
 def _rows(folder: Path, report: Mapping[str, Any], graph: Graph) -> tuple[Array, str]:
     source = folder / EVALUATION
     if source.is_file():
-        x = export_rows(report, read_npz(source, "x")[0], str(source))
+        x = export_rows(report, source)
         return quantize_rows(graph, x[:MOST_ROWS]), "evaluation"
-    shape = (RANDOM_ROWS, *graph.tensors[graph.inputs[0]].shape)
-    return np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8), "random"
+    return random_rows(graph, RANDOM_ROWS), "random"
 
 
 def _recorded_shares(report: Mapping[str, Any], graph: Graph) -> Shares | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from edgeq.board import Board
 from edgeq.emit.firmware_layers import LayerInfo
 from edgeq.harness.messages import RESULT_HEADER, InferResult, parse_result
+from edgeq.ir import Graph
+from edgeq.ir.ports import inputs_of, outputs_of
 from edgeq.ops.op import Array
 from edgeq.sim import Machine
 from edgeq.sim.config import MachineConfig
@@ -20,23 +22,25 @@ BEGIN = ("hal_init", "served_init", "sample_init")  # as main() does before it s
 class InMemory:
     """Calls the firmware's own sample_run, so cycles are those that a profile would report.
 
-    `outputs`: of the model; `layers`: its layer table; `flash`: with the stalls of the
-    board's flash, where its caches are modelled. Raises BadInput for an ELF that is no firmware of
-    `board`, GuestFault when it faults.
+    `graph`: the model's; `layers`: its layer table; `flash`: with the stalls of the board's
+    flash, where its caches are modelled. A state begins as after a start and goes on. Raises
+    BadInput for an ELF that is no firmware of `board`, GuestFault when it faults.
     """
 
     def __init__(
         self,
         board: Board,
         elf: Path,
-        outputs: int,
+        graph: Graph,
         layers: Sequence[LayerInfo],
         *,
         flash: bool = False,
     ) -> None:
         config = MachineConfig.of(board)
         self.machine = Machine(config if flash else replace(config, flash_cache=None)).load(elf)
-        self._result_bytes, self._layer_bytes = RESULT_HEADER.size + outputs, 4 * len(layers)
+        self._inputs, self._outputs = inputs_of(graph), outputs_of(graph)
+        self._result_bytes = RESULT_HEADER.size + self._outputs.extent
+        self._layer_bytes = 4 * len(layers)
         self._most_cycles = MOST_CYCLES + CYCLES_PER_MAC * sum(layer.macs for layer in layers)
         self._samples = 0
         for function in BEGIN:
@@ -48,8 +52,8 @@ class InMemory:
         return any(price % 2 for price in self.machine.clock.table.values())
 
     def infer(self, row: Array, phase: int = 0) -> InferResult:
-        """One int8 row. `phase` 0 or 1: the half of a cycle in which the call begins."""
-        machine, data = self.machine, row.tobytes()
+        """One row of codes. `phase` 0 or 1: the half of a cycle in which the call begins."""
+        machine, data = self.machine, self._inputs.pack(row)
         self._samples += 1
         name = self._samples, zlib.crc32(data)  # a new name: the firmware keeps what it has run
         machine.write(machine.symbol("sample_input"), data)
@@ -57,7 +61,11 @@ class InMemory:
         machine.call("sample_run", name, max_cycles=self._most_cycles)
         result = machine.read(machine.symbol("sample_result"), self._result_bytes)
         layers = machine.read(machine.symbol("sample_layers"), self._layer_bytes)
-        return parse_result(*name, result, layers)
+        return parse_result(*name, result, layers, self._outputs)
+
+    def reset(self) -> None:
+        """The model's state as after a start."""
+        self.machine.call("served_reset")
 
     def point_experts(self, order: tuple[int, ...]) -> None:
         """Row i of the firmware's table of experts becomes what row order[i] is now."""

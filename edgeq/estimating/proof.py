@@ -35,8 +35,7 @@ def proof_entry(
 
 def _trace(subject: RoutedModel, board: Board, elf: Path) -> Trace:
     node = mixture_of(subject.graph)
-    outputs = subject.graph.tensors[subject.graph.outputs[0]].size
-    firmware = InMemory(board, elf, outputs, subject.layers)
+    firmware = InMemory(board, elf, subject.graph, subject.layers)
     firmware.infer(subject.rows[0])
     return trace_inference(firmware.machine, elf, len(node.attrs.experts) if node else 0)
 

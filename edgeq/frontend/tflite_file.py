@@ -4,6 +4,7 @@ Fields are numbered as in TensorFlow Lite's schema.fbs; ops and types have its n
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ class Subgraph:
 class TfliteFile:
     subgraphs: tuple[Subgraph, ...]
     buffers: tuple[Table, ...]
+    signature: Mapping[int, str] = field(default_factory=dict)  # tensors of the first subgraph
     _constants: dict[int, Array | None] = field(default_factory=dict)
 
     def is_constant(self, tensor: Tensor) -> bool:
@@ -147,7 +149,19 @@ def parse(data: bytes) -> TfliteFile:
     subgraphs = tuple(_subgraph(table, codes, len(buffers)) for table in root.tables(2))
     if not subgraphs:
         raise ModelFile("it holds no subgraph")
-    return TfliteFile(subgraphs, buffers)
+    return TfliteFile(subgraphs, buffers, _signature(root))
+
+
+def _signature(root: Table) -> dict[int, str]:
+    """The names that the first signature gives to the ends of the first subgraph."""
+    found: dict[int, str] = {}
+    for signature in list(root.tables(7))[:1]:
+        if signature.number(4, "I"):
+            continue
+        for side in (0, 1):
+            for entry in signature.tables(side):
+                found.setdefault(entry.number(1, "I"), entry.text(0)[:NAME_LENGTH])
+    return found
 
 
 def _code(table: Table) -> tuple[str, bool]:

@@ -3,6 +3,7 @@
 Nothing is calibrated or rounded anew: scales, zero points, weights and biases are the file's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
 from edgeq.frontend.tflite_graph import FollowsRefused, Growing, Refused, quant_of_tensor
 from edgeq.frontend.tflite_ops import READERS
-from edgeq.ir import Graph
+from edgeq.ir import Graph, TensorType
+from edgeq.ir.ports import join, limits, port_name
 from edgeq.ops.op import Array
 from edgeq.passes.lower import lower_node
 from edgeq.passes.verify import verify
@@ -74,21 +76,40 @@ def _read(data: bytes, name: str) -> tuple[Graph | None, list[Finding]]:
     file = parse(data)
     _refuse_kinds(file)
     subgraph = _bare(file.subgraphs[0])
-    if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:
+    if not subgraph.inputs or not subgraph.outputs:
         raise UnsupportedOp(
-            f"it has {len(subgraph.inputs)} inputs and {len(subgraph.outputs)} outputs; one of "
-            "each is taken"
+            f"it has {len(subgraph.inputs)} inputs and {len(subgraph.outputs)} outputs; one or "
+            "more of each are taken"
         )
     growing = Growing(file, subgraph)
     try:
-        growing.begin(subgraph.inputs[0])
-        quant_of_tensor(subgraph.tensors[subgraph.outputs[0]])
+        for index in subgraph.inputs:
+            growing.begin(index)
+        for index in subgraph.outputs:
+            quant_of_tensor(subgraph.tensors[index])
     except Refused as error:
         raise UnsupportedOp(f"at its ends {error}") from None
     findings = [_taken(growing, op) for op in subgraph.operators]
     if any(f.refused for f in findings):
         return None, findings
-    return _finished(growing, name), findings
+    ends = (
+        _port_names(file, file.subgraphs[0].inputs),
+        _port_names(file, file.subgraphs[0].outputs),
+    )
+    return _finished(growing, name, *ends), findings
+
+
+def _port_names(file: TfliteFile, ends: Sequence[int]) -> tuple[str, ...]:
+    """What the file's signature calls its inputs or outputs, else the tensors' own names."""
+    found: list[str] = []
+    for index in ends:
+        told = file.signature.get(index) or file.subgraphs[0].tensors[index].name
+        name, count = port_name(told), 1
+        while name.lower() in {other.lower() for other in found}:
+            count += 1
+            name = port_name(f"{port_name(told)[:28]}_{count}")
+        found.append(name)
+    return tuple(found)
 
 
 def _taken(growing: Growing, op: Operator) -> Finding:
@@ -111,19 +132,24 @@ def _taken(growing: Growing, op: Operator) -> Finding:
     return found
 
 
-def _finished(growing: Growing, name: str) -> Graph:
-    entry, end = growing.subgraph.inputs[0], growing.subgraph.outputs[0]
-    if end not in growing.names or end in growing.pads:
+def _finished(
+    growing: Growing, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> Graph:
+    ends = growing.subgraph.outputs
+    if any(end not in growing.names or end in growing.pads for end in ends):
         raise ModelFile("nothing computes its output")
+    one = len(inputs) == 1 and len(outputs) == 1  # of which data sets and C have names already
     graph = Graph(
         name,
-        (growing.names[entry],),
-        (growing.names[end],),
+        tuple(growing.names[index] for index in growing.subgraph.inputs),
+        tuple(growing.names[end] for end in ends),
         tuple(growing.nodes),
         growing.tensors,
         growing.values,
+        () if one else inputs,
+        () if one else outputs,
     )
-    if _source_of(graph) == graph.inputs[0]:
+    if any(_source_of(graph, output) in graph.inputs for output in graph.outputs):
         raise UnsupportedOp("its output is its own input: it computes nothing")
     _check_work(graph)
     for node in graph.nodes:
@@ -137,9 +163,8 @@ def _finished(growing: Growing, name: str) -> Graph:
         raise ModelFile(f"it makes no sense: {error}") from error
 
 
-def _source_of(graph: Graph) -> str:
-    """The tensor whose bytes the graph's output is."""
-    name = graph.outputs[0]
+def _source_of(graph: Graph, name: str) -> str:
+    """The tensor whose bytes an output is."""
     while (node := graph.producer(name)) is not None and node.op == "Reshape":
         name = node.inputs[0]
     return name
@@ -213,18 +238,24 @@ def _readers(subgraph: Subgraph, index: int) -> int:
 
 
 def seeded_rows(graph: Graph, count: int = 64, seed: int = 0) -> Array:
-    """Real rows (count, *input shape) over the input's whole range: half noise, half smooth.
+    """Real rows (count, *row shape) over each input's whole range: half noise, half smooth.
 
     A file brings no data of its own; these are what the proofs and the estimate run on.
     """
-    rng, kind = np.random.default_rng(seed), graph.tensors[graph.inputs[0]]
-    noise = rng.integers(-128, 128, (count - count // 2, *kind.shape))
+    rng = np.random.default_rng(seed)
+    return join(graph.inputs, {n: _seeded(graph.tensors[n], count, rng) for n in graph.inputs})
+
+
+def _seeded(kind: TensorType, count: int, rng: np.random.Generator) -> Array:
+    low, high = limits(kind)
+    half = (high + 1) // 2
+    noise = rng.integers(low, high + 1, (count - count // 2, *kind.shape))
     t = np.linspace(0, 1, kind.size)
     waves = np.sin(
         2 * np.pi * rng.uniform(0, 6, (count // 2, 1)) * t + rng.uniform(0, 6, (count // 2, 1))
     )
-    level = rng.uniform(-64, 64, (count // 2, 1))
-    smooth = np.clip(np.round(waves * 63 + level), -128, 127).reshape(-1, *kind.shape)
+    level = rng.uniform(-half, half, (count // 2, 1))
+    smooth = np.clip(np.round(waves * (half - 1) + level), low, high).reshape(-1, *kind.shape)
     assert kind.quant is not None  # it is lowered
     codes = np.concatenate([noise, smooth])
     return np.asarray((codes - kind.quant.zero_point) * kind.quant.per_tensor, np.float32)

@@ -21,8 +21,10 @@ from edgeq.harness.messages import (
     LAYERS,
     NAK_INPUT_CRC,
     NAK_REASONS,
+    NAK_STATE,
     PING,
     PLACE_BYTES,
+    RESET,
     RESULT,
     RESULT_HEADER,
     InferResult,
@@ -37,6 +39,10 @@ from edgeq.harness.messages import (
 from edgeq.harness.port import Port
 
 _INFO_MOST_BYTES = 4096
+LOST_STATE = (
+    "the board was not told to begin a sequence, or restarted within it: the model's state is "
+    "lost; begin again"
+)
 
 
 class BoardLink:
@@ -77,7 +83,9 @@ class BoardLink:
         return self._info
 
     def infer(self, sample_id: int, data: bytes) -> InferResult:
-        """Runs one input of exactly `info().input_bytes` bytes (int8, as the model takes it).
+        """Runs one input of exactly `info().input_bytes` bytes: the ports' values as the model
+        takes them, one port after another (`info().inputs.pack`). A model with a state goes on from
+        where it stands (`reset`).
 
         `sample_id` is 0..2^32-1. Raises BadInput for a wrong length, errors.Link naming the sample
         when the board falls silent, the port vanishes or the model's code fails.
@@ -93,6 +101,17 @@ class BoardLink:
                 result = self._attempt(sample_id, data, deadline)
                 if result is not None:
                     return result
+
+    def reset(self) -> None:
+        """The model's state as after a start: what comes next is the first row of a sequence.
+
+        Nothing to do for a model without one. Raises errors.Link.
+        """
+        if not self.info().state_bytes:
+            return
+        deadline = time.monotonic() + self._timeout
+        with _naming("resetting the model's state", self._timeout):
+            self._ask([Request(RESET, b"")], deadline)
 
     def close(self) -> None:
         """Closes the port. The board keeps running."""
@@ -111,6 +130,8 @@ class BoardLink:
         (ran,) = self._exchange.transact([run_request(sample_id, crc)], deadline)
         if refusal(ran) == NAK_INPUT_CRC:
             return None
+        if refusal(ran) == NAK_STATE:
+            raise Link(LOST_STATE)
         _check(ran)
         info = self.info()
         result_bytes = RESULT_HEADER.size + info.output_count
@@ -121,7 +142,8 @@ class BoardLink:
         pieces = [frame.payload[PLACE_BYTES:] for frame in self._ask(rest + layers, deadline)]
         result = first + b"".join(pieces[: len(rest)])
         try:
-            return parse_result(sample_id, crc, result, b"".join(pieces[len(rest) :]))
+            layers_said = b"".join(pieces[len(rest) :])
+            return parse_result(sample_id, crc, result, layers_said, info.outputs)
         except ValueError:
             return None
 

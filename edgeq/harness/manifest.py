@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from edgeq.errors import BadInput
 from edgeq.files import write_file
+from edgeq.ports import Port, Ports
 from edgeq.strict import Strict, Whole, read_strict
 
 FILE = "manifest.json"
@@ -41,15 +42,32 @@ class Layer(Strict):
     op: str
 
 
+class ModelPort(Strict):
+    """An input or output: its values, and their type."""
+
+    name: str
+    dtype: Literal["int8", "int16"]
+    size: Annotated[int, Field(ge=1, lt=2**31)]
+
+
 class Model(Strict):
-    """The exported model."""
+    """The exported model. `inputs` and `outputs`: () in a run of an edgeq that knew one of each."""
 
     name: str
     digest: str
     input_shape: tuple[Whole, ...]
+    inputs: tuple[ModelPort, ...] = ()
+    outputs: tuple[ModelPort, ...] = ()
+    state_bytes: Whole = 0
     classes: Names
     experts: Names  # () without a mixture
     layers: tuple[Layer, ...]
+
+    @property
+    def ports(self) -> Ports | None:
+        """The outputs, where the run names them."""
+        found = tuple(Port(p.name, p.dtype, p.size) for p in self.outputs)
+        return Ports(found) if found else None
 
 
 class Data(Strict):

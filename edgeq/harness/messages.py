@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from edgeq.errors import Link
 from edgeq.harness.frame import PAYLOAD_BYTES
+from edgeq.ports import DTYPES, MOST_PORTS, Port, Ports
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION, OLDEST_VERSION = 2, 1
 
-PING, WRITE, READ, RUN = 0x01, 0x02, 0x03, 0x04
+PING, WRITE, READ, RUN, RESET = 0x01, 0x02, 0x03, 0x04, 0x05
 ANSWER_BIT = 0x80
 NAK = 0xFF
 INFO, INPUT, RESULT, LAYERS = 0, 1, 2, 3
-NAK_INPUT_CRC = 6
+NAK_INPUT_CRC, NAK_STATE = 6, 7
 NAK_REASONS = {
     1: "unknown request type",
     2: "wrong payload length",
@@ -29,6 +30,7 @@ NAK_REASONS = {
     4: "offset and length leave the region",
     5: "the region is read-only",
     NAK_INPUT_CRC: "the input buffer differs from what was sent",
+    NAK_STATE: "the model's state is not known; it was not reset since the board started",
 }
 
 PLACE_BYTES = 5  # region u8, offset u32
@@ -42,9 +44,12 @@ _FACTS = {
     "input_bytes": (1, 1 << 24),
     "output_count": (1, 1 << 20),
     "layer_count": (1, 1 << 16),
+    "state_bytes": (0, 1 << 24),
 }
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _INFO_HEADER = struct.Struct("<HBBIIII")
+_STATE = struct.Struct("<I")  # behind it, from version 2 on
+_PORT = struct.Struct("<BIB")  # bits, values, length of the name
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,15 @@ class Info:
     window: int  # requests it can take before it has answered the first
     clock_hz: int
     input_bytes: int
-    output_count: int
+    output_count: int  # bytes
     layer_count: int
     model_digest: str
     firmware_digest: str
     board: str
     model: str
+    inputs: Ports
+    outputs: Ports
+    state_bytes: int = 0  # 0: each inference stands alone
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class InferResult:
     uncertainty: float  # Q8.24
     confidence: float  # Q15, 0..1
     cycles: int  # 0 where the core has no cycle counter
-    output: NDArray[np.int8]  # (output_count,)
+    output: NDArray[np.int8 | np.int16]  # codes of the output ports, one after another
     stack_bytes: int  # most stack used since boot, 0 = unknown
     layer_cycles: tuple[int, ...]  # (layer_count,), 0 = the layer did not run or was not timed
 
@@ -117,7 +125,7 @@ def answers(request: Request, kind: int, payload: bytes) -> bool:
         return len(payload) == 2 and payload[1] == request.type
     if kind != request.type | ANSWER_BIT:
         return False
-    if request.type == PING:
+    if request.type in (PING, RESET):
         return payload == request.payload
     if request.type == RUN:
         return payload[:PLACE_BYTES] == place(RESULT, 0)
@@ -129,22 +137,80 @@ def answers(request: Request, kind: int, payload: bytes) -> bool:
 
 def parse_info(region: bytes) -> Info:
     """The info region. Raises Link when its version is not ours or it is malformed."""
+    try:
+        return _parsed(region)
+    except (struct.error, IndexError, ValueError) as error:
+        raise Link(
+            f"the firmware's info record is malformed ({error}); export and flash again"
+        ) from None
+
+
+def _parsed(region: bytes) -> Info:
     _, version, window, *numbers = _INFO_HEADER.unpack_from(region)
-    if version != PROTOCOL_VERSION:
+    if not OLDEST_VERSION <= version <= PROTOCOL_VERSION:
         raise Link(
             f"the firmware speaks protocol {version}, this edgeq speaks {PROTOCOL_VERSION}; "
             "export and flash again with this version"
         )
-    strings, at = [], _INFO_HEADER.size
-    while at < len(region):
-        end = at + 1 + region[at]
-        strings.append(region[at + 1 : end].decode("utf-8", "replace"))
-        at = end
-    if len(strings) != 4 or at != len(region):
-        raise Link("the firmware's info record is malformed; export and flash again")
-    info = Info(version, max(1, window), *numbers, *strings)
+    strings, at, state = [], _INFO_HEADER.size, 0
+    if version > 1:
+        (state,) = _STATE.unpack_from(region, at)
+        at += _STATE.size
+    for _ in range(4):
+        text, at = _text(region, at)
+        strings.append(text)
+    inputs, outputs = plain_ports(*numbers[1:3])
+    if version > 1:
+        (inputs, outputs), at = _ports(region, at)
+    if at != len(region):
+        raise ValueError(f"{len(region) - at} bytes are left")
+    clock_hz, input_bytes, output_count, layer_count = numbers
+    model_digest, firmware_digest, board, model = strings
+    info = Info(
+        protocol_version=version,
+        window=max(1, window),
+        clock_hz=clock_hz,
+        input_bytes=input_bytes,
+        output_count=output_count,
+        layer_count=layer_count,
+        model_digest=model_digest,
+        firmware_digest=firmware_digest,
+        board=board,
+        model=model,
+        inputs=inputs,
+        outputs=outputs,
+        state_bytes=state,
+    )
     _check_facts(info)
     return info
+
+
+def _text(region: bytes, at: int) -> tuple[str, int]:
+    end = at + 1 + region[at]
+    if end > len(region):
+        raise ValueError("a text is cut")
+    return region[at + 1 : end].decode("utf-8", "replace"), end
+
+
+def plain_ports(input_bytes: int, output_count: int) -> tuple[Ports, Ports]:
+    """(inputs, outputs) of a firmware that tells no more than their sizes: one int8 port each."""
+    one = Port("input", "int8", input_bytes), Port("output", "int8", output_count)
+    return Ports(one[:1]), Ports(one[1:])
+
+
+def _ports(region: bytes, at: int) -> tuple[tuple[Ports, Ports], int]:
+    counts, sides = region[at : at + 2], []
+    at += 2
+    for count in counts:
+        side = []
+        for _ in range(count):
+            bits, values, length = _PORT.unpack_from(region, at)
+            at += _PORT.size
+            name = region[at : at + length].decode("ascii")
+            at += length
+            side.append(Port(name, f"int{bits}", values))
+        sides.append(Ports(tuple(side)))
+    return (sides[0], sides[1]), at
 
 
 def _check_facts(info: Info) -> None:
@@ -156,6 +222,11 @@ def _check_facts(info: Info) -> None:
                 f"the board claims {fact} {value}, which lies outside {low:,}..{high:,}; export "
                 "and flash again"
             )
+    for side, ports, extent in (
+        ("input", info.inputs, info.input_bytes),
+        ("output", info.outputs, info.output_count),
+    ):
+        _check_port_facts(side, ports, extent)
     for fact in ("model_digest", "firmware_digest"):
         if not _DIGEST.fullmatch(getattr(info, fact)):
             raise Link(f"the board claims a {fact} that is none; export and flash again")
@@ -167,8 +238,22 @@ def _check_facts(info: Info) -> None:
             )
 
 
-def parse_result(sample_id: int, input_crc: int, result: bytes, layers: bytes) -> InferResult:
-    """Joins the result and layer regions.
+def _check_port_facts(side: str, ports: Ports, extent: int) -> None:
+    """Ports that are no ports, or whose bytes are not those that the board claims."""
+    names = [port.name for port in ports.ports]
+    known = all(p.dtype in DTYPES and 0 < p.size <= extent for p in ports.ports)
+    named = all(name.isidentifier() for name in names) and len(set(names)) == len(names)
+    if not 1 <= len(names) <= MOST_PORTS or not known or not named or ports.extent != extent:
+        raise Link(
+            f"the board claims {side} ports {names!a} that do not make up its {extent} bytes; "
+            "export and flash again"
+        )
+
+
+def parse_result(
+    sample_id: int, input_crc: int, result: bytes, layers: bytes, outputs: Ports
+) -> InferResult:
+    """Joins the result and layer regions; `outputs` are the model's.
 
     Raises ValueError when they do not belong together or to this sample (the device restarted
     between two reads), Link when the model's own code reported an error.
@@ -193,7 +278,7 @@ def parse_result(sample_id: int, input_crc: int, result: bytes, layers: bytes) -
         uncertainty=uncertainty / 2**24,
         confidence=confidence / 2**15,
         cycles=cycles,
-        output=np.frombuffer(output, np.int8),
+        output=outputs.unpack(output),
         stack_bytes=stack,
         layer_cycles=tuple(np.frombuffer(layers, "<u4").tolist()),
     )

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from edgeq.harness.messages import InferResult
 from edgeq.strict import Finite, Strict, Whole, first_problem
 
-Int8 = Annotated[int, Field(ge=-128, le=127)]
+Code = Annotated[int, Field(ge=-(2**15), lt=2**15)]
 UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -20,7 +20,7 @@ class SampleRecord:
 
     index: int
     label: int | None
-    output: tuple[int, ...]  # int8, as the model gives them
+    output: tuple[int, ...]  # codes of the output ports, one after another
     route: int  # expert, -1 without a mixture
     uncertainty: float
     confidence: float
@@ -68,7 +68,7 @@ class _Row(Strict):
 
     index: Annotated[int, Field(ge=0, lt=2**32)]
     label: Annotated[int, Field(ge=0, lt=2**31)] | None
-    output: tuple[Int8, ...] = Field(min_length=1, strict=False)
+    output: tuple[Code, ...] = Field(min_length=1, strict=False)
     route: Annotated[int, Field(ge=-1, lt=2**31)]
     uncertainty: Finite
     confidence: Finite

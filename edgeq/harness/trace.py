@@ -15,6 +15,7 @@ from edgeq.harness.journal import read_journal
 from edgeq.harness.manifest import Manifest, read_manifest
 from edgeq.harness.profile_summary import read_summary
 from edgeq.harness.record import SampleRecord as SampleRecord
+from edgeq.ports import Ports
 from edgeq.strict import Strict, read_strict
 
 PARTS = "records"
@@ -57,9 +58,9 @@ def read_run(folder: str | Path) -> Run:
     records: list[SampleRecord] = []
     for number in sorted(parts.keys() | journals.keys()):
         try:
-            records += read_segment(parts.get(number) or journals[number])
+            records += read_segment(parts.get(number) or journals[number], manifest.model.ports)
         except FileNotFoundError:  # sealed since we looked
-            records += read_segment(part_path(folder, number))
+            records += read_segment(part_path(folder, number), manifest.model.ports)
     _check_records(folder, manifest, records)
     return Run(folder, manifest, tuple(records), _ended(folder / END), _summary(folder / SUMMARY))
 
@@ -71,7 +72,8 @@ def _check_records(folder: Path, manifest: Manifest, records: list[SampleRecord]
         if record.index != position:
             raise BadInput(f"{folder}: the record of sample {position} is missing; the run is lost")
         outputs, layers = len(record.output), len(record.layer_cycles)
-        if outputs != len(records[0].output) or layers != len(model.layers):
+        wanted = model.ports.values if model.ports else len(records[0].output)
+        if outputs != wanted or layers != len(model.layers):
             raise BadInput(f"{folder}: the record of sample {position} is of another model")
         if record.route >= max(1, len(model.experts)):
             raise BadInput(f"{folder}: sample {position} took route {record.route}, which is none")
@@ -94,12 +96,12 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / PARTS / f"{number:05}.parquet"
 
 
-def read_segment(path: Path) -> list[SampleRecord]:
-    """The records of one part or one journal."""
+def read_segment(path: Path, outputs: Ports | None = None) -> list[SampleRecord]:
+    """The records of one part or one journal of a model with these output ports."""
     if path.suffix == ".parquet":
         from edgeq.harness.trace_table import read_records
 
-        return read_records(path)
+        return read_records(path, outputs)
     try:
         return [SampleRecord.parse(fields) for fields in read_journal(path)]
     except (ValueError, TypeError) as error:

@@ -27,6 +27,7 @@ from edgeq.harness.trace import (
     segments,
 )
 from edgeq.harness.trace_table import table_bytes
+from edgeq.ports import Ports
 
 SEGMENT_RECORDS = 1000
 
@@ -35,9 +36,15 @@ class RunWriter:
     """Appends records; use as a context manager. An exception inside ends up as the reason."""
 
     def __init__(
-        self, folder: Path, lock: int | None, next_index: int, segment_records: int
+        self,
+        folder: Path,
+        lock: int | None,
+        next_index: int,
+        segment_records: int,
+        outputs: Ports | None = None,
     ) -> None:
         self.folder = folder
+        self._outputs = outputs
         self._lock = lock
         self._next_index = next_index
         self._segment_records = segment_records
@@ -89,7 +96,7 @@ class RunWriter:
         if self._journal is None:
             return
         self._journal.close()
-        seal(self.folder, self._number, self._open)
+        seal(self.folder, self._number, self._open, self._outputs)
         self._journal, self._open, self._number = None, [], self._number + 1
 
 
@@ -98,10 +105,12 @@ def journal_path(folder: Path, number: int) -> Path:
     return folder / f"journal-{number:05}.log"
 
 
-def seal(folder: Path, number: int, records: list[SampleRecord]) -> None:
+def seal(
+    folder: Path, number: int, records: list[SampleRecord], outputs: Ports | None = None
+) -> None:
     """Writes the part of a segment, then removes its journal."""
     (folder / PARTS).mkdir(exist_ok=True)
-    write_file(part_path(folder, number), table_bytes(records))
+    write_file(part_path(folder, number), table_bytes(records, outputs))
     journal_path(folder, number).unlink(missing_ok=True)  # gone: Ctrl-C came just after
 
 
@@ -111,7 +120,7 @@ def create_run(
     """A new run in `folder`, which must be absent or empty (BadInput)."""
     if not _place(folder, manifest):
         raise BadInput(f"{folder} is not empty; continue its run with --resume, or name another")
-    return RunWriter(folder, _lock(folder), 0, segment_records)
+    return RunWriter(folder, _lock(folder), 0, segment_records, manifest.model.ports)
 
 
 def create_next_run(
@@ -122,7 +131,7 @@ def create_next_run(
     while not _place(runs / f"{number:04}", manifest):
         number += 1  # another process was faster
     folder = runs / f"{number:04}"
-    return RunWriter(folder, _lock(folder), 0, segment_records)
+    return RunWriter(folder, _lock(folder), 0, segment_records, manifest.model.ports)
 
 
 def resume_run(
@@ -141,7 +150,8 @@ def resume_run(
         _check_same(folder, run.manifest, manifest)
         _check_planned(run, manifest.samples)
         _reopen(run, manifest)
-        return RunWriter(folder, lock, len(run.records), segment_records), run
+        outputs = run.manifest.model.ports
+        return RunWriter(folder, lock, len(run.records), segment_records, outputs), run
     except BaseException:
         _release(lock)
         raise
@@ -171,9 +181,10 @@ def _reopen(run: Run, manifest: Manifest) -> None:
     write_manifest(folder, manifest.model_copy(update={"sessions": sessions}))
     parts, journals = segments(folder)
     for number, path in journals.items():
-        records = [] if number in parts else read_segment(path)
+        outputs = run.manifest.model.ports
+        records = [] if number in parts else read_segment(path, outputs)
         if records:
-            seal(folder, number, records)
+            seal(folder, number, records, outputs)
         else:
             path.unlink()
     for name in (END, SUMMARY):

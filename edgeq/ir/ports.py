@@ -76,9 +76,10 @@ def _ports(graph: Graph, names: Sequence[str], tensors: Sequence[str]) -> Ports:
     return Ports(tuple(Port(name, kind.dtype, kind.size) for name, kind in pairs))
 
 
-def one_to_one(graph: Graph) -> bool:
-    """Whether one port goes in and one comes out: C then takes plain pointers."""
-    return len(graph.inputs) == len(result_tensors(graph)) == 1
+def is_plain(graph: Graph) -> bool:
+    """Whether one int8 port goes in and one comes out: C then takes plain pointers."""
+    ends = (*graph.inputs, *result_tensors(graph))
+    return len(ends) == 2 and all(graph.tensors[name].dtype != "int16" for name in ends)
 
 
 def row_shape(graph: Graph) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import (
     LABELS,
     input_names,
-    one_to_one,
+    is_plain,
     output_names,
     result_tensors,
     why_no_name,
@@ -32,7 +32,7 @@ def check_ports(graph: Graph, stage: str) -> None:
             f"graph {graph.name!r}: an input is named {LABELS!r}, the key of the labels in a data "
             "set; name it otherwise"
         )
-    if not one_to_one(graph):
+    if not is_plain(graph):
         _check_bytes(graph, results)
 
 
@@ -46,7 +46,7 @@ def _check_side(graph: Graph, side: str, tensors: tuple[str, ...], stated: tuple
     for name in names:
         if why := why_no_name(name):
             raise EdgeqError(f"{where}: the {side} name {name!r} {why}")
-    again = [name for name, count in Counter(names).items() if count > 1]
+    again = [name for name, count in Counter(map(str.lower, names)).items() if count > 1]
     again += [name for name, count in Counter(tensors).items() if count > 1]
     if again:
         raise EdgeqError(f"{where}: two {side}s are {again[0]!r}; each needs a name of its own")

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeq.board import Board, target_board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import BadInput, Link, Mismatch
@@ -14,12 +12,14 @@ from edgeq.estimating import Estimated, of_folder
 from edgeq.export_folder import read_report
 from edgeq.files import scratch_folder
 from edgeq.harness.link import BoardLink
-from edgeq.ops.op import Array, quant_of
+from edgeq.ir.ports import inputs_of, outputs_of
+from edgeq.ops.op import Array
 from edgeq.plain_text import command
 from edgeq.prove.check import LEAST_ROUTES, MOST_MEAN, Check
 from edgeq.prove.export import Subject, check_firmware, forms
 from edgeq.prove.firmware import answer_of, compare, name_of
 from edgeq.prove.trials import ROWS, trials
+from edgeq.reference import real_inputs
 from edgeq.toolchain import OPTIMIZE, Compiler, build, with_board
 
 GREETING_S = 20.0
@@ -63,9 +63,7 @@ def _bytes(path: Path) -> bytes | None:
 def _subject(
     compiled: Compiled, rows: Array, board: Board, elf: Path, files: Sequence[bytes | None]
 ) -> Subject:
-    quant = quant_of(compiled.graph.tensors[compiled.graph.inputs[0]])
-    x = (rows.astype(np.float64) - quant.zero_point) * quant.per_tensor
-    return Subject(compiled, x.astype(np.float32), rows, board, elf, *files)
+    return Subject(compiled, real_inputs(compiled.graph, rows), rows, board, elf, *files)
 
 
 def _held(check: Check) -> Check:
@@ -90,13 +88,15 @@ def on_board(compiled: Compiled, rows: Array, folder: Path, port: str, baud: int
                 f"the board runs model {info.model_digest}, {folder} holds {compiled.digest}; "
                 f"run `{again}`"
             )
-        sizes = rows[0].size, compiled.graph.tensors[compiled.graph.outputs[0]].size
-        if (info.input_bytes, info.output_count) != sizes:
+        inputs, outputs = inputs_of(compiled.graph), outputs_of(compiled.graph)
+        if (info.inputs, info.outputs) != (inputs, outputs):
             raise Link(
-                f"the board takes {info.input_bytes} bytes and gives {info.output_count} outputs, "
-                f"{folder} says {sizes[0]} and {sizes[1]}: flash it again"
+                f"the board takes {info.inputs.said} and gives {info.outputs.said}, "
+                f"{folder} says {inputs.said} and {outputs.said}: flash it again"
             )
-        answers = [answer_of(link.infer(i, t.row.tobytes())) for i, t in enumerate(asked)]
+        link.reset()
+        runs = (link.infer(i, inputs.pack(t.row)) for i, t in enumerate(asked))
+        answers = [answer_of(compiled.graph, result) for result in runs]
     check = compare(compiled.graph, asked, answers, f"{info.board} at {port}")
     every = {name_of(compiled.graph, t.experts) for t in trials(compiled.graph, rows, 1)[0]}
     unseen = ", ".join(sorted(every - set(check.routes or {})))

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeq.ir import Graph
+from edgeq.ir.ports import inputs_of, outputs_of
 
 LEAST_TOP1, LEAST_ROUTES, MOST_MEAN = 0.98, 0.95, 2.0  # shares, and steps
 
@@ -50,6 +51,8 @@ class Check:
 
 
 def has_classes(graph: Graph) -> bool:
-    """Whether the largest output is the answer: several outputs, and not the input over again."""
-    source, result = (graph.tensors[n].size for n in (graph.inputs[0], graph.outputs[0]))
-    return result > 1 and result != source
+    """Whether the largest output of the first port is the answer: there are several, and they are
+    not the only input over again.
+    """
+    result = outputs_of(graph).ports[0].size
+    return result > 1 and result != inputs_of(graph).values

@@ -14,6 +14,7 @@ from edgeq.estimating.in_memory import InMemory
 from edgeq.estimating.routes import WHOLE, Experts, route_names
 from edgeq.harness.messages import InferResult
 from edgeq.ir import Graph
+from edgeq.ir.ports import outputs_of
 from edgeq.ops.op import Array
 from edgeq.prove.check import Check
 from edgeq.prove.trials import LEAST_ROWS, MOST_ROWS, ROWS, Answer, Trial, trials
@@ -36,15 +37,14 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
     within CHEAP_CYCLES. Raises GuestFault when the twin cannot run the port, Mismatch when the
     firmware itself faults.
     """
-    outputs = graph.tensors[graph.outputs[0]].size
     layers = layers_of(graph, pack_weights(graph))
-    twin = InMemory(board, elf, outputs, [layer.info for layer in layers])
+    twin = InMemory(board, elf, graph, [layer.info for layer in layers])
     watched = WatchedLayers(twin.machine, layers)
     first = list(_on_twin(twin, watched, graph, trials(graph, rows, 1)[0]))
     count = rows_within(sum(result.cycles for result, _ in first))
     asked = [trial for each in trials(graph, rows, count) for trial in each]
     results = [*first, *_on_twin(twin, watched, graph, asked[len(first) :])]
-    answers = [answer_of(result) for result, _ in results]
+    answers = [answer_of(graph, result) for result, _ in results]
     check = compare(graph, asked, answers, f"virtual {board.name}")
     return _with_layers(check, watched, [difference for _, difference in results])
 
@@ -92,16 +92,21 @@ def check_with(graph: Graph, rows: Array, runner: Runner, by: str) -> Check:
     return compare(graph, asked, list(runner(asked)), by)
 
 
-def answer_of(result: InferResult) -> Answer:
+def answer_of(graph: Graph, result: InferResult) -> Answer:
     """What a firmware's result region says."""
-    return Answer(result.output.tobytes(), result.route, round(result.uncertainty * 2**24))
+    output = outputs_of(graph).pack(result.output)
+    return Answer(output, result.route, round(result.uncertainty * 2**24))
 
 
 def compare(graph: Graph, asked: Sequence[Trial], answers: Sequence[Answer], by: str) -> Check:
     """The check of answers to trials; one differing byte fails it."""
     wrong = [(t, a) for t, a in zip(asked, answers, strict=True) if t.wanted != a]
-    apart = [_apart(t.wanted, a) for t, a in zip(asked, answers, strict=True)]
-    best = [_best(t.wanted) == _best(a) for t, a in zip(asked, answers, strict=True)]
+    codes = [
+        (_codes(graph, t.wanted), _codes(graph, a)) for t, a in zip(asked, answers, strict=True)
+    ]
+    apart = [np.abs(wanted - got) for wanted, got in codes]
+    classes = outputs_of(graph).ports[0].size
+    best = [wanted[:classes].argmax() == got[:classes].argmax() for wanted, got in codes]
     same = [t.wanted.route == a.route for t, a in zip(asked, answers, strict=True)]
     routes = Counter(name_of(graph, t.experts) for t in asked)
     forced = sum(t.order is not None for t in asked)
@@ -121,13 +126,8 @@ def compare(graph: Graph, asked: Sequence[Trial], answers: Sequence[Answer], by:
     )
 
 
-def _best(answer: Answer) -> int:
-    return int(np.frombuffer(answer.output, np.int8).argmax())
-
-
-def _apart(wanted: Answer, got: Answer) -> Array:
-    a, b = (np.frombuffer(each.output, np.int8).astype(np.int64) for each in (wanted, got))
-    return np.asarray(np.abs(a - b))
+def _codes(graph: Graph, answer: Answer) -> Array:
+    return outputs_of(graph).unpack(answer.output).astype(np.int64)
 
 
 def name_of(graph: Graph, experts: Experts) -> str:
@@ -152,13 +152,25 @@ def _said(
     return f"{by}: {len(wrong)} of {total} answers are not the reference's: {shown}"
 
 
+def _value_name(graph: Graph, index: int) -> str:
+    """Value `index` of all outputs: of several ports with the port's name."""
+    ports = outputs_of(graph).ports
+    if len(ports) == 1:
+        return str(index)
+    for port in ports:
+        if index < port.size:
+            break
+        index -= port.size
+    return f"{port.name}[{index}]"
+
+
 def _difference(graph: Graph, trial: Trial, got: Answer) -> str:
     where = f"on route {name_of(graph, trial.experts)}"
-    pairs = zip(trial.wanted.output, got.output, strict=True)
-    bad = [i for i, (a, b) in enumerate(pairs) if a != b]
-    if bad:
-        a, b = (int(np.frombuffer(x.output, np.int8)[bad[0]]) for x in (trial.wanted, got))
-        return f"output {bad[0]} {where} is {b}, the reference says {a}"
+    wanted, said = (_codes(graph, answer) for answer in (trial.wanted, got))
+    bad = np.flatnonzero(wanted != said)
+    if bad.size:
+        a, b = int(wanted[bad[0]]), int(said[bad[0]])
+        return f"output {_value_name(graph, int(bad[0]))} {where} is {b}, the reference says {a}"
     if trial.wanted.route != got.route:
         return f"it takes expert {got.route} {where}, the reference expert {trial.wanted.route}"
     return (

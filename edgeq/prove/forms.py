@@ -5,10 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeq.emit.apart import Apart, RunFailed
+from edgeq.emit.runs import form_ends
 from edgeq.ir import Graph
-from edgeq.ops.op import Array, quant_of
+from edgeq.ir.ports import outputs_of
+from edgeq.ops.op import Array
 from edgeq.prove.check import Check
-from edgeq.reference import Answered, run
+from edgeq.reference import Answered, output_codes, run
 
 WHY_A_STEP = {
     "onnx": "ONNX Runtime computes in float and rounds once, the integers twice",
@@ -20,43 +22,49 @@ WHY_A_STEP = {
 def check_forms(
     graph: Graph, x: Array, rows: Array, onnx: bytes | None, tflite: bytes | None
 ) -> list[Check]:
-    """A check a form; x (rows, *graph shape) float, `rows` the same as int8.
+    """A check a form; x (rows, *row shape) float, `rows` the same as codes.
 
     A form that its interpreter could not run has `failed` with the reason, and no numbers.
     """
     reference, checks = run(graph, rows), []
-    quant = quant_of(graph.tensors[graph.outputs[0]])
+    classes, ends = outputs_of(graph).ports[0].size, form_ends(graph)
     with Apart() as apart:
 
         def of_onnx() -> tuple[Array, Array]:
-            ran = apart.onnx(onnx or b"", x)
-            return np.round(ran.output / quant.per_tensor) + quant.zero_point, ran.route
+            ran = apart.onnx(onnx or b"", x, ends)
+            last = ran.output.transpose(0, 2, 3, 1) if ran.output.ndim == 4 else ran.output
+            return output_codes(graph, last), ran.route
 
         def of_tflite() -> tuple[Array, Array]:
-            ran = apart.tflite(tflite or b"", rows)
+            ran = apart.tflite(tflite or b"", rows, ends)
             return ran.logits.astype(np.int64), ran.route
 
         if onnx:
-            checks.append(_checked("onnx", reference, of_onnx))
+            checks.append(_checked("onnx", reference, of_onnx, classes))
         if tflite:
-            checks.append(_checked("tflite", reference, of_tflite))
+            checks.append(_checked("tflite", reference, of_tflite, classes))
     return checks
 
 
-def _checked(name: str, reference: Answered, ran: Callable[[], tuple[Array, Array]]) -> Check:
+def _checked(
+    name: str, reference: Answered, ran: Callable[[], tuple[Array, Array]], classes: int
+) -> Check:
     try:
-        return form_check(name, reference, *ran())
+        return form_check(name, reference, *ran(), classes)
     except RunFailed as error:
         return Check.of_nothing(name, f"was not compared: {error}", failed=str(error))
 
 
-def form_check(name: str, reference: Answered, output: Array, route: Array) -> Check:
-    """A form's outputs (rows, ...) in steps and its routes, beside the reference's."""
+def form_check(name: str, reference: Answered, output: Array, route: Array, classes: int) -> Check:
+    """A form's outputs (rows, ...) in steps and its routes, beside the reference's. `classes`: the
+    values of the first output port, whose largest is compared.
+    """
     wanted = reference.output.reshape(len(output), -1).astype(np.int64)
     output = output.reshape(len(output), -1)
     difference = np.abs(output - wanted)
     differ, most = int((difference.max(axis=1) > 0).sum()), int(difference.max())
-    top1 = float((output.argmax(axis=1) == wanted.argmax(axis=1)).mean())
+    best, wanted_best = (codes[:, :classes].argmax(axis=1) for codes in (output, wanted))
+    top1 = float((best == wanted_best).mean())
     routes = float((route == reference.route).mean())
     return Check(
         name=name,

@@ -9,6 +9,7 @@ from edgeq.errors import Mismatch
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_prefix
+from edgeq.ir.ports import inputs_of, outputs_of
 from edgeq.prove.trials import Answer, Trial
 from edgeq.toolchain.host import build_host, run_host
 
@@ -20,11 +21,11 @@ def host_runner(
     program = build_host(project, c_prefix(graph.name), folder)
     node = mixture_of(graph)
     own = bytes(range(len(node.attrs.experts))) if node else b""
-    outputs = graph.tensors[graph.outputs[0]].size
+    inputs, outputs = inputs_of(graph), outputs_of(graph).extent
 
     def run(asked: Sequence[Trial]) -> Iterator[Answer]:
         orders = (own if t.order is None else bytes(t.order) for t in asked)
-        rows = (t.row.tobytes() for t in asked)
+        rows = (inputs.pack(t.row) for t in asked)
         data = b"".join(a + b for a, b in zip(orders, rows, strict=True))
         said, size = run_host(program, data), outputs + 8
         if len(said) != size * len(asked):

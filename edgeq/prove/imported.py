@@ -6,27 +6,33 @@ import numpy as np
 
 from edgeq.emit.apart import Apart, RunFailed
 from edgeq.ir import Graph
-from edgeq.ops.op import Array, quant_of
+from edgeq.ir.ports import limits, outputs_of, result_tensors
+from edgeq.ops.op import Array
 from edgeq.prove.check import LEAST_TOP1, MOST_MEAN, Check, has_classes
 from edgeq.prove.forms import form_check
-from edgeq.reference import quantize_rows, run
+from edgeq.reference import output_codes, quantize_rows, run
 
 
 def check_imported(data: bytes, graph: Graph, x: Array) -> Check:
-    """On real rows x (rows, *graph shape). LiteRT rounds once where TensorFlow Lite Micro and the
+    """On real rows x (rows, *row shape). LiteRT rounds once where TensorFlow Lite Micro and the
     firmware round twice, so that steps may differ; `failed` where it cannot run the file.
     """
     rows = quantize_rows(graph, x)
-    quant = quant_of(graph.tensors[graph.outputs[0]])
     try:
         with Apart() as apart:
-            made = apart.plain_tflite(data, rows, x)
+            made, real = apart.plain_tflite(data, rows, x)
     except RunFailed as error:
         return Check.of_nothing("model", f"was not compared: {error}", failed=str(error))
-    if made.dtype.kind == "f":
-        made = np.clip(np.round(made / quant.per_tensor) + quant.zero_point, -128, 127)
-    reference = run(graph, rows)
-    check = form_check("model", reference, made.astype(np.int64), reference.route)
+    made = np.where(real, np.clip(output_codes(graph, made), *_limits(graph)), made)
+    reference, first = run(graph, rows), outputs_of(graph).ports[0].size
+    check = form_check("model", reference, made.astype(np.int64), reference.route, first)
     classes = has_classes(graph) and (check.top1_agreement or 0.0) < LEAST_TOP1
     far = (check.mean_lsb or 0.0) > MOST_MEAN
     return replace(check, passed=not (classes or far), said=f"the file in LiteRT: {check.said}")
+
+
+def _limits(graph: Graph) -> tuple[Array, Array]:
+    """The lowest and highest code of every output value."""
+    kinds = [graph.tensors[name] for name in result_tensors(graph)]
+    low, high = (np.concatenate([np.full(k.size, limits(k)[i]) for k in kinds]) for i in (0, 1))
+    return low, high

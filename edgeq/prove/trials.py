@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.estimating.routes import Experts, all_routes, permutation
 from edgeq.ir import Graph
+from edgeq.ir.ports import join, limits, outputs_of
 from edgeq.ops.op import Array
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.reference import run
@@ -26,7 +27,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trial:
-    """One int8 row on one route; `order` forces it: row i of the table of experts is order[i]."""
+    """One row of codes on one route; `order` forces it: row i of the table of experts is
+    order[i].
+    """
 
     experts: Experts
     row: Array
@@ -42,7 +45,7 @@ def trials(graph: Graph, rows: Array, count: int, seed: int = 0) -> tuple[tuple[
     the route by themselves.
     """
     half = -(-count // 2)
-    drilled = _extremes(rows.shape[1:], half, np.random.default_rng(seed))
+    drilled = _extremes(graph, half, np.random.default_rng(seed))
     pool = np.concatenate([rows, drilled])
     chosen = chosen_experts(graph, pool)
     picked = [(r, _pick(r, chosen, len(rows), half)[:count]) for r in all_routes(graph)]
@@ -50,12 +53,21 @@ def trials(graph: Graph, rows: Array, count: int, seed: int = 0) -> tuple[tuple[
     return tuple(zip(*asked, strict=True))
 
 
-def _extremes(shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Array:
-    ends = [np.full(shape, -128, np.int8), np.full(shape, 127, np.int8)]
-    while len(ends) < count:
-        ends.append(rng.choice(np.array([-128, 127], np.int8), shape))
-        ends.append(rng.integers(-128, 128, shape, dtype=np.int8))
-    return np.stack(ends[:count])
+def _extremes(graph: Graph, count: int, rng: np.random.Generator) -> Array:
+    """Each port's lowest and highest codes, then random ends and codes, (count, *row shape)."""
+    rows: list[dict[str, Array]] = [{}, {}]
+    while len(rows) < count:
+        rows += [{}, {}]
+    for name in graph.inputs:
+        kind = graph.tensors[name]
+        ends = np.array(limits(kind), kind.dtype)
+        rows[0][name], rows[1][name] = (np.full(kind.shape, end) for end in ends)
+        for at in range(2, len(rows), 2):
+            rows[at][name] = rng.choice(ends, kind.shape)
+            low, high = limits(kind)
+            rows[at + 1][name] = rng.integers(low, high + 1, kind.shape, dtype=kind.dtype)
+    stacked = {name: np.stack([row[name] for row in rows[:count]]) for name in graph.inputs}
+    return join(graph.inputs, stacked)
 
 
 def _pick(route: Experts, chosen: Array, given: int, half: int) -> list[int]:
@@ -86,10 +98,11 @@ def _answered(
 
 
 def answers_of(graph: Graph, rows: Array, order: Experts | None = None) -> Iterator[Answer]:
-    """What the reference answers to int8 rows."""
+    """What the reference answers to rows of codes."""
+    outputs = outputs_of(graph)
     ran = run(graph if order is None else reordered(graph, order), rows)
     for output, route, doubt in zip(ran.output, ran.route, ran.uncertainty, strict=True):
-        yield Answer(output.astype(np.int8).tobytes(), int(route), int(doubt))
+        yield Answer(outputs.pack(output), int(route), int(doubt))
 
 
 def reordered(graph: Graph, order: Experts) -> Graph:

@@ -114,7 +114,7 @@ def _entries(machine: Machine, layers: Iterable[Layer]) -> list[int]:
 
 
 def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
-    """For each trial every int8 tensor that its inference computes, by the reference."""
+    """For each trial every quantised tensor that its inference computes, by the reference."""
     found: list[Expected] = [{}] * len(asked)
     for order in dict.fromkeys(trial.order for trial in asked):
         at = [i for i, trial in enumerate(asked) if trial.order == order]
@@ -125,7 +125,7 @@ def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
             found[i] = {
                 name: np.ascontiguousarray(values[n]).tobytes()
                 for name, values in whole.items()
-                if name[0] in names and values.dtype == np.int8
+                if name[0] in names and values.dtype in (np.int8, np.int16)
             }
     return found
 

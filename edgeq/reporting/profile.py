@@ -44,7 +44,8 @@ def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, A
     cycles = [r.cycles for r in records]
     source = statistics.latency_source(subject.board, cycles, subject.virtual)
     labels = np.array([UNLABELLED if r.label is None else r.label for r in records], np.int64)
-    predicted = np.array([r.output for r in records]).argmax(axis=1)
+    answers = len(subject.class_names)  # values of the first output port
+    predicted = np.array([r.output[:answers] for r in records]).argmax(axis=1)
     wrong = [r.index for r in records if r.mismatch]
     classes = subject.class_names if subject.task == "classification" else ()
     right = labels == predicted if classes else None

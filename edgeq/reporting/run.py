@@ -57,6 +57,8 @@ def joules_per_cycle(run: Run, summary: dict[str, Any]) -> float:
     return float(summary["energy"]["joules_mean"]) * len(run.records) / cycles
 
 
-def answer(record: SampleRecord) -> int:
-    """The class that the board named: the first of the largest outputs."""
-    return max(range(len(record.output)), key=record.output.__getitem__)
+def answer(record: SampleRecord, classes: int) -> int:
+    """The class that the board named: the first of the largest outputs of the first port, which
+    has as many values as there are classes.
+    """
+    return max(range(min(classes, len(record.output)) or 1), key=record.output.__getitem__)

@@ -120,8 +120,8 @@ static void print_results(void) {
 }
 #else
 /* Six decimals, rounded; the reference prints three, too few for small scales. */
-static void print_real(int8_t quantized) {
-    int32_t steps = (int32_t)quantized - (int32_t)(EDGEQ_OUTPUT_ZERO_POINT);
+static void print_real(int32_t quantized) {
+    int32_t steps = quantized - (int32_t)(EDGEQ_OUTPUT_ZERO_POINT);
     uint64_t magnitude = (uint64_t)(steps < 0 ? -steps : steps);
     int64_t micro = scale_in_units(magnitude * (uint64_t)(EDGEQ_OUTPUT_SCALE_MANTISSA),
                                    EDGEQ_OUTPUT_SCALE_EXPONENT, 1000000u);
@@ -144,7 +144,7 @@ static void print_results(void) {
         if (i != 0u) {
             serial_text(",");
         }
-        print_real(sample_output[i]);
+        print_real(sample_code(i));
     }
     serial_text("]\r\n");
 }
@@ -160,6 +160,7 @@ static int repeat(int32_t count) {
 }
 
 static void measure(int32_t count, int32_t warmup) {
+    sample_restart();
     print_counted("m-warmup-start-", (uint32_t)warmup, "\r\n");
     int status = repeat(warmup);
     serial_text("m-warmup-done\r\n");

@@ -9,11 +9,23 @@
 #define PLACE_BYTES 5u /* region, offset u32 */
 #define DATA_BYTES  (FRAME_PAYLOAD_BYTES - PLACE_BYTES)
 
-/* Info region: fixed numbers, then four strings of (length u8, characters). */
-#define INFO_FIXED_BYTES 20u
+/* Inputs, outputs; of each its bits, values u32 and name (length u8, characters). */
+#ifndef EDGEQ_PORTS
+#define U32(x)                                                                                     \
+    (uint8_t)((x) & 0xFFu), (uint8_t)(((x) >> 8) & 0xFFu), (uint8_t)(((x) >> 16) & 0xFFu),         \
+        (uint8_t)((uint32_t)(x) >> 24)
+#define INPUT_PORT  8u, U32(EDGEQ_INPUT_BYTES), 5u, 'i', 'n', 'p', 'u', 't'
+#define OUTPUT_PORT 8u, U32(EDGEQ_OUTPUT_COUNT), 6u, 'o', 'u', 't', 'p', 'u', 't'
+#define EDGEQ_PORTS {1u, 1u, INPUT_PORT, OUTPUT_PORT}
+#endif
+
+static const uint8_t ports[] = EDGEQ_PORTS;
+
+/* Info region: fixed numbers, four strings of (length u8, characters), then the ports. */
+#define INFO_FIXED_BYTES 24u
 #define INFO_BYTES                                                                                 \
     (INFO_FIXED_BYTES + sizeof(EDGEQ_MODEL_DIGEST) + sizeof(EDGEQ_FIRMWARE_DIGEST) +               \
-     sizeof(EDGEQ_BOARD_NAME) + sizeof(EDGEQ_MODEL_NAME))
+     sizeof(EDGEQ_BOARD_NAME) + sizeof(EDGEQ_MODEL_NAME) + sizeof(ports))
 
 static uint8_t info[INFO_BYTES];
 
@@ -45,13 +57,17 @@ void requests_init(void) {
     info[3] = (uint8_t)(EDGEQ_RX_WINDOW_FRAMES);
     put_u32(info + 4, hal_clock_hz());
     put_u32(info + 8, (uint32_t)EDGEQ_INPUT_BYTES);
-    put_u32(info + 12, (uint32_t)EDGEQ_OUTPUT_COUNT);
+    put_u32(info + 12, (uint32_t)EDGEQ_OUTPUT_BYTES);
     put_u32(info + 16, (uint32_t)EDGEQ_LAYER_COUNT);
+    put_u32(info + 20, (uint32_t)EDGEQ_STATE_BYTES);
     /* The length byte takes the place that sizeof counts for the closing zero. */
     at = put_string(at, EDGEQ_MODEL_DIGEST, sizeof(EDGEQ_MODEL_DIGEST) - 1u);
     at = put_string(at, EDGEQ_FIRMWARE_DIGEST, sizeof(EDGEQ_FIRMWARE_DIGEST) - 1u);
     at = put_string(at, EDGEQ_BOARD_NAME, sizeof(EDGEQ_BOARD_NAME) - 1u);
-    (void)put_string(at, EDGEQ_MODEL_NAME, sizeof(EDGEQ_MODEL_NAME) - 1u);
+    at = put_string(at, EDGEQ_MODEL_NAME, sizeof(EDGEQ_MODEL_NAME) - 1u);
+    for (uint32_t i = 0; i < sizeof(ports); i++) {
+        info[at + i] = ports[i];
+    }
 }
 
 static void answer(const struct frame *request, const uint8_t *payload, uint8_t length) {
@@ -124,6 +140,8 @@ static void answer_read(const struct frame *request) {
 static void answer_run(const struct frame *request) {
     if (request->length != 8u) {
         refuse(request, NAK_LENGTH);
+    } else if (!sample_ready()) {
+        refuse(request, NAK_STATE);
     } else if (!sample_run(get_u32(request->payload), get_u32(request->payload + 4))) {
         refuse(request, NAK_INPUT_CRC);
     } else {
@@ -145,6 +163,14 @@ void requests_answer(const struct frame *request) {
         break;
     case REQUEST_RUN:
         answer_run(request);
+        break;
+    case REQUEST_RESET:
+        if (request->length != 0u) {
+            refuse(request, NAK_LENGTH);
+        } else {
+            sample_reset();
+            answer(request, request->payload, 0);
+        }
         break;
     default:
         refuse(request, NAK_TYPE);

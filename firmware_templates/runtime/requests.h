@@ -4,7 +4,7 @@
 #include "board_config.h"
 #include "frame.h"
 
-#define PROTOCOL_VERSION 1u
+#define PROTOCOL_VERSION 2u
 
 /*
  * Requests a host may have in flight. One: a polled UART without a FIFO loses what arrives while an
@@ -19,6 +19,7 @@
 #define REQUEST_WRITE 0x02u /* region, offset u32, bytes -> region, offset */
 #define REQUEST_READ  0x03u /* region, offset u32, count -> region, offset, bytes */
 #define REQUEST_RUN   0x04u /* id u32, input CRC u32 -> as READ of the result region at 0 */
+#define REQUEST_RESET 0x05u /* nothing -> nothing; the model's state is as after a start */
 #define ANSWER_BIT    0x80u
 #define ANSWER_NAK    0xFFu /* reason, type of the request */
 
@@ -34,6 +35,7 @@
 #define NAK_RANGE     4u /* offset and count leave the region */
 #define NAK_READ_ONLY 5u
 #define NAK_INPUT_CRC 6u /* RUN: the input buffer is not what the host sent */
+#define NAK_STATE     7u /* RUN: the model has a state, and no RESET came since a start or `infer` */
 
 void requests_init(void);
 void requests_answer(const struct frame *request);

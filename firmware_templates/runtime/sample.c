@@ -8,12 +8,13 @@
 #include "served_model.h"
 #include "stack_paint.h"
 
-uint8_t sample_input[EDGEQ_INPUT_BYTES];
+uint8_t sample_input[EDGEQ_INPUT_BYTES] __attribute__((aligned(EDGEQ_PORT_ALIGNMENT)));
 uint8_t sample_result[RESULT_BYTES];
 uint8_t sample_layers[LAYERS_BYTES];
-int8_t sample_output[EDGEQ_OUTPUT_COUNT];
+int8_t sample_output[EDGEQ_OUTPUT_BYTES] __attribute__((aligned(EDGEQ_PORT_ALIGNMENT)));
 
 static bool result_valid;
+static bool state_known;
 
 static void forget_result(void) {
     result_valid = false;
@@ -22,6 +23,21 @@ static void forget_result(void) {
 
 void sample_init(void) {
     forget_result();
+}
+
+void sample_restart(void) {
+    forget_result();
+    served_reset();
+    state_known = false;
+}
+
+void sample_reset(void) {
+    sample_restart();
+    state_known = true;
+}
+
+bool sample_ready(void) {
+    return EDGEQ_STATE_BYTES == 0 || state_known;
 }
 
 int sample_infer(void) {
@@ -51,7 +67,7 @@ static void store_result(uint32_t id, uint32_t crc, int status, uint64_t cycles)
     put_u64(sample_result + RESULT_CYCLES, cycles);
     put_u32(sample_result + RESULT_STACK, stack_high_water_bytes());
     put_u32(sample_result + RESULT_INPUT_CRC, crc);
-    for (uint32_t i = 0; i < (uint32_t)EDGEQ_OUTPUT_COUNT; i++) {
+    for (uint32_t i = 0; i < (uint32_t)EDGEQ_OUTPUT_BYTES; i++) {
         sample_result[RESULT_HEADER_BYTES + i] = (uint8_t)sample_output[i];
     }
     const uint32_t *layer_cycles = served_layer_cycles();
@@ -60,7 +76,7 @@ static void store_result(uint32_t id, uint32_t crc, int status, uint64_t cycles)
     }
     /* Over both regions: a host that reads them in pieces can tell that they belong together. */
     uint32_t sum = crc32_update(0, sample_result, RESULT_CRC);
-    sum = crc32_update(sum, sample_result + RESULT_HEADER_BYTES, (uint32_t)EDGEQ_OUTPUT_COUNT);
+    sum = crc32_update(sum, sample_result + RESULT_HEADER_BYTES, (uint32_t)EDGEQ_OUTPUT_BYTES);
     put_u32(sample_result + RESULT_CRC, crc32_update(sum, sample_layers, LAYERS_BYTES));
     result_valid = true;
 }

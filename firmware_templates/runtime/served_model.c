@@ -6,6 +6,12 @@ void served_init(void) {
     edgeq_init();
 }
 
+void served_reset(void) {
+#ifdef EDGEQ_STATE_BYTES
+    edgeq_reset();
+#endif
+}
+
 int served_infer(const int8_t *input, int8_t *output) {
     return edgeq_infer(input, output);
 }

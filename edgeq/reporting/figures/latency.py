@@ -66,7 +66,8 @@ def against_uncertainty(subject: ReportedRun) -> Figure | None:
             symbol = style.SYMBOLS[route % len(style.SYMBOLS)]
             marker = {"color": style.colour(route), "symbol": symbol, "size": 6, "opacity": 0.7}
             data.append(_points(style.short(name), points, per_ms, marker))
-    wrong = [r for r in shown if answer(r) != r.label]
+    classes = len(subject.run.manifest.model.classes)
+    wrong = [r for r in shown if answer(r, classes) != r.label]
     if wrong:
         marker = {"color": style.WRONG, "symbol": "x-thin-open", "size": 10, "line": {"width": 2}}
         data.append(_points("wrong answer", wrong, per_ms, marker))

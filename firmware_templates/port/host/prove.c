@@ -1,4 +1,5 @@
-/* The model as a program of this computer, for its proof where no virtual board runs it.
+/* The model as a program of this computer, for its proof where no virtual board runs it. A state
+ * goes on from row to row.
  *
  * stdin: for each row EDGEQ_EXPERT_COUNT bytes, the order of the table of experts, then the input.
  * stdout: for each row the output, the route (int32) and the uncertainty (uint32), as this computer
@@ -9,8 +10,19 @@
 #include EDGEQ_MODEL_SOURCE
 #include "model/model.h"
 
-static int8_t input[EDGEQ_INPUT_BYTES];
-static int8_t output[EDGEQ_OUTPUT_COUNT];
+#ifndef EDGEQ_OUTPUT_BYTES
+#define EDGEQ_OUTPUT_BYTES EDGEQ_OUTPUT_COUNT
+#endif
+
+static union {
+    int16_t aligned;
+    int8_t bytes[EDGEQ_INPUT_BYTES];
+} input;
+
+static union {
+    int16_t aligned;
+    int8_t bytes[EDGEQ_OUTPUT_BYTES];
+} output;
 
 #if EDGEQ_EXPERT_COUNT > 0
 static int permute(void) {
@@ -38,11 +50,12 @@ static int permute(void) {
 
 int main(void) {
     edgeq_init();
-    while (permute() && fread(input, 1, sizeof input, stdin) == sizeof input) {
-        int status = edgeq_infer(input, output);
+    while (permute() && fread(input.bytes, 1, EDGEQ_INPUT_BYTES, stdin) == EDGEQ_INPUT_BYTES) {
+        int status = edgeq_infer(input.bytes, output.bytes);
         int32_t route = edgeq_route();
         uint32_t uncertainty = edgeq_uncertainty();
-        if (status != 0 || fwrite(output, 1, sizeof output, stdout) != sizeof output ||
+        if (status != 0 ||
+            fwrite(output.bytes, 1, EDGEQ_OUTPUT_BYTES, stdout) != EDGEQ_OUTPUT_BYTES ||
             fwrite(&route, sizeof route, 1, stdout) != 1 ||
             fwrite(&uncertainty, sizeof uncertainty, 1, stdout) != 1) {
             return 1;

@@ -156,7 +156,7 @@ def use_export(folder: Path) -> str:
     from edgeq.emit.firmware import layer_table
     from edgeq.estimating import of_folder
     from edgeq.export_folder import read_report
-    from edgeq.harness.messages import Info
+    from edgeq.harness.messages import Info, plain_ports
     from edgeq.profile_request import ProfileRequest
     from edgeq.run_manifest import run_manifest
 
@@ -167,7 +167,19 @@ def use_export(folder: Path) -> str:
     samples = profiling._samples(request, report, model.graph)
     layers = layer_table(model.graph)
     digest = str(report["model_digest"])
-    info = Info(1, 4, 1_000_000, 4, 3, len(layers), digest, "b" * 64, "virtual_m4", "tiny")
+    info = Info(
+        1,
+        4,
+        1_000_000,
+        4,
+        3,
+        len(layers),
+        digest,
+        "b" * 64,
+        "virtual_m4",
+        "tiny",
+        *plain_ports(4, 3),
+    )
     subject = profiling._subject(info, report, model.graph, layers, folder)
     manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
     return "".join(manifest.model.name)
@@ -176,7 +188,7 @@ def use_export(folder: Path) -> str:
 def _firmware_case(rng: random.Random, graph: Any, place: Place) -> Case:
     """build/<board>/firmware.json, what `edgeq flash` noted of a build."""
     from edgeq import profiling
-    from edgeq.harness.messages import Info
+    from edgeq.harness.messages import Info, plain_ports
 
     built: dict[str, Any] = {
         "firmware_digest": "b" * 64, "compiler": "gcc 12", "flags": ["-O2"], "flash_bytes": 9_000,
@@ -185,7 +197,9 @@ def _firmware_case(rng: random.Random, graph: Any, place: Place) -> Case:
     folder = place.case / "build" / "virtual_m4"
     folder.mkdir(parents=True)
     (folder / "firmware.json").write_bytes(mutate.json_changed(rng, built))
-    info = Info(1, 4, 1_000_000, 4, 3, 3, "a" * 64, "b" * 64, "virtual_m4", "tiny")
+    info = Info(
+        1, 4, 1_000_000, 4, 3, 3, "a" * 64, "b" * 64, "virtual_m4", "tiny", *plain_ports(4, 3)
+    )
 
     def use() -> str:
         from edgeq import run_manifest

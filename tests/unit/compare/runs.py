@@ -7,7 +7,7 @@ from pathlib import Path
 from edgeq.board import load_board
 from edgeq.emit.firmware import LayerInfo
 from edgeq.harness.manifest import Data
-from edgeq.harness.messages import Info
+from edgeq.harness.messages import Info, plain_ports
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace_writer import create_run
 from edgeq.reporting.profile import Profiled, summarize
@@ -30,7 +30,7 @@ def write_run(
     flash_bytes: int | None = None,
 ) -> Path:
     """A finished run in `folder`; a firmware that edgeq did not build has no `flash_bytes`."""
-    info = Info(1, 1, CLOCK_HZ, 4, 2, 1, "a" * 64, "b" * 64, board, "pets")
+    info = Info(1, 1, CLOCK_HZ, 4, 2, 1, "a" * 64, "b" * 64, board, "pets", *plain_ports(4, 2))
     layers = (LayerInfo(0, "fc", "fully_connected", "k", "s8", 10, 10, None),)
     build = {"compiler": "gcc 12", "flags": ["-O2"]}
     build |= {} if flash_bytes is None else {"flash_bytes": flash_bytes, "ram_bytes": 9_000}

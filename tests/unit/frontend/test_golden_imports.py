@@ -74,7 +74,7 @@ def test_the_virtual_board_answers_every_byte_in_its_cycles(
     board = load_board("virtual_m4")
     elf = Path(edgeq.build("virtual_m4", exported.folder)["elf"])
     layers = layer_table(exported.graph)
-    machine = InMemory(board, elf, exported.y.shape[1], layers)
+    machine = InMemory(board, elf, exported.graph, layers)
     x = exported.x if rows is None else np.concatenate([exported.x[:rows], exported.x[-rows:]])
     y = exported.y if rows is None else np.concatenate([exported.y[:rows], exported.y[-rows:]])
     for row, wanted in zip(x, y, strict=True):

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from edgeq.errors import Link
-from edgeq.harness.messages import parse_info, parse_result
+from edgeq.harness.messages import parse_info, parse_result, plain_ports
 
 GOOD = {"clock_hz": 64_000_000, "input_bytes": 4, "output_count": 3, "layer_count": 2}
 WORDS = {"model_digest": "a" * 64, "firmware_digest": "b" * 64, "board": "b", "model": "m"}
@@ -58,4 +58,4 @@ def test_case_21_an_absurd_result_is_refused(route: int, confidence: int, cycles
     crc = zlib.crc32(head[:RESULT_CRC_AT] + b"\x01")
     head = RESULT_HEADER.pack(7, 0, route, 0, confidence, cycles, 0, 5, crc)
     with pytest.raises(Link, match="which no firmware"):
-        parse_result(7, 5, head + b"\x01", b"")
+        parse_result(7, 5, head + b"\x01", b"", plain_ports(1, 1)[1])

@@ -10,7 +10,7 @@ import numpy as np
 from edgeq.board import load_board
 from edgeq.emit.firmware import LayerInfo
 from edgeq.harness.manifest import Data
-from edgeq.harness.messages import Info
+from edgeq.harness.messages import Info, plain_ports
 from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace_writer import create_run
@@ -49,7 +49,7 @@ def layer(index: int, name: str, expert: str | None) -> LayerInfo:
 
 def subject(board: str = "virtual_m4", names: tuple[str, ...] = ("cat", "dog", "cow")) -> Profiled:
     """A measured model of two experts that ran and one that did not."""
-    info = Info(1, 4, 1_000_000, 4, 3, 3, "a" * 64, "b" * 64, board, "pets")
+    info = Info(1, 4, 1_000_000, 4, 3, 3, "a" * 64, "b" * 64, board, "pets", *plain_ports(4, 3))
     layers = (layer(0, "router", None), layer(1, "fc", "small"), layer(2, "fc", "large"))
     build = {"compiler": "gcc 12", "flags": ["-O2", "-DEDGEQ_PROFILE"]}
     build |= {"flash_bytes": 27_764, "ram_bytes": 2_000}
@@ -96,7 +96,9 @@ def hard_run(folder: Path) -> figures.ReportedRun:
     classes = tuple(f"class with a long name {i}" for i in range(12))
     layers = [layer(i, f"body.trunk.block_{i}.depthwise.convolution", None) for i in range(20)]
     layers += [layer(20 + i, "fully.connected.layer", name) for i, name in enumerate(experts)]
-    info = Info(1, 4, 1_000_000, 4, 12, 25, "a" * 64, "b" * 64, "virtual_m4", "hard")
+    info = Info(
+        1, 4, 1_000_000, 4, 12, 25, "a" * 64, "b" * 64, "virtual_m4", "hard", *plain_ports(4, 12)
+    )
     build = {"compiler": "gcc 12", "flags": ["-O2"], "flash_bytes": 50_000, "ram_bytes": 3_000}
     measured = Profiled(info, load_board("virtual_m4"), tuple(layers), experts, classes, build)
     records = []
