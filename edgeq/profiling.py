@@ -37,7 +37,7 @@ from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
 from edgeq.profile_request import ProfileRequest
-from edgeq.reference import quantize_rows, run
+from edgeq.reference import Numbers, numbers, quantize_rows
 from edgeq.reporting.alone import Costs, Rows, alone_entries, costs_of
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
@@ -48,7 +48,6 @@ from edgeq.strict import Strict, Whole, read_strict
 
 GREETING_S = 20.0
 EMULATED_GREETING_S = 120.0  # a busy computer gives an emulated board little time
-REFERENCE_ROWS = 32  # the reference keeps every tensor of its rows
 Watch = Callable[[int, int, float], None]  # samples done, in all, accuracy so far (or NaN)
 Kept = Callable[[str], None]  # what Ctrl-C left of the run, and how to go on
 
@@ -336,7 +335,7 @@ def _stream(
 ) -> None:
     classes, inputs = _classes(graph), inputs_of(graph)
     right = sum(int(np.argmax(r.output[:classes])) == r.label for r in before)
-    expected = _expected(graph, samples.rows, len(before))
+    expected = numbers(graph, samples.rows, len(before))
     routes = range(len(experts_of(graph))) or (-1,)
     for index, wanted in enumerate(expected, start=len(before)):
         result = link.infer(index, inputs.pack(samples.rows[index]))
@@ -352,20 +351,8 @@ def _stream(
     writer.end()
 
 
-_Answer = tuple[tuple[int, ...], int, int]  # outputs, route, uncertainty in Q8.24
-
-
-def _answer(result: InferResult) -> _Answer:
+def _answer(result: InferResult) -> Numbers:
     return tuple(result.output.tolist()), result.route, round(result.uncertainty * 2**24)
-
-
-def _expected(graph: Graph, rows: Array, start: int) -> Iterator[_Answer]:
-    """What the reference answers from row `start` on."""
-    for at in range(start, len(rows), REFERENCE_ROWS):
-        ran = run(graph, rows[at : at + REFERENCE_ROWS])
-        outputs = ran.output.reshape(len(ran.output), -1).tolist()
-        for output, route, doubt in zip(outputs, ran.route, ran.uncertainty, strict=True):
-            yield tuple(output), int(route), int(doubt)
 
 
 @contextlib.contextmanager

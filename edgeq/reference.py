@@ -1,6 +1,6 @@
 """Runs a Graph in numpy through the ops' references: the oracle every other form is held to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,8 @@ from edgeq.ir.ports import join, limits, result_tensors, split
 from edgeq.ops import OPS, mixture
 from edgeq.ops.op import Array, Io, quant_of
 from edgeq.ops.router import uncertainty_q24
+
+ROWS_AT_ONCE = 32
 
 
 @dataclass
@@ -48,6 +50,18 @@ def run(graph: Graph, x: Array) -> Answered:
             )
     result.output = join(result_tensors(graph), values)
     return result
+
+
+Numbers = tuple[tuple[int, ...], int, int]  # outputs, route, uncertainty in Q8.24
+
+
+def numbers(graph: Graph, rows: Array, start: int = 0) -> Iterator[Numbers]:
+    """What the graph answers from row `start` on, a few rows at a time: each keeps every tensor."""
+    for at in range(start, len(rows), ROWS_AT_ONCE):
+        ran = run(graph, rows[at : at + ROWS_AT_ONCE])
+        outputs = ran.output.reshape(len(ran.output), -1).tolist()
+        for output, route, doubt in zip(outputs, ran.route, ran.uncertainty, strict=True):
+            yield tuple(output), int(route), int(doubt)
 
 
 def io_of(graph: Graph, node: Node) -> Io:

@@ -35,7 +35,7 @@
 #define NAK_RANGE     4u /* offset and count leave the region */
 #define NAK_READ_ONLY 5u
 #define NAK_INPUT_CRC 6u /* RUN: the input buffer is not what the host sent */
-#define NAK_STATE     7u /* RUN: the model has a state, and no RESET came since a start or `infer` */
+#define NAK_STATE 7u /* RUN: the model has a state, and no RESET came since a start or `infer` */
 
 void requests_init(void);
 void requests_answer(const struct frame *request);
