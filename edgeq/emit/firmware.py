@@ -113,8 +113,7 @@ def firmware_project(
     `digest` is the model's, 64 hexadecimal digits. `mlperf_id` names a benchmark of MLPerf Tiny,
     whose data `db` then takes; without one `db` takes the model's int8. `class_names` stand in the
     header. `weights_as`: "c", "binary" or "auto" (emit/firmware_arrays.py). Raises BadInput for
-    another digest, id or form, UnsupportedOp for a kernel that does not
-    exist.
+    another digest, id or form, UnsupportedOp for a kernel that does not exist.
     """
     header = _header(digest)
     layers = layers_of(graph, packed)
@@ -124,8 +123,8 @@ def firmware_project(
     macro = name.upper()
     arrays = arrays_of(layers, packed, weights_as)
     arena = arena_map(graph, plan, macro)
-    wide = wide_tensors(graph)
-    places = Places(plan, {(p.owner, p.buffer): p.symbol for p in arena}, macro, wide=wide)
+    symbols = {(p.owner, p.buffer): p.symbol for p in arena}
+    places = Places(plan, symbols, macro, wide=wide_tensors(graph))
     context = ModelContext(
         name=name,
         macro=macro,
@@ -143,7 +142,7 @@ def firmware_project(
         kernel_version=kernel_version(),
         confidence_table=table,
         ports=ports_code(graph),
-        wide=any(plan.places[name] in {b.name for b in plan.buffers} for name in wide),
+        wide=any(("", plan.places[name]) in symbols for name in places.wide),
         **split_calls(graph, graph_calls(places, layers)),
     )
     return FirmwareProject({**_model_files(context, arrays.binary), **_fixed_files(kernels)})
