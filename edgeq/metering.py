@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from edgeq.errors import Meter as MeterError
 from edgeq.harness.link import BoardLink
 from edgeq.harness.meters import METERS, Meter, MeterRequest, meter_port, open_meter
 from edgeq.harness.power_trace import PowerTrace, write_current
+from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.window_figures import summarize_windows
 from edgeq.harness.windows import (
@@ -132,14 +132,15 @@ def source_of(board: Board | None, title: str) -> str:
 
 
 def with_energy(
-    summary: dict[str, Any],
+    summary: Summary,
     windows: Sequence[Window],
     plan: MeterPlan,
     source: str,
-) -> dict[str, Any]:
+) -> Summary:
     """The summary of a profile with measured figures in the place of the modelled ones."""
-    names = [expert["name"] for expert in summary["experts"]]
-    shares = [expert["share"] for expert in summary["experts"]]
+    before = summary.entry
+    names = [expert.name for expert in summary.experts]
+    shares = [expert.share for expert in summary.experts]
     measured = summarize_windows(windows, names, shares, source)
     by_name = {expert["name"]: expert for expert in measured["experts"]}
     total = sum(len(w.routes) for w in windows)
@@ -150,13 +151,13 @@ def with_energy(
         f"windows of at least {plan.window_s:g} s, {total} inferences between their marker edges"
         f"{weighted}; band: least and most of a window"
     )
-    measured |= {"meter": plan.meter, "rate_hz": rate, "modelled": summary["energy"]}
+    measured |= {"meter": plan.meter, "rate_hz": rate, "modelled": before["energy"]}
     experts = [
         expert | {"energy_joules_mean": by_name[expert["name"]]["joules_mean"]}
-        for expert in summary["experts"]
+        for expert in before["experts"]
     ]
     missing = [name for name in names if not by_name[name]["inferences"]]
-    notes = list(summary["notes"])
+    notes = list(summary.notes)
     spans = [float(np.mean(w.seconds)) * w.rate_hz for w in windows]
     if min(spans) < FEW_SAMPLES:
         notes.append(
@@ -165,4 +166,4 @@ def with_energy(
         )
     if missing:
         notes.append(f"no energy of {', '.join(missing)}: no window ran them")
-    return summary | {"energy": measured, "experts": experts, "notes": notes}
+    return summary.but(energy=measured, experts=experts, notes=notes)

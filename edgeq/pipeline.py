@@ -357,4 +357,4 @@ def profile(
     )
     request = replace(request, meter_rate=meter_rate, volts=volts, windows=windows)
     request = replace(request, window_seconds=window_s)
-    return profiling.profile(request, watch, tell, kept)
+    return profiling.profile(request, watch, tell, kept).entry

@@ -25,6 +25,7 @@ from edgeq.harness.link import BoardLink
 from edgeq.harness.manifest import Data, Manifest
 from edgeq.harness.messages import InferResult, Info
 from edgeq.harness.meters import Meter
+from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import CURRENT, SUMMARY, Run, read_run, run_folders
 from edgeq.harness.trace_table import records_lines, table_bytes
@@ -68,7 +69,7 @@ def profile(
     watch: Watch | None = None,
     tell: Tell | None = None,
     kept: Kept | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Streams the data set; writes the run's folder, profile.json, profile.txt and report.html.
 
     With a meter, its windows follow: the same samples again, `tell` hears of each window.
@@ -101,13 +102,14 @@ def profile(
             windows = _measure(meter, link, request, samples, recorded, tell) if meter else ()
         statistics = dataclasses.asdict(link.statistics)
     summary = summarize(subject, recorded.records)
-    summary |= _by_task(graph, samples, recorded, costs_of(subject, summary, report))
+    summary = summary.but(**_by_task(graph, samples, recorded, costs_of(subject, summary, report)))
     if meter:
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.plan, source)
-    summary |= _provenance(request, report, graph, subject)
-    summary |= {"run": str(recorded.folder), "link": statistics}
-    write_file(recorded.folder / SUMMARY, json.dumps(summary, indent=2).encode() + b"\n")
+    summary = summary.but(
+        **_provenance(request, report, graph, subject), run=str(recorded.folder), link=statistics
+    )
+    write_file(recorded.folder / SUMMARY, json.dumps(summary.entry, indent=2).encode() + b"\n")
     write_results(folder, recorded, summary)
     return summary
 
@@ -144,14 +146,14 @@ def _reconstruction(graph: Graph, samples: Samples, recorded: Run) -> dict[str, 
     )
 
 
-def refuse_mismatches(summary: dict[str, Any]) -> None:
+def refuse_mismatches(summary: Summary) -> None:
     """Raises Mismatch when the board and the reference disagreed on any sample."""
-    count, first = summary["mismatches"], summary["mismatch_samples"]
+    count, first = summary.mismatches, summary.mismatch_samples
     if count:
         more = ", ..." if count > len(first) else ""
         raise Mismatch(
-            f"{count} of {summary['samples']} samples differ from the reference: "
-            f"{', '.join(map(str, first))}{more}; {summary['run']} has the board's answers"
+            f"{count} of {summary.samples} samples differ from the reference: "
+            f"{', '.join(map(str, first))}{more}; {summary.run} has the board's answers"
         )
 
 

@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeq import __version__
-from edgeq.harness.manifest import Data, Firmware, Layer, Manifest, Model, ModelPort, Session
+from edgeq.harness.manifest import (
+    FORMAT,
+    VERSION,
+    Data,
+    Firmware,
+    Layer,
+    Manifest,
+    Model,
+    ModelPort,
+    Session,
+)
 from edgeq.ports import Ports
 from edgeq.reporting.export import layer_name
 from edgeq.reporting.profile import Profiled
@@ -22,6 +32,8 @@ def run_manifest(
     """The manifest of a run that starts now, with the one session of this process."""
     board = subject.board
     return Manifest(
+        format=FORMAT,
+        version=VERSION,
         sessions=(_session(),),
         board=board.model_dump(mode="json") if board else {"name": subject.info.board},
         firmware=_firmware(subject),

@@ -24,6 +24,15 @@ class Strict(BaseModel):
     )
 
 
+def _refuse_version(value: object, known: int) -> None:
+    """ValueError for a file's object of another version than the `known` one, or of none."""
+    found = value.get("version") if isinstance(value, dict) else known
+    if found is None:
+        raise ValueError(f"it has no version, as an older edgeq wrote it; this one reads {known}")
+    if type(found) is not int or found != known:
+        raise ValueError(f"its version is {str(found)[:20]!r}, this edgeq reads {known}")
+
+
 class Check(Strict):
     """How one form of the model agrees with the integer reference: `checks` of an export."""
 
@@ -65,9 +74,16 @@ class Threshold(Strict):
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read_strict(path: Path, model: type[_Model]) -> tuple[_Model, dict[str, Any]]:
-    """A JSON file under its model, and as the plain object. Raises OSError, or ValueError."""
+def read_strict(
+    path: Path, model: type[_Model], version: int | None = None
+) -> tuple[_Model, dict[str, Any]]:
+    """A JSON file under its model, and as the plain object. Raises OSError, or ValueError.
+
+    `version`: the only one that is read, where the object has one.
+    """
     value = read_json(path)
+    if version is not None:
+        _refuse_version(value, version)
     return check_strict(value, path.read_bytes(), model), cast(dict[str, Any], value)
 
 

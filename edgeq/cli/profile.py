@@ -73,11 +73,11 @@ def profile(verbose: bool, as_json: bool, **options: object) -> None:
         click.echo(err=True)  # ends the line of the ^C, as click does
         raise Interrupted(*left) from error
     if as_json:
-        say_json(summary)
+        say_json(summary.entry)
     else:
         show(profile_text(summary, verbose))
-        say(written_line(request.firmware, summary["run"]))
-        say(f"the records of this run: {one_line(summary['run'])}")
+        say(written_line(request.firmware, str(summary.run)))
+        say(f"the records of this run: {one_line(str(summary.run))}")
     profiling.refuse_mismatches(summary)
 
 

@@ -12,10 +12,11 @@ from edgeq.comparing.fail_if import apply_rules, parse_rule
 from edgeq.comparing.pairs import Pairs, pair
 from edgeq.comparing.significance import brown_forsythe, mcnemar
 from edgeq.errors import Mismatch
+from edgeq.harness.profile_summary import EnergyFigures, Summary
 from edgeq.harness.trace import Run
 from edgeq.ops.op import Array
 from edgeq.reporting.energy_words import energy_words
-from edgeq.reporting.run import counts_cycles, finished_run, joules_per_cycle
+from edgeq.reporting.run import finished_run, joules_per_cycle
 
 LEVEL = 0.05
 NO_DIFFERENCE = "no difference shown"
@@ -31,10 +32,10 @@ IDENTITY = ("model", "board", "evidence", "compiler", "flags", "clock_hz", "firm
 
 @dataclass(frozen=True)
 class Side:
-    """A run and its summary, the object of `edgeq profile --json`."""
+    """A run and its summary."""
 
     run: Run
-    summary: dict[str, Any]
+    summary: Summary
 
     @property
     def samples(self) -> int:
@@ -42,7 +43,7 @@ class Side:
 
     @property
     def counts_cycles(self) -> bool:
-        return counts_cycles(self.summary)
+        return self.summary.counts_cycles
 
 
 def compare(a: str | Path, b: str | Path, fail_if: Sequence[str] = ()) -> dict[str, Any]:
@@ -79,8 +80,9 @@ def refuse_failures(result: dict[str, Any]) -> None:
 
 
 def _side(side: Side) -> dict[str, Any]:
-    facts = {key: side.summary[key] for key in IDENTITY}
-    alone = {"alone": side.summary.get("alone")}
+    summary = side.summary
+    facts = {key: getattr(summary, key) for key in IDENTITY}
+    alone = {"alone": None if summary.alone is None else summary.alone.model_dump(mode="json")}
     return {"folder": str(side.run.folder), "samples": side.samples} | facts | alone
 
 
@@ -88,10 +90,10 @@ def _times(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
     """Latency, its quantiles and spread, and energy; nothing where a side counts no cycles."""
     if not (a.counts_cycles and b.counts_cycles):
         return []
-    per_ms_a, per_ms_b = a.summary["clock_hz"] / 1e3, b.summary["clock_hz"] / 1e3
+    per_ms_a, per_ms_b = a.summary.clock_hz / 1e3, b.summary.clock_hz / 1e3
     left, right = pairs.cycles_a / per_ms_a, pairs.cycles_b / per_ms_b
     cycle_ms = 1 / min(per_ms_a, per_ms_b)
-    kinds = {side.summary["latency"]["source"] for side in (a, b)}
+    kinds = {side.summary.latency.source for side in (a, b)}
     ends = bootstrap.ratio_intervals(left, right, {**TIMES, "spread": bootstrap.deviation})
     metrics = [
         _ratio(name, "ms", _values(of, left, right), ends[name], cycle_ms, kinds)
@@ -157,11 +159,11 @@ def _spread(
 
 def _energy(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
     """Of a model a value an input, resampled; of a meter its windows: their ranges must part."""
-    ours, theirs = a.summary["energy"], b.summary["energy"]
-    if ours["joules_mean"] is None or theirs["joules_mean"] is None:
+    ours, theirs = a.summary.energy, b.summary.energy
+    if ours.joules_mean is None or theirs.joules_mean is None:
         return []
-    sources = {energy_words(e["source"], e.get("kind")) for e in (ours, theirs)}
-    if "windows" in ours or "windows" in theirs:
+    sources = {energy_words(e.source, e.kind) for e in (ours, theirs)}
+    if ours.windows is not None or theirs.windows is not None:
         return [_windows(ours, theirs, sources)]
     per_a, per_b = (joules_per_cycle(side.run, side.summary) for side in (a, b))
     left, right = pairs.cycles_a * per_a, pairs.cycles_b * per_b
@@ -170,9 +172,10 @@ def _energy(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
     return [_ratio("energy", "J", values, ends, max(per_a, per_b), sources)]
 
 
-def _windows(ours: dict[str, Any], theirs: dict[str, Any], sources: set[str]) -> dict[str, Any]:
-    metric = _ratio("energy", "J", (ours["joules_mean"], theirs["joules_mean"]), None, 0, sources)
-    (low_a, high_a), (low_b, high_b) = ours["band"], theirs["band"]
+def _windows(ours: EnergyFigures, theirs: EnergyFigures, sources: set[str]) -> dict[str, Any]:
+    means = ours.joules_mean or 0.0, theirs.joules_mean or 0.0
+    metric = _ratio("energy", "J", means, None, 0, sources)
+    (low_a, high_a), (low_b, high_b) = ours.band or (0, 0), theirs.band or (0, 0)
     shown = high_a < low_b or high_b < low_a
     verdict = _verdict(metric["ratio"], shown, "more", "less")
     return metric | {"test": "ranges of the windows", "shown": shown, "verdict": verdict}
@@ -180,7 +183,7 @@ def _windows(ours: dict[str, Any], theirs: dict[str, Any], sources: set[str]) ->
 
 def _scores(a: Side, b: Side, pairs: Pairs) -> list[dict[str, Any]]:
     """Accuracy, where both are classifiers: other models' labels are no answers."""
-    known = all(side.summary["accuracy"] is not None for side in (a, b))
+    known = all(side.summary.accuracy is not None for side in (a, b))
     return [_accuracy(pairs)] if known else []
 
 
@@ -239,12 +242,13 @@ def _notes(a: Side, b: Side, pairs: Pairs) -> list[str]:
             left = side.samples - pairs.count
             notes.append(f"{left} of {side.samples} inputs of {folder} have no partner")
         if not side.counts_cycles:
-            notes.append(f"{folder}: {side.summary['board']} counts no cycles: no latency")
-        elif side.summary["energy"]["joules_mean"] is None:
+            notes.append(f"{folder}: {side.summary.board} counts no cycles: no latency")
+        elif side.summary.energy.joules_mean is None:
             notes.append(f"{folder}: no energy figures")
         if side.run.manifest.firmware.flash_bytes is None:
             notes.append(f"{folder}: firmware not built from its export: no sizes")
-    apart = [k for k in ("board", "compiler", "flags", "clock_hz") if a.summary[k] != b.summary[k]]
+    facts_a, facts_b = _side(a), _side(b)
+    apart = [k for k in ("board", "compiler", "flags", "clock_hz") if facts_a[k] != facts_b[k]]
     if apart:
         notes.append(f"the runs differ in {', '.join(apart)} beside the model")
     if np.array_equal(pairs.cycles_a, pairs.cycles_b) and a.counts_cycles and b.counts_cycles:

@@ -11,6 +11,8 @@ from edgeq.ports import Port, Ports
 from edgeq.strict import Strict, Whole, read_strict
 
 FILE = "manifest.json"
+FORMAT: Literal["edgeq run"] = "edgeq run"
+VERSION: Literal[1] = 1  # another one is refused, not guessed at
 Names = tuple[str, ...]
 
 
@@ -96,8 +98,8 @@ class BoardFacts(Strict):
 class Manifest(Strict):
     """The whole manifest."""
 
-    format: Literal["edgeq run"] = "edgeq run"
-    version: Literal[1] = 1
+    format: Literal["edgeq run"]
+    version: Literal[1]
     sessions: Annotated[tuple[Session, ...], Field(min_length=1)]
     board: dict[str, Any]  # every key of its board file; only name where edgeq has none
     firmware: Firmware
@@ -124,7 +126,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Raises BadInput when the folder holds no run, or one of another version."""
     path = folder / FILE
     try:
-        return read_strict(path, Manifest)[0]
+        return read_strict(path, Manifest, VERSION)[0]
     except OSError as error:
         raise BadInput(f"{folder} holds no run: {path} cannot be read: {error.strerror}") from None
     except ValueError as error:

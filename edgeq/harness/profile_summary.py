@@ -1,20 +1,24 @@
-"""profile.json of a run: what `edgeq profile --json` printed, held to its form when read again."""
+"""The summary of a profile: one value from the samples to the report, profile.json on disk."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from edgeq.plain_text import plain
 from edgeq.strict import Check, Finite, Share, Strict, Threshold, Whole, read_strict
 
 NO_COUNTER = "none"
-Pair = Annotated[list[Finite], Field(min_length=2, max_length=2)]
+LATENCY_KEYS = ("mean", "std", "p50", "p95", "p99", "max")
+VERSION: Literal[1] = 1  # of profile.json: another one is refused, not guessed at
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 Names = list[str]
 
 
 class Latency(Strict):
     """Milliseconds, or None where nothing ran or nothing was counted."""
 
+    unit: Literal["ms"]
     source: str
     mean: Finite | None
     std: Finite | None
@@ -23,10 +27,14 @@ class Latency(Strict):
     p99: Finite | None
     max: Finite | None
 
+    @property
+    def values(self) -> tuple[float | None, ...]:
+        """In the order of `LATENCY_KEYS`."""
+        return self.mean, self.std, self.p50, self.p95, self.p99, self.max
+
     @model_validator(mode="after")
     def _all_or_none(self) -> "Latency":
-        values = (self.mean, self.std, self.p50, self.p95, self.p99, self.max)
-        if len({value is None for value in values}) > 1:
+        if len({value is None for value in self.values}) > 1:
             raise ValueError("either every value of it is a number, or none is")
         return self
 
@@ -36,29 +44,51 @@ class MeasuredExpert(Strict):
 
     name: str
     joules_mean: float | None
-    band: list[float] | None = Field(min_length=2, max_length=2)
+    band: Pair | None
     net_joules_mean: float | None
+    net_band: Pair | None
     coulombs_mean: float | None
+    coulombs_band: Pair | None
     inferences: Whole
 
 
-class Energy(Strict):
-    """Modelled, or measured in `windows`."""
+class MeasuredWindow(Strict):
+    """The means of one window of a meter; joules an inference, the length in seconds."""
+
+    inferences: Whole
+    seconds: Finite
+    joules_mean: float
+    joules_std: Finite
+    net_joules_mean: float
+    coulombs_mean: float
+    idle_w: float
+    volts: Finite
+
+
+class EnergyFigures(Strict):
+    """Modelled, or measured in `windows`: of a mean inference, None where nothing is known."""
 
     source: str
     kind: Literal["measured", "datasheet"] | None = None
     joules_mean: float | None
-    band: list[float] | None = Field(min_length=2, max_length=2)
+    band: Pair | None
+    net_joules_mean: float | None = None
+    net_band: Pair | None = None
     coulombs_mean: float | None
+    coulombs_band: Pair | None = None
     volts: Finite | None
     figures: str | None
-    net_joules_mean: float | None = None
+    inferences: Whole | None = None
     idle_w: float | None = None
-    experts: tuple[MeasuredExpert, ...] = ()
-    windows: list[dict[str, Any]] | None = None
+    weighted: bool | None = None
+    experts: list[MeasuredExpert] = Field(default_factory=list)
+    windows: list[MeasuredWindow] | None = None
+    meter: str | None = None
+    rate_hz: float | None = None
+    modelled: "EnergyFigures | None" = None
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "Energy":
+    def _is_whole(self) -> "EnergyFigures":
         needed = [self.band, self.figures, self.coulombs_mean, self.volts]
         if self.windows is not None:
             needed += [self.joules_mean, self.net_joules_mean, self.idle_w]
@@ -67,7 +97,7 @@ class Energy(Strict):
         return self
 
 
-class Expert(Strict):
+class ExpertFigures(Strict):
     """An expert of the mixture."""
 
     name: str
@@ -78,7 +108,7 @@ class Expert(Strict):
     energy_joules_mean: float | None
 
 
-class Layer(Strict):
+class LayerFigures(Strict):
     """A layer; None where the board counts no cycles."""
 
     name: str
@@ -89,11 +119,15 @@ class Layer(Strict):
 
 
 class Uncertainty(Strict):
-    """What the router was unsure of."""
+    """What the router was unsure of; None where no answer was right, or wrong."""
 
     mean: float
+    p50: float
+    p95: float
+    max: float
     mean_when_right: float | None
     mean_when_wrong: float | None
+    confidence_mean: float
 
 
 class Confusion(Strict):
@@ -109,7 +143,7 @@ class Confusion(Strict):
         return self
 
 
-class Buffer(Strict):
+class ArenaBuffer(Strict):
     """A place in the arena, held from step `first` to step `last`."""
 
     name: str
@@ -119,27 +153,46 @@ class Buffer(Strict):
     last: Whole
 
 
-class Memory(Strict):
+class MemoryMap(Strict):
     """Where the model's bytes stand."""
 
-    flash: dict[str, Whole] = Field(default_factory=dict)
+    flash: dict[str, Whole]
+    ram: dict[str, Whole]
+    weight_bytes: Whole
     arena_bytes: Whole
     arena_expert: str | None
     steps: Names
-    buffers: list[Buffer]
+    buffers: list[ArenaBuffer]
 
 
-class Constants(Strict):
-    """What the clock model rests on."""
+class ClockModel(Strict):
+    """What a modelled cycle count rests on: the core's rules, the board file's constants."""
 
-    flash_wait_states: Whole = 0
+    rules: str
+    constants: dict[str, int | float | bool | str]
 
 
-class Export(Strict):
+class ProvenForm(Check):
+    """An export's check with what it found in words; docs/proofs.md."""
+
+    mean_lsb: float | None = None
+    passed: bool = True
+    said: str = ""
+    counted: Whole | None = None
+    filled: Whole = 0
+    by: str | None = None
+    routes: dict[str, Whole] | None = None
+    forced: Whole = 0
+    departs: str | None = None
+    accepted: bool = False
+    failed: str | None = None
+
+
+class ExportFacts(Strict):
     """What the export said of itself."""
 
     target: str
-    checks: list[Check]
+    checks: list[ProvenForm]
     notes: Names
     threshold: Threshold | None = None
 
@@ -207,19 +260,20 @@ class Signal(Strict):
 
 
 class Summary(Strict):
-    """The whole object."""
+    """The whole value. What has a default is there for some runs only."""
 
+    version: Literal[1]
     samples: Annotated[int, Field(gt=0, lt=2**32)]
+    task: Literal["classification", "regression", "autoencoder", "unlabelled"]
     accuracy: Share | None
     macro_f1: Share | None
-    task: Literal["classification", "regression", "autoencoder", "unlabelled"] = "classification"
     reconstruction: Reconstruction | None = None
     mismatches: Whole
     mismatch_samples: list[Whole]
     latency: Latency
-    experts: list[Expert]
-    layers: list[Layer]
-    energy: Energy
+    experts: list[ExpertFigures]
+    layers: list[LayerFigures]
+    energy: EnergyFigures
     routes: dict[str, Whole]
     uncertainty: Uncertainty | None
     confusion: Confusion
@@ -232,11 +286,15 @@ class Summary(Strict):
     firmware_digest: str
     compiler: str | None
     flags: Names | None
+    clock_model: ClockModel | None
     notes: Names
-    memory: Memory | None = None
-    export: Export | None = None
+    memory: MemoryMap | None = None
+    export: ExportFacts | None = None
     alone: AloneTable | None = None
     signals: list[Signal] = Field(default_factory=list)
+    trace: str | None = None
+    run: str | None = None  # the folder, as it was called when it was recorded
+    link: dict[str, Whole] | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Summary":
@@ -248,10 +306,29 @@ class Summary(Strict):
             raise ValueError("the task and the accuracy do not agree")
         return self
 
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The JSON object of `edgeq profile --json`."""
+        return self.model_dump(mode="json", exclude_unset=True)
 
-def read_summary(path: Path) -> dict[str, Any] | None:
-    """The object in `path`, checked; None without one. Raises ValueError, OSError."""
+    @property
+    def printable(self) -> "Summary":
+        """The same, with every text of it harmless on a terminal."""
+        return Summary.model_validate(plain(self.entry))
+
+    @property
+    def counts_cycles(self) -> bool:
+        """False when the board has no cycle counter, so no latency and no energy."""
+        return self.latency.source != NO_COUNTER
+
+    def but(self, **changes: object) -> "Summary":
+        """With other values, as JSON has them."""
+        return Summary.model_validate({**self.entry, **changes})
+
+
+def read_summary(path: Path) -> Summary | None:
+    """The value in `path`; None without one. Raises ValueError, OSError."""
     try:
-        return read_strict(path, Summary)[1]
+        return read_strict(path, Summary, VERSION)[0]
     except FileNotFoundError:
         return None

@@ -8,12 +8,11 @@ moment, also while a run writes it and after its host was killed.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeq.errors import BadInput
 from edgeq.harness.journal import read_journal
 from edgeq.harness.manifest import Manifest, read_manifest
-from edgeq.harness.profile_summary import read_summary
+from edgeq.harness.profile_summary import Summary, read_summary
 from edgeq.harness.record import SampleRecord as SampleRecord
 from edgeq.ports import Ports
 from edgeq.strict import Strict, read_strict
@@ -36,7 +35,7 @@ class Run:
     manifest: Manifest
     records: tuple[SampleRecord, ...]
     ended: str | None  # "complete", the reason of an early end, None: killed or still running
-    summary: dict[str, Any] | None  # what `edgeq profile --json` printed; None until it ended
+    summary: Summary | None  # what `edgeq profile --json` printed; None until it ended
 
     @property
     def complete(self) -> bool:
@@ -128,7 +127,7 @@ def _ended(path: Path) -> str | None:
         raise BadInput(f"{path} is damaged: {error}") from None
 
 
-def _summary(path: Path) -> dict[str, Any] | None:
+def _summary(path: Path) -> Summary | None:
     try:
         return read_summary(path)
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeq.board import Energy
 from edgeq.emit.firmware_layers import LayerInfo
+from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
@@ -71,14 +72,14 @@ class Costs:
         }
 
 
-def costs_of(subject: Profiled, summary: Mapping[str, Any], report: Mapping[str, Any]) -> Costs:
+def costs_of(subject: Profiled, summary: Summary, report: Mapping[str, Any]) -> Costs:
     """Of a run; the estimate in `report` (export.json) stands in where it is of the run's board."""
     same = (report.get("estimate") or {}).get("board") == subject.info.board
     estimated = [layer["cycles"] for layer in report.get("layers", ())] if same else None
     if estimated is not None and len(estimated) != len(subject.layers):
         estimated = None
     energy = subject.board.energy if subject.board else None
-    counted = summary["latency"]["mean"] is not None
+    counted = summary.latency.mean is not None
     return Costs(subject.layers, estimated, subject.info.clock_hz, energy, counted)
 
 

@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from edgeq.errors import Toolchain
+from edgeq.harness.profile_summary import ExportFacts
 from edgeq.plain_text import command, one_line
 from edgeq.reporting import profile_text, sources
 from edgeq.reporting.figures import Figure, ReportedRun, figures_of, pareto, style
@@ -50,7 +51,7 @@ def page(subjects: Sequence[ReportedRun]) -> str:
 
 def run_names(subjects: Sequence[ReportedRun]) -> list[str]:
     """A name for each run; the folder's where two would be the same."""
-    plain = [f"{s.summary['model']} on {s.summary['board']}" for s in subjects]
+    plain = [f"{s.summary.model} on {s.summary.board}" for s in subjects]
     return [
         name if plain.count(name) == 1 else f"{name}, {subject.run.folder}"
         for name, subject in zip(plain, subjects, strict=True)
@@ -112,7 +113,8 @@ def _figure(name: str, figure: Figure) -> dict[str, Any]:
 
 def _run(at: int, subject: ReportedRun, name: str, figures: Sequence[Figure]) -> dict[str, Any]:
     summary, manifest = subject.summary, subject.run.manifest
-    export = summary.get("export") or {"notes": [], "checks": []}
+    alone = summary.alone
+    export = summary.export or ExportFacts(target="", checks=[], notes=[])
     return {
         "id": f"run{at + 1}",
         "name": name,
@@ -121,15 +123,15 @@ def _run(at: int, subject: ReportedRun, name: str, figures: Sequence[Figure]) ->
         "summary": summary,
         "flash": _bytes(manifest.firmware.flash_bytes),
         "ram": _bytes(manifest.firmware.ram_bytes),
-        "notes": [*summary["notes"], *export["notes"]],
-        "checks": export["checks"],
-        "latency": profile_text.latency_line(summary["latency"]),
-        "energy": profile_text.energy_line(summary["energy"]),
+        "notes": [*summary.notes, *export.notes],
+        "checks": export.checks,
+        "latency": profile_text.latency_line(summary.latency),
+        "energy": profile_text.energy_line(summary.energy),
         "latency_source": sources.latency_source(subject.run, summary),
         "energy_source": sources.energy_source(summary),
-        "alone": profile_text.alone_rows(summary["alone"]) if summary.get("alone") else [],
-        "gain": summary["alone"]["gain"] if summary.get("alone") else None,
-        "signals": profile_text.signal_rows(summary.get("signals") or []),
+        "alone": profile_text.alone_rows(alone.model_dump()) if alone else [],
+        "gain": alone.gain if alone else None,
+        "signals": profile_text.signal_rows([signal.model_dump() for signal in summary.signals]),
         "figures": [_figure(_id(at, f), f) for f in figures],
         "facts": _facts(subject),
     }
@@ -143,12 +145,12 @@ def _facts(subject: ReportedRun) -> list[tuple[str, str]]:
     summary, manifest = subject.summary, subject.run.manifest
     session = manifest.sessions[-1]
     return [
-        ("model", f"{summary['model']}, digest {summary['model_digest']}"),
-        ("board", f"{summary['board']} at {summary['clock_hz'] / 1e6:g} MHz"),
-        ("compiler", summary["compiler"] or "unknown"),
-        ("flags", " ".join(summary["flags"] or ["unknown"])),
-        ("firmware", f"digest {summary['firmware_digest']}"),
-        ("stack", _stack(summary["stack_bytes"])),
+        ("model", f"{summary.model}, digest {summary.model_digest}"),
+        ("board", f"{summary.board} at {summary.clock_hz / 1e6:g} MHz"),
+        ("compiler", summary.compiler or "unknown"),
+        ("flags", " ".join(summary.flags or ["unknown"])),
+        ("firmware", f"digest {summary.firmware_digest}"),
+        ("stack", _stack(summary.stack_bytes)),
         ("data", f"{manifest.data.source}, digest {manifest.data.digest}"),
         ("recorded by", f"edgeq {session.edgeq} on {session.host.get('system', 'unknown')}"),
         ("command", command(*session.command)),

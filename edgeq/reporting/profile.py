@@ -1,4 +1,4 @@
-"""From the recorded samples to the JSON object of `edgeq profile`."""
+"""From the recorded samples to the summary of `edgeq profile`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from edgeq.board import Board, Energy
 from edgeq.emit.firmware import LayerInfo
 from edgeq.harness.messages import Info
+from edgeq.harness.profile_summary import NO_COUNTER, VERSION, Summary
 from edgeq.harness.trace import SampleRecord
 from edgeq.ops.op import Array
 from edgeq.reporting import statistics
@@ -39,8 +40,8 @@ class Profiled:
     task: Task = "classification"
 
 
-def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, Any]:
-    """The JSON object; needs one record or more."""
+def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> Summary:
+    """The summary, as far as the records give it; needs one or more."""
     cycles = [r.cycles for r in records]
     source = statistics.latency_source(subject.board, cycles, subject.virtual)
     labels = np.array([UNLABELLED if r.label is None else r.label for r in records], np.int64)
@@ -49,7 +50,8 @@ def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, A
     wrong = [r.index for r in records if r.mismatch]
     classes = subject.class_names if subject.task == "classification" else ()
     right = labels == predicted if classes else None
-    return {
+    entry = {
+        "version": VERSION,
         "samples": len(records),
         "task": subject.task,
         "accuracy": statistics.accuracy(labels, predicted) if classes else None,
@@ -71,6 +73,7 @@ def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, A
         "clock_model": _modelled_by(subject, source),
         "notes": _notes(subject, source),
     }
+    return Summary.model_validate(entry)
 
 
 def _figures(subject: Profiled) -> Energy | None:
@@ -110,7 +113,7 @@ def _layers(
     entries = []
     for info, column in zip(layers, counts.T, strict=True):
         ran = column[column > 0]
-        known = ran.size > 0 and source != statistics.NO_COUNTER
+        known = ran.size > 0 and source != NO_COUNTER
         entries.append(
             {
                 "name": layer_name(info),
@@ -165,7 +168,7 @@ def _notes(subject: Profiled, source: str) -> list[str]:
     board = subject.board
     if board is None:
         notes.append(f"board {subject.info.board!r} has no board file: no energy, no evidence")
-    if source == statistics.NO_COUNTER:
+    if source == NO_COUNTER:
         notes.append(f"{subject.info.board} has no usable cycle counter: no latency, no energy")
     elif source == "unverified":
         notes.append(f"no run of {subject.info.board} on silicon is recorded in its board file")

@@ -4,10 +4,10 @@ import importlib.util
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 from edgeq.errors import BadInput
 from edgeq.files import write_file
+from edgeq.harness.profile_summary import Summary
 from edgeq.harness.trace import Run
 from edgeq.plain_text import command, one_line
 from edgeq.reporting.figures.figure import ReportedRun
@@ -19,12 +19,15 @@ WIDTH = 140
 PAGE = "report.html"
 
 
-def write_results(folder: Path, run: Run, summary: dict[str, Any]) -> None:
+def write_results(folder: Path, run: Run, summary: Summary) -> None:
     """All texts are made before the first is written. Raises BadInput when the folder is closed.
 
     Without the plotting library there is no page, and none of an earlier run stays.
     """
-    files = {"profile.json": json.dumps(summary, indent=2) + "\n", "profile.txt": _plain(summary)}
+    files = {
+        "profile.json": json.dumps(summary.entry, indent=2) + "\n",
+        "profile.txt": _plain(summary),
+    }
     if can_draw():
         files[PAGE] = page([ReportedRun(run, summary)])
     for name, text in files.items():
@@ -52,7 +55,7 @@ def written_line(folder: Path, run: str) -> str:
     )
 
 
-def _plain(summary: dict[str, Any]) -> str:
+def _plain(summary: Summary) -> str:
     file = io.StringIO()
     console(file=file, width=WIDTH, color_system=None).print(
         profile_text(summary, verbose=True), crop=False

@@ -5,33 +5,41 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgeq.plain_text import plain
+from edgeq.harness.profile_summary import (
+    LATENCY_KEYS,
+    Confusion,
+    EnergyFigures,
+    ExpertFigures,
+    Latency,
+    LayerFigures,
+    Summary,
+)
 from edgeq.reporting.clock_model import without_rules
 from edgeq.reporting.energy_words import energy_words
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_op
-from edgeq.reporting.statistics import LATENCY_KEYS
 
 SMALLEST_MS = 1e-5
 CONFUSION_CLASSES = 20  # more columns than this no terminal shows
 
 
-def profile_text(summary: dict[str, Any], verbose: bool = False) -> RenderableType:
-    """The same object as `--json`, for people; `verbose`: with flags, digest, energy's source."""
-    summary = plain(summary)
+def profile_text(summary: Summary, verbose: bool = False) -> RenderableType:
+    """The same as `--json`, for people; `verbose`: with flags, digest, energy's source."""
+    summary = summary.printable
     parts: list[RenderableType] = _head(summary, verbose)
-    if summary["experts"]:
-        parts += [Text(), _experts(summary["experts"])]
-        if summary["energy"].get("experts"):
-            parts += [Text(), _measured_experts(summary["energy"])]
-    if summary.get("alone"):
-        parts += [Text(), _alone(summary["alone"]), Paragraph(summary["alone"]["gain"]["said"])]
-    if summary.get("signals"):
-        parts += [Text(), _signals(summary["signals"])]
-    parts += [Text(), _layers(summary["layers"])]
-    if 0 < len(summary["confusion"]["classes"]) <= CONFUSION_CLASSES:
-        parts += [Text(), _confusion(summary["confusion"])]
-    notes = summary["notes"] if verbose else map(without_rules, summary["notes"])
+    if summary.experts:
+        parts += [Text(), _experts(summary.experts)]
+        if summary.energy.experts:
+            parts += [Text(), _measured_experts(summary.energy)]
+    if summary.alone:
+        alone = summary.alone.model_dump()
+        parts += [Text(), _alone(alone), Paragraph(summary.alone.gain.said)]
+    if summary.signals:
+        parts += [Text(), _signals([signal.model_dump() for signal in summary.signals])]
+    parts += [Text(), _layers(summary.layers)]
+    if 0 < len(summary.confusion.classes) <= CONFUSION_CLASSES:
+        parts += [Text(), _confusion(summary.confusion)]
+    notes = summary.notes if verbose else map(without_rules, summary.notes)
     parts += [Paragraph(f"note: {note}", style="yellow") for note in notes]
     return Group(*parts)
 
@@ -67,76 +75,75 @@ def _scaled(value: float | None, unit: str) -> str:
     return f"{value / 1e-9:.3g} n{unit}"
 
 
-def latency_line(latency: dict[str, Any]) -> str:
+def latency_line(latency: Latency) -> str:
     """Mean, spread and tail, with the source beside them."""
-    if latency["mean"] is None:
+    if latency.mean is None:
         return "no latency: the board counts no cycles"
-    mean, std, *tail = (milliseconds(latency[key]) for key in LATENCY_KEYS)
+    mean, std, *tail = map(milliseconds, latency.values)
     quoted = ", ".join(f"{k} {v}" for k, v in zip(LATENCY_KEYS[2:], tail, strict=True))
-    return f"{mean} ± {std} ms ({latency['source']}), {quoted}"
+    return f"{mean} ± {std} ms ({latency.source}), {quoted}"
 
 
-def energy_line(energy: dict[str, Any]) -> str:
+def energy_line(energy: EnergyFigures) -> str:
     """Mean joules with their bounds, labelled."""
-    if energy["joules_mean"] is None:
+    if energy.joules_mean is None or energy.band is None:
         return "no energy figures"
-    low, high = energy["band"]
-    if "windows" in energy:
+    low, high = energy.band
+    if energy.windows is not None:
         return measured_line(energy)
-    words = energy_words(energy["source"], energy.get("kind"))
+    words = energy_words(energy.source, energy.kind)
     return (
-        f"{joules(energy['joules_mean'])} an inference ({words}; band "
-        f"{joules(low)} to {joules(high)})"
+        f"{joules(energy.joules_mean)} an inference ({words}; band {joules(low)} to {joules(high)})"
     )
 
 
-def measured_line(energy: dict[str, Any]) -> str:
+def measured_line(energy: EnergyFigures) -> str:
     """The same of a meter: the median of its windows, net energy, charge, idle power, volts."""
-    low, high = energy["band"]
+    low, high = energy.band or (None, None)
     return (
-        f"{joules(energy['joules_mean'])} an inference ({energy['source']}; median of "
-        f"{len(energy['windows'])} windows, {joules(low)} to {joules(high)}), "
-        f"{joules(energy['net_joules_mean'])} above idling, {coulombs(energy['coulombs_mean'])} at "
-        f"{energy['volts']:.3f} V; idle {energy['idle_w'] * 1e3:#.3g} mW"
+        f"{joules(energy.joules_mean)} an inference ({energy.source}; median of "
+        f"{len(energy.windows or ())} windows, {joules(low)} to {joules(high)}), "
+        f"{joules(energy.net_joules_mean)} above idling, {coulombs(energy.coulombs_mean)} at "
+        f"{energy.volts:.3f} V; idle {(energy.idle_w or 0) * 1e3:#.3g} mW"
     )
 
 
-def score_words(summary: dict[str, Any]) -> str:
+def score_words(summary: Summary) -> str:
     """Accuracy of a classifier, errors of an autoencoder, or that there is none."""
-    if summary["accuracy"] is not None:
-        return f"accuracy {percent(summary['accuracy'])}, macro F1 {summary['macro_f1']:.3f}"
-    errors = summary.get("reconstruction")
+    if summary.accuracy is not None:
+        return f"accuracy {percent(summary.accuracy)}, macro F1 {summary.macro_f1:.3f}"
+    errors = summary.reconstruction
     if not errors:
-        return f"{summary['task']}, no accuracy"
-    auc = "" if errors["auc"] is None else f", AUC {errors['auc']:.3f}"
-    return f"mean squared error {errors['mse']:.4g}{auc}"
+        return f"{summary.task}, no accuracy"
+    auc = "" if errors.auc is None else f", AUC {errors.auc:.3f}"
+    return f"mean squared error {errors.mse:.4g}{auc}"
 
 
-def _head(summary: dict[str, Any], verbose: bool) -> list[RenderableType]:
-    bad = summary["mismatches"]
-    evidence = "silicon" if summary["evidence"] == "silicon" else "no silicon"
-    title = f"{summary['model']} on {summary['board']} ({evidence})"
+def _head(summary: Summary, verbose: bool) -> list[RenderableType]:
+    bad = summary.mismatches
+    evidence = "silicon" if summary.evidence == "silicon" else "no silicon"
+    title = f"{summary.model} on {summary.board} ({evidence})"
     found = f"{bad} mismatches"
-    scores = f": {summary['samples']} samples, {score_words(summary)}, {found}"
+    scores = f": {summary.samples} samples, {score_words(summary)}, {found}"
     return [
         Paragraph(scores, title, "", "bold", found, "bold red" if bad else "green"),
-        Paragraph(latency_line(summary["latency"]), "latency  "),
-        Paragraph(energy_line(summary["energy"]), "energy   "),
-        Paragraph(_bytes(summary["stack_bytes"]), "stack    "),
+        Paragraph(latency_line(summary.latency), "latency  "),
+        Paragraph(energy_line(summary.energy), "energy   "),
+        Paragraph(_bytes(summary.stack_bytes), "stack    "),
         *(Paragraph(text, label) for label, text in _built(summary, verbose)),
     ]
 
 
-def _built(summary: dict[str, Any], verbose: bool) -> list[tuple[str, str]]:
+def _built(summary: Summary, verbose: bool) -> list[tuple[str, str]]:
     """Compiler and clock; with flags, digest and where a joule comes from, or how to see them."""
-    compiler = summary["compiler"] or "unknown build"
-    clock = f"{summary['clock_hz'] / 1e6:g} MHz"
+    compiler = summary.compiler or "unknown build"
+    clock = f"{summary.clock_hz / 1e6:g} MHz"
     if not verbose:
         return [("build    ", f"{compiler}, {clock}; --verbose says on what the figures rest")]
-    flags = [f for f in summary["flags"] or () if f.startswith(("-O", "-D"))]
-    build = " ".join([compiler, *flags]) if summary["compiler"] else compiler
-    lines = [("build    ", f"{build}, {clock}, firmware {summary['firmware_digest'][:12]}")]
-    figures = summary["energy"].get("figures")
+    flags = [f for f in summary.flags or () if f.startswith(("-O", "-D"))]
+    build = " ".join([compiler, *flags]) if summary.compiler else compiler
+    lines = [("build    ", f"{build}, {clock}, firmware {summary.firmware_digest[:12]}")]
+    figures = summary.energy.figures
     return [*lines, ("figures  ", figures)] if figures else lines
 
 
@@ -144,35 +151,35 @@ def _bytes(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,} B at most"
 
 
-def _experts(experts: list[dict[str, Any]]) -> FittedTable:
-    source = experts[0]["latency"]["source"]
+def _experts(experts: list[ExpertFigures]) -> FittedTable:
+    source = experts[0].latency.source
     drops = {"std": 0, "p95": 1, "p50": 2, "p99": 3}
     figures = map(Column, ("samples", "share", "accuracy"))
     quantiles = (Column(key, drop=drops.get(key)) for key in LATENCY_KEYS)
     columns = (name_column("name"), *figures, *quantiles, Column("energy"))
     rows = [
         (
-            e["name"],
-            str(e["count"]),
-            percent(e["share"]),
-            percent(e["accuracy"]),
-            *(milliseconds(e["latency"][key]) for key in LATENCY_KEYS),
-            joules(e["energy_joules_mean"]),
+            e.name,
+            str(e.count),
+            percent(e.share),
+            percent(e.accuracy),
+            *map(milliseconds, e.latency.values),
+            joules(e.energy_joules_mean),
         )
         for e in experts
     ]
     return table(f"Experts (latency in ms, {source})", columns, rows)
 
 
-def _measured_experts(energy: dict[str, Any]) -> FittedTable:
-    title = f"Energy of an inference ({energy['source']}; median of the windows)"
+def _measured_experts(energy: EnergyFigures) -> FittedTable:
+    title = f"Energy of an inference ({energy.source}; median of the windows)"
     columns = ("inferences", "total", "least", "most", "above idling", "charge")
     rows = []
-    for e in energy["experts"]:
-        low, high = e["band"] or (None, None)
-        values = (e["joules_mean"], low, high, e["net_joules_mean"])
-        charge = coulombs(e["coulombs_mean"])
-        rows.append((e["name"], str(e["inferences"]), *map(joules, values), charge))
+    for e in energy.experts:
+        low, high = e.band or (None, None)
+        values = (e.joules_mean, low, high, e.net_joules_mean)
+        charge = coulombs(e.coulombs_mean)
+        rows.append((e.name, str(e.inferences), *map(joules, values), charge))
     return table(title, (name_column("name"), *map(Column, columns)), rows)
 
 
@@ -214,15 +221,15 @@ def _signals(signals: list[dict[str, Any]]) -> FittedTable:
     return table(title, (*columns, *numbers), signal_rows(signals))
 
 
-def _layers(layers: list[dict[str, Any]]) -> FittedTable:
+def _layers(layers: list[LayerFigures]) -> FittedTable:
     names = (name_column("name"), Column("op", right=False, short=short_op))
     rows = [
         (
-            i["name"],
-            i["op"],
-            str(i["count"]),
-            "-" if i["cycles"] is None else f"{i['cycles']:,.0f}",
-            percent(i["share"]),
+            i.name,
+            i.op,
+            str(i.count),
+            "-" if i.cycles is None else f"{i.cycles:,.0f}",
+            percent(i.share),
         )
         for i in layers
     ]
@@ -230,12 +237,12 @@ def _layers(layers: list[dict[str, Any]]) -> FittedTable:
     return table(title, (*names, *map(Column, ("runs", "cycles", "share"))), rows)
 
 
-def _confusion(confusion: dict[str, Any]) -> FittedTable:
+def _confusion(confusion: Confusion) -> FittedTable:
     """With each answer's name above it; where that is too wide, with the number of its row."""
-    classes = confusion["classes"]
+    classes = confusion.classes
     rows = [
         (name, *(str(n) if n else "." for n in row))
-        for name, row in zip(classes, confusion["matrix"], strict=True)
+        for name, row in zip(classes, confusion.matrix, strict=True)
     ]
     numbers = {name: f"{i} {name}" for i, name in enumerate(classes)}
     answers = (Column(name, short_title=str(i)) for i, name in enumerate(classes))

@@ -1,7 +1,6 @@
 """The report for a terminal: no plotting library is needed."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -32,27 +31,27 @@ def report_text(
 def _runs(subjects: Sequence[ReportedRun], names: Sequence[str]) -> FittedTable:
     """A line a run; a star where no other run has less latency and more right answers."""
     points = {
-        i: (s.summary["latency"]["mean"], s.summary["accuracy"])
+        i: (s.summary.latency.mean, s.summary.accuracy)
         for i, s in enumerate(subjects)
-        if s.summary["latency"]["mean"] is not None and s.summary["accuracy"] is not None
+        if s.summary.latency.mean is not None and s.summary.accuracy is not None
     }
     best = front(list(points.values()))
     titles = ("", "accuracy", "mean ms", "p99 ms", "energy", "source")
     rows = []
     for i, (subject, name) in enumerate(zip(subjects, names, strict=True)):
-        latency, energy = subject.summary["latency"], subject.summary["energy"]
+        latency, energy = subject.summary.latency, subject.summary.energy
         star = "*" if points.get(i) in best else ""
-        row = (star, percent(subject.summary["accuracy"]), milliseconds(latency["mean"]))
-        tail = (milliseconds(latency["p99"]), joules(energy["joules_mean"]), latency["source"])
+        row = (star, percent(subject.summary.accuracy), milliseconds(latency.mean))
+        tail = (milliseconds(latency.p99), joules(energy.joules_mean), latency.source)
         rows.append((one_line(name), *row, *tail))
     return table("Runs (*: none beats it)", (name_column("run"), *map(Column, titles)), rows)
 
 
 def _memory(subject: ReportedRun) -> list[RenderableType]:
-    memory: dict[str, Any] = subject.summary.get("memory") or {}
-    parts = memory.get("flash") or {}
-    if not parts:
+    memory = subject.summary.memory
+    if memory is None or not memory.flash:
         return []
+    parts = memory.flash
     most = max(parts.values())
     rows = [
         (one_line(name), f"{size:,}", "#" * round(BAR * size / most))
@@ -60,7 +59,7 @@ def _memory(subject: ReportedRun) -> list[RenderableType]:
     ]
     rows.append(("in all", f"{sum(parts.values()):,}", ""))
     columns = (name_column("part"), Column("bytes"), Column("", right=False))
-    return [table("Flash", columns, rows), Paragraph(f"arena    {memory['arena_bytes']:,} B")]
+    return [table("Flash", columns, rows), Paragraph(f"arena    {memory.arena_bytes:,} B")]
 
 
 def _sources(subject: ReportedRun) -> list[RenderableType]:

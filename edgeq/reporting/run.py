@@ -1,19 +1,18 @@
 """The finished runs that reports and comparisons are made of."""
 
 from pathlib import Path
-from typing import Any
 
 from edgeq.errors import BadInput
 from edgeq.harness.manifest import FILE
+from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import Run, read_run, run_folders
 from edgeq.plain_text import command
-from edgeq.reporting.statistics import NO_COUNTER
 
 RUNS = "runs"
 
 
-def finished_run(path: str | Path) -> tuple[Run, dict[str, Any]]:
+def finished_run(path: str | Path) -> tuple[Run, Summary]:
     """The run in a folder, or the newest run of an export folder, and its summary.
 
     Raises BadInput when there is no run, or when it is cut or damaged.
@@ -31,30 +30,25 @@ def finished_run(path: str | Path) -> tuple[Run, dict[str, Any]]:
     return run, run.summary
 
 
-def _check_same_run(run: Run, summary: dict[str, Any]) -> None:
+def _check_same_run(run: Run, summary: Summary) -> None:
     """BadInput unless profile.json is of the records and the model beside it."""
     model, where = run.manifest.model, f"{run.folder}: profile.json and"
-    if summary["samples"] != len(run.records):
+    if summary.samples != len(run.records):
         raise BadInput(f"{where} the records are of different runs; profile again")
-    if [e["name"] for e in summary["experts"]] != list(model.experts):
+    if [e.name for e in summary.experts] != list(model.experts):
         raise BadInput(f"{where} manifest.json name different experts; profile again")
-    unlabelled = summary.get("task") == "unlabelled"
+    unlabelled = summary.task == "unlabelled"
     if not unlabelled and any(r.label is None for r in run.records):
         raise BadInput(f"{run.folder}: a record has no label; profile again")
-    counted = summary["latency"]["source"] != NO_COUNTER or summary["energy"].get("kind")
+    counted = summary.counts_cycles or summary.energy.kind
     if counted and not any(r.cycles for r in run.records):
         raise BadInput(f"{where} the records do not agree: no record has cycles; profile again")
 
 
-def counts_cycles(summary: dict[str, Any]) -> bool:
-    """False when the board has no cycle counter, so no latency and no energy."""
-    return bool(summary["latency"]["source"] != NO_COUNTER)
-
-
-def joules_per_cycle(run: Run, summary: dict[str, Any]) -> float:
+def joules_per_cycle(run: Run, summary: Summary) -> float:
     """Of the board's energy model, where the summary has a modelled energy."""
     cycles = sum(record.cycles for record in run.records)
-    return float(summary["energy"]["joules_mean"]) * len(run.records) / cycles
+    return (summary.energy.joules_mean or 0) * len(run.records) / cycles
 
 
 def answer(record: SampleRecord, classes: int) -> int:

@@ -7,10 +7,8 @@ import numpy as np
 
 from edgeq.board import Board, Energy
 from edgeq.harness.energy import EnergyModel, modelled_energy
+from edgeq.harness.profile_summary import LATENCY_KEYS, NO_COUNTER
 from edgeq.ops.op import Array
-
-LATENCY_KEYS = ("mean", "std", "p50", "p95", "p99", "max")
-NO_COUNTER = "none"
 
 
 def latency_source(board: Board | None, cycles: Sequence[int], virtual: bool = False) -> str:

@@ -40,7 +40,7 @@ def write_report(
 
 def report_json(subjects: Sequence[ReportedRun], written: Sequence[str]) -> dict[str, Any]:
     """The object of `edgeq report --json`."""
-    runs = [{"folder": str(s.run.folder), "summary": s.summary} for s in subjects]
+    runs = [{"folder": str(s.run.folder), "summary": s.summary.entry} for s in subjects]
     return {"runs": runs, "written": list(written)}
 
 

@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ from edgeq.harness.windows import Ran, Window
 from edgeq.metering import MeterPlan, Repeater, powered, source_of, with_energy
 from edgeq.profile_request import ProfileRequest
 from edgeq.profiling import profile
+from edgeq.reporting.profile import summarize
 from edgeq.sim import Machine
 from edgeq.sim.port import PtyPort
 from edgeq.toolchain.assemble import board_config
 from tests.command_line import run_cli
 from tests.tiny_export import tiny_export
 from tests.unit.harness.fake_meter import FakeLpm01a, Script
+from tests.unit.report.made import RECORDS, subject
 
 RATE, STRETCH = 1000, 0.2e-3  # a cycle of the board is that many seconds of the meter
 IDLE_A, BUSY_A, VOLTS = 0.0025, 0.0125, 3.3
@@ -297,12 +300,11 @@ def test_the_marker_is_part_of_the_firmware():
 def test_short_inferences_and_absent_experts_are_noted():
     second = np.ones(4)
     window = Window((0, 0, 0, 0), second, second, second * 0.012, 0.0, 3.3, 1000.0, 10.0)
-    experts = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]
-    summary = {"experts": experts, "notes": [], "energy": {"old": 1}}
+    summary = summarize(replace(subject(), experts=("a", "b")), RECORDS).but(notes=[])
     plan = MeterPlan("lpm01a", windows=1)
     noted = with_energy(summary, [window], plan, "silicon (LPM01A)")
-    assert "lasts 12.0 samples" in noted["notes"][0]
-    assert noted["notes"][1] == "no energy of b: no window ran them"
-    assert [e["energy_joules_mean"] for e in noted["experts"]] == [1.0, None]
-    assert noted["energy"]["modelled"] == {"old": 1}
-    assert summary["notes"] == []
+    assert "lasts 12.0 samples" in noted.notes[0]
+    assert noted.notes[1] == "no energy of b: no window ran them"
+    assert [e.energy_joules_mean for e in noted.experts] == [1.0, None]
+    assert noted.energy.modelled == summary.energy
+    assert summary.notes == []

@@ -25,11 +25,13 @@ from edgeq.ops.graph_file import read_graph, write_graph
 from edgeq.profile_request import ProfileRequest
 from edgeq.profiling import Samples, profile, refuse_mismatches
 from edgeq.reference import quantize_rows, run
+from edgeq.reporting.profile import summarize
 from tests.command_line import run_cli
 from tests.factory import input_rows, smallest_mixture
 from tests.same_profiles import check_same_records, check_same_summaries
 from tests.tiny_export import DIGEST, served, tiny_export
 from tests.unit.harness.lossy_line import LossyLine
+from tests.unit.report.made import RECORDS, subject
 
 SAMPLES = 24
 CUT = 9
@@ -57,7 +59,8 @@ def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None
     heard: list[tuple[int, int, float]] = []
     parquet, lines = folder / "deep" / "records.parquet", folder / "records.jsonl"
     request = ProfileRequest(folder, port, parquet=parquet, trace=lines)
-    summary = profile(request, lambda *state: heard.append(state))
+    made = profile(request, lambda *state: heard.append(state))
+    summary = made.entry
     graph = read_graph(folder / "graph.npz")
     data = np.load(folder / "evaluation.npz")
     wanted = run(graph, quantize_rows(graph, data["x"]))
@@ -74,13 +77,13 @@ def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None
     recorded = read_run(folder / "runs" / "0001")
     assert recorded.complete
     assert [r.label for r in recorded.records] == data["y"].tolist()
-    assert recorded.summary == summary
+    assert recorded.summary == made
     assert len(lines.read_text().splitlines()) == SAMPLES
     assert pq.read_table(parquet).num_rows == SAMPLES
     assert json.loads((folder / "profile.json").read_text()) == summary
     assert "modelled" in (folder / "profile.txt").read_text()
     assert "<b>" not in (folder / "report.html").read_text().replace("<div><b>", "")
-    refuse_mismatches(summary)
+    refuse_mismatches(made)
 
 
 def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
@@ -242,7 +245,8 @@ def test_the_resume_command_repeats_the_flags() -> None:
 
 
 def test_refusing_names_the_first_samples() -> None:
-    summary = {"samples": 50, "mismatches": 12, "mismatch_samples": [3, 4], "run": "runs/7"}
+    told = {"samples": 50, "mismatches": 12, "mismatch_samples": [3, 4], "run": "runs/7"}
+    summary = summarize(subject(), RECORDS).but(**told)
     with pytest.raises(Mismatch, match=r"12 of 50 .*: 3, 4, \.\.\.; runs/7"):
         refuse_mismatches(summary)
 

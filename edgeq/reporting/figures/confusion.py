@@ -8,8 +8,8 @@ NUMBERS = 12  # classes: more columns than this have no room for counts
 
 def confusion(subject: ReportedRun) -> Figure | None:
     """Counts (label, answer); the shade is the share of the row."""
-    names = subject.summary["confusion"]["classes"]
-    matrix = subject.summary["confusion"]["matrix"]
+    names = subject.summary.confusion.classes
+    matrix = subject.summary.confusion.matrix
     if not names:
         return None
     shares = [[count / (sum(row) or 1) for count in row] for row in matrix]
@@ -49,7 +49,7 @@ def confusion(subject: ReportedRun) -> Figure | None:
     return Figure(
         "confusion",
         "Confusion",
-        f"Accuracy {subject.summary['accuracy']:.1%}, macro F1 {subject.summary['macro_f1']:.3f}. "
+        f"Accuracy {subject.summary.accuracy:.1%}, macro F1 {subject.summary.macro_f1:.3f}. "
         "The shade is the share of the row.",
         "the board's answers and the data set's labels",
         {"data": [heat], "layout": layout},

@@ -24,7 +24,7 @@ def currents(subject: ReportedRun) -> list[Figure]:
         return []
     trace = traces[0]
     source = f"{trace.meter}, {trace.rate_hz:,.0f} samples a second by its own clock"
-    if subject.summary["energy"]["source"] == "modelled":
+    if subject.summary.energy.source == "modelled":
         source = f"modelled: {source}"
     figures = [_overview(trace, len(traces), source)]
     end = _detail_end(trace)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from edgeq.harness.profile_summary import Summary
 from edgeq.harness.trace import Run
 
 
@@ -23,16 +24,16 @@ class ReportedRun:
     """What a figure is made of: a finished run and the object of `edgeq profile --json`."""
 
     run: Run
-    summary: dict[str, Any]
+    summary: Summary
 
     @property
     def experts(self) -> list[str]:
         """Names by route; none without a mixture."""
-        return [e["name"] for e in self.summary["experts"]]
+        return [e.name for e in self.summary.experts]
 
     @property
     def cycles_per_ms(self) -> float:
-        return float(self.summary["clock_hz"]) / 1e3
+        return float(self.summary.clock_hz) / 1e3
 
     @property
     def routes(self) -> list[tuple[int, str]]:

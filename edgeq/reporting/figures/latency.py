@@ -4,7 +4,7 @@ import numpy as np
 
 from edgeq.reporting.figures import style
 from edgeq.reporting.figures.figure import Figure, ReportedRun
-from edgeq.reporting.run import answer, counts_cycles
+from edgeq.reporting.run import answer
 from edgeq.reporting.sources import latency_source
 
 BINS = 60
@@ -13,7 +13,7 @@ MOST_POINTS = 4_000
 
 def distribution(subject: ReportedRun) -> Figure | None:
     """How many inferences took how long, a lane an expert; None without a cycle counter."""
-    if not counts_cycles(subject.summary):
+    if not subject.summary.counts_cycles:
         return None
     records, per_ms = subject.run.records, subject.cycles_per_ms
     everything = np.array([r.cycles for r in records]) / per_ms
@@ -54,7 +54,7 @@ def distribution(subject: ReportedRun) -> Figure | None:
 
 def against_uncertainty(subject: ReportedRun) -> Figure | None:
     """A mark an inference; None without a mixture or a counter."""
-    if not subject.experts or not counts_cycles(subject.summary):
+    if not subject.experts or not subject.summary.counts_cycles:
         return None
     records, per_ms = subject.run.records, subject.cycles_per_ms
     step = -(-len(records) // MOST_POINTS)

@@ -20,19 +20,24 @@ def pareto(subjects: Sequence[ReportedRun], names: Sequence[str]) -> list[Figure
 
 def _cost(subject: ReportedRun, key: str) -> float | None:
     if key == "latency":
-        value = subject.summary["latency"]["mean"]
+        value = subject.summary.latency.mean
         return None if value is None else float(value)
-    joules = subject.summary["energy"]["joules_mean"]
+    joules = subject.summary.energy.joules_mean
     return None if joules is None else float(joules) * 1e6
+
+
+def _source(subject: ReportedRun, key: str) -> str:
+    summary = subject.summary
+    return summary.latency.source if key == "latency" else summary.energy.source
 
 
 def _view(
     subjects: Sequence[ReportedRun], names: Sequence[str], key: str, unit: str
 ) -> Figure | None:
     points = [
-        (cost, 100 * s.summary["accuracy"], i)
+        (cost, 100 * s.summary.accuracy, i)
         for i, s in enumerate(subjects)
-        if (cost := _cost(s, key)) is not None and s.summary["accuracy"] is not None
+        if (cost := _cost(s, key)) is not None and s.summary.accuracy is not None
     ]
     if len(points) < 2:
         return None
@@ -47,7 +52,7 @@ def _view(
         "hoverinfo": "skip",
     }
     data = [line, *(_point(cost, gain, i, names[i], unit) for cost, gain, i in points)]
-    sources = sorted({s.summary[key]["source"] for s in subjects})
+    sources = sorted({_source(s, key) for s in subjects})
     return Figure(
         f"pareto_{key}",
         f"Accuracy against {key}",

@@ -10,17 +10,17 @@ BINS = 40
 
 def shares(subject: ReportedRun) -> Figure | None:
     """A bar an expert; None without a mixture."""
-    experts = subject.summary["experts"]
+    experts = subject.summary.experts
     if not experts:
         return None
     bar = {
         "type": "bar",
         "orientation": "h",
         "y": list(range(len(experts))),
-        "x": [100 * e["share"] for e in experts],
-        "text": [f"{e['share']:.1%} ({e['count']:,})" for e in experts],
+        "x": [100 * e.share for e in experts],
+        "text": [f"{e.share:.1%} ({e.count:,})" for e in experts],
         "textposition": "auto",
-        "customdata": [style.text(e["name"]) for e in experts],
+        "customdata": [style.text(e.name) for e in experts],
         "marker": {"color": [style.colour(i) for i in range(len(experts))]},
         "hovertemplate": "%{customdata}: %{text}<extra></extra>",
         "cliponaxis": False,
@@ -28,7 +28,7 @@ def shares(subject: ReportedRun) -> Figure | None:
     layout = style.layout(360, "% of the inputs", "", showlegend=False, bargap=0.4)
     layout["margin"]["t"] = 16
     layout["xaxis"] |= {"range": [0, 100]}
-    layout["yaxis"] |= {"autorange": "reversed", **style.ticks([e["name"] for e in experts])}
+    layout["yaxis"] |= {"autorange": "reversed", **style.ticks([e.name for e in experts])}
     return Figure(
         "routes",
         "Routes",
@@ -71,9 +71,11 @@ def uncertainty(subject: ReportedRun) -> Figure | None:
 
 
 def _caption(subject: ReportedRun) -> str:
-    found = subject.summary["uncertainty"]
-    parts = [f"Mean {found['mean']:.4g}"]
-    for key, words in (("mean_when_right", "right"), ("mean_when_wrong", "wrong")):
-        if found[key] is not None:
-            parts.append(f"{found[key]:.4g} where the answer is {words}")
+    found = subject.summary.uncertainty
+    if found is None:
+        return ""
+    parts = [f"Mean {found.mean:.4g}"]
+    for mean, words in ((found.mean_when_right, "right"), (found.mean_when_wrong, "wrong")):
+        if mean is not None:
+            parts.append(f"{mean:.4g} where the answer is {words}")
     return "Inputs by the router's uncertainty, stacked by expert. " + "; ".join(parts) + "."

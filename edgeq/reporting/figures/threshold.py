@@ -10,9 +10,11 @@ SOURCE = "the reference on the rows of {source}; cost modelled"
 
 def thresholds(subject: ReportedRun) -> list[Figure]:
     """Both curves with the shipped point; none where the export promised nothing."""
-    export = subject.summary.get("export") or {}
-    found = export.get("threshold")
-    return [_risk(found), _cost(found)] if found else []
+    export = subject.summary.export
+    if export is None or export.threshold is None:
+        return []
+    found = export.threshold.model_dump()
+    return [_risk(found), _cost(found)]
 
 
 def _risk(found: dict[str, Any]) -> Figure:

@@ -40,5 +40,5 @@ def write_run(
         for item in records:
             writer.add(item)
         writer.end()
-    (folder / "profile.json").write_text(json.dumps(summarize(subject, records)))
+    (folder / "profile.json").write_text(json.dumps(summarize(subject, records).entry))
     return folder

@@ -73,11 +73,15 @@ def test_a_cycle_is_the_finest_difference(tmp_path: Path) -> None:
     assert found["verdict"] == "no difference shown"
 
 
+WINDOW = {"inferences": 4, "seconds": 10.0, "joules_std": 0.0, "idle_w": 0.01, "volts": 3.0}
+WINDOW |= dict.fromkeys(("joules_mean", "net_joules_mean", "coulombs_mean"), 1e-3)
+
+
 def test_energies_of_a_meter_differ_when_their_windows_do(tmp_path: Path) -> None:
     def measured(name: str, joules: float, band: tuple[float, float]) -> Path:
         folder = run_of(tmp_path / name, BASE)
         summary = json.loads((folder / "profile.json").read_text())
-        energy = {"source": "silicon", "joules_mean": joules, "band": band, "windows": [{}] * 3}
+        energy = {"source": "silicon", "joules_mean": joules, "band": band, "windows": [WINDOW] * 3}
         energy |= {"net_joules_mean": joules, "coulombs_mean": joules / 3, "volts": 3.0}
         energy |= {"idle_w": 0.01, "figures": "a meter"}
         (folder / "profile.json").write_text(json.dumps(summary | {"energy": energy}))

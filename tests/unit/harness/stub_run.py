@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from edgeq.harness.manifest import Data, Firmware, Manifest, Model, Session
+from edgeq.harness.manifest import FORMAT, VERSION, Data, Firmware, Manifest, Model, Session
 from edgeq.harness.messages import InferResult
 from edgeq.harness.record import SampleRecord
 
 MANIFEST = Manifest(
+    format=FORMAT,
+    version=VERSION,
     sessions=(
         Session(started="2026-01-01T00:00:00+00:00", command=("edgeq",), edgeq="0", host={}),
     ),

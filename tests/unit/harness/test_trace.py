@@ -193,7 +193,12 @@ def test_what_is_no_run_is_named(tmp_path):
     for text, message in (
         (b"", "is no manifest of this edgeq"),
         (b"[]", "is no manifest of this edgeq"),
-        (manifest.replace(b'"version":1', b'"version":9').replace(b": 1,", b": 9,", 1), "version"),
+        (
+            manifest.replace(b'"version": 1', b'"version": 9'),
+            "its version is '9', this edgeq reads 1",
+        ),
+        (manifest.replace(b'"version": 1,', b""), "no version, as an older edgeq wrote it"),
+        (manifest.replace(b'"format": "edgeq run",', b""), "format: Field required"),
         (manifest.replace(b'"digest"', b'"digits"', 1), "digest: Field required"),
     ):
         with pytest.raises(BadInput, match=message):

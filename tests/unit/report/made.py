@@ -84,8 +84,9 @@ def write_run(
         writer.end()
     if current:
         write_current([power_trace()], folder / "current.parquet")
-    summary = summarize(measured, records) | {"memory": MEMORY, "export": EXPORT} | (more or {})
-    (folder / "profile.json").write_text(json.dumps(summary))
+    told = {"memory": MEMORY, "export": EXPORT} | (more or {})
+    summary = summarize(measured, records).but(**told)
+    (folder / "profile.json").write_text(json.dumps(summary.entry))
     return figures.ReportedRun(*finished_run(folder))
 
 

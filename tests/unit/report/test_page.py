@@ -157,11 +157,9 @@ def test_a_model_without_mixture_has_no_routes(tmp_path: Path) -> None:
     assert "Routes" not in Reader(page([made])).text
 
 
-def test_an_older_run_has_no_memory_map(tmp_path: Path) -> None:
+def test_a_run_without_a_memory_map_has_no_figure_of_it(tmp_path: Path) -> None:
     made = write_run(tmp_path / "0001", subject())
-    old = ReportedRun(
-        made.run, {k: v for k, v in made.summary.items() if k not in ("memory", "export")}
-    )
+    old = ReportedRun(made.run, made.summary.model_copy(update={"memory": None, "export": None}))
     assert not {f.key for f in figures_of(old)} & {"flash", "arena"}
     Reader(page([old]))
     assert "Flash" not in text_of(old)
@@ -308,7 +306,7 @@ def test_case_21_a_stack_of_unknown_depth_is_said_to_be_unknown(tmp_path):
     """stack_bytes 0 is what a board says that cannot measure it."""
     unmeasured = [replace(record, stack_bytes=0) for record in RECORDS]
     measured = write_run(tmp_path / "run", subject(), unmeasured)
-    assert measured.summary["stack_bytes"] is None
+    assert measured.summary.stack_bytes is None
     row = re.search(r"<tr><th>stack</th>.*?</tr>", page([measured]))
     assert row is not None
     assert ">unknown<" in row[0]

@@ -11,22 +11,26 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgeq.harness.profile_summary import read_summary
+from edgeq.errors import BadInput
+from edgeq.harness.profile_summary import Summary, read_summary
 from edgeq.harness.record import SampleRecord
 from edgeq.reporting.markdown import profile_rows
 from edgeq.reporting.profile import Profiled, summarize
 from edgeq.reporting.profile_text import joules, profile_text
+from edgeq.reporting.run import finished_run
 from edgeq.reporting.task import reconstruction, task_of
-from tests.unit.report.made import RECORDS, subject
+from tests.unit.report.made import RECORDS, subject, write_run
 
 
 def summary_of(given: Profiled, records: tuple[SampleRecord, ...] = RECORDS) -> dict[str, Any]:
-    return summarize(given, records)
+    return summarize(given, records).entry
 
 
 def text_of(summary: dict[str, Any]) -> str:
     file = io.StringIO()
-    Console(file=file, width=140, color_system=None).print(profile_text(summary))
+    Console(file=file, width=140, color_system=None).print(
+        profile_text(Summary.model_validate(summary))
+    )
     return file.getvalue()
 
 
@@ -52,6 +56,39 @@ def test_the_summary_by_hand() -> None:
     assert found["energy"]["joules_mean"] == pytest.approx(700 * 0.34e-9)
     assert found["uncertainty"]["mean_when_wrong"] == 0.75
     assert (found["stack_bytes"], found["firmware_digest"]) == (380, "b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("version", None), "it has no version, as an older edgeq wrote it; this one reads 1"),
+        (("version", 2), "its version is '2', this edgeq reads 1"),
+        (("version", "1"), "its version is '1', this edgeq reads 1"),
+        (("version", True), "its version is 'True', this edgeq reads 1"),
+        (("energy", {}), "energy.source: Field required"),
+        (("latency", None), "latency: Input should be an object"),
+    ],
+)
+def test_an_older_or_damaged_summary_is_one_clear_error(
+    change: tuple[str, Any], said: str, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "run", subject()).run.folder
+    key, value = change
+    tree = json.loads((run / "profile.json").read_text())
+    tree = {k: v for k, v in (tree | {key: value}).items() if (k, v) != ("version", None)}
+    (run / "profile.json").write_text(json.dumps(tree))
+    with pytest.raises(BadInput) as error:
+        finished_run(run)
+    assert said in str(error.value)
+    assert "remove it, then continue with `edgeq profile --resume`" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_value_on_disk_is_the_value_in_hand(tmp_path: Path) -> None:
+    made = write_run(tmp_path / "run", subject(), current=True)
+    assert finished_run(made.run.folder)[1] == made.summary
+    assert Summary.model_validate(made.summary.entry) == made.summary
+    assert made.summary.entry["version"] == 1
 
 
 ERRORS = {"mse": 0.25, "mse_normal": 0.125, "mse_odd": 0.5, "auc": 0.9}
@@ -127,9 +164,6 @@ def test_a_modelled_energy_says_what_it_rests_on() -> None:
         found = summary_of(subject(board))
         assert (found["energy"]["source"], found["energy"]["kind"]) == ("modelled", kind)
         assert words in text_of(found)
-    before = summary_of(subject("virtual_m4"))  # a run that was kept before there were kinds
-    del before["energy"]["kind"]
-    assert "(modelled; band" in text_of(before)
 
 
 def test_a_model_without_mixture_has_no_experts() -> None:
