@@ -14,7 +14,6 @@ from edgeq.export_folder import check_free
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
 from edgeq.ops.op import Array
-from edgeq.passes import Quantized
 from edgeq.reference import quantize_rows
 from edgeq.sources import Source, given_rows
 from edgeq.thresholds import Promise
@@ -115,20 +114,19 @@ class ExportRequest:
         """The promise with its rows, if one is asked for; `x` are the calibration rows."""
         return None if self.promise is None else self.promise.rows(model, x, graph)
 
-    def quantized(self, model: Source, x: Array) -> tuple[Quantized, Identity]:
-        """The lowered model, calibrated on rows x (rows, *graph shape) float, and what it is of.
+    def identity(self, model: Source, graph: Graph, x: Array) -> Identity:
+        """Of the model and its lowered graph; x (rows, *graph shape) float: calibration rows.
 
         BadInput for a model that does not have the shapes of the benchmark `mlperf`.
         """
-        quantized = model.quantized(x, self.method, self.features, self.name)
-        return quantized, Identity(
+        return Identity(
             model.name,
             model.digest,
-            quantize_rows(quantized.graph, x),
+            quantize_rows(graph, x),
             self.target,
             find_compiler(self.compiler),
             self.mlperf,
             model.class_names,
             self.weights_as,
-            tuple(fitting_task(quantized.graph, self.mlperf)) if self.mlperf else (),
+            tuple(fitting_task(graph, self.mlperf)) if self.mlperf else (),
         )

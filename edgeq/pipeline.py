@@ -88,7 +88,8 @@ def _exported(
 
     model = source_of(given)
     x = model.rows(asked.calibration)
-    quantized, of = asked.quantized(model, x)
+    quantized = model.quantized(x, asked.method, asked.features, asked.name)
+    of = asked.identity(model, quantized.graph, x)
     promised = asked.promised(model, x, quantized.graph)
     with scratch_folder() as scratch:
         costed = within_budget(quantized, of, asked.budget, scratch, promised)
