@@ -1,10 +1,19 @@
 """The command line in this process, as the installed `edgeq` would run it."""
 
 import sys
+from typing import NamedTuple
 
 import pytest
 
 from edgeq import cli
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
 
 
 def run_cli(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -15,3 +24,12 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def run_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: object
+) -> Ended:
+    """The same, with what it wrote."""
+    capfd.readouterr()
+    code = run_cli(monkeypatch, *map(str, words))
+    return Ended(code, *capfd.readouterr())

@@ -40,7 +40,7 @@ def port(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def whole(folder: Path, port: str) -> Run:
     """An uninterrupted run."""
-    return read_run(profile(ProfileRequest(folder, port, run=folder / "whole"))["run"])
+    return read_run(str(profile(ProfileRequest(folder, port, run=folder / "whole")).run))
 
 
 def wait_for(condition: Callable[[], bool], alive: Callable[[], bool]) -> None:
@@ -75,7 +75,7 @@ def check_completed(folder: Path, port: str, run: Path, whole: Run) -> None:
     check_same_records(done.records, whole.records)
     assert done.summary == summary
     assert whole.summary is not None
-    check_same_summaries(summary, whole.summary)
+    check_same_summaries(summary.entry, whole.summary.entry)
 
 
 def test_a_killed_profile_is_readable_and_resumes(folder: Path, port: str, whole: Run) -> None:

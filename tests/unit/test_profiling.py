@@ -89,7 +89,7 @@ def test_the_summary_is_what_the_reference_says(port: str, folder: Path) -> None
 def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
     port: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = profile(ProfileRequest(folder, port, run=folder / "whole"))
+    whole = profile(ProfileRequest(folder, port, run=folder / "whole")).entry
     with served(folder) as (other, pid):
 
         def pull(done: int, total: int, accuracy: float) -> None:
@@ -109,16 +109,16 @@ def test_a_pulled_cable_keeps_the_trace_and_a_resumed_run_is_whole(
     resumed = json.loads(capsys.readouterr().out)
     check_same_summaries(resumed, whole)
     assert read_run(folder / "runs" / "0001").complete
-    again = profile(ProfileRequest(folder, port, resume=True))  # nothing is left to run
+    again = profile(ProfileRequest(folder, port, resume=True)).entry  # nothing is left to run
     assert {**again, "link": 0} == {**resumed, "link": 0}
 
 
 def test_a_profile_over_a_bad_line_is_that_over_a_good_one(port: str, folder: Path) -> None:
-    good = profile(ProfileRequest(folder, port))
+    good = profile(ProfileRequest(folder, port)).entry
     board = os.open(port, os.O_RDWR | os.O_NOCTTY)
     tty.setraw(board)
     line = LossyLine(board, rate=0.01, seed=2, hold=0.01)
-    bad = profile(ProfileRequest(folder, line.path))
+    bad = profile(ProfileRequest(folder, line.path)).entry
     line.close()
     os.close(board)
     assert line.damage > 20
@@ -159,10 +159,10 @@ def test_what_may_be_resumed(port: str, folder: Path) -> None:
     request = ProfileRequest(folder, port, limit=4)
     with pytest.raises(BadInput, match="holds no run to resume"):
         profile(replace(request, resume=True))
-    assert profile(request)["samples"] == 4
+    assert profile(request).samples == 4
     with pytest.raises(BadInput, match="already holds 4 samples"):
         profile(replace(request, resume=True, limit=3))
-    assert profile(replace(request, resume=True, limit=6))["samples"] == 6
+    assert profile(replace(request, resume=True, limit=6)).samples == 6
     manifest = folder / "runs" / "0001" / "manifest.json"
     before = manifest.read_text()
     facts = json.loads(before)
@@ -182,7 +182,7 @@ def test_what_may_be_resumed(port: str, folder: Path) -> None:
 
 def test_a_run_is_never_overwritten(port: str, folder: Path) -> None:
     request = ProfileRequest(folder, port, limit=2)
-    names = [profile(request)["run"] for _ in range(2)]
+    names = [str(profile(request).run) for _ in range(2)]
     assert names == [str(folder / "runs" / "0001"), str(folder / "runs" / "0002")]
     with pytest.raises(BadInput, match="is not empty; continue its run with --resume"):
         profile(replace(request, run=folder / "runs" / "0001"))
@@ -194,7 +194,7 @@ def test_rows_without_labels_have_no_accuracy(port: str, folder: Path) -> None:
     """Nor does its report, its page or a comparison invent one."""
     np.savez(folder / "rows.npz", x=np.load(folder / "evaluation.npz")["x"][:4])
     runs = [
-        profile(ProfileRequest(folder, port, data=folder / "rows.npz"))["run"] for _ in range(2)
+        str(profile(ProfileRequest(folder, port, data=folder / "rows.npz")).run) for _ in range(2)
     ]
     summary = json.loads((Path(runs[0]) / "profile.json").read_text())
     assert summary["task"] == "unlabelled"

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeq import cli
 from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.errors import Mismatch
@@ -26,12 +25,12 @@ from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.toolchain import Firmware, build, find_compiler, with_board
 from edgeq.weights import pack_weights
+from tests.command_line import Ended, run_told
 from tests.factory import fc_graph, input_rows, mixture_graph, smallest_mixture
 from tests.hang import HANG_S
 
 DIGEST = "34" * 32
 SAMPLES = 40
-Ended = tuple[int, str, str]
 
 
 def built_for(graph: Graph, board_name: str, folder: Path) -> Firmware:
@@ -68,17 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mixture: Graph) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    def command(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["edgeq", "estimate", *map(str, words)])
-        capfd.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capfd.readouterr()
-
-    return command
+    return lambda *words: run_told(monkeypatch, capfd, "estimate", *words)
 
 
 def subject_of(graph: Graph, rows: np.ndarray) -> RoutedModel:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import numpy as np
 import pytest
 
 import edgeq
-from edgeq import cli, pipeline
+from edgeq import pipeline
 from edgeq.errors import BadInput, Link, ModelFile
+from tests.command_line import Ended, run_told
 from tests.tiny_export import served
 from tests.unit.prove.conftest import rows, small_model
-
-Ended = tuple[int, str, str]
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +30,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    def command(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["edgeq", "verify", *map(str, words)])
-        capfd.readouterr()
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capfd.readouterr()
-
-    return command
+    return lambda *words: run_told(monkeypatch, capfd, "verify", *words)
 
 
 def test_a_sound_export_holds_with_its_model(export: Path, run: Callable[..., Ended]) -> None:

@@ -9,10 +9,8 @@ MOST_OF_A_FUNCTION = 50
 MOST_OF_A_FILE = 400
 TOO_LONG = {
     "tests/factory.py",
-    "tests/unit/emit/test_onnx_model.py",
     "tests/unit/frontend/test_torch_loader.py",
     "tests/unit/nn/test_checkpoint.py",
-    "tests/unit/test_cli_export.py",
 }
 
 
