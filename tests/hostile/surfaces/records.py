@@ -24,7 +24,7 @@ def _run_folder(place: Place) -> Path:
     (folder / "other").mkdir()
     made.write_run(folder / "other" / "run", made.subject(), more={"energy": {
         "source": "silicon", "coulombs_mean": 1e-4, "figures": "a meter", "net_joules_mean": 8e-4,
-        "idle_w": 0.01, "experts": [], "windows": [{}], **energy}})  # fmt: skip
+        "idle_w": 0.01, "experts": [], "windows": [made.WINDOW], **energy}})  # fmt: skip
     for run in (folder, folder / "other" / "run"):
         _everywhere_alike(run / "manifest.json")
     return folder

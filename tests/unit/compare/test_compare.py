@@ -17,6 +17,7 @@ from edgeq.comparing.text import compare_text
 from edgeq.errors import BadInput, Mismatch
 from tests.command_line import run_cli
 from tests.unit.compare.runs import record, write_run
+from tests.unit.report.made import WINDOW
 
 BASE = np.random.default_rng(2).integers(90_000, 110_000, 200)
 
@@ -71,10 +72,6 @@ def test_a_cycle_is_the_finest_difference(tmp_path: Path) -> None:
     found = metric(compare(a, b), "latency")
     assert found["interval"][0] > 1
     assert found["verdict"] == "no difference shown"
-
-
-WINDOW = {"inferences": 4, "seconds": 10.0, "joules_std": 0.0, "idle_w": 0.01, "volts": 3.0}
-WINDOW |= dict.fromkeys(("joules_mean", "net_joules_mean", "coulombs_mean"), 1e-3)
 
 
 def test_energies_of_a_meter_differ_when_their_windows_do(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ MEMORY = {
         {"name": "small/fc.scratch", "bytes": 72, "offset": 64, "first": 2, "last": 2},
     ],
 }
+WINDOW = {"inferences": 4, "seconds": 10.0, "joules_std": 0.0, "idle_w": 0.01, "volts": 3.0}
+WINDOW |= dict.fromkeys(("joules_mean", "net_joules_mean", "coulombs_mean"), 1e-3)
 
 
 def layer(index: int, name: str, expert: str | None) -> LayerInfo:
