@@ -12,7 +12,7 @@ import pytest
 from edgeq.comparing import compare
 from edgeq.comparing.text import compare_text
 from edgeq.errors import BadInput
-from edgeq.harness.profile_summary import read_summary
+from edgeq.harness.profile_summary import Summary, read_summary
 from edgeq.ops.graph_file import read_graph
 from edgeq.profile_request import ProfileRequest
 from edgeq.profiling import profile
@@ -38,7 +38,7 @@ def port(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def summary(folder: Path, port: str) -> dict[str, Any]:
-    return profile(ProfileRequest(folder, port))
+    return profile(ProfileRequest(folder, port)).entry
 
 
 def test_experts_alone_are_the_reference_without_the_router(
@@ -84,7 +84,7 @@ def test_an_expert_that_never_ran_has_the_estimates_cycles_or_none(
     for board, known in (("virtual_m4", True), ("nucleo_l4r5zi", False)):
         changed = {**report, "estimate": {"board": board}, "layers": layers}
         (folder / "export.json").write_text(json.dumps(changed))
-        again = profile(ProfileRequest(folder, port, run=tmp_path / board))
+        again = profile(ProfileRequest(folder, port, run=tmp_path / board)).entry
         for found in again["alone"]["experts"]:
             assert (found["cycles"] is not None) == (known or found["name"] not in idle)
     (folder / "export.json").write_text(json.dumps(report))
@@ -110,10 +110,13 @@ def test_text_page_and_comparison_show_it(
     page = (folder / "report.html").read_text()
     assert "Each expert alone on the same rows" in page
     assert said.split(":")[0] in page
-    for text in (_text(profile_text(summary)), _text(compare_text(_compared(summary)))):
+    for text in (
+        _text(profile_text(Summary.model_validate(summary))),
+        _text(compare_text(_compared(summary))),
+    ):
         assert said in " ".join(text.split())
         assert "oracle" in text
-    assert "What tells an error" in _text(profile_text(summary))
+    assert "What tells an error" in _text(profile_text(Summary.model_validate(summary)))
 
 
 def _compared(summary: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +138,7 @@ def test_groups_of_the_data_are_clusters(folder: Path, port: str, tmp_path: Path
     np.savez(tmp_path / "grouped.npz", **data, groups=np.arange(SAMPLES) // 4)
     found = profile(
         ProfileRequest(folder, port, data=tmp_path / "grouped.npz", run=tmp_path / "run")
-    )
+    ).entry
     assert (found["alone"]["rows"], found["alone"]["clusters"]) == (SAMPLES, SAMPLES // 4)
     np.savez(tmp_path / "wrong.npz", **data, groups=np.arange(3))
     with pytest.raises(BadInput, match="one whole number a row in key groups"):
