@@ -144,7 +144,6 @@ FORWARDS: Mapping[str, Forward] = {
     "Add": _add,
     "Relu": lambda a, x, _: _clamped(a.activation, x[0]),
     "HardSwish": lambda _, x, __: F.hardswish(x[0]),
-    "LeakyRelu": lambda a, x, _: F.leaky_relu(x[0], a.negative_slope),
     "LayerNorm": _layer_norm,
     "BatchNorm": lambda _, x, c: x[0] * c["gain"] + c["offset"],
     "Softmax": lambda _, x, __: F.softmax(x[0], dim=-1),

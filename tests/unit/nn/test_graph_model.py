@@ -72,7 +72,8 @@ def test_an_op_in_torch_is_its_float_forward(case: Any) -> None:
 
 def test_every_row_in_torch_has_its_case() -> None:
     names = {type(case[0]).__name__ for case in CASES}
-    assert set(graph_ops.FORWARDS) - {"BatchNorm"} == names  # importers fold that one
+    without = {"LeakyRelu"}  # runs as its float_forward: an op needs no row
+    assert set(graph_ops.FORWARDS) - {"BatchNorm"} == names - without  # importers fold that one
 
 
 def test_an_op_without_a_row_has_a_chord_for_its_gradient(monkeypatch: Any) -> None:
