@@ -160,6 +160,34 @@ def softmax(beta: float = 1.0) -> Make:
     return make
 
 
+def with_constant(op: str, shape: tuple[int, ...], first: bool, options: Any) -> Make:
+    """The input and a constant, which stands first or last."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        codes = rng(5).integers(-128, 128, shape).astype(np.int8)
+        other = sg.constant("other", codes, Quant((0.013,), 5))
+        y = sg.value("y", x.shape, "int8", Y)
+        sg.op(op, [other, x] if first else [x, other], [y], options)
+        return y
+
+    return make
+
+
+def split_and_joined(sg: SubgraphWriter, x: Value) -> Value:
+    """Parts of the channels in another order, one of them in another scale and back."""
+    sizes = sg.constant("sizes", np.array([1, 2], np.int32))
+    axis = sg.constant("axis", np.array(3, np.int32))
+    parts = [sg.value(f"p{n}", (1, 6, 6, n), "int8", x.quant) for n in (1, 2)]
+    sg.op("SPLIT_V", [x, sizes, axis], parts, schema.SplitVOptionsT(numSplits=2))
+    other = sg.value("other", parts[1].shape, "int8", Y)
+    again = sg.value("again", parts[1].shape, "int8", x.quant)
+    sg.op("QUANTIZE", [parts[1]], [other], schema.QuantizeOptionsT())
+    sg.op("QUANTIZE", [other], [again], schema.QuantizeOptionsT())
+    y = sg.value("y", (1, 6, 6, 3), "int8", x.quant)
+    sg.op("CONCATENATION", [again, parts[0]], [y], schema.ConcatenationOptionsT(axis=3))
+    return y
+
+
 def unary(op: str, quant: Quant = Y, options: Any = None) -> Make:
     """A function of one number."""
 
@@ -251,6 +279,11 @@ TAKEN: Mapping[str, bytes] = {
     "average": written(MAP, pool("AVERAGE_POOL_2D", pool_options(VALID, 3, 1), 4)),
     "average same": written(MAP, pool("AVERAGE_POOL_2D", pool_options(SAME, 3, 2, RELU), 3)),
     "largest same": written(MAP, pool("MAX_POOL_2D", pool_options(SAME, 3, 2, RELU6), 3)),
+    "add constant": written(MAP, with_constant("ADD", (3,), False, schema.AddOptionsT(RELU))),
+    "constant minus": written(MAP, with_constant("SUB", (1, 1, 6, 1), True, schema.SubOptionsT())),
+    "minus constant": written(MAP, with_constant("SUB", MAP, False, schema.SubOptionsT(RELU6))),
+    "times constant": written(MAP, with_constant("MUL", (), True, schema.MulOptionsT())),
+    "split and joined": written(MAP, split_and_joined),
     "logistic": written((1, 4, 8, 8), unary("LOGISTIC", Quant((1 / 256,), -128))),
     "tanh": written((1, 4, 8, 8), unary("TANH", Quant((1 / 128,), 0))),
     "elu": written((1, 4, 8, 8), unary("ELU", Quant((0.04,), -90))),

@@ -14,6 +14,8 @@ from edgeq.memory import (
     MemoryPlan,
     port_of,
 )
+from edgeq.ops import OPS
+from edgeq.ops.op import ANY_NUMBER
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,10 @@ def graph_calls(places: Places, layers: tuple[Layer, ...]) -> dict[str, str]:
 
 def _node_call(layer: Layer, places: Places) -> str:
     node = layer.node
-    arguments = [
-        f"&layer_{layer.info.index}",
-        *(places.tensor(name) for name in node.inputs),
-        places.tensor(node.outputs[0]),
-    ]
+    inputs = [places.tensor(name) for name in node.inputs]
+    if OPS[node.op].arity == ANY_NUMBER:
+        inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
+    arguments = [f"&layer_{layer.info.index}", *inputs, places.tensor(node.outputs[0])]
     if kernel_named(layer.info.kernel).takes_scratch:
         arguments.append(places.scratch(node))
     return f"{layer.info.kernel}({', '.join(arguments)})"

@@ -6,6 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
+from edgeq.emit.onnx_shapes import SHAPE_OPS
 from edgeq.ir import Graph, Node
 from edgeq.ops.functions import LEAST_OF_LOG, LEAST_OF_RSQRT, MOST_OF_EXP
 from edgeq.ops.layer_norm import FRACTION_BITS
@@ -208,4 +209,5 @@ ONNX_OPS: Mapping[str, Form] = {
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,
     "Reshape": _reshape,
+    **SHAPE_OPS,
 }

@@ -11,6 +11,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_layer_norm import layer_norm
 from edgeq.emit.tflite_pad import padded, scheme_of
+from edgeq.emit.tflite_shapes import SHAPE_LAYERS
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
@@ -287,4 +288,5 @@ LAYERS: Mapping[str, Emit] = {
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,
     "Reshape": _reshape,
+    **SHAPE_LAYERS,
 }

@@ -79,9 +79,12 @@ def subtract(
     return _elementwise(sg, "SUB", name, a, b, quant, options)
 
 
-def multiply(sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant) -> Value:
+def multiply(
+    sg: SubgraphWriter, name: str, a: Value, b: Value, quant: Quant, activation: str = "none"
+) -> Value:
     """MUL with broadcasting."""
-    return _elementwise(sg, "MUL", name, a, b, quant, schema.MulOptionsT(ACTIVATION["none"]))
+    options = schema.MulOptionsT(fused(activation, quant))
+    return _elementwise(sg, "MUL", name, a, b, quant, options)
 
 
 def _elementwise(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgeq.frontend.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from edgeq.ir import Node, Quant, TensorType
 from edgeq.ops import OPS
+from edgeq.ops.copies import Pad
 from edgeq.ops.reshape import Reshape
 
 Array = npt.NDArray[Any]
@@ -93,11 +94,11 @@ class Growing:
             raise Refused(f"{tensor.name!r} is {why}")
         return tensor
 
-    def output(self, op: Operator) -> Tensor:
-        """The one tensor it makes."""
-        if len(op.outputs) != 1:
+    def output(self, op: Operator, place: int | None = None) -> Tensor:
+        """The one tensor it makes; that at `place` where it may make several."""
+        if place is None and len(op.outputs) != 1:
             raise Refused(f"it has {len(op.outputs)} outputs")
-        tensor = self.subgraph.tensors[op.outputs[0]]
+        tensor = self.subgraph.tensors[op.outputs[place or 0]]
         if tensor.dynamic:
             raise Refused(f"{tensor.name!r} is of a shape that is not known")
         return tensor
@@ -113,7 +114,7 @@ class Growing:
         tensor = self.operand(op, place)
         index = op.inputs[place]
         if index in self.pads:
-            raise Refused("a PAD stands before it")
+            return self.padding(index)
         if index in self.refused:
             raise FollowsRefused
         quant_of_tensor(tensor)
@@ -122,14 +123,24 @@ class Growing:
             raise Refused(f"{tensor.name!r} is {'a constant' if constant else 'not computed yet'}")
         return self.names[index]
 
+    def padding(self, index: int) -> str:
+        """A PAD that stands before something else than a window, as a node."""
+        name, (top, left, bottom, right) = f"t{index}", self.pads[index]
+        if name not in self.tensors:
+            attrs, source = Pad((top, left, 0), (bottom, right, 0)), self.names[index]
+            shape = self._shape("Pad", attrs, (source,), {})
+            self.tensors[name] = TensorType(shape, "int8", self.tensors[source].quant)
+            self.nodes.append(Node(f"pad_{index}", "Pad", (source,), (name,), attrs))
+        return name
+
     def scale(self, op: Operator, place: int) -> float:
         """The scale of an activation that it reads."""
         return quant_of_tensor(self.operand(op, place)).per_tensor
 
-    def same_scale(self, op: Operator) -> None:
-        """Raises Refused unless its input and output share scale and zero point."""
-        given, made = quant_of_tensor(self.operand(op, 0)), quant_of_tensor(self.output(op))
-        if given != made:
+    def same_scale(self, op: Operator, count: int = 1, place: int | None = None) -> None:
+        """Raises Refused unless its first inputs and its output share scale and zero point."""
+        made = quant_of_tensor(self.output(op, place))
+        if any(quant_of_tensor(self.operand(op, i)) != made for i in range(count)):
             raise Refused("its input and output have different scales")
 
     def map(self, op: Operator) -> tuple[str, GivenMap]:
@@ -191,14 +202,16 @@ class Growing:
         attrs: Any,
         sources: tuple[str, ...],
         params: Mapping[str, str] | None = None,
+        place: int | None = None,
     ) -> None:
         """The node that makes the operator's output; its shape must be what the file says."""
-        made, quant = self.output(op), quant_of_tensor(self.output(op))
+        made = self.output(op, place)
+        quant, index = quant_of_tensor(made), op.outputs[place or 0]
         shape = self._shape(kind, attrs, sources, params or {})
         if math.prod(shape) != made.size:
             raise Refused(f"it computes {list(shape)}, the file says {list(made.shape)}")
-        name = node_name(op)
-        out = f"t{op.outputs[0]}"
+        name = node_name(op) if not place else f"{node_name(op)}_{place}"
+        out = f"t{index}"
         if out in self.tensors:
             raise Refused(f"{made.name!r} is computed twice")
         direct = shape == shape_of(made)
@@ -209,7 +222,7 @@ class Growing:
             again = Reshape(shape_of(made))
             self.tensors[out] = TensorType(again.shape, "int8", quant)
             self.nodes.append(Node(name + "_shape", "Reshape", (first,), (out,), again))
-        self.names[op.outputs[0]] = out
+        self.names[index] = out
 
     def _shape(
         self, kind: str, attrs: Any, sources: tuple[str, ...], params: Mapping[str, str]

@@ -15,6 +15,7 @@ from edgeq.frontend.tflite_graph import FollowsRefused, Growing, Refused, quant_
 from edgeq.frontend.tflite_ops import READERS
 from edgeq.ir import Graph, TensorType
 from edgeq.ir.ports import join, limits, port_name
+from edgeq.ops import OPS
 from edgeq.ops.op import Array
 from edgeq.passes.lower import lower_node
 from edgeq.passes.verify import verify
@@ -136,8 +137,11 @@ def _finished(
     growing: Growing, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]
 ) -> Graph:
     ends = growing.subgraph.outputs
-    if any(end not in growing.names or end in growing.pads for end in ends):
+    if any(end not in growing.names for end in ends):
         raise ModelFile("nothing computes its output")
+    for end in ends:
+        if end in growing.pads:
+            growing.names[end] = growing.padding(end)
     one = len(inputs) == 1 and len(outputs) == 1  # of which data sets and C have names already
     graph = Graph(
         name,
@@ -153,7 +157,7 @@ def _finished(
         raise UnsupportedOp("its output is its own input: it computes nothing")
     _check_work(graph)
     for node in graph.nodes:
-        if not node.params:
+        if {role.name for role in OPS[node.op].roles(node.attrs)} - {*node.params}:
             graph = lower_node(graph, node)
     try:
         return verify(graph.pruned(), "lowered")

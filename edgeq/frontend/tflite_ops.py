@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_graph import Array, Growing, Refused, quant_of_tensor
+from edgeq.frontend.tflite_shapes import SHAPE_READERS, amounts, elementwise, pad
 from edgeq.ir import Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
@@ -177,13 +178,14 @@ def _pool(g: Growing, op: Operator, average: bool) -> None:
     return g.add(op, "Relu", Relu(activation), (largest,))
 
 
-def _add(g: Growing, op: Operator) -> None:
-    a, b = (g.operand(op, i) for i in (0, 1))
-    if any(g.file.is_constant(t) for t in (a, b)):
-        raise Refused("it adds a constant")
-    if a.shape != b.shape:
-        raise Refused(f"it broadcasts {list(a.shape)} and {list(b.shape)}")
-    g.add(op, "Add", Add(_activation(op, 0)), (g.value(op, 0), g.value(op, 1)))
+def _elementwise(g: Growing, op: Operator) -> None:
+    """ADD of two activations of one shape has the shorter kernel."""
+    activation = _activation(op, 0)
+    tensors = [g.operand(op, i) for i in (0, 1)]
+    plain = not any(g.file.is_constant(t) for t in tensors)
+    if op.op != "ADD" or not plain or tensors[0].shape != tensors[1].shape:
+        return elementwise(g, op, activation)
+    return g.add(op, "Add", Add(activation), (g.value(op, 0), g.value(op, 1)))
 
 
 def _relu(activation: str) -> Reader:
@@ -214,20 +216,12 @@ def _reshape(g: Growing, op: Operator) -> None:
 
 
 def _pad(g: Growing, op: Operator) -> None:
-    amounts = g.operand(op, 1)
-    if amounts.dtype != "int32" or amounts.shape != (4, 2):
-        raise Refused(f"it pads by {amounts.dtype}{list(amounts.shape)}")
-    by = g.constant(amounts)
-    if by[[0, 3]].any() or by.min() < 0 or by.max() > 4096:
-        raise Refused("it pads other axes than height and width")
+    """Of a map it is left to the windows that read it."""
+    by = amounts(g, op)
+    if len(by) != 4 or by[3].any():
+        return pad(g, op)
     g.same_scale(op)
-    g.pad(op, (int(by[1, 0]), int(by[2, 0]), int(by[1, 1]), int(by[2, 1])))
-
-
-def _quantize(g: Growing, op: Operator) -> None:
-    """Where it changes nothing; at the model's ends it is taken off before."""
-    g.same_scale(op)
-    g.alias(op)
+    return g.pad(op, (int(by[1, 0]), int(by[2, 0]), int(by[1, 1]), int(by[2, 1])))
 
 
 def _nothing(_op: Operator) -> dict[str, float]:
@@ -264,7 +258,9 @@ READERS: Mapping[str, Reader] = {
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "AVERAGE_POOL_2D": lambda g, op: _pool(g, op, average=True),
     "MAX_POOL_2D": lambda g, op: _pool(g, op, average=False),
-    "ADD": _add,
+    "ADD": _elementwise,
+    "SUB": _elementwise,
+    "MUL": _elementwise,
     "RELU": _relu("relu"),
     "RELU6": _relu("relu6"),
     "HARD_SWISH": _table_of("HardSwish"),
@@ -278,5 +274,5 @@ READERS: Mapping[str, Reader] = {
     "SQUEEZE": _reshape,
     "EXPAND_DIMS": _reshape,
     "PAD": _pad,
-    "QUANTIZE": _quantize,
+    **SHAPE_READERS,
 }

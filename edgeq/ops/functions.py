@@ -115,6 +115,11 @@ class Clip:
     high: float = 1.0
 
 
+@dataclass(frozen=True)
+class Quantize:
+    """The same number in another scale: what joins the scales of Concat's inputs."""
+
+
 def _sigmoid(attrs: object, x: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
@@ -151,6 +156,11 @@ def _abs_steps(attrs: Abs, x: Array, scale_in: float, scale_out: float) -> Array
     return multiply_by_quantized_multiplier(np.abs(x), np.array(multiplier), np.array(shift))
 
 
+def _rescaled(attrs: Quantize, x: Array, scale_in: float, scale_out: float) -> Array:
+    multiplier, shift = quantize_multiplier(scale_in / scale_out)
+    return multiply_by_quantized_multiplier(x, np.array(multiplier), np.array(shift))
+
+
 def _nearest(attrs: type, real: Real) -> Op:
     return lookup(attrs, real, rounded(real), 0.0)
 
@@ -164,6 +174,7 @@ FUNCTIONS: tuple[Op, ...] = (
     lookup(Tanh, lambda _, x: np.tanh(x), _tanh_steps, 0.0, TANH_QUANT),
     lookup(Elu, _elu, rounded_in_float32(_elu), 0.0),
     lookup(Abs, lambda _, x: np.abs(x), _abs_steps),
+    lookup(Quantize, lambda _, x: x, _rescaled),
     _nearest(HardSigmoid, lambda a, x: np.clip(a.alpha * x + a.beta, 0, 1)),
     _nearest(Silu, lambda a, x: x * _sigmoid(a, x)),
     _nearest(Gelu, _gelu),

@@ -61,6 +61,7 @@ class Scale(Enum):
     OWN = "calibration"
     KEPT = "the input, though the kernel could rescale"
     SHARED = "the input: the kernel does not rescale"
+    JOINED = "calibration, and every input is given in it"
 
 
 class Absent(Enum):
@@ -120,8 +121,9 @@ class Lowered(NamedTuple):
 class Op:
     """One row of OPS. No column has a default: nothing about an op is true by omission.
 
-    arity: how many activations it reads. dtypes: the types that those and its output may have once
-    quantised. result_shape raises ValueError for what it cannot take.
+    arity: how many activations it reads; ANY_NUMBER: one or more, which its kernel takes as an
+    array. dtypes: the types that those and its output may have once quantised. result_shape raises
+    ValueError for what it cannot take.
     macs: multiply-accumulates, padding included. roles: of its constants once lowered, in the
     order of the struct's pointers. fuses: ops behind it that a pass may take into it.
     weight_axis: the axis of "weight" that counts outputs, along which scales and biases run.
@@ -175,6 +177,7 @@ def apply_activation(activation: str, x: Array) -> Array:
 
 
 # Columns that several ops fill alike.
+ANY_NUMBER = 0
 INT8: frozenset[str] = frozenset({"int8"})
 NO_FUSION: frozenset[str] = frozenset()
 CLAMP: frozenset[str] = frozenset({"Relu"})  # the kernel's clamp does it

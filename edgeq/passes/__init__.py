@@ -11,6 +11,7 @@ from edgeq.passes.experts import with_experts
 from edgeq.passes.fold_batch_norm import fold_batch_norm
 from edgeq.passes.freeze_router import Curiosity, Observed, freeze_router, observe
 from edgeq.passes.fuse_activation import fuse_activation
+from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
 from edgeq.passes.quantize_weights import quantize_weights
 from edgeq.passes.select_kernels import select_kernels
@@ -58,6 +59,7 @@ def quantize(
     graph = prepare(graph)
     graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
     graph, notes = calibrate(graph, calibration, method)
+    graph = with_experts(graph, join_scales)
     verify(graph, "quantized")
     graph = with_experts(graph, lower)
     seen = observe(graph, quantize_rows(graph, calibration))

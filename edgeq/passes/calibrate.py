@@ -87,7 +87,7 @@ def _output_quant(
     scale = _scale(graph, node)
     if isinstance(scale, Quant):
         return scale
-    if scale is not Scale.OWN:
+    if scale not in (Scale.OWN, Scale.JOINED):
         return quants[node.inputs[0]]
     values, least = run.values[node.outputs[0]], least_scale(graph, node.outputs[0], quants)
     settled = graph.tensors[node.outputs[0]].quant

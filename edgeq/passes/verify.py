@@ -75,8 +75,9 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
     undefined = [n for n in (*node.inputs, *node.params.values()) if n not in defined]
     if undefined:
         raise EdgeqError(f"{where} reads {undefined}, which nothing before it computes")
-    if len(node.inputs) != OPS[node.op].arity:
-        raise EdgeqError(f"{where} reads {len(node.inputs)} tensors, not {OPS[node.op].arity}")
+    arity = OPS[node.op].arity or max(len(node.inputs), 1)
+    if len(node.inputs) != arity:
+        raise EdgeqError(f"{where} reads {len(node.inputs)} tensors, not {arity}")
     _check_shape(graph, node, where)
     if node.op == "Mixture":
         _check_mixture(graph, node, where)
@@ -160,6 +161,8 @@ def _check_scale(graph: Graph, node: Node, where: str) -> None:
     source, result = site.io.inputs[0], site.io.output
     if scale is Scale.SHARED and (given, source.dtype) != (made, result.dtype):
         raise EdgeqError(f"{where}: input and output must share one scale: {source}, {result}")
+    if scale is Scale.JOINED and any(t.quant != made for t in site.io.inputs):
+        raise EdgeqError(f"{where}: inputs and output must share one scale")
     if isinstance(scale, Quant) and made != scale:
         steps = round(1 / scale.per_tensor)
         raise EdgeqError(f"{where}: the output scale is always 1/{steps}: {scale}, not {made}")

@@ -180,6 +180,87 @@ typedef struct {
 /* y may be x. */
 void edgeq_lookup_s8(const edgeq_lookup_params *p, const int8_t *x, int8_t *y);
 
+/* size: six axes, the outermost first, each at least 1; strides count cells, below zero too.
+ * fill_size: cells of y that hold `fill` first; 0 where the copy writes them all. */
+typedef struct {
+    int32_t size[6];
+    int32_t input_stride[6];
+    int32_t output_stride[6];
+    int32_t input_first;
+    int32_t output_first;
+    int32_t fill_size;
+    int32_t fill;
+} edgeq_copy_params;
+
+/* They may not overlap. */
+void edgeq_copy_s8(const edgeq_copy_params *p, const int8_t *x, int8_t *y);
+
+/* block: cells of each input behind the axis and on it; row: their sum; outer: cells before it. */
+typedef struct {
+    const int32_t *block;
+    int32_t inputs;
+    int32_t outer;
+    int32_t row;
+} edgeq_concat_params;
+
+/* x: `inputs` tensors, none of which may overlap y. */
+void edgeq_concat_s8(const edgeq_concat_params *p, const int8_t *const *x, int8_t *y);
+
+/* size: four axes, the outermost first; a stride is 0 where an operand is repeated. zero_point,
+ * multiplier, shift: a, b, y. sign: 1 or -1. */
+typedef struct {
+    int32_t size[4];
+    int32_t a_stride[4];
+    int32_t b_stride[4];
+    int32_t zero_point[3];
+    int32_t multiplier[3];
+    int32_t shift[3];
+    int32_t sign[2];
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_sum_params;
+
+typedef struct {
+    const int8_t *other;
+    edgeq_sum_params operands;
+} edgeq_sum_constant_params;
+
+/* y may be an operand that is not repeated. */
+void edgeq_sum_s8(const edgeq_sum_params *p, const int8_t *a, const int8_t *b, int8_t *y);
+void edgeq_sum_constant_s8(const edgeq_sum_constant_params *p, const int8_t *x, int8_t *y);
+
+typedef struct {
+    int32_t size[4];
+    int32_t a_stride[4];
+    int32_t b_stride[4];
+    int32_t zero_point[3];
+    int32_t multiplier;
+    int32_t shift;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_multiply_params;
+
+typedef struct {
+    const int8_t *other;
+    edgeq_multiply_params operands;
+} edgeq_multiply_constant_params;
+
+/* y may be an operand that is not repeated. */
+void edgeq_multiply_s8(const edgeq_multiply_params *p, const int8_t *a, const int8_t *b, int8_t *y);
+void edgeq_multiply_constant_s8(const edgeq_multiply_constant_params *p, const int8_t *x,
+                                int8_t *y);
+
+/* sign: 1 for the larger, -1 for the smaller. */
+typedef struct {
+    int32_t size[4];
+    int32_t a_stride[4];
+    int32_t b_stride[4];
+    int32_t sign;
+} edgeq_extreme_params;
+
+/* y may be an operand that is not repeated. */
+void edgeq_extreme_s8(const edgeq_extreme_params *p, const int8_t *a, const int8_t *b, int8_t *y);
+
 /* Normalises each of `rows` vectors of `features` values: gamma and beta count 2^-shift output
  * steps, gamma per Q11 unit. At most 65,536 features, 1 <= shift <= 30. */
 typedef struct {

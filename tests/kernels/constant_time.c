@@ -33,6 +33,19 @@ static const edgeq_conv_2d_params depthwise = {
 static const edgeq_mean_pool_2d_params mean = {
     reciprocals, {6, 5, 11, 3, 5, 3, 3, 2, 1, 1, 1}, 2, 2, 2, -128, 127};
 
+#define SUM                                                                                        \
+    {{1, 2, 3, 5}, {0, 15, 5, 1}, {0, 0, 0, 1}, {3, -7, 5}, {1 << 30, 1700000000, 1 << 30},        \
+     {0, -1, -18}, {1, -1},       -128,         127}
+#define PRODUCT {{1, 2, 3, 5}, {0, 15, 5, 1}, {0, 0, 0, 1}, {3, -7, 5}, 1 << 30, -7, -128, 127}
+
+static const edgeq_sum_params sum = SUM;
+static const edgeq_sum_constant_params sum_constant = {(const int8_t *)bias, SUM};
+static const edgeq_multiply_params product = PRODUCT;
+static const edgeq_multiply_constant_params scaled = {(const int8_t *)bias, PRODUCT};
+static const edgeq_copy_params moved = {
+    {1, 1, 2, 3, 4, 5}, {0, 0, 60, 5, 15, 1}, {0, 0, 60, 20, 5, 1}, 0, 0, 120, 7};
+static const edgeq_extreme_params extreme = {{1, 2, 3, 5}, {0, 15, 5, 1}, {0, 0, 0, 1}, -1};
+
 #define RUN_DENSE(token)                                                                           \
     void run_fully_connected_s8_##token(void) {                                                    \
         edgeq_fully_connected_s8_##token(&dense, x, y);                                            \
@@ -83,6 +96,37 @@ void run_max_pool_2d_s8(void) {
 void run_add_s8(void) {
     edgeq_add_params p = {40, {3, -7, 5}, {1 << 30, 1700000000, 1 << 30}, {0, -1, -18}, -128, 127};
     edgeq_add_s8(&p, x, x + 64, y);
+}
+
+void run_sum_s8(void) {
+    edgeq_sum_s8(&sum, x, x + 64, y);
+}
+
+void run_sum_constant_s8(void) {
+    edgeq_sum_constant_s8(&sum_constant, x, y);
+}
+
+void run_multiply_s8(void) {
+    edgeq_multiply_s8(&product, x, x + 64, y);
+}
+
+void run_multiply_constant_s8(void) {
+    edgeq_multiply_constant_s8(&scaled, x, y);
+}
+
+void run_extreme_s8(void) {
+    edgeq_extreme_s8(&extreme, x, x + 64, y);
+}
+
+void run_concat_s8(void) {
+    static const int32_t block[2] = {3, 5};
+    const int8_t *both[2] = {x, x + 64};
+    edgeq_concat_params p = {block, 2, 4, 8};
+    edgeq_concat_s8(&p, both, y);
+}
+
+void run_copy_s8(void) {
+    edgeq_copy_s8(&moved, x, y);
 }
 
 void run_relu_s8(void) {

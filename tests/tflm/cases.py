@@ -27,6 +27,7 @@ from edgeq.ops import OPS
 from edgeq.ops.router import RULES
 from edgeq.passes import quantize
 from tests import factory
+from tests.shape_cases import SHAPE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FORMATS = ("s8", *NARROW)
@@ -210,6 +211,7 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
             activation=activation,
         )
         yield f"mean-pool-{kernel}", partial(single, grow, (6, 4, 3))
+    yield from SHAPE_CASES.items()
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
         pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)

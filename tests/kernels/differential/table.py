@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from edgeq.kernels import KERNELS, Kernel
-from tests.kernels.differential import convolutions, elementwise, fully_connected, routers
+from tests.kernels.differential import convolutions, elementwise, fully_connected, routers, shapes
 from tests.kernels.differential.case import Case
 
 Cases = Callable[[], Iterator[Case]]
+
+SHAPES = ("sum", "sum_constant", "multiply", "multiply_constant", "extreme", "concat", "copy")
 
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{
@@ -40,6 +42,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_mean_pool_2d_s8": elementwise.mean_pool_cases,
     "edgeq_max_pool_2d_s8": elementwise.max_pool_cases,
     "edgeq_add_s8": elementwise.add_cases,
+    **{f"edgeq_{name}_s8": partial(shapes.cases, f"edgeq_{name}_s8") for name in SHAPES},
     "edgeq_relu_s8": elementwise.relu_cases,
     "edgeq_lookup_s8": elementwise.lookup_cases,
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,

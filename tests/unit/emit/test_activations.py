@@ -155,5 +155,5 @@ def test_a_file_cannot_ask_for_a_value_out_of_range(layer: nn.Activation) -> Non
 
 def test_every_op_of_the_look_up_kernel_is_a_layer() -> None:
     ops = {n for n, op in OPS.items() if isinstance(op.code, Call) and op.code.kernel == KERNEL}
-    assert ops == {cls.op for cls in nn.ACTIVATIONS}
+    assert ops - {"Quantize"} == {cls.op for cls in nn.ACTIVATIONS}  # which a pass makes
     assert {cls.__name__ for cls in nn.ACTIVATIONS} <= set(nn.__all__)

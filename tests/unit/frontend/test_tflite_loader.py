@@ -174,15 +174,20 @@ def test_every_offender_is_listed_before_anything_else(tmp_path: Path) -> None:
     assert [f.op for f in findings_of(tmp_path / "net.tflite") if f.refused] == ["CONV_2D", "TANH"]
 
 
-def test_an_add_of_a_constant_or_of_other_shapes_is_refused() -> None:
-    def make(sg: SubgraphWriter, x: Value) -> Value:
-        other = sg.constant("bias", np.ones(x.shape, np.int8), x.quant)
-        y = sg.value("y", x.shape, "int8", x.quant)
-        sg.op("ADD", [x, other], [y], schema.AddOptionsT())
-        return y
+def test_an_add_of_constants_or_of_shapes_that_do_not_fit_is_refused() -> None:
+    def make(shape: tuple[int, ...], both: bool) -> made.Make:
+        def append(sg: SubgraphWriter, x: Value) -> Value:
+            other = sg.constant("bias", np.ones(shape, np.int8), x.quant)
+            y = sg.value("y", x.shape, "int8", x.quant)
+            sg.op("ADD", [other if both else x, other], [y], schema.AddOptionsT())
+            return y
 
-    with pytest.raises(UnsupportedOp, match="adds a constant"):
-        graph_of_tflite(made.written((1, 5), make), "t")
+        return append
+
+    with pytest.raises(UnsupportedOp, match="constants alone"):
+        graph_of_tflite(made.written((1, 5), make((1, 5), True)), "t")
+    with pytest.raises(UnsupportedOp, match="cannot be broadcast"):
+        graph_of_tflite(made.written((1, 5), make((1, 4), False)), "t")
 
 
 def test_groups_are_refused() -> None:

@@ -17,6 +17,7 @@ from edgeq.ops.op import Absent, Call, Fields, Name, Op, Place, Pointer, Role, S
 from edgeq.ops.router_constants import gate_fields, layer_fields
 from tests import factory
 from tests.kernels.c_structs import flat_members, members
+from tests.shape_cases import SHAPE_CASES
 
 RULES = ("precision_prior", "escalation", "off")
 
@@ -69,6 +70,7 @@ def graphs() -> Iterator[Graph]:
     build.flatten()
     build.softmax_q31()
     yield build.graph()
+    yield from (make() for make in SHAPE_CASES.values())
     for rule in RULES:
         yield factory.mixture_graph(rng, rule=rule)
         yield factory.mixture_graph(rng, rule=rule, top_k=2, gate="probability")

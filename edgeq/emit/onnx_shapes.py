@@ -1,0 +1,138 @@
+"""The ONNX form of ops that broadcast, join or move cells: maps are channels-first there."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from edgeq.emit.onnx_builder import OnnxBuilder, Shape, channels_first
+from edgeq.ir import Graph, Node
+from edgeq.ops.op import quant_of
+
+Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
+FIRST = (2, 3, 1)  # where the axes of a map (H, W, C) are in ONNX, its batch in front
+
+
+def _axis(axis: int, rank: int) -> int:
+    return FIRST[axis] if rank == 3 else axis + 1
+
+
+def _aligned(b: OnnxBuilder, node: Node, value: str, shape: Shape, rank: int, index: int) -> str:
+    """The operand with axes of 1 in front of its own."""
+    target = (1,) * (rank - len(shape)) + shape
+    name = f"{node.name}.operand_{index}"
+    return value if target == shape else b.reshape(value, shape, target, name)
+
+
+def _broadcast(op: str) -> Form:
+    def form(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+        shapes = [graph.tensors[name].shape for name in node.inputs]
+        rank = max(len(shape) for shape in shapes)
+        pairs = enumerate(zip(x, shapes, strict=True))
+        both = [_aligned(b, node, value, shape, rank, i) for i, (value, shape) in pairs]
+        return b.node(op, both, f"{node.name}.{op.lower()}")
+
+    return form
+
+
+def _with_constant(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    rank, name = len(graph.tensors[node.inputs[0]].shape), node.params["other"]
+    codes, quant = graph.constants[name], quant_of(graph.tensors[name])
+    shape = (1,) * (rank - codes.ndim) + codes.shape
+    codes = codes.reshape(1, *shape)
+    codes = codes.transpose(0, 3, 1, 2) if rank == 3 else codes
+    real = (codes.astype(np.float64) - quant.zero_point) * quant.per_tensor
+    other = b.constant(f"{node.name}.other", real, np.float32)
+    if node.op == "MulConstant":
+        return b.node("Mul", [x[0], other], f"{node.name}.mul")
+    first, second = node.attrs.sign
+    op, inputs = ("Add", [x[0], other]) if first == second else ("Sub", [x[0], other][::first])
+    value = b.node(op, inputs, f"{node.name}.{op.lower()}")
+    return b.node("Neg", [value], f"{node.name}.neg") if first == second == -1 else value
+
+
+def _concat(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    rank = len(graph.tensors[node.outputs[0]].shape)
+    return b.node("Concat", x, f"{node.name}.concat", axis=_axis(node.attrs.axis, rank))
+
+
+def _transpose(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    """A map's axes go by their places there, so that one node does it."""
+    rank = len(node.attrs.perm)
+    if rank != 3:
+        return b.node(
+            "Transpose", x, f"{node.name}.transpose", perm=[0, *(i + 1 for i in node.attrs.perm)]
+        )
+    perm = [0, *(FIRST[node.attrs.perm[i]] for i in (2, 0, 1))]
+    return b.node("Transpose", x, f"{node.name}.transpose", perm=perm)
+
+
+def _slice(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    attrs, rank = node.attrs, len(node.attrs.start)
+    stops = [a + n * s for a, n, s in zip(attrs.start, attrs.size, attrs.step, strict=True)]
+    least = -(2**31)
+    given = {
+        "start": list(attrs.start),
+        "stop": [stop if stop >= 0 else least for stop in stops],
+        "axes": [_axis(i, rank) for i in range(rank)],
+        "step": list(attrs.step),
+    }
+    names = [b.constant(f"{node.name}.{n}", v, np.int64) for n, v in given.items()]
+    return b.node("Slice", [*x, *names], f"{node.name}.slice")
+
+
+def _expand(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    shape = b.constant(f"{node.name}.shape", [1, *channels_first(node.attrs.shape)], np.int64)
+    return b.node("Expand", [*x, shape], f"{node.name}.expand")
+
+
+def _resize(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    scales = b.constant(f"{node.name}.scales", [1, 1, *node.attrs.factor], np.float32)
+    return b.node(
+        "Resize",
+        [x[0], "", scales],
+        f"{node.name}.resize",
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+
+
+def _depth_to_space(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    mode = "CRD" if node.attrs.crd else "DCR"
+    block = node.attrs.block
+    return b.node("DepthToSpace", x, f"{node.name}.spread", blocksize=block, mode=mode)
+
+
+def _space_to_depth(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    return b.node("SpaceToDepth", x, f"{node.name}.gathered", blocksize=node.attrs.block)
+
+
+def _pad(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    before, after = channels_first(node.attrs.before), channels_first(node.attrs.after)
+    pads = b.constant(f"{node.name}.pads", [0, *before, 0, *after], np.int64)
+    value = b.constant(f"{node.name}.value", node.attrs.value, np.float32)
+    return b.node("Pad", [x[0], pads, value], f"{node.name}.pad")
+
+
+def _same(_b: OnnxBuilder, _graph: Graph, _node: Node, x: list[str]) -> str:
+    return x[0]  # emit_node appends the scale
+
+
+SHAPE_OPS: Mapping[str, Form] = {
+    "AddBroadcast": _broadcast("Add"),
+    "Sub": _broadcast("Sub"),
+    "Mul": _broadcast("Mul"),
+    "Minimum": _broadcast("Min"),
+    "Maximum": _broadcast("Max"),
+    "AddConstant": _with_constant,
+    "MulConstant": _with_constant,
+    "Concat": _concat,
+    "Transpose": _transpose,
+    "Slice": _slice,
+    "Expand": _expand,
+    "ResizeNearest": _resize,
+    "DepthToSpace": _depth_to_space,
+    "SpaceToDepth": _space_to_depth,
+    "Pad": _pad,
+    "Quantize": _same,
+}

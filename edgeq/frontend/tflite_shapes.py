@@ -1,0 +1,230 @@
+"""Readers of operators that broadcast, join and move cells. Axes of a file count the batch."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgeq.frontend.tflite_file import Operator, Tensor
+from edgeq.frontend.tflite_graph import Array, Growing, Refused, quant_of_tensor, shape_of
+from edgeq.ir import TensorType
+from edgeq.ops.broadcast import (
+    AddBroadcast,
+    AddConstant,
+    Maximum,
+    Minimum,
+    Mul,
+    MulConstant,
+    Sub,
+)
+from edgeq.ops.concat import Concat
+from edgeq.ops.copies import (
+    DepthToSpace,
+    Expand,
+    Pad,
+    ResizeNearest,
+    Slice,
+    SpaceToDepth,
+    Transpose,
+)
+from edgeq.ops.functions import Quantize
+
+Reader = Callable[[Growing, Operator], None]
+OTHERS = {"ADD": AddBroadcast, "SUB": Sub, "MUL": Mul}
+
+
+def batched(tensor: Tensor) -> tuple[int, ...]:
+    """Its shape without the batch axis, which it must have. Raises Refused."""
+    if len(tensor.shape) < 2 or tensor.shape[0] != 1:
+        raise Refused(f"{tensor.name!r} of shape {list(tensor.shape)} has no batch axis of 1")
+    return tensor.shape[1:]
+
+
+def numbers(g: Growing, op: Operator, place: int) -> list[int]:
+    """A constant int32 operand."""
+    tensor = g.operand(op, place)
+    if tensor.dtype not in ("int32", "int64"):
+        raise Refused(f"{tensor.name!r} is {tensor.dtype}, not int32")
+    return [int(n) for n in g.constant(tensor).reshape(-1)]
+
+
+def elementwise(g: Growing, op: Operator, activation: str) -> None:
+    """ADD, SUB and MUL of two activations that broadcast, or of one and a constant."""
+    constants = [g.file.is_constant(g.operand(op, i)) for i in (0, 1)]
+    if all(constants):
+        raise Refused("it computes with constants alone")
+    if any(constants):
+        return _with_constant(g, op, activation, constants.index(True))
+    sources = g.value(op, 0), g.value(op, 1)
+    return g.add(op, OTHERS[op.op].__name__, OTHERS[op.op](activation), sources)
+
+
+def _with_constant(g: Growing, op: Operator, activation: str, place: int) -> None:
+    tensor, source = g.operand(op, place), g.value(op, 1 - place)
+    values = g.constant(tensor)
+    quant = quant_of_tensor(tensor)
+    shape = shape_of(tensor)
+    codes = np.ascontiguousarray(values.reshape(shape))
+    kind = TensorType(shape, "int8", quant)
+    params = g.constants(op, {"other": codes}, {"other": kind})
+    if op.op == "MUL":
+        return g.add(op, "MulConstant", MulConstant(activation), (source,), params)
+    signs = {("ADD", 0): (1, 1), ("ADD", 1): (1, 1), ("SUB", 0): (-1, 1), ("SUB", 1): (1, -1)}
+    attrs = AddConstant(signs[op.op, place], activation)
+    return g.add(op, "AddConstant", attrs, (source,), params)
+
+
+def _extreme(g: Growing, op: Operator) -> None:
+    g.same_scale(op, 2)
+    kind = {"MINIMUM": Minimum, "MAXIMUM": Maximum}[op.op]
+    g.add(op, kind.__name__, kind(), (g.value(op, 0), g.value(op, 1)))
+
+
+def _concatenation(g: Growing, op: Operator) -> None:
+    if op.option(1, "b"):
+        raise Refused("it has a fused activation")
+    axis, rank = int(op.option(0, "i")), len(g.output(op).shape)
+    axis = axis + rank if axis < 0 else axis
+    if not 1 <= axis < rank:
+        raise Refused(f"it joins along axis {axis}")
+    for i in range(len(op.inputs)):
+        batched(g.operand(op, i))
+    g.same_scale(op, len(op.inputs))
+    sources = tuple(g.value(op, i) for i in range(len(op.inputs)))
+    g.add(op, "Concat", Concat(axis - 1), sources)
+
+
+def _transpose(g: Growing, op: Operator) -> None:
+    shape, perm = batched(g.operand(op, 0)), numbers(g, op, 1)
+    if len(perm) != len(shape) + 1 or perm[0] != 0:
+        raise Refused(f"it transposes by {perm}")
+    g.same_scale(op)
+    g.add(op, "Transpose", Transpose(tuple(n - 1 for n in perm[1:])), (g.value(op, 0),))
+
+
+def _slice(g: Growing, op: Operator) -> None:
+    shape, begin, size = batched(g.operand(op, 0)), numbers(g, op, 1), numbers(g, op, 2)
+    if len(begin) != len(shape) + 1 or len(size) != len(begin) or begin[0] != 0:
+        raise Refused(f"it slices {begin}, {size}")
+    size = [n - b if s == -1 else s for n, b, s in zip((1, *shape), begin, size, strict=True)]
+    g.same_scale(op)
+    attrs = Slice(tuple(begin[1:]), tuple(size[1:]), (1,) * len(shape))
+    g.add(op, "Slice", attrs, (g.value(op, 0),))
+
+
+def _strided_slice(g: Growing, op: Operator) -> None:
+    shape = (1, *batched(g.operand(op, 0)))
+    begin, end, step = (numbers(g, op, i) for i in (1, 2, 3))
+    masks = [int(op.option(i, "i")) for i in range(5)]
+    if len(begin) != len(shape) or masks[2] or masks[3] or not all(step):
+        raise Refused("it has an ellipsis, a new axis or fewer axes than its input")
+    g.same_scale(op)
+    found = []
+    for i, n in enumerate(shape):
+        first = None if masks[0] >> i & 1 else begin[i]
+        last = None if masks[1] >> i & 1 else end[i]
+        if masks[4] >> i & 1:
+            first, last, step[i] = begin[i], (begin[i] + 1) or None, 1
+        start, stop, by = slice(first, last, step[i]).indices(n)
+        found.append((start, len(range(start, stop, by)), by))
+    if found[0][:2] != (0, 1):
+        raise Refused("it slices the batch")
+    starts, sizes, steps = zip(*found[1:], strict=True)
+    g.add(op, "Slice", Slice(starts, sizes, steps), (g.value(op, 0),))
+
+
+def _split(g: Growing, op: Operator) -> None:
+    """SPLIT has its axis first and equal parts; SPLIT_V names their sizes."""
+    data = 1 if op.op == "SPLIT" else 0
+    shape = batched(g.operand(op, data))
+    (axis,) = numbers(g, op, 0 if op.op == "SPLIT" else 2)
+    axis = axis + len(shape) + 1 if axis < 0 else axis
+    if not 1 <= axis <= len(shape):
+        raise Refused(f"it splits axis {axis}")
+    begin = 0
+    for place in range(len(op.outputs)):
+        made = batched(g.output(op, place))
+        if quant_of_tensor(g.output(op, place)) != quant_of_tensor(g.operand(op, data)):
+            raise Refused("its input and output have different scales")
+        start = tuple(begin if i == axis - 1 else 0 for i in range(len(shape)))
+        attrs = Slice(start, made, (1,) * len(shape))
+        g.add(op, "Slice", attrs, (g.value(op, data),), place=place)
+        begin += made[axis - 1]
+
+
+def amounts(g: Growing, op: Operator) -> Array:
+    """(axes, 2) of a PAD: cells before and after."""
+    tensor = g.operand(op, 1)
+    if tensor.dtype not in ("int32", "int64") or len(tensor.shape) != 2 or tensor.shape[1] != 2:
+        raise Refused(f"it pads by {tensor.dtype}{list(tensor.shape)}")
+    by = g.constant(tensor)
+    if len(by) != len(g.operand(op, 0).shape) or by[0].any() or by.min() < 0 or by.max() > 4096:
+        raise Refused("it pads the batch, or by more than 4096")
+    return by
+
+
+def pad(g: Growing, op: Operator) -> None:
+    """Any axes but the batch; a PADV2's value is a code of the output's scale."""
+    by, shape = amounts(g, op), batched(g.operand(op, 0))
+    g.same_scale(op)
+    value = 0.0
+    if op.op == "PADV2":
+        tensor, quant = g.operand(op, 2), quant_of_tensor(g.output(op))
+        if tensor.dtype != "int8" or tensor.size != 1:
+            raise Refused(f"it pads with {tensor.dtype}{list(tensor.shape)}")
+        value = (int(g.constant(tensor).reshape(-1)[0]) - quant.zero_point) * quant.per_tensor
+    before, after = (tuple(int(n) for n in by[1:, i]) for i in (0, 1))
+    assert len(before) == len(shape)
+    g.add(op, "Pad", Pad(before, after, value), (g.value(op, 0),))
+
+
+def _expand(g: Growing, op: Operator) -> None:
+    shape, made = batched(g.operand(op, 0)), batched(g.output(op))
+    g.same_scale(op)
+    wide = (1,) * (len(made) - len(shape)) + shape
+    source = g.reshaped(op, g.value(op, 0), wide)
+    g.add(op, "Expand", Expand(made), (source,))
+
+
+def _resize_nearest(g: Growing, op: Operator) -> None:
+    """By whole factors, where the ways of rounding agree."""
+    name, given = g.map(op)
+    made = batched(g.output(op))
+    factor = made[0] // given.size[0], made[1] // given.size[1]
+    if op.option(0, "b") or any(made[i] != given.size[i] * factor[i] for i in (0, 1)):
+        raise Refused(f"it resizes {given.size} to {made[:2]}; whole factors are taken")
+    g.same_scale(op)
+    g.add(op, "ResizeNearest", ResizeNearest(factor), (name,))
+
+
+def _blocks(g: Growing, op: Operator) -> None:
+    name, _ = g.map(op)
+    g.same_scale(op)
+    block = int(op.option(0, "i"))
+    if op.op == "DEPTH_TO_SPACE":
+        return g.add(op, "DepthToSpace", DepthToSpace(block), (name,))
+    return g.add(op, "SpaceToDepth", SpaceToDepth(block), (name,))
+
+
+def quantize(g: Growing, op: Operator) -> None:
+    """Another scale or zero point; nothing where they are the same."""
+    if quant_of_tensor(g.operand(op, 0)) == quant_of_tensor(g.output(op)):
+        return g.alias(op)
+    return g.add(op, "Quantize", Quantize(), (g.value(op, 0),))
+
+
+SHAPE_READERS: dict[str, Reader] = {
+    "MINIMUM": _extreme,
+    "MAXIMUM": _extreme,
+    "CONCATENATION": _concatenation,
+    "TRANSPOSE": _transpose,
+    "SLICE": _slice,
+    "STRIDED_SLICE": _strided_slice,
+    "SPLIT": _split,
+    "SPLIT_V": _split,
+    "PADV2": pad,
+    "BROADCAST_TO": _expand,
+    "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "DEPTH_TO_SPACE": _blocks,
+    "SPACE_TO_DEPTH": _blocks,
+    "QUANTIZE": quantize,
+}

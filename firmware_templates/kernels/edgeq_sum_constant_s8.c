@@ -1,0 +1,7 @@
+/* edgeq_sum_s8 with a constant for its second operand. */
+#include "edgeq_kernels.h"
+
+EDGEQ_KERNEL void edgeq_sum_constant_s8(const edgeq_sum_constant_params *p, const int8_t *x,
+                                        int8_t *y) {
+    edgeq_sum_s8(&p->operands, x, p->other, y);
+}

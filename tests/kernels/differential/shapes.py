@@ -1,0 +1,52 @@
+"""Kernels of ops that broadcast, join and move cells: the graphs of SHAPE_CASES as calls."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeq.ir import Graph, Node
+from edgeq.ops import OPS
+from edgeq.ops import op as ops
+from edgeq.ops.op import ANY_NUMBER, Site
+from edgeq.reference import run
+from tests.factory import input_rows
+from tests.kernels.differential.case import Call, Case, Const, Field, Out, Pointer, Struct
+from tests.shape_cases import SHAPE_CASES
+
+SEEDS = range(3)
+
+
+def case(name: str, graph: Graph, node: Node, seed: int) -> Case:
+    """The node on what reaches it from random inputs; seed 0: the two ends of the codes."""
+    x = input_rows(np.random.default_rng(seed), graph, 3)[2 if seed else 0][None]
+    values = run(graph, x).values
+    site, code = Site(graph, node), OPS[node.op].code
+    assert isinstance(code, ops.Call)
+    fields: list[Field] = []
+    for _, value in code.fields(site):
+        if isinstance(value, ops.Pointer):
+            fields.append(Const(site.param(value.role)))
+        else:
+            fields += [int(n) for n in np.asarray(value).reshape(-1)]
+    inputs = tuple(Const(values[n][0]) for n in node.inputs)
+    given = (Pointer((Struct(inputs),)),) if OPS[node.op].arity == ANY_NUMBER else inputs
+    y = Out(values[node.outputs[0]][0])
+    assert node.kernel is not None
+    call = Call(node.kernel, (Pointer((_struct(fields, code.kernel),)), *given, y))
+    return Case(f"{node.kernel} {name}, seed {seed}", (call,))
+
+
+def _struct(fields: list[Field], kernel: str) -> Struct:
+    """A pointer at a constant stands in front of the struct of the operands."""
+    if not kernel.endswith("Constant"):
+        return Struct(tuple(fields))
+    return Struct((fields[0], Struct(tuple(fields[1:]))))
+
+
+def cases(kernel: str) -> Iterator[Case]:
+    """Of every graph that has the kernel."""
+    for name, make in SHAPE_CASES.items():
+        graph = make()
+        for node in graph.nodes:
+            if node.kernel == kernel and node.name == "one":
+                yield from (case(name, graph, node, seed) for seed in SEEDS)

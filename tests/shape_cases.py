@@ -1,0 +1,150 @@
+"""A graph for each way of an op that broadcasts, joins or moves cells: SHAPE_CASES is the table."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ops import OPS, broadcast, concat, copies
+from edgeq.ops.relu import Relu
+from edgeq.passes.join_scales import join_scales
+from edgeq.passes.lower import lower
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.verify import verify
+
+X, Y, Z = Quant((0.05,), 7), Quant((0.11,), -9), Quant((0.03,), 40)
+Shape = tuple[int, ...]
+Make = Callable[[], Graph]
+
+
+def finished(nodes: list[Node], tensors: dict[str, TensorType], constants: Any = None) -> Graph:
+    """The graph from x to y with its integers and kernels."""
+    graph = Graph("g", ("x",), ("y",), tuple(nodes), tensors, constants or {})
+    graph = select_kernels(lower(join_scales(graph)), frozenset())
+    return verify(graph, "lowered")
+
+
+def copied(attrs: Any, shape: Shape) -> Make:
+    """The op alone."""
+
+    def make() -> Graph:
+        op = type(attrs).__name__
+        made = OPS[op].result_shape(attrs, (shape,), {})
+        tensors = {"x": TensorType(shape, "int8", X), "y": TensorType(made, "int8", X)}
+        return finished([Node("one", op, ("x",), ("y",), attrs)], tensors)
+
+    return make
+
+
+def two(attrs: Any, a: Shape, b: Shape, start: Shape | None = None) -> Make:
+    """Of the input x (a) and of a part of it (b) in another scale."""
+
+    def make() -> Graph:
+        size = tuple(b) if len(a) == len(b) else (*[1] * (len(a) - len(b)), *b)
+        part = copies.Slice(start or (0,) * len(a), size, (1,) * len(a))
+        op = type(attrs).__name__
+        made = OPS[op].result_shape(attrs, (a, b), {})
+        nodes = [
+            Node("part", "Slice", ("x",), ("p",), part),
+            Node("other", "Quantize", ("p",), ("q",), OPS["Quantize"].attrs()),
+            Node("shape", "Reshape", ("q",), ("r",), OPS["Reshape"].attrs(b)),
+            Node("one", op, ("x", "r"), ("y",), attrs),
+        ]
+        kinds = {"x": (a, X), "p": (size, X), "q": (size, Z), "r": (b, Z), "y": (made, Y)}
+        return finished(nodes, {n: TensorType(s, "int8", q) for n, (s, q) in kinds.items()})
+
+    return make
+
+
+def with_constant(attrs: Any, shape: Shape, other: Shape) -> Make:
+    def make() -> Graph:
+        op = type(attrs).__name__
+        values = np.random.default_rng(3).normal(0.5, 1.0, other).astype(np.float32)
+        tensors = {n: TensorType(shape, "int8", q) for n, q in (("x", X), ("y", Y))}
+        tensors["c"] = TensorType(other)
+        node = Node("one", op, ("x",), ("y",), attrs, {"other": "c"})
+        return finished([node], tensors, {"c": values})
+
+    return make
+
+
+def joined(axis: int, shape: Shape, parts: int) -> Make:
+    """x, its ReLU in another scale, and x again."""
+
+    def make() -> Graph:
+        nodes = [
+            Node("relu", "Relu", ("x",), ("r",), Relu("relu6")),
+            Node("other", "Quantize", ("r",), ("q",), OPS["Quantize"].attrs()),
+            Node("one", "Concat", ("x", "q", "x")[:parts], ("y",), concat.Concat(axis)),
+        ]
+        made = OPS["Concat"].result_shape(concat.Concat(axis), (shape,) * parts, {})
+        kinds = {"x": (shape, X), "r": (shape, X), "q": (shape, Z), "y": (made, Y)}
+        return finished(nodes, {n: TensorType(s, "int8", q) for n, (s, q) in kinds.items()})
+
+    return make
+
+
+MAP, ROWS = (4, 6, 8), (5, 6)
+COPIED: Mapping[str, tuple[Any, Shape]] = {
+    "transpose map": (copies.Transpose((1, 0, 2)), MAP),
+    "transpose channels": (copies.Transpose((2, 1, 0)), MAP),
+    "transpose cycle": (copies.Transpose((1, 2, 0)), MAP),
+    "transpose rows": (copies.Transpose((1, 0)), ROWS),
+    "transpose four": (copies.Transpose((0, 2, 1, 3)), (2, 3, 4, 5)),
+    "slice": (copies.Slice((1, 0, 2), (2, 6, 5), (1, 1, 1)), MAP),
+    "slice steps": (copies.Slice((0, 5, 7), (2, 3, 4), (2, -2, -2)), MAP),
+    "slice back": (copies.Slice((4,), (5,), (-1,)), (5,)),
+    "expand": (copies.Expand((4, 3, 5)), (4, 1, 5)),
+    "expand both": (copies.Expand((4, 3, 5)), (1, 3, 1)),
+    "resize": (copies.ResizeNearest((2, 3)), MAP),
+    "depth to space": (copies.DepthToSpace(2), MAP),
+    "depth to space crd": (copies.DepthToSpace(2, crd=True), MAP),
+    "space to depth": (copies.SpaceToDepth(2), MAP),
+    "pad": (copies.Pad((1, 0, 2), (0, 3, 1)), MAP),
+    "pad value": (copies.Pad((1, 2), (0, 3), -1.25), ROWS),
+    "pad beyond": (copies.Pad((1,), (2,), 1e6), (7,)),
+}
+OTHERS: Mapping[str, tuple[Shape, Shape]] = {
+    "same": (MAP, MAP),
+    "channels": (MAP, (1, 1, 8)),
+    "places": (MAP, (4, 6, 1)),
+    "flat channels": (MAP, (8,)),
+    "row": (MAP, (1, 6, 1)),
+    "rows": (ROWS, ROWS),
+    "one": (ROWS, (1, 1)),
+}
+
+
+def _cases() -> dict[str, Make]:
+    found = {name: copied(*given) for name, given in COPIED.items()}
+    for name, (a, b) in OTHERS.items():
+        for attrs in (
+            broadcast.AddBroadcast(),
+            broadcast.Sub(),
+            broadcast.Mul(),
+            broadcast.Minimum(),
+            broadcast.Maximum(),
+        ):
+            found[f"{type(attrs).__name__} {name}"] = two(attrs, a, b)
+        for sign in ((1, 1), (1, -1), (-1, 1)):
+            found[f"AddConstant{sign} {name}"] = with_constant(broadcast.AddConstant(sign), a, b)
+        found[f"MulConstant {name}"] = with_constant(broadcast.MulConstant(), a, b)
+    for kind in (broadcast.AddBroadcast, broadcast.Sub, broadcast.Mul):
+        for act in ("relu", "relu6"):
+            found[f"{kind.__name__} {act}"] = two(kind(act), MAP, (1, 1, 8))
+    for act in ("relu", "relu6"):
+        found[f"AddConstant {act}"] = with_constant(
+            broadcast.AddConstant((1, 1), act), MAP, (1, 1, 8)
+        )
+        found[f"MulConstant {act}"] = with_constant(broadcast.MulConstant(act), MAP, (8,))
+    for axis in range(3):
+        found[f"concat {axis}"] = joined(axis, MAP, 3)
+    found["concat rows"] = joined(1, ROWS, 2)
+    found["concat features"] = joined(0, (7,), 2)
+    found["concat four"] = joined(2, (2, 3, 4, 5), 2)
+    found["concat of one"] = joined(1, ROWS, 1)
+    return found
+
+
+SHAPE_CASES: Mapping[str, Make] = _cases()
