@@ -148,3 +148,27 @@ def _cases() -> dict[str, Make]:
 
 
 SHAPE_CASES: Mapping[str, Make] = _cases()
+
+FOUR, SIX = (2, 3, 2, 4), (2, 3, 2, 3, 2, 2)
+# every axis of the kernels in use: more than TensorFlow Lite Micro has beside the batch
+DEEP_CASES: Mapping[str, Make] = {
+    "transpose six": copied(copies.Transpose((4, 1, 3, 0, 5, 2)), SIX),
+    "transpose six back": copied(copies.Transpose((5, 4, 3, 2, 1, 0)), SIX),
+    "slice six": copied(
+        copies.Slice((1, 0, 1, 2, 0, 1), (1, 2, 1, 2, 2, 1), (1, 2, 1, -2, 1, 1)), SIX
+    ),
+    "pad six": copied(copies.Pad((1, 0, 1, 0, 1, 1), (0, 1, 1, 1, 0, 1)), SIX),
+    **{
+        f"{type(attrs).__name__} {i}": two(attrs, FOUR, other)
+        for attrs in (
+            broadcast.AddBroadcast(),
+            broadcast.Sub(),
+            broadcast.Mul(),
+            broadcast.Minimum(),
+            broadcast.Maximum(),
+        )
+        for i, other in enumerate(((2, 1, 2, 1), (1, 3, 1, 4), (2, 1, 1, 4)))
+    },
+    "AddConstant deep": with_constant(broadcast.AddConstant(), FOUR, (2, 1, 2, 1)),
+    "MulConstant deep": with_constant(broadcast.MulConstant(), FOUR, (2, 1, 2, 1)),
+}

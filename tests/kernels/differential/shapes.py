@@ -1,4 +1,4 @@
-"""Kernels of ops that broadcast, join and move cells: the graphs of SHAPE_CASES as calls."""
+"""Kernels of ops that broadcast, join and move cells: graphs as calls."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from edgeq.ops.op import ANY_NUMBER, Site
 from edgeq.reference import run
 from tests.factory import input_rows
 from tests.kernels.differential.case import Call, Case, Const, Field, Out, Pointer, Struct
-from tests.shape_cases import SHAPE_CASES
+from tests.shape_cases import DEEP_CASES, SHAPE_CASES
 
 SEEDS = range(3)
 
@@ -45,7 +45,7 @@ def _struct(fields: list[Field], kernel: str) -> Struct:
 
 def cases(kernel: str) -> Iterator[Case]:
     """Of every graph that has the kernel."""
-    for name, make in SHAPE_CASES.items():
+    for name, make in {**SHAPE_CASES, **DEEP_CASES}.items():
         graph = make()
         for node in graph.nodes:
             if node.kernel == kernel and node.name == "one":
