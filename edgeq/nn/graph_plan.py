@@ -208,8 +208,9 @@ def _step(data: object) -> Step:
         raise ValueError(f"weight and bias of {stored.op}, not {sorted(constants)[:5]}")
     names = (tuple(map(_name, stored.inputs)), tuple(map(_name, stored.outputs)))
     step = Step(_name(stored.name), stored.op, *names, attrs, constants, stored.kind)
-    if len(step.inputs) != op.arity or len(step.outputs) != 1:
-        raise ValueError(f"{stored.op} with {op.arity} inputs and one output")
+    arity = op.arity or max(len(step.inputs), 1)  # ANY_NUMBER: one or more
+    if len(step.inputs) != arity or len(step.outputs) != 1:
+        raise ValueError(f"{stored.op} with {arity} inputs and one output")
     check_attributes(Node(step.name, step.op, step.inputs, step.outputs, attrs))
     return step
 
