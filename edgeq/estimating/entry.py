@@ -5,6 +5,7 @@ from math import ceil
 from typing import Any
 
 from edgeq.board import Board, Energy
+from edgeq.emit.firmware_layers import MIXTURE_OP
 from edgeq.estimating.cost import Shares, cases, figures
 from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, RoutedModel, route_names
 from edgeq.reporting.clock_model import clock_model
@@ -12,6 +13,7 @@ from edgeq.reporting.export import layer_name
 from edgeq.toolchain import Firmware
 
 SOURCE = "modelled"
+DEAR_ROUTER = 0.05  # of the cheapest route: a router above this is worth a word
 HOW = {
     "rows": "rows that take this route",
     FORCED: "no row takes it: the table of experts was permuted",
@@ -85,6 +87,21 @@ def _name(subject: RoutedModel, route: RouteCycles) -> str:
     return "+".join(route_names(subject.graph, route.experts)) or WHOLE
 
 
+def _router_note(subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[str]:
+    """A router that costs a good part of what it can save, with the numbers."""
+    at = [i for i, info in enumerate(subject.layers) if info.op == MIXTURE_OP]
+    router = max(sum(route.layers[i] for i in at) for route in routes)
+    cheapest = min(routes, key=lambda route: route.cycles)
+    share = router / cheapest.cycles
+    if share <= DEAR_ROUTER:
+        return []
+    return [
+        f"the router takes {ceil(router):,} cycles, {share:.1%} of the cheapest route "
+        f"({_name(subject, cheapest)}, {ceil(cheapest.cycles):,}); above {DEAR_ROUTER:.0%} it "
+        "rarely pays: give it fewer or smaller hidden layers, or fewer passes"
+    ]
+
+
 def _notes(
     board: Board, named: Board, subject: RoutedModel, routes: Sequence[RouteCycles]
 ) -> list[str]:
@@ -99,6 +116,7 @@ def _notes(
     elif board.flash.wait_states:
         share = max(r.stalls[1] / r.cycles for r in routes)
         notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
+    notes += _router_note(subject, routes)
     forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
     if forced:
         notes.append(

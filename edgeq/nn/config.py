@@ -87,7 +87,7 @@ QUANT = {
 ROUTER = {
     "in_features": SIZE,
     "experts": _whole(2, 64),
-    "hidden": _listed(_whole(1, 4096), 2, 2),
+    "hidden": _listed(_whole(1, 4096), 0, router.MOST_HIDDEN),
     "dropout": DROPOUT,
 }
 

@@ -318,13 +318,13 @@ def _router(
         )
     _same_size("features", net.in_features, seen.shape[0])
     params: dict[str, str] = {}
-    for i, layer in enumerate((net.fc1, net.fc2, net.fc3)):
+    for i, layer in enumerate(net.linears):
         place = ordered(seen.order if i == 0 else None)
         params[f"router.{i}.weight"] = weight(b, layer, f"{path}.{i}", place)
         params[f"router.{i}.bias"] = bias(b, layer, f"{path}.{i}")
     attrs = Router(
         kind="bayesian" if bayesian else "plain",
-        layers=3,
+        layers=len(net.linears),
         passes=bayesian.passes if bayesian else 0,
         dropout=net.dropout,
         seed=bayesian.seed if bayesian else 0,

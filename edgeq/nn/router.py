@@ -1,10 +1,12 @@
 """Routers: which expert answers, and how sure the router is.
 
-Linear(in,128)-ReLU-Drop-Linear(128,64)-ReLU-Drop-Linear(64,E); the first Linear stands before any
-dropout, so the Monte Carlo passes share it (arXiv 2511.11743, section on the Bayesian router).
+Published: Linear(in,128)-ReLU-Drop-Linear(128,64)-ReLU-Drop-Linear(64,E). The first Linear stands
+before any dropout, so the Monte Carlo passes share it (arXiv 2511.11743, section on the Bayesian
+router). Here `hidden` may have any sizes, and as many as a route is worth.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +18,15 @@ from edgeq.errors import BadInput
 from edgeq.nn.layers import Linear
 from edgeq.ops.mc_dropout import dropout_masks
 
+MOST_HIDDEN = 7  # layers before the last
+
 
 class PlainRouter(nn.Module):
-    """The router network without Monte Carlo passes: uncertainty is 0 for every sample."""
+    """The router network without Monte Carlo passes: uncertainty is 0 for every sample.
+
+    `hidden`: the sizes of the layers before the last, none for a single Linear. Layers are named
+    fc1, fc2, ...
+    """
 
     def __init__(
         self,
@@ -28,23 +36,31 @@ class PlainRouter(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if len(hidden) != 2:
-            raise BadInput(f"a router has two hidden sizes, got {tuple(hidden)}")
+        if len(hidden) > MOST_HIDDEN:
+            raise BadInput(
+                f"a router has at most {MOST_HIDDEN} hidden sizes, got {len(hidden)}; it should "
+                "cost a fraction of an expert"
+            )
         if not 0.0 <= dropout < 1.0:
             raise BadInput(f"router dropout must lie in [0, 1), got {dropout}")
         self.in_features = in_features
         self.experts = experts
-        self.hidden = (hidden[0], hidden[1])
+        self.hidden = tuple(hidden)
         self.dropout = dropout
-        self.fc1 = Linear(in_features, hidden[0], "int8")
-        self.fc2 = Linear(hidden[0], hidden[1], "int8")
-        self.fc3 = Linear(hidden[1], experts, "int8")
+        for i, (size, out) in enumerate(pairwise((in_features, *hidden, experts))):
+            self.add_module(f"fc{i + 1}", Linear(size, out, "int8"))
+
+    @property
+    def linears(self) -> tuple[Linear, ...]:
+        """fc1, fc2, ... in order."""
+        return tuple(m for m in self.children() if isinstance(m, Linear))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, experts); ordinary random dropout while training, none in evaluation."""
-        h = F.dropout(F.relu(self.fc1(x)), self.dropout, self.training)
-        h = F.dropout(F.relu(self.fc2(h)), self.dropout, self.training)
-        logits: Tensor = self.fc3(h)
+        *before, last = self.linears
+        for layer in before:
+            x = F.dropout(F.relu(layer(x)), self.dropout, self.training)
+        logits: Tensor = last(x)
         return logits
 
     def uncertainty(self, x: Tensor) -> Tensor:
@@ -55,7 +71,8 @@ class PlainRouter(nn.Module):
 class BayesianRouter(PlainRouter):
     """The router with `passes` seeded Monte Carlo dropout passes.
 
-    Raises BadInput when passes < 2: an unbiased variance needs two.
+    Raises BadInput when passes < 2: an unbiased variance needs two; and without a hidden layer:
+    there is nothing to drop.
     """
 
     def __init__(
@@ -70,12 +87,14 @@ class BayesianRouter(PlainRouter):
         super().__init__(in_features, experts, hidden, dropout)
         if passes < 2:
             raise BadInput(f"Monte Carlo dropout needs at least 2 passes, got {passes}")
+        if not self.hidden:
+            raise BadInput("Monte Carlo dropout needs a hidden layer; use PlainRouter without any")
         self.passes = passes
         self.seed = seed
         self._mask_cache: dict[tuple[float, ...], npt.NDArray[np.uint8]] = {}
 
     def masks(self, layer: int) -> npt.NDArray[np.uint8]:
-        """Keep masks 0/1 of dropout layer 0 or 1, (passes, hidden[layer]): the same for all x."""
+        """Keep masks 0/1 of dropout layer 0, 1, ...: (passes, hidden[layer]), for all x."""
         key = (self.seed, self.passes, self.hidden[layer], layer, self.dropout)
         if key not in self._mask_cache:
             self._mask_cache[key] = dropout_masks(*key)
@@ -92,9 +111,10 @@ class BayesianRouter(PlainRouter):
         modes = [(m, m.training) for m in self.modules()]
         self.eval()
         try:
-            h = self._drop(F.relu(self.fc1(x)), 0)
-            logits = self.fc3(self._drop(F.relu(self.fc2(h)), 1))
-            return torch.softmax(logits.double(), dim=-1)
+            *before, last = self.linears
+            for i, layer in enumerate(before):
+                x = self._drop(F.relu(layer(x)), i)
+            return torch.softmax(last(x).double(), dim=-1)
         finally:
             for module, mode in modes:
                 module.training = mode

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgeq.board import load_board
 from edgeq.errors import BadInput, CostBudget
 from edgeq.estimating import Budget
 from edgeq.estimating.budget import JOULES, SECONDS, read_quantity, strongest_router
+from edgeq.estimating.entry import _router_note
 from edgeq.ir import Graph
 from edgeq.passes.choose_strength import STEPS, mean_cycles, weaker_routers
 from edgeq.passes.freeze_router import Observed, freeze_router, observe
@@ -180,6 +182,24 @@ def test_an_export_reports_what_it_costs(free: dict[str, Any]) -> None:
     assert all(layer["cycles"] > 0 for layer in report["layers"])
     assert report["curiosity"]["alpha"] == report["curiosity"]["model_alpha"] == 1.0
     assert report["budget"] == {}
+
+
+def test_a_dear_router_is_named_with_its_numbers(free: dict[str, Any]) -> None:
+    entry = free["estimate"]
+    router = next(layer for layer in free["layers"] if layer["name"] == "router")
+    cheapest = min(entry["routes"], key=lambda route: route["cycles"])
+    share = router["cycles"] / cheapest["cycles"]
+    assert share > 0.05
+    (note,) = (n for n in entry["notes"] if n.startswith("the router takes"))
+    assert f"{router['cycles']:,} cycles, {share:.1%} of the cheapest route" in note
+    assert f"({cheapest['name']}, {cheapest['cycles']:,})" in note
+
+
+def test_a_router_of_little_cost_has_no_note() -> None:
+    layers = [SimpleNamespace(op="mixture"), SimpleNamespace(op="fully_connected")]
+    subject: Any = SimpleNamespace(layers=layers, graph=None)
+    route: Any = SimpleNamespace(layers=(50.0, 950.0), cycles=1000.0, experts=())
+    assert _router_note(subject, [route]) == []
 
 
 def test_a_mean_budget_weakens_curiosity(export: Callable[..., Any], free: dict[str, Any]) -> None:

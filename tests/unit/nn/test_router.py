@@ -87,7 +87,5 @@ def test_uncertainty_leaves_a_training_router_as_it_was() -> None:
 def test_bad_routers_are_refused() -> None:
     with pytest.raises(BadInput, match="at least 2 passes"):
         BayesianRouter(4, 3, passes=1)
-    with pytest.raises(BadInput, match="two hidden"):
-        PlainRouter(4, 3, (5,))
     with pytest.raises(BadInput, match="dropout"):
         PlainRouter(4, 3, dropout=1.0)

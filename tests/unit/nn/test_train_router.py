@@ -1,6 +1,7 @@
 """Training of the router alone, on experts whose faults are known."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,3 +114,37 @@ def test_bad_options_are_refused_with_their_value(options: dict[str, float]) -> 
 def test_a_model_without_a_mixture_is_refused() -> None:
     with pytest.raises(BadInput, match="0 mixtures"):
         fit_router(Sequential(Linear(4, 2, "int8")), data(8))
+
+
+def test_cycles_are_the_price_where_they_are_known() -> None:
+    """On this board the expert of the middle width is the dearest: by bits it would be taken."""
+    x, y = data()
+    by_bits, by_cycles = mixture((-2.0, 2.0, 2.0)), mixture((-2.0, 2.0, 2.0))
+    fit_router(by_bits, (x, y), price=0.3, entropy=0.0, steps=150)
+    cycles = [100.0, 900.0, 500.0]
+    fit_router(by_cycles, (x, y), price=0.3, beta="cycles", cycles=cycles, entropy=0.0, steps=150)
+    assert (route(by_bits, x) == 1).all()
+    assert (route(by_cycles, x) == 2).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.6, 1.0])
+def test_the_cheapest_expert_gets_its_share(share: float) -> None:
+    model, (x, y) = mixture(), data(400)
+    fit_router(model, (x, y), cheap_share=share, views=1, steps=100)
+    assert (route(model, x) == 0).mean() == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"beta": "joules"}, "'joules'; choose \"cycles\""),
+        ({"beta": "cycles"}, "belong together"),
+        ({"cycles": [1.0, 2.0, 3.0]}, "belong together"),
+        ({"beta": "cycles", "cycles": [1.0, 2.0]}, "each of the 3 experts"),
+        ({"beta": "cycles", "cycles": [1.0, 2.0, 0.0]}, "each of the 3 experts"),
+        ({"cheap_share": 1.5}, "cheap_share is 1.5"),
+    ],
+)
+def test_prices_that_are_none(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        fit_router(mixture(), data(8), **options)
