@@ -21,7 +21,7 @@ from edgeq.ir.ports import (
 )
 from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
-from edgeq.ops.op import Absent
+from edgeq.ops.op import Absent, Site
 
 ALIGNMENT_BYTES = 8  # router scratch holds int64 sums
 EXPERT_REGION = ".experts"
@@ -139,7 +139,22 @@ def plan_memory(graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch) -> M
         inputs_of(graph).extent,
         outputs_of(graph).extent,
         experts,
+        _state(graph),
     )
+
+
+def _state(graph: Graph) -> tuple[Buffer, ...]:
+    """What nodes keep, one behind the other in the order of the nodes; in use at every step."""
+    found: list[Buffer] = []
+    at = 0
+    for node in graph.nodes:
+        memory = OPS[node.op].memory
+        if memory is None:
+            continue
+        size = memory.kind(node.attrs, Site(graph, node).io).bytes
+        found.append(Buffer(node.name, size, 0, len(graph.nodes), at))
+        at += _aligned(size)
+    return tuple(found)
 
 
 def port_place(side: str, name: str) -> str:

@@ -71,7 +71,9 @@ def powered(plan: MeterPlan, usb: Callable[[], UsbSerial]) -> Iterator[Meter | N
 
 
 class Repeater:
-    """Runs the data set over and over, each time under a new id, and checks every answer."""
+    """Runs the data set over and over, each time under a new id, and checks every answer; a state
+    is reset before its first row.
+    """
 
     def __init__(self, link: BoardLink, rows: Array, records: Sequence[SampleRecord]) -> None:
         self._link, self._rows, self._records = link, rows, records
@@ -80,6 +82,8 @@ class Repeater:
     def __call__(self) -> Ran:
         """The next sample. Raises Mismatch when the board answers otherwise than before."""
         index = self._next % len(self._records)
+        if index == 0:
+            self._link.reset()
         data = self._link.info().inputs.pack(self._rows[index])
         result = self._link.infer(FIRST_ID + self._next, data)
         self._next += 1

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgeq.errors import BadInput
 from edgeq.ir import Graph, Node, TensorType
-from edgeq.ir.ports import join, limits, result_tensors, split
+from edgeq.ir.ports import input_names, join, limits, output_names, result_tensors, split
 from edgeq.ops import OPS, mixture
 from edgeq.ops.op import Array, Io, quant_of
 from edgeq.ops.router import uncertainty_q24
 
 ROWS_AT_ONCE = 32
+
+State = dict[str, Array]
+"""What each node with a memory keeps, by its name."""
 
 
 @dataclass
@@ -19,7 +23,7 @@ class Answered:
     """`values` holds every tensor (rows, *shape). route is -1 and uncertainty 0 without a mixture.
 
     output: the codes of the output ports, as rows (ir/ports.py). chosen (rows, top_k); uncertainty:
-    Q8.24 integers; numerator: the exact integer U.
+    Q8.24 integers; numerator: the exact integer U. state: what is kept after the last row.
     """
 
     values: dict[str, Array]
@@ -28,15 +32,21 @@ class Answered:
     numerator: Array
     uncertainty: Array
     router_logits: Array | None = field(default=None)
+    state: State = field(default_factory=dict)
 
     @property
     def route(self) -> Array:
         return np.asarray(self.chosen[:, 0])
 
 
-def run(graph: Graph, x: Array) -> Answered:
-    """The quantised graph on rows x of its input ports' codes (rows, *row shape)."""
+def run(graph: Graph, x: Array, state: State | None = None) -> Answered:
+    """The quantised graph on rows x of its input ports' codes (rows, *row shape).
+
+    Where nodes have a memory the rows follow on one another, from `state` or a reset. Raises
+    BadInput for a state of other nodes, shapes or types.
+    """
     values = split(graph, x)
+    kept = reset_state(graph) if state is None else _checked(graph, state)
     route, none, nothing = (_nothing(len(x), value) for value in (-1, 0, 0))
     result = Answered(values, x, route[:, None], none, nothing)
     for node in graph.nodes:
@@ -44,21 +54,85 @@ def run(graph: Graph, x: Array) -> Answered:
             _run_mixture(graph, node, result)
         else:
             inputs = tuple(values[n] for n in node.inputs)
-            op = OPS[node.op]
-            values[node.outputs[0]] = op.reference(
-                node.attrs, io_of(graph, node), inputs, graph.params(node)
-            )
+            op, io, params = OPS[node.op], io_of(graph, node), graph.params(node)
+            if op.memory is None:
+                made = op.reference(node.attrs, io, inputs, params)
+            else:
+                before = kept[node.name]
+                made, result.state[node.name] = op.memory.run(
+                    node.attrs, io, inputs, params, before
+                )
+            values[node.outputs[0]] = made
     result.output = join(result_tensors(graph), values)
     return result
+
+
+def reference(
+    graph: Graph, inputs: Mapping[str, Array], state: State | None = None
+) -> tuple[dict[str, Array], State]:
+    """Named codes (rows, *shape) of every input port to those of the output ports, and the state
+    after the last row. Raises BadInput for other names, shapes, types or numbers of rows.
+    """
+    rows = _rows_of(graph, inputs)
+    ran = run(graph, rows, state)
+    pairs = zip(output_names(graph), result_tensors(graph), strict=True)
+    return {name: ran.values[tensor] for name, tensor in pairs}, ran.state
+
+
+def _rows_of(graph: Graph, inputs: Mapping[str, Array]) -> Array:
+    names = input_names(graph)
+    if set(inputs) != set(names):
+        raise BadInput(f"inputs {', '.join(sorted(inputs))} are given, not {', '.join(names)}")
+    values = {}
+    for name, tensor in zip(names, graph.inputs, strict=True):
+        kind, given = graph.tensors[tensor], inputs[name]
+        if given.shape[1:] != kind.shape or not given.ndim or str(given.dtype) != kind.dtype:
+            wanted = f"(rows, {', '.join(map(str, kind.shape))}) of {kind.dtype}"
+            raise BadInput(f"input {name!r} is {given.shape} of {given.dtype}, not {wanted}")
+        values[tensor] = given
+    if len({len(given) for given in values.values()}) > 1:
+        raise BadInput("the inputs have different numbers of rows")
+    return join(graph.inputs, values)
+
+
+def memories(graph: Graph) -> dict[str, TensorType]:
+    """The type of what each node keeps, by the node's name; nodes of experts keep nothing."""
+    found = {}
+    for node in graph.nodes:
+        memory = OPS[node.op].memory
+        if memory is not None:
+            found[node.name] = memory.kind(node.attrs, io_of(graph, node))
+    return found
+
+
+def reset_state(graph: Graph) -> State:
+    """What is kept after a reset."""
+    kinds = memories(graph).items()
+    return {n: np.full(kind.shape, quant_of(kind).zero_point, kind.dtype) for n, kind in kinds}
+
+
+def _checked(graph: Graph, state: State) -> State:
+    wanted = {name: (kind.shape, kind.dtype) for name, kind in memories(graph).items()}
+    given = {name: (value.shape, str(value.dtype)) for name, value in state.items()}
+    if given != wanted:
+        raise BadInput(f"the state is {given}, the graph {graph.name!r} keeps {wanted}")
+    return state
 
 
 Numbers = tuple[tuple[int, ...], int, int]  # outputs, route, uncertainty in Q8.24
 
 
 def numbers(graph: Graph, rows: Array, start: int = 0) -> Iterator[Numbers]:
-    """What the graph answers from row `start` on, a few rows at a time: each keeps every tensor."""
+    """What the graph answers from row `start` on, a few rows at a time: each keeps every tensor.
+
+    A state begins with row 0, whatever `start` is.
+    """
+    state = None
+    for at in range(0, start, ROWS_AT_ONCE) if memories(graph) else ():
+        state = run(graph, rows[at : min(start, at + ROWS_AT_ONCE)], state).state
     for at in range(start, len(rows), ROWS_AT_ONCE):
-        ran = run(graph, rows[at : at + ROWS_AT_ONCE])
+        ran = run(graph, rows[at : at + ROWS_AT_ONCE], state)
+        state = ran.state
         outputs = ran.output.reshape(len(ran.output), -1).tolist()
         for output, route, doubt in zip(outputs, ran.route, ran.uncertainty, strict=True):
             yield tuple(output), int(route), int(doubt)

@@ -16,6 +16,7 @@ from edgeq.ops import OPS
 from edgeq.ops.add import LEFT_SHIFT, Add
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.delay import Delay
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fixed_point import exp_table, quantize_multipliers
 from edgeq.ops.fully_connected import FullyConnected
@@ -256,6 +257,9 @@ class GraphBuilder:
     def flatten(self) -> str:
         size = int(np.prod(self.tensors[self.last].shape))
         return self._append("Reshape", (self.last,), Reshape((size,)), {}, self.quant())
+
+    def delay(self) -> str:
+        return self._append("Delay", (self.last,), Delay(), {}, self.quant())
 
     def softmax(self) -> str:
         params = {"exp_table": exp_table(self.quant().per_tensor)}

@@ -36,3 +36,16 @@ def two_by_two(seed: int = 0) -> Graph:
     graph = build.graph((classes, hidden))
     names = {"input_names": ("left", "right"), "output_names": ("classes", "hidden")}
     return replace(graph, inputs=("input", "right"), **names)
+
+
+def with_delay(seed: int = 0) -> Graph:
+    """Each frame of six beside the one before it: their sum's classes."""
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(-128, 128, (48, LEFT), dtype=np.int8)
+    build = GraphBuilder(rng, "frames", samples, Quant((0.02,), 4))
+    now = build.fully_connected(5, activation="relu")
+    before = build.delay()
+    build.add(now, before)
+    build.delay()
+    build.fully_connected(4)
+    return build.graph()

@@ -34,6 +34,16 @@ def arena_map(graph: Graph, plan: MemoryPlan, macro: str) -> tuple[Place, ...]:
     )
 
 
+def state_map(plan: MemoryPlan, macro: str) -> tuple[Place, ...]:
+    """What each node keeps, with a C name and its offset from the state's start in bytes."""
+    taken: set[str] = set()
+    head = f"{macro}_STATE"
+    return tuple(
+        Place("", b.name, _symbol(head, "", b.name, taken), b.offset, _comment(b))
+        for b in plan.state
+    )
+
+
 def _buffers(graph: Graph, plan: MemoryPlan) -> Iterator[tuple[str, Buffer, int]]:
     node = mixture_of(graph)
     region = "" if node is None else node.name + EXPERT_REGION

@@ -13,6 +13,7 @@ from edgeq.emit.firmware_header import Define, about, defines
 from edgeq.emit.firmware_layers import Layer, LayerInfo, layer_table, layers_of
 from edgeq.emit.firmware_params import Text, members
 from edgeq.emit.firmware_ports import PortsCode, ports_code, wide_tensors
+from edgeq.emit.firmware_state import StateCode, state_code
 from edgeq.emit.initialiser import initialiser_lines
 from edgeq.emit.kernel_version import kernel_version, version_header
 from edgeq.errors import BadInput
@@ -84,6 +85,8 @@ class ModelContext:
     confidence_table: str | None
     ports: PortsCode | None
     wide: bool
+    state: tuple[StateCode, ...]
+    state_bytes: int
 
     @property
     def first(self) -> str:
@@ -124,7 +127,9 @@ def firmware_project(
     arrays = arrays_of(layers, packed, weights_as)
     arena = arena_map(graph, plan, macro)
     symbols = {(p.owner, p.buffer): p.symbol for p in arena}
-    places = Places(plan, symbols, macro, wide=wide_tensors(graph))
+    state = state_code(graph, plan, macro)
+    kept = {each.place.buffer: each.place.symbol for each in state}
+    places = Places(plan, symbols, macro, wide=wide_tensors(graph), state=kept)
     context = ModelContext(
         name=name,
         macro=macro,
@@ -143,6 +148,8 @@ def firmware_project(
         confidence_table=table,
         ports=ports_code(graph),
         wide=any(("", plan.places[name]) in symbols for name in places.wide),
+        state=state,
+        state_bytes=plan.state_bytes,
         **split_calls(graph, graph_calls(places, layers)),
     )
     return FirmwareProject({**_model_files(context, arrays.binary), **_fixed_files(kernels)})

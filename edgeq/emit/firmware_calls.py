@@ -1,7 +1,7 @@
 """The calls of a model as finished C lines: which kernel reads and writes which bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeq.emit.firmware_layers import GATE_KERNEL, Layer, mixture_of
 from edgeq.ir import Graph, Node
@@ -57,6 +57,7 @@ class Places:
     macro: str
     owner: str = ""
     wide: frozenset[str] = frozenset()  # int16 tensors
+    state: Mapping[str, str] = field(default_factory=dict)  # node -> where it keeps its memory
 
     def tensor(self, name: str) -> str:
         place = self.plan.places[name]
@@ -99,6 +100,8 @@ def _node_call(layer: Layer, places: Places) -> str:
     if OPS[node.op].arity == ANY_NUMBER:
         inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
     arguments = [f"&layer_{layer.info.index}", *inputs, places.tensor(node.outputs[0])]
+    if OPS[node.op].memory is not None:
+        arguments.append(f"context->state.bytes + {places.state[node.name]}")
     if kernel_named(layer.info.kernel).takes_scratch:
         arguments.append(places.scratch(node))
     return f"{layer.info.kernel}({', '.join(arguments)})"

@@ -39,6 +39,7 @@ def defines(
         **(_plain_ends(graph) if is_plain(graph) else port_defines(graph)),
         **({"CLASS_NAMES": _strings(class_names)} if class_names else {}),
         "ARENA_BYTES": plan.arena_bytes,
+        **({"STATE_BYTES": plan.state_bytes} if plan.state else {}),
         "LAYER_COUNT": layers,
         "EXPERT_COUNT": len(node.attrs.experts) if node else 0,
     }

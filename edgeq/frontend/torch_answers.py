@@ -43,8 +43,10 @@ def answers(model: nn.Model, x: Array) -> Answers:
             hook = softmax.register_forward_hook(lambda _, inputs, __: inputs[0])
             hooks.callback(hook.remove)
         rows = rows_for(model, x)
-        for start in range(0, len(rows), BATCH):
-            outputs.append(_from(model, model(rows[start : start + BATCH])))
+        keeps = any(isinstance(module, nn.Delay) for module in model.modules())
+        batch = len(rows) if keeps else BATCH  # a batch begins after a reset
+        for start in range(0, len(rows), batch):
+            outputs.append(_from(model, model(rows[start : start + batch])))
             routing = [m.last_routing for m in model.mixtures[:1] if m.last_routing is not None]
             chosen += [r.experts.numpy() for r in routing]
     none = np.zeros((len(x), 0), np.int64)

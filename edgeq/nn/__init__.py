@@ -21,7 +21,7 @@ from edgeq.nn.norms import BatchNorm1d, BatchNorm2d, LayerNorm
 from edgeq.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from edgeq.nn.post_training import quantize
 from edgeq.nn.router import BayesianRouter, PlainRouter
-from edgeq.nn.structure import Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
+from edgeq.nn.structure import Delay, Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
 from edgeq.nn.train import fit
 from edgeq.nn.train_router import fit_router
 from edgeq.nn.weight_kinds import KINDS, WeightKind, quantize_weight, weight_kind
@@ -36,6 +36,7 @@ __all__ = [
     "BayesianRouter",
     "Conv1d",
     "Conv2d",
+    "Delay",
     "Dropout",
     "Epoch",
     "Flatten",

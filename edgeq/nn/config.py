@@ -144,6 +144,7 @@ MODULES: dict[str, ModuleRow] = {
     },
     "graph": ModuleRow(GraphBody, {"description": _graph}),
     "softmax": ModuleRow(structure.Softmax, {}),
+    "delay": ModuleRow(structure.Delay, {}),
     "flatten": ModuleRow(structure.Flatten, {}),
     "dropout": ModuleRow(structure.Dropout, {"p": FRACTION}),
     "max_pool2d": ModuleRow(pooling.MaxPool2d, POOL),

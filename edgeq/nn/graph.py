@@ -21,6 +21,7 @@ from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.delay import Delay
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.graph_builder import Cursor, channels_last_order
@@ -250,6 +251,10 @@ def _dropout(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     return x
 
 
+def _delay(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
+    return b.add("Delay", path, Delay(), (x,), order=x.order)
+
+
 def _softmax(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     return b.add("Softmax", path, Softmax(), (x,), order=x.order)
 
@@ -353,6 +358,7 @@ HANDLERS: Mapping[type, Handler] = {
     structure.Flatten: _flatten,
     structure.Dropout: _dropout,
     structure.Softmax: _softmax,
+    structure.Delay: _delay,
     mixture.TrunkMixture: _trunk_mixture,
     mixture.Mixture: _mixture,
 }

@@ -1,5 +1,6 @@
 """How layers are put together, and the layers without weights."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -61,6 +62,16 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape."""
         return F.dropout(x, self.p, self.training)
+
+
+class Delay(nn.Module):
+    """One frame of memory: each row gives the row before it. The rows of a batch are a sequence
+    that begins after a reset, whose first answer is zeros.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape; rows along the first axis."""
+        return torch.cat([torch.zeros_like(x[:1]), x[:-1]])
 
 
 class Softmax(nn.Module):

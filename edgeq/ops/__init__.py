@@ -10,6 +10,7 @@ from edgeq.ops import (
     concat,
     conv_2d,
     copies,
+    delay,
     depthwise_conv_2d,
     fully_connected,
     functions,
@@ -47,6 +48,7 @@ OPS: Mapping[str, Op] = {
         softmax.OP,
         softmax_q31.OP,
         reshape.OP,
+        delay.OP,
         batch_norm.OP,
         mixture.OP,
     )

@@ -111,5 +111,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    memory=None,
     code=Call("Add", "edgeq_add_params", _fields),
 )

@@ -107,5 +107,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    memory=None,
     code=Call("AveragePool2D", "edgeq_average_pool_2d_params", _fields),
 )

@@ -57,5 +57,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    memory=None,
     code=Absent.FOLDED,
 )

@@ -175,5 +175,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # integer_params keeps them inside int32
+    memory=None,
     code=Call("LayerNorm", "edgeq_layer_norm_params", _fields),
 )

@@ -107,5 +107,6 @@ def lookup(
         widens=NO_WIDENING,
         lower=lambda site: Lowered({"table": table_of(steps, site)}, {}),
         accumulators=no_accumulators,
+        memory=None,
         code=Call(KERNEL, "edgeq_lookup_params", _fields),
     )

@@ -76,5 +76,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    memory=None,
     code=Call("MaxPool2D", "edgeq_window", _fields),
 )

@@ -142,5 +142,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # at most 128 times MOST_CELLS
+    memory=None,
     code=Call("MeanPool2D", "edgeq_mean_pool_2d_params", _fields),
 )

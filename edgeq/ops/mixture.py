@@ -165,5 +165,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=router_constants.lower,
     accumulators=router_constants.accumulators,
+    memory=None,
     code=Call("Mixture", "edgeq_router_params", router_constants.router_fields),
 )

@@ -110,6 +110,17 @@ class Accumulator:
     shift: Array
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What an op keeps from one row to the next. `kind`: its type, with a scale; after a reset it
+    is all zero points. `run` gives the outputs of rows that follow on one another, and what is kept
+    after the last of them.
+    """
+
+    kind: Callable[[Any, Io], TensorType]
+    run: Callable[[Any, Io, tuple[Array, ...], Params, Array], tuple[Array, Array]]
+
+
 class Lowered(NamedTuple):
     """Integer constants by role, and the types of those that are quantised."""
 
@@ -130,6 +141,8 @@ class Op:
     finest: the least output scale that its integers can carry, from its inputs' scales and its real
     constants; 0 is no limit, and ops of a SHARED scale are as fine as what they read.
     widens: weight formats without a kernel -> the format that their codes travel in.
+    memory: what it keeps from one row to the next, None for nothing. Where there is one,
+    `reference` and `float_forward` take their rows for a sequence that begins after a reset.
     """
 
     name: str
@@ -148,6 +161,7 @@ class Op:
     widens: Mapping[str, str]
     lower: Callable[[Site], Lowered]
     accumulators: Callable[[Site], tuple[Accumulator, ...]]
+    memory: Memory | None
     code: Call | Absent
 
 

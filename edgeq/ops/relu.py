@@ -58,6 +58,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    memory=None,
     code=Call(
         "Relu",
         "edgeq_relu_params",

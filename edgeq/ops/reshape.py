@@ -62,5 +62,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    memory=None,
     code=Absent.ALIAS,
 )

@@ -77,6 +77,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # fixed_point.softmax_q15 states its own limits
+    memory=None,
     code=Call("Softmax", "edgeq_softmax_params", _fields),
 )
 

@@ -86,5 +86,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # gemmlowp.softmax_q31 states its own limits
+    memory=None,
     code=Call("SoftmaxQ31", "edgeq_softmax_q31_params", _fields),
 )

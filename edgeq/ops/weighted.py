@@ -186,5 +186,6 @@ def layer(
         widens=widens,
         lower=lower,
         accumulators=accumulators_along(axis),
+        memory=None,
         code=Call(attrs.__name__, struct, fields),
     )

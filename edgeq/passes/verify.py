@@ -5,6 +5,8 @@ int8 or int16, with a scale),
 "lowered" (integer constants present, and a proof that no accumulator leaves int32).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from edgeq.errors import EdgeqError, UnsupportedOp
@@ -47,6 +49,7 @@ def verify(graph: Graph, stage: str) -> Graph:
     if missing:
         raise EdgeqError(f"graph {graph.name!r}: outputs {missing} are never computed")
     check_ports(graph, stage)
+    _check_memory(graph)
     if sum(n.op == "Mixture" for n in graph.nodes) > 1:
         names = ", ".join(repr(n.name) for n in graph.nodes if n.op == "Mixture")
         raise UnsupportedOp(
@@ -54,6 +57,23 @@ def verify(graph: Graph, stage: str) -> Graph:
             "has one route and one uncertainty. Make the others plain layers"
         )
     return graph
+
+
+def _check_memory(graph: Graph) -> None:
+    """A route depends on its own row alone: nothing is kept beside a mixture or in an expert."""
+    keeps = [n.name for g in _graphs(graph) for n in g.nodes if OPS[n.op].memory is not None]
+    if keeps and any(n.op == "Mixture" for n in graph.nodes):
+        raise UnsupportedOp(
+            f"graph {graph.name!r} has a mixture and a state ({', '.join(map(repr, keeps))}); one "
+            "of the two is supported"
+        )
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    yield graph
+    for node in graph.nodes:
+        for expert in getattr(node.attrs, "experts", ()):
+            yield expert.graph
 
 
 def unsupported_ops(graph: Graph) -> list[str]:

@@ -19,6 +19,7 @@ from edgeq.ops.op import Array
 from edgeq.prove.check import Check
 from edgeq.prove.trials import LEAST_ROWS, MOST_ROWS, ROWS, Answer, Trial, trials
 from edgeq.prove.watched_layers import Difference, WatchedLayers, expected_of
+from edgeq.reference import memories
 from edgeq.sim.faults import GuestFault
 from edgeq.weights import pack_weights
 
@@ -43,6 +44,9 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
     first = list(_on_twin(twin, watched, graph, trials(graph, rows, 1)[0]))
     count = rows_within(sum(result.cycles for result, _ in first))
     asked = [trial for each in trials(graph, rows, count) for trial in each]
+    if memories(graph):  # from the start again: what is expected of a layer hangs on all before it
+        twin.reset()
+        first = []
     results = [*first, *_on_twin(twin, watched, graph, asked[len(first) :])]
     answers = [answer_of(graph, result) for result, _ in results]
     check = compare(graph, asked, answers, f"virtual {board.name}")

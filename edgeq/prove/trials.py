@@ -11,7 +11,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import join, limits, outputs_of
 from edgeq.ops.op import Array
 from edgeq.passes.freeze_router import chosen_experts
-from edgeq.reference import run
+from edgeq.reference import memories, run
 
 ROWS, LEAST_ROWS, MOST_ROWS = 8, 2, 64  # a route: as a rule, where they are dear, and cheap
 
@@ -41,8 +41,8 @@ def trials(graph: Graph, rows: Array, count: int, seed: int = 0) -> tuple[tuple[
     """`count` rounds, each with a trial for every route; fewer rounds are the first of many.
 
     Every other row is seeded: the lowest and highest inputs, then random extremes and codes, so
-    that sums meet their ends. The others are of `rows` (rows, *input shape), those first that take
-    the route by themselves.
+    that sums meet their ends. The others are of `rows` (rows, *row shape), those first that take
+    the route by themselves. With a state the trials are a sequence from a reset, in their order.
     """
     half = -(-count // 2)
     drilled = _extremes(graph, half, np.random.default_rng(seed))
@@ -50,7 +50,21 @@ def trials(graph: Graph, rows: Array, count: int, seed: int = 0) -> tuple[tuple[
     chosen = chosen_experts(graph, pool)
     picked = [(r, _pick(r, chosen, len(rows), half)[:count]) for r in all_routes(graph)]
     asked = [_answered(graph, pool, chosen, route, indices) for route, indices in picked]
-    return tuple(zip(*asked, strict=True))
+    rounds = tuple(zip(*asked, strict=True))
+    return _in_sequence(graph, rounds) if memories(graph) else rounds
+
+
+def _in_sequence(
+    graph: Graph, rounds: tuple[tuple[Trial, ...], ...]
+) -> tuple[tuple[Trial, ...], ...]:
+    """The same rows, each answered after the one before it, the first after a reset. There is one
+    route: a state never stands beside a mixture.
+    """
+    rows = np.stack([trial.row for (trial,) in rounds])
+    answers = answers_of(graph, rows)
+    return tuple(
+        (replace(trial, wanted=wanted),) for (trial,), wanted in zip(rounds, answers, strict=True)
+    )
 
 
 def _extremes(graph: Graph, count: int, rng: np.random.Generator) -> Array:

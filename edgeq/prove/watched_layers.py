@@ -114,7 +114,9 @@ def _entries(machine: Machine, layers: Iterable[Layer]) -> list[int]:
 
 
 def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
-    """For each trial every quantised tensor that its inference computes, by the reference."""
+    """For each trial every quantised tensor that its inference computes, by the reference; with a
+    state all trials are a sequence from a reset.
+    """
     found: list[Expected] = [{}] * len(asked)
     for order in dict.fromkeys(trial.order for trial in asked):
         at = [i for i, trial in enumerate(asked) if trial.order == order]

@@ -171,6 +171,14 @@ typedef struct {
 /* y may be x. */
 void edgeq_relu_s8(const edgeq_relu_params *p, const int8_t *x, int8_t *y);
 
+/* A frame of `bytes` bytes, int8 or int16. */
+typedef struct {
+    int32_t bytes;
+} edgeq_delay_params;
+
+/* y becomes what `state` is, state becomes x; none may overlap another. */
+void edgeq_delay_s8(const edgeq_delay_params *p, const void *x, void *y, void *state);
+
 /* table: 256 entries, the answers to -128, -127 ... 127. */
 typedef struct {
     const int8_t *table;

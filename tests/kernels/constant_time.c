@@ -134,6 +134,11 @@ void run_relu_s8(void) {
     edgeq_relu_s8(&p, x, y);
 }
 
+void run_delay_s8(void) {
+    edgeq_delay_params p = {37};
+    edgeq_delay_s8(&p, x, y, scratch);
+}
+
 void run_lookup_s8(void) {
     edgeq_lookup_params p = {(const int8_t *)bias, 37};
     edgeq_lookup_s8(&p, x, y);

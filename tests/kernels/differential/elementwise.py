@@ -241,6 +241,21 @@ def relu_cases() -> Iterator[Case]:
         yield rectifier(256, seed, "random", ACTIVATIONS[seed % 3])
 
 
+def delayed(size: int, seed: int, dtype: str) -> Case:
+    """Two calls: the second gives what the first was given."""
+    rng, ends = np.random.default_rng(seed), np.iinfo(dtype)
+    kept, a, b = rng.integers(ends.min, ends.max, (3, size), dtype=dtype, endpoint=True)
+    given, state = Pointer((Struct((a.nbytes,)),)), Out(b, kept)
+    first, second = (Const(a), Out(kept)), (Const(b), Out(a))
+    calls = tuple(Call("edgeq_delay_s8", (given, *ends, state)) for ends in (first, second))
+    return Case(f"edgeq_delay_s8 {size} {dtype}, seed {seed}", calls)
+
+
+def delay_cases() -> Iterator[Case]:
+    for seed in range(12):
+        yield delayed(1 + 5 * seed % 41, seed, ("int8", "int16")[seed % 2])
+
+
 def lookup_cases() -> Iterator[Case]:
     for seed in range(24):
         yield looked_up(1 + 5 * seed % 41, seed, FILLS[seed % 4])

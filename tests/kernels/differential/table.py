@@ -44,6 +44,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_add_s8": elementwise.add_cases,
     **{f"edgeq_{name}_s8": partial(shapes.cases, f"edgeq_{name}_s8") for name in SHAPES},
     "edgeq_relu_s8": elementwise.relu_cases,
+    "edgeq_delay_s8": elementwise.delay_cases,
     "edgeq_lookup_s8": elementwise.lookup_cases,
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
     "edgeq_softmax_s8": elementwise.softmax_cases,
