@@ -272,6 +272,7 @@ def _row(attrs: type, kernel: str, struct: str, *, product: bool, constant: bool
             site, (lambda a, b, out: [a * b / out]) if product else _sum_multipliers
         ),
         accumulators=_mul_reach if product else _sum_reach,
+        memory=None,
         code=Call(kernel, struct, _mul_fields if product else _sum_fields),
     )
 
@@ -298,6 +299,7 @@ def _extreme(attrs: type, sign: int) -> Op:
         widens=NO_WIDENING,
         lower=no_constants,
         accumulators=no_accumulators,
+        memory=None,
         code=Call(
             "Extreme", "edgeq_extreme_params", lambda site: (*_walk(site, ""), ("sign", sign))
         ),

@@ -94,5 +94,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,
+    memory=None,
     code=Call("Concat", "edgeq_concat_params", _fields),
 )

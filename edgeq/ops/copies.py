@@ -233,6 +233,7 @@ def _row(
         widens=NO_WIDENING,
         lower=no_constants,
         accumulators=no_accumulators,
+        memory=None,
         code=Call(KERNEL, "edgeq_copy_params", fields),
     )
 

@@ -13,8 +13,9 @@ from capstone import arm  # type: ignore[import-untyped]
 
 from edgeq.emit.firmware_layers import Layer, mixture_of
 from edgeq.estimating.routes import Experts
-from edgeq.ir import Graph
-from edgeq.ops.op import Array
+from edgeq.ir import Graph, Node
+from edgeq.ops import OPS
+from edgeq.ops.op import ANY_NUMBER, Array
 from edgeq.prove.trials import Trial, reordered
 from edgeq.reference import run
 from edgeq.sim import Machine
@@ -77,7 +78,7 @@ class WatchedLayers:
             arguments = [read() for read in self._arguments]
             layer = self._by_params.get(arguments[0])
             if layer is not None:
-                self._pending = _Pending(layer, arguments[1 + len(layer.node.inputs)])
+                self._pending = _Pending(layer, arguments[_output_place(layer.node)])
         except BaseException as error:  # C would swallow it
             self._failed = self._failed or error
 
@@ -97,11 +98,16 @@ class WatchedLayers:
             self._found = Difference(f"{named} ({info.kernel})", wrong, len(wanted))
 
 
+def _output_place(node: Node) -> int:
+    """Which argument of its kernel the output is; any number of inputs are one."""
+    return 2 if OPS[node.op].arity == ANY_NUMBER else 1 + len(node.inputs)
+
+
 def _params(machine: Machine, layers: Sequence[Layer]) -> Iterator[tuple[int, Layer]]:
     """Layers by the address of their parameters, which each call of their kernel is given."""
     for layer in layers:
         symbol = f"layer_{layer.info.index}"
-        told = layer.part == "node" and 1 + len(layer.node.inputs) < len(ARGUMENTS)
+        told = layer.part == "node" and _output_place(layer.node) < len(ARGUMENTS)
         if told and symbol in machine.symbols:
             yield machine.symbol(symbol), layer
 
