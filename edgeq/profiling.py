@@ -37,7 +37,6 @@ from edgeq.metering import Repeater, Tell, measure, powered, source_of, with_ene
 from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
-from edgeq.ports import Ports
 from edgeq.profile_request import ProfileRequest
 from edgeq.reference import Numbers, numbers, quantize_rows
 from edgeq.reporting.alone import Costs, Rows, alone_entries, costs_of
@@ -340,7 +339,7 @@ def _stream(
     right = sum(int(np.argmax(r.output[:classes])) == r.label for r in before)
     expected = numbers(graph, samples.rows, len(before))
     routes = range(len(experts_of(graph))) or (-1,)
-    _begin(link, inputs, samples.rows[: len(before)])
+    link.begin(inputs.pack(row) for row in samples.rows[: len(before)])
     for index, wanted in enumerate(expected, start=len(before)):
         result = link.infer(index, inputs.pack(samples.rows[index]))
         if result.route not in routes:
@@ -353,14 +352,6 @@ def _stream(
             known = samples.task == "classification"
             watch(index + 1, len(samples.rows), right / (index + 1) if known else math.nan)
     writer.end()
-
-
-def _begin(link: BoardLink, inputs: Ports, before: Array) -> None:
-    """A state as it is after the rows that are recorded already: they are run again."""
-    link.reset()
-    if link.info().state_bytes:
-        for index, row in enumerate(before):
-            link.infer(index, inputs.pack(row))
 
 
 def _answer(result: InferResult) -> Numbers:

@@ -126,10 +126,8 @@ def firmware_project(
     macro = name.upper()
     arrays = arrays_of(layers, packed, weights_as)
     arena = arena_map(graph, plan, macro)
-    symbols = {(p.owner, p.buffer): p.symbol for p in arena}
     state = state_code(graph, plan, macro)
-    kept = {each.place.buffer: each.place.symbol for each in state}
-    places = Places(plan, symbols, macro, wide=wide_tensors(graph), state=kept)
+    places = _places(graph, plan, arena, state, macro)
     context = ModelContext(
         name=name,
         macro=macro,
@@ -147,12 +145,20 @@ def firmware_project(
         kernel_version=kernel_version(),
         confidence_table=table,
         ports=ports_code(graph),
-        wide=any(("", plan.places[name]) in symbols for name in places.wide),
+        wide=any(("", plan.places[name]) in places.arena for name in places.wide),
         state=state,
         state_bytes=plan.state_bytes,
         **split_calls(graph, graph_calls(places, layers)),
     )
     return FirmwareProject({**_model_files(context, arrays.binary), **_fixed_files(kernels)})
+
+
+def _places(
+    graph: Graph, plan: MemoryPlan, arena: Iterable[Place], state: Iterable[StateCode], macro: str
+) -> Places:
+    symbols = {(p.owner, p.buffer): p.symbol for p in arena}
+    kept = {each.place.buffer: each.place.symbol for each in state}
+    return Places(plan, symbols, macro, wide=wide_tensors(graph), state=kept)
 
 
 def _header(digest: str) -> str:

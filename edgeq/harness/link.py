@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from edgeq.errors import BadInput, Link
 from edgeq.harness.exchange import Exchange, LinkStatistics, NoAnswer, refusal
@@ -112,6 +112,16 @@ class BoardLink:
         deadline = time.monotonic() + self._timeout
         with _naming("resetting the model's state", self._timeout):
             self._ask([Request(RESET, b"")], deadline)
+
+    def begin(self, before: Iterable[bytes]) -> None:
+        """A model's state as after the rows `before`: it is reset, and they are run again.
+
+        Nothing to do for a model without one. Raises as `infer` does.
+        """
+        self.reset()
+        if self.info().state_bytes:
+            for index, data in enumerate(before):
+                self.infer(index, data)
 
     def close(self) -> None:
         """Closes the port. The board keeps running."""
