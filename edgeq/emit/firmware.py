@@ -123,10 +123,8 @@ def firmware_project(
     table = packed.symbols.get(OUTPUT_TABLE)
     kernels = _kernels(layers, table is not None)
     name = c_prefix(graph.name)
-    macro = name.upper()
-    arrays = arrays_of(layers, packed, weights_as)
-    arena = arena_map(graph, plan, macro)
-    state = state_code(graph, plan, macro)
+    macro, arrays = name.upper(), arrays_of(layers, packed, weights_as)
+    arena, state = arena_map(graph, plan, macro), state_code(graph, plan, macro)
     places = _places(graph, plan, arena, state, macro)
     context = ModelContext(
         name=name,
