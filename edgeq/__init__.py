@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
     from edgeq.comparing.comparison import compare as compare
+    from edgeq.frontend.torch_module import from_torch as from_torch
     from edgeq.harness.trace import read_run as read_run
     from edgeq.nn import load as load
     from edgeq.nn import quantize as quantize
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
 __version__ = "0.1.0"
 
 _VERBS = {
+    "from_torch": "edgeq.frontend.torch_module",
     "load": "edgeq.nn",
     "quantize": "edgeq.nn",
     "save": "edgeq.nn",

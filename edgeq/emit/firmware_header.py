@@ -22,6 +22,9 @@ class Define:
     value: str
 
 
+NORMALISE = "normalise"  # the layer that importers put before a model of normalised inputs
+
+
 def defines(
     graph: Graph,
     plan: MemoryPlan,
@@ -84,6 +87,8 @@ def about(graph: Graph, class_names: Sequence[str] | None) -> tuple[str, ...]:
         shape = "x".join(map(str, tensor.shape))
         lines.append(f"{what}: {shape} {tensor.dtype}{order}.")
         lines.append(f"    real number = {exact(quant.per_tensor)} * (code - ({quant.zero_point}))")
+        if name == graph.inputs[0] and any(n.name == NORMALISE for n in graph.nodes):
+            lines[-1] += f", raw: (x - mean) / std is layer {NORMALISE} of the model"
         if class_names and name == results[0]:
             lines[-1] += f", one a class of {len(class_names)}"
     return tuple(lines)

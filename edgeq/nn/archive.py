@@ -9,7 +9,13 @@ from edgeq.stored_zip import StoredZip, open_zip
 
 MAX_BYTES = 512 * 2**20
 
+FROM_TORCH = (
+    "module = Net(); module.load_state_dict(torch.load('weights.pt', weights_only=True))\n"
+    "model = edgeq.from_torch(module.eval(), torch.zeros(1, 3, 32, 32))\n"
+    "edgeq.save(model, 'model.pt')"
+)
 SAVE_INSTEAD = "save the model with edgeq.save(model, path), which writes the edgeq-model format"
+REBUILD = f"build the module and save its model:\n{FROM_TORCH}"
 _LATER = {
     ".onnx": "ONNX files as input come later",
     ".tflite": "TensorFlow Lite files as input come later",
@@ -41,7 +47,7 @@ def read_archive(path: Path) -> object:
         raise ModelFile(
             f"{path}: refused, it holds more than plain data or is damaged "
             f"({type(error).__name__}: {_first(reason)}); whole pickled modules can execute code: "
-            f"{SAVE_INSTEAD}"
+            f"{REBUILD}"
         ) from error
 
 
@@ -92,9 +98,9 @@ def _checked_zip(path: Path) -> StoredZip:
         raise ModelFile(f"{path}: {error}; {SAVE_INSTEAD}") from None
     names = [_inner(name) for name in archive.entries]
     if any(n == "constants.pkl" or n.startswith("code/") for n in names):
-        raise ModelFile(f"{path}: a TorchScript archive, which carries code; {SAVE_INSTEAD}")
+        raise ModelFile(f"{path}: a TorchScript archive, which carries code; {REBUILD}")
     if any(n.endswith("archive_format") or n.startswith("models/") for n in names):
-        raise ModelFile(f"{path}: a torch.export archive, which can execute code; {SAVE_INSTEAD}")
+        raise ModelFile(f"{path}: a torch.export archive, which can execute code; {REBUILD}")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.entries.values()):
         raise ModelFile(
             f"{path}: compressed entries, which edgeq.save never writes; {SAVE_INSTEAD}"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput, ModelFile, UnsupportedOp
 from edgeq.files import scratch_folder, write_file
-from edgeq.nn.archive import MAX_BYTES, SAVE_INSTEAD, read_archive, refuse_suffix
+from edgeq.nn.archive import MAX_BYTES, REBUILD, read_archive, refuse_suffix
 from edgeq.nn.check import checked_body
 from edgeq.nn.config import config_of, skeleton
 from edgeq.nn.foreign import advice, pending
@@ -129,7 +129,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 def _model(content: object) -> Model:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ModelFile(f"not an edgeq model (a bare state dict?); {SAVE_INSTEAD}")
+        raise ModelFile(f"not an edgeq model (a bare state dict?); {REBUILD}")
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
         version = str(content.get("version"))[:20]
         raise ModelFile(

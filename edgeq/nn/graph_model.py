@@ -8,6 +8,8 @@ from edgeq.ir import Graph
 from edgeq.nn.graph_body import body_of
 from edgeq.nn.model import Model
 from edgeq.passes.fold_batch_norm import fold_batch_norm
+from edgeq.passes.lone_norms import convolve_lone_norms
+from edgeq.passes.verify import verify
 
 
 def graph_model(
@@ -27,7 +29,8 @@ def graph_model(
     of the rows that a user hands over: (C, H, W), (C, L) or (F,) channels first, by default the
     graph's own. Raises UnsupportedOp for what no export could take.
     """
-    body = body_of(fold_batch_norm(graph), layout, input_shape)
+    verify(graph, "float")
+    body = body_of(fold_batch_norm(convolve_lone_norms(graph)), layout, input_shape)
     model = Model(
         body,
         body.plan.input_shape,

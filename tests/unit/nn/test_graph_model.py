@@ -299,14 +299,20 @@ def test_a_description_that_makes_no_sense_is_refused(change: Any, said: str) ->
         nn.build({"kind": "graph", "description": data})
 
 
-def test_a_graph_that_no_export_takes_is_refused_when_it_is_made() -> None:
+def test_a_lone_norm_is_a_convolution_and_an_unknown_op_refused() -> None:
     types = {"x": TensorType((4, 4, 2)), "y": TensorType((4, 4, 2))}
+    types |= {"g": TensorType((2,)), "o": TensorType((2,))}
+    values = {"g": np.array([2.0, -0.5], np.float32), "o": np.array([1.0, 0.0], np.float32)}
     params = {"gain": "g", "offset": "o"}
     norm = Node("bn", "BatchNorm", ("x",), ("y",), OPS["BatchNorm"].attrs(), params)
-    ones = np.ones(2, np.float32)
-    types |= {"g": TensorType((2,)), "o": TensorType((2,))}
-    with pytest.raises(UnsupportedOp, match="BatchNorm 'bn' follows the input"):
-        nn.graph_model(Graph("n", ("x",), ("y",), (norm,), types, {"g": ones, "o": ones}))
+    made = nn.graph_model(Graph("n", ("x",), ("y",), (norm,), types, values))
+    assert [step.op for step in made.body.plan.steps] == ["DepthwiseConv2D"]
+    x = torch.randn(3, 4, 4, 2)
+    wanted = x * torch.from_numpy(values["g"]) + torch.from_numpy(values["o"])
+    torch.testing.assert_close(_answers(made, x), wanted)
+    gru = Node("g", "Gru", ("x",), ("y",), norm.attrs)
+    with pytest.raises(UnsupportedOp, match="Gru"):
+        nn.graph_model(Graph("n", ("x",), ("y",), (gru,), types, {}))
 
 
 def test_the_float_graph_and_the_model_agree_layer_by_layer() -> None:
