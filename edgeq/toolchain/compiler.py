@@ -65,14 +65,16 @@ class Compiler:
 
 def target_flags(kind: Literal["gcc", "zig"], board: Board) -> tuple[str, ...]:
     """The flags of `kind` for the board's core."""
-    core = CORES[board.core]
+    core, cache = CORES[board.core], board.flash.cache
+    code_bytes = cache.instruction_bytes if cache else 0  # kernels keep their loops inside
+    cached = (f"-DEDGEQ_CODE_CACHE={code_bytes}",) if code_bytes else ()
     if kind == "zig":
         abi = "eabihf" if board.fpu else "eabi"
-        return ("-target", f"thumb-freestanding-{abi}", f"-mcpu={core.zig_cpu}")
+        return ("-target", f"thumb-freestanding-{abi}", f"-mcpu={core.zig_cpu}", *cached)
     fpu = ("-mfloat-abi=hard", f"-mfpu={core.fpu}") if board.fpu else ("-mfloat-abi=soft",)
     # on ARMv6-M a jump table is a call into libgcc
     tables = () if core.thumb2 else ("-fno-jump-tables",)
-    return (f"-mcpu={core.name}", "-mthumb", *fpu, *tables)
+    return (f"-mcpu={core.name}", "-mthumb", *fpu, *tables, *cached)
 
 
 def link_flags(kind: Literal["gcc", "zig"]) -> tuple[str, ...]:

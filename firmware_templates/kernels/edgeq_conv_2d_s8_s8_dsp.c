@@ -16,8 +16,11 @@
 #define EDGEQ_CONV_SUMS 0
 #include "edgeq_conv_2d_dsp.h"
 
-/* As many pairs as keep the kernel's code within 3 KB; a chunk is whole turns. */
-#ifdef __clang__
+/* As many pairs as keep the kernel's code within 3 KB, or short of a small cache; a chunk is whole
+ * turns. */
+#if EDGEQ_SHORT_LOOPS
+#define UNROLLED 9
+#elif defined(__clang__)
 #define UNROLLED 14
 #else
 #define UNROLLED 18

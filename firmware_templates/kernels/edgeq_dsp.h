@@ -12,6 +12,14 @@
 #define EDGEQ_DSP_ASM 0
 #endif
 
+/* 1 for a core whose instruction cache is so small that an unrolled loop and what runs between its
+ * passes must share it. A build for a board defines EDGEQ_CODE_CACHE as the cache's bytes. */
+#if defined(EDGEQ_CODE_CACHE) && EDGEQ_CODE_CACHE <= 1024
+#define EDGEQ_SHORT_LOOPS 1
+#else
+#define EDGEQ_SHORT_LOOPS 0
+#endif
+
 /* Keeps a compiler from solving a loop of few turns for its end: that takes more code, or a divide.
  */
 #define EDGEQ_STEPS(x) __asm__("" : "+r"(x))

@@ -37,9 +37,16 @@ static inline void edgeq_row_fours(const uint32_t *w, const uint32_t *x, int32_t
 }
 #endif
 
+/* Column pairs of an unrolled turn: the code stays inside a small cache. */
+#if EDGEQ_SHORT_LOOPS
+#define TURN_WORDS "8"
+#else
+#define TURN_WORDS "16"
+#endif
+
 /* Eight rows. Accumulators: r5, r7, r8, r9 of rows 0 to 3, each with those below; r10, r11, r12, lr
  * of rows 4 to 7. A column pair is three loads in one run; masks shrink the word in place. A turn
- * is 32 columns, then what is left in blocks of 4. */
+ * is 32 or 16 columns, then what is left in blocks of 4. */
 static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const uint32_t *x,
                                                        int32_t columns, const int32_t *from,
                                                        int32_t *to, int32_t less, int32_t groups) {
@@ -52,7 +59,7 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
     register int32_t minus __asm__("r5") = less;
     register int32_t count __asm__("r6") = groups;
     __asm__ volatile("sub     r12, r2, r1\n\t" EDGEQ_KEEP_R9 "sub     r0, r0, #4\n\t"
-                     "bic     r12, r12, #63\n\t"
+                     "bic     r12, r12, #4 * " TURN_WORDS " - 1\n\t"
                      "add     r12, r1, r12\n\t"
                      "push    {r7, r12, lr}\n\t"
                      "push    {r1, r2, r3, r4, r5, r6}\n\t"
@@ -88,7 +95,7 @@ static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const 
                      "beq     2f\n\t"
                      ".p2align 2\n\t"
                      "1:\n\t"
-                     ".rept 16\n\t"
+                     ".rept " TURN_WORDS "\n\t"
                      "ldr.w   r2, [r1], #4\n\t"
                      "ldr.w   r3, [r0, #4]\n\t"
                      "ldr.w   r4, [r0, #8]!\n\t"

@@ -15,15 +15,22 @@
  * 64 columns and at most 2^13, which it reaches where EDGEQ_NARROW_BRIM says. Row b's is as small,
  * and the accumulator below 2^28.
  */
-#define EDGEQ_NARROW_LANE   14
-#define EDGEQ_NARROW_MASK   0xC003C003
+#include "edgeq_dsp.h"
+
+#define EDGEQ_NARROW_LANE 14
+#define EDGEQ_NARROW_MASK 0xC003C003
+#if EDGEQ_SHORT_LOOPS
+#define EDGEQ_NARROW_STEPS  4
+#define EDGEQ_NARROW_PASSES 2
+#else
 #define EDGEQ_NARROW_STEPS  8
 #define EDGEQ_NARROW_PASSES 1
-#define EDGEQ_NARROW_WORDS  2
-#define EDGEQ_NARROW_SCALE  1
-#define EDGEQ_NARROW_A      (-1)
-#define EDGEQ_NARROW_B      0
-#define EDGEQ_NARROW_BRIM   1
+#endif
+#define EDGEQ_NARROW_WORDS 2
+#define EDGEQ_NARROW_SCALE 1
+#define EDGEQ_NARROW_A     (-1)
+#define EDGEQ_NARROW_B     0
+#define EDGEQ_NARROW_BRIM  1
 #include "edgeq_narrow_dsp.h"
 
 EDGEQ_KERNEL void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p,

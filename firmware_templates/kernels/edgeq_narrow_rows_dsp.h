@@ -117,7 +117,9 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
 #endif
 
 /* clang-format on */
-#if EDGEQ_NARROW_STEPS == 5
+#if EDGEQ_NARROW_STEPS == 4
+#define EDGEQ_NARROW_UNROLL(step) step step step step
+#elif EDGEQ_NARROW_STEPS == 5
 #define EDGEQ_NARROW_UNROLL(step) step step step step step
 #elif EDGEQ_NARROW_STEPS == 6
 #define EDGEQ_NARROW_UNROLL(step) step step step step step step

@@ -15,6 +15,7 @@ from tests.kernels.dsp.core import Core
 from tests.kernels.host_kernels import FOLDER, WARNINGS
 from tests.once import once
 
+SHORT = "-O2 -DEDGEQ_CODE_CACHE=1024"  # as for a board with a cache of 1 KB
 PIC = "-O2 -fPIC -msingle-pic-base"
 BARE = [flag for flag in FLAGS if not flag.startswith("-O")]
 SOURCES = sorted({source for k in KERNELS if k.name in ASSEMBLY for source in k.sources})
@@ -23,11 +24,11 @@ MATRIX = {
     "gcc": (
         "-O0", "-Og", "-O1", "-Os", "-O3", "-O2 -fPIC", PIC, "-O0 -fPIC -msingle-pic-base",
         "-Os -fPIC -msingle-pic-base -mno-pic-data-is-text-relative", "-O2 -flto",
-        "-O2 -fno-omit-frame-pointer", "-O2 -ffixed-r9 -DEDGEQ_FIXED_R9",
+        "-O2 -fno-omit-frame-pointer", "-O2 -ffixed-r9 -DEDGEQ_FIXED_R9", SHORT,
     ),
-    "zig": ("-O0", "-Og", "-O1", "-Os -g", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi"),
+    "zig": ("-O0", "-Og", "-O1", "-Os -g", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi", SHORT),
 }  # fmt: skip
-OFTEN = (("gcc", "-O0"), ("gcc", PIC))
+OFTEN = (("gcc", "-O0"), ("gcc", PIC), ("gcc", SHORT))
 CASES = 3  # every third of them: without optimisation the C around the assembly is slow
 
 
