@@ -68,6 +68,20 @@ def few_outputs(graph: Graph, node: Node) -> bool:
     return graph.type_of(node.params["weight"]).shape[0] < V6M_TRITS_OUTPUTS
 
 
+def add_suits(graph: Graph, node: Node) -> bool:
+    """Add: an input at half the common scale, and an output whose rounding stays inside a word."""
+    multiplier, shift = (graph.param(node, name) for name in ("multiplier", "shift"))
+    half = (multiplier == 2**30) & (shift == 0)
+    inputs = half[:2].any() and (half | (shift < 0))[:2].all()
+    return bool(inputs and -23 <= shift[2] <= -1)
+
+
+def average_pool_suits(graph: Graph, node: Node) -> bool:
+    """AveragePool2D: four channels and more, and a scale below a half."""
+    channels = graph.type_of(node.inputs[0]).shape[-1]
+    return channels >= 4 and bool((graph.param(node, "shift") <= -1).all())
+
+
 def gate_scratch(graph: Graph, node: Node) -> int:
     """Mixture with gates: an int32 accumulator for each output."""
     return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
@@ -193,6 +207,11 @@ def _weightless(
     return Kernel(name, op, None, sources, (*_PUBLIC, REQUANTIZE, *headers), scratch)
 
 
+def _weightless_dsp(name: str, op: str, suits: Suits) -> Kernel:
+    headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP), frozenset({DSP})
+    return Kernel(name, op, None, (f"{name}.c",), headers, isa=DSP, needs=needs, suits=suits)
+
+
 _WIDE = ("edgeq_fully_connected_dsp.h",)
 _NARROW = ("edgeq_narrow_dsp.h", "edgeq_narrow_rows_dsp.h")
 
@@ -215,6 +234,8 @@ KERNELS: tuple[Kernel, ...] = (
     _convolution_dsp(
         "DepthwiseConv2D", "s4", convolutions.DEPTHWISE_S4, convolutions.scratch_bytes_depthwise_s4
     ),
+    _weightless_dsp("edgeq_add_s8_dsp", "Add", add_suits),
+    _weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", average_pool_suits),
     Kernel(
         "edgeq_router_s8_dsp",
         "Mixture",

@@ -102,6 +102,53 @@ static inline int32_t edgeq_smmulr(int32_t a, int32_t b) {
 #endif
 }
 
+/* Two halves of `sums` and bytes 0 and 2 of x, added by themselves. */
+static inline uint32_t edgeq_sxtab16(uint32_t sums, uint32_t x) {
+#if EDGEQ_DSP_ASM
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sums), "r"(x));
+    return result;
+#else
+    uint32_t bytes = edgeq_sxtb16(x);
+    return ((sums + bytes) & 0xFFFFu) | ((sums & 0xFFFF0000u) + (bytes & 0xFFFF0000u));
+#endif
+}
+
+/* The same of bytes 1 and 3. */
+static inline uint32_t edgeq_sxtab16_ror8(uint32_t sums, uint32_t x) {
+#if EDGEQ_DSP_ASM
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(x));
+    return result;
+#else
+    return edgeq_sxtab16(sums, (x >> 8) | (x << 24));
+#endif
+}
+
+/* c + (a * b + 2^31) >> 32, wrapping */
+static inline int32_t edgeq_smmlar(int32_t a, int32_t b, int32_t c) {
+#if EDGEQ_DSP_ASM
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+#else
+    return (int32_t)((uint32_t)edgeq_smmulr(a, b) + (uint32_t)c);
+#endif
+}
+
+/* x >> 1, saturated to 8 bits */
+static inline int32_t edgeq_saturate_half(int32_t x) {
+#if EDGEQ_DSP_ASM
+    int32_t result;
+    __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    int32_t half = x >> 1;
+    half = half < -128 ? -128 : half;
+    return half > 127 ? 127 : half;
+#endif
+}
+
 /* Requantises for |acc| < 2^30 and shift <= -1: SRDHM(acc, m) is SMMULR(2 acc, m), and the
  * rounding divide by 2^e, ties away from zero, is two shifts with a 1 between them. */
 static inline int32_t edgeq_requantize_dsp(int32_t acc, int32_t multiplier, int32_t shift) {

@@ -39,6 +39,14 @@ void edgeq_depthwise_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8
 void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                        void *scratch);
 
+/* At least four channels, a shift of at most -1. */
+void edgeq_average_pool_2d_s8_dsp(const edgeq_average_pool_2d_params *p, const int8_t *x,
+                                  int8_t *y);
+
+/* One of multiplier and shift 0 and 1 is 2^30 and 0, the other too or its shift at most -1; that of
+ * the output is -23 to -1. */
+void edgeq_add_s8_dsp(const edgeq_add_params *p, const int8_t *a, const int8_t *b, int8_t *y);
+
 /* Its layers' weights and biases are those of edgeq_fully_connected_s8_s8_dsp. */
 void edgeq_router_s8_dsp(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,
                          void *scratch);

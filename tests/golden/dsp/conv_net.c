@@ -123,7 +123,7 @@ static const edgeq_conv_2d_params layer_2 = {
 };
 
 /* Layer 3, add add_3: 9x7x3, 9x7x3 -> 9x7x3
- * edgeq_add_s8, 0 MACs, 0 bytes of constants. */
+ * edgeq_add_s8_dsp, 0 MACs, 0 bytes of constants. */
 static const edgeq_add_params layer_3 = {
     .size = 189,
     .zero_point = {-128, 13, -128},
@@ -256,7 +256,7 @@ int conv_net_infer(conv_net_context *context, const int8_t *input, int8_t *outpu
     CONV_NET_LAYER(0, edgeq_conv_2d_s8_s8_dsp(&layer_0, input, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_0_SCRATCH));
     CONV_NET_LAYER(1, edgeq_depthwise_conv_2d_s8_s8_dsp(&layer_1, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_OUT, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_SCRATCH));
     CONV_NET_LAYER(2, edgeq_conv_2d_s8_t2(&layer_2, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_OUT, NULL));
-    CONV_NET_LAYER(3, edgeq_add_s8(&layer_3, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_OUT, context->arena.bytes + CONV_NET_AT_ADD_3_OUT));
+    CONV_NET_LAYER(3, edgeq_add_s8_dsp(&layer_3, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_OUT, context->arena.bytes + CONV_NET_AT_ADD_3_OUT));
     CONV_NET_LAYER(4, edgeq_conv_2d_s8_s8_dsp(&layer_4, context->arena.bytes + CONV_NET_AT_ADD_3_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_4_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_4_SCRATCH));
     CONV_NET_LAYER(5, edgeq_max_pool_2d_s8(&layer_5, context->arena.bytes + CONV_NET_AT_CONV2D_4_OUT, context->arena.bytes + CONV_NET_AT_MAXPOOL2D_5_OUT));
     CONV_NET_LAYER(6, edgeq_average_pool_2d_s8(&layer_6, context->arena.bytes + CONV_NET_AT_MAXPOOL2D_5_OUT, context->arena.bytes + CONV_NET_AT_AVERAGEPOOL2D_6_OUT));

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgeq.ir import Graph, Node, TensorType
+from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops import OPS, add, layer_norm, mean_pool_2d
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.fixed_point import exp_table, quantize_multipliers, requantize, softmax_q15
@@ -37,11 +37,13 @@ def max_pool(g: Geometry, seed: int, fill: str) -> Case:
     return Case(f"{name} {g}", (Call(name, (Pointer((g.window,)), Const(x), Out(wanted))),))
 
 
-def average_pool(g: Geometry, seed: int, fill: str) -> Case:
+def average_pool(g: Geometry, seed: int, fill: str, name: str = "edgeq_average_pool_2d_s8") -> Case:
     """Without padding."""
     rng = np.random.default_rng(seed)
     x = samples.activations(rng, fill, (1, *g.size, g.channels))
     q_in, q_out = samples.quant(rng), samples.quant(rng)
+    if name.endswith("_dsp"):  # such as take scales below a half
+        q_in = samples.quant(rng, q_out.per_tensor * float(rng.uniform(0.02, 0.49)))
     real = q_in.per_tensor / (q_out.per_tensor * g.kernel[0] * g.kernel[1])
     multiplier, shift = quantize_multipliers([real])
     zeros = (q_in.zero_point, q_out.zero_point)
@@ -51,7 +53,6 @@ def average_pool(g: Geometry, seed: int, fill: str) -> Case:
     attrs = AveragePool2D(g.kernel, g.stride)
     wanted = OPS["AveragePool2D"].reference(attrs, io, (x,), constants)[0]
     given = Struct((g.window, *zeros, int(multiplier[0]), int(shift[0])))
-    name = "edgeq_average_pool_2d_s8"
     return Case(f"{name} {g}", (Call(name, (Pointer((given,)), Const(x), Out(wanted))),))
 
 
@@ -79,16 +80,30 @@ def mean_pool(g: Geometry, seed: int, fill: str, act: str) -> Case | None:
     return Case(label, (Call(name, (Pointer((given,)), Const(x), Out(wanted))),))
 
 
-def addition(size: int, seed: int, fill: str, act: str) -> Case:
-    """The result is written over the first input."""
+def addition(
+    size: int,
+    seed: int,
+    fill: str,
+    act: str,
+    name: str = "edgeq_add_s8",
+    alike: bool = False,
+    factors: tuple[samples.Array, samples.Array] | None = None,
+) -> Case:
+    """The result is written over the first input. alike: both inputs have one scale.
+
+    factors: (multiplier, shift) that no scales need give, with zero points of 0.
+    """
     rng = np.random.default_rng(seed)
     a, b = (samples.activations(rng, fill, (1, size)) for _ in range(2))
     quants = [samples.quant(rng) for _ in range(3)]
+    quants[1] = samples.quant(rng, quants[0].per_tensor) if alike else quants[1]
+    quants = [Quant(q.scale, 0) for q in quants] if factors else quants
     scales = [q.per_tensor for q in quants]
     twice = 2 * max(scales[:2])
     multiplier, shift = quantize_multipliers(
         [scales[0] / twice, scales[1] / twice, twice / (2**add.LEFT_SHIFT * scales[2])]
     )
+    multiplier, shift = factors or (multiplier, shift)
     types = [TensorType((size,), "int8", q) for q in quants]
     constants = {"multiplier": multiplier, "shift": shift}
     io = Io(tuple(types[:2]), types[2])
@@ -97,8 +112,8 @@ def addition(size: int, seed: int, fill: str, act: str) -> Case:
     bounds = activation_bounds(act, quants[2])
     given = Struct((size, *zeros, *multiplier.tolist(), *shift.tolist(), *bounds))
     y = Out(wanted, initial=a)
-    label = f"edgeq_add_s8 {size}, {fill}, {act}, seed {seed}"
-    return Case(label, (Call("edgeq_add_s8", (Pointer((given,)), y, Const(b), y)),))
+    label = f"{name} {size}, {fill}, {act}, seed {seed}"
+    return Case(label, (Call(name, (Pointer((given,)), y, Const(b), y)),))
 
 
 def rectifier(size: int, seed: int, fill: str, act: str) -> Case:
@@ -221,6 +236,21 @@ def average_pool_cases() -> Iterator[Case]:
             yield average_pool(one, 8 * seed + i, fill)
 
 
+def average_pool_dsp_cases() -> Iterator[Case]:
+    """Channels of every remainder; windows with more cells than halves sum, or as wide as maps."""
+    sizes = [((5, 4), (2, 3), (1, 1)), ((7, 3), (4, 3), (2, 1)), ((6, 5), (6, 5), (1, 1))]
+    sizes += [
+        ((19, 21), (18, 15), (1, 3)),
+        ((3, 300), (2, 290), (1, 7)),
+        ((40, 13), (40, 13), (1, 1)),
+    ]
+    for seed, (size, kernel, stride) in enumerate(sizes):
+        for channels in (4, 5, 7, 12):
+            one = Geometry(size, channels, kernel, stride, (0, 0, 0, 0))
+            for i, fill in enumerate(FILLS):
+                yield average_pool(one, 8 * seed + i, fill, "edgeq_average_pool_2d_s8_dsp")
+
+
 def mean_pool_cases() -> Iterator[Case]:
     for seed, g in enumerate(SMALL):
         for i, fill in enumerate(FILLS):
@@ -233,6 +263,26 @@ def add_cases() -> Iterator[Case]:
     for seed in range(24):
         yield addition(1 + 5 * seed % 41, seed, FILLS[seed % 4], ACTIVATIONS[seed % 3])
         yield addition(700, seed, "random", ACTIVATIONS[seed % 3])
+
+
+def add_dsp_cases() -> Iterator[Case]:
+    """Either input may have the larger scale, or neither."""
+    name = "edgeq_add_s8_dsp"
+    for seed in range(24):
+        act, alike = ACTIVATIONS[seed % 3], seed % 5 == 4
+        yield addition(1 + 5 * seed % 41, seed, FILLS[seed % 4], act, name, alike)
+        yield addition(700, seed, "random", act, name, alike)
+    yield from add_dsp_ties()
+
+
+def add_dsp_ties() -> Iterator[Case]:
+    """Second inputs that are 1 above their zero point bring the sum to a tie of the output, but for
+    what rounding their product adds: its lowest bit shows.
+    """
+    shift = np.array([0, -1, -19])
+    for seed, lacking in enumerate((2**10, 0)):
+        multiplier = np.array([2**30, ((2**20 - 4) << 11) + lacking, 2**30])
+        yield addition(700, seed, "random", "none", "edgeq_add_s8_dsp", factors=(multiplier, shift))
 
 
 def relu_cases() -> Iterator[Case]:

@@ -39,10 +39,12 @@ DIFFERENTIAL: Mapping[str, Cases] = {
         for name in convolutions.STREAMS
     },
     "edgeq_average_pool_2d_s8": elementwise.average_pool_cases,
+    "edgeq_average_pool_2d_s8_dsp": elementwise.average_pool_dsp_cases,
     "edgeq_mean_pool_2d_s8": elementwise.mean_pool_cases,
     "edgeq_max_pool_2d_s8": elementwise.max_pool_cases,
     "edgeq_add_s8": elementwise.add_cases,
     **{f"edgeq_{name}_s8": partial(shapes.cases, f"edgeq_{name}_s8") for name in SHAPES},
+    "edgeq_add_s8_dsp": elementwise.add_dsp_cases,
     "edgeq_relu_s8": elementwise.relu_cases,
     "edgeq_delay_s8": elementwise.delay_cases,
     "edgeq_lookup_s8": elementwise.lookup_cases,
