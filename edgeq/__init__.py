@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
     from edgeq.comparing.comparison import compare as compare
     from edgeq.frontend.torch_module import from_torch as from_torch
     from edgeq.harness.trace import read_run as read_run
+    from edgeq.nn import from_curious_qmoe as from_curious_qmoe
     from edgeq.nn import load as load
     from edgeq.nn import quantize as quantize
     from edgeq.nn import save as save
@@ -32,6 +33,7 @@ _VERBS = {
     "load": "edgeq.nn",
     "quantize": "edgeq.nn",
     "save": "edgeq.nn",
+    "from_curious_qmoe": "edgeq.nn",
     "export": "edgeq.pipeline",
     "estimate": "edgeq.pipeline",
     "verify": "edgeq.pipeline",

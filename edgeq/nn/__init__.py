@@ -7,6 +7,7 @@ from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
 from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
 from edgeq.nn.checkpoint import load, save
 from edgeq.nn.config import build, config_of
+from edgeq.nn.curious_file import CuriousQmoe, from_curious_qmoe
 from edgeq.nn.data import Split, split
 from edgeq.nn.distill import distill
 from edgeq.nn.experts import paper_expert, paper_mixture
@@ -36,6 +37,7 @@ __all__ = [
     "BayesianRouter",
     "Conv1d",
     "Conv2d",
+    "CuriousQmoe",
     "Delay",
     "Dropout",
     "Epoch",
@@ -70,6 +72,7 @@ __all__ = [
     "fit",
     "fit_router",
     "freeze_curiosity",
+    "from_curious_qmoe",
     "graph_model",
     "load",
     "narrowed",
