@@ -16,7 +16,7 @@ from edgeq.ops.op import quant_of
 from edgeq.passes import Quantized
 from edgeq.passes.select_kernels import fallbacks
 from edgeq.prove import Check
-from edgeq.reporting.export import curiosity_entry, expert_entries, layer_entries
+from edgeq.reporting.export import cascade_entry, curiosity_entry, expert_entries, layer_entries
 from edgeq.sources import Source
 from edgeq.toolchain import OPTIMIZE
 
@@ -43,6 +43,7 @@ class ExportReport:
     estimate: dict[str, Any] | None
     routes: dict[str, int]
     curiosity: dict[str, Any] | None
+    cascade: dict[str, Any] | None
     budget: dict[str, float]
     threshold: dict[str, Any] | None
     calibration: str
@@ -97,6 +98,7 @@ def export_report(
         estimate=costed.cost,
         routes=costed.routes,
         curiosity=curiosity_entry(graph, quantized.graph, costed.quantized.curiosity),
+        cascade=cascade_entry(graph, costed.quantized.cascading),
         budget=asked.budget.asked,
         threshold=costed.threshold,
         calibration=model.method(asked.method),

@@ -1,8 +1,8 @@
 """Memory plan: which bytes of the static arena each tensor occupies, and when.
 
 The model's inputs and outputs are the caller's buffers and stand outside the arena. A Reshape is a
-second name of the same bytes. One expert runs at a time, so all experts of a mixture (and the
-router's scratch, which is dead before an expert starts) share one region.
+second name of the same bytes. One expert runs at a time, so all experts of a mixture or cascade
+(and the router's scratch, which is dead before an expert starts) share one region.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -125,8 +125,7 @@ def plan_memory(graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch) -> M
     experts = tuple(
         plan_memory(expert.graph, scratch_bytes)
         for node in graph.nodes
-        if node.op == "Mixture"
-        for expert in node.attrs.experts
+        for expert in getattr(node.attrs, "experts", ())
     )
     buffers = [
         *_activations(graph, roots, external),
@@ -211,10 +210,10 @@ def _activations(
 
 
 def _extras(graph: Graph, scratch: ScratchBytes, expert_bytes: int) -> Iterable[Buffer]:
-    """Scratch of kernels; for a mixture the shared region, and what a weighted sum needs."""
+    """Scratch of kernels; where experts run, their shared region and what a weighted sum needs."""
     for step, node in enumerate(graph.nodes):
         wanted = {SCRATCH: scratch(graph, node)}
-        if node.op == "Mixture":
+        if getattr(node.attrs, "experts", ()):
             size = graph.tensors[node.outputs[0]].size
             gated = node.attrs.gate != "none"
             wanted = {

@@ -1,15 +1,16 @@
 """Runs a Graph in numpy through the ops' references: the oracle every other form is held to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgeq.errors import BadInput
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import input_names, join, limits, output_names, result_tensors, split
-from edgeq.ops import OPS, mixture
+from edgeq.ops import OPS, cascade, mixture
 from edgeq.ops.op import Array, Io, quant_of
+from edgeq.ops.routed import routed_node
 from edgeq.ops.router import uncertainty_q24
 
 ROWS_AT_ONCE = 32
@@ -20,10 +21,11 @@ State = dict[str, Array]
 
 @dataclass
 class Answered:
-    """`values` holds every tensor (rows, *shape). route is -1 and uncertainty 0 without a mixture.
+    """`values` holds every tensor (rows, *shape). route is -1 and uncertainty 0 without experts.
 
-    output: the codes of the output ports, as rows (ir/ports.py). chosen (rows, top_k); uncertainty:
-    Q8.24 integers; numerator: the exact integer U. state: what is kept after the last row.
+    output: the codes of the output ports, as rows (ir/ports.py). chosen (rows, top_k), of a cascade
+    (rows, stages): the experts that ran, the route first; uncertainty: Q8.24 integers; numerator:
+    the exact integer U. A cascade has its signal in both. state: what is kept after the last row.
     """
 
     values: dict[str, Array]
@@ -52,6 +54,8 @@ def run(graph: Graph, x: Array, state: State | None = None) -> Answered:
     for node in graph.nodes:
         if node.op == "Mixture":
             _run_mixture(graph, node, result)
+        elif node.op == "Cascade":
+            _run_cascade(graph, node, result)
         else:
             inputs = tuple(values[n] for n in node.inputs)
             op, io, params = OPS[node.op], io_of(graph, node), graph.params(node)
@@ -157,6 +161,42 @@ def _run_mixture(graph: Graph, node: Node, result: Answered) -> None:
     result.router_logits = mixed.routing.logits
     if node.attrs.router.kind == "bayesian":
         result.uncertainty = uncertainty_q24(result.numerator, node.attrs.router.passes)
+
+
+def _run_cascade(graph: Graph, node: Node, result: Answered) -> None:
+    x = result.values[node.inputs[0]]
+    answered = cascade.reference(node.attrs, x, graph.params(node), lambda g, x: run(g, x).output)
+    result.values[node.outputs[0]] = answered.output
+    result.chosen = cascade.ran(answered.route, len(node.attrs.experts))
+    result.numerator = answered.signal
+    result.uncertainty = node.attrs.rule.reported(answered.signal)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every stage of a cascade on every row, whatever its thresholds say.
+
+    outputs (rows, stages, classes) int8: each expert's own answer; signals (rows, stages - 1):
+    what each stage but the last would be judged by.
+    """
+
+    outputs: Array
+    signals: Array
+
+
+def run_all_stages(graph: Graph, x: Array) -> Stages:
+    """Every expert's answer and every signal of the graph's cascade, on int8 rows x.
+
+    Layers behind the cascade are left out. Raises ValueError for a graph without a cascade.
+    """
+    node = routed_node(graph)
+    if node is None or node.op != "Cascade":
+        raise ValueError(f"graph {graph.name!r} has no cascade")
+    stem = replace(graph, nodes=graph.nodes[: graph.nodes.index(node)], outputs=node.inputs[:1])
+    given, params = run(stem, x).output, graph.params(node)
+    outputs = [run(expert.graph, given).output for expert in node.attrs.experts]
+    signals = [node.attrs.rule.of(y, params) for y in outputs[:-1]]
+    return Stages(np.stack(outputs, axis=1), np.stack(signals, axis=1))
 
 
 def quantize_rows(graph: Graph, x: Array) -> Array:

@@ -15,6 +15,7 @@ from edgeq.kernels import select
 from edgeq.ops import OPS
 from edgeq.ops.add import LEFT_SHIFT, Add
 from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.cascade import Cascade
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.delay import Delay
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -29,6 +30,7 @@ from edgeq.ops.op import WEIGHT_RANGE, Array, Call, Io, Site
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
 from edgeq.ops.router import SCORE_BITS, Router, logits_of, monte_carlo_numerator
+from edgeq.ops.signals import SIGNALS
 from edgeq.ops.softmax import OUTPUT_QUANT, Softmax
 from edgeq.ops.softmax_q31 import SoftmaxQ31
 from edgeq.reference import run
@@ -460,6 +462,53 @@ def _with_mixture(
         Node(name, "Mixture", (build.last, source), outputs, attrs, roles, _kernel("Mixture", None))
     )
     return build.graph(outputs)
+
+
+def cascade_graph(
+    rng: Rng,
+    formats: Sequence[str] = ("t2", "s8"),
+    *,
+    thresholds: Sequence[int] | None = None,
+    signal: str = "gap",
+    features: int = 11,
+    hidden: int = 14,
+    classes: int = 5,
+    trunk: str = "none",
+) -> Graph:
+    """A cascade of two-layer experts, each wider than the one before, behind `trunk`: "none", "fc"
+    or "conv"; without `thresholds` about half of the samples that reach a stage go on from it.
+    """
+    build = _builder(rng, "cascade", (8, 6, 2) if trunk == "conv" else (features,))
+    if trunk == "fc":
+        build.fully_connected(features, "s8", "relu")
+    if trunk == "conv":
+        _conv_body(build, ("s8", "s4"), 5)
+        build.flatten()
+    x, quant = build.values[build.last], build.quant()
+    experts = _experts(rng, x, quant, formats, hidden, classes)
+    rule = SIGNALS[signal]
+    if thresholds is None:
+        answers = [run(e.graph, x).output for e in experts[:-1]]
+        thresholds = [rule.sending(rule.of(y, {}), 0.5) for y in answers]
+    name, attrs = "cascade", Cascade(experts, signal, (), (0.5,) * (len(experts) - 1))
+    limits = build._constant(f"{name}.thresholds", np.array(thresholds, np.int32))
+    outputs = (f"{name}.out", f"{name}.route", f"{name}.uncertainty")
+    last = experts[0].graph
+    build.tensors[outputs[0]] = last.tensors[last.outputs[0]]
+    for extra in outputs[1:]:
+        build.tensors[extra] = TensorType((1,), "int32")
+    kernel = f"edgeq_{signal}_s8"
+    build.nodes.append(
+        Node(name, "Cascade", (build.last,), outputs, attrs, {"thresholds": limits}, kernel)
+    )
+    return build.graph(outputs)
+
+
+def smallest_cascade() -> Graph:
+    """Three experts behind a shared layer: what golden texts show."""
+    return cascade_graph(
+        np.random.default_rng(3), ("t2", "s8", "s8"), features=5, hidden=4, classes=3, trunk="fc"
+    )
 
 
 def smallest_mixture() -> Graph:

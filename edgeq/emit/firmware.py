@@ -8,7 +8,15 @@ from pathlib import Path
 import edgeq
 from edgeq.emit.arena_map import Place, arena_map
 from edgeq.emit.firmware_arrays import ArrayCode, arrays_of, plain_text
-from edgeq.emit.firmware_calls import MixtureCode, Places, graph_calls, mixture_code, split_calls
+from edgeq.emit.firmware_calls import (
+    CascadeCode,
+    MixtureCode,
+    Places,
+    cascade_code,
+    graph_calls,
+    mixture_code,
+    split_calls,
+)
 from edgeq.emit.firmware_header import Define, about, defines
 from edgeq.emit.firmware_layers import Layer, LayerInfo, layer_table, layers_of
 from edgeq.emit.firmware_params import Text, members
@@ -79,6 +87,7 @@ class ModelContext:
     arena_bytes: int
     calls_before: tuple[str, ...]
     mixture: MixtureCode | None
+    cascade: CascadeCode | None
     calls_after: tuple[str, ...]
     kernel_headers: tuple[str, ...]
     kernel_version: str
@@ -139,6 +148,7 @@ def firmware_project(
         places=arena,
         arena_bytes=plan.arena_bytes,
         mixture=mixture_code(graph, places, layers),
+        cascade=cascade_code(graph, places, layers),
         kernel_headers=tuple(sorted({PROTOTYPES[kernel.isa] for kernel in kernels} | {PUBLIC})),
         kernel_version=kernel_version(),
         confidence_table=table,
@@ -199,6 +209,9 @@ def _layer_structs(layer: Layer, packed: PackedWeights) -> Iterator[StructCode]:
         head = ("The router's rule and constants.",)
         rule = initialiser_lines(text(code.fields(site)))
         yield StructCode(code.struct, "router", head, rule)
+    elif layer.part == "signal":
+        lines = initialiser_lines(text(code.fields(site)))
+        yield StructCode(code.struct, "signal", comment, lines)
     elif layer.part == "gate":
         lines = initialiser_lines(text(gate_fields(site)))
         yield StructCode("edgeq_gate_params", "gate", comment, lines)
@@ -214,6 +227,8 @@ def _comment(layer: Layer) -> tuple[str, ...]:
         sources, result = sources[1:], f"{len(layer.node.attrs.experts)} experts"
     elif layer.part == "gate":
         sources = layer.node.outputs[:1]
+    elif layer.part == "signal":
+        sources, result = layer.node.outputs[:1], layer.node.attrs.signal
     inputs = ", ".join(_shape(layer.graph.tensors[n].shape) for n in sources)
     weights = f"{info.weight_format} weights, " if info.weight_format else ""
     return (

@@ -15,7 +15,9 @@ from edgeq.memory import (
     port_of,
 )
 from edgeq.ops import OPS
+from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import ANY_NUMBER
+from edgeq.ops.signals import Signal
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,22 @@ class MixtureCode:
     route_call: str
     experts: tuple[ExpertCode, ...]
     gate: GateCode | None
+
+
+@dataclass(frozen=True)
+class CascadeCode:
+    """`signal_call` gives the signal; `goes_on` is the C comparison that sends a row on; a value
+    shifted left by `report_shift` is Q8.24.
+    """
+
+    input: str
+    output: str
+    signal_call: str
+    goes_on: str
+    signal_words: str
+    report_shift: int
+    experts: tuple[ExpertCode, ...]
+    thresholds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -108,7 +126,7 @@ def _node_call(layer: Layer, places: Places) -> str:
 
 
 def split_calls(graph: Graph, calls: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Calls before and after the mixture; all of them "before" where there is none."""
+    """Calls before and after the mixture or cascade; all of them "before" where there is none."""
     names = [node.name for node in graph.nodes]
     node = mixture_of(graph)
     cut = names.index(node.name) if node else len(names)
@@ -121,7 +139,7 @@ def split_calls(graph: Graph, calls: Mapping[str, str]) -> dict[str, tuple[str, 
 def mixture_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> MixtureCode | None:
     """The router's call, the table of experts and their weighted sum; None without a mixture."""
     node = mixture_of(graph)
-    if node is None:
+    if node is None or node.op != "Mixture":
         return None
     expert_input, router_input = (places.tensor(name) for name in node.inputs)
     router = next(x for x in layers if x.part == "router")
@@ -134,6 +152,30 @@ def mixture_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Mix
         tuple(_experts(node, places, layers)),
         _gate_code(node, places, layers),
     )
+
+
+def cascade_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> CascadeCode | None:
+    """The table of experts and what decides between them; None without a cascade."""
+    node = mixture_of(graph)
+    if node is None or node.op != "Cascade":
+        return None
+    signal = next(x for x in layers if x.part == "signal")
+    output = places.tensor(node.outputs[0])
+    call = f"context->signal = {signal.info.kernel}(&signal, {output})"
+    return CascadeCode(
+        places.tensor(node.inputs[0]),
+        output,
+        places.timed(signal, call),
+        ">" if node.attrs.rule.doubt else "<",
+        _signal_words(node.attrs.rule),
+        24 - node.attrs.rule.fraction_bits,
+        tuple(_experts(node, places, layers)),
+        tuple(int(t) for t in graph.param(node, THRESHOLDS)),
+    )
+
+
+def _signal_words(rule: Signal) -> str:
+    return f"{rule.name} {'above' if rule.doubt else 'below'} this"
 
 
 def _experts(node: Node, places: Places, layers: tuple[Layer, ...]) -> list[ExpertCode]:

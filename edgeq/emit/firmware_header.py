@@ -8,9 +8,10 @@ from edgeq.emit.firmware_arrays import plain_text
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.emit.mlperf import task
 from edgeq.emit.port_defines import exact, port_defines, scale_defines
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Node
 from edgeq.ir.ports import input_names, is_plain, output_names, result_tensors
 from edgeq.memory import MemoryPlan
+from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import quant_of
 
 
@@ -45,6 +46,7 @@ def defines(
         **({"STATE_BYTES": plan.state_bytes} if plan.state else {}),
         "LAYER_COUNT": layers,
         "EXPERT_COUNT": len(node.attrs.experts) if node else 0,
+        **(_cascade(graph, node) if node and node.op == "Cascade" else {}),
     }
     return tuple(Define(key, str(value)) for key, value in values.items())
 
@@ -67,6 +69,16 @@ def _benchmark(mlperf_id: str | None) -> dict[str, Any]:
         return {}
     encoding = task(mlperf_id).encoding
     return {"MLPERF_ID": f'"{mlperf_id}"', **({"MLPERF_" + encoding: 1} if encoding else {})}
+
+
+def _cascade(graph: Graph, node: Node) -> dict[str, Any]:
+    rule, limits = node.attrs.rule, graph.param(node, THRESHOLDS).tolist()
+    return {
+        "THRESHOLD_COUNT": len(limits),
+        "THRESHOLDS": "{" + ", ".join(map(str, limits)) + "}",
+        "THRESHOLD_MIN": rule.least,
+        "THRESHOLD_MAX": rule.most,
+    }
 
 
 def _strings(names: Sequence[str]) -> str:

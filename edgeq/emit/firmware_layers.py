@@ -1,7 +1,7 @@
 """The layers of a model in the order of their indices: for reports, cycles and generated calls.
 
-First the main graph's layers, then the mixture's router (and the gate of weighed experts), then
-each expert's layers. A Reshape costs nothing and is no layer.
+First the main graph's layers, then the mixture's router (and the gate of weighed experts) or the
+cascade's signal, then each expert's layers. A Reshape costs nothing and is no layer.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,14 @@ from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
 from edgeq.ops.op import Call
 from edgeq.ops.op import snake_case as snake_case
+from edgeq.ops.routed import routed_node
 from edgeq.ops.router_constants import ROUTER_FORMAT
 from edgeq.reference import io_of
 from edgeq.weights import PackedWeights, pack_weights
 
 GATE_KERNEL = "edgeq_gate_s8"
 MIXTURE_OP = "mixture"
+CASCADE_OP = "cascade"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with the node that it computes. `part` is "node", "router" or "gate"."""
+    """A layer with the node that it computes. `part` is "node", "router", "gate" or "signal"."""
 
     info: LayerInfo
     part: str
@@ -56,8 +58,8 @@ def layers_of(graph: Graph, packed: PackedWeights) -> tuple[Layer, ...]:
 
 
 def mixture_of(graph: Graph) -> Node | None:
-    """The mixture of a graph, or None."""
-    return next((node for node in graph.nodes if node.op == "Mixture"), None)
+    """The mixture or cascade of a graph, or None."""
+    return routed_node(graph)
 
 
 def _all_layers(graph: Graph, packed: PackedWeights, indices: Iterator[int]) -> Iterator[Layer]:
@@ -65,7 +67,10 @@ def _all_layers(graph: Graph, packed: PackedWeights, indices: Iterator[int]) -> 
     node = mixture_of(graph)
     if node is None:
         return
-    yield from _mixture_layers(graph, node, packed, indices)
+    if node.op == "Cascade":
+        yield _signal_layer(graph, node, packed, indices)
+    else:
+        yield from _mixture_layers(graph, node, packed, indices)
     for expert in node.attrs.experts:
         yield from _graph_layers(expert.graph, packed, indices, expert.name)
 
@@ -74,7 +79,7 @@ def _graph_layers(
     graph: Graph, packed: PackedWeights, indices: Iterator[int], expert: str | None
 ) -> Iterator[Layer]:
     for node in graph.nodes:
-        if node.op == "Mixture" or not isinstance(OPS[node.op].code, Call):
+        if node is mixture_of(graph) or not isinstance(OPS[node.op].code, Call):
             continue
         info = LayerInfo(
             next(indices),
@@ -87,6 +92,14 @@ def _graph_layers(
             expert,
         )
         yield Layer(info, "node", graph, node)
+
+
+def _signal_layer(graph: Graph, node: Node, packed: PackedWeights, indices: Iterator[int]) -> Layer:
+    """Run once for every decision."""
+    size = packed.layer_bytes.get(("", node.name), 0)
+    index, kernel = next(indices), _kernel_name(node)
+    info = LayerInfo(index, "signal", CASCADE_OP, kernel, None, 0, size)
+    return Layer(info, "signal", graph, node)
 
 
 def _mixture_layers(

@@ -18,6 +18,7 @@ from onnx.checker import check_model
 
 from edgeq import __version__
 from edgeq.emit.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Shape, channels_first
+from edgeq.emit.onnx_cascade import emit_cascade
 from edgeq.emit.onnx_mixture import emit_mixture
 from edgeq.emit.onnx_ops import ONNX_OPS, emit_node
 from edgeq.emit.runs import file_names
@@ -27,6 +28,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import result_tensors
 from edgeq.ops.op import quant_of
 
+ROUTED = ("Mixture", "Cascade")
 ROUTE, UNCERTAINTY = "route", "uncertainty"
 
 
@@ -34,9 +36,10 @@ def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
     """A checked ModelProto of a lowered graph; equal arguments give equal bytes.
 
     Input "input": float, NCHW for a map (H, W, C). Outputs "logits": float, dequantised; with a
-    mixture also "route": int64 (1,) and "uncertainty": float (1,). Several inputs or outputs have
+    mixture or cascade also "route": int64 (1,) and "uncertainty": float (1,), of a cascade its
+    signal. Several inputs or outputs have
     their ports' names; each state is one of either more (emit/state_ports.py). The batch is free
-    but 1 with a mixture, where an `If` chooses for all rows, and with a state. Raises
+    but 1 with a mixture or cascade, where an `If` chooses for all rows, and with a state. Raises
     UnsupportedOp, naming every node.
     """
     inputs, outputs = file_names(graph)
@@ -50,6 +53,8 @@ def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
     for node in graph.nodes:
         if node.op == "Mixture":
             extra = emit_mixture(b, graph, node)
+        elif node.op == "Cascade":
+            extra = emit_cascade(b, graph, node)
         else:
             emit_node(b, graph, node)
     for tensor, made in zip(result_tensors(graph), outputs, strict=True):
@@ -66,10 +71,10 @@ def _check_supported(graph: Graph) -> None:
     bad = []
     for node in graph.nodes:
         inner = [n for e in getattr(node.attrs, "experts", ()) for n in e.graph.nodes]
-        own = [] if node.op == "Mixture" else [node]
+        own = [] if node.op in ROUTED else [node]
         bad += [f"{n.op} ({n.name})" for n in (*own, *inner) if n.op not in ONNX_OPS]
     if bad:
-        allowed = ", ".join(sorted([*ONNX_OPS, "Mixture"]))
+        allowed = ", ".join(sorted([*ONNX_OPS, *ROUTED]))
         raise UnsupportedOp(
             f"no ONNX form for {', '.join(bad)}; supported are {allowed}. "
             "Replace these layers, or export without ONNX."

@@ -111,7 +111,8 @@ class OnnxRun:
 @dataclass(frozen=True)
 class TfliteRun:
     """Per row: logits int8, of several ports their codes (rows, values); route int64 (-1 without a
-    mixture), uncertainty int64 in steps of `uncertainty_scale` (0 for a plain router).
+    mixture), uncertainty int64 in steps of `uncertainty_scale` (0 for a plain router); of a
+    cascade its signal.
     """
 
     logits: Array

@@ -109,10 +109,11 @@ def run_tflite(
     logits = made[0]
     if len(made) > 1:
         logits = np.concatenate([y.reshape(len(x), -1) for y in made], axis=1)
+    zero = int(details["uncertainty"]["quantization"][1]) if "uncertainty" in details else 0
     return TfliteRun(
         logits,
         _numbers(rows, "route", -1),
-        _numbers(rows, "uncertainty", 0),
+        _numbers(rows, "uncertainty", 0) - zero,
         float(details["uncertainty"]["quantization"][0]) if "uncertainty" in details else 0.0,
     )
 

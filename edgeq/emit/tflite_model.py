@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import edgeq
 from edgeq.emit.runs import file_names
 from edgeq.emit.state_ports import with_state_ports
+from edgeq.emit.tflite_cascade import cascade
 from edgeq.emit.tflite_mixture import mixture
 from edgeq.emit.tflite_ops import LAYERS, Values, emit_node
 from edgeq.emit.tflite_writer import ModelWriter, Value
@@ -22,7 +23,8 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
     """The .tflite file of a lowered graph; `digest` (of the model file) goes to its metadata.
 
     Signature "serving_default": input -> logits int8, and with a mixture route int32 (1,) and, for
-    a Bayesian router, uncertainty int16 (1, 1). Several inputs or outputs have their ports' names
+    a Bayesian router, uncertainty int16 (1, 1); with a cascade route and, as uncertainty, its
+    signal int8 (1, 1). Several inputs or outputs have their ports' names
     and types; each state is one of either more (emit/state_ports.py). Raises UnsupportedOp with
     every node that has no TensorFlow Lite form, 16-bit weights first.
     """
@@ -42,6 +44,10 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
             y, route, uncertainty = mixture(sg, graph, node, values)
             values[node.outputs[0]] = y
             extra = {"route": route} | ({"uncertainty": uncertainty} if uncertainty else {})
+        elif node.op == "Cascade":
+            y, route, signal = cascade(sg, graph, node, values)
+            values[node.outputs[0]] = y
+            extra = {"route": route, "uncertainty": signal}
         else:
             emit_node(sg, graph, node, values)
     results = zip(made, result_tensors(graph), strict=True)
@@ -74,7 +80,8 @@ def _refuse_unsupported(graph: Graph) -> None:
         raise UnsupportedOp(
             f"TFLite has no 16-bit weights: {', '.join(wide)}; export C or ONNX instead"
         )
-    unknown = [f"{n.name} ({n.op})" for _, n in nodes if n.op not in (*LAYERS, "Mixture")]
+    known = {*LAYERS, "Mixture", "Cascade"}
+    unknown = [f"{n.name} ({n.op})" for _, n in nodes if n.op not in known]
     if unknown:
         raise UnsupportedOp(f"TFLite has no form for {', '.join(unknown)}; known: {[*LAYERS]}")
 

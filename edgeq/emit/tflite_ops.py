@@ -24,9 +24,9 @@ Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
 
 
 def emit_nodes(sg: SubgraphWriter, graph: Graph, values: Values) -> None:
-    """Every node but mixtures, in order; `values` maps graph tensors to written ones."""
+    """Every node without experts, in order; `values` maps graph tensors to written ones."""
     for node in graph.nodes:
-        if node.op != "Mixture":
+        if not getattr(node.attrs, "experts", ()):
             emit_node(sg, graph, node, values)
 
 

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 from edgeq.board import Board, Energy
-from edgeq.estimating.routes import Experts, RouteCycles
+from edgeq.estimating.routes import Experts, RouteCycles, taken
 from edgeq.harness.energy import EnergyModel, modelled_energy
 from edgeq.ops.op import Array
 
@@ -23,8 +23,8 @@ class Shares:
 
     @classmethod
     def of_rows(cls, of: str, chosen: Array) -> "Shares":
-        """From the experts (rows, top_k) of each row."""
-        counts = Counter(tuple(sorted(row)) for row in chosen.tolist())
+        """From the experts that ran each row, `Answered.chosen`."""
+        counts = Counter(taken(row) for row in chosen.tolist())
         return cls(of, len(chosen), dict(sorted(counts.items())))
 
     def share(self, route: Experts) -> float:

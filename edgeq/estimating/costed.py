@@ -136,9 +136,9 @@ def _weakened(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Co
     quantized = costed.quantized
     node, cycles = mixture_of(quantized.graph), _cycles(costed, of.board)
     if node is None or quantized.seen is None:
-        (only,) = cycles.values()
-        if only > budget.most_mean_cycles(of.lender):
-            raise unreachable(budget, of.lender, only)
+        mean = costed.shares.expected(cycles)
+        if mean > budget.most_mean_cycles(of.lender):
+            raise unreachable(budget, of.lender, mean)
         return costed
     router = strongest_router(node.attrs, quantized.seen, cycles, budget, of.lender)
     return _with_router(costed, router, of, scratch)

@@ -5,7 +5,7 @@ from math import ceil
 from typing import Any
 
 from edgeq.board import Board, Energy
-from edgeq.emit.firmware_layers import MIXTURE_OP
+from edgeq.emit.firmware_layers import MIXTURE_OP, mixture_of
 from edgeq.estimating.cost import Shares, cases, figures
 from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, RoutedModel, route_names
 from edgeq.reporting.clock_model import clock_model
@@ -14,9 +14,10 @@ from edgeq.toolchain import Firmware
 
 SOURCE = "modelled"
 DEAR_ROUTER = 0.05  # of the cheapest route: a router above this is worth a word
-HOW = {
-    "rows": "rows that take this route",
-    FORCED: "no row takes it: the table of experts was permuted",
+BY_ROWS = "rows that take this route"
+SENT = {
+    "Mixture": "the table of experts was permuted",
+    "Cascade": "thresholds were set that lead there",
 }
 
 
@@ -65,7 +66,7 @@ def _route(
         "core_cycles": ceil(route.core),
         "flash_stall_cycles": list(route.stalls),
         "spread_cycles": route.spread,
-        "obtained": HOW[route.obtained],
+        "obtained": f"no row takes it: {_sent(subject)}" if route.obtained == FORCED else BY_ROWS,
     }
 
 
@@ -102,6 +103,11 @@ def _router_note(subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[st
     ]
 
 
+def _sent(subject: RoutedModel) -> str:
+    node = mixture_of(subject.graph)
+    return SENT[node.op] if node else ""
+
+
 def _notes(
     board: Board, named: Board, subject: RoutedModel, routes: Sequence[RouteCycles]
 ) -> list[str]:
@@ -120,8 +126,7 @@ def _notes(
     forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
     if forced:
         notes.append(
-            f"no row that was run takes {', '.join(forced)}: the firmware's table of "
-            "experts was permuted to count it"
+            f"no row that was run takes {', '.join(forced)}: to count it, {_sent(subject)}"
         )
     spread = max(r.spread for r in routes)
     if spread > 1:

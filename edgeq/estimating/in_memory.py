@@ -67,6 +67,14 @@ class InMemory:
         """The model's state as after a start."""
         self.machine.call("served_reset")
 
+    def set_thresholds(self, table: str, thresholds: Sequence[int]) -> None:
+        """A new instance of the cascade, which begins with these in the place of its own; `table`
+        is the array that they come from.
+        """
+        data = b"".join(t.to_bytes(4, "little", signed=True) for t in thresholds)
+        self.machine.write(self.machine.symbol(table), data)
+        self.machine.call("served_init")
+
     def point_experts(self, order: tuple[int, ...]) -> None:
         """Row i of the firmware's table of experts becomes what row order[i] is now."""
         machine, at = self.machine, self.machine.symbol("experts")

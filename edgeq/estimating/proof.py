@@ -10,7 +10,7 @@ from edgeq.constant_time import Audit, audit, trace_inference
 from edgeq.constant_time.trace import ACCESS, BRANCH, JUMP, LOOK_UP, SCATTER, Trace
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.estimating.in_memory import InMemory
-from edgeq.estimating.routes import RouteCycles, RoutedModel
+from edgeq.estimating.routes import RouteCycles, RoutedModel, all_routes, forcing, sent
 
 PROVEN, FOLLOWS, OPEN = "proven", "depends on the input", "not traced"
 
@@ -24,53 +24,74 @@ def proof_entry(
     """
     read = audit(elf, board.core)
     traced = _trace(subject, board, elf) if trace else None
-    verdict = _verdict(read, traced, routes)
+    decides = {} if traced is None else _decides(subject, traced)
+    verdict = _verdict(read, traced, routes, decides)
     return {
         "core_cycles": verdict,
-        "said": _said(verdict, read, traced, routes),
+        "said": _said(verdict, read, traced, routes, decides),
         "audit": asdict(read),
-        "trace": None if traced is None else _entry(traced),
+        "trace": None if traced is None else _entry(subject, traced, decides),
     }
 
 
 def _trace(subject: RoutedModel, board: Board, elf: Path) -> Trace:
+    """Of one inference; a cascade's runs every stage, so that each decision is seen."""
     node = mixture_of(subject.graph)
     firmware = InMemory(board, elf, subject.graph, subject.layers)
-    firmware.infer(subject.rows[0])
-    return trace_inference(firmware.machine, elf, len(node.attrs.experts) if node else 0)
+    every = None
+    if node is not None and node.op == "Cascade":
+        every = forcing(subject.graph, (), all_routes(subject.graph)[-1])
+    with sent(firmware, subject.graph, every):
+        firmware.infer(subject.rows[0])
+        return trace_inference(firmware.machine, elf, len(node.attrs.experts) if node else 0)
 
 
-def _decides(traced: Trace) -> dict[str, int]:
+def _decides(subject: RoutedModel, traced: Trace) -> dict[str, int]:
     """Where the input decides what runs next, the choice of the experts left out."""
-    left = {key: n for key, n in traced.found.items() if not _chooses(key)}
+    left = {key: n for key, n in traced.found.items() if not _chooses(subject, key, n)}
     return Trace(traced.instructions, left).sites(BRANCH, ACCESS, JUMP)
 
 
-def _chooses(found: tuple[str, str]) -> bool:
-    """Whether it is the jump of <model>_infer through the table of experts."""
+def _chooses(subject: RoutedModel, found: tuple[str, str], times: int) -> bool:
+    """Whether <model>_infer chooses experts there: a mixture by its jump through their table, a
+    cascade by as many branches as it has thresholds.
+    """
+    node = mixture_of(subject.graph)
     name, kind = found
-    return kind == JUMP and name.endswith("_infer")
+    if node is None or not name.endswith("_infer"):
+        return False
+    if node.op == "Cascade":
+        return kind == BRANCH and times == len(node.attrs.experts) - 1
+    return kind == JUMP
 
 
-def _verdict(read: Audit, traced: Trace | None, routes: Sequence[RouteCycles]) -> str:
+def _verdict(
+    read: Audit, traced: Trace | None, routes: Sequence[RouteCycles], decides: dict[str, int]
+) -> str:
     if not read.fixed_instructions or max(r.spread for r in routes) > 1:
         return FOLLOWS
     if traced is None:
         return OPEN
-    return FOLLOWS if _decides(traced) else PROVEN
+    return FOLLOWS if decides else PROVEN
 
 
-def _entry(traced: Trace) -> dict[str, Any]:
+def _entry(subject: RoutedModel, traced: Trace, decides: dict[str, int]) -> dict[str, Any]:
     return {
         "instructions": traced.instructions,
-        "decides": _decides(traced),
-        "chooses_experts": sum(n for key, n in traced.found.items() if _chooses(key)),
+        "decides": decides,
+        "chooses_experts": sum(n for key, n in traced.found.items() if _chooses(subject, key, n)),
         "look_ups": traced.sites(LOOK_UP),
         "scattered_stores": traced.sites(SCATTER),
     }
 
 
-def _said(verdict: str, read: Audit, traced: Trace | None, routes: Sequence[RouteCycles]) -> str:
+def _said(
+    verdict: str,
+    read: Audit,
+    traced: Trace | None,
+    routes: Sequence[RouteCycles],
+    decides: dict[str, int],
+) -> str:
     """The verdict in a sentence, with what it rests on."""
     whole = f"{read.instructions:,} instructions of {read.functions} functions"
     fixed = f"no divide, no early-ending multiply in {whole}"
@@ -80,7 +101,6 @@ def _said(verdict: str, read: Audit, traced: Trace | None, routes: Sequence[Rout
     measured = _measured(routes)
     if traced is None:
         return f"{verdict}: {fixed}; {measured}; branches are traced by `edgeq estimate --prove`"
-    decides = _decides(traced)
     where = ", ".join(f"{name} ({n:,} times)" for name, n in decides.items())
     follows = f"the input decides in {where}" if decides else "none decides what runs by the input"
     return (

@@ -1,8 +1,9 @@
 """The routes of a model, and the cycles of each one, counted on the virtual board.
 
-A route is the set of experts that answer: one of them, or top_k. The shared layers and the router
-run on every route. Where no row takes a route, the firmware's table of experts is permuted, so that
-the expert that the router chose stands for the wanted one: the same call, the same code.
+A route is the set of experts that run: of a mixture one of them, or top_k; of a cascade the first
+few. The shared layers and the router run on every route. Where no row takes a route, the firmware
+is sent there: a mixture's table of experts is permuted, so that the expert that the router chose
+stands for the wanted one, and a cascade is given thresholds that lead there. The code is the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from edgeq.errors import Mismatch
 from edgeq.estimating.in_memory import InMemory
 from edgeq.harness.messages import InferResult
 from edgeq.ir import Graph
+from edgeq.ir.c_names import c_prefix
+from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import Array
 from edgeq.sim.config import MachineConfig
 
@@ -31,9 +34,8 @@ BY_ROWS, FORCED = "rows", "forced"
 
 @dataclass(frozen=True)
 class RoutedModel:
-    """What is run: int8 `rows` (rows, *input shape) and who answers them, `chosen` (rows, top_k).
-
-    `chosen` has no columns without a mixture.
+    """What is run: int8 `rows` (rows, *input shape) and who answers them: `chosen` as the
+    reference's `Answered` has it, without columns where there are no experts.
     """
 
     graph: Graph
@@ -67,11 +69,18 @@ class RouteCycles:
 
 
 def all_routes(graph: Graph) -> tuple[Experts, ...]:
-    """Every set of experts that may answer, in order of the indices."""
+    """Every set of experts that may run, in order of the indices."""
     node = mixture_of(graph)
     if node is None:
         return ((),)
+    if node.op == "Cascade":
+        return tuple(tuple(range(last + 1)) for last in range(len(node.attrs.experts)))
     return tuple(combinations(range(len(node.attrs.experts)), node.attrs.top_k))
+
+
+def taken(chosen: Sequence[int]) -> Experts:
+    """The route of a row of `chosen`."""
+    return tuple(sorted(set(chosen)))
 
 
 def route_names(graph: Graph, experts: Experts) -> tuple[str, ...]:
@@ -107,9 +116,9 @@ def _count(
     """
     with _taking(firmware, subject, wanted) as (rows, obtained):
         rows = rows[:most_rows]
-        runs = [_infer(firmware, subject, row) for row in rows]
+        runs = [_infer(firmware, subject, row, wanted) for row in rows]
         halves = firmware.half_cycles
-        other = _infer(firmware, subject, rows[0], phase=1) if halves else runs[0]
+        other = _infer(firmware, subject, rows[0], wanted, phase=1) if halves else runs[0]
     pairs = zip(runs[0].layer_cycles, other.layer_cycles, strict=True)
     counts = [ran.cycles for ran in runs]
     return RouteCycles(
@@ -128,7 +137,7 @@ def _with_stalls(
 ) -> RouteCycles:
     """The same route where flash has wait states: a layer is that of the first row."""
     with _taking(firmware, subject, route.experts) as (rows, _):
-        runs = [_infer(firmware, subject, row) for row in rows[:most_rows]]
+        runs = [_infer(firmware, subject, row, route.experts) for row in rows[:most_rows]]
     stalls = [ceil(ran.cycles - route.core) for ran in runs]
     layers = tuple(float(cycles) for cycles in runs[0].layer_cycles)
     return replace(route, stalls=(min(stalls), max(stalls)), layers=layers)
@@ -139,22 +148,47 @@ def _taking(
     firmware: InMemory, subject: RoutedModel, wanted: Experts
 ) -> Iterator[tuple[list[int], str]]:
     """The rows that take a route and how; while it lasts, row 0 does where none would."""
-    taken = [i for i, c in enumerate(subject.chosen.tolist()) if tuple(sorted(c)) == wanted]
-    if taken:
-        yield taken, BY_ROWS
+    own = [i for i, c in enumerate(subject.chosen.tolist()) if taken(c) == wanted]
+    if own:
+        yield own, BY_ROWS
         return
-    order = permutation(subject.graph, subject.chosen[0].tolist(), wanted)
-    firmware.point_experts(order)
-    try:
+    with sent(firmware, subject.graph, forcing(subject.graph, subject.chosen[0].tolist(), wanted)):
         yield [0], FORCED
+
+
+@contextmanager
+def sent(firmware: InMemory, graph: Graph, forced: Experts | None) -> Iterator[None]:
+    """While it lasts, a row takes the route that `forcing` was asked for; None: its own."""
+    if forced is None:
+        yield
+        return
+    node = mixture_of(graph)
+    assert node is not None  # who can be sent has experts
+    table = f"{c_prefix(graph.name)}_thresholds" if node.op == "Cascade" else None
+    if table is None:
+        firmware.point_experts(forced)
+    else:
+        firmware.set_thresholds(table, forced)
+    try:
+        yield
     finally:
-        firmware.point_experts(tuple(np.argsort(order).tolist()))
+        if table is None:
+            firmware.point_experts(tuple(np.argsort(forced).tolist()))
+        else:
+            firmware.set_thresholds(table, graph.param(node, THRESHOLDS).tolist())
 
 
-def permutation(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts:
-    """An order of the table in which the experts that a row takes stand for the wanted ones."""
+def forcing(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts:
+    """What sends a row that is answered by `chosen` on the wanted route.
+
+    A mixture: an order of the table in which the experts that the row takes stand for the wanted
+    ones. A cascade: thresholds by which every row takes it.
+    """
     node = mixture_of(graph)
     assert node is not None  # without one every row takes the only route
+    if node.op == "Cascade":
+        rule, stages = node.attrs.rule, range(len(node.attrs.experts) - 1)
+        return tuple(rule.always if stage < len(wanted) - 1 else rule.never for stage in stages)
     order = list(range(len(node.attrs.experts)))
     for place, expert in zip(sorted(chosen), wanted, strict=True):
         at = order.index(expert)
@@ -162,12 +196,17 @@ def permutation(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts
     return tuple(order)
 
 
-def _infer(firmware: InMemory, subject: RoutedModel, row: int, phase: int = 0) -> InferResult:
+def _infer(
+    firmware: InMemory, subject: RoutedModel, row: int, route: Experts, phase: int = 0
+) -> InferResult:
     try:
         result = firmware.infer(subject.rows[row], phase)
     except ValueError as error:  # something wrote over its own result
         raise Mismatch(f"row {row}: the firmware leaves no whole result: {error}") from error
     wanted = int(subject.chosen[row, 0]) if subject.chosen.shape[1] else -1
+    node = mixture_of(subject.graph)
+    if node is not None and node.op == "Cascade":
+        wanted = route[-1]  # it may have been sent there, and then says so
     if result.route != wanted:
         raise Mismatch(
             f"row {row}: the firmware takes expert {result.route}, the reference expert {wanted}; "

@@ -4,6 +4,7 @@ The model runs in PyTorch, in evaluation, with its own fake quantisation; hooks 
 value in the place of a layer's output. Rows are channels-last here, as in the graph.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from torch import Tensor
 from edgeq import nn
 from edgeq.arrays import CHANNELS_FIRST
 from edgeq.ir import Graph, Node
-from edgeq.nn.calibration import freeze_curiosity
+from edgeq.nn.calibration import cascades_of, freeze_curiosity, routed
+from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.graph_builder import channels_last_order
-from edgeq.ops.op import Array
+from edgeq.ops.op import Array, quant_of
+from edgeq.ops.routed import routed_node
 from edgeq.ops.router import Router
 
 BATCH = 64
@@ -26,9 +29,8 @@ OUT = ".out"  # the loader names a tensor after the module that makes it
 
 @dataclass(frozen=True)
 class Answers:
-    """Outputs (rows, *shape) float32, before a final Softmax; chosen (rows, top_k) experts.
-
-    `chosen` has no columns without a mixture.
+    """Outputs (rows, *shape) float32, before a final Softmax; `chosen`: the experts that ran, as
+    the reference has them.
     """
 
     output: Array
@@ -47,7 +49,8 @@ def answers(model: nn.Model, x: Array) -> Answers:
         batch = len(rows) if keeps else BATCH  # a batch begins after a reset
         for start in range(0, len(rows), batch):
             outputs.append(_from(model, model(rows[start : start + batch])))
-            routing = [m.last_routing for m in model.mixtures[:1] if m.last_routing is not None]
+            found = routed(model)[:1]
+            routing = [m.last_routing for m in found if m.last_routing is not None]
             chosen += [r.experts.numpy() for r in routing]
     none = np.zeros((len(x), 0), np.int64)
     return Answers(np.concatenate(outputs), np.concatenate(chosen) if chosen else none)
@@ -88,6 +91,22 @@ def with_strength(model: nn.Model, router: Router, calibration: Array) -> None:
     freeze_curiosity(model, rows_for(model, calibration))
 
 
+def with_thresholds(model: nn.Model, graph: Graph) -> None:
+    """Gives the model's cascade the thresholds of `graph`, halfway to the step that is decided
+    otherwise.
+    """
+    node = routed_node(graph)
+    assert node is not None  # the model's graph has the model's cascade
+    rule = node.attrs.rule
+    unit = rule.unit(quant_of(graph.tensors[node.outputs[0]]).per_tensor)
+    half, least, most = (0.5, math.inf, -math.inf) if rule.doubt else (-0.5, -math.inf, math.inf)
+    ends = {rule.never: least, rule.always: most}
+    for cascade in cascades_of(model):
+        cascade.thresholds = ()
+        for stage, limit in enumerate(graph.param(node, THRESHOLDS).tolist()):
+            cascade.limits[stage] = ends.get(limit, unit * (limit + half))
+
+
 def layer_outputs(
     model: nn.Model, graph: Graph, values: Mapping[str, Array]
 ) -> dict[str, tuple[str, Array]]:
@@ -107,7 +126,7 @@ def layer_outputs(
 def expert_outputs(
     model: nn.Model, graph: Graph, node: Node, expert: int, values: Mapping[str, Array], fed: Array
 ) -> dict[str, tuple[str, Array]]:
-    """As `layer_outputs` for the expert of mixture `node`; `fed` is the real input of all rows."""
+    """As `layer_outputs` for an expert of `node`; `fed` is the real input of all rows."""
     order = orders(graph, None).get(node.inputs[0])
     with _evaluated(model):
         module = model.get_submodule(f"{node.name}.experts.{expert}")
@@ -187,7 +206,7 @@ def orders(graph: Graph, entry: Array | None) -> dict[str, Array | None]:
         before, after = (graph.tensors[n].shape for n in (node.inputs[0], node.outputs[0]))
         if node.op == "Reshape" and len(before) == 3 and before[0] * before[1] > 1:
             order = channels_last_order(before[2], before[0], before[1])
-        elif node.op in ("FullyConnected", "Mixture") or len(after) != 1:
+        elif node.op in ("FullyConnected", "Mixture", "Cascade") or len(after) != 1:
             order = None
         found[node.outputs[0]] = order
     return found

@@ -82,6 +82,11 @@ def average_pool_suits(graph: Graph, node: Node) -> bool:
     return channels >= 4 and bool((graph.param(node, "shift") <= -1).all())
 
 
+def decided_by_gap(_graph: Graph, node: Node) -> bool:
+    """Cascade: the gap is its signal."""
+    return bool(node.attrs.signal == "gap")
+
+
 def gate_scratch(graph: Graph, node: Node) -> int:
     """Mixture with gates: an int32 accumulator for each output."""
     return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
@@ -310,6 +315,7 @@ KERNELS: tuple[Kernel, ...] = (
         router_scratch,
     ),
     _weightless("edgeq_gate_s8", "Gate", scratch=gate_scratch),
+    Kernel("edgeq_gap_s8", "Cascade", None, ("edgeq_gap_s8.c",), _PUBLIC, suits=decided_by_gap),
     _weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
 )
 

@@ -5,6 +5,7 @@ from edgeq.nn.act_quant import ActQuant
 from edgeq.nn.activations import *  # noqa: F403  # a layer there needs no line here
 from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
 from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
+from edgeq.nn.cascade import Cascade, Cascaded
 from edgeq.nn.checkpoint import load, save
 from edgeq.nn.config import build, config_of
 from edgeq.nn.curious_file import CuriousQmoe, from_curious_qmoe
@@ -35,6 +36,8 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BayesianRouter",
+    "Cascade",
+    "Cascaded",
     "Conv1d",
     "Conv2d",
     "CuriousQmoe",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
+from edgeq.nn.cascade import Cascade
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
 
@@ -26,16 +27,30 @@ def mixtures(module: nn.Module) -> list[Mixture]:
     return [m for m in module.modules() if isinstance(m, Mixture)]
 
 
+def cascades_of(module: nn.Module) -> list[Cascade]:
+    """Every cascade inside `module`, in definition order."""
+    return [m for m in module.modules() if isinstance(m, Cascade)]
+
+
+def routed(module: nn.Module) -> list[Mixture | Cascade]:
+    """Every mixture and cascade inside `module`, in definition order."""
+    return [m for m in module.modules() if isinstance(m, Mixture | Cascade)]
+
+
 @contextmanager
 def _every_expert_runs(module: nn.Module) -> Iterator[None]:
     """Send all samples through all experts: a range must not depend on the present route."""
-    found = mixtures(module)
+    found, cascades = mixtures(module), cascades_of(module)
     before = [m.top_k for m in found]
     for mixture in found:
         mixture.top_k = len(mixture.experts)
+    for cascade in cascades:
+        cascade.every_stage = True
     try:
         yield
     finally:
+        for cascade in cascades:
+            cascade.every_stage = False
         for mixture, top_k in zip(found, before, strict=True):
             mixture.top_k = top_k
 
@@ -75,25 +90,43 @@ def freeze_curiosity(module: nn.Module, x: Tensor) -> int:
     """
     moved = 0
     for mixture in mixtures(module):
-        seen: list[Tensor] = []
-
-        def keep(_: nn.Module, inputs: tuple[Tensor, ...], into: list[Tensor] = seen) -> None:
-            into.append(inputs[0])
-
-        hook = mixture.router.register_forward_pre_hook(keep)
-        try:
-            run_in_batches(module, x)
-        finally:
-            hook.remove()
-        if not seen:
-            raise BadInput("the mixture's router never ran on the calibration set")
-        moved += mixture.freeze_curiosity(torch.cat(seen))
+        moved += mixture.freeze_curiosity(_seen_by(mixture.router, module, x, "mixture's router"))
     return moved
 
 
+def freeze_thresholds(module: nn.Module, x: Tensor) -> int:
+    """Settle the thresholds of every cascade from model inputs `x`.
+
+    Returns how many of the samples go beyond a cascade's first expert.
+    """
+    found = cascades_of(module)
+    return sum(c.freeze_thresholds(_seen_by(c, module, x, "cascade")) for c in found)
+
+
+def _seen_by(part: nn.Module, module: nn.Module, x: Tensor, name: str) -> Tensor:
+    """What `part` is given when `module` runs `x`."""
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0])
+
+    hook = part.register_forward_pre_hook(keep)
+    try:
+        run_in_batches(module, x)
+    finally:
+        hook.remove()
+    if not seen:
+        raise BadInput(f"the {name} never ran on the calibration set")
+    return torch.cat(seen)
+
+
 def calibrate(module: nn.Module, x: Tensor) -> int:
-    """Static ranges first (they move the uncertainty), then curiosity; see freeze_curiosity."""
+    """Static ranges first (they move the uncertainty), then curiosity and thresholds.
+
+    Returns how many samples leave the route of a mixture without curiosity, or go beyond the first
+    expert of a cascade.
+    """
     if len(x) == 0:
         raise BadInput("the calibration set is empty")
     calibrate_ptq(module, x)
-    return freeze_curiosity(module, x)
+    return freeze_curiosity(module, x) + freeze_thresholds(module, x)

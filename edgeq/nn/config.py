@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
-from edgeq.nn import activations, layers, mixture, norms, pooling, router, structure
+from edgeq.nn import activations, cascade, layers, mixture, norms, pooling, router, structure
 from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.graph_plan import plan_of
@@ -115,21 +115,32 @@ MIXTURE = {
     "quantile": FRACTION,
     "train_mode": _text,
 }
+CASCADE = {
+    "signal": _text,
+    "thresholds": _listed(_number(0.0, 1e9), 0, 63),
+    "escalate": _listed(FRACTION, 1, 63),
+    "names": _listed(_text, 2, 64),
+}
 
 
 @dataclass(frozen=True)
 class ModuleRow:
-    """A module class, its fields, its single children and its lists of children."""
+    """A module class, its fields, its single children (`optional`: some that may be None) and its
+    lists of children.
+    """
 
     cls: type[nn.Module]
     fields: dict[str, Check]
     children: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 MODULES: dict[str, ModuleRow] = {
     "sequential": ModuleRow(structure.Sequential, {}, lists=("layers",)),
-    "residual": ModuleRow(structure.Residual, {}, children=("body", "shortcut")),
+    "residual": ModuleRow(
+        structure.Residual, {}, children=("body", "shortcut"), optional=("shortcut",)
+    ),
     "linear": ModuleRow(layers.Linear, {"in_features": SIZE, "out_features": SIZE, **QUANT}),
     "conv1d": ModuleRow(layers.Conv1d, _conv(1)),
     "conv2d": ModuleRow(layers.Conv2d, _conv(2)),
@@ -159,10 +170,12 @@ MODULES: dict[str, ModuleRow] = {
     "trunk_mixture": ModuleRow(
         mixture.TrunkMixture, {"router_sees": _text}, children=("trunk", "mixture")
     ),
+    "cascade": ModuleRow(
+        cascade.Cascade, CASCADE, children=("trunk",), lists=("experts",), optional=("trunk",)
+    ),
 }
 _KIND_OF: dict[type[nn.Module], str] = {row.cls: name for name, row in MODULES.items()}
 _ATTRIBUTE = {"weights": "kind"}  # "kind" names the node in a config
-_OPTIONAL = ("shortcut",)
 
 
 def config_of(module: nn.Module) -> dict[str, Any]:
@@ -265,7 +278,7 @@ class _Builder:
             _ATTRIBUTE.get(k, k): self.field(k, config[k], label, c) for k, c in row.fields.items()
         }
         for key in row.children:
-            optional = config[key] is None and key in _OPTIONAL
+            optional = config[key] is None and key in row.optional
             child = None if optional else self.node(config[key], f"{path}.{key}", depth + 1)
             given[key] = child
         for key in row.lists:

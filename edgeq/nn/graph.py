@@ -1,25 +1,33 @@
 """edgeq.nn layers -> a float Graph: a handler per class, channels last, codes as trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from edgeq.errors import UnsupportedOp
-from edgeq.ir import Graph, TensorType
-from edgeq.ir import Node as GraphNode
-from edgeq.nn import activations, layers, mixture, norms, pooling, structure
+from edgeq.ir import Graph
+from edgeq.nn import activations, cascade, layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
-from edgeq.nn.graph_constants import Loading, bias, ordered, weight
+from edgeq.nn.graph_constants import Loading, bias, ordered, same_size, weight
 from edgeq.nn.graph_plan import device_shape
-from edgeq.nn.router import BayesianRouter
+from edgeq.nn.graph_routed import (
+    ROUTED,
+    check_ends,
+    check_logits,
+    check_only,
+    routed,
+    routed_outputs,
+    router,
+)
 from edgeq.nn.weight_kinds import weight_kind
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
+from edgeq.ops.cascade import Cascade
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.delay import Delay
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -31,7 +39,6 @@ from edgeq.ops.mixture import Expert, Mixture
 from edgeq.ops.op import Array
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
-from edgeq.ops.router import MAX_PASSES, Router
 from edgeq.ops.softmax import Softmax
 
 
@@ -57,7 +64,7 @@ def graph_of_body(
     if builder.unsupported:
         tail = known_layers() if builder.strangers else ""
         raise UnsupportedOp(f"unsupported: {'; '.join(builder.unsupported)}{tail}")
-    outputs = (last.name, *_mixture_outputs(builder))
+    outputs = (last.name, *routed_outputs(builder))
     return builder.graph(name, entry.name, outputs)
 
 
@@ -65,11 +72,6 @@ def known_layers() -> str:
     """The tail of a refusal of unknown modules."""
     known = ", ".join(sorted({cls.__name__ for cls in HANDLERS}))
     return f". The layers of edgeq.nn are {known}"
-
-
-def _mixture_outputs(builder: Loading) -> tuple[str, ...]:
-    node = next((n for n in builder.nodes if n.op == "Mixture"), None)
-    return node.outputs[1:] if node else ()
 
 
 def _load(b: Loading, module: torch.nn.Module, path: str, x: Cursor) -> Cursor:
@@ -125,7 +127,7 @@ def _same_order(a: Array | None, b: Array | None) -> bool:
 def _linear(b: Loading, m: layers.Linear, path: str, x: Cursor) -> Cursor:
     if len(x.shape) != 1:
         raise ValueError(f"takes flat features, got a map {_shown(x)}; put Flatten before it")
-    _same_size("features", m.in_features, x.shape[0])
+    same_size("features", m.in_features, x.shape[0])
     params = {"weight": weight(b, m, path, ordered(x.order)), "bias": bias(b, m, path)}
     return b.add("FullyConnected", path, FullyConnected(m.weight_format), (x,), params)
 
@@ -142,7 +144,7 @@ def _convolution(
         raise ValueError(f"takes a feature map, got {x.shape[0]} flat features")
     if m.depthwise and m.out_channels != m.in_channels:
         raise UnsupportedOp("depthwise multipliers above 1 have no kernel; use groups=1 or repeat")
-    _same_size("channels", m.in_channels, x.shape[2])
+    same_size("channels", m.in_channels, x.shape[2])
 
     def to_map(w: Array) -> Array:
         return w if w.ndim == 4 else w[:, :, None, :]
@@ -166,11 +168,6 @@ def _conv1d(b: Loading, m: layers.Conv1d, path: str, x: Cursor) -> Cursor:
     return _convolution(b, m, path, x, (1, m.stride[0]), (0, m.padding[0]))
 
 
-def _same_size(what: str, wanted: int, given: int) -> None:
-    if wanted != given:
-        raise ValueError(f"takes {wanted} {what}, what is before it gives {given}")
-
-
 def _shown(x: Cursor) -> str:
     """A map's shape as PyTorch has it."""
     height, width, channels = x.shape
@@ -182,7 +179,7 @@ def _pair(value: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _layer_norm(b: Loading, m: norms.LayerNorm, path: str, x: Cursor) -> Cursor:
-    _same_size("features", m.features, x.shape[-1])
+    same_size("features", m.features, x.shape[-1])
     params = {
         "gamma": b.constant(f"{path}.gamma", _channels(b.values(m.weight), x)),
         "beta": b.constant(f"{path}.beta", _channels(b.values(m.bias), x)),
@@ -193,7 +190,7 @@ def _layer_norm(b: Loading, m: norms.LayerNorm, path: str, x: Cursor) -> Cursor:
 def _batch_norm(
     b: Loading, m: norms.BatchNorm1d | norms.BatchNorm2d, path: str, x: Cursor
 ) -> Cursor:
-    _same_size("features", m.features, x.shape[-1])
+    same_size("features", m.features, x.shape[-1])
     mean, variance = m.get_buffer("running_mean"), m.get_buffer("running_var")
     gain = b.values(m.weight / torch.sqrt(variance + m.eps))
     offset = b.values(m.bias) - b.values(mean) * gain
@@ -270,74 +267,50 @@ def _mixture(b: Loading, m: mixture.Mixture, path: str, x: Cursor) -> Cursor:
 
 
 def _mix(b: Loading, m: mixture.Mixture, path: str, x: Cursor, seen: Cursor) -> Cursor:
-    if any(n.op == "Mixture" for n in b.nodes):
-        raise UnsupportedOp("a second mixture; a model holds one")
+    check_only(b)
     seen = _global_pool(b, None, f"{path}.router.features", seen)
-    experts = tuple(_expert(b, m, i, f"{path}.experts.{i}", x) for i in range(len(m.kinds)))
-    _check_ends(experts)
-    router, params = _router(b, m, f"{path}.router", seen)
+    names = [k if m.kinds.count(k) == 1 else f"{k}_{i}" for i, k in enumerate(m.kinds)]
+    experts = _experts(b, m, names, path, x)
+    attrs_of_router, params = router(b, m, f"{path}.router", seen)
     gate = "probability" if m.top_k > 1 else m.gate  # a sum of several is always weighted
-    attrs = Mixture(experts, router, m.top_k, gate)
-    outputs = (f"{path}.out", f"{path}.route", f"{path}.uncertainty")
-    b.nodes.append(GraphNode(path, "Mixture", (x.name, seen.name), outputs, attrs, params))
-    shape = experts[0].graph.tensors[experts[0].graph.outputs[0]].shape
-    b.tensors[outputs[0]] = TensorType(shape)
-    b.tensors[outputs[1]] = b.tensors[outputs[2]] = TensorType((1,), "int32")
-    return Cursor(outputs[0], shape)
+    attrs = Mixture(experts, attrs_of_router, m.top_k, gate)
+    return routed(b, path, "Mixture", (x, seen), attrs, params)
 
 
-def _check_ends(experts: tuple[Expert, ...]) -> None:
-    """One output scale serves all experts, and a softmax has a fixed one."""
-    graphs = [e.graph for e in experts]
-    ends = {p.op if (p := g.producer(g.outputs[0])) else "nothing" for g in graphs}
-    if "Softmax" in ends and len(ends) > 1:
-        raise UnsupportedOp(
-            f"some experts end in Softmax, others in {', '.join(sorted(ends - {'Softmax'}))}; "
-            "end all of them alike, best without Softmax"
-        )
-    shapes = {g.tensors[g.outputs[0]].shape for g in graphs}
-    if len(shapes) > 1:
-        raise UnsupportedOp(f"its experts give different shapes: {sorted(shapes)}")
+def _cascade(b: Loading, m: cascade.Cascade, path: str, x: Cursor) -> Cursor:
+    check_only(b)
+    shared = x if m.trunk is None else _load(b, m.trunk, f"{path}.trunk", x)
+    experts = _experts(b, m, m.names, path, shared)
+    check_logits(experts)
+    attrs = Cascade(experts, m.signal, m.thresholds, () if m.thresholds else m.escalate)
+    return routed(b, path, "Cascade", (shared,), attrs, {})
 
 
-def _expert(b: Loading, m: mixture.Mixture, i: int, path: str, x: Cursor) -> Expert:
+def _experts(
+    b: Loading,
+    m: mixture.Mixture | cascade.Cascade,
+    names: Sequence[str],
+    path: str,
+    x: Cursor,
+) -> tuple[Expert, ...]:
+    kinds = [weight_kind(kind) for kind in m.kinds]
+    rows = enumerate(zip(m.experts, names, kinds, strict=True))
+    experts = tuple(
+        Expert(name, kind.token, kind.bits, _expert(b, module, name, f"{path}.experts.{i}", x))
+        for i, (module, name, kind) in rows
+    )
+    check_ends(experts)
+    return experts
+
+
+def _expert(b: Loading, module: torch.nn.Module, name: str, path: str, x: Cursor) -> Graph:
     inner = Loading(unsupported=b.unsupported, shapes_only=b.shapes_only, strangers=b.strangers)
     entry = inner.input("input", x.shape, x.order)
-    last = _load(inner, m.experts[i], path, entry)
+    last = _load(inner, module, path, entry)
     _check_end(inner, last, path)
-    if any(n.op == "Mixture" for n in inner.nodes):
-        inner.unsupported.append(f"{path} (a mixture inside an expert)")
-    token = weight_kind(m.kinds[i]).token
-    name = m.kinds[i] if m.kinds.count(m.kinds[i]) == 1 else f"{m.kinds[i]}_{i}"
-    return Expert(name, token, m.bits[i], inner.graph(name, entry.name, (last.name,)))
-
-
-def _router(
-    b: Loading, m: mixture.Mixture, path: str, seen: Cursor
-) -> tuple[Router, dict[str, str]]:
-    net = m.router
-    bayesian = net if isinstance(net, BayesianRouter) else None
-    if bayesian and bayesian.passes > MAX_PASSES:
-        raise UnsupportedOp(
-            f"{bayesian.passes} Monte Carlo passes; the firmware takes {MAX_PASSES}"
-        )
-    _same_size("features", net.in_features, seen.shape[0])
-    params: dict[str, str] = {}
-    for i, layer in enumerate(net.linears):
-        place = ordered(seen.order if i == 0 else None)
-        params[f"router.{i}.weight"] = weight(b, layer, f"{path}.{i}", place)
-        params[f"router.{i}.bias"] = bias(b, layer, f"{path}.{i}")
-    attrs = Router(
-        kind="bayesian" if bayesian else "plain",
-        layers=len(net.linears),
-        passes=bayesian.passes if bayesian else 0,
-        dropout=net.dropout,
-        seed=bayesian.seed if bayesian else 0,
-        rule=m.rule,
-        alpha=m.alpha,
-        quantile=m.quantile,
-    )
-    return attrs, params
+    if any(n.op in ROUTED for n in inner.nodes):
+        inner.unsupported.append(f"{path} (a mixture or cascade inside an expert)")
+    return inner.graph(name, entry.name, (last.name,))
 
 
 Handler = Callable[[Loading, Any, str, Cursor], Cursor]
@@ -361,4 +334,5 @@ HANDLERS: Mapping[type, Handler] = {
     structure.Delay: _delay,
     mixture.TrunkMixture: _trunk_mixture,
     mixture.Mixture: _mixture,
+    cascade.Cascade: _cascade,
 }

@@ -53,3 +53,9 @@ def bias(b: Loading, m: layers.QuantLayer, path: str) -> str:
 def ordered(order: Array | None) -> Callable[[Array], Array]:
     """Brings the columns of a weight into the order of the features before it."""
     return (lambda w: w) if order is None else (lambda w: w[:, order])
+
+
+def same_size(what: str, wanted: int, given: int) -> None:
+    """ValueError when a layer takes another number of them than what is before it gives."""
+    if wanted != given:
+        raise ValueError(f"takes {wanted} {what}, what is before it gives {given}")

@@ -117,13 +117,14 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: object, batch: int = 256) -> tuple[Floats, npt.NDArray[np.int64] | None]:
-        """(logits (N, C), first expert of the route (N,) or None without a mixture)."""
+        """(logits (N, C), first expert of the route (N,) or None without experts)."""
         self.eval()
         inputs = torch.from_numpy(self._inputs("input", x))
         logits, routes = [], []
         for start in range(0, len(inputs), batch):
             logits.append(self(inputs[start : start + batch]))
-            routes += [m.last_routing.experts[:, 0] for m in self.mixtures[:1] if m.last_routing]
+            found = settling.routed(self.body)[:1]
+            routes += [m.last_routing.experts[:, 0] for m in found if m.last_routing]
         route = torch.cat(routes).numpy() if routes else None
         return torch.cat(logits).numpy(), route
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.nn.calibration import mixtures
+from edgeq.nn.calibration import routed
 from edgeq.nn.model import Model
 
 ROWS = 6  # of the calibration set; a large model takes its time
@@ -86,12 +86,12 @@ def _answers(model: nn.Module, x: Tensor) -> Tensor:
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while; modes and the mixtures' last routes are as before after it."""
     modes = [(m, m.training) for m in model.modules()]
-    routes = [(m, m.last_routing) for m in mixtures(model)]
+    routes = [(m, "last_routing", m.last_routing) for m in routed(model)]
     model.eval()
     try:
         yield
     finally:
         for module, mode in modes:
             module.training = mode
-        for mixture, route in routes:
-            mixture.last_routing = route
+        for part, name, route in routes:
+            setattr(part, name, route)

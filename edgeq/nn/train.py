@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.nn.calibration import mixtures
+from edgeq.nn.calibration import mixtures, routed
 from edgeq.nn.data import Labelled, class_weight_values, labelled_tensors, refuse_overlap
 from edgeq.nn.loop import Augment, Frozen, History, Plan, Rows, descend
 
@@ -27,7 +27,8 @@ class _Loss:
         for mixture in mixtures(model):
             if mixture.balance_loss is not None:
                 loss = loss + self.balance * mixture.balance_loss
-            alone = [self._cross_entropy(logits, y) for logits in mixture.expert_logits]
+        for routed_part in routed(model):
+            alone = [self._cross_entropy(logits, y) for logits in routed_part.expert_logits]
             loss = loss + self.expert * torch.stack(alone).mean()
         return loss
 

@@ -7,6 +7,7 @@ from edgeq.ops import (
     average_pool_2d,
     batch_norm,
     broadcast,
+    cascade,
     concat,
     conv_2d,
     copies,
@@ -51,5 +52,6 @@ OPS: Mapping[str, Op] = {
         delay.OP,
         batch_norm.OP,
         mixture.OP,
+        cascade.OP,
     )
 }

@@ -12,6 +12,7 @@ import numpy as np
 from edgeq.errors import ModelFile
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ops import OPS
+from edgeq.ops.cascade import Cascade
 from edgeq.ops.mixture import Expert, Mixture
 from edgeq.ops.op import Array
 from edgeq.ops.router import Router
@@ -21,6 +22,7 @@ from edgeq.stored_zip import StoredZip, open_zip
 
 FORMAT = "edgeq-graph"
 VERSION = 2  # 1, which knew no names of ports, is read too
+ROUTED = ("Mixture", "Cascade")
 MAX_BYTES = 512 * 2**20
 
 
@@ -81,6 +83,7 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
     attrs = {f.name: getattr(node.attrs, f.name) for f in dataclasses.fields(node.attrs)}
     if node.op == "Mixture":
         attrs["router"] = dataclasses.asdict(node.attrs.router)
+    if node.op in ROUTED:
         attrs["experts"] = [
             {
                 "name": e.name,
@@ -133,7 +136,9 @@ def _decode_node(data: object, archive: StoredZip, where: str) -> Node:
         raise ValueError(f"{where}: unknown op {stored.op[:60]!r}")
     where = f"{where}.{stored.op}"
     if stored.op == "Mixture":
-        attrs = _decode_mixture(stored.attrs, archive, where)
+        attrs: Mixture | Cascade = _decode_mixture(stored.attrs, archive, where)
+    elif stored.op == "Cascade":
+        attrs = _decode_cascade(stored.attrs, archive, where)
     else:
         attrs = typed(OPS[stored.op].attrs, stored.attrs, where)
     return Node(
@@ -149,14 +154,25 @@ def _decode_node(data: object, archive: StoredZip, where: str) -> Node:
 
 def _decode_mixture(data: object, archive: StoredZip, where: str) -> Mixture:
     stored = typed(_StoredMixture, data, where)
+    experts = _decode_experts(stored.experts, archive, where)
+    return Mixture(experts, stored.router, stored.top_k, stored.gate)
+
+
+def _decode_cascade(data: object, archive: StoredZip, where: str) -> Cascade:
+    stored = typed(_StoredCascade, data, where)
+    experts = _decode_experts(stored.experts, archive, where)
+    return Cascade(experts, stored.signal, stored.thresholds, stored.escalate)
+
+
+def _decode_experts(stored: tuple[Any, ...], archive: StoredZip, where: str) -> tuple[Expert, ...]:
     experts = []
-    for each in stored.experts:
+    for each in stored:
         expert = typed(_StoredExpert, each, f"{where}.experts")
-        if any(isinstance(n, dict) and n.get("op") == "Mixture" for n in _nodes_of(expert.graph)):
-            raise ValueError(f"{where}: a mixture inside an expert")
+        if any(isinstance(n, dict) and n.get("op") in ROUTED for n in _nodes_of(expert.graph)):
+            raise ValueError(f"{where}: a mixture or cascade inside an expert")
         graph = _decode(expert.graph, archive, f"{where}.experts")
         experts.append(Expert(expert.name, expert.weight_format, expert.bits, graph))
-    return Mixture(tuple(experts), stored.router, stored.top_k, stored.gate)
+    return tuple(experts)
 
 
 def _nodes_of(graph: object) -> list[Any]:
@@ -196,6 +212,14 @@ class _StoredMixture:
     router: Router
     top_k: int
     gate: str
+
+
+@dataclass(frozen=True)
+class _StoredCascade:
+    experts: tuple[Any, ...]
+    signal: str
+    thresholds: tuple[float, ...]
+    escalate: tuple[float, ...]
 
 
 @dataclass(frozen=True)

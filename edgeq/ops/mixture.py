@@ -72,7 +72,12 @@ RunGraph = Callable[[Graph, Array], Array]
 
 def result_shape(attrs: Mixture) -> tuple[int, ...]:
     """Shape of y; ValueError when the experts disagree."""
-    shapes = {e.graph.tensors[e.graph.outputs[0]].shape for e in attrs.experts}
+    return experts_shape(attrs.experts)
+
+
+def experts_shape(experts: tuple[Expert, ...]) -> tuple[int, ...]:
+    """Shape of what each expert gives; ValueError when they disagree."""
+    shapes = {e.graph.tensors[e.graph.outputs[0]].shape for e in experts}
     if len(shapes) != 1:
         raise ValueError(f"experts give outputs of different shapes: {sorted(shapes)}")
     return shapes.pop()

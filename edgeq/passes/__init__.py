@@ -9,6 +9,7 @@ from edgeq.ops.op import Array
 from edgeq.passes.calibrate import calibrate
 from edgeq.passes.experts import with_experts
 from edgeq.passes.fold_batch_norm import fold_batch_norm
+from edgeq.passes.freeze_cascade import Cascading, freeze_cascade
 from edgeq.passes.freeze_router import Curiosity, Observed, freeze_router, observe
 from edgeq.passes.fuse_activation import fuse_activation
 from edgeq.passes.join_scales import join_scales
@@ -22,7 +23,8 @@ from edgeq.reference import quantize_rows
 
 @dataclass(frozen=True)
 class Quantized:
-    """`graph` is lowered, kernels chosen; the next two are None without a mixture.
+    """`graph` is lowered, kernels chosen; curiosity and seen are None without a mixture, cascading
+    without a cascade.
 
     `notes`: what a user should know of the calibrated layers.
     """
@@ -31,9 +33,12 @@ class Quantized:
     curiosity: Curiosity | None
     seen: Observed | None
     notes: tuple[str, ...] = ()
+    cascading: Cascading | None = None
 
     def chosen(self, rows: int) -> Array:
-        """The experts (rows, top_k) of the calibration rows; no columns without a mixture."""
+        """The experts of the calibration rows as `Answered.chosen` has them; no columns without."""
+        if self.cascading is not None:
+            return self.cascading.chosen
         return np.zeros((rows, 0), np.int64) if self.curiosity is None else self.curiosity.chosen
 
 
@@ -62,7 +67,9 @@ def quantize(
     graph = with_experts(graph, join_scales)
     verify(graph, "quantized")
     graph = with_experts(graph, lower)
-    seen = observe(graph, quantize_rows(graph, calibration))
+    rows = quantize_rows(graph, calibration)
+    seen = observe(graph, rows)
     graph, curiosity = freeze_router(graph, seen)
+    graph, cascading = freeze_cascade(graph, rows)
     graph = select_kernels(graph, features)
-    return Quantized(verify(graph, "lowered"), curiosity, seen, notes)
+    return Quantized(verify(graph, "lowered"), curiosity, seen, notes, cascading)

@@ -70,6 +70,8 @@ def _quants(
     for node in graph.nodes:
         if node.op == "Mixture":
             node, quants[node.outputs[0]] = _mixture(graph, node, run, method, quants)
+        elif node.op == "Cascade":
+            node, quants[node.outputs[0]] = _of_one_scale(node, run, method, quants)
         else:
             quants[node.outputs[0]] = _output_quant(graph, node, run, method, quants)
         nodes.append(node)
@@ -116,24 +118,31 @@ def _force(graph: Graph, quants: dict[str, Quant], wanted: Quant) -> None:
 def _mixture(
     graph: Graph, node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
 ) -> tuple[Node, Quant]:
+    node, quant = _of_one_scale(node, run, method, quants)
     attrs: Mixture = node.attrs
+    layers = _router_quants(graph, node, run, method, quants[node.inputs[1]])
+    router = replace(attrs.router, quants=layers)
+    if attrs.gate != "none":
+        least = 255 * attrs.top_k * quant.per_tensor / SUM_STEPS
+        quant = no_finer(choose_quant(run.values[node.outputs[0]], method), least)
+    return replace(node, attrs=replace(attrs, router=router)), quant
+
+
+def _of_one_scale(
+    node: Node, run: FloatRun, method: str, quants: dict[str, Quant]
+) -> tuple[Node, Quant]:
+    """The node with its experts typed, and the one output quant that they share."""
     runs, entry = run.experts[node.name], quants[node.inputs[0]]
     parts = [
         _quants(e.graph, r, method, {e.graph.inputs[0]: entry})
-        for e, r in zip(attrs.experts, runs, strict=True)
+        for e, r in zip(node.attrs.experts, runs, strict=True)
     ]
     shared = _shared_output(node, runs, method, [quants for _, quants in parts])
     experts = []
-    for expert, (nodes, inner) in zip(attrs.experts, parts, strict=True):
+    for expert, (nodes, inner) in zip(node.attrs.experts, parts, strict=True):
         _force(expert.graph, inner, shared)
         experts.append(replace(expert, graph=_typed(expert.graph, nodes, inner)))
-    layers = _router_quants(graph, node, run, method, quants[node.inputs[1]])
-    router = replace(attrs.router, quants=layers)
-    quant = shared
-    if attrs.gate != "none":
-        least = 255 * attrs.top_k * shared.per_tensor / SUM_STEPS
-        quant = no_finer(choose_quant(run.values[node.outputs[0]], method), least)
-    return replace(node, attrs=replace(attrs, experts=tuple(experts), router=router)), quant
+    return replace(node, attrs=replace(node.attrs, experts=tuple(experts))), shared
 
 
 def _router_quants(
@@ -159,8 +168,8 @@ def _shared_output(
     others = {p.op if (p := g.producer(g.outputs[0])) else "input" for g in graphs} - set(fixed)
     if fixed and (others or len(set(fixed.values())) > 1):
         raise UnsupportedOp(
-            f"mixture {node.name!r}: some experts end in {', '.join(sorted(fixed))}, others in "
-            f"{', '.join(sorted(others))}; end all of them alike, best without"
+            f"{node.op.lower()} {node.name!r}: some experts end in {', '.join(sorted(fixed))}, "
+            f"others in {', '.join(sorted(others))}; end all of them alike, best without"
         )
     if fixed:
         return fixed.popitem()[1]

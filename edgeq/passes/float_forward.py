@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import split
 from edgeq.ops import OPS
+from edgeq.ops.cascade import Cascade
 from edgeq.ops.mc_dropout import dropout_masks
 from edgeq.ops.mixture import Mixture, choose, precision_prior
 from edgeq.ops.op import Array
@@ -45,6 +46,8 @@ def run_float(graph: Graph, x: Array, curious: bool = False) -> FloatRun:
         params = float_params(graph, node)
         if node.op == "Mixture":
             _mixture(node, params, run, curious)
+        elif node.op == "Cascade":
+            _cascade(node, run)
         else:
             inputs = tuple(run.values[n] for n in node.inputs)
             run.values[node.outputs[0]] = OPS[node.op].float_forward(node.attrs, inputs, params)
@@ -68,6 +71,26 @@ def _mixture(node: Node, params: Mapping[str, Array], run: FloatRun, curious: bo
     chosen = choose(scores, attrs.top_k)
     run.values[node.outputs[0]] = _combine(attrs, outputs, logits, chosen)
     run.values[node.outputs[1]] = chosen[:, :1]
+
+
+def _cascade(node: Node, run: FloatRun) -> None:
+    """A stage hands on the rows that its threshold says, or the share that it was told to."""
+    attrs: Cascade = node.attrs
+    x = run.values[node.inputs[0]]
+    run.experts[node.name] = [run_float(e.graph, x) for e in attrs.experts]
+    found = zip(run.experts[node.name], attrs.experts, strict=True)
+    outputs = [each.values[expert.graph.outputs[0]] for each, expert in found]
+    y, route, left = outputs[0].copy(), np.zeros(len(x), np.int64), np.arange(len(x))
+    for stage, following in enumerate(outputs[1:]):
+        values = attrs.rule.real(y[left])
+        if attrs.thresholds:
+            limit = attrs.thresholds[stage]
+            left = left[values > limit if attrs.rule.doubt else values < limit]
+        else:
+            order = np.argsort(-values if attrs.rule.doubt else values, kind="stable")
+            left = np.sort(left[order[: int(attrs.escalate[stage] * len(left))]])
+        y[left], route[left] = following[left], stage + 1
+    run.values[node.outputs[0]], run.values[node.outputs[1]] = y, route[:, None]
 
 
 def _curious_scores(attrs: Mixture, passes: Array, rows: int) -> Array:

@@ -91,16 +91,21 @@ def freeze_router(
 
 
 def chosen_experts(graph: Graph, rows: Array) -> Array:
-    """The experts (rows, top_k) that the frozen rule gives int8 rows; no columns without a mixture.
+    """The experts that run int8 rows, as `Answered.chosen` has them; no columns without any.
 
-    Only the layers before the mixture and its router are run.
+    Of a mixture only the layers before it and its router are run.
     """
     seen = observe(graph, rows)
     if seen is None:
-        return np.zeros((len(rows), 0), np.int64)
+        return _cascaded(graph, rows)
     node = next(n for n in graph.nodes if n.name == seen.name)
     score = scores(node.attrs.router, seen.logits, seen.numerator, graph.params(node))
     return choose(score, node.attrs.top_k)
+
+
+def _cascaded(graph: Graph, rows: Array) -> Array:
+    cascaded = any(node.op == "Cascade" for node in graph.nodes)
+    return run(graph, rows).chosen if cascaded else np.zeros((len(rows), 0), np.int64)
 
 
 def routes_under(attrs: Mixture, seen: Observed) -> Array:

@@ -51,5 +51,5 @@ def silent_quant(graph: Graph, node: Node, quants: Mapping[str, Quant]) -> Quant
 
 def silent_nodes(graph: Graph, values: Mapping[str, Array]) -> tuple[Node, ...]:
     """Nodes with constants of their own that gave nothing but zeros on every row of `values`."""
-    computing = (n for n in graph.nodes if n.params and n.op != "Mixture")
+    computing = (n for n in graph.nodes if n.params and not getattr(n.attrs, "experts", ()))
     return tuple(n for n in computing if not values[n.outputs[0]].any())

@@ -96,7 +96,7 @@ def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
 def _with_kernel(graph: Graph, node: Node, features: frozenset[str], gaps: list[str]) -> Node:
     if not isinstance(OPS[node.op].code, Call):
         return node
-    if node.op == "Mixture":
+    if getattr(node.attrs, "experts", ()):
         experts = tuple(
             replace(e, graph=_select(e.graph, features, gaps)) for e in node.attrs.experts
         )

@@ -103,6 +103,8 @@ def check_attributes(node: Node) -> None:
         raise ValueError(f"{where} has activation {node.attrs.activation!r}")
     if getattr(node.attrs, "weight_format", "s8") not in WEIGHT_RANGE:
         raise ValueError(f"{where} has weights of format {node.attrs.weight_format!r}")
+    if node.op == "Cascade":
+        _check_cascade(node, where)
     if node.op == "Mixture":
         experts, router = node.attrs.experts, node.attrs.router
         kinds, gates = ("plain", "bayesian"), ("none", "probability")
@@ -111,6 +113,14 @@ def check_attributes(node: Node) -> None:
             raise ValueError(f"{where} has a router or experts that no export makes")
         if len(node.inputs) != 2 or len(node.outputs) != 3 or len(router.quants) != router.layers:
             raise ValueError(f"{where} is not wired as an export wires one")
+
+
+def _check_cascade(node: Node, where: str) -> None:
+    experts = node.attrs.experts
+    if not len({e.name for e in experts}) == len(experts) <= MOST_EXPERTS:
+        raise ValueError(f"{where} has experts that no export makes")
+    if len(node.inputs) != 1 or len(node.outputs) != 3:
+        raise ValueError(f"{where} is not wired as an export wires one")
 
 
 def _check_kernel(graph: Graph, node: Node) -> None:

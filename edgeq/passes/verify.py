@@ -5,6 +5,7 @@ int8 or int16, with a scale),
 "lowered" (integer constants present, and a proof that no accumulator leaves int32).
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import OPS
+from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.fixed_point import INT32_MAX
 from edgeq.ops.op import (
     STORED_RANGE,
@@ -24,8 +26,10 @@ from edgeq.ops.op import (
     Site,
 )
 from edgeq.ops.router import MAX_PASSES, RULES
+from edgeq.ops.signals import SIGNALS
 from edgeq.passes.check_ports import check_ports
 
+ROUTED = ("Mixture", "Cascade")
 STAGES = ("float", "quantized", "lowered")
 
 
@@ -50,11 +54,11 @@ def verify(graph: Graph, stage: str) -> Graph:
         raise EdgeqError(f"graph {graph.name!r}: outputs {missing} are never computed")
     check_ports(graph, stage)
     _check_memory(graph)
-    if sum(n.op == "Mixture" for n in graph.nodes) > 1:
-        names = ", ".join(repr(n.name) for n in graph.nodes if n.op == "Mixture")
+    if sum(n.op in ROUTED for n in graph.nodes) > 1:
+        names = ", ".join(repr(n.name) for n in graph.nodes if n.op in ROUTED)
         raise UnsupportedOp(
-            f"graph {graph.name!r} holds several mixtures ({names}); one is supported, as a record "
-            "has one route and one uncertainty. Make the others plain layers"
+            f"graph {graph.name!r} holds several mixtures or cascades ({names}); one is "
+            "supported, as a record has one route and one uncertainty. Make the others plain layers"
         )
     return graph
 
@@ -62,9 +66,9 @@ def verify(graph: Graph, stage: str) -> Graph:
 def _check_memory(graph: Graph) -> None:
     """A route depends on its own row alone: nothing is kept beside a mixture or in an expert."""
     keeps = [n.name for g in _graphs(graph) for n in g.nodes if OPS[n.op].memory is not None]
-    if keeps and any(n.op == "Mixture" for n in graph.nodes):
+    if keeps and any(n.op in ROUTED for n in graph.nodes):
         raise UnsupportedOp(
-            f"graph {graph.name!r} has a mixture and a state ({', '.join(map(repr, keeps))}); one "
+            f"graph {graph.name!r} has experts and a state ({', '.join(map(repr, keeps))}); one "
             "of the two is supported"
         )
 
@@ -101,6 +105,10 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
     _check_shape(graph, node, where)
     if node.op == "Mixture":
         _check_mixture(graph, node, where)
+    if node.op == "Cascade":
+        _check_cascade(graph, node, where, stage)
+    if node.op in ROUTED:
+        _check_experts(graph, node, where)
         for expert in node.attrs.experts:
             verify(expert.graph, stage)
     if stage != "float":
@@ -149,8 +157,6 @@ def _check_lowered(graph: Graph, node: Node, where: str) -> None:
 def _check_mixture(graph: Graph, node: Node, where: str) -> None:
     attrs, router = node.attrs, node.attrs.router
     experts = len(attrs.experts)
-    if any(n.op == "Mixture" for e in attrs.experts for n in e.graph.nodes):
-        raise UnsupportedOp(f"{where}: a mixture inside an expert is not supported")
     if experts < 2 or not 1 <= attrs.top_k <= experts:
         raise EdgeqError(f"{where}: top_k {attrs.top_k} of {experts} experts; two are the least")
     if attrs.top_k > 1 and attrs.gate != "probability":
@@ -167,8 +173,36 @@ def _check_mixture(graph: Graph, node: Node, where: str) -> None:
             f"{where}: the router maps {features} features to {last} experts; "
             f"there are {seen} and {experts}"
         )
+
+
+def _check_cascade(graph: Graph, node: Node, where: str, stage: str) -> None:
+    attrs, stages = node.attrs, len(node.attrs.experts)
+    if stages < 2:
+        raise EdgeqError(f"{where}: {stages} experts; a cascade has two or more")
+    if attrs.signal not in SIGNALS:
+        known = ", ".join(SIGNALS)
+        raise EdgeqError(f"{where}: unknown signal {attrs.signal!r}; choose from {known}")
+    given = attrs.thresholds or attrs.escalate
+    if len(given) != stages - 1 or not all(math.isfinite(t) for t in given):
+        raise EdgeqError(f"{where}: thresholds {given}; {stages} experts want {stages - 1} numbers")
+    if not attrs.thresholds and not all(0 <= share <= 1 for share in given):
+        raise EdgeqError(f"{where}: shares {given} of rows that go on must lie in [0, 1]")
+    if stage != "lowered":
+        return
+    name = node.params.get(THRESHOLDS)
+    values = None if name is None else graph.constants[name]
+    low, high = attrs.rule.least, attrs.rule.most
+    if values is None or values.shape != (stages - 1,) or values.dtype != np.int32:
+        raise EdgeqError(f"{where} lacks {stages - 1} thresholds, int32")
+    if values.min() < low or values.max() > high:
+        raise EdgeqError(f"{where}: thresholds {values.tolist()} leave [{low}, {high}]")
+
+
+def _check_experts(graph: Graph, node: Node, where: str) -> None:
+    if any(n.op in ROUTED for e in node.attrs.experts for n in e.graph.nodes):
+        raise UnsupportedOp(f"{where}: a mixture or cascade inside an expert is not supported")
     wanted = graph.tensors[node.inputs[0]].shape
-    for e in attrs.experts:
+    for e in node.attrs.experts:
         if e.graph.tensors[e.graph.inputs[0]].shape != wanted:
             raise EdgeqError(f"{where}: the input of expert {e.name!r} does not match {wanted}")
 
@@ -186,7 +220,7 @@ def _check_scale(graph: Graph, node: Node, where: str) -> None:
     if isinstance(scale, Quant) and made != scale:
         steps = round(1 / scale.per_tensor)
         raise EdgeqError(f"{where}: the output scale is always 1/{steps}: {scale}, not {made}")
-    if node.op == "Mixture":
+    if node.op in ROUTED:
         ends = {e.graph.tensors[e.graph.outputs[0]].quant for e in node.attrs.experts}
         starts = {e.graph.tensors[e.graph.inputs[0]].quant for e in node.attrs.experts}
         if len(ends) > 1 or starts != {given}:

@@ -77,9 +77,9 @@ def _held(check: Check) -> Check:
 def on_board(compiled: Compiled, rows: Array, folder: Path, port: str, baud: int) -> Check:
     """The firmware that runs at `port`, over its serial link, on rows that take each route.
 
-    Routes that no row takes are named: a board's table of experts cannot be permuted.
+    Routes that no row takes are named: a board cannot be sent there.
     """
-    asked = [t for each in trials(compiled.graph, rows, 2 * ROWS) for t in each if t.order is None]
+    asked = [t for each in trials(compiled.graph, rows, 2 * ROWS) for t in each if t.forced is None]
     with BoardLink.open(port, GREETING_S, baud) as link:
         info = link.info()
         if info.model_digest != compiled.digest:

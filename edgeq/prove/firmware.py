@@ -11,7 +11,7 @@ from edgeq.board import Board
 from edgeq.emit.firmware_layers import layers_of
 from edgeq.errors import Link, Mismatch
 from edgeq.estimating.in_memory import InMemory
-from edgeq.estimating.routes import WHOLE, Experts, route_names
+from edgeq.estimating.routes import WHOLE, Experts, route_names, sent
 from edgeq.harness.messages import InferResult
 from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_of
@@ -76,18 +76,16 @@ def _on_twin(
     """What the firmware answers to each trial, and the first layer of it that differs."""
     for trial, expected in zip(asked, expected_of(graph, asked), strict=True):
         watched.begin(expected)
-        if trial.order is not None:
-            twin.point_experts(trial.order)
         try:
-            yield twin.infer(trial.row), watched.finish()
+            with sent(twin, graph, trial.forced):
+                ran = twin.infer(trial.row), watched.finish()
         except GuestFault as fault:
             if fault.report.function.startswith("hal_"):
                 raise  # the port, which this twin does not model
             raise Mismatch(f"firmware: the inference faults: {fault.report.reason}") from fault
         except (Link, ValueError) as error:
             raise Mismatch(f"firmware: the inference leaves no whole result: {error}") from error
-        if trial.order is not None:
-            twin.point_experts(tuple(np.argsort(trial.order).tolist()))
+        yield ran
 
 
 def check_with(graph: Graph, rows: Array, runner: Runner, by: str) -> Check:
@@ -113,7 +111,7 @@ def compare(graph: Graph, asked: Sequence[Trial], answers: Sequence[Answer], by:
     best = [wanted[:classes].argmax() == got[:classes].argmax() for wanted, got in codes]
     same = [t.wanted.route == a.route for t, a in zip(asked, answers, strict=True)]
     routes = Counter(name_of(graph, t.experts) for t in asked)
-    forced = sum(t.order is not None for t in asked)
+    forced = sum(t.forced is not None for t in asked)
     return Check(
         name="firmware",
         samples=len(asked),

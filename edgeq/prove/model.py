@@ -9,9 +9,10 @@ from edgeq import nn
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
+from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import Array, quant_of
 from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check, has_classes
-from edgeq.reference import quantize_rows, run
+from edgeq.reference import quantize_rows, run, run_all_stages
 
 LEAST_ROWS = 50
 MARGIN = 2  # steps between the reference's two best outputs, above which a row's top-1 counts
@@ -20,12 +21,17 @@ LARGEST_SHARE = 0.05  # of a layer's values that differ by more than a step
 
 @dataclass(frozen=True)
 class Judged:
-    """The reference's output before a final Softmax (rows, n), and each row's scale and zero."""
+    """The reference's output before a final Softmax (rows, n), and each row's scale and zero.
+
+    `settled` (rows,): whether the row's route is no tie; a cascade's is one where a signal lies
+    within MARGIN steps of its threshold.
+    """
 
     values: Array
     scale: Array
     zero: Array
     chosen: Array
+    settled: Array
 
     def steps(self, real: Array) -> Array:
         """Real outputs (rows, n) on the reference's grid, as int8 holds them."""
@@ -59,7 +65,7 @@ def check_model(model: nn.Model, graph: Graph, x: Array, seed: int = 0) -> Check
         max_lsb=int(difference.max()),
         mean_lsb=float(difference.mean()),
         top1_agreement=right / counted if counted else None,
-        route_agreement=float(same.all(axis=1).mean()),
+        route_agreement=_share(same.all(axis=1)[judged.settled]),
         counted=counted,
         filled=len(x) - given,
     )
@@ -73,6 +79,10 @@ def check_model(model: nn.Model, graph: Graph, x: Array, seed: int = 0) -> Check
         departs=departure.layer if departure else None,
         said=said(check, wrong, departure),
     )
+
+
+def _share(true: Array) -> float | None:
+    return float(true.mean()) if len(true) else None
 
 
 def _wrong(check: Check, classes: bool) -> Iterable[str]:
@@ -95,11 +105,13 @@ def said(check: Check, wrong: tuple[str, ...], departure: Departure | None) -> s
         about += f" ({check.filled} of them seeded: the calibration set is small)"
     if wrong:
         return f"{about}: {'; '.join(wrong)}; {_where(departure)}"
-    top1 = ""
+    top1, routes = "", ""
+    if check.route_agreement is not None:
+        routes = f"routes {check.route_agreement:.1%}; "
     if check.top1_agreement is not None:
         top1 = f"top-1 {check.top1_agreement:.1%} of the {check.counted} that are no tie, "
     return (
-        f"{about}: {top1}routes {check.route_agreement:.1%}; outputs {check.mean_lsb:.2f} steps "
+        f"{about}: {top1}{routes}outputs {check.mean_lsb:.2f} steps "
         f"apart in the mean, {check.max_lsb} at most"
     )
 
@@ -141,7 +153,7 @@ def _top1(graph: Graph, output: Array, judged: Judged) -> tuple[int, int]:
     if not has_classes(graph):
         return 0, 0
     best = np.sort(judged.values, axis=1)
-    clear = best[:, -1] - best[:, -2] > MARGIN
+    clear = (best[:, -1] - best[:, -2] > MARGIN) & judged.settled
     same = output.argmax(axis=1) == judged.values.argmax(axis=1)
     return int(clear.sum()), int((same & clear).sum())
 
@@ -160,7 +172,24 @@ def judge(graph: Graph, rows: Array) -> Judged:
     zero = np.array([q.zero_point for q in quants])[route][:, None]
     values = ran.output.reshape(len(rows), -1).astype(np.int64)
     chosen = ran.chosen if node is not None else np.zeros((len(rows), 0), np.int64)
-    return Judged(values, scale, zero, chosen)
+    return Judged(values, scale, zero, chosen, _settled(plain, rows))
+
+
+def _settled(graph: Graph, rows: Array) -> Array:
+    """Rows whose route no small difference can change."""
+    node = mixture_of(graph)
+    settled = np.ones(len(rows), bool)
+    if node is None or node.op != "Cascade":
+        return settled
+    rule, limits = node.attrs.rule, graph.param(node, THRESHOLDS)
+    signals, reached = run_all_stages(graph, rows).signals, settled
+    for stage, limit in enumerate(limits.tolist()):
+        near = (signals[:, stage] + steps * rule.step for steps in (-MARGIN, MARGIN))
+        low, high = (rule.goes_on(values, limit) for values in near)
+        fixed = limit in (rule.never, rule.always)
+        settled = settled & (~reached | fixed | (low == high))
+        reached = reached & rule.goes_on(signals[:, stage], limit)
+    return settled
 
 
 def without_softmax(graph: Graph) -> Graph:
@@ -189,7 +218,7 @@ def first_departure(model: nn.Model, graph: Graph, rows: Array) -> Departure | N
     found = []
     outputs = layer_outputs(model, graph, real)
     for node in graph.nodes:
-        if node.op == "Mixture":
+        if node.op in ("Mixture", "Cascade"):
             found += _in_experts(model, graph, node, values)
         if node.outputs[0] in outputs:
             found.append(_departure(graph, values, node, outputs[node.outputs[0]], ""))

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeq.emit.firmware_layers import mixture_of
-from edgeq.estimating.routes import Experts, all_routes, permutation
+from edgeq.estimating.routes import Experts, all_routes, forcing, taken
 from edgeq.ir import Graph
 from edgeq.ir.ports import join, limits, outputs_of
 from edgeq.ops.op import Array
+from edgeq.passes.freeze_cascade import with_thresholds
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.reference import memories, run
 
@@ -27,13 +28,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trial:
-    """One row of codes on one route; `order` forces it: row i of the table of experts is
-    order[i].
+    """One row of codes on one route. `forced` sends it there (`estimating.routes.forcing`): row i
+    of a mixture's table of experts is forced[i], a cascade's thresholds are these.
     """
 
     experts: Experts
     row: Array
-    order: Experts | None
+    forced: Experts | None
     wanted: Answer
 
 
@@ -86,7 +87,7 @@ def _extremes(graph: Graph, count: int, rng: np.random.Generator) -> Array:
 
 def _pick(route: Experts, chosen: Array, given: int, half: int) -> list[int]:
     """Indices into the pool: given and seeded rows in turn, `half` each, takers first."""
-    takes = [tuple(sorted(row)) == route for row in chosen.tolist()]
+    takes = [taken(row) == route for row in chosen.tolist()]
     own = sorted(range(given), key=lambda i: not takes[i])
     own = (own * -(-half // len(own)))[:half]
     return [i for pair in zip(own, range(given, given + half), strict=True) for i in pair]
@@ -95,11 +96,9 @@ def _pick(route: Experts, chosen: Array, given: int, half: int) -> list[int]:
 def _answered(
     graph: Graph, pool: Array, chosen: Array, route: Experts, indices: Sequence[int]
 ) -> list[Trial]:
-    """The trials of a route. A forced row is answered by the graph with its experts in order."""
+    """The trials of a route. A forced row is answered by the graph that is forced the same way."""
     orders = [
-        None
-        if tuple(sorted(chosen[i].tolist())) == route
-        else permutation(graph, chosen[i].tolist(), route)
+        None if taken(chosen[i].tolist()) == route else forcing(graph, chosen[i].tolist(), route)
         for i in indices
     ]
     found: dict[int, Trial] = {}
@@ -111,19 +110,23 @@ def _answered(
     return [found[n] for n in range(len(indices))]
 
 
-def answers_of(graph: Graph, rows: Array, order: Experts | None = None) -> Iterator[Answer]:
+def answers_of(graph: Graph, rows: Array, forced: Experts | None = None) -> Iterator[Answer]:
     """What the reference answers to rows of codes."""
     outputs = outputs_of(graph)
-    ran = run(graph if order is None else reordered(graph, order), rows)
+    ran = run(forced_graph(graph, forced), rows)
     for output, route, doubt in zip(ran.output, ran.route, ran.uncertainty, strict=True):
         yield Answer(outputs.pack(output), int(route), int(doubt))
 
 
-def reordered(graph: Graph, order: Experts) -> Graph:
-    """The graph whose table of experts is permuted, its router as it was."""
+def forced_graph(graph: Graph, forced: Experts | None) -> Graph:
+    """The graph as a trial forces it: its experts permuted and its router as it was, or with
+    other thresholds.
+    """
     node = mixture_of(graph)
-    if node is None:
+    if node is None or forced is None:
         return graph
-    experts = tuple(node.attrs.experts[i] for i in order)
+    if node.op == "Cascade":
+        return with_thresholds(graph, forced)
+    experts = tuple(node.attrs.experts[i] for i in forced)
     moved = replace(node, attrs=replace(node.attrs, experts=experts))
     return graph.with_nodes(moved if n is node else n for n in graph.nodes)

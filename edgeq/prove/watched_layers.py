@@ -16,7 +16,7 @@ from edgeq.estimating.routes import Experts
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS
 from edgeq.ops.op import ANY_NUMBER, Array
-from edgeq.prove.trials import Trial, reordered
+from edgeq.prove.trials import Trial, forced_graph
 from edgeq.reference import run
 from edgeq.sim import Machine
 
@@ -124,10 +124,10 @@ def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
     state all trials are a sequence from a reset.
     """
     found: list[Expected] = [{}] * len(asked)
-    for order in dict.fromkeys(trial.order for trial in asked):
-        at = [i for i, trial in enumerate(asked) if trial.order == order]
+    for forced in dict.fromkeys(trial.forced for trial in asked):
+        at = [i for i, trial in enumerate(asked) if trial.forced == forced]
         rows = np.stack([asked[i].row for i in at])
-        whole = _all_values(graph, order, rows)
+        whole = _all_values(graph, forced, rows)
         for n, i in enumerate(at):
             names = set(_experts(graph, asked[i]))
             found[i] = {
@@ -146,9 +146,9 @@ def _experts(graph: Graph, trial: Trial) -> Iterator[str]:
         yield from (node.attrs.experts[i].name for i in trial.experts)
 
 
-def _all_values(graph: Graph, order: Experts | None, rows: Array) -> dict[Tensor, Array]:
-    """(rows, *shape) of each tensor: of the main graph in this order, and of every expert."""
-    main = run(graph if order is None else reordered(graph, order), rows).values
+def _all_values(graph: Graph, forced: Experts | None, rows: Array) -> dict[Tensor, Array]:
+    """(rows, *shape) of each tensor: of the main graph so forced, and of every expert."""
+    main = run(forced_graph(graph, forced), rows).values
     values: dict[Tensor, Array] = {("", name): each for name, each in main.items()}
     node = mixture_of(graph)
     if node is None:

@@ -8,7 +8,10 @@ from rich.console import Group, RenderableType
 from edgeq.emit.firmware import LayerInfo
 from edgeq.ir import Graph
 from edgeq.ops.mixture import Expert
+from edgeq.ops.op import quant_of
+from edgeq.ops.routed import routed_node
 from edgeq.ops.router import Router
+from edgeq.passes.freeze_cascade import Cascading
 from edgeq.passes.freeze_router import Curiosity
 from edgeq.plain_text import one_line, plain
 from edgeq.reporting.estimate_text import cost_lines, rest_lines
@@ -27,9 +30,19 @@ def layer_name(layer: LayerInfo) -> str:
 
 
 def experts_of(graph: Graph) -> tuple[Expert, ...]:
-    """The experts of the graph's mixture, in route order; none without a mixture."""
-    mixtures = [n for n in graph.nodes if n.op == "Mixture"]
-    return tuple(mixtures[0].attrs.experts) if mixtures else ()
+    """The experts of the graph's mixture or cascade, in route order; none without either."""
+    node = routed_node(graph)
+    return tuple(node.attrs.experts) if node else ()
+
+
+def answering_routes(graph: Graph) -> tuple[tuple[str, ...], ...]:
+    """For each expert the names of those that run when it answers first: itself alone, and in a
+    cascade all before it, too.
+    """
+    node, names = routed_node(graph), tuple(e.name for e in experts_of(graph))
+    if node is not None and node.op == "Cascade":
+        return tuple(names[: i + 1] for i in range(len(names)))
+    return tuple((name,) for name in names)
 
 
 def layer_entries(
@@ -64,7 +77,8 @@ def expert_entries(
 ) -> list[dict[str, Any]]:
     """`experts` of the JSON object: what each adds to the shared layers.
 
-    cycles, latency_s and energies are those of a whole inference that the expert alone answers.
+    cycles, latency_s and energies are those of a whole inference that the expert alone answers; in
+    a cascade those before it have run, too.
     """
     routes = {tuple(route["experts"]): route for route in cost["routes"]} if cost else {}
     return [
@@ -73,9 +87,9 @@ def expert_entries(
             "weight_format": e.weight_format,
             "macs": sum(i.macs for i in layers if i.expert == e.name),
             "weight_bytes": packed.expert_bytes(e.name),
-            **_figures(routes.get((e.name,), {})),
+            **_figures(routes.get(route, {})),
         }
-        for e in experts_of(graph)
+        for e, route in zip(experts_of(graph), answering_routes(graph), strict=True)
     ]
 
 
@@ -97,6 +111,26 @@ def curiosity_entry(
         "threshold": curiosity.threshold,
         "changed": curiosity.changed,
         "rows": curiosity.rows,
+    }
+
+
+def cascade_entry(graph: Graph, cascading: Cascading | None) -> dict[str, Any] | None:
+    """`cascade` of the JSON object: what decides, with which thresholds, and where rows went.
+
+    `thresholds` in steps of the signal, as the firmware has them; `thresholds_real` in units of the
+    logits.
+    """
+    node = routed_node(graph)
+    if cascading is None or node is None:
+        return None
+    unit = node.attrs.rule.unit(quant_of(graph.tensors[node.outputs[0]]).per_tensor)
+    return {
+        "signal": cascading.signal,
+        "goes_on": "above" if node.attrs.rule.doubt else "below",
+        "thresholds": list(cascading.thresholds),
+        "thresholds_real": [t * unit for t in cascading.thresholds],
+        "rows": cascading.rows,
+        "answered": list(cascading.routes),
     }
 
 
@@ -138,6 +172,8 @@ def _cost_parts(report: dict[str, Any], verbose: bool) -> list[RenderableType]:
         parts += [Paragraph(line) for line in (*cost_lines(entry), *rest_lines([entry], verbose))]
     if curiosity and curiosity["rule"] != "off":
         parts.append(Paragraph(_curiosity_line(curiosity)))
+    if report.get("cascade"):
+        parts.append(Paragraph(_cascade_line(report["cascade"])))
     if report.get("threshold"):
         parts.append(Paragraph(threshold_line(report["threshold"]), label="promise: "))
     return parts
@@ -164,6 +200,18 @@ def threshold_line(threshold: dict[str, Any]) -> str:
     return (
         f"{promise_words(threshold)}; {mean} (modelled), {less} with the safest threshold; "
         f"{chosen['share']:.1%} of the rows escalate"
+    )
+
+
+def _cascade_line(cascade: dict[str, Any]) -> str:
+    steps = ", ".join(
+        f"{t} ({real:.4g})"
+        for t, real in zip(cascade["thresholds"], cascade["thresholds_real"], strict=True)
+    )
+    beyond = sum(cascade["answered"][1:])
+    return (
+        f"cascade: goes on {cascade['goes_on']} a {cascade['signal']} of {steps}; {beyond} of "
+        f"{cascade['rows']} calibration rows go beyond the first expert"
     )
 
 

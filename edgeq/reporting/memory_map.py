@@ -42,7 +42,7 @@ def _flash_parts(
     parts = {k: v for k, v in sections.items() if k not in (WEIGHTS, *IN_RAM_ONLY)}
     if WEIGHTS not in sections:
         return parts
-    owners = ["", *(e.name for n in graph.nodes if n.op == "Mixture" for e in n.attrs.experts)]
+    owners = ["", *(e.name for n in graph.nodes for e in getattr(n.attrs, "experts", ()))]
     weights = {f"weights, {o or 'shared'}": packed.expert_bytes(o) for o in owners}
     rest = sections[WEIGHTS] - sum(weights.values())
     if rest < 0:  # no firmware of this graph
@@ -59,15 +59,16 @@ def _flattened(graph: Graph, plan: MemoryPlan) -> tuple[list[str], list[Buffer],
     for node in graph.nodes:
         starts.append(len(steps))
         steps.append(node.name)
-        if node.op == "Mixture":
+        if getattr(node.attrs, "experts", ()):
             at = max(range(len(plan.experts)), key=lambda i: plan.experts[i].arena_bytes)
             expert, chosen = node.attrs.experts[at], node.attrs.experts[at].name
-            region = plan.buffer(node.name + EXPERT_REGION)
-            inside = _inside(region.offset, plan.experts[at], chosen, len(steps))
+            region = next((b for b in plan.buffers if b.name == node.name + EXPERT_REGION), None)
+            offset = region.offset if region else 0  # there is none where no expert needs memory
+            inside = _inside(offset, plan.experts[at], chosen, len(steps))
             scratch = kernel_scratch(graph, node)
             if scratch:
                 here = len(steps) - 1
-                inside.append(Buffer(f"{node.name}{SCRATCH}", scratch, here, here, region.offset))
+                inside.append(Buffer(f"{node.name}{SCRATCH}", scratch, here, here, offset))
             steps += [f"{chosen}/{inner.name}" for inner in expert.graph.nodes]
     starts.append(len(steps))
     own = [

@@ -372,4 +372,13 @@ void edgeq_gate_accumulate_s8(const edgeq_gate_params *p, int32_t gate_q15, cons
                               int32_t *accumulator);
 void edgeq_gate_s8(const edgeq_gate_params *p, const int32_t *accumulator, int8_t *y);
 
+/* What a cascade decides by, from the logits of the expert that ran: 2 classes at least. */
+typedef struct {
+    const uint16_t *exp_table; /* of the logits; null for the gap */
+    int32_t classes;
+} edgeq_signal_params;
+
+/* Largest less second largest logit, 0..255; 0 where two share the maximum. */
+int32_t edgeq_gap_s8(const edgeq_signal_params *p, const int8_t *logits);
+
 #endif

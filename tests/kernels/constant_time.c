@@ -171,6 +171,11 @@ void run_gate_s8(void) {
     edgeq_gate_s8(&p, accumulator, y);
 }
 
+void run_gap_s8(void) {
+    edgeq_signal_params p = {0, 9};
+    chosen[0] = edgeq_gap_s8(&p, x);
+}
+
 static void route(edgeq_rule rule) {
     static const edgeq_router_layer layers[3] = {
         {FULLY_CONNECTED(WIDTH, 13), FULLY_CONNECTED(WIDTH, 13), mask},

@@ -1,7 +1,9 @@
 /* The model as a program of this computer, for its proof where no virtual board runs it. A state
  * goes on from row to row.
  *
- * stdin: for each row EDGEQ_EXPERT_COUNT bytes, the order of the table of experts, then the input.
+ * stdin: for each row what sends it on its route, then the input. A mixture: EDGEQ_EXPERT_COUNT
+ * bytes, the order of the table of experts; a cascade: its thresholds, int32 as this computer has
+ * them.
  * stdout: for each row the output, the route (int32) and the uncertainty (uint32), as this computer
  * stores them. The model comes with its table of experts writable (edgeq/toolchain/host.py). */
 #include <stdio.h>
@@ -24,8 +26,19 @@ static union {
     int8_t bytes[EDGEQ_OUTPUT_BYTES];
 } output;
 
-#if EDGEQ_EXPERT_COUNT > 0
-static int permute(void) {
+#ifdef EDGEQ_THRESHOLD_COUNT
+static int send(void) {
+    for (int32_t i = 0; i < EDGEQ_THRESHOLD_COUNT; i++) {
+        int32_t threshold;
+        if (fread(&threshold, sizeof threshold, 1, stdin) != 1 ||
+            edgeq_set_threshold(i, threshold) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+#elif EDGEQ_EXPERT_COUNT > 0
+static int send(void) {
     static unsigned char own[sizeof experts];
     static uint8_t order[EDGEQ_EXPERT_COUNT];
     static int kept;
@@ -43,14 +56,14 @@ static int permute(void) {
     return 1;
 }
 #else
-static int permute(void) {
+static int send(void) {
     return 1;
 }
 #endif
 
 int main(void) {
     edgeq_init();
-    while (permute() && fread(input.bytes, 1, EDGEQ_INPUT_BYTES, stdin) == EDGEQ_INPUT_BYTES) {
+    while (send() && fread(input.bytes, 1, EDGEQ_INPUT_BYTES, stdin) == EDGEQ_INPUT_BYTES) {
         int status = edgeq_infer(input.bytes, output.bytes);
         int32_t route = edgeq_route();
         uint32_t uncertainty = edgeq_uncertainty();

@@ -12,7 +12,7 @@ from edgeq.ir import Graph
 from edgeq.memory import plan_memory
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.weights import pack_weights
-from tests.factory import conv_graph, fc_graph, mixture_graph, smallest_mixture
+from tests.factory import conv_graph, fc_graph, mixture_graph, smallest_cascade, smallest_mixture
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -44,6 +44,7 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "dsp": lambda: select_kernels(small_conv(), frozenset({"dsp"})),
     "gate": lambda: small_mixture(1),
     "top_2": lambda: small_mixture(2),
+    "cascade": smallest_cascade,
 }
 # the arrays of every model are alike: one model shows them
 WITHOUT_ARRAYS = frozenset(GRAPHS) - {"smallest_mixture"}

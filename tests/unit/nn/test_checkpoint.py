@@ -74,6 +74,14 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: TrunkMixture(depthwise_separable((8, 6), (2, 2), 4), _mixture(6), "trunk"),
         (1, 16, 20),
     ),
+    "cascade": (
+        lambda: Cascade(
+            [Sequential(Linear(6, 4, 4), ReLU(), Linear(4, 3)), Linear(6, 3, 8)],
+            trunk=Linear(5, 6),
+            names=("small", "large"),
+        ),
+        (5,),
+    ),
     "raw_router": (
         lambda: TrunkMixture(Sequential(LayerNorm(7), Linear(7, 9)), TrunkFree(), "input"),
         (7,),

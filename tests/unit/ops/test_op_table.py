@@ -39,10 +39,10 @@ def test_rows_are_found_by_their_names() -> None:
 
 
 def emitted() -> list[Op]:
-    """Ops that a lowered graph may hold, but for the mixture, whose forms are modules, and what
+    """Ops that a lowered graph may hold, but for those of experts, whose forms are modules, and what
     keeps something: it becomes ports (emit/state_ports.py).
     """
-    own = [op for op in OPS.values() if op.memory is None and op.name != "Mixture"]
+    own = [op for op in OPS.values() if op.memory is None and op.name not in ("Mixture", "Cascade")]
     return [op for op in own if op.code is not Absent.FOLDED]
 
 
@@ -79,6 +79,7 @@ def graphs() -> Iterator[Graph]:
         yield factory.mixture_graph(rng, rule=rule)
         yield factory.mixture_graph(rng, rule=rule, top_k=2, gate="probability")
     yield factory.mixture_graph(rng, kind="plain", rule="off")
+    yield factory.cascade_graph(rng)
 
 
 SITES = [Site(graph, node) for graph in graphs() for node in graph.nodes]

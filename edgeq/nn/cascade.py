@@ -1,0 +1,192 @@
+"""A cascade: cheap expert first, the next one only for inputs that it is unsure of."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgeq.errors import BadInput
+from edgeq.nn.layers import QuantLayer
+from edgeq.nn.weight_kinds import WeightKind, weight_kind
+from edgeq.ops.signals import SIGNALS
+
+LEAST_EXPERTS = 2
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True)
+class Cascaded:
+    """One decision per sample: experts (N, stages) that ran, the answering one first (where fewer
+    ran, 0 again), and the signal (N,) of the last decision, in units of the logits.
+    """
+
+    experts: Tensor
+    signal: Tensor
+
+
+class Cascade(nn.Module):
+    """Experts in order: the first one runs; its signal says whether the next one does, and so on.
+
+    Experts take the same input and give logits of the same classes; they may differ in everything
+    else. A finished `Model` stands for its body. `trunk`: layers that all of them share, run once.
+    signal "gap": the largest less the second largest logit; a sample goes on while it lies below
+    the stage's threshold. `thresholds`: one a stage but the last, in units of the logits; None to
+    let `calibrate`, and an export, choose them so that the share `escalate` of the calibration rows
+    that reach a stage goes on from it. `names` of the experts are those of reports; by default
+    their models' names or their weights' kind.
+    Training runs every expert and returns the mean of their logits; `expert_logits` holds each
+    one's (N, C) for the loss. After an evaluation forward `last_routing` says who ran. Raises
+    BadInput for fewer than two experts, and for what does not fit together.
+    """
+
+    limits: Tensor
+
+    def __init__(
+        self,
+        experts: Sequence[nn.Module],
+        signal: str = "gap",
+        thresholds: Sequence[float] | None = None,
+        trunk: nn.Module | None = None,
+        escalate: float | Sequence[float] = 0.3,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if len(experts) < LEAST_EXPERTS:
+            raise BadInput(f"a cascade takes at least {LEAST_EXPERTS} experts, got {len(experts)}")
+        if signal not in SIGNALS:
+            raise BadInput(f"signal is {signal!r}; choose one of {', '.join(SIGNALS)}")
+        _check_finished(experts)
+        self.signal = signal
+        stages = len(experts) - 1
+        self.thresholds = _numbers("thresholds", thresholds or (), stages)
+        shares = [escalate] * stages if isinstance(escalate, int | float) else escalate
+        self.escalate = _numbers("escalate", shares, stages, most=1.0)
+        self.names = _names(names or _names_of(experts), len(experts))
+        self.experts = nn.ModuleList([_body(expert) for expert in experts])
+        self.kinds = tuple(kind_of(expert).name for expert in self.experts)
+        self.trunk = None if trunk is None else _body(trunk)
+        self.register_buffer("limits", torch.zeros(stages))  # read where thresholds say nothing
+        self.every_stage = False  # for calibration: a range must not depend on the present route
+        self.expert_logits: list[Tensor] = []
+        self.last_routing: Cascaded | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class logits (N, C)."""
+        shared = x if self.trunk is None else self.trunk(x)
+        return self._train_forward(shared) if self.training else self._route_forward(shared)
+
+    def _train_forward(self, x: Tensor) -> Tensor:
+        self.expert_logits = [expert(x) for expert in self.experts]
+        return torch.stack(self.expert_logits).mean(0)
+
+    def _route_forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.experts[0](x)
+        route = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        signal = out.new_zeros(len(x))
+        left = torch.arange(len(x), device=x.device)
+        for stage, expert in enumerate(list(self.experts)[1:]):
+            if len(left) == 0:
+                break
+            signal = signal.index_copy(0, left, signal_of(self.signal, out[left]))
+            if not self.every_stage:
+                left = left[self.goes_on(signal[left], stage)]
+            if len(left):
+                out = out.index_copy(0, left, expert(x[left]))
+                route[left] = stage + 1
+        steps = torch.arange(len(self.experts), device=x.device)
+        self.last_routing = Cascaded((route[:, None] - steps).clamp_min(0), signal.detach())
+        return out
+
+    def goes_on(self, signal: Tensor, stage: int) -> Tensor:
+        """Whether samples of that signal (N,) at a stage need the next one."""
+        threshold = self.thresholds[stage] if self.thresholds else float(self.limits[stage])
+        return signal > threshold if SIGNALS[self.signal].doubt else signal < threshold
+
+    @torch.no_grad()
+    def freeze_thresholds(self, x: Tensor) -> int:
+        """Settle `limits` on inputs x of the cascade, unless `thresholds` says them.
+
+        Returns how many of these samples go beyond the first expert.
+        """
+        self.eval()
+        if not self.thresholds:
+            shared = x if self.trunk is None else self.trunk(x)
+            left = torch.arange(len(x))
+            for stage, share in enumerate(self.escalate):
+                values = signal_of(self.signal, self.experts[stage](shared[left]))
+                limit = SIGNALS[self.signal].sending_real(values.numpy(), share)
+                self.limits[stage] = limit
+                left = left[self.goes_on(values, stage)]
+        self(x)
+        assert self.last_routing is not None  # the forward has just set it
+        return int((self.last_routing.experts[:, 0] > 0).sum())
+
+
+def signal_of(signal: str, logits: Tensor) -> Tensor:
+    """The signal (N,) of logits (N, C)."""
+    assert signal == "gap"  # SIGNALS has no other yet
+    best = torch.topk(logits, 2, dim=-1).values
+    return best[:, 0] - best[:, 1]
+
+
+def kind_of(module: nn.Module) -> WeightKind:
+    """The kind of most of a module's weights; int8 where it has none."""
+    counts: Counter[str] = Counter()
+    for layer in module.modules():
+        if isinstance(layer, QuantLayer):
+            counts[layer.kind] += layer.weight.numel()
+    return weight_kind(counts.most_common(1)[0][0] if counts else "int8")
+
+
+def _body(module: nn.Module) -> nn.Module:
+    """What a finished model computes; any other module is itself."""
+    from edgeq.nn.model import Model  # which is made of this module's layers
+
+    return module.body if isinstance(module, Model) else module
+
+
+def _check_finished(experts: Sequence[nn.Module]) -> None:
+    """Finished models must speak of the same input and the same classes."""
+    from edgeq.nn.model import Model
+
+    for expert in experts:
+        if not isinstance(expert, nn.Module):
+            raise BadInput(f"an expert is {type(expert).__name__}; give layers or a Model")
+    models = [expert for expert in experts if isinstance(expert, Model)]
+    for what in ("input_shape", "class_names"):
+        found = {m.name: getattr(m, what) for m in models if getattr(m, what) is not None}
+        if len(set(found.values())) > 1:
+            shown = "; ".join(f"{name}: {value}" for name, value in found.items())
+            raise BadInput(f"the experts of a cascade share their {what}; these differ: {shown}")
+
+
+def _names_of(experts: Sequence[nn.Module]) -> list[str]:
+    from edgeq.nn.model import Model
+
+    names = [e.name if isinstance(e, Model) else kind_of(e).name for e in experts]
+    return [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
+
+
+def _names(names: Sequence[str], experts: int) -> tuple[str, ...]:
+    good = all(isinstance(n, str) and 0 < len(n) <= LONGEST_NAME for n in names)
+    if not good or len(names) != experts or len(set(names)) != experts:
+        raise BadInput(
+            f"names are {[str(n)[:LONGEST_NAME] for n in names][:8]}; {experts} experts take as "
+            f"many different texts of 1 to {LONGEST_NAME} characters"
+        )
+    return tuple(names)
+
+
+def _numbers(
+    what: str, values: Sequence[float], stages: int, most: float = math.inf
+) -> tuple[float, ...]:
+    """`stages` numbers from 0 to `most`, or none."""
+    numbers = tuple(float(v) for v in values)
+    if numbers and len(numbers) != stages:
+        raise BadInput(f"{what} has {len(numbers)} numbers; one a stage but the last: {stages}")
+    if not all(math.isfinite(n) and 0 <= n <= most for n in numbers):
+        raise BadInput(f"{what} is {list(numbers)}; give finite numbers from 0 to {most:g}")
+    return numbers

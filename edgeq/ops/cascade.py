@@ -1,0 +1,144 @@
+"""Cascade: experts in order; the signal of one's answer decides whether the next one runs.
+
+Input: what every expert reads. Outputs: (y, route, signal): the answer of the last expert that
+ran, its index, and the signal of the last decision.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeq.ir import Graph
+from edgeq.ops.mixture import Expert, experts_shape
+from edgeq.ops.op import (
+    INT8,
+    NO_FUSION,
+    NO_WIDENING,
+    Array,
+    Call,
+    Fields,
+    Name,
+    Op,
+    Params,
+    Place,
+    Role,
+    Shapes,
+    Site,
+    no_accumulators,
+    no_constants,
+    no_limit,
+    no_macs,
+    own_scale,
+)
+from edgeq.ops.signals import SIGNALS, Signal
+
+RunGraph = Callable[[Graph, Array], Array]
+THRESHOLDS = "thresholds"
+LEAST_CLASSES = 2  # a signal compares outputs
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """`thresholds`: real ones, one a stage but the last, in units of the signal; () to have them
+    chosen so that the share `escalate` (one a stage) of the calibration rows that reach a stage
+    goes on from it. The integers that decide are the constant "thresholds".
+    """
+
+    experts: tuple[Expert, ...]
+    signal: str = "gap"
+    thresholds: tuple[float, ...] = ()
+    escalate: tuple[float, ...] = ()
+
+    # what a mixture may choose, and a cascade has once and for all
+    @property
+    def top_k(self) -> int:
+        """One expert answers."""
+        return 1
+
+    @property
+    def gate(self) -> str:
+        """Its answer is not weighed."""
+        return "none"
+
+    @property
+    def rule(self) -> Signal:
+        """The signal as a row of SIGNALS."""
+        return SIGNALS[self.signal]
+
+
+@dataclass(frozen=True)
+class CascadeResult:
+    """output (rows, ...) int8; route (rows,), the answering expert; signal (rows,), of the last
+    decision.
+    """
+
+    output: Array
+    route: Array
+    signal: Array
+
+
+def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> CascadeResult:
+    """Integer semantics; `run` evaluates one expert's graph on int8 rows."""
+    rows = len(x)
+    y = np.zeros((rows, *experts_shape(attrs.experts)), dtype=np.int8)
+    route, signal = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    left = np.arange(rows)
+    for stage, expert in enumerate(attrs.experts):
+        if len(left) == 0:
+            break
+        y[left], route[left] = run(expert.graph, x[left]), stage
+        if stage < len(attrs.experts) - 1:
+            signal[left] = attrs.rule.of(y[left], params)
+            goes_on = attrs.rule.goes_on(signal[left], int(params[THRESHOLDS][stage]))
+            left = left[goes_on]
+    return CascadeResult(y, route, signal)
+
+
+def ran(route: Array, stages: int) -> Array:
+    """The experts (rows, stages) that ran, the answering one first; where fewer ran, 0 again."""
+    return np.asarray(np.maximum(route[:, None] - np.arange(stages)[None, :], 0))
+
+
+def _result_shape(attrs: Cascade, inputs: Shapes, params: Mapping[str, Any]) -> tuple[int, ...]:
+    shape = experts_shape(attrs.experts)
+    if len(shape) != 1 or shape[0] < LEAST_CLASSES:
+        raise ValueError(
+            f"its experts give {shape}; a signal wants {LEAST_CLASSES} classes or more"
+        )
+    return shape
+
+
+def _roles(attrs: Cascade) -> tuple[Role, ...]:
+    return (Role(THRESHOLDS, "int32", Place.INLINE),)
+
+
+def _fields(site: Site) -> Fields:
+    """edgeq_signal_params"""
+    return (("exp_table", Name("NULL")), ("classes", site.output_size))
+
+
+def _by_graphs(*_: object) -> Array:
+    raise NotImplementedError("a cascade runs graphs: `reference` above, passes/float_forward.py")
+
+
+OP = Op(
+    name="Cascade",
+    attrs=Cascade,
+    arity=1,
+    dtypes=INT8,
+    result_shape=_result_shape,
+    float_forward=_by_graphs,
+    reference=_by_graphs,
+    macs=no_macs,
+    roles=_roles,
+    scale=own_scale,
+    finest=no_limit,
+    fuses=NO_FUSION,
+    weight_axis=None,
+    widens=NO_WIDENING,
+    lower=no_constants,
+    accumulators=no_accumulators,
+    code=Call("Cascade", "edgeq_signal_params", _fields),
+)
