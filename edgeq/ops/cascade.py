@@ -140,5 +140,6 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    memory=None,
     code=Call("Cascade", "edgeq_signal_params", _fields),
 )

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.emit.tflite_rounding import STEPS_APART, UNCERTAINTY_APART
 from edgeq.ir import Graph, Node
-from edgeq.ops import OPS, mixture
+from edgeq.ops import OPS, cascade, mixture
 from edgeq.ops.op import Array
 from edgeq.reference import Answered, io_of, run
 from tests.tflm.interpreter import TflmRun, run_tflm
@@ -36,7 +36,7 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
     else:
         logits = np.stack([got.outputs[0][0] for got in runs])
         assert np.array_equal(logits, wanted.output)
-    _assert_uncertainty(model, runs, wanted)
+    _assert_uncertainty(graph, model, runs, wanted)
     return runs
 
 
@@ -44,7 +44,7 @@ def loose_parts(graph: Graph) -> set[str]:
     """The entries of STEPS_APART that the graph has, experts included."""
     found = {node.op for node in graph.nodes} & STEPS_APART.keys()
     for node in graph.nodes:
-        if node.op == "Mixture":
+        if getattr(node.attrs, "experts", ()):
             found |= {"gate"} if node.attrs.gate != "none" else set()
             found |= set().union(*(loose_parts(e.graph) for e in node.attrs.experts))
     return found
@@ -66,7 +66,7 @@ def assert_each_op_agrees(graph: Graph, x: Array) -> Array:
 
 
 def _bound(node: Node) -> int:
-    if node.op == "Mixture":
+    if getattr(node.attrs, "experts", ()):
         return 0 if node.attrs.gate == "none" else STEPS_APART["gate"]
     return STEPS_APART.get(node.op, 0)
 
@@ -74,6 +74,9 @@ def _bound(node: Node) -> int:
 def _reference(graph: Graph, node: Node, inputs: tuple[Array, ...]) -> Array:
     """A mixture's experts are run by TensorFlow Lite Micro too: the gates alone are compared."""
     io, params = io_of(graph, node), graph.params(node)
+    if node.op == "Cascade":
+        x = inputs[0]
+        return cascade.reference(node.attrs, x, params, assert_each_op_agrees).output
     if node.op != "Mixture":
         return OPS[node.op].reference(node.attrs, io, inputs, params)
     return mixture.reference(node.attrs, io, inputs, params, assert_each_op_agrees).output
@@ -129,15 +132,21 @@ def _walk(body: Any, index: int, enters: Callable[[str], bool]) -> Iterator[str]
 def chosen_names(graph: Graph, chosen: Array) -> set[str]:
     """Names of the experts that a row takes: those of its top k that count."""
     for node in graph.nodes:
+        if node.op == "Cascade":
+            return {node.attrs.experts[int(e)].name for e in chosen}
         if node.op == "Mixture":
             k = node.attrs.top_k if node.attrs.gate != "none" else 1
             return {node.attrs.experts[int(e)].name for e in chosen[:k]}
     return set()
 
 
-def _assert_uncertainty(model: bytes, runs: list[TflmRun], wanted: Answered) -> None:
+def _assert_uncertainty(graph: Graph, model: bytes, runs: list[TflmRun], wanted: Answered) -> None:
     main = parsed(model).subgraphs[0]
     if len(main.outputs) < 3:
+        return
+    if any(node.op == "Cascade" for node in graph.nodes):
+        signals = [int(got.outputs[2].reshape(-1)[0]) + 128 for got in runs]
+        assert signals == (wanted.uncertainty >> 24).tolist() or loose_parts(graph)
         return
     scale = float(main.tensors[main.outputs[2]].quantization.scale[0])
     for got, exact in zip(runs, wanted.uncertainty / 2.0**24, strict=True):

@@ -237,6 +237,10 @@ def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield f"mixture_graph-trunk-{trunk}", lambda t=trunk: mixture(rng(1), trunk=t)
     yield "mixture_graph-plain", lambda: mixture(rng(2), kind="plain", rule="off")
     yield "smallest_mixture", factory.smallest_mixture
+    for formats in (("t2", "s8"), ("s4", "s8", "s8")):
+        yield f"cascade_graph-{len(formats)}", lambda f=formats: factory.cascade_graph(rng(4), f)
+    yield "cascade_graph-trunk", lambda: factory.cascade_graph(rng(1), trunk="conv")
+    yield "cascade_graph-always", lambda: factory.cascade_graph(rng(1), thresholds=[256])
 
 
 CASES: Mapping[str, Callable[[], Graph]] = dict([*_singles(), *_graphs()])

@@ -22,6 +22,7 @@ from edgeq.nn import (
     BatchNorm1d,
     BatchNorm2d,
     BayesianRouter,
+    Cascade,
     Conv1d,
     Conv2d,
     Dropout,

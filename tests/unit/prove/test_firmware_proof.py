@@ -15,7 +15,7 @@ from edgeq.passes.freeze_router import chosen_experts
 from edgeq.prove import export as prove_export
 from edgeq.prove.check import Check
 from edgeq.prove.firmware import compare
-from edgeq.prove.trials import MOST_ROWS, ROWS, Answer, answers_of, reordered, trials
+from edgeq.prove.trials import MOST_ROWS, ROWS, Answer, answers_of, forced_graph, trials
 from edgeq.sim.faults import FaultReport, GuestFault
 from edgeq.toolchain import host
 from tests.factory import input_rows, mixture_graph
@@ -140,13 +140,15 @@ def test_every_route_is_asked_and_forced_answers_are_the_permuted_reference_s(
     assert len({trial.experts for trial in rounds[0]}) == len(rounds[0]) == 3
     ends = {int(t.row.min()) for each in rounds for t in each if t.row.min() == t.row.max()}
     assert ends == {-128, 127}  # sums meet their ends
-    forced = [t for each in rounds for t in each if t.order is not None]
+    forced = [t for each in rounds for t in each if t.forced is not None]
     assert forced
     for trial in forced:
-        assert trial.order is not None
+        assert trial.forced is not None
         taken = chosen_experts(graph, trial.row[None])[0].tolist()
-        assert tuple(sorted(trial.order[i] for i in taken)) == trial.experts
-        assert [trial.wanted] == list(answers_of(reordered(graph, trial.order), trial.row[None]))
+        assert tuple(sorted(trial.forced[i] for i in taken)) == trial.experts
+        assert [trial.wanted] == list(
+            answers_of(forced_graph(graph, trial.forced), trial.row[None])
+        )
 
 
 @pytest.mark.parametrize("part", ["output", "route", "uncertainty"])
