@@ -192,7 +192,7 @@ def _check_names(plan: Plan) -> None:
 def _step(data: object) -> Step:
     stored = typed(_StoredStep, data, "graph.steps")
     op = OPS.get(stored.op)
-    if op is None or stored.op == "Mixture":
+    if op is None or stored.op in ("Mixture", "Cascade"):
         raise ValueError(f"ops of edgeq, not {stored.op[:60]!r}")
     attrs: object = typed(op.attrs, stored.attrs, f"graph.steps.{stored.op}")
     numbers = [v for v in vars(attrs).values() if isinstance(v, float)]

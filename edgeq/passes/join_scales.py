@@ -23,7 +23,7 @@ def join_scales(graph: Graph) -> Graph:
 
 
 def _joined(graph: Graph, node: Node) -> bool:
-    if node.op == "Mixture":
+    if getattr(node.attrs, "experts", ()):
         return False
     return OPS[node.op].scale(node.attrs, Site(graph, node).io) is Scale.JOINED
 
@@ -31,7 +31,7 @@ def _joined(graph: Graph, node: Node) -> bool:
 def _itself(graph: Graph, name: str, wanted: Quant) -> Graph | None:
     """The graph with the tensor's producer in the wanted scale, if that can be."""
     maker = graph.producer(name)
-    if maker is None or maker.op == "Mixture" or graph.readers(name) != 1:
+    if maker is None or getattr(maker.attrs, "experts", ()) or graph.readers(name) != 1:
         return None
     op = OPS[maker.op]
     if op.scale(maker.attrs, Site(graph, maker).io) is not Scale.OWN:
