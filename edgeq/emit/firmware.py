@@ -131,8 +131,7 @@ def firmware_project(
     layers = layers_of(graph, packed)
     table = packed.symbols.get(OUTPUT_TABLE)
     kernels = _kernels(layers, table is not None)
-    name = c_prefix(graph.name)
-    macro, arrays = name.upper(), arrays_of(layers, packed, weights_as)
+    macro, arrays = (name := c_prefix(graph.name)).upper(), arrays_of(layers, packed, weights_as)
     arena, state = arena_map(graph, plan, macro), state_code(graph, plan, macro)
     places = _places(graph, plan, arena, state, macro)
     context = ModelContext(

@@ -39,7 +39,7 @@ def test_rows_are_found_by_their_names() -> None:
 
 
 def emitted() -> list[Op]:
-    """Ops that a lowered graph may hold, but for those of experts, whose forms are modules, and what
+    """Ops that a lowered graph may hold, but for those of experts, which are modules, and what
     keeps something: it becomes ports (emit/state_ports.py).
     """
     own = [op for op in OPS.values() if op.memory is None and op.name not in ("Mixture", "Cascade")]
