@@ -128,7 +128,7 @@ def test_performance_mode_measures_five_windows(exported: Exported, performance_
         assert window.results == pytest.approx(wanted, abs=1e-6)
     laps = [[window.laps[1] - window.laps[0] for window in windows] for windows in modes]
     four, twelve, twenty = np.median(laps, axis=1)  # in microseconds of the modelled clock
-    with BoardLink.open(performance_port) as link:
+    with BoardLink.open(performance_port, HANG_S) as link:
         one = link.infer(0, exported.files[0]).cycles / link.info().clock_hz * 1e6
     # Each window prints its first lap line, too: the same for all.
     assert [twelve - four, twenty - twelve] == pytest.approx([8 * one] * 2, rel=0.01)

@@ -111,7 +111,7 @@ def test_an_interrupt_leaves_board_port_and_run_sane(folder: Path, port: str, wh
     said = rf"edgeq: interrupted; {len(cut.records)} of {SAMPLES} samples are kept in (\S+); "
     assert re.match(said + "continue with: edgeq profile .* --resume$", last), err
     assert not list(run.glob("journal*"))
-    with BoardLink.open(port) as link:
+    with BoardLink.open(port, HANG_S) as link:
         assert link.info().board == "virtual_m4"
     check_completed(folder, port, run, whole)
 

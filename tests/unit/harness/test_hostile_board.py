@@ -11,6 +11,7 @@ from lossy_line import LossyLine
 from edgeq.errors import Link
 from edgeq.harness import link
 from edgeq.profiling import _check_board
+from tests.hang import HANG_S
 
 NAMES = ("x; touch F #", "`touch F`", "$(touch F)", "'; touch F '")
 
@@ -21,12 +22,12 @@ def test_case_24_a_command_with_a_boards_name_is_one_command(
 ) -> None:
     literal = "".join(f"\\{ord(c):03o}" for c in name)
     device = board(f'-DEDGEQ_BOARD_NAME="{literal}"')
-    with closing(LossyLine(device.master)) as line, link.BoardLink.open(line.path) as here:
+    with closing(LossyLine(device.master)) as line, link.BoardLink.open(line.path, HANG_S) as here:
         info = here.info()
     assert info.board == name
     report: dict[str, Any] = {"model_digest": "another"}
     with pytest.raises(Link, match="edgeq flash") as error:
-        _check_board(info, report, None, (), 3, "my folder")  # type: ignore[arg-type]
+        _check_board(info, report, None, (), "my folder")  # type: ignore[arg-type]
     told = str(error.value)
     assert told.isprintable()
     words = shlex.split(told.partition("run `")[2].rpartition("`, or name")[0])

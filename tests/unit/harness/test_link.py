@@ -20,6 +20,7 @@ from edgeq.harness.trace_writer import create_run
 from tests.hang import HANG_S
 
 INPUT_BYTES = 300
+PATIENT = {"timeout": HANG_S, "infer_timeout": HANG_S}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def run_samples(link: BoardLink, count: int, seed: int = 1) -> None:
 
 
 def test_info(line):
-    with BoardLink.open(line().path) as link:
+    with BoardLink.open(line().path, **PATIENT) as link:
         info = link.info()
     assert (info.board, info.model, info.input_bytes) == ("host_stub", "stub", INPUT_BYTES)
     assert (info.output_count, info.layer_count, info.clock_hz) == (40, 20, 1_000_000)
@@ -57,7 +58,7 @@ def test_info(line):
 
 def test_clean_line_repeats_only_by_timer(line):
     """A busy test machine may let a timer run out; nothing may look lost or damaged."""
-    with BoardLink.open(line().path) as link:
+    with BoardLink.open(line().path, **PATIENT) as link:
         run_samples(link, 100)
         assert link.statistics.retries == link.statistics.timeouts
         assert link.statistics.crc_errors == 0
@@ -65,12 +66,12 @@ def test_clean_line_repeats_only_by_timer(line):
 
 def test_every_reserved_byte_in_the_input(line):
     data = (b"~}%\r\n\x11\x13" * 50)[:INPUT_BYTES]
-    with BoardLink.open(line().path) as link:
+    with BoardLink.open(line().path, **PATIENT) as link:
         assert same(link.infer(7, data), expected(7, data))
 
 
 def test_same_id_with_other_input_is_run_again(line):
-    with BoardLink.open(line().path) as link:
+    with BoardLink.open(line().path, **PATIENT) as link:
         for fill in (1, 2, 1):
             data = bytes((fill,)) * INPUT_BYTES
             assert same(link.infer(3, data), expected(3, data))
@@ -88,7 +89,7 @@ WINDOWS = [(), ("-DEDGEQ_RX_WINDOW_FRAMES=4",)]
 )
 def test_lossy_line_loses_nothing(line, flags):
     lossy = line(*flags, rate=0.01, seed=len(flags), hold=0.002)
-    with BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, **PATIENT) as link:
         assert link.info().window == (4 if flags else 1)
         run_samples(link, 6)
         assert lossy.damage > 8
@@ -99,7 +100,7 @@ def test_lossy_line_loses_nothing(line, flags):
 @pytest.mark.parametrize("flags", WINDOWS, ids=["window1", "window4"])
 def test_lossy_line_loses_nothing_in_hundreds(line, flags):
     lossy = line(*flags, rate=0.01, seed=99, hold=0.002)
-    with BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, **PATIENT) as link:
         run_samples(link, 250)
 
 
@@ -120,7 +121,7 @@ def test_ten_thousand_inferences_on_a_lossy_line_are_recorded_once_each(line, tm
     rng = random.Random(6)
     inputs = [bytes((rng.randrange(127),)) + rng.randbytes(19) for _ in range(10_000)]
     with (
-        BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link,
+        BoardLink.open(lossy.path, **PATIENT) as link,
         create_run(tmp_path / "run", STUBS) as run,
     ):
         for sample_id, data in enumerate(inputs):
@@ -135,14 +136,14 @@ def test_ten_thousand_inferences_on_a_lossy_line_are_recorded_once_each(line, tm
 
 def test_text_and_frames_share_the_line(line):
     path = line().path
-    with BoardLink.open(path) as link:
+    with BoardLink.open(path, **PATIENT) as link:
         run_samples(link, 3)
         link._exchange.port.write(b"name%db load 3%garbage", 1.0)
         run_samples(link, 3)
 
 
 def test_wrong_input_is_refused_on_the_host(line):
-    with BoardLink.open(line().path) as link:
+    with BoardLink.open(line().path, **PATIENT) as link:
         with pytest.raises(BadInput, match="sample 4 has 3 bytes, the model takes 300"):
             link.infer(4, b"abc")
         with pytest.raises(BadInput, match="outside"):
@@ -151,7 +152,7 @@ def test_wrong_input_is_refused_on_the_host(line):
 
 def test_failing_inference_names_sample(line):
     data = bytes((127, 128)) + bytes(INPUT_BYTES - 2)
-    with BoardLink.open(line().path) as link:
+    with BoardLink.open(line().path, **PATIENT) as link:
         with pytest.raises(Link, match="sample 9: edgeq_infer returned 7"):
             link.infer(9, data)
         run_samples(link, 2)
@@ -180,10 +181,10 @@ def test_not_a_port(tmp_path):
 
 def test_busy_port(line):
     path = line().path
-    with BoardLink.open(path):
+    with BoardLink.open(path, **PATIENT):
         with pytest.raises(Link, match="busy"):
             BoardLink.open(path)
-    with BoardLink.open(path) as link:  # and free again afterwards
+    with BoardLink.open(path, **PATIENT) as link:  # and free again afterwards
         run_samples(link, 1)
 
 
@@ -231,7 +232,7 @@ def test_port_that_speaks_something_else(bare_pty, answer, message):
 
 def test_cable_pulled_in_the_middle(line):
     lossy = line()
-    with BoardLink.open(lossy.path) as link:
+    with BoardLink.open(lossy.path, **PATIENT) as link:
         run_samples(link, 2)
         lossy.close()
         with pytest.raises(Link, match=r"sample 2: .*the port is gone"):
@@ -240,7 +241,7 @@ def test_cable_pulled_in_the_middle(line):
 
 def test_board_that_falls_silent_names_the_sample(line):
     lossy = line()
-    with BoardLink.open(lossy.path, timeout=HANG_S, infer_timeout=HANG_S) as link:
+    with BoardLink.open(lossy.path, **PATIENT) as link:
         run_samples(link, 2)
         lossy.cut = True
         link._infer_timeout = 0.7
@@ -281,6 +282,6 @@ def test_socket_url(board):
             pass
 
     threading.Thread(target=bridge, daemon=True).start()
-    with BoardLink.open(f"socket://127.0.0.1:{server.getsockname()[1]}") as link:
+    with BoardLink.open(f"socket://127.0.0.1:{server.getsockname()[1]}", **PATIENT) as link:
         run_samples(link, 5)
     server.close()

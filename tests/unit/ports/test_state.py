@@ -31,6 +31,7 @@ from edgeq.prove.host import host_runner
 from edgeq.prove.trials import trials
 from edgeq.reference import numbers, random_rows, real_inputs, reference, run
 from tests.factory import mixture_graph
+from tests.hang import HANG_S
 from tests.port_graphs import with_delay
 from tests.tiny_export import served
 
@@ -190,7 +191,7 @@ def test_a_profile_is_a_sequence(folder: Path, port: str, tmp_path: Path) -> Non
 def test_a_board_that_was_not_reset_refuses(folder: Path, port: str) -> None:
     graph = stored_graph(folder / "graph.npz")
     data = inputs_of(graph).pack(random_rows(graph, 1)[0])
-    with served(folder) as (fresh, _), BoardLink.open(fresh) as link:
+    with served(folder) as (fresh, _), BoardLink.open(fresh, HANG_S) as link:
         assert link.info().state_bytes == 16
         with pytest.raises(Link, match="the model's state is lost"):
             link.infer(0, data)

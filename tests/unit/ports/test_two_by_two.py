@@ -24,6 +24,7 @@ from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
 from edgeq.prove.trials import trials
 from edgeq.reference import random_rows, real_inputs, run
+from tests.hang import HANG_S
 from tests.port_graphs import two_by_two, two_inputs
 from tests.tiny_export import served
 
@@ -108,7 +109,7 @@ def test_the_host_build_is_the_reference(folder: Path, rows: Array, tmp_path: Pa
 
 
 def test_the_board_names_its_ports(folder: Path, port: str) -> None:
-    with BoardLink.open(port) as link:
+    with BoardLink.open(port, HANG_S) as link:
         info = link.info()
     graph = two_by_two()
     assert (info.inputs, info.outputs) == (inputs_of(graph), outputs_of(graph))
