@@ -9,10 +9,9 @@ import numpy as np
 
 from edgeq.arrays import Array
 from edgeq.board import Board
-from edgeq.errors import BadInput, Mismatch
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter, Mismatch
 from edgeq.harness.link import BoardLink
-from edgeq.harness.meters import METERS, Meter, MeterRequest, meter_port, open_meter
+from edgeq.harness.meters import METERS, CurrentMeter, MeterRequest, meter_port, open_meter
 from edgeq.harness.power_trace import PowerTrace, write_current
 from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
@@ -52,7 +51,7 @@ class MeterPlan:
 
 
 @contextlib.contextmanager
-def powered(plan: MeterPlan, usb: Callable[[], UsbSerial]) -> Iterator[Meter | None]:
+def powered(plan: MeterPlan, usb: Callable[[], UsbSerial]) -> Iterator[CurrentMeter | None]:
     """The open meter, which may be what supplies the board; None for the model.
 
     `usb` looks for the serial devices (port, USB id) when the plan names no port. Raises BadInput
@@ -97,7 +96,7 @@ class Repeater:
 
 
 def measure(
-    meter: Meter,
+    meter: CurrentMeter,
     plan: MeterPlan,
     run: Callable[[], Ran],
     samples: Path,
@@ -120,9 +119,9 @@ def measure(
             traces.append(trace)
             inferences.append([(one.route, one.cycles) for one in ran])
             windows.append(reduce_window(trace, ran, plan.window_s, clock_hz))
-    except MeterError as error:
+    except Meter as error:
         kept = f"; raw samples are in {samples}" if traces else ""
-        raise MeterError(f"window {len(windows) + 1} of {plan.windows}: {error}{kept}") from error
+        raise Meter(f"window {len(windows) + 1} of {plan.windows}: {error}{kept}") from error
     finally:
         if traces:
             write_current(traces, samples, inferences)

@@ -15,8 +15,7 @@ import numpy as np
 from edgeq.arrays import Array, class_labels, has_key, read_npz, row_groups
 from edgeq.board import Board, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
-from edgeq.errors import BadInput, Link, Mismatch
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Link, Meter, Mismatch
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, export_rows, read_report
 from edgeq.files import write_file
 from edgeq.flashers import is_virtual, look
@@ -24,7 +23,7 @@ from edgeq.flashers.one_port import find_port
 from edgeq.harness.link import BoardLink
 from edgeq.harness.manifest import Data, Manifest
 from edgeq.harness.messages import InferResult, Info
-from edgeq.harness.meters import Meter
+from edgeq.harness.meters import CurrentMeter
 from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import CURRENT, SUMMARY, Run, read_run, run_folders
@@ -166,7 +165,7 @@ def _usb() -> list[tuple[str, str]]:
 
 
 def _measure(
-    meter: Meter,
+    meter: CurrentMeter,
     link: BoardLink,
     request: ProfileRequest,
     samples: Samples,
@@ -365,7 +364,7 @@ def _saying_what_is_kept(
     """Around what fills the run: the way to go on belongs to every early end."""
     try:
         yield
-    except (Link, MeterError) as error:
+    except (Link, Meter) as error:
         raise type(error)(f"{error}; {_what_is_kept(folder, request)}") from error
     except KeyboardInterrupt:
         left = _what_is_kept(folder, request)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import Meter
 from edgeq.harness.power_trace import Indices, PowerTrace
 
 EDGE_SAMPLES = 2  # each edge of the marker is a sample uncertain
@@ -26,7 +26,7 @@ def inference_spans(trace: PowerTrace, inferences: int) -> tuple[Indices, Indice
     falls, rises = trace.falls, trace.rises
     if rises is None:
         if len(falls) == inferences > 0:
-            raise MeterError(
+            raise Meter(
                 f"{trace.meter} saw {len(falls)} falling edges for {inferences} inferences: the "
                 "firmware marks with levels, and this meter sees falling edges only; build it with "
                 "`edgeq flash --marker pulses`"
@@ -37,7 +37,7 @@ def inference_spans(trace: PowerTrace, inferences: int) -> tuple[Indices, Indice
     if len(rises) != inferences or len(falls) != inferences:
         raise _miscounted(trace, inferences, inferences)
     if (rises > falls).any() or (rises[1:] < falls[:-1]).any():
-        raise MeterError(
+        raise Meter(
             f"{trace.meter}: rising and falling edges do not alternate; check the marker wire and "
             "its ground"
         )
@@ -63,7 +63,7 @@ def refuse_lost_blocks(
     excess = np.abs(samples - due) - EDGE_SAMPLES - CLOCK_JITTER * due - MARK_CYCLES * ratio
     worst = int(excess.argmax())
     if excess[worst] > 0:
-        raise MeterError(
+        raise Meter(
             f"{trace.meter} lost samples: inference {worst + 1} lasted {samples[worst]:,} of them "
             f"where the board's {cycles[worst]:,} cycles make {due[worst]:,.0f}; use another USB "
             "port, or lower --meter-rate, and measure again"
@@ -75,7 +75,7 @@ def refuse_lost_blocks(
             abs(clock / clock_hz - 1)
             > CLOCK_TOLERANCE + (EDGE_SAMPLES + MARK_CYCLES * ratio) / mean
         ):
-            raise MeterError(
+            raise Meter(
                 f"{trace.meter} and the board disagree on time: inferences last as if its clock "
                 f"ran at {clock / 1e6:.4g} MHz, it says {clock_hz / 1e6:g} MHz; samples were lost, "
                 "or the marker is another pin's"
@@ -88,7 +88,7 @@ def _pairs(trace: PowerTrace, inferences: int) -> tuple[Indices, Indices]:
     return trace.falls[0::2], trace.falls[1::2]
 
 
-def _miscounted(trace: PowerTrace, inferences: int, wanted: int) -> MeterError:
+def _miscounted(trace: PowerTrace, inferences: int, wanted: int) -> Meter:
     seen = f"{len(trace.falls)} falling"
     worst = len(trace.falls)
     if trace.rises is not None:
@@ -96,7 +96,7 @@ def _miscounted(trace: PowerTrace, inferences: int, wanted: int) -> MeterError:
         if len(trace.rises) != wanted:
             worst = len(trace.rises)
     kind = "missing" if worst < wanted else "extra"
-    return MeterError(
+    return Meter(
         f"{trace.meter}: {kind} marker edge: {seen} edges for {inferences} inferences, which make "
         f"{wanted} of each kind; check the marker wire and its ground; no edge is interpolated, "
         "measure again"
@@ -110,7 +110,7 @@ def idle_watts(trace: PowerTrace, idle_s: float, first: int) -> float:
     """
     samples = int(idle_s * trace.rate_hz)
     if samples < 1 or first < samples:
-        raise MeterError(
+        raise Meter(
             f"{trace.meter}: the first marker edge comes after {first / trace.rate_hz:.3f} s, "
             f"within the {idle_s:g} s that measure idle power; an edge is extra, or the board was "
             "not idle"

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, RootModel, ValidationError
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.files import writing
 from edgeq.plain_json import decode_json
 from edgeq.strict import Strict, first_problem
@@ -51,7 +50,7 @@ class PowerTrace:
     def refuse_losses(self) -> None:
         """Raises Meter when anything was lost: such samples are in no order one can trust."""
         if self.lost:
-            raise MeterError(
+            raise Meter(
                 f"{self.meter} lost data: {'; '.join(self.lost)}; lower --meter-rate, use another "
                 "USB port, and measure again"
             )

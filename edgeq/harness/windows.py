@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.align import idle_watts, inference_spans, refuse_lost_blocks
-from edgeq.harness.meters.meter import Meter, Session
+from edgeq.harness.meters.meter import CurrentMeter, Session
 from edgeq.harness.power_trace import Floats, PowerTrace
 
 WINDOWS = 5
@@ -59,7 +58,7 @@ def check_plan(windows: int, window_s: float) -> None:
 
 
 def measure_window(
-    meter: Meter, run: Callable[[], Ran], window_s: float = LEAST_WINDOW_S
+    meter: CurrentMeter, run: Callable[[], Ran], window_s: float = LEAST_WINDOW_S
 ) -> tuple[PowerTrace, tuple[Ran, ...]]:
     """A warm-up, then one capture of the inferences that fill `window_s` of the meter's time."""
     ran: list[Ran] = []
@@ -92,11 +91,11 @@ def reduce_window(
     starts, ends = inference_spans(trace, len(ran))
     last = int(ends[-1])
     if last > len(trace.current_a):
-        raise MeterError(f"{trace.meter}: the capture ends before the last marker edge")
+        raise Meter(f"{trace.meter}: the capture ends before the last marker edge")
     refuse_lost_blocks(trace, ends - starts, [one.cycles for one in ran], clock_hz)
     length = (last - int(starts[0])) / trace.rate_hz
     if length < window_s:
-        raise MeterError(
+        raise Meter(
             f"{trace.meter}: the window lasted {length:.3f} s between its first and last edge, "
             f"{window_s:g} s are needed"
         )

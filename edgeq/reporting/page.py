@@ -19,6 +19,7 @@ from edgeq.harness.profile_summary import ExportFacts
 from edgeq.plain_text import command, one_line
 from edgeq.reporting import profile_text, sources
 from edgeq.reporting.figures import Figure, ReportedRun, figures_of, pareto, style
+from edgeq.templates import environment
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
@@ -70,19 +71,12 @@ def _library() -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_harmless,
-    )
-    environment.filters["ms"] = profile_text.milliseconds
-    environment.filters["percent"] = profile_text.percent
-    environment.filters["joules"] = profile_text.joules
-    environment.filters["colour"] = style.colour
-    return environment
+    made = environment(HERE, html=True, finalize=_harmless)
+    made.filters["ms"] = profile_text.milliseconds
+    made.filters["percent"] = profile_text.percent
+    made.filters["joules"] = profile_text.joules
+    made.filters["colour"] = style.colour
+    return made
 
 
 def _harmless(value: object) -> object:

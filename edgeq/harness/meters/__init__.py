@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.meters import joulescope, lpm01a, model, ppk2
-from edgeq.harness.meters.meter import Meter, MeterRequest, Session, Work
+from edgeq.harness.meters.meter import CurrentMeter, MeterRequest, Session, Work
 
 __all__ = [
     "METERS",
-    "Meter",
+    "CurrentMeter",
     "MeterKind",
     "MeterRequest",
     "Session",
@@ -31,7 +30,7 @@ class MeterKind:
     """What there is to know of a meter without opening it."""
 
     title: str
-    open: Callable[[MeterRequest], Meter]
+    open: Callable[[MeterRequest], CurrentMeter]
     usb_ids: tuple[str, ...] = ()  # "vvvv:pppp", lower-case hex
     serial: bool = True  # reached through a serial port
     extra: str | None = None  # the optional part of edgeq that it needs
@@ -80,7 +79,7 @@ def meters_json(usb: Iterable[tuple[str, str]], ids: Iterable[str] = ()) -> dict
     }
 
 
-def open_meter(name: str, request: MeterRequest) -> Meter:
+def open_meter(name: str, request: MeterRequest) -> CurrentMeter:
     """Opens the meter called `name`. Raises BadInput for an unknown one, else what it raises."""
     if name not in METERS:
         raise BadInput(f"--meter {name} is not one of {', '.join(METERS)}")
@@ -109,11 +108,11 @@ def meter_port(name: str, usb: Iterable[tuple[str, str]]) -> str | None:
     if len(ports) == 1:
         return ports[0]
     if not ports:
-        raise MeterError(
+        raise Meter(
             f"no {kind.title} is attached (USB id {' or '.join(kind.usb_ids)}); plug it in, or "
             "name its port with --meter-port"
         )
-    raise MeterError(
+    raise Meter(
         f"{len(ports)} of {kind.title} are attached; choose one with --meter-port: "
         f"{', '.join(sorted(ports))}"
     )

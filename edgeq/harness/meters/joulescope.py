@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgeq.arrays import Array
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.meters.meter import MeterRequest, Pump, Recording, Work, now
 from edgeq.harness.power_trace import PowerTrace
 
@@ -74,9 +73,7 @@ def open_joulescope(request: MeterRequest) -> "Joulescope":
         device.open()
         device.parameter_set("i_range", "auto")
     except Exception as error:
-        raise MeterError(f"{TITLE} cannot be opened: {error}; is another program using it?") from (
-            error
-        )
+        raise Meter(f"{TITLE} cannot be opened: {error}; is another program using it?") from (error)
     return Joulescope(device, rate)
 
 
@@ -84,7 +81,7 @@ def _package() -> _Package:
     try:
         import joulescope  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
-        raise MeterError(
+        raise Meter(
             f"{TITLE} needs its maker's package, which is not installed: run "
             f"`pip install 'edgeq[{EXTRA}]'`"
         ) from None
@@ -96,10 +93,10 @@ def _scan(package: _Package) -> _Device:
     try:
         found = package.scan(config="off")
     except Exception as error:
-        raise MeterError(f"{TITLE}: the search for instruments failed: {error}") from error
+        raise Meter(f"{TITLE}: the search for instruments failed: {error}") from error
     if len(found) != 1:
         names = ", ".join(map(str, found))
-        raise MeterError(
+        raise Meter(
             f"{len(found)} Joulescopes are attached ({names}); plug in one"
             if found
             else f"no {TITLE} is attached; plug it in, and see `edgeq doctor` for permissions"
@@ -122,7 +119,7 @@ class Joulescope:
         try:
             self._device.start()
         except Exception as error:
-            raise MeterError(f"{TITLE} did not start: {error}") from error
+            raise Meter(f"{TITLE} did not start: {error}") from error
         pump = Pump(TITLE, signals, lambda: self._step(signals))
         try:
             work(pump)
@@ -166,7 +163,7 @@ class Signals(Recording):
     def feed(self, current: Array, voltage: Array, level: Array, end: int) -> None:
         """Appends the samples up to number `end`."""
         if not len(current) == len(voltage) == len(level) > 0:
-            raise MeterError(
+            raise Meter(
                 f"{TITLE}: its package gave {len(current)} currents, {len(voltage)} voltages and "
                 f"{len(level)} levels of the marker for the same samples"
             )

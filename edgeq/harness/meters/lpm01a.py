@@ -9,8 +9,7 @@ import contextlib
 import re
 import time
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.meters.lpm01a_stream import BinaryStream, TextStream
 from edgeq.harness.meters.meter import MeterRequest, Pump, Work, now
 from edgeq.harness.meters.serial_meter import MeterPort
@@ -99,7 +98,7 @@ class Lpm01a:
 
     def close(self) -> None:
         """Supply off, control back to the meter's buttons, port closed; a vanished one too."""
-        with contextlib.suppress(MeterError):  # gone or deaf: who closes knows, or need not
+        with contextlib.suppress(Meter):  # gone or deaf: who closes knows, or need not
             if self._controlled:
                 self._command("pwr off")
                 self._command("hrc")
@@ -117,7 +116,7 @@ class Lpm01a:
             self._drain()
         try:
             self._command("htc")
-        except MeterError as error:
+        except Meter as error:
             if "refused" not in str(error):
                 raise
             self._command("htc")  # it refuses the first one when its buffer held half a line
@@ -127,7 +126,7 @@ class Lpm01a:
         """What the meter says it supplies, else what it was told to."""
         try:
             found = _VOLTS.search(self._command("volt get"))
-        except MeterError as error:
+        except Meter as error:
             if "refused" not in str(error):
                 raise
             return asked  # a firmware without that question
@@ -147,14 +146,14 @@ class Lpm01a:
                 if acknowledged in line:
                     return line.partition(acknowledged)[2].decode("ascii", "replace").strip()
                 if b"error" in line.lower():
-                    raise MeterError(
+                    raise Meter(
                         f"{TITLE} refused {command!r}: {line.decode('ascii', 'replace').strip()!r}"
                         "; reset it (its RESET button) and try again"
                     )
                 continue
             left = deadline - time.monotonic()
             if left <= 0:
-                raise MeterError(self._why_no_answer(command, seconds))
+                raise Meter(self._why_no_answer(command, seconds))
             self._heard += self._port.read(left)
 
     def _why_no_answer(self, command: str, seconds: float) -> str:
@@ -168,7 +167,7 @@ class Lpm01a:
         self._port.write(f"{command}\r\n".encode())
 
     def _try_to_stop(self) -> None:
-        with contextlib.suppress(MeterError):  # the reason why we are here is told already
+        with contextlib.suppress(Meter):  # the reason why we are here is told already
             self._write("stop")
             self._drain()
 

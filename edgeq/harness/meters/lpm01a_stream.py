@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import Meter
 from edgeq.harness.meters.meter import Recording
 
 SAMPLE = re.compile(rb"(\d{4})([+-]\d{2})")
@@ -58,13 +58,13 @@ class Stream(Recording):
         self.falls.append(self.samples)
 
     def _overcurrent(self) -> None:
-        raise MeterError(
+        raise Meter(
             f"{_TITLE} reports overcurrent after {self.samples} samples: the board takes more than "
             "the 50 mA that it measures; lower the clock, or use another meter"
         )
 
     def _error(self, text: bytes) -> None:
-        raise MeterError(
+        raise Meter(
             f"{_TITLE} reports an error after {self.samples} samples: {_words(text)!r}; lower "
             "--meter-rate, or reset the meter"
         )

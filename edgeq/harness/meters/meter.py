@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from edgeq.errors import EdgeqError
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import EdgeqError, Meter
 from edgeq.harness.power_trace import PowerTrace
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Session(Protocol):
 Work = Callable[[Session], None]
 
 
-class Meter(Protocol):
+class CurrentMeter(Protocol):
     """A current meter that is open; it supplies the board, if it can, until it is closed."""
 
     title: str
@@ -125,7 +124,7 @@ class Pump:
         deadline = time.monotonic() + 2 * seconds + SLACK_S
         while self.seconds() < until:
             if time.monotonic() > deadline:
-                raise MeterError(
+                raise Meter(
                     f"{self._title} sends too few samples: {self.seconds():.3f} s of them arrived "
                     f"where {until:.3f} s were due; lower --meter-rate"
                 )
@@ -142,7 +141,7 @@ class Pump:
         self.kill()
         self.seconds()
         if not self._recording.ended:
-            raise MeterError(
+            raise Meter(
                 f"{self._title} did not end its capture within {timeout_s:g} s of being told to; "
                 "unplug it and plug it in again"
             )
@@ -159,14 +158,14 @@ class Pump:
                 if self._step():
                     heard = time.monotonic()
                 elif time.monotonic() - heard > SILENCE_S:
-                    raise MeterError(
+                    raise Meter(
                         f"{self._title} fell silent after {self._recording.samples} samples: no "
                         f"byte in {SILENCE_S:g} s; check its cable"
                     )
         except EdgeqError as error:
-            self._error = MeterError(_in_words(self._title, error))
+            self._error = Meter(_in_words(self._title, error))
         except Exception as error:  # a driver's own kind: the capture is lost either way
-            self._error = MeterError(f"{self._title}: {error!r}")
+            self._error = Meter(f"{self._title}: {error!r}")
 
 
 def _in_words(title: str, error: EdgeqError) -> str:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.meters.meter import MeterRequest, Pump, Recording, Work, now
 from edgeq.harness.meters.serial_meter import MeterPort
 from edgeq.harness.power_trace import PowerTrace
@@ -59,13 +58,13 @@ class Calibration:
         names = ("r", "gs", "gi", "o", "s", "i", "ug")
         missing = [f"{n.upper()}{k}" for n in names for k in range(RANGES) if (n, k) not in found]
         if missing:
-            raise MeterError(
+            raise Meter(
                 f"{TITLE} sent a calibration without {', '.join(missing[:5])}; unplug it and plug "
                 "it in again"
             )
         rows = {n: np.array([_factor(found[n, k]) for k in range(RANGES)]) for n in names}
         if not (rows["r"] > 0).all():
-            raise MeterError(f"{TITLE} sent a calibration with a shunt of zero ohms")
+            raise Meter(f"{TITLE} sent a calibration with a shunt of zero ohms")
         return cls(**rows)
 
     def amps(self, words: NDArray[np.uint32], volts: float) -> NDArray[np.float64]:
@@ -82,7 +81,7 @@ def _factor(text: str) -> float:
     except ValueError:
         value = np.inf
     if not abs(value) < MOST_FACTOR:
-        raise MeterError(f"{TITLE} sent a calibration with the factor {text[:40]}")
+        raise Meter(f"{TITLE} sent a calibration with the factor {text[:40]}")
     return value
 
 
@@ -210,7 +209,7 @@ class Ppk2:
             left = deadline - time.monotonic()
             if left <= 0:
                 heard = f"it sent {text[-40:]!r}" if text else "it is silent"
-                raise MeterError(
+                raise Meter(
                     f"{TITLE} on {self._port.name} did not send its calibration within "
                     f"{ANSWER_S:g} s: {heard}; is this the kit's first port, and is it switched on?"
                 )
@@ -221,5 +220,5 @@ class Ppk2:
         self._port.write(bytes(command))
 
     def _try(self, *command: int) -> None:
-        with contextlib.suppress(MeterError):  # it is gone: nothing is left to switch off
+        with contextlib.suppress(Meter):  # it is gone: nothing is left to switch off
             self._write(*command)

@@ -2,8 +2,7 @@
 
 import time
 
-from edgeq.errors import Link
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import Link, Meter
 from edgeq.harness.port import Port
 
 WRITE_S = 5.0
@@ -16,12 +15,12 @@ class MeterPort:
 
     def __init__(self, title: str, name: str | None, baud: int) -> None:
         if name is None:
-            raise MeterError(f"{title}: which port? name it with --meter-port; see `edgeq meters`")
+            raise Meter(f"{title}: which port? name it with --meter-port; see `edgeq meters`")
         self._title = title
         try:
             self._port = Port.open(name, baud)
         except Link as error:
-            raise MeterError(f"{title}: {error}") from None
+            raise Meter(f"{title}: {error}") from None
 
     @property
     def name(self) -> str:
@@ -33,14 +32,14 @@ class MeterPort:
         try:
             return self._port.read(timeout_s)
         except Link as error:
-            raise MeterError(f"{self._title}: {error}") from None
+            raise Meter(f"{self._title}: {error}") from None
 
     def write(self, data: bytes) -> None:
         """Hands all of `data` to the system."""
         try:
             self._port.write(data, WRITE_S)
         except Link as error:
-            raise MeterError(f"{self._title}: {error}") from None
+            raise Meter(f"{self._title}: {error}") from None
 
     def drain(self) -> None:
         """Reads until the line is quiet."""

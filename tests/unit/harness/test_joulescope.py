@@ -6,8 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.align import inference_spans
 from edgeq.harness.meters import METERS, MeterRequest, Session, open_meter
 
@@ -133,11 +132,11 @@ def test_dropped_samples_and_a_slow_host_are_named(monkeypatch):
     planted["current"][1500:1510] = np.nan
     plug_in(monkeypatch, Device(Buffer(planted, block=500, kept=3000)))
     trace = open_meter("joulescope", MeterRequest(rate_hz=RATE)).capture(until(0.49))
-    with pytest.raises(MeterError, match=r"10 samples were dropped near sample \d+"):
+    with pytest.raises(Meter, match=r"10 samples were dropped near sample \d+"):
         trace.refuse_losses()
     plug_in(monkeypatch, Device(Buffer(signals(), block=1000, kept=300)))
     trace = open_meter("joulescope", MeterRequest(rate_hz=RATE)).capture(until(0.1))
-    with pytest.raises(MeterError, match=r"overrun: \d+ samples were not fetched in time"):
+    with pytest.raises(Meter, match=r"overrun: \d+ samples were not fetched in time"):
         trace.refuse_losses()
 
 
@@ -150,20 +149,20 @@ def test_an_instrument_that_fails_in_the_middle(monkeypatch):
     plug_in(monkeypatch, device)
     meter = open_meter("joulescope", MeterRequest(rate_hz=RATE))
     device.stream_buffer.samples_get = unplugged  # type: ignore[method-assign]
-    with pytest.raises(MeterError, match=r"Joulescope: RuntimeError\('device removed'\)"):
+    with pytest.raises(Meter, match=r"Joulescope: RuntimeError\('device removed'\)"):
         meter.capture(until(0.1))
 
 
 def test_none_several_or_no_package(monkeypatch):
     plug_in(monkeypatch)
-    with pytest.raises(MeterError, match="no Joulescope is attached"):
+    with pytest.raises(Meter, match="no Joulescope is attached"):
         open_meter("joulescope", MeterRequest())
     several = [Device(Buffer(signals(), 1, 1)) for _ in range(2)]
     plug_in(monkeypatch, *several)
-    with pytest.raises(MeterError, match="2 Joulescopes are attached"):
+    with pytest.raises(Meter, match="2 Joulescopes are attached"):
         open_meter("joulescope", MeterRequest())
     monkeypatch.setitem(sys.modules, "joulescope", None)
-    with pytest.raises(MeterError, match=r"pip install 'edgeq\[joulescope\]'") as error:
+    with pytest.raises(Meter, match=r"pip install 'edgeq\[joulescope\]'") as error:
         open_meter("joulescope", MeterRequest())
     assert error.value.exit_code == 5
     assert METERS["joulescope"].extra == "joulescope"

@@ -10,8 +10,7 @@ from fake_meter import FakeLpm01a, Script, binary_sample, text_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.align import inference_spans
 from edgeq.harness.meters import MeterRequest, Session, open_meter
 from edgeq.harness.meters import meter as meter_module
@@ -114,7 +113,7 @@ def drop(at: int, count: int = 1):
 def test_a_dropped_byte_is_named(rate, at):
     script = replace(steady(rate), mutate=drop(after(rate, 120) + at))
     trace = capture(script, samples=1000)
-    with pytest.raises(MeterError, match=r"LPM01A lost data: (a line that|a byte|\d+ samples)"):
+    with pytest.raises(Meter, match=r"LPM01A lost data: (a line that|a byte|\d+ samples)"):
         trace.refuse_losses()
 
 
@@ -133,7 +132,7 @@ def test_no_dropped_run_of_bytes_goes_unseen(data):
 @FORMATS
 def test_a_full_buffer_is_an_overrun(rate):
     trace = capture(replace(steady(rate), buffer_percent=100))
-    with pytest.raises(MeterError, match=r"overrun: the meter's buffer was full at 0\.000 s"):
+    with pytest.raises(Meter, match=r"overrun: the meter's buffer was full at 0\.000 s"):
         trace.refuse_losses()
 
 
@@ -154,7 +153,7 @@ def insert(at: int, what: bytes):
 )
 def test_overcurrent_ends_the_capture(rate, what):
     script = steady(rate)
-    with pytest.raises(MeterError, match=r"LPM01A reports overcurrent after \d+ samples: .*50 mA"):
+    with pytest.raises(Meter, match=r"LPM01A reports overcurrent after \d+ samples: .*50 mA"):
         capture(replace(script, mutate=insert(after(rate, 12), what)))
 
 
@@ -164,7 +163,7 @@ def test_overcurrent_ends_the_capture(rate, what):
     ids=["text", "binary"],
 )
 def test_an_error_frame_is_quoted(rate, what):
-    with pytest.raises(MeterError, match=r"reports an error after \d+ samples: '.*data overrun'"):
+    with pytest.raises(Meter, match=r"reports an error after \d+ samples: '.*data overrun'"):
         capture(replace(steady(rate), mutate=insert(after(rate, 20), what)))
 
 
@@ -172,7 +171,7 @@ def test_an_error_frame_is_quoted(rate, what):
 def test_garbage_is_quoted_and_refused(rate):
     noise = bytes(range(0xF6, 0x100)) * 3 if rate == BINARY else b"\x80\x81 what?\r\n"
     trace = capture(replace(steady(rate), mutate=insert(after(rate, 20), noise)), 1000)
-    with pytest.raises(MeterError, match=r"a frame of unknown|a byte|a line that is no sample"):
+    with pytest.raises(Meter, match=r"a frame of unknown|a byte|a line that is no sample"):
         trace.refuse_losses()
 
 
@@ -183,19 +182,19 @@ def test_a_missing_edge_is_refused_and_an_extra_one_too(rate):
     starts, ends = inference_spans(trace, 2)
     assert (starts.tolist(), ends.tolist()) == ([300, 900], [700, 1100])
     trace = capture(replace(script, edges=(300, 700, 1100)))
-    with pytest.raises(MeterError, match="missing marker edge: 3 falling edges for 2 inferences"):
+    with pytest.raises(Meter, match="missing marker edge: 3 falling edges for 2 inferences"):
         inference_spans(trace, 2)
     trace = capture(replace(script, edges=(300, 700, 701, 900, 1100)))
-    with pytest.raises(MeterError, match="extra marker edge: 5 falling edges for 2 inferences"):
+    with pytest.raises(Meter, match="extra marker edge: 5 falling edges for 2 inferences"):
         inference_spans(trace, 2)
-    with pytest.raises(MeterError, match="levels, and this meter sees falling edges only"):
+    with pytest.raises(Meter, match="levels, and this meter sees falling edges only"):
         inference_spans(replace(trace, falls=trace.falls[:2]), 2)
 
 
 @FORMATS
 def test_a_meter_that_vanishes(rate):
     script = replace(steady(rate), vanish_at=1500)
-    with pytest.raises(MeterError, match=r"LPM01A: /dev/pts/\d+: the port is gone"):
+    with pytest.raises(Meter, match=r"LPM01A: /dev/pts/\d+: the port is gone"):
         capture(script)
 
 
@@ -203,32 +202,32 @@ def test_a_meter_that_vanishes(rate):
 @FORMATS
 def test_a_meter_that_falls_silent(rate):
     script = steady(rate)
-    with pytest.raises(MeterError, match="fell silent after 2500 samples"):
+    with pytest.raises(Meter, match="fell silent after 2500 samples"):
         capture(script, samples=5000)
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_meter_that_does_not_stop():
-    with pytest.raises(MeterError, match=r"did not end its capture|fell silent"):
+    with pytest.raises(Meter, match=r"did not end its capture|fell silent"):
         capture(replace(steady(TEXT), stubborn=True))
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_deaf_meter_is_not_waited_for():
-    with pytest.raises(MeterError, match=r"did not acknowledge 'htc' within 1\.5 s: it is silent"):
+    with pytest.raises(Meter, match=r"did not acknowledge 'htc' within 1\.5 s: it is silent"):
         capture(replace(steady(TEXT), deaf=True))
 
 
 @pytest.mark.parametrize("command", ["volt 3300m", "eventsrc d7 fal", "pwr on", "start"])
 def test_a_refused_command_is_named(command):
     answer = f"\r\nPowerShield > error {command}: not now\r\n".encode()
-    with pytest.raises(MeterError, match=f"refused '{command}': '.*not now'"):
+    with pytest.raises(Meter, match=f"refused '{command}': '.*not now'"):
         capture(replace(steady(TEXT), answers={command: answer}))
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_garbage_for_an_answer_is_quoted():
-    with pytest.raises(MeterError, match=r"'volt 3300m' within 2 s: it sent b'.*Hello"):
+    with pytest.raises(Meter, match=r"'volt 3300m' within 2 s: it sent b'.*Hello"):
         capture(replace(steady(TEXT), answers={"volt 3300m": b"Hello, I am a modem"}))
 
 
@@ -274,8 +273,8 @@ def test_what_it_cannot_do_is_refused_before_it_is_opened(request_, match):
 
 
 def test_an_absent_meter():
-    with pytest.raises(MeterError, match="/dev/no-meter does not exist") as error:
+    with pytest.raises(Meter, match="/dev/no-meter does not exist") as error:
         open_meter("lpm01a", MeterRequest("/dev/no-meter"))
     assert error.value.exit_code == 5
-    with pytest.raises(MeterError, match="--meter-port"):
+    with pytest.raises(Meter, match="--meter-port"):
         open_meter("lpm01a", MeterRequest())

@@ -8,8 +8,7 @@ from fake_meter import CALIBRATION, FakePpk2, ppk2_amps, ppk2_word
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.align import inference_spans
 from edgeq.harness.meters import MeterRequest, Session, open_meter
 from edgeq.harness.meters import meter as meter_module
@@ -75,9 +74,9 @@ def test_levels_are_inferences():
     trace = capture(FakePpk2(words([IDLE, BUSY, IDLE, BUSY, IDLE])), 2900)
     starts, ends = inference_spans(trace, 2)
     assert (starts.tolist(), ends.tolist()) == ([500, 1700], [1200, 2400])
-    with pytest.raises(MeterError, match="missing marker edge: 2 falling and 2 rising edges for 3"):
+    with pytest.raises(Meter, match="missing marker edge: 2 falling and 2 rising edges for 3"):
         inference_spans(trace, 3)
-    with pytest.raises(MeterError, match="extra marker edge"):
+    with pytest.raises(Meter, match="extra marker edge"):
         inference_spans(trace, 1)
     blink = (800, 2, 1, 500), (800, 2, 0, 1)
     marked = [blink[0], blink[1], (9000, 3, 1, 700), blink[1], blink[0]]
@@ -85,10 +84,10 @@ def test_levels_are_inferences():
     starts, ends = inference_spans(pulses, 1)
     assert (starts.tolist(), ends.tolist()) == ([500], [1201])
     late = capture(FakePpk2(words([IDLE, BUSY, IDLE, BUSY])), 2400)
-    with pytest.raises(MeterError, match="missing marker edge: 1 falling and 2 rising"):
+    with pytest.raises(Meter, match="missing marker edge: 1 falling and 2 rising"):
         inference_spans(late, 2)
     early = capture(FakePpk2(words([BUSY, IDLE, BUSY])), 1900)
-    with pytest.raises(MeterError, match="do not alternate"):
+    with pytest.raises(Meter, match="do not alternate"):
         inference_spans(early, 1)
 
 
@@ -97,7 +96,7 @@ def test_dropped_bytes_are_named(at):
     stream = words([IDLE, BUSY, IDLE])
     fake = FakePpk2(stream[:at] + stream[at + 1 :])
     trace = capture(fake, 1000)
-    with pytest.raises(MeterError, match="PPK2 lost data: bytes were dropped near sample"):
+    with pytest.raises(Meter, match="PPK2 lost data: bytes were dropped near sample"):
         trace.refuse_losses()
 
 
@@ -113,20 +112,20 @@ def test_blocks_that_the_counter_hides_are_missed_by_their_rate():
         meter = open_meter("ppk2", MeterRequest(fake.path, VOLTS))
         trace = meter.capture(work)
         meter.close()
-    with pytest.raises(MeterError, match=r"20000 samples in .* s, 100000 a second were due"):
+    with pytest.raises(Meter, match=r"20000 samples in .* s, 100000 a second were due"):
         trace.refuse_losses()
 
 
 def test_a_kit_that_vanishes():
     fake = FakePpk2(words([IDLE] * 20))
     fake.vanish_at = 2000
-    with pytest.raises(MeterError, match=r"PPK2: /dev/pts/\d+: the port is gone"):
+    with pytest.raises(Meter, match=r"PPK2: /dev/pts/\d+: the port is gone"):
         capture(fake, 10_000)
 
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_kit_that_falls_silent():
-    with pytest.raises(MeterError, match="PPK2 fell silent after 500 samples"):
+    with pytest.raises(Meter, match="PPK2 fell silent after 500 samples"):
         capture(FakePpk2(words([IDLE])), 10_000)
 
 
@@ -134,14 +133,14 @@ def test_a_kit_that_falls_silent():
 def test_a_deaf_kit_and_one_that_forgot_its_calibration():
     fake = FakePpk2(b"")
     fake.deaf = True
-    with pytest.raises(MeterError, match=r"did not send its calibration within 1\.5 s: it is"):
+    with pytest.raises(Meter, match=r"did not send its calibration within 1\.5 s: it is"):
         capture(fake, 1)
-    with pytest.raises(MeterError, match=r"it sent b'ugh"):
+    with pytest.raises(Meter, match=r"it sent b'ugh"):
         capture(FakePpk2(b"", "ugh, what?"), 1)
     without = "\n".join(line for line in CALIBRATION.splitlines() if not line.startswith("GS3"))
-    with pytest.raises(MeterError, match="calibration without GS3"):
+    with pytest.raises(Meter, match="calibration without GS3"):
         capture(FakePpk2(b"", without + "\n"), 1)
-    with pytest.raises(MeterError, match="zero ohms"):
+    with pytest.raises(Meter, match="zero ohms"):
         capture(FakePpk2(b"", CALIBRATION.replace("R2: 10.15", "R2: 0")), 1)
 
 
@@ -164,5 +163,5 @@ def test_what_it_cannot_do_is_refused():
         open_meter("ppk2", MeterRequest("/dev/null", 12))
     with pytest.raises(BadInput, match="100000 Hz, not --meter-rate 10"):
         open_meter("ppk2", MeterRequest("/dev/null", 3.3, 10))
-    with pytest.raises(MeterError, match="--meter-port"):
+    with pytest.raises(Meter, match="--meter-port"):
         open_meter("ppk2", MeterRequest())

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.board import load_board
-from edgeq.errors import BadInput
-from edgeq.errors import Meter as MeterError
+from edgeq.errors import BadInput, Meter
 from edgeq.harness.meters import MeterRequest, attached, meter_port, open_meter
 from edgeq.harness.power_trace import PowerTrace, read_current, read_inferences, write_current
 from edgeq.harness.window_figures import summarize_windows
@@ -101,7 +100,7 @@ ROUTES = [0, 1, 2] * 9
     ],
 )
 def test_what_is_doubtful_is_refused(spoil, match):
-    with pytest.raises(MeterError, match=match):
+    with pytest.raises(Meter, match=match):
         reduce_window(spoil(window(ROUTES)), ran(ROUTES), 10.0)
 
 
@@ -114,7 +113,7 @@ def test_a_model_without_experts_has_plain_means():
 
 
 def test_a_short_window_is_refused():
-    with pytest.raises(MeterError, match=r"lasted 4\.900 s .* 10 s are needed"):
+    with pytest.raises(Meter, match=r"lasted 4\.900 s .* 10 s are needed"):
         reduce_window(window(ROUTES[:10]), ran(ROUTES[:10]), 10.0)
 
 
@@ -200,9 +199,9 @@ def test_meters_are_found_by_their_usb_ids():
     assert attached(usb)[:2] == [("lpm01a", "/dev/ttyACM1"), ("ppk2", "/dev/ttyACM2")]
     assert meter_port("lpm01a", usb) == "/dev/ttyACM1"
     assert meter_port("model", usb) is None
-    with pytest.raises(MeterError, match=r"2 of PPK2 are attached.*/dev/ttyACM2, /dev/ttyACM3"):
+    with pytest.raises(Meter, match=r"2 of PPK2 are attached.*/dev/ttyACM2, /dev/ttyACM3"):
         meter_port("ppk2", usb)
-    with pytest.raises(MeterError, match=r"no LPM01A is attached .*0483:5740.*--meter-port"):
+    with pytest.raises(Meter, match=r"no LPM01A is attached .*0483:5740.*--meter-port"):
         meter_port("lpm01a", [])
     with pytest.raises(BadInput, match="--meter multimeter is not one of model, lpm01a"):
         open_meter("multimeter", MeterRequest())
@@ -237,7 +236,7 @@ def test_case_28_a_block_that_the_counter_cannot_show_is_refused(block, busy):
     assert trace.rises is not None
     cut = without_block(trace, int(trace.rises[count // 2]) + 300, block)
     assert min(lengths(cut)) == busy - block
-    with pytest.raises(MeterError, match=rf"lost samples: inference {count // 2 + 1} lasted"):
+    with pytest.raises(Meter, match=rf"lost samples: inference {count // 2 + 1} lasted"):
         reduce_window(cut, whole, 10.0)
 
 
@@ -257,7 +256,7 @@ def test_case_28_experts_of_other_lengths_are_no_loss():
     trace = replace(window([0]), current_a=np.array(current), voltage_v=volts, **edges)
     told = [Ran(0, int(c)) for c in cycles]
     assert len(reduce_window(trace, told, 10.0, 640 * RATE).routes) == 60
-    with pytest.raises(MeterError, match="disagree on time"):
+    with pytest.raises(Meter, match="disagree on time"):
         reduce_window(trace, told, 10.0, 700 * RATE)
 
 
