@@ -3,7 +3,8 @@
 Counted by following every call. A file is on the line when a function of it is handed the path or
 what that has become, and returns what it becomes next: Model, Source, Graph, Quantized,
 Compiled, Costed, ExportReport. Only what the folder is written from counts: a proof, a plan or a
-table looks at the graph and hands nothing on.
+table looks at the graph and hands nothing on, nor does who gives a value back that others have
+taken further by then.
 """
 
 import dataclasses
@@ -89,12 +90,18 @@ class Followed:
 
     def files(self) -> list[str]:
         """Those of the line, as a reader meets them."""
-        wanted, line = set(self.written), []
+        wanted, line = set(self.written), list[Move]()
         for move in reversed(self.moves):
             if move.made & wanted:
                 wanted |= move.given
-                line += [move.file] if move.file else []
-        return list(dict.fromkeys(["pipeline.py", *reversed(line), "export_folder.py"]))
+                line.append(move)
+        files, behind = ["pipeline.py"], set[int]()  # values that a later form was made of
+        for move in reversed(line):
+            aside = move.made <= move.given and move.made & behind
+            if move.file and not aside:
+                files.append(move.file)
+            behind |= set() if move.made <= move.given else move.given
+        return list(dict.fromkeys([*files, "export_folder.py"]))
 
 
 def followed(start: Path, run: Callable[[], object]) -> list[str]:
