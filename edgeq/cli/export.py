@@ -37,8 +37,14 @@ from edgeq.cli.output import say_json, show, working
 @click.option(
     "--max-energy", help="Fail if the worst case takes more, e.g. 1mJ (upper end of band)."
 )
-@click.option("--max-mean-latency", help="Weaken curiosity until the expected case takes this.")
-@click.option("--max-mean-energy", help="Weaken curiosity until the expected case takes this.")
+@click.option(
+    "--max-mean-latency",
+    help="Weaken curiosity, or a cascade's thresholds, until the expected case takes this.",
+)
+@click.option(
+    "--max-mean-energy",
+    help="Weaken curiosity, or a cascade's thresholds, until the expected case takes this.",
+)
 @click.option(
     "--max-disagreement",
     help="Take the cheapest threshold that answers otherwise than the most precise expert on less "

@@ -14,18 +14,21 @@ from edgeq.estimating.cost import Shares
 from edgeq.estimating.promised import (
     Promised,
     escalation,
-    promised_router,
+    limits_of,
+    settled,
     threshold_entry,
+    with_limits,
+    within_mean,
 )
 from edgeq.estimating.routes import Experts, all_routes, route_names
 from edgeq.fit import check_fit
 from edgeq.ops.op import Array
-from edgeq.ops.router import Router
 from edgeq.passes import Quantized
 from edgeq.passes.freeze_router import freeze_router
 from edgeq.passes.verify import verify
 from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
+from edgeq.thresholds import by_risk
 from edgeq.thresholds.words import promise_words
 from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 
@@ -95,10 +98,11 @@ def within_budget(
 ) -> Costed:
     """Builds the model in `scratch` and counts it; moves curiosity until promise and budget hold.
 
-    With a promise the cheapest escalation that keeps it is taken, else the strongest curiosity that
-    the budget allows. Raises MemoryBudget where a board has no room, CostBudget with the numbers
-    when the worst case or every expected case costs too much, BadInput for a budget that cannot be
-    checked, or a promise that the model cannot make or its rows cannot prove.
+    With a promise the cheapest threshold that keeps it is taken, else the strongest curiosity, or
+    the safest cascade, that the budget allows. Raises MemoryBudget where a board has no room,
+    CostBudget with the numbers when the worst case or every expected case costs too much, BadInput
+    for a budget that cannot be checked, or a promise that the model cannot make or its rows cannot
+    prove.
     """
     costed = _costed(quantized, of, scratch)
     if not budget.asked and promised is None:
@@ -115,17 +119,14 @@ def within_budget(
 def _promising(
     costed: Costed, of: Identity, budget: Budget, scratch: Path, promised: Promised
 ) -> Costed:
-    quantized = costed.quantized
-    node, cycles = mixture_of(quantized.graph), _cycles(costed, of.board)
-    if node is None or quantized.seen is None:
-        raise BadInput("--max-disagreement chooses among experts; this model has only one")
-    found = escalation(quantized.graph, node, quantized.seen, cycles, promised)
-    router, choice = promised_router(node.attrs, found, promised.promise)
-    entry = threshold_entry(found, choice, promised, of.board, of.lender)
+    quantized, cycles = costed.quantized, _cycles(costed, of.board)
+    found = escalation(quantized, cycles, promised)
+    choice = by_risk(found.stages, found.steps, promised.promise)
     if choice.mean_cost > budget.most_mean_cycles(of.lender):
         at = "at no threshold that keeps the promise"
         raise unreachable(budget, of.lender, choice.mean_cost, at, "threshold data's")
-    costed = _with_router(costed, router, of, scratch)
+    entry = threshold_entry(quantized.graph, found, choice, promised, of.board, of.lender)
+    costed = _costed(settled(quantized, found, choice.thresholds), of, scratch)
     remark = f"With the threshold as exported the model {promise_words(entry)}."
     project = with_board(costed.compiled.with_remark(remark).project, of.board)
     compiled = replace(costed.compiled, project=project)
@@ -136,23 +137,29 @@ def _weakened(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Co
     quantized = costed.quantized
     node, cycles = mixture_of(quantized.graph), _cycles(costed, of.board)
     if node is None or quantized.seen is None:
-        mean = costed.shares.expected(cycles)
-        if mean > budget.most_mean_cycles(of.lender):
-            raise unreachable(budget, of.lender, mean)
-        return costed
+        return _safest(costed, of, budget, scratch)
     router = strongest_router(node.attrs, quantized.seen, cycles, budget, of.lender)
-    return _with_router(costed, router, of, scratch)
-
-
-def _with_router(costed: Costed, router: Router, of: Identity, scratch: Path) -> Costed:
-    """The model built and counted again, if that is another router than its own."""
-    quantized = costed.quantized
-    node = mixture_of(quantized.graph)
-    if node is None or router == node.attrs.router:
+    if router == node.attrs.router:
         return costed
     graph, curiosity = freeze_router(quantized.graph, quantized.seen, router)
     other = replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity)
     return _costed(other, of, scratch)
+
+
+def _safest(costed: Costed, of: Identity, budget: Budget, scratch: Path) -> Costed:
+    """A cascade with its own thresholds if they meet the mean budget, else the safest that do."""
+    quantized, cycles = costed.quantized, _cycles(costed, of.board)
+    mean, most = costed.shares.expected(cycles), budget.most_mean_cycles(of.lender)
+    if mean <= most:
+        return costed
+    node = mixture_of(quantized.graph)
+    if node is None:
+        raise unreachable(budget, of.lender, mean)
+    choice = within_mean(quantized, cycles, most)
+    if choice is None:
+        least = cycles[(0,)]  # every row stops at the first expert
+        raise unreachable(budget, of.lender, least, "at no threshold")
+    return _costed(with_limits(quantized, limits_of(node.attrs, choice.thresholds)), of, scratch)
 
 
 def _cycles(costed: Costed, board: Board) -> dict[Experts, float]:

@@ -1,4 +1,4 @@
-"""The cheapest escalation of a mixture that keeps a promise of agreement (edgeq/thresholds)."""
+"""Thresholds of a mixture or cascade that keep a promise of agreement (edgeq/thresholds)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -7,17 +7,24 @@ from typing import Any
 import numpy as np
 
 from edgeq.board import Board
+from edgeq.emit.firmware_layers import mixture_of
 from edgeq.errors import BadInput
 from edgeq.estimating.cost import figures
 from edgeq.estimating.routes import Experts
 from edgeq.ir import Graph, Node
+from edgeq.ops.cascade import Cascade
 from edgeq.ops.mixture import Mixture
 from edgeq.ops.op import Array
-from edgeq.ops.router import Router
+from edgeq.passes import Quantized
 from edgeq.passes.choose_strength import STEPS
 from edgeq.passes.experts_alone import experts_alone
-from edgeq.passes.freeze_router import Observed, observe, rule_constants
-from edgeq.thresholds import Choice, Promise, Stages, by_risk
+from edgeq.passes.freeze_cascade import effect, with_thresholds
+from edgeq.passes.freeze_router import Observed, freeze_router, observe, rule_constants
+from edgeq.passes.verify import verify
+from edgeq.reference import Stages as Ran
+from edgeq.reference import run_all_stages
+from edgeq.thresholds import Choice, Promise, Stages, by_budget, steps_of
+from edgeq.thresholds.stages import Thresholds
 
 MOST_POINTS = 65  # of the curve in a report
 QUANTILES = tuple(i / (4 * STEPS) for i in range(4 * STEPS + 1))
@@ -38,31 +45,41 @@ class Promised:
 
 @dataclass(frozen=True)
 class Escalation:
-    """The routes of rows under each quantile: rows below the threshold go where the router says.
+    """The routes of rows under each of `steps`, thresholds from the safest on.
 
-    `steps` are thresholds in the order of `quantiles`, from those that escalate most.
+    `right` (rows, stages): the answer is the label. `quantiles` of a mixture give its steps.
     """
 
     stages: Stages
-    quantiles: tuple[float, ...]
-    steps: tuple[tuple[int, ...], ...]
-    right: Array | None  # (rows, 2): the answer is the label
+    steps: tuple[Thresholds, ...]
+    right: Array | None
     precise: str
-
-    def quantile(self, choice: Choice) -> float:
-        """The quantile that gives the chosen threshold."""
-        return self.quantiles[self.steps.index(choice.thresholds)]
+    quantiles: tuple[float, ...] = ()
 
 
 def escalation(
+    quantized: Quantized, cycles: Mapping[Experts, float], promised: Promised
+) -> Escalation:
+    """Of the mixture or cascade; `cycles` by route. BadInput for a model without a threshold."""
+    node = mixture_of(quantized.graph)
+    if node is None:
+        raise BadInput("--max-disagreement chooses among experts; this model has only one")
+    if node.op == "Cascade":
+        return _of_cascade(quantized, node, cycles, promised)
+    assert quantized.seen is not None  # what a mixture's router said is kept
+    return _of_mixture(quantized.graph, node, quantized.seen, cycles, promised)
+
+
+def _of_mixture(
     graph: Graph,
     node: Node,
     calibrated: Observed,
     cycles: Mapping[Experts, float],
     promised: Promised,
 ) -> Escalation:
-    """Of the mixture `node`. `calibrated`: the router on the calibration rows, whose quantiles the
-    thresholds are, so that they do not come from the rows of the promise; `cycles` by route.
+    """Rows below the threshold go where the router says, the others to the most precise expert.
+
+    The thresholds are quantiles of the calibration rows, not of those of the promise.
     """
     attrs: Mixture = node.attrs
     _check(attrs)
@@ -81,23 +98,93 @@ def escalation(
     thresholds = {(_threshold(attrs, calibrated, q),): q for q in reversed(QUANTILES)}
     steps = tuple(sorted(thresholds))
     quantiles = tuple(thresholds[step] for step in steps)
-    right = None if promised.labels is None else answers == promised.labels[:, None]
-    return Escalation(stages, quantiles, steps, right, attrs.experts[precise].name)
+    right = _right(answers, promised.labels)
+    return Escalation(stages, steps, right, attrs.experts[precise].name, quantiles)
 
 
-def promised_router(attrs: Mixture, found: Escalation, promise: Promise) -> tuple[Router, Choice]:
-    """The router whose escalation is the cheapest that keeps the promise, and what it does."""
-    choice = by_risk(found.stages, found.steps, promise)
-    return replace(attrs.router, quantile=found.quantile(choice)), choice
+def _of_cascade(
+    quantized: Quantized, node: Node, cycles: Mapping[Experts, float], promised: Promised
+) -> Escalation:
+    """Every stage on the rows. Two stages only risk more as the threshold rises, so its steps may
+    be those of the rows; of more stages the steps are quantiles of the calibration rows.
+    """
+    assert quantized.cascading is not None
+    ran = run_all_stages(quantized.graph, promised.rows)
+    stages = staged(node.attrs, ran, cycles)
+    calibrated = staged(node.attrs, quantized.cascading.stages, cycles)
+    steps = steps_of((stages if stages.last == 1 else calibrated).doubts, stages.lowest)
+    right = _right(ran.outputs.argmax(axis=2), promised.labels)
+    return Escalation(stages, steps, right, node.attrs.experts[-1].name)
+
+
+def staged(attrs: Cascade, ran: Ran, cycles: Mapping[Experts, float]) -> Stages:
+    """A cascade's stages as numbers: a signal that is small where it is unsure counts downwards."""
+    rule, last = attrs.rule, len(attrs.experts) - 1
+    answers = ran.outputs.argmax(axis=2)
+    cost = [cycles[tuple(range(stage + 1))] for stage in range(last + 1)]
+    return Stages(
+        doubts=ran.signals if rule.doubt else -ran.signals,
+        differs=answers != answers[:, -1:],
+        costs=np.tile(cost, (len(answers), 1)),
+        lowest=((rule.least + 1 if rule.doubt else 1 - rule.most),) * last,
+    )
+
+
+def limits_of(attrs: Cascade, thresholds: Thresholds) -> tuple[int, ...]:
+    """Thresholds of `staged` doubts as those of the cascade's signal."""
+    return thresholds if attrs.rule.doubt else tuple(-t for t in thresholds)
+
+
+def _right(answers: Array, labels: Array | None) -> Array | None:
+    return None if labels is None else answers == labels[:, None]
+
+
+def settled(quantized: Quantized, found: Escalation, thresholds: Thresholds) -> Quantized:
+    """The model with these thresholds, a step of `found`."""
+    node = mixture_of(quantized.graph)
+    assert node is not None
+    if node.op == "Cascade":
+        return with_limits(quantized, limits_of(node.attrs, thresholds))
+    quantile = found.quantiles[found.steps.index(thresholds)]
+    router = replace(node.attrs.router, quantile=quantile)
+    graph, curiosity = freeze_router(quantized.graph, quantized.seen, router)
+    return replace(quantized, graph=verify(graph, "lowered"), curiosity=curiosity)
+
+
+def with_limits(quantized: Quantized, limits: tuple[int, ...]) -> Quantized:
+    """The cascade with these thresholds of its signal."""
+    node = mixture_of(quantized.graph)
+    assert node is not None
+    assert quantized.cascading is not None
+    cascading = effect(node.attrs, limits, quantized.cascading.stages)
+    graph = verify(with_thresholds(quantized.graph, limits), "lowered")
+    return replace(quantized, graph=graph, cascading=cascading)
+
+
+def within_mean(
+    quantized: Quantized, cycles: Mapping[Experts, float], most: float
+) -> Choice | None:
+    """The safest thresholds of a cascade whose mean calibration row takes `most` cycles at most."""
+    node = mixture_of(quantized.graph)
+    assert node is not None
+    assert quantized.cascading is not None
+    stages = staged(node.attrs, quantized.cascading.stages, cycles)
+    return by_budget(stages, steps_of(stages.doubts, stages.lowest), most)
 
 
 def threshold_entry(
-    found: Escalation, choice: Choice, promised: Promised, board: Board, lender: Board
+    graph: Graph,
+    found: Escalation,
+    choice: Choice,
+    promised: Promised,
+    board: Board,
+    lender: Board,
 ) -> dict[str, Any]:
     """`threshold` of export.json: the promise, what proved it, and what other thresholds do.
 
     `curve`: from the safest on; `latency_s` and `energy_j` of a mean row, `share` of the rows that
-    the most precise expert is asked for, `accuracy` where the file has labels.
+    the most precise expert is asked for, `accuracy` where the file has labels. A threshold is one
+    of the router's integer uncertainty, or of a cascade's signal.
     """
     kept = choice.kept
     assert kept is not None
@@ -113,8 +200,20 @@ def threshold_entry(
         "source": promised.source,
         "rows": choice.rows,
         "chosen": at.index(found.steps.index(choice.thresholds)),
-        "curve": [_point(found, found.steps[i], board, lender) for i in at],
+        "curve": [
+            {
+                "threshold": _limits(graph, found.steps[i]),
+                **_point(found, found.steps[i], board, lender),
+            }
+            for i in at
+        ],
     }
+
+
+def _limits(graph: Graph, step: Thresholds) -> list[int]:
+    node = mixture_of(graph)
+    cascaded = node is not None and node.op == "Cascade"
+    return list(limits_of(node.attrs, step) if node and cascaded else step)
 
 
 def _point(found: Escalation, step: tuple[int, ...], board: Board, lender: Board) -> dict[str, Any]:
@@ -127,7 +226,6 @@ def _point(found: Escalation, step: tuple[int, ...], board: Board, lender: Board
         else float(right[np.arange(stages.rows), stages.answering(step)].mean())
     )
     return {
-        "threshold": list(step),
         "share": stages.shares(step)[-1],
         "disagreement": stages.disagreements(step) / stages.rows,
         "latency_s": cost["latency_s"],

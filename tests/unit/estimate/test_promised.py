@@ -1,6 +1,7 @@
 """`--max-disagreement`: the threshold that ships is the one that was proven, or there is none."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import torch
 import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import BadInput, CostBudget
-from edgeq.estimating.promised import Promised, escalation, promised_router
+from edgeq.estimating.promised import Promised, _of_mixture
 from edgeq.passes.experts_alone import experts_alone
 from edgeq.passes.freeze_router import freeze_router, observe
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import run
-from edgeq.thresholds import Promise
+from edgeq.thresholds import Promise, by_risk
 from tests.factory import input_rows, mixture_graph
 
 KINDS = ("ternary", "int8")
@@ -130,7 +131,7 @@ def test_mixtures_without_a_threshold(changed: dict[str, str], said: str) -> Non
     seen, node = observe(graph, rows), next(n for n in graph.nodes if n.op == "Mixture")
     assert seen is not None
     with pytest.raises(BadInput, match=said):
-        escalation(graph, node, seen, {}, Promised(Promise(0.2), rows, "rows"))
+        _of_mixture(graph, node, seen, {}, Promised(Promise(0.2), rows, "rows"))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -142,10 +143,13 @@ def test_stages_are_what_the_frozen_graph_does(seed: int) -> None:
     node = next(n for n in graph.nodes if n.op == "Mixture")
     assert seen is not None
     cycles = {(e,): 10.0 ** (e + 1) for e in range(3)}
-    found = escalation(graph, node, seen, cycles, Promised(Promise(0.5, 0.6), rows, "rows"))
+    found = _of_mixture(graph, node, seen, cycles, Promised(Promise(0.5, 0.6), rows, "rows"))
     alone = np.stack([a.answers for a in experts_alone(graph, rows)], axis=1)
     assert list(found.steps) == sorted(found.steps)
-    router, choice = promised_router(node.attrs, found, Promise(0.9, 0.6))
+    choice = by_risk(found.stages, found.steps, Promise(0.9, 0.6))
+    router = replace(
+        node.attrs.router, quantile=found.quantiles[found.steps.index(choice.thresholds)]
+    )
     frozen, _ = freeze_router(graph, seen, router)
     at = next(n for n in frozen.nodes if n.op == "Mixture")
     assert tuple(frozen.param(at, "router.threshold").tolist()) == choice.thresholds

@@ -1,0 +1,152 @@
+"""`--max-disagreement` and mean budgets of a cascade: what ships is what was chosen."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgeq
+from edgeq import pipeline
+from edgeq.emit.firmware_layers import layer_table
+from edgeq.errors import CostBudget
+from edgeq.estimating.promised import (
+    Promised,
+    _of_cascade,
+    limits_of,
+    settled,
+    with_limits,
+    within_mean,
+)
+from edgeq.harness.record import SampleRecord
+from edgeq.ir import Graph
+from edgeq.passes import Quantized
+from edgeq.passes.experts_alone import experts_alone
+from edgeq.passes.freeze_cascade import effect
+from edgeq.passes.stored_graph import stored_graph
+from edgeq.reference import run, run_all_stages
+from edgeq.reporting.alone import Costs, Rows, alone_entries
+from edgeq.thresholds import Promise, by_risk
+from tests.factory import cascade_graph, input_rows
+from tests.unit.cascade.made import cascade_model, rows
+
+CYCLES = {(0,): 10.0, (0, 1): 30.0, (0, 1, 2): 100.0}
+
+
+def calibrated(graph: Graph, seed: int) -> Quantized:
+    """As the passes leave it, its calibration rows random."""
+    node, x = graph.nodes[-1], input_rows(np.random.default_rng(seed), graph, 80)
+    limits = graph.param(node, "thresholds").tolist()
+    return Quantized(graph, None, None, (), effect(node.attrs, limits, run_all_stages(graph, x)))
+
+
+@pytest.mark.parametrize("formats", [("t2", "s8"), ("t2", "s4", "s8")])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_step_is_what_the_reference_does(formats: tuple[str, ...], seed: int) -> None:
+    graph = cascade_graph(np.random.default_rng(seed), formats)
+    made, x = calibrated(graph, 1), input_rows(np.random.default_rng(2), graph, 60)
+    promised = Promised(Promise(0.5, 0.6), x, "rows")
+    found = _of_cascade(made, graph.nodes[-1], CYCLES, promised)
+    last = run_all_stages(graph, x).outputs[:, -1].argmax(axis=1)
+    assert len(found.steps) > 10
+    for step in found.steps[:: max(1, len(found.steps) // 6)]:
+        shipped = settled(made, found, step)
+        answered = run(shipped.graph, x)
+        route = found.stages.answering(step)
+        assert (answered.route == route).all()
+        differs = answered.output.argmax(axis=1) != last
+        assert found.stages.disagreements(step) == differs.sum()
+        costs = [CYCLES[tuple(range(r + 1))] for r in route.tolist()]
+        assert found.stages.mean_cost(step) == pytest.approx(np.mean(costs))
+        assert shipped.cascading is not None
+        assert sum(shipped.cascading.routes) == 80
+    assert (found.stages.answering(found.steps[0]) == len(formats) - 1).all()
+    assert limits_of(graph.nodes[-1].attrs, found.steps[0]) == (256,) * (len(formats) - 1)
+
+
+def test_the_safest_within_a_mean_budget() -> None:
+    graph = cascade_graph(np.random.default_rng(5))
+    made = calibrated(graph, 1)
+    shares = []
+    for most in (12.0, 20.0, 29.0, 30.0):
+        choice = within_mean(made, CYCLES, most)
+        assert choice is not None
+        assert choice.mean_cost <= most
+        limits = limits_of(graph.nodes[-1].attrs, choice.thresholds)
+        cascading = with_limits(made, limits).cascading
+        assert cascading is not None
+        shares.append(cascading.routes[1] / 80)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert within_mean(made, CYCLES, 9.0) is None
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("promised")
+    edgeq.save(cascade_model(2), place / "pair.pt")
+    x = rows(seed=8, count=400)
+    np.savez(place / "rows.npz", x=x, y=np.arange(400) % 3)
+    return place
+
+
+def test_an_export_ships_the_promise(folder: Path) -> None:
+    asked = {"max_disagreement": "20%", "threshold_data": folder / "rows.npz"}
+    report = pipeline.export(folder / "pair.pt", "virtual_m4", folder / "out", **asked)
+    found, graph = report["threshold"], stored_graph(folder / "out" / "graph.npz")
+    chosen = found["curve"][found["chosen"]]
+    assert graph.param(graph.nodes[-1], "thresholds").tolist() == chosen["threshold"]
+    assert report["cascade"]["thresholds"] == chosen["threshold"]
+    assert found["curve"][0]["threshold"] == [256]
+    assert found["curve"][0]["disagreement"] == 0
+    assert found["bound"] <= 0.2
+    assert chosen["latency_s"] < found["curve"][0]["latency_s"]
+    header = (folder / "out" / "firmware" / "model" / f"{graph.name}.h").read_text()
+    assert "on less than 0.2 of inputs, with 0.95 confidence" in header
+    with pytest.raises(CostBudget, match="at no threshold that keeps the promise"):
+        pipeline.export(
+            folder / "pair.pt", "virtual_m4", folder / "no", max_mean_latency="1us", **asked
+        )
+
+
+def test_experts_of_a_cascade_alone() -> None:
+    """Its own experts' layers and the shared ones, without the signal."""
+    graph = cascade_graph(np.random.default_rng(6), trunk="fc")
+    x = input_rows(np.random.default_rng(7), graph, 50)
+    layers, answered = layer_table(graph), run(graph, x)
+    names = [e.name for e in graph.nodes[-1].attrs.experts]
+
+    def ran(route: int) -> tuple[int, ...]:
+        asked = {None, *names[: route + 1]}
+        return tuple(100 + i if layer.expert in asked else 0 for i, layer in enumerate(layers))
+
+    records = [
+        SampleRecord(i, 0, tuple(y), int(r), 0.0, 0.0, sum(ran(int(r))) + 7, 0, ran(int(r)))
+        for i, (y, r) in enumerate(zip(answered.output.tolist(), answered.route, strict=True))
+    ]
+    assert {r.route for r in records} == {0, 1}
+    labels = np.random.default_rng(8).integers(0, 5, 50)
+    records = [replace(r, label=int(y)) for r, y in zip(records, labels, strict=True)]
+    costs = Costs(layers, None, 1000, None, True)
+    found: Any = alone_entries(Rows(graph, x, labels, None, records), costs)
+    for entry, alone in zip(found["alone"]["experts"], experts_alone(graph, x), strict=True):
+        own = [i for i, a in enumerate(layers) if a.expert in (None, entry["name"])]
+        signal = next(i for i, a in enumerate(layers) if a.op == "cascade")
+        assert entry["cycles"] == sum(100 + i for i in own if i != signal) + 7
+        assert entry["accuracy"] == (alone.answers == labels).mean()
+    assert found["alone"]["mixture"]["accuracy"] == (answered.output.argmax(1) == labels).mean()
+    assert {s["of"] for s in found["signals"]} == {"answer", *names}
+    assert SimpleNamespace(**found["alone"]["gain"]).against in names
+
+
+def test_a_promise_may_be_chosen_by_three_stages() -> None:
+    graph = cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"))
+    made, x = calibrated(graph, 1), input_rows(np.random.default_rng(3), graph, 200)
+    promise = Promise(0.3)
+    found = _of_cascade(made, graph.nodes[-1], CYCLES, Promised(promise, x, "rows"))
+    choice = by_risk(found.stages, found.steps, promise)
+    answers = run(settled(made, found, choice.thresholds).graph, x).output.argmax(axis=1)
+    last = run_all_stages(graph, x).outputs[:, -1].argmax(axis=1)
+    assert choice.disagreement == (answers != last).mean() <= 0.3
