@@ -86,7 +86,7 @@ def _tables(graph: Graph) -> Iterator[tuple[Key, Array]]:
         for node in part.nodes:
             for role, values in sorted(_node_tables(part, node)):
                 yield (owner, node.name, role), values
-    if not ends_in_probabilities(graph):
+    if graph.tensors[graph.outputs[0]].dtype == "int8" and not ends_in_probabilities(graph):
         scale = quant_of(graph.tensors[graph.outputs[0]]).per_tensor
         yield OUTPUT_TABLE, exp_table(scale)
 

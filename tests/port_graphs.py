@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeq.ir import Graph, Quant, TensorType
+from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ops.delay import Delay
+from edgeq.ops.narrow import Narrow
+from edgeq.passes.lower import lower_node
 from tests.factory import GraphBuilder
 
 LEFT, RIGHT = 6, 6
@@ -49,3 +52,28 @@ def with_delay(seed: int = 0) -> Graph:
     build.delay()
     build.fully_connected(4)
     return build.graph()
+
+
+def wide_input(seed: int = 0) -> Graph:
+    """An int16 frame of five, narrowed to the classes' layer."""
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(-128, 128, (48, 5), dtype=np.int8)
+    build = GraphBuilder(rng, "wide", samples, Quant((0.02,), 4))
+    build.fully_connected(3)
+    graph = build.graph()
+    sound = TensorType((5,), "int16", Quant((0.0001,)))
+    tensors = {"sound": sound, "late": sound, "small": graph.tensors["input"]}
+    narrow = Node("narrow", "Narrow", ("sound",), ("small",), Narrow(), {}, "edgeq_narrow_s16")
+    (layer,) = graph.nodes
+    graph = replace(graph, inputs=("sound",)).with_tensors(tensors)
+    return lower_node(graph.with_nodes((narrow, replace(layer, inputs=("small",)))), narrow)
+
+
+def wide_delay(seed: int = 0) -> Graph:
+    """As `wide_input`, of the frame before, which is an int16 output of its own."""
+    graph = wide_input(seed)
+    narrow, *rest = graph.nodes
+    delay = Node("delay", "Delay", ("sound",), ("late",), Delay(), {}, "edgeq_delay_s8")
+    nodes = (delay, replace(narrow, inputs=("late",)), *rest)
+    names = {"input_names": ("sound",), "output_names": ("classes", "before")}
+    return replace(graph.with_nodes(nodes), outputs=(*graph.outputs, "late"), **names)

@@ -135,4 +135,5 @@ SHAPE_OPS: Mapping[str, Form] = {
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,
     "Quantize": _same,
+    "Narrow": _same,
 }

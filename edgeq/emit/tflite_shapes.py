@@ -167,4 +167,5 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,
     "Quantize": _quantize,
+    "Narrow": _quantize,
 }

@@ -40,14 +40,20 @@ class GivenMap:
         return top, left, bottom, right
 
 
-def quant_of_tensor(tensor: Tensor) -> Quant:
-    """The one scale of an activation, which must be int8. Raises Refused."""
-    if tensor.dtype != "int8":
-        raise Refused(f"{tensor.name!r} is {tensor.dtype}, not int8")
+INT8 = frozenset({"int8"})
+BOTH = frozenset({"int8", "int16"})
+
+
+def quant_of_tensor(tensor: Tensor, dtypes: frozenset[str] = INT8) -> Quant:
+    """The one scale of an activation, which must be of one of these types. Raises Refused."""
+    if tensor.dtype not in dtypes:
+        raise Refused(f"{tensor.name!r} is {tensor.dtype}, not {' or '.join(sorted(dtypes))}")
     if len(tensor.scale) != 1:
         raise Refused(f"{tensor.name!r} has {len(tensor.scale) or 'no'} scales, not one")
     if not -128 <= tensor.zero_point[0] <= 127:
         raise Refused(f"{tensor.name!r} has zero point {tensor.zero_point[0]}")
+    if tensor.dtype == "int16" and tensor.zero_point[0]:
+        raise Refused(f"{tensor.name!r} is int16 and its zero point is not 0")
     return Quant(tensor.scale, tensor.zero_point[0])
 
 
@@ -74,7 +80,8 @@ class Growing:
         """Types an activation that no node makes; its name."""
         tensor = self.subgraph.tensors[index]
         name = self.names[index] = f"t{index}"
-        self.tensors[name] = TensorType(shape_of(tensor), "int8", quant_of_tensor(tensor))
+        quant = quant_of_tensor(tensor, BOTH)
+        self.tensors[name] = TensorType(shape_of(tensor), tensor.dtype, quant)
         return name
 
     def assume(self, index: int) -> None:
@@ -109,15 +116,15 @@ class Growing:
             raise Refused(f"{tensor.name!r} is computed, not a constant")
         return self.file.constant(tensor)
 
-    def value(self, op: Operator, place: int) -> str:
-        """The graph's name of an activation that it reads."""
+    def value(self, op: Operator, place: int, dtypes: frozenset[str] = INT8) -> str:
+        """The graph's name of an activation that it reads, which is of one of these types."""
         tensor = self.operand(op, place)
         index = op.inputs[place]
         if index in self.pads:
             return self.padding(index)
         if index in self.refused:
             raise FollowsRefused
-        quant_of_tensor(tensor)
+        quant_of_tensor(tensor, dtypes)
         if index not in self.names:
             constant = self.file.is_constant(tensor)
             raise Refused(f"{tensor.name!r} is {'a constant' if constant else 'not computed yet'}")

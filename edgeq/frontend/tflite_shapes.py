@@ -5,7 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeq.frontend.tflite_file import Operator, Tensor
-from edgeq.frontend.tflite_graph import Array, Growing, Refused, quant_of_tensor, shape_of
+from edgeq.frontend.tflite_graph import (
+    BOTH,
+    Array,
+    Growing,
+    Refused,
+    quant_of_tensor,
+    shape_of,
+)
 from edgeq.ir import TensorType
 from edgeq.ops.broadcast import (
     AddBroadcast,
@@ -27,6 +34,7 @@ from edgeq.ops.copies import (
     Transpose,
 )
 from edgeq.ops.functions import Quantize
+from edgeq.ops.narrow import Narrow
 
 Reader = Callable[[Growing, Operator], None]
 OTHERS = {"ADD": AddBroadcast, "SUB": Sub, "MUL": Mul}
@@ -207,6 +215,8 @@ def _blocks(g: Growing, op: Operator) -> None:
 
 def quantize(g: Growing, op: Operator) -> None:
     """Another scale or zero point; nothing where they are the same."""
+    if g.operand(op, 0).dtype == "int16":
+        return g.add(op, "Narrow", Narrow(), (g.value(op, 0, BOTH),))
     if quant_of_tensor(g.operand(op, 0)) == quant_of_tensor(g.output(op)):
         return g.alias(op)
     return g.add(op, "Quantize", Quantize(), (g.value(op, 0),))

@@ -302,6 +302,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("edgeq_concat_s8", "Concat", None, ("edgeq_concat_s8.c",), _PUBLIC),
     Kernel("edgeq_copy_s8", "Copy", None, ("edgeq_copy_s8.c",), _PUBLIC),
     _weightless("edgeq_relu_s8", "Relu"),
+    _weightless("edgeq_narrow_s16", "Narrow"),
     Kernel("edgeq_delay_s8", "Delay", None, ("edgeq_delay_s8.c",), _PUBLIC),
     Kernel("edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC),
     _weightless("edgeq_layer_norm_s8", "LayerNorm"),

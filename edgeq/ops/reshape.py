@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from edgeq.ops.op import (
-    INT8,
     NO_FUSION,
     NO_WIDENING,
     Absent,
@@ -49,7 +48,7 @@ OP = Op(
     name="Reshape",
     attrs=Reshape,
     arity=1,
-    dtypes=INT8,
+    dtypes=frozenset({"int8", "int16"}),
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,

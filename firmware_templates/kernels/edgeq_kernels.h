@@ -171,6 +171,16 @@ typedef struct {
 /* y may be x. */
 void edgeq_relu_s8(const edgeq_relu_params *p, const int8_t *x, int8_t *y);
 
+/* shift: negative right; |x| << left stays in int32. */
+typedef struct {
+    int32_t size;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_zero_point;
+} edgeq_narrow_params;
+
+void edgeq_narrow_s16(const edgeq_narrow_params *p, const int16_t *x, int8_t *y);
+
 /* A frame of `bytes` bytes, int8 or int16. */
 typedef struct {
     int32_t bytes;

@@ -134,6 +134,11 @@ void run_relu_s8(void) {
     edgeq_relu_s8(&p, x, y);
 }
 
+void run_narrow_s16(void) {
+    edgeq_narrow_params p = {30, 1 << 30, -7, 3};
+    edgeq_narrow_s16(&p, (const int16_t *)(const void *)x, y);
+}
+
 void run_delay_s8(void) {
     edgeq_delay_params p = {37};
     edgeq_delay_s8(&p, x, y, scratch);
