@@ -135,7 +135,7 @@ REFUSED: Mapping[str, tuple[str, Callable[[Any], None], str]] = {
     "asymmetric weights": (CONV, weight_zero, "weights have a zero point"),
     "subgraphs": (CONV, twice, "2 subgraphs"),
     "hybrid": (DENSE, typed(0, FLOAT), r"hybrid.*node 0 FULLY_CONNECTED \(y\)"),
-    "int16": (DENSE, typed(0, schema.TensorType.INT16), "int16, not int8"),
+    "int16": (DENSE, typed(0, schema.TensorType.INT16), "int16 and its zero point is not 0"),
     "dynamic": (CONV, unknown_height, "shape that is not known"),
     "variable": (CONV, variable, "a variable"),
 }
