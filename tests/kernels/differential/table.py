@@ -4,7 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from edgeq.kernels import KERNELS, Kernel
-from tests.kernels.differential import convolutions, elementwise, fully_connected, routers, shapes
+from tests.kernels.differential import (
+    convolutions,
+    elementwise,
+    frames,
+    fully_connected,
+    routers,
+    shapes,
+)
 from tests.kernels.differential.case import Case
 
 Cases = Callable[[], Iterator[Case]]
@@ -46,8 +53,8 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     **{f"edgeq_{name}_s8": partial(shapes.cases, f"edgeq_{name}_s8") for name in SHAPES},
     "edgeq_add_s8_dsp": elementwise.add_dsp_cases,
     "edgeq_relu_s8": elementwise.relu_cases,
-    "edgeq_narrow_s16": elementwise.narrow_cases,
-    "edgeq_delay_s8": elementwise.delay_cases,
+    "edgeq_narrow_s16": frames.narrow_cases,
+    "edgeq_delay_s8": frames.delay_cases,
     "edgeq_lookup_s8": elementwise.lookup_cases,
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
     "edgeq_softmax_s8": elementwise.softmax_cases,

@@ -1,0 +1,50 @@
+"""Kernels of int16 and of what is kept: Narrow and Delay."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeq.ir import Quant, TensorType
+from edgeq.ops import OPS
+from edgeq.ops.fixed_point import quantize_multipliers
+from edgeq.ops.op import Io, quant_of
+from tests.kernels import samples
+from tests.kernels.differential.case import Call, Case, Const, Out, Pointer, Struct
+
+
+def narrowed(size: int, seed: int) -> Case:
+    rng, ends = np.random.default_rng(seed), np.iinfo(np.int16)
+    x = rng.integers(ends.min, ends.max, (1, size), dtype=np.int16, endpoint=True)
+    x[0, : min(size, 2)] = (ends.min, ends.max)[:size]
+    multiplier, shift = quantize_multipliers([2.0 ** -float(rng.uniform(-3, 12))])
+    kinds = (
+        TensorType((size,), "int16", Quant((0.001,))),
+        TensorType((size,), "int8", samples.quant(rng)),
+    )
+    constants = {"multiplier": multiplier, "shift": shift}
+    io = Io(kinds[:1], kinds[1])
+    wanted = OPS["Narrow"].reference(OPS["Narrow"].attrs(), io, (x,), constants)[0]
+    zero = quant_of(kinds[1]).zero_point
+    given = Pointer((Struct((size, int(multiplier[0]), int(shift[0]), zero)),))
+    call = Call("edgeq_narrow_s16", (given, Const(x), Out(wanted)))
+    return Case(f"edgeq_narrow_s16 {size}, seed {seed}", (call,))
+
+
+def narrow_cases() -> Iterator[Case]:
+    for seed in range(24):
+        yield narrowed(1 + 5 * seed % 41, seed)
+
+
+def delayed(size: int, seed: int, dtype: str) -> Case:
+    """Two calls: the second gives what the first was given."""
+    rng, ends = np.random.default_rng(seed), np.iinfo(dtype)
+    kept, a, b = rng.integers(ends.min, ends.max, (3, size), dtype=dtype, endpoint=True)
+    given, state = Pointer((Struct((a.nbytes,)),)), Out(b, kept)
+    first, second = (Const(a), Out(kept)), (Const(b), Out(a))
+    calls = tuple(Call("edgeq_delay_s8", (given, *ends, state)) for ends in (first, second))
+    return Case(f"edgeq_delay_s8 {size} {dtype}, seed {seed}", calls)
+
+
+def delay_cases() -> Iterator[Case]:
+    for seed in range(12):
+        yield delayed(1 + 5 * seed % 41, seed, ("int8", "int16")[seed % 2])
