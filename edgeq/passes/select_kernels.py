@@ -70,10 +70,11 @@ def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
 def _refusal(accumulator: Accumulator, stream: Stream) -> str | None:
     used = accumulator.multiplier != 0
     shift, reach = accumulator.shift.astype(np.int64), accumulator.reach
-    if (used & (shift > -1)).any():
+    if (used & (shift > stream.most_shift)).any():
         return "a channel's scale is a half or more"
-    if reach.max() >= stream.reach:
-        return f"an accumulator can reach {int(reach.max()):,}, of {stream.reach:,}"
+    farthest = int((reach.astype(np.int64) << np.where(used, np.maximum(shift, 0), 0)).max())
+    if farthest >= stream.reach:
+        return f"an accumulator can reach {farthest:,}, of {stream.reach:,}"
     # a smaller scale is taken for 0, which it is where no sum reaches half a step of the output
     if (used & (shift < stream.least_shift) & (reach >= 2.0 ** (-shift - 1))).any():
         return (

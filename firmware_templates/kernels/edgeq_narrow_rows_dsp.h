@@ -21,6 +21,7 @@ typedef struct {
     uint32_t add_a;                 /* twice what a row's sum lacks besides its bias: of rows a */
     uint32_t add_b;                 /* of rows b */
     int8_t *y;
+    int32_t saturates; /* 1: bounds are those of int8 and all shifts to the right */
 } edgeq_narrow_layer;
 
 #if EDGEQ_DSP_ASM
@@ -40,6 +41,7 @@ typedef struct {
 #define EDGEQ_NARROW_ADD_A      "[r0, #56]"
 #define EDGEQ_NARROW_ADD_B      "[r0, #60]"
 #define EDGEQ_NARROW_Y          "[r0, #64]"
+#define EDGEQ_NARROW_SATURATES  "[r0, #68]"
 
 EDGEQ_AT(edgeq_narrow_layer, p.weight, 0);
 EDGEQ_AT(edgeq_narrow_layer, p.bias, 4);
@@ -56,6 +58,7 @@ EDGEQ_AT(edgeq_narrow_layer, skipped_steps, 52);
 EDGEQ_AT(edgeq_narrow_layer, add_a, 56);
 EDGEQ_AT(edgeq_narrow_layer, add_b, 60);
 EDGEQ_AT(edgeq_narrow_layer, y, 64);
+EDGEQ_AT(edgeq_narrow_layer, saturates, 68);
 
 #define EDGEQ_TEXT_(x) #x
 #define EDGEQ_TEXT(x)  EDGEQ_TEXT_(x)
@@ -194,6 +197,24 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
     "asr.w r11, r11, r10\n"                                                                        \
     "add.w r11, r11, r6\n"
 
+/* The same for any shift, a left one done first: whole, with the zero point. */
+#define EDGEQ_NARROW_REQUANTIZE_ANY                                                                \
+    "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
+    "ldr.w lr, [r2], #4\n ldrsb.w r10, [r3], #1\n"                                                 \
+    "add.w r11, r11, r12, lsl #1\n"                                                                \
+    "bic.w r12, r10, r10, asr #31\n"                                                               \
+    "lsl.w r11, r11, r12\n"                                                                        \
+    "sub.w r12, r12, r10\n"                                                                        \
+    "smmulr r11, r11, lr\n"                                                                        \
+    "asr.w r10, r10, #31\n"                                                                        \
+    "and.w r10, r10, r11, asr #31\n"                                                               \
+    "mov.w lr, #1\n"                                                                               \
+    "add.w r11, r11, r10\n"                                                                        \
+    "lsl.w lr, lr, r12\n"                                                                          \
+    "add.w r11, r11, lr, lsr #1\n"                                                                 \
+    "asr.w r11, r11, r12\n"                                                                        \
+    "add.w r11, r11, r6, asr #1\n"
+
 /* Runs of 8 rows, at last perhaps one of 4. On the stack: 8 sums (low and high of each pair, then
  * of each row), the end of the scratch, the end of a block, the layer, the caller's r7. After the
  * last block the sums go on from their registers. */
@@ -270,13 +291,12 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "add.w r7, r5, r7, lsl #2\n"
         "sub.w r10, r10, #8\n"
         "str.w r10, " EDGEQ_NARROW_LEFT "\n"
-        "sub.w r12, r9, r8\n"
-        "cmp.w r12, #255\n"
-        "beq.w 1f\n"
+        "ldr.w r12, " EDGEQ_NARROW_SATURATES "\n"
+        "cmp.w r12, #0\n"
+        "bne.w 1f\n"
         ".balign 4\n"
         "0:\n"
-        EDGEQ_NARROW_REQUANTIZE
-        "asr.w r11, r11, #1\n"
+        EDGEQ_NARROW_REQUANTIZE_ANY
         "cmp.w r11, r8\n"
         "it lt\n"
         "movlt r11, r8\n"
@@ -363,9 +383,12 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         edgeq_narrow_sums(layer, p->outputs > 4 ? 4 : 2, sums);
         for (int32_t i = 0; i < 8 && i < p->outputs; i++) {
             int32_t doubled = (int32_t)(2 * (uint32_t)*p->bias++ + sums[i]);
-            int32_t v = edgeq_smmulr(doubled, *p->multiplier++);
-            v = (v + (v >> 31)) >> ~*p->shift++;
-            v = (v + p->output_zero_point) >> 1;
+            int32_t shift = *p->shift++;
+            int32_t left = shift > 0 ? shift : 0;
+            int32_t right = left - shift;
+            int32_t v = edgeq_smmulr((int32_t)((uint32_t)doubled << left), *p->multiplier++);
+            v = (v + (shift < 0 ? v >> 31 : 0) + (int32_t)((1u << right) >> 1)) >> right;
+            v += p->output_zero_point >> 1;
             *layer->y++ = (int8_t)edgeq_clamp(v, p->activation_min, p->activation_max);
         }
     }

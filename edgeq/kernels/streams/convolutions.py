@@ -12,7 +12,8 @@ WindowScratch = Callable[
     int,
 ]
 ROWS = 4
-LEAST_SHIFT = -23
+LEAST_SHIFT, MOST_SHIFT = -22, 30
+WIDE_OFFSET = 64
 BEHIND = 3  # bytes of a last group behind a row of the map
 STRIP_WORDS = 1024  # of patches
 STRIP_TURNS, STRIP_CELLS = 16, 10  # of the map, in 3x3 depthwise windows
@@ -48,12 +49,17 @@ def _patches(weight: Array) -> Array:
 
 
 def _with_parameters(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
-    """Behind the weights of each block: biases, doubled; -1 - shift in bytes; multipliers."""
+    """Behind the weights of each block: biases, doubled; four bytes of shifts; multipliers.
+
+    The bytes are -1 - shift, or shift - 64 in a block with a shift of 0 or to the left.
+    """
     blocks = -(-len(bias) // ROWS)
     grown = [(0, -len(bias) % ROWS)]
     rows = [np.pad(v.astype(np.int64), grown) for v in (2 * bias.astype(np.int64), multiplier)]
     twice, factors = (v.reshape(blocks, ROWS) for v in rows)
-    shifts = np.pad(-1 - shift.astype(np.int64), grown).reshape(blocks, ROWS)
+    signed = np.pad(shift.astype(np.int64), grown, constant_values=-1).reshape(blocks, ROWS)
+    wide = (signed > -1).any(1, keepdims=True)
+    shifts = np.where(wide, (signed - WIDE_OFFSET) & 0xFF, -1 - signed)
     packed = (shifts << 8 * np.arange(ROWS)).sum(1, keepdims=True)
     parts = [words.reshape(blocks, -1), twice & 0xFFFFFFFF, packed, factors]
     return np.concatenate(parts, 1).astype(np.uint32).reshape(-1)
@@ -200,7 +206,7 @@ scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
 scratch_bytes_depthwise_s4 = _depthwise_scratch(4)
 
 CONV_S8, CONV_S4, CONV_T2 = (
-    Stream(pack, join=_with_parameters, least_shift=LEAST_SHIFT)
+    Stream(pack, join=_with_parameters, least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
     for pack in (_conv_s8, _conv_s4, _conv_t2)
 )
 DEPTHWISE_S8 = Stream(_depthwise_s8)

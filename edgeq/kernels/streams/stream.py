@@ -21,14 +21,17 @@ class Stream:
     reads them as vectors of their own.
     `least_shift`: what a channel's shift must reach. One below it whose output is constant is
     switched off: multiplier 0 and shift -1 give the same.
-    `reach`: what every accumulator stays below. Under 2^30, SMMULR of its double and a multiplier
-    is the rounding doubling multiply.
+    `most_shift`: what no channel's shift may be above; 0 and left shifts are scales of a half and
+    more.
+    `reach`: what every accumulator stays below, its left shift done. Under 2^30, SMMULR of its
+    double and a multiplier is the rounding doubling multiply.
     """
 
     pack: Callable[[Array], Array]
     activation_offset: int = 0
     join: Callable[[Array, Array, Array, Array], Array] | None = None
     least_shift: int = -31
+    most_shift: int = -1
     reach: int = 2**30
 
     def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:

@@ -28,10 +28,11 @@
  * time share bytes; so do all experts. */
 enum {
     CONV_NET_AT_CONV2D_0_SCRATCH = 0, /* 1173 bytes */
-    CONV_NET_AT_CONV2D_0_OUT = 1176, /* 189 bytes */
+    CONV_NET_AT_CONV2D_0_OUT = 2904, /* 189 bytes */
     CONV_NET_AT_DEPTHWISECONV2D_1_SCRATCH = 0, /* 544 bytes */
-    CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 544, /* 189 bytes */
-    CONV_NET_AT_CONV2D_2_OUT = 0, /* 189 bytes */
+    CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 3096, /* 189 bytes */
+    CONV_NET_AT_CONV2D_2_SCRATCH = 0, /* 2901 bytes */
+    CONV_NET_AT_CONV2D_2_OUT = 3288, /* 189 bytes */
     CONV_NET_AT_ADD_3_OUT = 824, /* 189 bytes */
     CONV_NET_AT_CONV2D_4_SCRATCH = 0, /* 819 bytes */
     CONV_NET_AT_CONV2D_4_OUT = 1016, /* 84 bytes */
@@ -96,12 +97,12 @@ static const edgeq_conv_2d_params layer_1 = {
 };
 
 /* Layer 2, conv_2d conv2d_2: 9x7x3 -> 9x7x3
- * edgeq_conv_2d_s8_t2, t2 weights, 567 MACs, 39 bytes of constants. */
+ * edgeq_conv_2d_s8_t2_dsp, t2 weights, 567 MACs, 44 bytes of constants. */
 static const edgeq_conv_2d_params layer_2 = {
     .weight = conv_net_conv2d_2_weight,
-    .bias = conv_net_conv2d_2_bias,
-    .multiplier = conv_net_conv2d_2_multiplier,
-    .shift = conv_net_conv2d_2_shift,
+    .bias = NULL,
+    .multiplier = NULL,
+    .shift = NULL,
     .window = {
         .input_height = 9,
         .input_width = 7,
@@ -255,7 +256,7 @@ int conv_net_infer(conv_net_context *context, const int8_t *input, int8_t *outpu
 #endif
     CONV_NET_LAYER(0, edgeq_conv_2d_s8_s8_dsp(&layer_0, input, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_0_SCRATCH));
     CONV_NET_LAYER(1, edgeq_depthwise_conv_2d_s8_s8_dsp(&layer_1, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_OUT, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_SCRATCH));
-    CONV_NET_LAYER(2, edgeq_conv_2d_s8_t2(&layer_2, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_OUT, NULL));
+    CONV_NET_LAYER(2, edgeq_conv_2d_s8_t2_dsp(&layer_2, context->arena.bytes + CONV_NET_AT_DEPTHWISECONV2D_1_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_SCRATCH));
     CONV_NET_LAYER(3, edgeq_add_s8_dsp(&layer_3, context->arena.bytes + CONV_NET_AT_CONV2D_0_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_2_OUT, context->arena.bytes + CONV_NET_AT_ADD_3_OUT));
     CONV_NET_LAYER(4, edgeq_conv_2d_s8_s8_dsp(&layer_4, context->arena.bytes + CONV_NET_AT_ADD_3_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_4_OUT, context->arena.bytes + CONV_NET_AT_CONV2D_4_SCRATCH));
     CONV_NET_LAYER(5, edgeq_max_pool_2d_s8(&layer_5, context->arena.bytes + CONV_NET_AT_CONV2D_4_OUT, context->arena.bytes + CONV_NET_AT_MAXPOOL2D_5_OUT));

@@ -221,10 +221,12 @@ def stream(
     shift: samples.Array | None = None,
     aim: bool = False,
     zero_point: int | None = None,
+    left: bool = False,
 ) -> Case:
     """A random layer for the DSP kernel edgeq_<name>_dsp; shift: one a channel.
 
-    zero_point: the output's, by default any.
+    zero_point: the output's, by default any. left: aimed with shifts to the left, too, and a
+    channel whose shift is the least.
     """
     op = "DepthwiseConv2D" if name.startswith("depthwise") else "Conv2D"
     one = layer(op, name[-2:], g, seed, fill, act, plain=False)
@@ -234,7 +236,9 @@ def stream(
     np.maximum(one.r.shift, order.least_shift, out=one.r.shift)
     one.r.shift[:] = one.r.shift if shift is None else shift
     if aim:
-        one = one.aimed(seed, left=False)
+        one = one.aimed(seed, left=left)
+    if left:
+        one.r.shift[seed % len(one.r.shift)] = order.least_shift
     sums = one.weight.astype(np.int64).sum(_axes(op == "DepthwiseConv2D"))
     bias = order.bias(sums, one.r.bias, one.q_in.zero_point)
     words = order.pack(one.weight)
@@ -258,6 +262,9 @@ def stream_cases(name: str) -> Iterator[Case]:
             yield stream(name, g, seed, fill, ACTIVATIONS[i * (seed % 3)])
         for again in (50, 100):
             yield stream(name, g, seed + again, "random", "none", aim=True)
+        if name not in DEPTHWISE:
+            for again in (150, 200, 250):
+                yield stream(name, g, seed + again, "random", "none", aim=True, left=True)
         # bounds that leave out one value at an end
         yield stream(name, g, seed, "random", "relu", aim=True, zero_point=-127)
     if name in DEPTHWISE:
