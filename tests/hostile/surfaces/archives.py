@@ -50,6 +50,32 @@ def _models(place: Place) -> list[bytes]:
     return saved
 
 
+def _graph_models(place: Place) -> list[bytes]:
+    """Saved models whose body is a graph, as importers make them: float, and quantised."""
+    import torch
+
+    import edgeq
+    from edgeq import nn
+
+    torch.manual_seed(5)
+    torch.set_num_threads(1)
+    maps = nn.Sequential(
+        nn.Conv2d(1, 2, 3, "ptq", padding=1), nn.ReLU6(), nn.MaxPool2d(2), nn.HardSwish(),
+        nn.Residual(nn.Conv2d(2, 2, 3, "ptq", padding=1, groups=2)), nn.Flatten(),
+        nn.Linear(8, 4, "ptq"), nn.LayerNorm(4), nn.Linear(4, CLASSES, "ptq"), nn.Softmax(),
+    )  # fmt: skip
+    shape = (1, 4, 4)
+    rows, y = torch.randn(12, *shape), torch.arange(12) % CLASSES
+    model = nn.Model(maps, shape, ("a", "b", "c"), rows, (rows, y))
+    saved = []
+    for weights in ("ptq", "int4", "ternary"):
+        made = edgeq.quantize(model, weights=weights)
+        edgeq.save(made, place.case / "m.pt")
+        saved.append((place.case / "m.pt").read_bytes())
+        edgeq.load(place.case / "m.pt")
+    return saved
+
+
 def _model_case(rng: random.Random, base: list[bytes], place: Place) -> Case:
     data, path = rng.choice(base), place.case / "model.pt"
     entries = mutate.entries_of(data)
@@ -252,6 +278,7 @@ def _with_header(rng: random.Random, entries: Entries) -> bytes:
 
 SURFACES = (
     Surface("model", _models, _model_case),
+    Surface("graph_model", _graph_models, _model_case),
     Surface("data", _data, _data_case),
     Surface("graph", _graphs, _graph_case),
 )
