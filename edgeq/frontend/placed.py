@@ -1,8 +1,8 @@
 """Tensors of a channels-first framework while a graph is read: where each logical axis lies.
 
 The device holds maps channels last. Instead of transposing, a tensor remembers how its axes are
-arranged; a permutation only renames them, a reshape that keeps runs of axes together is free. What
-must be moved in memory for good is refused, unless it is flattened: then the weights behind move.
+arranged; a permutation only renames them, a reshape that keeps runs of axes together is free. A map
+that is flattened stays: the weights behind it move. Only what is left is a transposed copy.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from edgeq.ops.copies import Transpose
 from edgeq.ops.graph_builder import Builder, Cursor
 from edgeq.ops.op import Array
 from edgeq.ops.reshape import Reshape
@@ -76,13 +77,26 @@ class Placing(Builder):
         return Placed(name, shape, axes)
 
     def arranged(self, x: Placed, axes: Shape, path: str) -> Cursor:
-        """`x` with its axes in that order. Raises Refused where values would have to move."""
+        """`x` with its axes in that order. A copy only where values must move."""
         if x.order is not None:
             raise Refused("it reads a flattened map, whose values lie in another order")
         moved = replace(x, axes=axes)
         if x.long_axes != moved.long_axes:
-            raise Refused("it needs a transposed copy of a feature map, which has no kernel")
+            x = self._transposed(x, moved.long_axes, path)
         return self._in_shape(x, moved.memory, path)
+
+    def _transposed(self, x: Placed, long_axes: Shape, path: str) -> Placed:
+        """A copy with the long axes in that order: where nothing behind it can take the other."""
+        given = self._in_shape(x, tuple(x.shape[a] for a in x.long_axes), path)
+        perm = tuple(x.long_axes.index(a) for a in long_axes)
+        made = self.add("Transpose", self.fresh(f"{path}.transpose"), Transpose(perm), (given,))
+        short = tuple(a for a in range(x.rank) if x.shape[a] == 1)
+        name = self._in_shape(
+            Placed(made.name, made.shape, tuple(range(len(made.shape)))),
+            (*(1,) * len(short), *made.shape),
+            path,
+        ).name
+        return Placed(name, x.shape, (*short, *long_axes))
 
     def _in_shape(self, x: Placed, memory: Shape, path: str) -> Cursor:
         """The same bytes under another shape."""
@@ -129,7 +143,10 @@ class Placing(Builder):
             cursor = self._in_shape(x, made.memory, path)
             return replace(made, name=cursor.name)
         if len(shape) != 1:
-            raise Refused("it needs a transposed copy of a feature map, which has no kernel")
+            together = dict.fromkeys(
+                axis for a in x.long_axes for run in runs if a in run[0] for axis in run[0]
+            )
+            return self.reshaped(self._transposed(x, tuple(together), path), shape, path)
         places = np.arange(int(np.prod(x.shape))).reshape(x.shape)
         order = places.transpose([a for a in x.axes if a >= 0]).ravel()
         cursor = self._in_shape(x, shape, path)

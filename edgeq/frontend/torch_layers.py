@@ -24,8 +24,8 @@ from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.op import Array
 
 Arguments = Mapping[str, Any]
-Reader = Callable[[Placing, str, Arguments], Placed]
-"""(graph that grows, the node's name, arguments) -> its output."""
+Reader = Callable[[Placing, str, Arguments], "Placed | list[Placed]"]
+"""(graph that grows, the node's name, arguments) -> its output, or its outputs."""
 
 
 def numbers(value: object, count: int) -> tuple[int, ...]:

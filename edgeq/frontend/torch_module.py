@@ -18,13 +18,14 @@ from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing, Refused
 from edgeq.frontend.torch_layers import ATEN_LAYERS, affine
+from edgeq.frontend.torch_parts import ATEN_PARTS
 from edgeq.frontend.torch_values import ATEN_VALUES
 from edgeq.ir import Graph
 from edgeq.nn.archive import FROM_TORCH
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
 
-READERS = {**ATEN_LAYERS, **ATEN_VALUES}
+READERS = {**ATEN_LAYERS, **ATEN_VALUES, **ATEN_PARTS}
 MOST_OFF = 1e-3  # of the largest answer: another order of float32 sums, never another network
 
 

@@ -12,6 +12,7 @@ from edgeq.frontend.torch_layers import Arguments, Reader, activation, affine, a
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.broadcast import AddBroadcast, Maximum, Minimum, Mul, Sub
 from edgeq.ops.graph_builder import Cursor
 from edgeq.ops.op import Array
 from edgeq.ops.relu import Relu
@@ -64,6 +65,8 @@ def _clamp(b: Placing, name: str, a: Arguments) -> Placed:
 def _add(b: Placing, name: str, a: Arguments, sign: float = 1.0) -> Placed:
     first, second, alpha = a["self"], a["other"], float(a.get("alpha", 1)) * sign
     if isinstance(first, Placed) and isinstance(second, Placed):
+        if alpha == -1.0:
+            return _both(b, name, first, second, "Sub", Sub())
         if alpha != 1.0:
             second = affine(
                 b, b.fresh(f"{name}.factor"), second, np.array(alpha, np.float32), NOTHING
@@ -82,11 +85,16 @@ def _subtract(b: Placing, name: str, a: Arguments) -> Placed:
 def _multiply(b: Placing, name: str, a: Arguments) -> Placed:
     first, second = a["self"], a["other"]
     if isinstance(first, Placed) and isinstance(second, Placed):
-        if "Mul" not in OPS:
-            raise Refused("a product of two activations has no op here")
-        return _both(b, name, first, second, "Mul", OPS["Mul"].attrs())
+        return _both(b, name, first, second, "Mul", Mul())
     x, other = (first, second) if isinstance(first, Placed) else (second, first)
     return affine(b, name, activation(x), _factors(x, other), NOTHING)
+
+
+def _extreme(op: str, attrs: object) -> Reader:
+    def read(b: Placing, name: str, a: Arguments) -> Placed:
+        return _both(b, name, activation(a["self"]), activation(a["other"]), op, attrs)
+
+    return read
 
 
 def _divide(b: Placing, name: str, a: Arguments) -> Placed:
@@ -110,21 +118,34 @@ def _factors(x: Placed, value: object) -> Array:
 
 
 def _both(b: Placing, name: str, x: Placed, y: Placed, op: str, attrs: object) -> Placed:
-    """An op of two activations, the second arranged as the first."""
-    if x.shape != y.shape:
-        raise Refused(f"it broadcasts {('N', *x.shape)} and {('N', *y.shape)}")
+    """An op of two activations, the second arranged as the first; axes of 1 are repeated."""
+    shape = tuple(np.broadcast_shapes(x.shape, y.shape))
     if x.order is not None and y.order is not None and np.array_equal(x.order, y.order):
         second = Cursor(y.name, y.memory)
-    else:
-        x = x if x.order is None else Placed(b.arranged(x, (0,), name).name, x.shape, (0,))
-        second = b.arranged(y, x.axes, name)
-    made = b.add(op, name, attrs, (Cursor(x.name, x.memory), second))
-    return Placed(made.name, x.shape, x.axes, x.order)
+        made = b.add(op, name, attrs, (Cursor(x.name, x.memory), second))
+        return Placed(made.name, x.shape, x.axes, x.order)
+    whole = x if x.shape == shape else y
+    if whole.shape != shape or whole.order is not None:
+        raise Refused(f"it broadcasts {('N', *x.shape)} and {('N', *y.shape)}")
+    given = tuple(
+        Cursor(t.name, t.memory) if t is whole else b.arranged(_ranked(b, t, whole.rank, name),
+                                                              whole.axes, name)
+        for t in (x, y)
+    )  # fmt: skip
+    if x.shape != y.shape and op == "Add":
+        op, attrs = "AddBroadcast", AddBroadcast()
+    made = b.add(op, name, attrs, given)
+    return Placed(made.name, shape, whole.axes)
+
+
+def _ranked(b: Placing, x: Placed, rank: int, name: str) -> Placed:
+    """With axes of 1 put in front."""
+    return b.reshaped(x, (*(1,) * (rank - x.rank), *x.shape), name)
 
 
 def _mean(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["self"])
-    dims = {_axis(x, d) for d in numbers(a["dim"], 1)} if a["dim"] else set(range(x.rank))
+    dims = {axis_of(x, d) for d in numbers(a["dim"], 1)} if a["dim"] else set(range(x.rank))
     kept = tuple(1 if i in dims else n for i, n in enumerate(x.shape))
     shape = kept if a["keepdim"] else tuple(n for i, n in enumerate(x.shape) if i not in dims)
     gone = [i for i in x.long_axes if i in dims]
@@ -141,7 +162,7 @@ def _mean(b: Placing, name: str, a: Arguments) -> Placed:
     return b.reshaped(Placed(cursor.name, kept, axes), shape, name)
 
 
-def _axis(x: Placed, dim: int) -> int:
+def axis_of(x: Placed, dim: int) -> int:
     """An axis of ATen, which counts the batch, as one of the shape. Refused: the batch itself."""
     place = dim - 1 if dim >= 0 else dim + x.rank
     if not 0 <= place < x.rank:
@@ -151,7 +172,7 @@ def _axis(x: Placed, dim: int) -> int:
 
 def _softmax(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["self"])
-    axis = _axis(x, a["dim"])
+    axis = axis_of(x, a["dim"])
     if x.rank > 1 and (x.long_axes[-1:] != (axis,) or x.axes[-1] != axis):
         raise Refused(f"a softmax along axis {axis + 1} of {('N', *x.shape)}")
     return _unary(b, name, x, "Softmax", Softmax())
@@ -174,14 +195,14 @@ def _reshape(x: Placed, a: Arguments) -> Shape:
 
 
 def _flatten(x: Placed, a: Arguments) -> Shape:
-    first, last = _axis(x, a["start_dim"]), _axis(x, a["end_dim"])
+    first, last = axis_of(x, a["start_dim"]), axis_of(x, a["end_dim"])
     return (*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
 def _squeeze(x: Placed, a: Arguments) -> Shape:
     if a.get("dim") is None:
         return tuple(n for n in x.shape if n != 1)
-    dims = {_axis(x, d) for d in numbers(a["dim"], 1)}
+    dims = {axis_of(x, d) for d in numbers(a["dim"], 1)}
     return tuple(n for i, n in enumerate(x.shape) if i not in dims or n != 1)
 
 
@@ -196,13 +217,13 @@ def _permute(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["self"])
     if a["dims"][0] != 0:
         raise Refused("it moves the batch")
-    return permuted(x, [_axis(x, d) for d in a["dims"][1:]])
+    return permuted(x, [axis_of(x, d) for d in a["dims"][1:]])
 
 
 def _transpose(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["self"])
     places = list(range(x.rank))
-    i, j = _axis(x, a["dim0"]), _axis(x, a["dim1"])
+    i, j = axis_of(x, a["dim0"]), axis_of(x, a["dim1"])
     places[i], places[j] = places[j], places[i]
     return permuted(x, places)
 
@@ -238,6 +259,8 @@ ATEN_VALUES: Mapping[str, Reader] = {
     "sub": _subtract,
     "mul": _multiply,
     "div": _divide,
+    "minimum": _extreme("Minimum", Minimum()),
+    "maximum": _extreme("Maximum", Maximum()),
     "mean": _mean,
     "softmax": _softmax,
     "flatten": _viewed(_flatten),

@@ -5,7 +5,7 @@ that is a function of one number then has the slope of a chord for its gradient;
 training is refused by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgeq.errors import UnsupportedOp
+from edgeq.nn.graph_shape_ops import SHAPE_FORWARDS, Forward, Tensors, clamped
 from edgeq.ops import OPS
 from edgeq.ops.op import Call, Op
-
-Tensors = Mapping[str, Tensor]
-Forward = Callable[[Any, Sequence[Tensor], Tensors], Tensor]
-"""(attributes, activations (rows, *shape), constants by role) -> (rows, *shape)."""
 
 CHORD = 1e-3  # half the width of the chord whose slope stands for a derivative
 LOOKUP = "Lookup"
@@ -61,12 +58,6 @@ class _Chord(torch.autograd.Function):
         return grads[0] * (after - before) / (2 * CHORD), None, None
 
 
-def _clamped(activation: str, x: Tensor) -> Tensor:
-    if activation == "relu":
-        return F.relu(x)
-    return F.relu6(x) if activation == "relu6" else x
-
-
 def _first(x: Tensor) -> Tensor:
     """(N, H, W, C) seen as (N, C, H, W)."""
     return x.permute(0, 3, 1, 2)
@@ -83,7 +74,7 @@ def _padded(x: Tensor, padding: Sequence[int], value: float = 0.0) -> Tensor:
 
 
 def _fully_connected(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
-    return _clamped(a.activation, F.linear(x[0], c["weight"], c["bias"]))
+    return clamped(a.activation, F.linear(x[0], c["weight"], c["bias"]))
 
 
 def _convolved(a: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
@@ -94,7 +85,7 @@ def _convolved(a: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int) -> 
         given, padding = _padded(given, a.padding), (0, 0)
     dilation = getattr(a, "dilation", (1, 1))
     made = F.conv2d(given, weight, bias, a.stride, padding, dilation, groups)
-    return _clamped(a.activation, _last(made))
+    return clamped(a.activation, _last(made))
 
 
 def _conv_2d(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
@@ -117,7 +108,7 @@ def _mean_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
     total, inside = (
         F.avg_pool2d(_padded(t, a.padding), a.kernel, a.stride) for t in (_first(x[0]), ones)
     )
-    return _clamped(a.activation, _last(total / inside))
+    return clamped(a.activation, _last(total / inside))
 
 
 def _max_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
@@ -126,15 +117,16 @@ def _max_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
 
 
 def _add(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
-    return _clamped(a.activation, x[0] + x[1])
+    return clamped(a.activation, x[0] + x[1])
 
 
 def _layer_norm(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
     made = F.layer_norm(x[0], x[0].shape[-1:], c["gamma"], c["beta"], a.epsilon)
-    return _clamped(a.activation, made)
+    return clamped(a.activation, made)
 
 
 FORWARDS: Mapping[str, Forward] = {
+    **SHAPE_FORWARDS,
     "FullyConnected": _fully_connected,
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
@@ -142,7 +134,7 @@ FORWARDS: Mapping[str, Forward] = {
     "MeanPool2D": _mean_pool,
     "MaxPool2D": _max_pool,
     "Add": _add,
-    "Relu": lambda a, x, _: _clamped(a.activation, x[0]),
+    "Relu": lambda a, x, _: clamped(a.activation, x[0]),
     "HardSwish": lambda _, x, __: F.hardswish(x[0]),
     "LayerNorm": _layer_norm,
     "BatchNorm": lambda _, x, c: x[0] * c["gain"] + c["offset"],

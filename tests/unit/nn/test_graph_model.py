@@ -22,7 +22,18 @@ from edgeq.nn.weight_kinds import weight_kind
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.broadcast import (
+    AddBroadcast,
+    AddConstant,
+    Maximum,
+    Minimum,
+    Mul,
+    MulConstant,
+    Sub,
+)
+from edgeq.ops.concat import Concat
 from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.copies import Expand, Pad, ResizeNearest, Slice, Transpose
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.hard_swish import HardSwish
@@ -51,6 +62,19 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (LayerNorm(1e-3, "relu"), (9,), {"gamma": (9,), "beta": (9,)}),
     (Softmax(), (5,), {}),
     (Reshape((4, 42)), MAP, {}),
+    (Concat(2), MAP, {}),
+    (Transpose((2, 0, 1)), MAP, {}),
+    (Slice((5, 1, 0), (3, 2, 4), (-2, 3, 1)), MAP, {}),
+    (Expand((6, 5)), (6, 1), {}),
+    (Pad((0, 1, 2), (1, 0, 0), -0.5), MAP, {}),
+    (ResizeNearest((2, 3)), MAP, {}),
+    (AddBroadcast("relu"), MAP, {}),
+    (Sub("relu6"), MAP, {}),
+    (AddConstant((1, -1)), MAP, {"other": (7, 4)}),
+    (Mul(), MAP, {}),
+    (MulConstant("relu"), MAP, {"other": (4,)}),
+    (Minimum(), MAP, {}),
+    (Maximum(), MAP, {}),
 ]
 
 
@@ -62,7 +86,9 @@ def _ids(case: tuple[Any, ...]) -> str:
 def test_an_op_in_torch_is_its_float_forward(case: Any) -> None:
     attrs, shape, sizes = case
     rng, name = np.random.default_rng(0), type(attrs).__name__
-    x = tuple(rng.normal(size=(3, *shape)).astype(np.float32) * 3 for _ in range(OPS[name].arity))
+    x = tuple(
+        rng.normal(size=(3, *shape)).astype(np.float32) * 3 for _ in range(OPS[name].arity or 3)
+    )
     params = {r: rng.normal(size=s).astype(np.float32) for r, s in sizes.items()}
     wanted = OPS[name].float_forward(attrs, x, params)
     tensors = {r: torch.from_numpy(v) for r, v in params.items()}
