@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeq.arrays import class_labels, has_key, read_npz
+from edgeq.arrays import class_labels, has_key, read_npz, row_groups
 from edgeq.board import target_board
 from edgeq.emit.mlperf import fitting_task
 from edgeq.errors import BadInput
@@ -49,8 +49,12 @@ class PromiseRequest:
         return cls(promise, data)
 
     def rows(self, model: Source, calibration: Array, graph: Graph) -> Promised:
-        """The rows as int8. BadInput for rows that calibrated the model, or too few different."""
+        """The rows as int8; one of each group, drawn by a fixed seed, where the file has groups.
+
+        BadInput for rows that calibrated the model, or too few different.
+        """
         x = given_rows(model, self.data)
+        rows, kept = len(x), self._one_a_group(len(x))
         known = {row.tobytes() for row in calibration}
         shared = sum(row.tobytes() in known for row in x)
         if shared:
@@ -58,16 +62,26 @@ class PromiseRequest:
                 f"{shared} of the {len(x)} rows of {self.data} are calibration rows too, which "
                 "prove nothing; give rows that neither training nor calibration saw"
             )
+        x = x[kept]
         different = len({row.tobytes() for row in x})
         if different < self.promise.rows_needed:
+            of = "" if len(kept) == rows else f" from {len(kept)} groups"
             raise BadInput(
-                f"{self.data} holds {different} different rows; a disagreement below "
+                f"{self.data} holds {different} different rows{of}; a disagreement below "
                 f"{self.promise.limit:.4g} with {self.promise.confidence:.4g} confidence takes "
                 f"{self.promise.rows_needed} even if none disagrees"
             )
-        return Promised(
-            self.promise, quantize_rows(graph, x), self.data.name, self._labels(len(x), graph)
-        )
+        labels = self._labels(rows, graph)
+        labels = None if labels is None else labels[kept]
+        return Promised(self.promise, quantize_rows(graph, x), self.data.name, labels)
+
+    def _one_a_group(self, rows: int) -> Array:
+        """Indices of rows that come from sources of their own: a test counts those."""
+        groups = row_groups(self.data, rows)
+        if groups is None:
+            return np.arange(rows)
+        drawn = np.random.default_rng(0).permutation(rows)
+        return np.sort(drawn[np.unique(groups[drawn], return_index=True)[1]])
 
     def _labels(self, rows: int, graph: Graph) -> Array | None:
         if not has_key(self.data, "y"):

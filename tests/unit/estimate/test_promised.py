@@ -13,10 +13,12 @@ import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import BadInput, CostBudget
 from edgeq.estimating.promised import Promised, _of_mixture
+from edgeq.export_request import PromiseRequest
 from edgeq.passes.experts_alone import experts_alone
 from edgeq.passes.freeze_router import freeze_router, observe
 from edgeq.passes.stored_graph import stored_graph
-from edgeq.reference import run
+from edgeq.reference import quantize_rows, run
+from edgeq.sources import source_of
 from edgeq.thresholds import Promise, by_risk
 from tests.factory import input_rows, mixture_graph
 
@@ -90,6 +92,24 @@ def test_too_few_rows_name_the_number(export: Callable[..., Any], folder: Path) 
     np.savez(folder / "repeated.npz", x=np.repeat(rows_like(4, 92), 2, axis=0))
     with pytest.raises(BadInput, match="92 different rows"):
         export("repeated.npz", max_disagreement="2%")
+
+
+def test_of_a_group_one_row_counts(export: Callable[..., Any], folder: Path) -> None:
+    """Windows of 100 recordings are 100 rows, and the drawn ones keep their labels."""
+    x, y = rows_like(3, 400), np.arange(400) % 3
+    np.savez(folder / "windows.npz", x=x, y=y, groups=np.arange(400) // 4)
+    with pytest.raises(BadInput, match=r"holds 100 different rows from 100 groups; .* takes 149"):
+        export("windows.npz", max_disagreement="2%")
+    request = PromiseRequest.read("20%", None, folder / "windows.npz")
+    assert request is not None
+    source, graph = source_of(folder / "pair.pt"), stored_graph(folder / "out" / "graph.npz")
+    promised = request.rows(source, rows_like(2, 80), graph)
+    whole = quantize_rows(graph, x)
+    at = [int((whole == row).all(axis=1).argmax()) for row in promised.rows]
+    assert sorted({i // 4 for i in at}) == list(range(100))
+    assert len({i % 4 for i in at}) == 4, "not the first of each"
+    assert promised.labels is not None
+    assert promised.labels.tolist() == y[at].tolist()
 
 
 def test_calibration_rows_prove_nothing(export: Callable[..., Any], folder: Path) -> None:
