@@ -3,8 +3,8 @@
 Counted by following every call. A file is on the line when a function of it is handed the path or
 what that has become, and returns what it becomes next: Model, Source, Graph, Quantized,
 Compiled, Costed, ExportReport. Only what the folder is written from counts: a proof, a plan or a
-table looks at the graph and hands nothing on, nor does who gives a value back that others have
-taken further by then.
+table looks at the graph and hands nothing on; a check, or a pass that has nothing to do in this
+model, gives back the very value that it was given, and makes nothing of it.
 """
 
 import dataclasses
@@ -95,12 +95,8 @@ class Followed:
             if move.made & wanted:
                 wanted |= move.given
                 line.append(move)
-        files, behind = ["pipeline.py"], set[int]()  # values that a later form was made of
-        for move in reversed(line):
-            aside = move.made <= move.given and move.made & behind
-            if move.file and not aside:
-                files.append(move.file)
-            behind |= set() if move.made <= move.given else move.given
+        stations = (move.file for move in reversed(line) if not move.made <= move.given)
+        files = ["pipeline.py", *(file for file in stations if file)]
         return list(dict.fromkeys([*files, "export_folder.py"]))
 
 
@@ -117,7 +113,10 @@ def followed(start: Path, run: Callable[[], object]) -> list[str]:
 
 def mixture() -> nn.Model:
     torch.manual_seed(1)
-    experts = [nn.Linear(4, 3, kind) for kind in ("ternary", 8)]
+    experts = [  # with work for every pass of a mixture
+        nn.Sequential(nn.Linear(4, 6, kind), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3, kind))
+        for kind in ("ternary", 8)
+    ]
     body = nn.Mixture(experts, nn.BayesianRouter(4, 2, (4, 4), 0.2, 2, 1), ("ternary", 8))
     rows = np.random.default_rng(5).normal(size=(24, 4)).astype(np.float32)
     return nn.Model(body, (4,), name="small", calibration=rows)
@@ -128,13 +127,13 @@ def test_a_model_passes_through_twenty_files_at_most(
 ) -> None:
     """A detour of one file more is planted, so that the count is known to see files."""
     source = "def planted(select):\n    return lambda *given: detour(select(*given))\n"
-    source += "def detour(graph):\n    return graph\n"
+    source += "def detour(graph):\n    return graph.pruned()\n"
     scope: dict[str, Callable[..., Callable[..., Graph]]] = {}
     exec(compile(source, str(HOUSE / "detour.py"), "exec"), scope)
     monkeypatch.setattr(passes, "select_kernels", scope["planted"](passes.select_kernels))
-    path = tmp_path / "model.pt"
+    path, out = tmp_path / "model.pt", tmp_path / "out"
     edgeq.save(mixture(), path)
-    line = followed(path, lambda: export(path, "cortex-m4", tmp_path / "out"))
+    line = followed(path, lambda: export(path, "cortex-m4", out, accept_mismatch=True))
     for must in ("sources.py", "passes/lower.py", "detour.py", "compiled.py", "export_report.py"):
         assert must in line, "the line is no longer followed"
     files = [file for file in line if file != "detour.py"]
