@@ -101,7 +101,7 @@ def test_a_state_beside_a_mixture_is_refused() -> None:
     kind = mixed.tensors[first.outputs[0]]
     own = replace(node, inputs=first.outputs, outputs=("late",))
     both = mixed.with_tensors({"late": kind}).with_nodes((first, own, *mixed.nodes[1:]))
-    with pytest.raises(UnsupportedOp, match="a mixture and a state"):
+    with pytest.raises(UnsupportedOp, match="has experts and a state"):
         verify(both, "quantized")
 
 
