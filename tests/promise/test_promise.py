@@ -1,10 +1,12 @@
 """The recorded campaign keeps the promise, and this code draws what is recorded."""
 
+import json
+
 import numpy as np
 import pytest
 
 from edgeq.thresholds import Promise, Stages, by_risk, steps_of
-from tests.promise import campaign
+from tests.promise import campaign, digits
 from tests.promise.population import SHAPES
 
 SAMPLE = 40
@@ -70,3 +72,10 @@ def test_three_stages_keep_it_too() -> None:
         stages, _ = _three_stages(400, np.random.default_rng([3, draw]))
         above += true[by_risk(stages, steps, Promise(0.02)).thresholds] > 0.02
     assert above / 300 <= campaign.most_above(300)
+
+
+def test_the_digits_record_stands_in_the_page() -> None:
+    record = json.loads(digits.RECORD.read_text("utf-8"))
+    assert digits.words(record) in campaign.PAGE.read_text("utf-8")
+    assert record["bound"] <= record["limit"]
+    assert record["unseen_interval"][0] <= record["limit"], "unseen rows would refute the promise"
