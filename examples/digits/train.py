@@ -16,6 +16,7 @@ EPOCHS = 15
 SHAPE = (1, 8, 8)
 KINDS = ("ternary", "int4", "int8")
 HIDDEN = 32
+CHEAP_LR = 6e-3
 CALIBRATION_ROWS = 200
 
 
@@ -55,6 +56,45 @@ def network() -> nn.TrunkMixture:
 def expert(width: int, kind: str) -> nn.Sequential:
     """A hidden layer of that kind and an 8-bit head."""
     return nn.Sequential(nn.Linear(width, HIDDEN, kind), nn.ReLU(), nn.Linear(HIDDEN, 10, "int8"))
+
+
+def single(kind: str, seed: int = SEED) -> nn.Model:
+    """Untrained: two 8-bit convolutions, a hidden layer of that kind, an 8-bit head."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = nn.Sequential(
+            *nn.conv_block(1, 8, "int8"),
+            *nn.conv_block(8, 16, "int8", stride=2),
+            nn.Flatten(),
+            *(nn.Linear(16 * 4 * 4, HIDDEN, kind), nn.ReLU(), nn.Linear(HIDDEN, 10, "int8")),
+        )
+        return nn.Model(body, SHAPE, [str(digit) for digit in range(10)], name="digits")
+
+
+def precise(
+    rows: tuple[np.ndarray, np.ndarray], seed: int = SEED, *, progress: bool = True
+) -> nn.Model:
+    """The 8-bit network, trained on the labels of (x, y)."""
+    model = single("int8", seed)
+    nn.fit(model, rows, epochs=EPOCHS, seed=seed, augment=shifted, progress=progress)
+    return model
+
+
+def cheap(
+    wide: nn.Model,
+    width: float,
+    teacher: nn.Model,
+    x: np.ndarray,
+    seed: int = SEED,
+    *,
+    progress: bool = True,
+) -> nn.Model:
+    """`wide` with `width` times the channels, trained on the answers of `teacher` alone."""
+    model = nn.narrowed(wide, width, seed=seed)
+    nn.distill(
+        model, teacher, x, epochs=EPOCHS, lr=CHEAP_LR, seed=seed, augment=shifted, progress=progress
+    )
+    return model
 
 
 def train(epochs: int = EPOCHS, progress: bool = True) -> nn.Model:

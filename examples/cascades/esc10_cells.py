@@ -1,14 +1,13 @@
-"""Trains and scores the single networks of the cascade study, one cell (test fold, seed) a file.
+"""ESC-10: trains the single networks of the study, one cell (test fold, seed) a file.
 
-    python examples/esc10/cells.py --data DIR --out build/cells
+    python examples/cascades/esc10_cells.py --data DIR --out build/cascades/esc10
 
-A cell holds what its networks answer, as int8 logits of the integer reference, on clips that no
-training saw: `held` (a part of the four training folds, other recordings) and `test` (the fifth).
-The script goes on where it was cut. cascade.py makes cascades of the answers.
+A cell holds what its networks answer on clips that no training saw: `held` (a part of the four
+training folds, other recordings than the rest) and `test` (the fifth). The script goes on where it
+was cut; score.py makes cascades of the answers.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,18 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from answers import Cell, keep, network_answers
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "esc10"))
 import train
 from esc10 import data_folder
 from features import CLASS_NAMES, FOLDS, SHAPE, Clips, Floats, load_clips
 
-import edgeq
 from edgeq import nn as eq
-from edgeq.board import load_board
 from edgeq.errors import EdgeqError
-from edgeq.ops.op import Array
-from edgeq.passes import Quantized
-from edgeq.reference import quantize_rows, run
-from edgeq.sources import Trained
 
 WIDTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}
 _EVERY = ("int8", "int4", "ternary")
@@ -37,8 +33,6 @@ HELD_PER_CLASS = 7  # of 32: more than a fifth of the training clips
 FLOAT_EPOCHS = 30
 VIEWS, VIEW_EPOCHS, QUANTISED_VIEWS = 12, 3, 8
 FLOAT_LR, QUANTISED_LR = 6e-3, 2e-3
-PASSES, DROPOUT = 10, 0.1953  # Monte Carlo dropout over the head, as in the paper's router
-BOARD = "nucleo_l4r5zi"
 
 
 def name_of(width: float, kind: str) -> str:
@@ -112,57 +106,17 @@ def _plan(epochs: int, lr: float, seed: int) -> dict[str, Any]:
     }
 
 
-def quantized(model: eq.Model) -> Quantized:
-    """The integer graph that an export for the board ships."""
-    features = load_board(BOARD).features
-    source = Trained(Path("cell"), "", model)
-    return source.quantized(source.rows(None), "mse", features, None)
-
-
-def answers(model: eq.Model, parts_: Sequence[Clips]) -> list[dict[str, Array]]:
-    """For each part int8 `logits` (clip, class), as the device gives them, and the Monte Carlo
-    uncertainty `mc` (clip,) of the head."""
-    graph = quantized(model).graph
-    told = []
-    for clips in parts_:
-        result = run(graph, quantize_rows(graph, np.moveaxis(clips.x, 1, -1)))
-        told.append({"logits": result.output.astype(np.int8), "mc": head_uncertainty(model, clips)})
-    return told
-
-
-@torch.no_grad()
-def head_uncertainty(model: eq.Model, clips: Clips) -> Array:
-    """sum_c Var_m p_c over PASSES passes of the head alone, its input thinned by DROPOUT: the
-    paper's epistemic uncertainty, taken from the cheap network itself. The masks serve every
-    clip. float32 (clip,)."""
-    seen = list[torch.Tensor]()
-    head = model.body[1][-1]
-    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    model.eval()(torch.from_numpy(clips.x))
-    hook.remove()
-    features = seen[0]
-    generator = torch.Generator().manual_seed(0)
-    masks = torch.rand(PASSES, features.shape[1], generator=generator) >= DROPOUT
-    p = [torch.softmax(head(features * mask / (1 - DROPOUT)), 1) for mask in masks]
-    variance: Array = torch.stack(p).var(0).sum(1).numpy()
-    return variance
-
-
-def cell(clips: Clips, fold: int, seed: int, models: Path) -> dict[str, Array]:
+def cell(clips: Clips, fold: int, seed: int, models: Path) -> Cell:
     """Trains one cell; its arrays, and the model files into the folder `models`."""
     learn, held, test = parts(clips, fold, seed)
     row_of = {name: i for i, name in enumerate(clips.names)}
-    rows = {
-        part: np.array([row_of[n] for n in some.names])
+    told = {
+        f"{part}/row": np.array([row_of[n] for n in some.names])
         for part, some in (("held", held), ("test", test))
     }
     models.mkdir(parents=True, exist_ok=True)
-    told: dict[str, Array] = {f"{part}/clip": clip for part, clip in rows.items()}
     for name, model in trained(learn, seed):
-        edgeq.save(model, models / f"{name.replace(' ', '_')}.pt")
-        for part, answer in zip(rows, answers(model, (held, test)), strict=True):
-            told |= {f"{part}/{name}/{what}": value for what, value in answer.items()}
-        told[f"kernels/{name}"] = np.array([n.kernel or "" for n in quantized(model).graph.nodes])
+        told |= network_answers(name, model, {"held": held.x, "test": test.x}, models)
         say(f"fold {fold} seed {seed}: {name}")
     return told
 
@@ -176,23 +130,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Trains the cells that are not there yet; returns edgeq's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, help="folder with esc50.csv and audio/")
-    parser.add_argument("--out", type=Path, default=Path("build/cells"))
+    parser.add_argument("--out", type=Path, default=Path("build/cascades/esc10"))
     chosen = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
         clips = load_clips(data_folder(chosen.data), chosen.out)
         for seed, fold in ((s, f) for s in SEEDS for f in FOLDS):
             kept = chosen.out / f"fold{fold}_seed{seed}.npz"
-            if kept.is_file():
-                continue
-            start = os.times()
-            told = cell(clips, fold, seed, kept.with_suffix(""))
-            now = os.times()
-            seconds = now.user + now.system - start.user - start.system
-            partial = kept.with_suffix(".partial")
-            with partial.open("wb") as file:
-                np.savez(file, cpu_seconds=seconds, **told)
-            partial.rename(kept)
+            keep(kept, lambda f=fold, s=seed, k=kept: cell(clips, f, s, k.with_suffix("")))
     except EdgeqError as error:
         say(str(error))
         return error.exit_code
