@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
     from edgeq.harness.trace import read_run as read_run
     from edgeq.nn import from_curious_qmoe as from_curious_qmoe
     from edgeq.nn import load as load
+    from edgeq.nn import mixture_of as mixture_of
     from edgeq.nn import quantize as quantize
     from edgeq.nn import save as save
     from edgeq.pipeline import build as build
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
     from edgeq.verbs import boards as boards
     from edgeq.verbs import doctor as doctor
     from edgeq.verbs import meters as meters
+    from edgeq.verbs import mix as mix
     from edgeq.verbs import report as report
     from edgeq.verbs import stop as stop
 
@@ -34,6 +36,8 @@ _VERBS = {
     "quantize": "edgeq.nn",
     "save": "edgeq.nn",
     "from_curious_qmoe": "edgeq.nn",
+    "mixture_of": "edgeq.nn",
+    "mix": "edgeq.verbs",
     "export": "edgeq.pipeline",
     "estimate": "edgeq.pipeline",
     "verify": "edgeq.pipeline",

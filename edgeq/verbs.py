@@ -119,3 +119,30 @@ def report(
     subjects = read_subjects(folders)
     places = [None if name is None else Path(name) for name in (html, png)]
     return report_json(subjects, write_report(subjects, *places))
+
+
+def mix(
+    models: Sequence[str | Path],
+    out: str | Path,
+    *,
+    signal: str = "gap",
+    escalate: float = 0.3,
+) -> dict[str, Any]:
+    """Writes the cascade of finished model files, cheapest first, to `out`; as `edgeq mix`.
+
+    Returns its `experts` and the `shares` of the calibration `rows` that each answers. Raises
+    ModelFile and BadInput for files that are no models or fit no cascade.
+    """
+    from edgeq.nn import Cascade, load, mixed, save
+
+    made = mixed([load(path) for path in models], signal=signal, escalate=escalate)
+    save(made, out)
+    assert isinstance(made.body, Cascade)  # which is what models are mixed into
+    names = list(made.body.names)
+    told: dict[str, Any] = {"out": str(out), "experts": names, "rows": 0, "shares": {}}
+    if made.calibration is not None:
+        route = made.predict(made.calibration)[1]
+        assert route is not None  # a cascade has routes
+        told["rows"] = len(route)
+        told["shares"] = {n: float((route == i).mean()) for i, n in enumerate(names)}
+    return told

@@ -21,6 +21,7 @@ from edgeq.cli.export import export
 from edgeq.cli.flash import flash
 from edgeq.cli.group import CommandGroup, nearest_project
 from edgeq.cli.meters import meters
+from edgeq.cli.mix import mix
 from edgeq.cli.ops import ops
 from edgeq.cli.output import Interrupted, say
 from edgeq.cli.profile import profile
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     export,
     estimate,
     verify,
+    mix,
     ops,
     flash,
     profile,

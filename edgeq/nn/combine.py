@@ -1,0 +1,137 @@
+"""Cascades of finished networks: of two models, or of one float network in several widths."""
+
+import copy
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from edgeq.errors import BadInput
+from edgeq.nn.cascade import Cascade
+from edgeq.nn.config import build, config_of
+from edgeq.nn.layers import QuantLayer
+from edgeq.nn.model import Model
+from edgeq.nn.weight_kinds import weight_kind
+
+T = TypeVar("T")
+KEPT = "int8"  # the kind of first, depthwise and last layers: few weights, much to lose
+
+
+def with_kind(model: Model, kind: str | int) -> Model:
+    """A copy of `model`, weights and sets too, whose inner layers have weights of that kind.
+
+    The first layer, depthwise ones and the last become int8: they hold few of the weights. From
+    int8 down to int6 a float network needs no more training; narrower kinds want `fit` or
+    `distill`. Raises BadInput for an unknown kind and for a model of several experts.
+    """
+    name = weight_kind(kind).name
+    _refuse_experts(model)
+    config = copy.deepcopy(config_of(model.body))
+    weighted = list(_weighted(config))
+    for i, node in enumerate(weighted):
+        inner = 0 < i < len(weighted) - 1 and node.get("groups", 1) == 1
+        node["weights"] = name if inner else KEPT
+        node["act_quant"] = True
+    body = build(config)
+    body.load_state_dict(model.body.state_dict())
+    sets = model.calibration, model.evaluation
+    made = Model(body, model.input_shape, model.class_names, *sets, name=model.name)
+    if model.calibration is not None:
+        made.calibrate()
+    return made
+
+
+def mixture_of(
+    model: Model,
+    widths: Sequence[str | int] = ("ternary", "int8"),
+    *,
+    signal: str = "gap",
+    escalate: float | Sequence[float] = 0.3,
+) -> Model:
+    """A cascade of one float network in several weight kinds, cheapest first.
+
+    Each expert is `with_kind(model, width)`. They agree more than experts of different sizes do:
+    `narrowed` and `distill` make cheaper ones. The calibration set settles the thresholds; train
+    narrow kinds, then `calibrate` again. Raises BadInput for fewer than two widths, for widths
+    that are not from narrow to wide, and for a model of several experts.
+    """
+    kinds = [weight_kind(width) for width in widths]
+    if len(kinds) < 2 or any(a.bits >= b.bits for a, b in pairwise(kinds)):
+        raise BadInput(
+            f"widths are {', '.join(k.name for k in kinds)}; give two or more, the cheapest first, "
+            'such as ("ternary", "int8")'
+        )
+    return mixed(
+        [with_kind(model, kind.name) for kind in kinds],
+        signal=signal,
+        escalate=escalate,
+        names=[kind.name for kind in kinds],
+        name=model.name,
+    )
+
+
+def mixed(
+    models: Sequence[Model],
+    *,
+    signal: str = "gap",
+    escalate: float | Sequence[float] = 0.3,
+    names: Sequence[str] | None = None,
+    name: str | None = None,
+) -> Model:
+    """A cascade of finished models, cheapest first: no training is needed.
+
+    The sets and the name are those of the last model, or of the nearest before it that has them.
+    With a calibration set the thresholds are settled, so that the share `escalate` of its rows goes
+    on from each stage. Raises BadInput for models of different inputs or classes, or of several
+    experts each.
+    """
+    if len(models) < 2:
+        raise BadInput(f"a cascade takes at least 2 models, got {len(models)}")
+    for one in models:
+        _refuse_experts(one)
+    shapes, answers = {m.input_shape for m in models}, {_classes(m) for m in models}
+    if len(shapes) > 1 or len(answers) > 1:
+        told = "; ".join(f"{m.name}: input {m.input_shape}, {_classes(m)} classes" for m in models)
+        raise BadInput(f"the models of a cascade take the same input and classes; these: {told}")
+    body = Cascade(list(models), signal=signal, escalate=escalate, names=names or _names(models))
+    made = Model(
+        body,
+        models[-1].input_shape,
+        _last([m.class_names for m in models]),
+        _last([m.calibration for m in models]),
+        _last([m.evaluation for m in models]),
+        name=name or models[-1].name,
+    )
+    if made.calibration is not None:
+        made.calibrate()
+    return made
+
+
+def _names(models: Sequence[Model]) -> list[str]:
+    names = [model.name for model in models]
+    return [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
+
+
+def _last(found: Sequence[T | None]) -> T | None:
+    return next((one for one in reversed(found) if one is not None), None)
+
+
+def _classes(model: Model) -> int:
+    weighted = [m for m in model.body.modules() if isinstance(m, QuantLayer)]
+    return int(weighted[-1].weight.shape[0]) if weighted else 0
+
+
+def _refuse_experts(model: Model) -> None:
+    if any(hasattr(module, "experts") for module in model.body.modules()):
+        raise BadInput(
+            f"{model.name} holds several experts already; give single networks, such as one of them"
+        )
+
+
+def _weighted(config: object) -> list[dict[str, Any]]:
+    """Every node with weights, in definition order."""
+    if isinstance(config, list):
+        return [node for part in config for node in _weighted(part)]
+    if not isinstance(config, dict):
+        return []
+    found = [config] if "weights" in config else []
+    return found + [node for part in config.values() for node in _weighted(part)]

@@ -1,0 +1,116 @@
+"""Cascades of finished networks: two model files, or one float network in several widths."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import edgeq
+from edgeq import nn
+from edgeq.errors import BadInput, ModelFile
+from tests.command_line import run_cli
+
+
+def _data(rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 3, rows)
+    return (rng.normal(size=(rows, 6)) + 2.0 * np.eye(3, 6)[y]).astype(np.float32), y
+
+
+def _model(kind: str, width: int, name: str, classes: int = 3, features: int = 6) -> nn.Model:
+    torch.manual_seed(width)
+    layers = [nn.Linear(features, width, kind), nn.ReLU(), nn.Linear(width, width, kind), nn.ReLU()]
+    body = nn.Sequential(*layers, nn.Linear(width, classes, "int8"))
+    return nn.Model(body, (features,), name=name)
+
+
+def _finished(kind: str, width: int, name: str) -> nn.Model:
+    model = _model(kind, width, name)
+    nn.fit(model, _data(), epochs=6, lr=1e-2, progress=False)
+    model.calibrate(_data()[0][:100])
+    return model
+
+
+def _kinds(module: torch.nn.Module) -> list[str]:
+    return [m.kind for m in module.modules() if isinstance(m, nn.QuantLayer)]
+
+
+def test_with_kind_changes_the_inner_layers_alone() -> None:
+    model = _finished("ptq", 8, "net")
+    made = nn.with_kind(model, "ternary")
+    assert _kinds(made) == ["int8", "ternary", "int8"]
+    assert _kinds(model) == ["ptq", "ptq", "int8"]
+    assert torch.equal(made.state_dict()["body.2.weight"], model.state_dict()["body.2.weight"])
+
+
+def test_a_float_network_becomes_a_cascade_without_training() -> None:
+    """int8 copies of a float network answer as it does; the wide expert is such a copy."""
+    model = _finished("ptq", 16, "net")
+    made = nn.mixture_of(model, ("int4", "int8"))
+    assert made.body.names == ("int4", "int8")
+    assert [_kinds(expert)[1] for expert in made.body.experts] == ["int4", "int8"]
+    x = _data(300)[0]
+    wide = nn.Model(made.body.experts[1], (6,)).predict(x)[0].argmax(1)
+    assert (wide == model.predict(x)[0].argmax(1)).mean() > 0.97
+    route = made.predict(model.calibration)[1]
+    assert 0 < (route == 1).mean() <= 0.3
+
+
+def test_each_expert_of_a_mix_answers_as_its_model() -> None:
+    models = [_finished("ternary", 4, "cheap"), _finished("int8", 16, "precise")]
+    made = nn.mixed(models, escalate=0.4)
+    assert made.name == "precise"
+    assert made.body.names == ("cheap", "precise")
+    x = _data(300)[0]
+    logits, route = made.predict(x)
+    assert route is not None
+    assert 0.1 < (route == 1).mean() < 0.7
+    for e, model in enumerate(models):
+        np.testing.assert_array_equal(logits[route == e], model.predict(x)[0][route == e])
+
+
+def test_models_that_fit_no_cascade_are_refused() -> None:
+    one = _finished("int8", 8, "one")
+    with pytest.raises(BadInput, match="at least 2 models"):
+        nn.mixed([one])
+    with pytest.raises(BadInput, match=r"same input and classes.*5 classes"):
+        nn.mixed([one, _model("int8", 8, "two", classes=5)])
+    with pytest.raises(BadInput, match="same input and classes"):
+        nn.mixed([one, _model("int8", 8, "two", features=7)])
+    both = nn.mixed([one, _finished("int8", 12, "two")])
+    with pytest.raises(BadInput, match="several experts already"):
+        nn.mixed([both, one])
+    with pytest.raises(BadInput, match="several experts already"):
+        nn.mixture_of(both)
+
+
+@pytest.mark.parametrize("widths", [("int8",), ("int8", "ternary"), ("int8", "int8")])
+def test_widths_go_from_cheap_to_precise(widths: tuple[str, ...]) -> None:
+    with pytest.raises(BadInput, match="the cheapest first"):
+        nn.mixture_of(_model("int8", 8, "net"), widths)
+
+
+def test_the_command_mixes_model_files_that_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / "cheap.pt", tmp_path / "precise.pt"]
+    for path, kind, width in zip(paths, ("ternary", "int8"), (4, 16), strict=True):
+        edgeq.save(_finished(kind, width, path.stem), path)
+    out = tmp_path / "model.pt"
+    words = ("mix", *map(str, paths), "-o", str(out), "--escalate", "0.2", "--json")
+    assert run_cli(monkeypatch, *words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["experts"] == ["cheap", "precise"]
+    assert told["shares"]["cheap"] >= 0.8
+    assert told["rows"] == 100
+    report = edgeq.export(out, "cortex-m4", tmp_path / "export")
+    assert [expert["name"] for expert in report["experts"]] == ["cheap", "precise"]
+
+
+def test_the_command_refuses_what_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ModelFile):
+        edgeq.mix([tmp_path / "text.pt", tmp_path / "text.pt"], tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
