@@ -29,13 +29,21 @@ def network_answers(name: str, model: nn.Model, parts: Mapping[str, Array], mode
     graph = graph_of(model)
     told: Cell = {
         f"scale/{name}": np.array(graph.tensors[graph.outputs[0]].quant.per_tensor),
-        f"kernels/{name}": np.array([node.kernel or "" for node in graph.nodes]),
+        f"kernels/{name}": kernels_of(graph),
     }
     for part, x in parts.items():
         result = run(graph, quantize_rows(graph, channels_last(x)))
         told[f"{part}/{name}/logits"] = result.output.astype(np.int8)
         told[f"{part}/{name}/mc"] = head_uncertainty(model, x)
     return told
+
+
+def kernels_of(graph: Graph) -> Array:
+    """The kernel of every node, of experts too: networks that agree in them cost the same."""
+    nodes = list(graph.nodes)
+    for node in graph.nodes:
+        nodes += [n for e in getattr(node.attrs, "experts", ()) for n in e.graph.nodes]
+    return np.array([node.kernel or "" for node in nodes])
 
 
 def file_of(name: str) -> str:
@@ -67,14 +75,15 @@ def head_uncertainty(model: nn.Model, x: Array) -> Array:
     return variance
 
 
-def keep(path: Path, make: Callable[[], Cell]) -> None:
+def keep(path: Path, make: Callable[[], Cell], *, anew: bool = False) -> None:
     """Writes what `make` gives, and its CPU-seconds, unless the file is there already."""
-    if path.is_file():
+    if path.is_file() and not anew:
         return
     start = os.times()
     told = make()
     now = os.times()
     seconds = now.user + now.system - start.user - start.system
+    seconds += float(told.pop("cpu_seconds", np.zeros(())))
     partial = path.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     with partial.open("wb") as file:

@@ -20,8 +20,7 @@ import train
 
 from edgeq import nn
 
-WIDTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}
-KINDS = {1.0: ("int8", "ternary"), 0.5: ("int8", "ternary"), 0.25: ("int8", "ternary")}
+KINDS = ("int8", "ternary")
 SEEDS = (0, 1, 2)
 HELD = 0.2
 
@@ -60,17 +59,24 @@ def cell(seed: int, models: Path) -> Cell:
     return told
 
 
+def networks(seed: int) -> Iterator[tuple[str, nn.Model]]:
+    """The untrained students: narrower ones, and ones without convolutions."""
+    for kind in KINDS:
+        yield f"half {kind}", nn.narrowed(train.single(kind, seed), 0.5, seed=seed)
+    yield "quarter int8", nn.narrowed(train.single("int8", seed), 0.25, seed=seed)
+    for kind in KINDS:
+        yield f"dense {kind}", train.dense(kind, seed)
+
+
 def trained(learn: Cell, seed: int) -> Iterator[tuple[str, nn.Model]]:
     """Every network, calibrated: the first from the labels, the others from its answers."""
     teacher = train.precise((learn["x"], learn["y"]), seed, progress=False)
-    for width in WIDTHS:
-        for kind in KINDS[width]:
-            model = teacher
-            if (width, kind) != (1.0, "int8"):
-                made = train.single(kind, seed)
-                model = train.cheap(made, width, teacher, learn["x"], seed, progress=False)
-            model.calibrate(learn["x"][: train.CALIBRATION_ROWS])
-            yield f"{WIDTHS[width]} {kind}", model
+    teacher.calibrate(learn["x"][: train.CALIBRATION_ROWS])
+    yield "full int8", teacher
+    for name, student in networks(seed):
+        train.taught(student, teacher, learn["x"], seed, progress=False)
+        student.calibrate(learn["x"][: train.CALIBRATION_ROWS])
+        yield name, student
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeq.comparing.cascades import (
+    CONFIDENCE,
     Outcome,
     auroc,
     draws,
@@ -25,7 +26,7 @@ from edgeq.comparing.cascades import (
 from edgeq.ops.op import Array
 
 SIGNAL_CYCLES = 200  # what the gap may cost at most
-BUDGET = 0.57  # of the last stage's energy: the promise is 0.6, and shares drift
+BUDGET = 0.55  # of the last stage's energy: the promise is 0.6, and shares drift
 SHARES = tuple(share / 20 for share in range(1, 13))
 LEAST_SAVING, LEAST_DIFFERENCE, LEAST_BELOW_FRONT = 0.40, -0.015, 0.20
 
@@ -177,11 +178,19 @@ def _claims(study: Study, names: Sequence[str], values: Array, weights: Array) -
         name: {"value": float(of(point)[0]), "interval": interval(of(drawn))}
         for name, of in (("difference", difference), ("saving", saving), ("below_front", below))
     }
+    if not np.any(values[:, -1, 0] - values[:, last, 0]):
+        told["difference"]["interval"] = _of_none(len(values))
     cheap_enough = told["saving"]["value"] >= LEAST_SAVING
     good_enough = told["difference"]["interval"][0] > LEAST_DIFFERENCE
     told["a_shown"] = cheap_enough and good_enough
     told["b_shown"] = told["below_front"]["value"] >= LEAST_BELOW_FRONT
     return told
+
+
+def _of_none(rows: int) -> tuple[float, float]:
+    """Where no row differs a resample cannot: Clopper and Pearson's ends of 0 in `rows`."""
+    end = 1.0 - ((1.0 - CONFIDENCE) / 2) ** (1.0 / rows)
+    return -end, end
 
 
 def signals(study: Study) -> dict[str, dict[str, Any]]:
