@@ -36,6 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, str(FOLDER / "demo.py"), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    (out / "stdout.txt").write_text(done.stdout)
     return out
 
 
@@ -54,6 +55,17 @@ def test_the_demo_leaves_what_it_promises(demo: Path) -> None:
     assert profile["mismatches"] == 0
     assert profile["accuracy"] >= 0.96
     assert all(layer["cycles"] > 0 for layer in profile["layers"])
+
+
+@pytest.mark.full
+def test_the_demo_ends_with_what_the_cascade_gains(demo: Path) -> None:
+    gain = json.loads((demo / "profile.json").read_text())["alone"]["gain"]
+    assert gain["shown"]
+    assert gain["against"] == "precise"
+    *_, chart, said = (demo / "stdout.txt").read_text().rstrip().splitlines()
+    assert said == gain["said"]
+    assert "oracle" in chart
+    assert chart.endswith("uJ")
 
 
 @pytest.mark.full
