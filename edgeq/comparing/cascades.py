@@ -75,9 +75,9 @@ def means(values: Array, weights: Array) -> Array:
     return np.asarray(flat.reshape(len(weights), *values.shape[1:]))
 
 
-def interval(drawn: Array) -> tuple[float, float]:
-    """The central 95 % of a statistic's resamples."""
-    tail = (1.0 - CONFIDENCE) / 2
+def interval(drawn: Array, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The central part of a statistic's resamples, by default 95 %."""
+    tail = (1.0 - confidence) / 2
     low, high = np.quantile(drawn, (tail, 1.0 - tail))
     return float(low), float(high)
 

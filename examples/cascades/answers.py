@@ -54,7 +54,7 @@ def file_of(name: str) -> str:
 def graph_of(model: nn.Model) -> Graph:
     """The integer graph that an export for the board ships."""
     features = load_board(BOARD).features
-    source = Trained(Path("cell"), "", model)
+    source = Trained("", model)
     return source.quantized(source.rows(None), "mse", features, None).graph
 
 
