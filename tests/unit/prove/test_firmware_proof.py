@@ -45,7 +45,7 @@ def test_an_export_says_four_proofs(saved: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kernel", "right", "wrong"),
     [
-        ("edgeq_fully_connected_s8_t2.c", "p->inputs", "p->inputs + 16"),
+        ("edgeq_fully_connected_s8_t2_dsp.c", "NARROW_A     (-1)", "NARROW_A     (-2)"),
         ("edgeq_router.h", "((int64_t)1 << 33)", "((int64_t)1 << 34)"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_core_without_a_twin_is_proven_by_the_host_build(
     assert (firmware["passed"], firmware["mismatches"], firmware["routes"]) == (True, 0, ROUTES)
     assert firmware["forced"] == 2 * MOST_ROWS
     assert str(firmware["by"]).startswith("host build (")
-    spoil("edgeq_fully_connected_s8_t2.c", "p->inputs", "p->inputs + 16")
+    spoil("edgeq_fully_connected_s8_t2_dsp.c", "NARROW_A     (-1)", "NARROW_A     (-2)")
     with pytest.raises(Mismatch, match=r"firmware: host build \("):
         pipeline.export(saved, "cortex-m7", tmp_path / "no")
     assert not (tmp_path / "no").exists()
@@ -207,7 +207,7 @@ def test_a_layer_that_differs_inside_fails_the_proof_by_its_name(
     with torch.no_grad():
         body[2].weight[:, 1:] = 0.0  # the answer hangs on one sum
     edgeq.save(nn.Model(body, (9,), calibration=x), tmp_path / "m.pt")
-    spoil("edgeq_add_s8.c", "y[i] =", "y[i] = (int8_t)(i == 5) ^")
+    spoil("edgeq_add_s8_dsp.c", "y[1] = y1;", "y[1] = (int8_t)(y1 ^ 1);")
     with pytest.raises(Mismatch, match=r"layer .*add.* of 9 values are not the reference's"):
         pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out", accept_mismatch=True)
 
