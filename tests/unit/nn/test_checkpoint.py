@@ -20,6 +20,7 @@ from edgeq.nn import (
     Cascade,
     Conv1d,
     Conv2d,
+    Delay,
     Dropout,
     Flatten,
     GlobalAvgPool,
@@ -95,6 +96,7 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (2, 6, 8),
     ),
+    "delay": (lambda: Sequential(Linear(5, 4), Delay(), Linear(4, 3)), (5,)),
     "activations": (lambda: Sequential(Linear(5, 3), *(cls() for cls in ACTIVATIONS)), (5,)),
     "conv1d": (
         lambda: Sequential(Conv1d(2, 4, 5, 3, 2, 2), GlobalAvgPool(), Linear(4, 3)),
