@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeq.board import Board, Energy
 from edgeq.emit.firmware import LayerInfo
+from edgeq.emit.firmware_layers import CASCADE_OP
 from edgeq.harness.messages import Info
 from edgeq.harness.profile_summary import NO_COUNTER, VERSION, Summary
 from edgeq.harness.trace import SampleRecord
@@ -127,7 +128,11 @@ def _layers(
 
 
 def _routes(subject: Profiled, records: Sequence[SampleRecord]) -> dict[str, int]:
-    return {name: sum(r.route == e for r in records) for e, name in enumerate(subject.experts)}
+    """By the experts that ran: in a cascade all up to the one that answered."""
+    names = list(subject.experts)
+    if any(info.op == CASCADE_OP for info in subject.layers):
+        names = ["+".join(names[: e + 1]) for e in range(len(names))]
+    return {name: sum(r.route == e for r in records) for e, name in enumerate(names)}
 
 
 def _uncertainty(

@@ -34,6 +34,14 @@ def text_of(summary: dict[str, Any]) -> str:
     return file.getvalue()
 
 
+def test_a_cascades_route_is_every_expert_that_ran() -> None:
+    given = subject()
+    layers = (replace(given.layers[0], name="signal", op="cascade"), *given.layers[1:])
+    found = summary_of(replace(given, layers=layers))
+    assert found["routes"] == {"small": 2, "small+large": 2, "small+large+idle": 0}
+    assert [e["name"] for e in found["experts"]] == ["small", "large", "idle"]
+
+
 def test_the_summary_by_hand() -> None:
     found = summary_of(subject())
     assert (found["samples"], found["accuracy"], found["mismatches"]) == (4, 0.75, 0)
