@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which call no __getattr__
     from edgeq.pipeline import flash as flash
     from edgeq.pipeline import profile as profile
     from edgeq.pipeline import verify as verify
+    from edgeq.sources import from_onnx as from_onnx
     from edgeq.verbs import boards as boards
     from edgeq.verbs import doctor as doctor
     from edgeq.verbs import meters as meters
@@ -38,6 +39,7 @@ _VERBS = {
     "from_curious_qmoe": "edgeq.nn",
     "mixture_of": "edgeq.nn",
     "mix": "edgeq.verbs",
+    "from_onnx": "edgeq.sources",
     "export": "edgeq.pipeline",
     "estimate": "edgeq.pipeline",
     "verify": "edgeq.pipeline",

@@ -4,13 +4,14 @@ Both have what the pipeline asks for, so that it needs no branch.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeq.arrays import CHANNELS_LAST, Layout, Shapes, model_rows, rows_of_file
 from edgeq.errors import BadInput, ModelFile
-from edgeq.frontend.tflite_file import is_tflite
+from edgeq.frontend.tflite_file import is_onnx, is_tflite
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
 from edgeq.ir.ports import INPUT, input_names, row_shape
@@ -19,6 +20,7 @@ from edgeq.passes import Quantized
 from edgeq.prove.check import Check
 
 if TYPE_CHECKING:
+    from edgeq.frontend.onnx_loader import Imported as ImportedOnnx
     from edgeq.nn import Model
 
 AS_IN_THE_FILE = "the file's own"  # in place of a calibration method
@@ -170,10 +172,33 @@ def source_of(given: "str | Path | Model") -> Source:
 
         graph, data = load_tflite(where)
         return Imported(where, hashlib.sha256(data).hexdigest(), data, graph)
+    if is_onnx(where):
+        from edgeq.frontend.onnx_loader import load_onnx
+
+        found, data = load_onnx(where)
+        return Trained(hashlib.sha256(data).hexdigest(), _model_of(found), where)
     from edgeq.nn import load
 
     model = load(where)
     return Trained(hashlib.sha256(where.read_bytes()).hexdigest(), model, where)
+
+
+def _model_of(found: "ImportedOnnx") -> "Model":
+    from edgeq.nn import graph_model
+
+    return graph_model(found.graph, found.input_shape, layout=found.layout)
+
+
+def from_onnx(path: str | Path, input_shape: Sequence[int] | None = None) -> "Model":
+    """The edgeq.nn.Model of a float .onnx file, to quantise, train, save and export.
+
+    `input_shape`: without the batch, where the file leaves sizes open. Rows are as the file's, in
+    its own order of axes. Raises BadInput, ModelFile for a damaged file, UnsupportedOp that names
+    every node which is not taken.
+    """
+    from edgeq.frontend.onnx_loader import load_onnx
+
+    return _model_of(load_onnx(Path(path), input_shape)[0])
 
 
 def _of_object(given: object) -> Trained:

@@ -42,24 +42,31 @@ def meters() -> dict[str, Any]:
 
 
 def imported_ops(file: str | Path | None = None) -> dict[str, Any]:
-    """The operators of .tflite files that are taken, and each node of `file` with why it is not.
+    """The operators of .tflite and .onnx files that are taken, and each node of `file` with why it
+    is not.
 
-    Raises BadInput for what is no .tflite, ModelFile and UnsupportedOp for the file as a whole.
+    Raises BadInput for what is neither, ModelFile and UnsupportedOp for the file as a whole.
 
-    >>> "CONV_2D" in imported_ops()["supported"]
-    True
+    >>> "CONV_2D" in imported_ops()["supported"], "Conv" in imported_ops()["supported_onnx"]
+    (True, True)
     """
-    from edgeq.frontend.tflite_file import is_tflite
+    from edgeq.frontend import onnx_ops, tflite_ops
+    from edgeq.frontend.onnx_loader import findings_of_onnx
+    from edgeq.frontend.tflite_file import is_onnx, is_tflite
     from edgeq.frontend.tflite_loader import findings_of
-    from edgeq.frontend.tflite_ops import READERS
 
-    path, nodes = None if file is None else Path(file), []
+    path = None if file is None else Path(file)
+    nodes: Sequence[Any] = []
     if path is not None:
-        if path.is_file() and not is_tflite(path):
-            raise BadInput(f"{path} is no .tflite file; `edgeq export` checks a saved model")
-        nodes = findings_of(path)
+        known = is_tflite(path) or is_onnx(path)
+        if path.is_file() and not known:
+            raise BadInput(
+                f"{path} is no .tflite or .onnx file; `edgeq export` checks a saved model"
+            )
+        nodes = findings_of_onnx(path) if is_onnx(path) else findings_of(path)
     return {
-        "supported": sorted(READERS),
+        "supported": sorted(tflite_ops.READERS),
+        "supported_onnx": sorted(onnx_ops.READERS),
         "file": None if path is None else str(path),
         "nodes": [
             {

@@ -9,11 +9,11 @@ from edgeq.cli.options import json_option
 from edgeq.cli.output import say, say_json
 
 
-@click.command(short_help="The operators that are taken; what in a .tflite is not.")
+@click.command(short_help="The operators that are taken; what in a file is not.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @json_option
 def ops(file: Path | None, as_json: bool) -> None:
-    """The operators of .tflite files that edgeq takes; with FILE, each of its nodes.
+    """The operators of .tflite and .onnx files that edgeq takes; with FILE, each of its nodes.
 
     Ends with 3 when a node is not taken: `edgeq export` would refuse the file.
     """
@@ -28,7 +28,12 @@ def ops(file: Path | None, as_json: bool) -> None:
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
-    lines = [f"TensorFlow Lite, int8: {', '.join(facts['supported'])}"]
+    lines = [
+        f"TensorFlow Lite, int8: {', '.join(facts['supported'])}",
+        f"ONNX, float: {', '.join(facts['supported_onnx'])}",
+    ]
+    if facts["file"]:
+        lines = []
     for node in facts["nodes"]:
         said = f"not taken: {node['reason']}" if node["reason"] else "taken"
         if not node["taken"] and not node["reason"]:

@@ -166,6 +166,21 @@ def _clipped(op: str, least: float = -np.inf, most: float = np.inf) -> Form:
     return form
 
 
+def _affine(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    gain = b.constant(f"{node.name}.gain", node.attrs.gain, np.float32)
+    offset = b.constant(f"{node.name}.offset", node.attrs.offset, np.float32)
+    return b.node("Add", [b.node("Mul", [x[0], gain], f"{node.name}.mul"), offset], node.name)
+
+
+def _power(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+    """Of the size, where the op has a value and Pow has none."""
+    exponent = node.attrs.exponent
+    inputs = [x[0], b.constant(f"{node.name}.exponent", exponent, np.float32)]
+    if exponent != int(exponent):
+        inputs[0] = b.node("Abs", x, f"{node.name}.abs")
+    return b.node("Pow", inputs, f"{node.name}.pow")
+
+
 def _clip(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     return _between(b, node, x[0], node.attrs.low, node.attrs.high)
 
@@ -204,6 +219,9 @@ ONNX_OPS: Mapping[str, Form] = {
     "Rsqrt": _clipped("Rsqrt", LEAST_OF_RSQRT),
     "Abs": _plain("Abs"),
     "Neg": _plain("Neg"),
+    "Affine": _affine,
+    "Power": _power,
+    "Erf": _plain("Erf"),
     "Clip": _clip,
     "LayerNorm": _layer_norm,
     "Softmax": _softmax,

@@ -127,6 +127,17 @@ def is_tflite(path: Path) -> bool:
         return False
 
 
+def is_onnx(path: Path) -> bool:
+    """Whether it may be an ONNX file: by its first field, ir_version, or by its name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(3)
+    except OSError:
+        return False
+    begins = len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x80 and head[2] in (0x12, 0x3A)
+    return begins or path.suffix.lower() == ".onnx"
+
+
 def read_bytes(path: Path) -> bytes:
     """The file; BadInput where there is none, ModelFile for one that is too large."""
     try:

@@ -22,6 +22,7 @@ TANH_QUANT = Quant((1 / 128,), 0)
 LEAST_OF_LOG = 1e-12
 LEAST_OF_RSQRT = 1e-12
 MOST_OF_EXP = 88.0
+LEAST_OF_POWER, MOST_OF_POWER = 1e-12, 1e38
 SELU_ALPHA, SELU_GAIN = 1.6732632423543772, 1.0507009873554805  # arXiv 1706.02515
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -116,6 +117,28 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Affine:
+    """gain * x + offset, two numbers."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Power:
+    """x to the power of a number: of |x| where that is no whole one, of 1e-12 where x is less and
+    the exponent negative.
+    """
+
+    exponent: float = 2.0
+
+
+@dataclass(frozen=True)
+class Erf:
+    """The error function."""
+
+
+@dataclass(frozen=True)
 class Quantize:
     """The same number in another scale: what joins the scales of Concat's inputs."""
 
@@ -156,6 +179,21 @@ def _abs_steps(attrs: Abs, x: Array, scale_in: float, scale_out: float) -> Array
     return multiply_by_quantized_multiplier(np.abs(x), np.array(multiplier), np.array(shift))
 
 
+def _power(attrs: Power, x: Array) -> Array:
+    """Ends at the largest float32."""
+    whole = attrs.exponent == int(attrs.exponent)
+    size = np.abs(x).astype(np.float64)
+    if attrs.exponent < 0:
+        size = np.maximum(size, LEAST_OF_POWER)
+    y = np.minimum(np.power(size, attrs.exponent), MOST_OF_POWER)
+    odd = whole and int(attrs.exponent) % 2 == 1
+    return np.asarray(np.where(x < 0, -y, y) if odd else y, x.dtype)
+
+
+def _erf_of(attrs: Erf, x: Array) -> Array:
+    return np.asarray(_erf(x), x.dtype)
+
+
 def _rescaled(attrs: Quantize, x: Array, scale_in: float, scale_out: float) -> Array:
     multiplier, shift = quantize_multiplier(scale_in / scale_out)
     return multiply_by_quantized_multiplier(x, np.array(multiplier), np.array(shift))
@@ -186,5 +224,8 @@ FUNCTIONS: tuple[Op, ...] = (
     _nearest(Sqrt, _of_positive(np.sqrt, 0.0)),
     _nearest(Rsqrt, _of_positive(lambda x: 1 / np.sqrt(x), LEAST_OF_RSQRT)),
     _nearest(Neg, lambda _, x: -x),
+    _nearest(Affine, lambda a, x: a.gain * x + a.offset),
+    _nearest(Power, _power),
+    _nearest(Erf, _erf_of),
     _nearest(Clip, lambda a, x: np.clip(x, a.low, a.high)),
 )

@@ -30,7 +30,6 @@ from edgeq.ops.op import (
     activation_bounds,
     apply_activation,
     clamp_fields,
-    flat_shape,
     no_accumulators,
     no_macs,
     own_scale,
@@ -52,11 +51,11 @@ class LayerNorm:
 def _result_shape(
     attrs: LayerNorm, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
 ) -> tuple[int, ...]:
-    shape, gamma = flat_shape(attrs, inputs, params), params["gamma"].shape
-    if gamma != shape or params["beta"].shape != shape:
+    shape, gamma = inputs[0], params["gamma"].shape
+    if gamma != shape[-1:] or params["beta"].shape != shape[-1:]:
         raise ValueError(f"input {shape} does not match gamma {gamma}")
-    if shape[0] > MAX_FEATURES:
-        raise ValueError(f"LayerNorm over {shape[0]} features; at most {MAX_FEATURES}")
+    if shape[-1] > MAX_FEATURES:
+        raise ValueError(f"LayerNorm over {shape[-1]} features; at most {MAX_FEATURES}")
     return shape
 
 

@@ -21,10 +21,10 @@ from edgeq.ops.op import (
     Pointer,
     Role,
     Site,
-    flat_shape,
     no_accumulators,
     no_limit,
     no_macs,
+    same_shape,
 )
 
 OUTPUT_QUANT = Quant((1 / 256,), -128)
@@ -65,7 +65,7 @@ OP = Op(
     attrs=Softmax,
     arity=1,
     dtypes=INT8,
-    result_shape=flat_shape,
+    result_shape=same_shape,
     float_forward=_float_forward,
     reference=_reference,
     macs=no_macs,

@@ -27,7 +27,7 @@ from edgeq.ops import OPS
 from edgeq.ops.router import RULES
 from edgeq.passes import quantize
 from tests import factory
-from tests.shape_cases import SHAPE_CASES
+from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FORMATS = ("s8", *NARROW)
@@ -188,7 +188,7 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
     for deviation in (1, 3, 10):
         norm = factory.GraphBuilder.layer_norm
         yield f"layer-norm-deviation-{deviation}", partial(single, norm, (320,), deviation)
-    for op in (cls.op for cls in nn.ACTIVATIONS):
+    for op in (*(cls.op for cls in nn.ACTIVATIONS), *IMPORTED_FUNCTIONS):
         grow = partial(factory.GraphBuilder.activation, op=op)
         yield op, partial(single, grow, (6, 5, 3))
     yield "softmax", partial(single, factory.GraphBuilder.softmax, (10,))

@@ -18,7 +18,7 @@ from edgeq.ops.router_constants import gate_fields, layer_fields
 from tests import factory
 from tests.kernels.c_structs import flat_members, members
 from tests.port_graphs import wide_input
-from tests.shape_cases import SHAPE_CASES
+from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 RULES = ("precision_prior", "escalation", "off")
 
@@ -62,7 +62,7 @@ def graphs() -> Iterator[Graph]:
     rng = np.random.default_rng(5)
     yield factory.fc_graph(rng, ("s8", "t2", "s4"), softmax=True)
     yield factory.conv_graph(rng)
-    for op in (cls.op for cls in nn.ACTIVATIONS):
+    for op in (*(cls.op for cls in nn.ACTIVATIONS), *IMPORTED_FUNCTIONS):
         build = factory.GraphBuilder(
             rng, op, np.arange(14, dtype=np.int8).reshape(2, 7), Quant((0.02,), 3)
         )

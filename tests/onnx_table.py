@@ -1,0 +1,32 @@
+"""Writes the table of operators into docs/import.md: python -m tests.onnx_table."""
+
+from pathlib import Path
+
+from edgeq.verbs import imported_ops
+
+PAGE = Path(__file__).parents[1] / "docs" / "import.md"
+START = "<!-- table onnx ops: start, written by a script -->"
+END = "<!-- table onnx ops: end -->"
+
+
+def table() -> str:
+    """Between its marks, the operators that `edgeq ops` lists."""
+    facts = imported_ops()
+    lines = [
+        "| file | operators that are taken |",
+        "|---|---|",
+        f"| ONNX, float | {', '.join(facts['supported_onnx'])} |",
+        f"| TensorFlow Lite, int8 | {', '.join(facts['supported'])} |",
+    ]
+    return "\n".join([START, *lines, END])
+
+
+def shown() -> str:
+    """The table as the page has it."""
+    text = PAGE.read_text(encoding="utf-8")
+    return text[text.index(START) : text.index(END) + len(END)]
+
+
+if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(page.replace(shown(), table()), encoding="utf-8")
