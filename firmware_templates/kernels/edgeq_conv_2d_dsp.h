@@ -42,7 +42,9 @@ typedef struct {
     int32_t apart;      /* and how many of a row's pairs come before it */
 } edgeq_conv_format;
 
-enum { EDGEQ_STRIP_WORDS = 1024 };
+/* Of patches in a strip; 1x1 patches share nothing, so that a longer strip gains next to nothing.
+ */
+enum { EDGEQ_STRIP_WORDS = 1024, EDGEQ_CELL_STRIP_WORDS = 384 };
 
 /* One of the two pixels: where its patch begins in the map, its column in the output. */
 typedef struct {
@@ -183,9 +185,10 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         column_words = w->kernel_height * w->channels;
     }
     int32_t at_once = 1;
+    bool cells = w->kernel_height * w->kernel_width == 1;
+    int32_t room = cells ? EDGEQ_CELL_STRIP_WORDS : EDGEQ_STRIP_WORDS;
     int32_t most = span;
-    while (step <= span && at_once < out_width &&
-           (most + step) * column_words <= EDGEQ_STRIP_WORDS) {
+    while (step <= span && at_once < out_width && (most + step) * column_words <= room) {
         at_once++;
         most += step;
         EDGEQ_STEPS(most);

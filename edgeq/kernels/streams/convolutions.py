@@ -15,7 +15,7 @@ ROWS = 4
 LEAST_SHIFT, MOST_SHIFT = -22, 30
 WIDE_OFFSET = 64
 BEHIND = 3  # bytes of a last group behind a row of the map
-STRIP_WORDS = 1024  # of patches
+STRIP_WORDS, CELL_STRIP_WORDS = 1024, 384  # of patches, of those of a 1x1 kernel
 STRIP_TURNS, STRIP_CELLS = 16, 10  # of the map, in 3x3 depthwise windows
 CELLS_WORDS = 256  # in other ones
 
@@ -91,7 +91,8 @@ def _conv_scratch(group: int, sums: bool) -> WindowScratch:
         fours = channels % 4 == 0
         if fours:
             span, step, column, patch = width, stride[1], height * channels, columns
-        at_once = min(across, 1 + max(0, STRIP_WORDS - span * column) // (step * column))
+        room = CELL_STRIP_WORDS if height * width == 1 else STRIP_WORDS
+        at_once = min(across, 1 + max(0, room - span * column) // (step * column))
         if step > span:
             at_once = 1
         most = span + (at_once - 1) * step

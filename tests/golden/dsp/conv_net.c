@@ -28,11 +28,11 @@
  * time share bytes; so do all experts. */
 enum {
     CONV_NET_AT_CONV2D_0_SCRATCH = 0, /* 1173 bytes */
-    CONV_NET_AT_CONV2D_0_OUT = 2904, /* 189 bytes */
+    CONV_NET_AT_CONV2D_0_OUT = 2304, /* 189 bytes */
     CONV_NET_AT_DEPTHWISECONV2D_1_SCRATCH = 0, /* 544 bytes */
-    CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 3096, /* 189 bytes */
-    CONV_NET_AT_CONV2D_2_SCRATCH = 0, /* 2901 bytes */
-    CONV_NET_AT_CONV2D_2_OUT = 3288, /* 189 bytes */
+    CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 2496, /* 189 bytes */
+    CONV_NET_AT_CONV2D_2_SCRATCH = 0, /* 2301 bytes */
+    CONV_NET_AT_CONV2D_2_OUT = 2688, /* 189 bytes */
     CONV_NET_AT_ADD_3_OUT = 824, /* 189 bytes */
     CONV_NET_AT_CONV2D_4_SCRATCH = 0, /* 819 bytes */
     CONV_NET_AT_CONV2D_4_OUT = 1016, /* 84 bytes */
