@@ -180,6 +180,11 @@ def _claims(study: Study, names: Sequence[str], values: Array, weights: Array) -
     }
     if not np.any(values[:, -1, 0] - values[:, last, 0]):
         told["difference"]["interval"] = _of_none(len(values))
+    # rows that were scored before: Bonferroni's share of the error for each of two looks
+    told["difference_of_two_looks"] = {
+        "value": told["difference"]["value"],
+        "interval": interval(difference(drawn), 1.0 - (1.0 - CONFIDENCE) / 2),
+    }
     cheap_enough = told["saving"]["value"] >= LEAST_SAVING
     good_enough = told["difference"]["interval"][0] > LEAST_DIFFERENCE
     told["a_shown"] = cheap_enough and good_enough
