@@ -54,6 +54,9 @@ def export(
     max_disagreement: str | None = None,
     confidence: str | None = None,
     threshold_data: str | Path | None = None,
+    weights: str | None = None,
+    ptq: str = "fast",
+    labels: str | Path | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
@@ -62,19 +65,22 @@ def export(
     kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what
     an inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
     weakened. `max_disagreement` ("2%"): docs/thresholds.md. `mlperf` ("kws01"): docs/mlperf.md.
-    `name` begins every global C name. `weights_as`: "c", "binary" or "auto".
+    `name` begins every global C name. `weights_as`: "c", "binary" or "auto". `weights` and `ptq`
+    quantise a float model after training, as `edgeq.quantize`; `labels`: a class name a line.
     Raises ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch
     before anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
     from edgeq.estimating import Budget
     from edgeq.export_request import ExportRequest, PromiseRequest
+    from edgeq.sources import requantized
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
     promise = PromiseRequest.read(max_disagreement, confidence, path_of(threshold_data))
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise)
     asked = ExportRequest(target, Path(out), path_of(calibration), *options)
     asked.check()
-    return _exported(asked, model, accept_mismatch)
+    given = requantized(model, weights, ptq, asked.calibration, path_of(labels))
+    return _exported(asked, given, accept_mismatch)
 
 
 def _exported(

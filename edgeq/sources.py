@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeq.arrays import CHANNELS_LAST, Layout, Shapes, model_rows, rows_of_file
+from edgeq.arrays import CHANNELS_LAST, Layout, Shapes, model_rows, read_npz, rows_of_file
 from edgeq.errors import BadInput, ModelFile
 from edgeq.frontend.tflite_file import is_onnx, is_tflite
 from edgeq.ir import Graph
@@ -210,6 +210,49 @@ def _of_object(given: object) -> Trained:
         file = folder / "model.pt"
         save(given, file)  # type: ignore[arg-type]  # it refuses anything else, with advice
         return Trained(hashlib.sha256(file.read_bytes()).hexdigest(), load(file))
+
+
+def model_of(path: Path) -> "Model":
+    """The model in a file, to be quantised. Raises BadInput for one of integers, as `source_of`."""
+    source = source_of(path)
+    if isinstance(source, Imported):
+        raise BadInput(
+            f"{path} holds integers already, which are taken as they are; give a float model"
+        )
+    return source.model
+
+
+def requantized(
+    given: "str | Path | Model",
+    weights: str | None,
+    ptq: str,
+    calibration: Path | None,
+    labels: Path | None,
+) -> "str | Path | Model":
+    """`given`, or its model quantised after training and with class names, where that is asked.
+
+    `labels` is a text file with a name a line. Raises BadInput, as `nn.quantize`.
+    """
+    if weights is None and labels is None:
+        return given
+    model = model_of(Path(given)) if isinstance(given, str | Path) else given
+    if weights is not None:
+        from edgeq.nn import quantize
+
+        x = None if calibration is None else read_npz(calibration, "x")[0]
+        model = quantize(model, x, weights, ptq=ptq)
+    if labels is not None:
+        model.name_classes(_lines(labels))
+    return model
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path} cannot be read as text: {error}; give a class name a line"
+        ) from error
 
 
 def given_rows(source: Source, path: Path) -> Array:

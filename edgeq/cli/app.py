@@ -25,6 +25,7 @@ from edgeq.cli.mix import mix
 from edgeq.cli.ops import ops
 from edgeq.cli.output import Interrupted, say
 from edgeq.cli.profile import profile
+from edgeq.cli.quantize import quantize
 from edgeq.cli.report import report
 from edgeq.cli.stop import stop
 from edgeq.cli.verify import verify
@@ -32,6 +33,7 @@ from edgeq.errors import BadInput, EdgeqError, Toolchain, abridged
 
 COMMANDS: tuple[click.Command, ...] = (
     export,
+    quantize,
     estimate,
     verify,
     mix,

@@ -68,6 +68,17 @@ from edgeq.cli.output import say_json, show, working
     type=click.Choice(["auto", "c", "binary"]),
     help="Large arrays as C literals or in a binary file; auto: binary above 256 KB.",
 )
+@click.option("--weights", help="Quantise a float model to this weight kind first, e.g. int4.")
+@click.option(
+    "--ptq",
+    default="fast",
+    show_default=True,
+    type=click.Choice(["fast", "best"]),
+    help="How --weights rounds: in seconds, or by learning for minutes.",
+)
+@click.option(
+    "--labels", type=click.Path(path_type=Path), help="A text file with a class name a line."
+)
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
 @click.option(
     "--accept-mismatch",
@@ -92,6 +103,9 @@ def export(
     weights_as: str,
     accept_mismatch: bool,
     threshold_data: Path | None,
+    weights: str | None,
+    ptq: str,
+    labels: Path | None,
     **limits: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -118,6 +132,9 @@ def export(
             weights_as=weights_as,
             accept_mismatch=accept_mismatch,
             threshold_data=threshold_data,
+            weights=weights,
+            ptq=ptq,
+            labels=labels,
             **limits,
         )
     if as_json:

@@ -49,6 +49,11 @@ class GraphLayer(QuantLayer):
         self.scale.zero_()
 
     @property
+    def top(self) -> int:
+        """The largest code of its kind."""
+        return self._kind.top
+
+    @property
     def settled(self) -> bool:
         """Whether a quantiser chose the scales."""
         return bool((self.scale > 0).all())

@@ -83,6 +83,13 @@ class Model(nn.Module):
             raise BadInput(f"the {what} has the label {labels.min()}; classes count from 0")
         return inputs, labels.astype(np.int64)
 
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Gives the outputs names. Raises BadInput for another number of them."""
+        named = tuple(checked_text("a class name", n) for n in names)
+        outputs = int(np.prod(checked_body(self.body, self.input_shape)))
+        check_classes(outputs, named, None)
+        self.class_names = named
+
     def forward(self, x: Tensor) -> Tensor:
         """Class logits (N, C) from (N, *input_shape)."""
         logits: Tensor = self.body(x)

@@ -1,6 +1,7 @@
 """Post-training quantisation: weight kinds for the layers of a trained float model, from data."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -9,15 +10,19 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.nn.act_quant import QMAX, QMIN
+from edgeq.nn.bars import bar
+from edgeq.nn.equalization import equalize
 from edgeq.nn.graph import graph_of_body
 from edgeq.nn.graph_body import GraphBody, GraphLayer
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
+from edgeq.nn.rounding import learn_rounding
 from edgeq.nn.weight_kinds import WeightKind, codes_at, weight_kind
 from edgeq.passes.ranges import choose_quant
 
-METHODS = ("fast",)
+METHODS = ("fast", "best")
 ROWS = 512  # of the calibration set that layers are run on
+MOST_VALUES = 1 << 26  # of all layers' outputs on those rows, which "best" holds at once
 _FRACTIONS = tuple(0.2 + 0.02 * i for i in range(41))  # of the largest weight, as the largest code
 
 Layers = Mapping[str, GraphLayer]
@@ -30,13 +35,16 @@ def quantize(
     keep: Mapping[str, str | int] | None = None,
     *,
     ptq: str = "fast",
+    progress: bool = True,
 ) -> Model:
     """A copy of a trained float model whose weights are of kind `weights`, without training.
 
     `x` (N, *input_shape): real inputs, which become the stored calibration set; by default that of
     the model. `keep` gives other kinds to some layers, by the name of a layer or of the module that
     holds it. `ptq` "fast": the steps with the least squared error a channel, then biases that give
-    each channel its float mean back. The result can be trained (`fit`), saved and exported.
+    each channel its float mean back. "best": channels between layers are equalised where that
+    helps, and every weight's rounding is learned, a layer at a time (rounding.py), with a bar and
+    the time that is left on stderr if `progress`. The result can be trained, saved and exported.
     Raises BadInput for unknown kinds, layers and methods, and without data; UnsupportedOp for a
     mixture.
     """
@@ -52,7 +60,10 @@ def quantize(
     kinds = _kinds(body.layers, weight_kind(weights).name, keep or {})
     rows = torch.from_numpy(made.calibration[:ROWS])
     with torch.no_grad():
-        _quantize(body, kinds, rows)
+        if ptq == "best":
+            _quantize_best(body, kinds, rows, progress)
+        else:
+            _quantize(body, kinds, rows)
     return made.eval()
 
 
@@ -95,6 +106,61 @@ def _quantize(body: GraphBody, kinds: Mapping[str, str], rows: Tensor) -> None:
         _set_kind(layer, kinds[name])
     with _after_each(body, lambda layer, _, out: _correct(layer, out, wanted)):
         body(rows)
+
+
+def _quantize_best(body: GraphBody, kinds: Mapping[str, str], rows: Tensor, progress: bool) -> None:
+    """Equalised if that is nearer the float model, then rounding learned layer by layer."""
+    rows = rows[: max(1, MOST_VALUES // _values(body))]
+    if _off(body, kinds, rows, equalized=True) < _off(body, kinds, rows, equalized=False):
+        equalize(body)
+    wanted = _outputs(body, rows)
+    _set_ranges(body, rows)
+    for name, layer in body.layers.items():
+        _set_kind(layer, kinds[name])
+    means = {name: _per_output(out) for name, out in wanted.items()}
+    with bar("rounding", len(wanted), progress) as advance:
+
+        def settle(layer: GraphLayer, x: Tensor, _: Tensor) -> Tensor:
+            learn_rounding(layer, x, wanted.pop(layer.step.name))
+            advance(layer.step.name)
+            return _correct(layer, _again(layer, x), means)
+
+        with _after_each(body, settle):
+            body(rows)
+
+
+def _again(layer: GraphLayer, x: Tensor) -> Tensor:
+    """The layer's output once more, without hooks."""
+    return layer.forward(x)
+
+
+def _values(body: GraphBody) -> int:
+    """How many values all layers make of a row."""
+    shapes = body.plan.shapes()
+    return sum(math.prod(shapes[layer.step.outputs[0]]) for layer in body.layers.values())
+
+
+def _off(body: GraphBody, kinds: Mapping[str, str], rows: Tensor, *, equalized: bool) -> float:
+    """How far a copy, quantised fast, is from the float model: mean squared, on the output."""
+    with _float(body):
+        wanted = body(rows)
+    other = copy.deepcopy(body)
+    if equalized and not equalize(other):
+        return math.inf
+    _quantize(other, kinds, rows)
+    return float((other(rows) - wanted).square().mean())
+
+
+def _outputs(body: GraphBody, rows: Tensor) -> dict[str, Tensor]:
+    """The float output of every layer."""
+    found: dict[str, Tensor] = {}
+
+    def keep(layer: GraphLayer, _: Tensor, out: Tensor) -> None:
+        found[layer.step.name] = out.clone()
+
+    with _float(body), _after_each(body, keep):
+        body(rows)
+    return found
 
 
 def _means(body: GraphBody, rows: Tensor) -> dict[str, Tensor]:
