@@ -76,9 +76,7 @@ from edgeq.cli.output import say_json, show, working
     type=click.Choice(["fast", "best"]),
     help="How --weights rounds: in seconds, or by learning for minutes.",
 )
-@click.option(
-    "--labels", type=click.Path(path_type=Path), help="A text file with a class name a line."
-)
+@click.option("--labels", type=click.Path(), help="A text file with a class name a line.")
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
 @click.option(
     "--accept-mismatch",
@@ -103,9 +101,7 @@ def export(
     weights_as: str,
     accept_mismatch: bool,
     threshold_data: Path | None,
-    weights: str | None,
     ptq: str,
-    labels: Path | None,
     **limits: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -117,7 +113,6 @@ def export(
     from edgeq.pipeline import export as run
 
     target_board(target)  # a misspelt one is told before torch is loaded
-
     with working("exporting"):
         report = run(
             model,
@@ -132,9 +127,7 @@ def export(
             weights_as=weights_as,
             accept_mismatch=accept_mismatch,
             threshold_data=threshold_data,
-            weights=weights,
             ptq=ptq,
-            labels=labels,
             **limits,
         )
     if as_json:

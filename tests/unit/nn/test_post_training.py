@@ -118,5 +118,5 @@ def test_an_export_quantises_and_names_classes(tmp_path: Path) -> None:
     labels.write_text("a\nb\n")
     with pytest.raises(BadInput, match="2 class names for a model that gives 3"):
         edgeq.export(_model(), "cortex-m4", tmp_path / "f", labels=labels)
-    with pytest.raises(BadInput, match="no text with a class name a line"):
+    with pytest.raises(BadInput, match="give a class name a line"):
         edgeq.export(_model(), "cortex-m4", tmp_path / "f", labels=tmp_path / "none.txt")
