@@ -7,22 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edgeq.arrays import Array
-from edgeq.board import Board, load_board, runnable_board
 from edgeq.errors import BadInput
-from edgeq.export_folder import (
-    EVALUATION,
-    GRAPH,
-    Artifacts,
-    read_project,
-    read_report,
-    write_export,
-)
 from edgeq.files import path_of, scratch_folder, write_file
 
 if TYPE_CHECKING:
+    from edgeq.arrays import Array
+    from edgeq.board import Board
     from edgeq.compiled import Compiled
     from edgeq.emit.forms import Forms
     from edgeq.estimating import Estimated
@@ -107,7 +97,7 @@ def _exported(
     return _write(asked.out, report, _marked(costed.compiled, checks, of.board), model, forms)
 
 
-def _marked(compiled: "Compiled", checks: Iterable["Check"], board: Board) -> "Compiled":
+def _marked(compiled: "Compiled", checks: Iterable["Check"], board: "Board") -> "Compiled":
     """With a word in the model's header for each proof that failed and was accepted."""
     from edgeq.toolchain import with_board
 
@@ -121,6 +111,7 @@ def _write(
     out: Path, report: "ExportReport", compiled: "Compiled", model: "Source", forms: "Forms"
 ) -> dict[str, Any]:
     """The export folder; returns export.json."""
+    from edgeq.export_folder import EVALUATION, GRAPH, Artifacts, write_export
     from edgeq.ops.graph_file import write_graph
 
     entry = report.entry
@@ -134,7 +125,9 @@ def _write(
     return entry
 
 
-def _npz(**arrays: Array) -> bytes:
+def _npz(**arrays: "Array") -> bytes:
+    import numpy as np
+
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
@@ -166,7 +159,9 @@ def estimate(
     microseconds an instruction. `watch` hears each board's name. Raises BadInput, ModelFile,
     UnsupportedOp, Toolchain, and MemoryBudget when no board has room.
     """
+    from edgeq.board import load_board, runnable_board
     from edgeq.estimating import estimate_boards, of_folder
+    from edgeq.export_folder import read_report
     from edgeq.toolchain import find_compiler
 
     path = Path(source)
@@ -236,13 +231,16 @@ def build(
 
     Raises MemoryBudget when the firmware does not fit, Toolchain without a compiler.
     """
+    from edgeq.board import load_board
+
     return _build(load_board(board), Path(firmware), compiler, marker, baud)[2]
 
 
 def _build(
-    plain: Board, firmware: Path, compiler: str, marker: str, baud: int | None
-) -> tuple["Firmware", Board, dict[str, Any]]:
+    plain: "Board", firmware: Path, compiler: str, marker: str, baud: int | None
+) -> tuple["Firmware", "Board", dict[str, Any]]:
     """The firmware in FIRMWARE/build/<board>, its board, and what firmware.json there says."""
+    from edgeq.export_folder import read_project
     from edgeq.toolchain import OPTIMIZE, find_compiler, with_board
     from edgeq.toolchain import build as run
 

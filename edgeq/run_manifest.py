@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeq import __version__
 from edgeq.harness.manifest import (
     FORMAT,
     VERSION,
@@ -22,6 +21,7 @@ from edgeq.harness.manifest import (
 from edgeq.ports import Ports
 from edgeq.reporting.export import layer_name
 from edgeq.reporting.profile import Profiled
+from edgeq.version import __version__
 
 PACKAGES = ("numpy", "pyarrow", "pyserial", "unicorn")
 

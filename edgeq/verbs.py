@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeq.errors import BadInput, UnsupportedOp
+
+if TYPE_CHECKING:
+    from edgeq.harness.trace import Run
 
 
 def boards(probe: str | None = None) -> dict[str, Any]:
@@ -126,6 +129,24 @@ def report(
     subjects = read_subjects(folders)
     places = [None if name is None else Path(name) for name in (html, png)]
     return report_json(subjects, write_report(subjects, *places))
+
+
+def read_run(folder: str | Path) -> "Run":
+    """Reads a run, whole or cut. Raises BadInput when there is none, or it is damaged."""
+    from edgeq.harness.trace import read_run as run
+
+    return run(folder)
+
+
+def compare(a: str | Path, b: str | Path, fail_if: Sequence[str] = ()) -> dict[str, Any]:
+    """What run B changes against run A, input by input; the object of `edgeq compare --json`.
+
+    Every change is a fraction of A: 0.05 is 5 % more (accuracy: 5 points more). Raises BadInput
+    for a rule that cannot be read, a folder without a run, or runs of different data.
+    """
+    from edgeq.comparing.comparison import compare as run
+
+    return run(a, b, fail_if)
 
 
 def mix(

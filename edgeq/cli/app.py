@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from edgeq import __version__
 from edgeq.cli.bench import bench
 from edgeq.cli.boards import boards
 from edgeq.cli.compare import compare
@@ -30,6 +29,7 @@ from edgeq.cli.report import report
 from edgeq.cli.stop import stop
 from edgeq.cli.verify import verify
 from edgeq.errors import BadInput, EdgeqError, Toolchain, abridged
+from edgeq.version import __version__
 
 COMMANDS: tuple[click.Command, ...] = (
     export,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from edgeq import __version__
 from edgeq.diagnosing.finding import Finding
+from edgeq.version import __version__
 
 _MODULES = {"pyserial": "serial", "pyelftools": "elftools", "scikit-learn": "sklearn"}
 # seconds to import: looked at, never loaded

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.checker import check_model
 
-from edgeq import __version__
 from edgeq.emit.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Shape, channels_first
 from edgeq.emit.onnx_cascade import emit_cascade
 from edgeq.emit.onnx_mixture import emit_mixture
@@ -27,6 +26,7 @@ from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
 from edgeq.ir.ports import result_tensors
 from edgeq.ops.op import quant_of
+from edgeq.version import __version__
 
 ROUTED = ("Mixture", "Cascade")
 ROUTE, UNCERTAINTY = "route", "uncertainty"

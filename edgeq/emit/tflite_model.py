@@ -5,7 +5,6 @@ Every operator comes in a type that TensorFlow Lite Micro accepts (tflite_check 
 
 from collections.abc import Iterator
 
-import edgeq
 from edgeq.emit.runs import file_names
 from edgeq.emit.state_ports import with_state_ports
 from edgeq.emit.tflite_cascade import cascade
@@ -15,6 +14,7 @@ from edgeq.emit.tflite_writer import ModelWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import result_tensors
+from edgeq.version import __version__
 
 MIN_RUNTIME_VERSION = "2.18.0"  # padded to 16 bytes, as TensorFlow's own converter writes it
 
@@ -54,7 +54,7 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
     outputs = {**{name: values[tensor] for name, tensor in results}, **extra}
     sg.finish(list(given.values()), list(outputs.values()))
     return model.to_bytes(
-        f"edgeq {edgeq.__version__} {name} {digest}".strip(),
+        f"edgeq {__version__} {name} {digest}".strip(),
         given,
         outputs,
         _metadata(digest),
@@ -64,7 +64,7 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
 def _metadata(digest: str) -> dict[str, bytes]:
     return {
         "min_runtime_version": MIN_RUNTIME_VERSION.encode().ljust(16, b"\0"),
-        "edgeq_version": edgeq.__version__.encode(),
+        "edgeq_version": __version__.encode(),
         "edgeq_model_digest": digest.encode() or b"none",
     }
 

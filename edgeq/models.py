@@ -1,0 +1,131 @@
+"""What makes, loads and saves a model, as functions of the Python API.
+
+Each stands in `nn` or the frontend, with PyTorch at its top, which takes seconds to import; these
+import it when they are called. A test holds signatures and docstrings to be the same.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from edgeq.arrays import Layout
+    from edgeq.nn import CuriousQmoe, Model
+
+
+def from_torch(
+    module: "nn.Module",
+    example: "Tensor",
+    *,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    layout: "Layout | None" = None,
+    class_names: Sequence[str] | None = None,
+    calibration: object = None,
+    evaluation: tuple[Any, Any] | None = None,
+    name: str | None = None,
+) -> "Model":
+    """The model of any torch.nn.Module in evaluation mode.
+
+    `example` (N, *input shape) is an input that it takes. With `mean` and `std` (one number, or one
+    a channel) the model takes raw values and the device computes (x - mean) / std itself. `layout`
+    "channels first" holds (C, H, W) and (C, L) channels last on the device, "channels last" takes
+    axes as they are; by default what reads the input decides. Raises UnsupportedOp that names every
+    node without an op, BadInput for what is no module.
+    """
+    from edgeq.frontend.torch_module import from_torch as run
+
+    return run(
+        module,
+        example,
+        mean=mean,
+        std=std,
+        layout=layout,
+        class_names=class_names,
+        calibration=calibration,
+        evaluation=evaluation,
+        name=name,
+    )
+
+
+def load(path: str | os.PathLike[str]) -> "Model":
+    """The saved model, in evaluation mode.
+
+    Raises BadInput when there is no file, ModelFile for everything that is not a sound edgeq-model
+    file; nothing in it runs.
+    """
+    from edgeq.nn import load as run
+
+    return run(path)
+
+
+def save(model: "Model", path: str | os.PathLike[str]) -> None:
+    """Write `model` with its calibration and evaluation sets; the file appears whole or not.
+
+    It is read back first, and its answers compared with the model's. A layer that stands in
+    several places, or shares a weight, is saved once for each of them, and is that many layers
+    when it is loaded. Tensors of another type are saved as float32.
+
+    Raises UnsupportedOp for layers edgeq does not know, BadInput for weights that are not finite,
+    for a model that its file would not be, or for a file that cannot be written.
+    """
+    from edgeq.nn import save as run
+
+    run(model, path)
+
+
+def quantize(
+    model: "Model",
+    x: object = None,
+    weights: str | int = "int8",
+    keep: Mapping[str, str | int] | None = None,
+    *,
+    ptq: str = "fast",
+) -> "Model":
+    """A copy of a trained float model whose weights are of kind `weights`, without training.
+
+    `x` (N, *input_shape): real inputs, which become the stored calibration set; by default that of
+    the model. `keep` gives other kinds to some layers, by the name of a layer or of the module that
+    holds it. `ptq` "fast": the steps with the least squared error a channel, then biases that give
+    each channel its float mean back. The result can be trained (`fit`), saved and exported.
+    Raises BadInput for unknown kinds, layers and methods, and without data; UnsupportedOp for a
+    mixture.
+    """
+    from edgeq.nn import quantize as run
+
+    return run(model, x, weights, keep, ptq=ptq)
+
+
+def mixture_of(
+    model: "Model",
+    widths: Sequence[str | int] = ("ternary", "int8"),
+    *,
+    signal: str = "gap",
+    escalate: float | Sequence[float] = 0.3,
+) -> "Model":
+    """A cascade of one float network in several weight kinds, cheapest first.
+
+    Each expert is `with_kind(model, width)`. They agree more than experts of different sizes do:
+    `narrowed` and `distill` make cheaper ones. The calibration set settles the thresholds; train
+    narrow kinds, then `calibrate` again. Raises BadInput for fewer than two widths, for widths
+    that are not from narrow to wide, and for a model of several experts.
+    """
+    from edgeq.nn import mixture_of as run
+
+    return run(model, widths, signal=signal, escalate=escalate)
+
+
+def from_curious_qmoe(
+    path: str | os.PathLike[str], sidecar: str | os.PathLike[str]
+) -> "CuriousQmoe":
+    """A state dict that the authors' code saved, with a sidecar for what is not in it.
+
+    The sidecar is JSON: widths (one an expert), alpha, passes, dropout, scaler ({mean, scale} or
+    null), class_names. Nothing in the checkpoint is executed. Raises BadInput without a file,
+    ModelFile for a checkpoint or sidecar that is damaged, incomplete or of another layout.
+    """
+    from edgeq.nn import from_curious_qmoe as run
+
+    return run(path, sidecar)
