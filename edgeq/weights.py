@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeq.ir import Graph, Node
-from edgeq.ir.c_names import c_prefix
+from edgeq.ir.c_names import c_prefix, unique
 from edgeq.kernels import PACKINGS, kernel_named, pack_masks, weight_rows
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import OPS
@@ -189,10 +189,4 @@ def _symbol(prefix: str, key: Key, taken: set[str]) -> str:
     stem = f"{prefix}_" + re.sub(
         r"[^A-Za-z0-9]+", "_", words if any(key[:2]) else f"output_{words}"
     )
-    stem = stem[:SYMBOL_LENGTH].rstrip("_")
-    symbol, count = stem, 1
-    while symbol in taken:
-        count += 1
-        symbol = f"{stem}_{count}"
-    taken.add(symbol)
-    return symbol
+    return unique(stem[:SYMBOL_LENGTH].rstrip("_"), taken)

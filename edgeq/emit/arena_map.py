@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.ir import Graph
+from edgeq.ir.c_names import unique
 from edgeq.memory import EXPERT_REGION, Buffer, MemoryPlan
 
 LONGEST = 48
@@ -59,10 +60,4 @@ def _comment(buffer: Buffer) -> str:
 
 def _symbol(macro: str, owner: str, buffer: str, taken: set[str]) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "_", f"{owner}_{buffer}").strip("_").upper()
-    stem = f"{macro}_AT_{words[:LONGEST].rstrip('_')}"
-    symbol, count = stem, 1
-    while symbol in taken:
-        count += 1
-        symbol = f"{stem}_{count}"
-    taken.add(symbol)
-    return symbol
+    return unique(f"{macro}_AT_{words[:LONGEST].rstrip('_')}", taken)

@@ -7,6 +7,7 @@ its input an output, and the node is gone. Whoever runs the file hands the one b
 from dataclasses import dataclass, replace
 
 from edgeq.ir import Graph
+from edgeq.ir.c_names import unique
 from edgeq.ir.ports import input_names, output_names, port_name, result_tensors
 from edgeq.ops.op import quant_of
 
@@ -48,10 +49,4 @@ def with_state_ports(graph: Graph) -> tuple[Graph, tuple[StatePort, ...]]:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    stem = port_name(name)
-    found, count = stem, 1
-    while found in taken:
-        count += 1
-        found = port_name(f"{stem[:28]}_{count}")
-    taken.add(found)
-    return found
+    return unique(port_name(name), taken, lambda stem, n: port_name(f"{stem[:28]}_{n}"))

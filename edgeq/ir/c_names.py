@@ -1,6 +1,7 @@
-"""The C identifier that stands before every global name of an exported model."""
+"""C identifiers: the one before every global name of an exported model, and ones of their own."""
 
 import re
+from collections.abc import Callable
 
 from edgeq.errors import BadInput
 
@@ -29,6 +30,16 @@ def c_prefix(name: str) -> str:
         return FALLBACK
     taken = stem.lower() in RESERVED or stem[0].isdigit() or stem.lower().startswith("edgeq")
     return f"model_{stem}"[:LONGEST].rstrip("_") if taken else stem
+
+
+def unique(stem: str, taken: set[str], numbered: Callable[[str, int], str] = "{}_{}".format) -> str:
+    """`stem`, or the first of `numbered(stem, 2)`, 3 and so on that `taken` lacks; it is added."""
+    found, count = stem, 1
+    while found in taken:
+        count += 1
+        found = numbered(stem, count)
+    taken.add(found)
+    return found
 
 
 def c_name(model_name: str, asked: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """Softmax over the last axis; output scale 1/256 and zero point -128, as TensorFlow Lite has it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +55,14 @@ def _lower(site: Site) -> Lowered:
     return Lowered({"exp_table": exp_table(site.input_quant().per_tensor)}, {})
 
 
-def _fields(site: Site) -> Fields:
-    *rows, classes = site.input_shape
-    sizes: Fields = (("rows", math.prod(rows)), ("classes", classes))
-    return (("exp_table", Pointer("exp_table")), *sizes)
+def softmax_fields(table: str) -> Callable[[Site], Fields]:
+    """Of the C struct: the table of exponentials, rows and classes."""
+
+    def fields(site: Site) -> Fields:
+        *rows, classes = site.input_shape
+        return ((table, Pointer(table)), ("rows", math.prod(rows)), ("classes", classes))
+
+    return fields
 
 
 OP = Op(
@@ -78,7 +83,7 @@ OP = Op(
     lower=_lower,
     accumulators=no_accumulators,  # fixed_point.softmax_q15 states its own limits
     memory=None,
-    code=Call("Softmax", "edgeq_softmax_params", _fields),
+    code=Call("Softmax", "edgeq_softmax_params", softmax_fields("exp_table")),
 )
 
 

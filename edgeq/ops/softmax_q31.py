@@ -3,7 +3,6 @@
 For files that come from there. Softmax has half the table and no limit of classes.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +17,10 @@ from edgeq.ops.op import (
     NO_WIDENING,
     Array,
     Call,
-    Fields,
     Io,
     Lowered,
     Op,
     Params,
-    Pointer,
     Role,
     Site,
     flat_shape,
@@ -31,6 +28,7 @@ from edgeq.ops.op import (
     no_limit,
     no_macs,
 )
+from edgeq.ops.softmax import softmax_fields
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,6 @@ def _lower(site: Site) -> Lowered:
     return Lowered({"exp_q31": exp_q31_table(site.input_quant().per_tensor)}, {})
 
 
-def _fields(site: Site) -> Fields:
-    *rows, classes = site.input_shape
-    sizes: Fields = (("rows", math.prod(rows)), ("classes", classes))
-    return (("exp_q31", Pointer("exp_q31")), *sizes)
-
-
 OP = Op(
     name="SoftmaxQ31",
     attrs=SoftmaxQ31,
@@ -87,5 +79,5 @@ OP = Op(
     lower=_lower,
     accumulators=no_accumulators,  # gemmlowp.softmax_q31 states its own limits
     memory=None,
-    code=Call("SoftmaxQ31", "edgeq_softmax_q31_params", _fields),
+    code=Call("SoftmaxQ31", "edgeq_softmax_q31_params", softmax_fields("exp_q31")),
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput
-from edgeq.ir.c_names import FALLBACK, RESERVED, c_name, c_prefix
+from edgeq.ir.c_names import FALLBACK, RESERVED, c_name, c_prefix, unique
 
 
 @given(st.text(max_size=60))
@@ -42,3 +42,10 @@ def test_a_name_that_c_cannot_bear_is_refused(name: str) -> None:
 
 def test_words_of_c_are_known() -> None:
     assert {"while", "template", "stdint", "model"} <= RESERVED
+
+
+def test_a_name_that_is_taken_gets_a_number() -> None:
+    taken = {"a_2"}
+    assert [unique("a", taken) for _ in range(3)] == ["a", "a_3", "a_4"]
+    assert [unique("b", taken, "{}{}".format) for _ in range(2)] == ["b", "b2"]
+    assert taken == {"a", "a_2", "a_3", "a_4", "b", "b2"}
