@@ -1,4 +1,4 @@
-"""What an export starts from: a trained model file or an int8 .tflite, told apart by content.
+"""What an export starts from: a trained model, an int8 .tflite or a float .onnx, by content.
 
 Both have what the pipeline asks for, so that it needs no branch.
 """

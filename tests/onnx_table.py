@@ -1,21 +1,29 @@
 """Writes the table of operators into docs/import.md: python -m tests.onnx_table."""
 
+import json
 from pathlib import Path
 
 from edgeq.verbs import imported_ops
 
 PAGE = Path(__file__).parents[1] / "docs" / "import.md"
+RECORD = PAGE.parent / "measured" / "onnx_nodes.json"
 START = "<!-- table onnx ops: start, written by a script -->"
 END = "<!-- table onnx ops: end -->"
 
 
 def table() -> str:
     """Between its marks, the operators that `edgeq ops` lists."""
-    facts = imported_ops()
+    facts, nodes = imported_ops(), json.loads(RECORD.read_text(encoding="utf-8"))
+    skipped = sum(nodes["skipped"].values())
+    said = (
+        f"{nodes['right']} of {nodes['counted']} right, {len(nodes['wrong'])} wrong, "
+        f"{len(nodes['refused'])} refused; {skipped:,} skipped"
+    )
     lines = [
         "| file | operators that are taken |",
         "|---|---|",
         f"| ONNX, float | {', '.join(facts['supported_onnx'])} |",
+        f"| ONNX's own node tests | {said} |",
         f"| TensorFlow Lite, int8 | {', '.join(facts['supported'])} |",
     ]
     return "\n".join([START, *lines, END])

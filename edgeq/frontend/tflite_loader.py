@@ -13,7 +13,7 @@ from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
 from edgeq.frontend.tflite_graph import FollowsRefused, Growing, Refused, quant_of_tensor
 from edgeq.frontend.tflite_ops import READERS
-from edgeq.ir import Graph, TensorType
+from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import join, limits, port_name
 from edgeq.ops import OPS
 from edgeq.ops.op import Array
@@ -158,13 +158,21 @@ def _finished(
     _check_work(graph)
     for node in graph.nodes:
         if {role.name for role in OPS[node.op].roles(node.attrs)} - {*node.params}:
-            graph = lower_node(graph, node)
+            graph = _lowered(graph, node)
     try:
         return verify(graph.pruned(), "lowered")
     except UnsupportedOp:
         raise
     except EdgeqError as error:
         raise ModelFile(f"it makes no sense: {error}") from error
+
+
+def _lowered(graph: Graph, node: Node) -> Graph:
+    """With the node's integers. Raises ModelFile for scales that have none."""
+    try:
+        return lower_node(graph, node)
+    except (ValueError, OverflowError) as error:
+        raise ModelFile(f"it makes no sense: {node.name}: {error}") from error
 
 
 def _source_of(graph: Graph, name: str) -> str:
