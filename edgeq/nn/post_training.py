@@ -237,10 +237,15 @@ def best_scale(weight: Tensor, kind: WeightKind) -> Tensor:
     """(out,): of many steps the one with the least squared error, an output channel each."""
     rows = weight.detach().reshape(weight.shape[0], -1)
     peak = rows.abs().amax(1).clamp_min(1e-12)
-    best, error = peak / kind.top, torch.full_like(peak, torch.inf)
+
+    def error_of(scale: Tensor) -> Tensor:
+        return (codes_at(rows, scale, kind) * scale[:, None] - rows).square().sum(1)
+
+    best = peak / kind.top  # not the last of the fractions: that is a bit off after rounding
+    error = error_of(best)
     for fraction in _FRACTIONS:
         scale = peak * (fraction / kind.top)
-        off = (codes_at(rows, scale, kind) * scale[:, None] - rows).square().sum(1)
+        off = error_of(scale)
         best, error = torch.where(off < error, scale, best), torch.minimum(off, error)
     return best
 

@@ -23,12 +23,18 @@ def model(calibration: Any = None) -> nn.Model:
     return nn.Model(body, (4,), name="small", calibration=calibration)
 
 
-def assert_refused(ended: Ended, code: int, *parts: str) -> None:
-    """One line on standard error, none on standard output, every part of the message."""
+def assert_refused(ended: Ended, code: int, *parts: str, program: str = "") -> None:
+    """One line on standard error, none on standard output, every part of the message.
+
+    program: Python that does it right, which stands below the line as it would be typed.
+    """
     assert ended.code == code, ended
     assert ended.out == ""
     assert ended.err.startswith("edgeq: ")
-    assert ended.err.count("\n") == 1, ended.err
+    line, below = ended.err.split("\n", 1)
+    typed = "".join(f"  {typed}\n" for typed in program.splitlines())
+    assert below == typed, ended.err
+    assert line.endswith(":") == bool(program), ended.err
     assert "Traceback" not in ended.err
     for part in parts:
         assert part in ended.err, ended.err

@@ -124,6 +124,7 @@ BAD_FILES: dict[str, tuple[Breaker, int, tuple[str, ...]]] = {
     "unknown layers": (unknown_layers, 3, ("layers[0]", "'attention'", "layers[1]", "'celu'")),
     "no kernel": (no_kernel, 3, ("body.0 (Conv2d", "body.1 (AvgPool2d")),
 }
+OF_TORCH = {"a state dict", "poisoned"}  # what others save: the way from there is shown
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
@@ -134,8 +135,22 @@ def test_a_bad_model_file_is_refused(
     path = spoil(sound)
     before = listing(tmp_path)
     ended = run("export", path, "--target", "cortex-m4", "--out", tmp_path / "out")
-    assert_refused(ended, code, *parts)
+    assert_refused(ended, code, *parts, program=archive.FROM_TORCH if name in OF_TORCH else "")
     assert listing(tmp_path) == before, "something was written, or the file ran"
+
+
+def test_the_python_that_a_refusal_shows_does_it_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def net() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 2))
+
+    monkeypatch.chdir(tmp_path)
+    wanted = net()
+    torch.save(wanted.state_dict(), "weights.pt")
+    exec(archive.FROM_TORCH, {"Net": net, "torch": torch, "edgeq": edgeq})
+    x = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(nn.load(tmp_path / "model.pt")(x), wanted(x))
 
 
 def test_an_oversized_model_file_is_refused(

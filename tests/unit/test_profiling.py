@@ -262,6 +262,9 @@ def test_case_21_a_route_that_is_none_ends_the_run_at_once():
     )
 
     class Board:
+        def begin(self, earlier):
+            assert list(earlier) == []  # nothing was answered before
+
         def infer(self, index, _data):
             return InferResult(index, 3, 0.0, 0.0, 9, np.zeros(3, np.int8), 0, (1,))
 

@@ -98,6 +98,7 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "delay": (lambda: Sequential(Linear(5, 4), Delay(), Linear(4, 3)), (5,)),
     "activations": (lambda: Sequential(Linear(5, 3), *(cls() for cls in ACTIVATIONS)), (5,)),
+    "delayed": (lambda: Sequential(Linear(5, 4), ReLU(), Delay(), Linear(4, 3)), (5,)),
     "conv1d": (
         lambda: Sequential(Conv1d(2, 4, 5, 3, 2, 2), GlobalAvgPool(), Linear(4, 3)),
         (2, 30),

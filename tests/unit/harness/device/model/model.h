@@ -23,6 +23,9 @@
 #define EDGEQ_INPUT_SCALE_EXPONENT (-25)
 #endif
 void edgeq_init(void);
+#ifdef EDGEQ_STATE_BYTES
+void edgeq_reset(void);
+#endif
 int edgeq_infer(const int8_t *input, int8_t *output);
 int32_t edgeq_route(void);
 uint32_t edgeq_uncertainty(void);
