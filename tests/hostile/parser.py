@@ -17,12 +17,14 @@ DEVICE = HERE.parent / "unit" / "harness" / "device"
 TARGET = HERE / "parser_target.c"
 FLAGS = ("-std=c99", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SANITIZERS = "-fsanitize=address,undefined"
-# One build a way that `db` is read: as int8, as pixels, as float32; one whose scale is beyond text.
+# One build a way that `db` is read: as int8, as pixels, as float32; one whose scale is beyond text;
+# one of a model with a state, which has to be reset before it runs.
 _ENORMOUS = ("-DEDGEQ_OUTPUT_SCALE_MANTISSA=16777215u", "-DEDGEQ_OUTPUT_SCALE_EXPONENT=(100)")
 VARIANTS = {
     "plain": (),
     "energy": ("-DEDGEQ_ENERGY_MODE", "-DEDGEQ_MLPERF_PIXELS", *_ENORMOUS),
     "floats": ("-DEDGEQ_MLPERF_FLOATS", "-DEDGEQ_INPUT_BYTES=40"),
+    "state": ("-DEDGEQ_STATE_BYTES=4",),
 }
 PARSER = ("frame.c", "mlperf.c", "mlperf_input.c", "protocol.c", "requests.c", "sample.c")
 
@@ -92,11 +94,13 @@ def seeds() -> list[bytes]:
         Frame(4, 4, bytes(8)),
         Frame(4, 4, bytes(7)),
         Frame(4, 4, b"\x01\0\0\0" + (0x6D9F9E67).to_bytes(4, "little")),
+        Frame(5, 4, b""),
+        Frame(5, 4, b"x"),
         Frame(200, 1, b""),
     ]
     odd = [b"~" * 4, b"~abc\n", b"~\x7d\x7d~", b"~" + b"a" * 200 + b"~", b"~\x7d~", b"~abcdefgh~"]
     found = [encode(frame) for frame in frames] + list(COMMANDS) + odd
-    found += [_ran(300), _ran(40) + _ran(40), _floats()]
+    found += [_ran(300), _ran(40) + _ran(40), _floats(), encode(Frame(5, 4, b"")) + _ran(300)]
     found += [b"db load 2%db 7fAF%infer 1 0%", b"db load 4%db 0000FE42%infer 1 0%"]
     return found + [host_bytes(random.Random(i)) for i in range(60)]
 

@@ -64,6 +64,14 @@ void hal_idle(void) {
 void edgeq_init(void) {
 }
 
+#if EDGEQ_STATE_BYTES > 0
+static int8_t state[EDGEQ_STATE_BYTES]; /* the last inputs */
+
+void edgeq_reset(void) {
+    memset(state, 0, sizeof state);
+}
+#endif
+
 int edgeq_infer(const int8_t *input, int8_t *output) {
     if (++inferences > MOST_INFERENCES) {
         longjmp(pulled_plug, 1);
@@ -71,6 +79,12 @@ int edgeq_infer(const int8_t *input, int8_t *output) {
     for (uint32_t i = 0; i < (uint32_t)EDGEQ_OUTPUT_COUNT; i++) {
         output[i] = (int8_t)(input[i % (uint32_t)EDGEQ_INPUT_BYTES] ^ (int8_t)i);
     }
+#if EDGEQ_STATE_BYTES > 0
+    for (uint32_t i = 0; i < (uint32_t)EDGEQ_STATE_BYTES; i++) {
+        output[i % (uint32_t)EDGEQ_OUTPUT_COUNT] ^= state[i];
+        state[i] = input[i];
+    }
+#endif
     for (uint32_t i = 0; i < (uint32_t)EDGEQ_LAYER_COUNT; i++) {
         edgeq_layer_cycles[i] = i;
     }

@@ -32,7 +32,9 @@ def test_the_seeds_do_no_harm(tmp_path: Path) -> None:
 
 @pytest.mark.full
 @needs_clang
-@pytest.mark.parametrize(("variant", "share"), [("plain", 0.5), ("energy", 0.25), ("floats", 0.25)])
+@pytest.mark.parametrize(
+    ("variant", "share"), [("plain", 0.5), ("energy", 0.25), ("floats", 0.25), ("state", 0.25)]
+)
 def test_a_minute_of_fuzzing_finds_no_crash(variant: str, share: float, tmp_path: Path) -> None:
     said = parser.fuzz(tmp_path, variant, round(SECONDS * share), seed=2)
     assert said["executions"] > 10_000
