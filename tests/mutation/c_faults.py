@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from tests.mutation import assembly_faults
 from tests.mutation.c_text import Token, reachable, tokens
@@ -52,6 +53,7 @@ def _edits(text: str, every: Sequence[Token]) -> Iterator[Edit]:
             chained = i >= 2 and every[i - 2].text == token.text  # a >> b >> c
             yield from _sign(text, token, before, after, chained)
     yield from _statements(text, every)
+    yield from _copies(text)
 
 
 def _number(token: Token, before: Token, inside_index: bool) -> Iterator[Edit]:
@@ -182,3 +184,29 @@ def _statements(text: str, every: Sequence[Token]) -> Iterator[Edit]:
         if m.start() in starts and m[1] not in _COMMUTES and m[2] != m[3]:
             new = f"{m[1]}({m[3]}, {m[2]}"
             yield Edit("operand", "operand-arguments", m.start(), m.end(), new)
+
+
+_COPY = re.compile(r"(?m)^[ \t]+(\w+)\[(\w+)\] = (\w+)\[(\w+)\];$")
+
+
+def _copies(text: str) -> Iterator[Edit]:
+    """a[i] = b[i] of a loop: either array backwards. Of two in a row that change what the other
+    reads, the order is another, and the first takes what the second takes."""
+    found = [m for m in _COPY.finditer(text) if m[2] == m[4] and _bound(text, m.start(), m[2])]
+    for m in found:
+        mirrored = f"{_bound(text, m.start(), m[2])} - 1 - {m[2]}"
+        for group in (2, 4):
+            yield Edit("index", "index-mirrored", m.start(group), m.end(group), mirrored)
+    for a, b in pairwise(found):
+        if a.end() + 1 == b.start() and a[3] == b[1]:
+            start, swapped = a.start(), f"{b[0]}\n{a[0]}"
+            yield Edit("operand", "operand-order", start, b.end(), swapped)
+            yield Edit("operand", "operand-source", a.start(3), a.end(3), b[3])
+
+
+def _bound(text: str, at: int, name: str) -> str:
+    """What `name` runs up to in the loop whose first lines these are; empty without one."""
+    loops = list(
+        re.finditer(rf"for \([^;{{}}]*\b{name} = 0; {name} < ([\w.>-]+); {name}\+\+\)", text[:at])
+    )
+    return loops[-1][1] if loops and "}" not in text[loops[-1].end() : at] else ""
