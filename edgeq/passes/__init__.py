@@ -1,23 +1,22 @@
 """The passes, in order: a float graph becomes the integer graph that every form is emitted from."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.passes.calibrate import calibrate
-from edgeq.passes.experts import with_experts
 from edgeq.passes.fold_batch_norm import fold_batch_norm
 from edgeq.passes.freeze_cascade import Cascading, freeze_cascade
 from edgeq.passes.freeze_router import Curiosity, Observed, freeze_router, observe
 from edgeq.passes.fuse_activation import fuse_activation
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
-from edgeq.passes.quantize_weights import quantize_weights
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.verify import verify
-from edgeq.passes.widen_weights import widen_weights
+from edgeq.passes.weight_codes import quantize_weights, widen_weights
 from edgeq.reference import quantize_rows
 
 
@@ -73,3 +72,14 @@ def quantize(
     graph, cascading = freeze_cascade(graph, rows)
     graph = select_kernels(graph, features)
     return Quantized(verify(graph, "lowered"), curiosity, seen, notes, cascading)
+
+
+def with_experts(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """`change` on the graph of every expert of a mixture or cascade, then on the graph itself."""
+    nodes = []
+    for node in graph.nodes:
+        if getattr(node.attrs, "experts", ()):
+            experts = tuple(replace(e, graph=change(e.graph)) for e in node.attrs.experts)
+            node = replace(node, attrs=replace(node.attrs, experts=experts))
+        nodes.append(node)
+    return change(graph.with_nodes(nodes))
