@@ -1,7 +1,7 @@
 """What makes, loads and saves a model, as functions of the Python API.
 
-Each stands in `nn` or the frontend, with PyTorch at its top, which takes seconds to import; these
-import it when they are called. A test holds signatures and docstrings to be the same.
+Each stands in `nn`, the frontend or `sources`, above PyTorch or numpy, which take time to import;
+these import it when they are called. A test holds signatures and docstrings to be the same.
 """
 
 import os
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from edgeq.arrays import Layout
@@ -50,6 +52,18 @@ def from_torch(
     )
 
 
+def from_onnx(path: "str | Path", input_shape: Sequence[int] | None = None) -> "Model":
+    """The edgeq.nn.Model of a float .onnx file, to quantise, train, save and export.
+
+    `input_shape`: without the batch, where the file leaves sizes open. Rows are as the file's, in
+    its own order of axes. Raises BadInput, ModelFile for a damaged file, UnsupportedOp that names
+    every node which is not taken.
+    """
+    from edgeq.sources import from_onnx as run
+
+    return run(path, input_shape)
+
+
 def load(path: str | os.PathLike[str]) -> "Model":
     """The saved model, in evaluation mode.
 
@@ -83,19 +97,22 @@ def quantize(
     keep: Mapping[str, str | int] | None = None,
     *,
     ptq: str = "fast",
+    progress: bool = True,
 ) -> "Model":
     """A copy of a trained float model whose weights are of kind `weights`, without training.
 
     `x` (N, *input_shape): real inputs, which become the stored calibration set; by default that of
     the model. `keep` gives other kinds to some layers, by the name of a layer or of the module that
     holds it. `ptq` "fast": the steps with the least squared error a channel, then biases that give
-    each channel its float mean back. The result can be trained (`fit`), saved and exported.
+    each channel its float mean back. "best": channels between layers are equalised where that
+    helps, and every weight's rounding is learned, a layer at a time (rounding.py), with a bar and
+    the time that is left on stderr if `progress`. The result can be trained, saved and exported.
     Raises BadInput for unknown kinds, layers and methods, and without data; UnsupportedOp for a
     mixture.
     """
     from edgeq.nn import quantize as run
 
-    return run(model, x, weights, keep, ptq=ptq)
+    return run(model, x, weights, keep, ptq=ptq, progress=progress)
 
 
 def mixture_of(
