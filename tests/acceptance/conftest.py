@@ -1,4 +1,4 @@
-"""A briefly trained digits mixture; its firmware, built once for a compiler and a board."""
+"""A mixture and a cascade, briefly trained on digits; their firmware, built once for a board."""
 
 import importlib.util
 from collections.abc import Callable
@@ -26,8 +26,9 @@ EPOCHS = 3
 
 @dataclass(frozen=True)
 class Digits:
-    """The quantised graph of a briefly trained mixture and its test rows, as int8."""
+    """The quantised graph of a briefly trained network and its test rows, as int8."""
 
+    kind: str  # "mixture" or "cascade"
     graph: Graph
     project: FirmwareProject
     small: FirmwareProject  # of the kernels that --optimize size takes
@@ -47,25 +48,30 @@ def _example() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
-    """A mixture on the example's data after a few epochs: every expert still answers some rows."""
+@pytest.fixture(scope="session", params=["mixture", "cascade"])
+def digits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    """A mixture and the example's cascade after a few epochs: each expert answers some rows."""
     import edgeq
     from edgeq.frontend.torch_loader import graph_of
     from edgeq.passes import quantize
     from edgeq.passes.select_kernels import select_kernels
 
-    def train(folder: Path) -> None:
-        edgeq.save(digits_mixture(_example(), EPOCHS), folder / "model.pt")
+    kind, example = request.param, _example()
 
-    model = edgeq.load(once(tmp_path_factory, "digits", train) / "model.pt")
+    def train(folder: Path) -> None:
+        cascade = kind == "cascade"
+        trained = example.train(EPOCHS, False) if cascade else digits_mixture(example, EPOCHS)
+        edgeq.save(trained, folder / "model.pt")
+
+    model = edgeq.load(once(tmp_path_factory, f"digits_{kind}", train) / "model.pt")
     features = frozenset({"dsp"})
     graph = quantize(graph_of(model), channels_last(model.calibration), "mse", features).graph
     project, weight_bytes = _project(graph)
     x, labels = model.evaluation
     rows = quantize_rows(graph, channels_last(x))
     small, _ = _project(select_kernels(graph, frozenset()))
-    return Digits(graph, project, small, rows, np.asarray(labels), run(graph, rows), weight_bytes)
+    answers = run(graph, rows)
+    return Digits(kind, graph, project, small, rows, np.asarray(labels), answers, weight_bytes)
 
 
 def _project(graph: Graph) -> tuple[FirmwareProject, int]:

@@ -45,7 +45,7 @@ def assert_equal(answers: Answers, digits: Digits, rows: int) -> None:
     np.testing.assert_array_equal(answers.route, digits.expected.route[:rows])
 
 
-def test_the_fixture_is_a_trained_mixture_that_uses_its_experts(digits: Digits) -> None:
+def test_the_fixture_is_a_trained_network_that_uses_its_experts(digits: Digits) -> None:
     accuracy = (digits.expected.output.argmax(axis=1) == digits.labels).mean()
     assert accuracy > 0.7
     assert len(np.unique(digits.expected.route)) > 1

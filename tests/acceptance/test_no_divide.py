@@ -9,7 +9,7 @@ import pytest
 
 from edgeq.board import load_board
 from edgeq.constant_time import CallGraph, trace_inference
-from edgeq.constant_time.trace import DECIDES, JUMP
+from edgeq.constant_time.trace import BRANCH, DECIDES, JUMP
 from edgeq.errors import Toolchain
 from edgeq.sim import Machine
 from edgeq.toolchain import Firmware, find_compiler
@@ -19,6 +19,10 @@ from tests.compilers import COMPILERS
 from tests.hang import HANG_S
 
 TIMED_ROWS = 50
+PARTS = {  # inlined or called
+    "mixture": ("router", "conv_2d", "s8_t2", "s8_s4", "s8_s8"),
+    "cascade": ("gap", "conv_2d", "fully_connected", "s8_s8"),
+}
 RATIO = """
 int edgeq_infer(int a, int b);
 __attribute__((noinline)) static int ratio(int a, int b) { return a / b; }
@@ -28,12 +32,12 @@ int edgeq_infer(int a, int b) { return b ? ratio(a, b) + 1 : 0; }
 
 @pytest.mark.parametrize("kind", COMPILERS)
 def test_no_function_of_the_inference_path_divides(
-    kind: str, firmware: Callable[..., Firmware]
+    kind: str, digits: Digits, firmware: Callable[..., Firmware]
 ) -> None:
     functions = CallGraph(firmware(kind).elf).reachable("served_infer")
     names = [f.name for f in functions]
     text = " ".join(names)
-    for part in ("router", "conv_2d", "s8_t2", "s8_s4", "s8_s8"):  # inlined or called
+    for part in PARTS[digits.kind]:
         assert part in text, f"the walk met only {text}"
     assert not [(f.name, f.divides) for f in functions if f.divides]
     assert not [n for n in names if "div" in n or "sqrt" in n]
@@ -77,13 +81,19 @@ def test_cycles_of_an_expert_are_the_same_for_every_row(
 def test_the_input_decides_nothing_but_the_expert(
     kind: str, digits: Digits, firmware: Callable[..., Firmware]
 ) -> None:
-    """Traced through every instruction: a proof for every input of every route."""
+    """Traced through every instruction: a proof for every input of every route.
+
+    A mixture jumps once to its expert; a cascade branches once, at its threshold.
+    """
     elf = firmware(kind).elf
     machine = Machine(load_board("virtual_m4")).load(elf)
     machine.call("served_init")
-    machine.write(machine.symbol("sample_input"), digits.rows[0].tobytes())
-    trace = trace_inference(machine, elf, experts=3)
-    (chooser,) = trace.sites(JUMP)
+    last = int(digits.expected.route.argmax())  # a row for which a cascade runs every stage
+    machine.write(machine.symbol("sample_input"), digits.rows[last].tobytes())
+    kind_of_choice = JUMP if digits.kind == "mixture" else BRANCH
+    experts = 3 if digits.kind == "mixture" else 0
+    trace = trace_inference(machine, elf, experts)
+    (chooser,) = trace.sites(kind_of_choice)
     assert chooser.endswith("_infer")
-    assert trace.sites(*DECIDES) == trace.sites(JUMP) == {chooser: 1}
+    assert trace.sites(*DECIDES) == trace.sites(kind_of_choice) == {chooser: 1}
     assert trace.instructions > 10_000
