@@ -10,6 +10,7 @@ from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like
 from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine
 from edgeq.frontend.onnx_shapes import SHAPE_READERS
+from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.broadcast import AddBroadcast, AddConstant, Maximum, Minimum, Mul, MulConstant, Sub
 from edgeq.ops.functions import (
@@ -35,7 +36,6 @@ from edgeq.ops.functions import (
     Tanh,
 )
 from edgeq.ops.hard_swish import HardSwish
-from edgeq.ops.leaky_relu import LeakyRelu
 from edgeq.ops.relu import Relu
 
 LARGEST = 3e38  # what float32 holds
@@ -53,11 +53,17 @@ def _function(make: Attributes) -> Reader:
     return read
 
 
-def _leaky(op: Operator) -> LeakyRelu:
-    slope = float(op.get("alpha", 0.01))
-    if not 0 <= slope <= 1:
-        raise Refused(f"it has alpha {slope:g}; 0 to 1 is taken")
-    return LeakyRelu(slope)
+def _table_of(name: str, attrs: Callable[[Operator], dict[str, float]]) -> Reader:
+    """A function of one number, by its row of OPS."""
+    return _function(lambda op: OPS[name].attrs(**attrs(op)))
+
+
+def _share(op: Operator) -> float:
+    """`alpha`, from 0 to 1."""
+    value = float(op.get("alpha", 0.01))
+    if not 0 <= value <= 1:
+        raise Refused(f"it has alpha {value:g}; 0 to 1 is taken")
+    return value
 
 
 def _clip(g: Reading, op: Operator) -> None:
@@ -239,7 +245,7 @@ READERS: Readers = {
         lambda op: HardSigmoid(float(op.get("alpha", 0.2)), float(op.get("beta", 0.5)))
     ),
     "HardSwish": _function(lambda _: HardSwish()),
-    "LeakyRelu": _function(_leaky),
+    "LeakyRelu": _table_of("LeakyRelu", lambda op: {"negative_slope": _share(op)}),
     "Elu": _function(lambda op: Elu(float(op.get("alpha", 1.0)))),
     "Selu": _function(
         lambda op: Selu(float(op.get("alpha", SELU_ALPHA)), float(op.get("gamma", SELU_GAIN)))
