@@ -7,9 +7,12 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgeq.emit.runs import file_names
+from edgeq.emit.state_ports import with_state_ports
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.emit.tflite_rounding import STEPS_APART, UNCERTAINTY_APART
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import join, result_tensors, split
 from edgeq.ops import OPS, cascade, mixture
 from edgeq.ops.op import Array
 from edgeq.reference import Answered, io_of, run
@@ -25,7 +28,7 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
     TensorFlow Lite Micro gave it, and only those ops may differ, by no more than the table says.
     """
     model, wanted = tflite_model(graph, "t"), run(graph, x)
-    runs = run_tflm(model, x)
+    runs = run_tflm(model, *file_inputs(graph, model, x))
     for i, got in enumerate(runs):
         assert not got.refused, got.refused
         assert got.trace == expected_trace(model, chosen_names(graph, wanted.chosen[i])), i
@@ -34,10 +37,39 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
     if loose_parts(graph):
         assert_each_op_agrees(graph, x)
     else:
-        logits = np.stack([got.outputs[0][0] for got in runs])
-        assert np.array_equal(logits, wanted.output)
+        _assert_answers(graph, runs, wanted)
     _assert_uncertainty(graph, model, runs, wanted)
     return runs
+
+
+def _assert_answers(graph: Graph, runs: list[TflmRun], wanted: Answered) -> None:
+    """Every answer, and every state that a row leaves behind, to the byte."""
+    results, (_, states) = result_tensors(graph), with_state_ports(graph)
+    got: dict[str, Array] = {}
+    for i, name in enumerate((*results, *(state.kept for state in states))):
+        shape = graph.tensors[name].shape
+        got[name] = np.stack([each.outputs[i].reshape(shape) for each in runs])
+    assert np.array_equal(join(results, got), wanted.output)
+    for state in states:
+        assert np.array_equal(got[state.kept], wanted.values[state.kept]), state.output_name
+
+
+def file_inputs(graph: Graph, model: bytes, x: Array) -> list[Array]:
+    """Rows x as the file's inputs: a state's row is what the run of the row before gave."""
+    open_graph, states = with_state_ports(graph)
+    given, names = [*split(graph, x).values()], file_names(graph)[1]
+    kept: list[tuple[Array, int]] = []
+    for state in states:
+        kind = open_graph.tensors[state.given]
+        rows = np.full((len(x), *kind.shape), state.reset, kind.dtype)
+        kept.append((rows, names.index(state.output_name)))
+    given += [rows for rows, _ in kept]
+    for i in range(len(x) - 1 if states else 0):
+        (got,) = run_tflm(model, *(rows[i : i + 1] for rows in given))
+        assert not got.refused, got.refused
+        for rows, place in kept:
+            rows[i + 1] = got.outputs[place].reshape(rows.shape[1:])
+    return given
 
 
 def loose_parts(graph: Graph) -> set[str]:
@@ -84,9 +116,10 @@ def _reference(graph: Graph, node: Node, inputs: tuple[Array, ...]) -> Array:
 
 def _values(graph: Graph, x: Array) -> dict[str, Array]:
     """Every tensor between nodes as TensorFlow Lite Micro has it (rows, *shape)."""
+    given = file_inputs(graph, tflite_model(graph, "t"), x)
     model, names = with_all_outputs(tflite_model(graph, "t"), graph)
-    runs = run_tflm(model, x)
-    values = {graph.inputs[0]: x}
+    runs = run_tflm(model, *given)
+    values = dict(zip(with_state_ports(graph)[0].inputs, given, strict=True))
     for i, name in enumerate(names):
         shape = graph.tensors[name].shape
         values[name] = np.stack([r.outputs[i].reshape(shape) for r in runs])
@@ -103,7 +136,7 @@ def with_all_outputs(model: bytes, graph: Graph) -> tuple[bytes, list[str]]:
     """The file with each node's first output as an output of the model, and their names."""
     body = parsed(model)
     main = body.subgraphs[0]
-    wanted = {node.outputs[0] for node in graph.nodes}
+    wanted = {node.outputs[0] for node in graph.nodes if node.op != "Delay"}  # those are inputs
     last = main.outputs[0]
     found = {_text(t.name): i for i, t in enumerate(main.tensors) if _text(t.name) in wanted}
     found = {name: i for name, i in found.items() if i != last}
@@ -142,7 +175,7 @@ def chosen_names(graph: Graph, chosen: Array) -> set[str]:
 
 def _assert_uncertainty(graph: Graph, model: bytes, runs: list[TflmRun], wanted: Answered) -> None:
     main = parsed(model).subgraphs[0]
-    if len(main.outputs) < 3:
+    if len(main.outputs) < 3 or not {"Mixture", "Cascade"} & {node.op for node in graph.nodes}:
         return
     if any(node.op == "Cascade" for node in graph.nodes):
         signals = [int(got.outputs[2].reshape(-1)[0]) + 128 for got in runs]

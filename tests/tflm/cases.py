@@ -26,7 +26,7 @@ from edgeq.kernels import KERNELS
 from edgeq.ops import OPS
 from edgeq.ops.router import RULES
 from edgeq.passes import quantize
-from tests import factory
+from tests import factory, port_graphs
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -144,6 +144,25 @@ def paper_mixture() -> nn.Model:
     return nn.Model(body, (24,))
 
 
+def delay_net() -> nn.Model:
+    """Frames beside those before them, and a norm that is compared op by op."""
+    before = nn.Residual(nn.Delay())
+    body = nn.Sequential(
+        *(nn.Linear(6, 8), nn.ReLU(), before, nn.LayerNorm(8), nn.Linear(8, 4), nn.Delay())
+    )
+    return nn.Model(body, (6,), name="frames")
+
+
+def cascade_net() -> nn.Model:
+    """Three experts behind a trunk of their own kinds."""
+    trunk = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten())
+    experts = [
+        nn.Sequential(nn.Linear(64, 6, kind), nn.ReLU(), nn.Linear(6, 3))
+        for kind in ("ternary", "int4", "int8")
+    ]
+    return nn.Model(nn.Cascade(experts, trunk=trunk, escalate=0.5), (1, 4, 4), name="cascade")
+
+
 def example(folder: str, module: str) -> ModuleType:
     """A script of examples/, without leaving its folder on the path."""
     path = EXAMPLES / folder / f"{module}.py"
@@ -241,6 +260,11 @@ def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield f"cascade_graph-{len(formats)}", lambda f=formats: factory.cascade_graph(rng(4), f)
     yield "cascade_graph-trunk", lambda: factory.cascade_graph(rng(1), trunk="conv")
     yield "cascade_graph-always", lambda: factory.cascade_graph(rng(1), thresholds=[256])
+    yield "smallest_cascade", factory.smallest_cascade
+    for make in (port_graphs.two_inputs, port_graphs.two_by_two, port_graphs.with_delay):
+        yield make.__name__, make
+    for make in (port_graphs.wide_input, port_graphs.wide_delay):
+        yield make.__name__, make
 
 
 CASES: Mapping[str, Callable[[], Graph]] = dict([*_singles(), *_graphs()])
@@ -250,6 +274,8 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "activations": activation_net,
     "trunk-mixture": trunk_mixture,
     "paper-mixture": paper_mixture,
+    "delays": delay_net,
+    "cascade": cascade_net,
     # 16-bit weights have no .tflite
     **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }

@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,24 +69,36 @@ def tflm_js() -> Path:
 
 
 def own_input(size: int) -> Array:
-    """The benchmark's own input: `size` bytes of int8."""
+    """The benchmark's own inputs, one behind the other: `size` bytes, as int8."""
     bits = np.random.MT19937()
     bits._legacy_seeding(SEED)
     return (bits.random_raw(size) & 0xFF).astype(np.uint8).view(np.int8)
 
 
-def run_tflm(model: bytes, x: Array) -> list[TflmRun]:
-    """Runs int8 rows x (rows, *input shape), one fresh interpreter a row."""
-    types = _output_types(model)
+def run_tflm(model: bytes, *inputs: Array) -> list[TflmRun]:
+    """Runs rows of each input in the file's order (rows, *its shape), as int8 or int16 codes.
+
+    One fresh interpreter a row: a state is given and taken by whoever calls.
+    """
+    types = _types(model, "outputs")
+    wanted = [dtype for dtype, _ in _types(model, "inputs")]
+    assert [x.dtype for x in inputs] == wanted, f"the file takes {wanted}"
+    own = _own_of([x[0].nbytes for x in inputs])
     asked = {
         "model": _base64(model),
-        "own": _base64(own_input(x[0].size).tobytes()),
-        "rows": [_base64(row.tobytes()) for row in x],
+        "own": [_base64(each) for each in own],
+        "rows": [[_base64(x.tobytes()) for x in row] for row in zip(*inputs, strict=True)],
         "sizes": [dtype.itemsize * int(np.prod(shape)) for dtype, shape in types],
     }
     said = _ask(json.dumps(asked))
-    assert len(said) == len(x)
-    return [_run_of(entry, types, x[0].size) for entry in said]
+    assert len(said) == len(inputs[0])
+    return [_run_of(entry, types, own) for entry in said]
+
+
+def _own_of(sizes: list[int]) -> list[bytes]:
+    """Its own bytes of each input: one generator fills all."""
+    whole, ends = own_input(sum(sizes)).tobytes(), np.cumsum([0, *sizes]).tolist()
+    return [whole[start:end] for start, end in pairwise(ends)]
 
 
 def _base64(raw: bytes) -> str:
@@ -119,19 +132,20 @@ def _ask(line: str) -> list[dict[str, Any]]:
     return list(json.loads(answer))
 
 
-def _output_types(model: bytes) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
+def _types(model: bytes, side: str) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
     main = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0)).subgraphs[0]
-    return [(NUMPY[main.tensors[i].type], tuple(main.tensors[i].shape)) for i in main.outputs]
+    tensors = [main.tensors[i] for i in getattr(main, side)]
+    return [(NUMPY[tensor.type], tuple(tensor.shape)) for tensor in tensors]
 
 
-def _run_of(entry: dict[str, Any], types: list[Any], size: int) -> TflmRun:
+def _run_of(entry: dict[str, Any], types: list[Any], own: list[bytes]) -> TflmRun:
     text = "\n".join(entry["lines"])
-    given = re.search(r"^Input CRC32: 0x(\w+)", text, re.M)
-    if given is None or "Output CRC32" not in text:
+    given = [int(crc, 16) for crc in re.findall(r"^Input CRC32: 0x(\w+)", text, re.M)]
+    if not given or "Output CRC32" not in text:
         return TflmRun((), (), {}, text, _complaint(entry["lines"]))
-    if int(given[1], 16) != zlib.crc32(own_input(size).tobytes()):
-        raise NoAnswer(f"the benchmark's input is not the known one: {given[0]}")
-    if entry["place"] < 0 or None in entry["outputs"] or len(entry["outputs"]) != len(types):
+    if given != [zlib.crc32(each) for each in own]:
+        raise NoAnswer(f"the benchmark's inputs are not the known ones: {given}")
+    if min(entry["places"]) < 0 or None in entry["outputs"] or len(entry["outputs"]) != len(types):
         raise NoAnswer(f"no place of input or outputs in its memory: {entry}")
     outputs = tuple(
         np.frombuffer(bytes.fromhex(raw), dtype).reshape(shape)

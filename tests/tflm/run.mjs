@@ -1,11 +1,12 @@
 // node run.mjs tflm.js: TensorFlow Lite Micro's generic benchmark (WebAssembly), on rows of ours.
 //
-// Reads JSON lines {"model", "own": base64, "rows": [base64], "sizes": [bytes of each output]} and
-// answers each with a line: for every row {"lines": [what it printed], "place", "outputs": [hex]}.
+// Reads JSON lines {"model": base64, "own": [base64 of each input], "rows": [[base64 of each input]],
+// "sizes": [bytes of each output]} and answers each with a line: for every row {"lines": [what it
+// printed], "places": [of each input], "outputs": [hex]}.
 //
-// The benchmark fills its input itself and prints checksums only. So its memory is looked at: before
-// the first operator runs, the input lies where its `own` known bytes are, and is overwritten with
-// the row; at the end an output lies where bytes have the CRC it printed.
+// The benchmark fills its inputs itself and prints checksums only. So its memory is looked at: before
+// the first operator runs, an input lies where its `own` known bytes are, and is overwritten with the
+// row once its own checksum is printed; at the end an output lies where bytes have the CRC it printed.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -88,12 +89,13 @@ function inputPlace(own) {
 
 async function runRow(model, own, row, sizes) {
   const lines = [];
-  let place = -1;
+  const places = [];
   const hear = (line) => {
     lines.push(line);
-    if (!line.startsWith("Input CRC32")) return;
-    place = inputPlace(own);
-    if (place >= 0) memory().set(row, place);
+    if (!line.startsWith("Input CRC32") || places.length === own.length) return;
+    const input = places.length;
+    places.push(inputPlace(own[input]));
+    if (places[input] >= 0) memory().set(row[input], places[input]);
   };
   const module = await factory({ print: hear, printErr: hear });
   module.FS.writeFile("/model.tflite", model);
@@ -104,10 +106,11 @@ async function runRow(model, own, row, sizes) {
   }
   const found = lines.map((line) => /^Output CRC32: 0x([0-9A-Fa-f]+)/.exec(line)).filter(Boolean);
   const crcs = found.slice(0, sizes.length).map((crc) => parseInt(crc[1], 16));
-  const near = memory().subarray(Math.max(place - NEAR, 0), Math.max(place, 0) + 8 * NEAR);
+  const place = Math.max(places[0] ?? 0, 0);
+  const near = memory().subarray(Math.max(place - NEAR, 0), place + 8 * NEAR);
   let outputs = outputsIn(near, sizes, crcs);
   if (outputs.includes(null)) outputs = outputsIn(memory(), sizes, crcs);
-  return { lines, place, outputs };
+  return { lines, places, outputs };
 }
 
 const bytes = (text) => Buffer.from(text, "base64");
@@ -116,7 +119,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
   const said = [];
   for (const row of asked.rows)
-    said.push(await runRow(bytes(asked.model), bytes(asked.own), bytes(row), asked.sizes));
+    said.push(await runRow(bytes(asked.model), asked.own.map(bytes), row.map(bytes), asked.sizes));
   process.stdout.write(JSON.stringify(said) + "\n");
 }
 process.exitCode = 0; // the benchmark's own codes stand in its words

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from edgeq.emit.tflite_model import tflite_model
 from edgeq.emit.tflite_rounding import STEPS_APART
 from edgeq.ir import Graph
 from edgeq.nn.graph import HANDLERS
-from tests import factory
+from edgeq.reference import random_rows
+from tests import factory, port_graphs
 from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph
 from tests.tflm import agreement, cases
 from tests.tflm.agreement import assert_agrees, packed, parsed
-from tests.tflm.interpreter import run_tflm
+from tests.tflm.interpreter import TflmRun, run_tflm
 
 
 def test_every_kind_that_the_emitter_writes_has_a_case() -> None:
@@ -32,9 +34,11 @@ def test_every_layer_of_pytorch_has_a_case() -> None:
 def test_every_factory_of_graphs_has_a_case() -> None:
     names = [
         name
-        for name, value in vars(factory).items()
+        for module in (factory, port_graphs)
+        for name, value in vars(module).items()
         if not name.startswith("_")
         and inspect.isfunction(value)
+        and value.__module__ == module.__name__
         and value.__annotations__.get("return") is Graph
     ]
     assert names
@@ -78,6 +82,38 @@ def test_one_wrong_bias_behind_a_layer_norm_is_noticed(monkeypatch: pytest.Monke
     monkeypatch.setattr(agreement, "tflite_model", lambda _, name: tflite_model(wrong, name))
     with pytest.raises(AssertionError, match="FullyConnected"):
         assert_agrees(graph, input_rows(np.random.default_rng(1), graph, 3))
+
+
+@pytest.mark.parametrize("make", [port_graphs.with_delay, port_graphs.two_by_two])
+def test_inputs_in_another_order_are_noticed(
+    make: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two inputs of one size, of which each is taken for the other: states, and ports."""
+    graph = make()
+
+    def swapped(model: bytes, *inputs: np.ndarray) -> list[TflmRun]:
+        return run_tflm(model, *inputs[:-2], inputs[-1], inputs[-2])
+
+    monkeypatch.setattr(agreement, "run_tflm", swapped)
+    with pytest.raises(AssertionError):
+        assert_agrees(graph, random_rows(graph, 4))
+
+
+def test_a_state_that_is_not_handed_on_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = port_graphs.with_delay()
+    model, x = tflite_model(graph, "t"), random_rows(graph, 3)
+    first = agreement.file_inputs(graph, model, x[:1])
+    reset = [x, *(np.repeat(rows, 3, axis=0) for rows in first[1:])]
+    assert_agrees(graph, x)
+    monkeypatch.setattr(agreement, "file_inputs", lambda *_: reset)
+    with pytest.raises(AssertionError):
+        assert_agrees(graph, x)
+
+
+def test_rows_of_another_type_are_refused() -> None:
+    graph = port_graphs.wide_input()
+    with pytest.raises(AssertionError, match="int16"):
+        run_tflm(tflite_model(graph, "t"), np.zeros((1, 5), np.int8))
 
 
 def test_another_expert_that_runs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
