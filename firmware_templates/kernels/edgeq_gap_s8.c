@@ -2,7 +2,11 @@
 #include "edgeq_kernels.h"
 
 /* Clang would see a maximum in the masks of a difference and, on ARMv6-M, make a branch of it. */
-#define HIDDEN(x) __asm__("" : "+r"(x))
+#if defined(__GNUC__)
+#define EDGEQ_HIDDEN(x) __asm__("" : "+r"(x))
+#else
+#define EDGEQ_HIDDEN(x) ((void)0)
+#endif
 
 EDGEQ_KERNEL int32_t edgeq_gap_s8(const edgeq_signal_params *p, const int8_t *logits) {
     int32_t first = *logits;
@@ -10,10 +14,10 @@ EDGEQ_KERNEL int32_t edgeq_gap_s8(const edgeq_signal_params *p, const int8_t *lo
     for (const int8_t *end = logits + p->classes; ++logits < end;) {
         /* comparisons as masks: a compiler may make a branch of ?: */
         int32_t under = *logits - first;
-        HIDDEN(under);
+        EDGEQ_HIDDEN(under);
         under &= under >> 31;
         int32_t more = first + under - second; /* the smaller of the two, less the second */
-        HIDDEN(more);
+        EDGEQ_HIDDEN(more);
         second += more & ~(more >> 31);
         first = *logits - under;
     }

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -48,15 +49,28 @@ def _example() -> ModuleType:
     return module
 
 
-@pytest.fixture(scope="session", params=["mixture", "cascade"])
-def digits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Digits:
-    """A mixture and the example's cascade after a few epochs: each expert answers some rows."""
+KINDS_OF_DIGITS = ("mixture", "cascade")
+
+
+@pytest.fixture(scope="session", params=KINDS_OF_DIGITS)
+def digits(request: pytest.FixtureRequest, digits_of: Callable[[str], Digits]) -> Digits:
+    """Each of them."""
+    return digits_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def digits_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Digits]:
+    """A mixture or the example's cascade after a few epochs: each expert answers some rows."""
+    return cache(lambda kind: _digits(kind, tmp_path_factory))
+
+
+def _digits(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Digits:
     import edgeq
     from edgeq.frontend.torch_loader import graph_of
     from edgeq.passes import quantize
     from edgeq.passes.select_kernels import select_kernels
 
-    kind, example = request.param, _example()
+    example = _example()
 
     def train(folder: Path) -> None:
         cascade = kind == "cascade"

@@ -3,6 +3,7 @@
 One ELF for both, of the board that QEMU models; its rows are linked in, so no host is waited for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from edgeq.sim.results import RunResult
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.acceptance.boards import Array
-from tests.acceptance.conftest import Digits
+from tests.acceptance.conftest import KINDS_OF_DIGITS, Digits
 from tests.emulated import qemu_counts
 from tests.hang import HANG_S
 
@@ -53,17 +54,14 @@ class Ran:
     half_cycles: int
 
 
-@pytest.fixture(scope="module")
-def digits_counted(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Counted:
+def digits_counted(digits: Digits, folder: Path) -> Counted:
     routes = digits.expected.route
     picked = [int(np.flatnonzero(routes == each)[0]) for each in np.unique(routes)][:DIGITS_ROWS]
     expected = _bytes(digits.expected.output[picked], routes[picked])
-    folder = tmp_path_factory.mktemp("digits_counted")
     return Counted(_built(digits.project, digits.rows[picked], folder), expected)
 
 
-@pytest.fixture(scope="module")
-def esc10_counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
+def esc10_counted(folder: Path) -> Counted:
     """The stored checkpoint, lowered as an export for the board does."""
     model = load(ESC10)
     calibration = channels_last(model.calibration)
@@ -74,16 +72,22 @@ def esc10_counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     )
     rows = quantize_rows(graph, calibration[:ESC10_ROWS])
     answers = run(graph, rows)
-    elf = _built(project, rows, tmp_path_factory.mktemp("esc10_counted"))
+    elf = _built(project, rows, folder)
     return Counted(elf, _bytes(answers.output, answers.route))
 
 
 @pytest.fixture(
-    params=["digits_counted", pytest.param("esc10_counted", marks=pytest.mark.full)],
+    scope="module", params=[*KINDS_OF_DIGITS, pytest.param("esc10", marks=pytest.mark.full)]
 )
-def counted(request: pytest.FixtureRequest) -> Counted:
-    made: Counted = request.getfixturevalue(request.param)
-    return made
+def counted(
+    request: pytest.FixtureRequest,
+    digits_of: Callable[[str], Digits],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Counted:
+    folder = tmp_path_factory.mktemp(f"{request.param}_counted")
+    if request.param == "esc10":
+        return esc10_counted(folder)
+    return digits_counted(digits_of(request.param), folder)
 
 
 def _built(project: FirmwareProject, rows: Array, folder: Path) -> Path:

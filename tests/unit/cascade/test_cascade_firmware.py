@@ -199,8 +199,8 @@ def test_the_time_of_each_route_is_proven() -> None:
 
 def test_a_kernel_that_branches_by_data_is_seen(spoil: object) -> None:
     """The negative case: the very comparison that the masks replace, as a branch."""
-    right = "second += (smaller"
-    branch = 'if (smaller > 3) { __asm__ volatile(""); }'
+    right = "second += more"
+    branch = 'if (more > 3) { __asm__ volatile(""); }'
     spoil("edgeq_gap_s8.c", right, f"{branch}\n{right}")  # type: ignore[operator]
     board = load_board("virtual_m4")
     (entry,) = estimate_boards(estimated(DSP), [board], find_compiler("auto"), prove=True)["boards"]
