@@ -32,6 +32,7 @@ from edgeq.reference import quantize_rows, run
 from edgeq.weights import pack_weights
 from tests.factory import conv_graph, fc_graph, input_rows, mixture_graph, smallest_mixture
 from tests.hang import HANG_S
+from tests.port_graphs import with_delay
 
 DIGEST = "0123456789abcdef" * 4
 ROOT = Path(__file__).parents[3]
@@ -166,10 +167,11 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "shallow_router": lambda: mixture_graph(rng(), router_layers=2, formats=("s3", "b1")),
     "smallest": smallest_mixture,
     "behind": behind_a_mixture,
+    "frames": with_delay,
     # as a model without a name of its own: its header is no other file's guard
     "nameless": lambda: replace(fc_graph(rng(), ("t2",)), name="model"),
 }
-SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2", "nameless", "behind")
+SAMPLED = ("fc_all_formats", "conv", "precision_prior", "top_2", "nameless", "behind", "frames")
 
 
 @pytest.mark.parametrize("features", [frozenset(), frozenset({"dsp"})], ids=["plain", "dsp"])

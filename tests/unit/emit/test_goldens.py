@@ -13,6 +13,7 @@ from edgeq.memory import plan_memory
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.weights import pack_weights
 from tests.factory import conv_graph, fc_graph, mixture_graph, smallest_cascade, smallest_mixture
+from tests.port_graphs import two_by_two, wide_delay, with_delay
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -45,9 +46,13 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "gate": lambda: small_mixture(1),
     "top_2": lambda: small_mixture(2),
     "cascade": smallest_cascade,
+    "two_by_two": two_by_two,
+    "with_delay": with_delay,
+    "wide_delay": wide_delay,
 }
 # the arrays of every model are alike: one model shows them
 WITHOUT_ARRAYS = frozenset(GRAPHS) - {"smallest_mixture"}
+MORE = dict.fromkeys(("two_by_two", "wide_delay"), ("model.h",))  # its record of the ports
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -56,7 +61,8 @@ def test_the_generated_c_is_as_stored(name: str, golden: Callable[[str, str], No
     packed = pack_weights(graph)
     project = firmware_project(graph, plan_memory(graph), packed, model_name="m", digest=DIGEST)
     for path in ("README.md", *(each for each in project.files if each.startswith("model/"))):
-        if name in WITHOUT_ARRAYS and not path.endswith((f"{graph.name}.c", f"{graph.name}.h")):
+        shown = (f"{graph.name}.c", f"{graph.name}.h", *MORE.get(name, ()))
+        if name in WITHOUT_ARRAYS and not path.endswith(shown):
             continue
         text = project.files[path].decode().replace(kernel_version(), "<version>")  # any kernel's
         golden(f"{name}/{Path(path).name}", text)
@@ -71,3 +77,9 @@ def test_the_models_show_what_they_are_for() -> None:
     assert "edgeq_conv_2d_s8_s8(" in texts["conv"]
     assert {name for name, text in texts.items() if "router" not in text} >= {"conv", "no_mixture"}
     assert texts["gate"] != texts["top_2"]
+    assert {name for name, text in texts.items() if "_reset(" in text} == {
+        "with_delay",
+        "wide_delay",
+    }
+    assert "inputs->left" in texts["two_by_two"]
+    assert "state.halves[" in texts["wide_delay"]
