@@ -140,8 +140,8 @@ MODULES = (
     _emitter("firmware_header"),
     _emitter("firmware_layers"),
     _emitter("firmware_params", own=False),
-    _emitter("firmware_ports", own=False),
-    _emitter("firmware_state", own=False),
+    _emitter("firmware_ports"),
+    _emitter("firmware_state"),
     _emitter("initialiser"),
     _emitter("kernel_version"),
 )
