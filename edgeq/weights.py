@@ -154,7 +154,7 @@ def _streamed(
     off = (multiplier == 0) | (shift < stream.least_shift)
     yield "multiplier" + suffix, _converted("int32", np.where(off, 0, multiplier))
     # a channel that is switched off is zero whatever its shift; the kernel wants one below 0
-    yield "shift" + suffix, _converted("int8", np.where(off, -1, shift))
+    yield "shift" + suffix, _converted("int8", stream.shifts(np.where(off, -1, shift)))
 
 
 def _streamed_router(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:

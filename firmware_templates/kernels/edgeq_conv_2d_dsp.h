@@ -34,7 +34,7 @@
 /* What a weight format passes to the loop over pixels. */
 typedef struct {
     edgeq_pair_kernel *kernel;
-    int32_t word_shift; /* the weights of a block are 2 * pairs >> word_shift words */
+    int32_t word_shift; /* the weights of a block are columns >> word_shift words */
     int32_t group;      /* columns are padded to a multiple of it, 4 or 8 */
     int32_t chunk;      /* pairs of columns after which sums are split */
     int32_t unrolled;   /* pairs of columns in a turn of the loop, */
@@ -42,9 +42,9 @@ typedef struct {
     int32_t apart;      /* and how many of a row's pairs come before it */
 } edgeq_conv_format;
 
-/* Of patches in a strip; 1x1 patches share nothing, so that a longer strip gains next to nothing.
- */
-enum { EDGEQ_STRIP_WORDS = 1024, EDGEQ_CELL_STRIP_WORDS = 384 };
+/* Of patches in a strip; EDGEQ_CONV_CELL_WORDS in one of 1x1 patches, which share nothing, so that
+ * a longer strip gains next to nothing. */
+enum { EDGEQ_STRIP_WORDS = 1024 };
 
 /* One of the two pixels: where its patch begins in the map, its column in the output. */
 typedef struct {
@@ -165,6 +165,10 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     k.height = w->input_height;
     k.width = w->input_width;
     k.fill = p->input_zero_point;
+    int32_t room = EDGEQ_STRIP_WORDS;
+    if (w->kernel_height * w->kernel_width == 1) {
+        room = EDGEQ_CONV_CELL_WORDS;
+    }
     if (w->kernel_height * w->kernel_width * w->stride_height * w->stride_width == 1 &&
         w->output_height == k.height && out_width == k.width) {
         k.height = 1;
@@ -185,10 +189,11 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         column_words = w->kernel_height * w->channels;
     }
     int32_t at_once = 1;
-    bool cells = w->kernel_height * w->kernel_width == 1;
-    int32_t room = cells ? EDGEQ_CELL_STRIP_WORDS : EDGEQ_STRIP_WORDS;
     int32_t most = span;
-    while (step <= span && at_once < out_width && (most + step) * column_words <= room) {
+    if (step > span) {
+        room = 0;
+    }
+    while (at_once < out_width && (most + step) * column_words <= room) {
         at_once++;
         most += step;
         EDGEQ_STEPS(most);
@@ -210,9 +215,10 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     k.at[0].column = 0;
     k.at[0].band = k.spare;
     k.at[0].missing = w->kernel_height;
-    k.at[1] = k.at[0];
-    k.at[1].band += w->kernel_height * k.pitch;
+    k.at[1].top = -w->padding_top;
     k.at[1].column = size - half;
+    k.at[1].band = k.spare + w->kernel_height * k.pitch;
+    k.at[1].missing = w->kernel_height;
     while (k.at[1].column >= out_width) {
         k.at[1].column -= out_width;
         EDGEQ_STEPS(k.at[1].column);
@@ -236,7 +242,8 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         EDGEQ_STEPS(job.skip);
     }
     job.skip = job.skip * format.bytes + 1; /* Thumb code */
-    job.first -= job.first < job.length;
+    const uint32_t *parameters = job.weight + (padded >> format.word_shift);
+    job.first -= (int32_t)(job.first < job.length) | (int32_t)(parameters[4] >> 31);
     job.sums = k.sums;
     job.y[0] = y;
     job.y[1] = y + (size - half) * p->outputs;
@@ -260,9 +267,11 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         for (int32_t i = 0; columns_only && i < 2 * job.count; i++) {
             const int32_t *from = k.sums + 2 * (i >> 1) * step + (i & 1);
             int32_t sum = 0;
-            for (int32_t j = 0; j < span; j++) {
+            int32_t j = 0;
+            do { /* at least once, which a compiler cannot know */
                 sum += from[2 * j];
-            }
+                j++;
+            } while (j < span);
             k.sums[i] = sum;
         }
         EDGEQ_READS(&job);

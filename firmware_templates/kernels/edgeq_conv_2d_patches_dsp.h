@@ -95,42 +95,50 @@ EDGEQ_AT(edgeq_expansion, sums_gap, 16);
 #endif
 #define EDGEQ_EXTEND(from, turn, sum, to)                                                          \
     "sxtb16 r8, " from turn "\n" EDGEQ_SUM(sum) "str r8, " to "\n"
-/* Two groups a turn: four pipelined loads, stores that nothing waits for. */
+/* Two groups a turn, a last single one in half a turn: four pipelined loads, stores that nothing
+ * waits for. */
 __attribute__((naked, noinline)) static void
 edgeq_expand_words(EDGEQ_UNUSED const int8_t *a, EDGEQ_UNUSED const int8_t *b,
                    EDGEQ_UNUSED uint32_t *to, EDGEQ_UNUSED int32_t groups,
                    EDGEQ_UNUSED const edgeq_expansion *e) {
+    /* clang-format off */
     __asm__(
         "push {r4-r11, lr}\n"
         "ldr r4, [sp, #36]\n"
-        "ldr lr, [r4, #0]\n" EDGEQ_SUM_BEGIN ".balign 4\n"
-        "1:\n" EDGEQ_SUM_CLEAR "subs.w r9, r3, #2\n"
+        "ldr lr, [r4, #0]\n" EDGEQ_SUM_BEGIN
+        ".balign 4\n"
+        "1:\n" EDGEQ_SUM_CLEAR
+        "subs.w r9, r3, #2\n"
         "blt.w 3f\n"
         "2:\n"
         "ldr.w r6, [r0, #4]\n"
         "ldr.w r7, [r1, #4]\n"
         "ldr.w r5, [r1], #8\n"
-        "ldr.w r4, [r0], #8\n" EDGEQ_EXTEND("r4", "", "r10", "[r2], #32") EDGEQ_EXTEND(
-            "r5", "", "r11", "[r2, #-28]") EDGEQ_EXTEND("r4", ", ror #8", "r10", "[r2, #-24]")
-            EDGEQ_EXTEND("r5", ", ror #8", "r11", "[r2, #-20]") EDGEQ_EXTEND(
-                "r6", "", "r10", "[r2, #-16]") EDGEQ_EXTEND("r7", "", "r11", "[r2, #-12]")
-                EDGEQ_EXTEND("r6", ", ror #8", "r10", "[r2, #-8]") EDGEQ_EXTEND(
-                    "r7", ", ror #8", "r11",
-                    "[r2, #-4]") "subs.w r9, r9, #2\n"
-                                 "bge.w 2b\n"
-                                 "3:\n"
-                                 "cmp.w r9, #-1\n"
-                                 "bne.w 4f\n"
-                                 "ldr.w r5, [r1], #4\n"
-                                 "ldr.w r4, [r0], #4\n" EDGEQ_EXTEND("r4", "", "r10", "[r2], #16")
-                                     EDGEQ_EXTEND("r5", "", "r11", "[r2, #-12]")
-                                         EDGEQ_EXTEND("r4", ", ror #8", "r10", "[r2, #-8]")
-                                             EDGEQ_EXTEND("r5", ", ror #8", "r11",
-                                                          "[r2, #-4]") ".balign 4\n"
-                                                                       "4:\n" EDGEQ_EXPAND_NEXT
-                                                                       "subs.w lr, lr, #1\n"
-                                                                       "bne.w 1b\n" EDGEQ_SUM_END
-                                                                       "pop {r4-r11, pc}\n");
+        "ldr.w r4, [r0], #8\n"
+        EDGEQ_EXTEND("r4", "", "r10", "[r2], #32")
+        EDGEQ_EXTEND("r5", "", "r11", "[r2, #-28]")
+        EDGEQ_EXTEND("r4", ", ror #8", "r10", "[r2, #-24]")
+        EDGEQ_EXTEND("r5", ", ror #8", "r11", "[r2, #-20]")
+        "5:\n"
+        EDGEQ_EXTEND("r6", "", "r10", "[r2, #-16]")
+        EDGEQ_EXTEND("r7", "", "r11", "[r2, #-12]")
+        EDGEQ_EXTEND("r6", ", ror #8", "r10", "[r2, #-8]")
+        EDGEQ_EXTEND("r7", ", ror #8", "r11", "[r2, #-4]")
+        "subs.w r9, r9, #2\n"
+        "bge.w 2b\n"
+        "3:\n"
+        "cmp.w r9, #-1\n"
+        "bne 4f\n"
+        "ldr.w r7, [r1], #4\n"
+        "ldr.w r6, [r0], #4\n"
+        "adds r2, r2, #16\n"
+        "b 5b\n"
+        ".balign 4\n"
+        "4:\n" EDGEQ_EXPAND_NEXT
+        "subs.w lr, lr, #1\n"
+        "bne 1b\n" EDGEQ_SUM_END
+        "pop {r4-r11, pc}\n");
+    /* clang-format on */
 }
 
 __attribute__((always_inline)) static inline void edgeq_expand(const int8_t *a, const int8_t *b,

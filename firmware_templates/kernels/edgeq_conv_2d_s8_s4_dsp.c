@@ -18,7 +18,8 @@
  * there. Then all prefixes begin with -8 times the sum, and row 2 loses its own at the end: with
  * the offset 504 columns of it reach 504 * 128 * 15 < 2^23.
  */
-#define EDGEQ_CONV_SUMS 1
+#define EDGEQ_CONV_SUMS       1
+#define EDGEQ_CONV_CELL_WORDS 1024
 #include "edgeq_conv_2d_dsp.h"
 
 /* As many pairs as keep the kernel's code within 3 KB, or short of a small cache; a chunk is whole
@@ -152,7 +153,8 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                      "add r10, r10, r3\n" LOW_DIFFERENCE
                                      "ldr r2, " EDGEQ_F_FIRST_END "\n"
                                      "str r2, " EDGEQ_F_CHUNK_END
-                                     "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1", "lsl #1") "b.w 3b\n");
+                                     "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1", "lsl #1")
+                                         EDGEQ_PAIR_LEAVE_ANY("3b"));
 }
 #else
 /* The sum by which one prefix exceeds the next shorter one. */

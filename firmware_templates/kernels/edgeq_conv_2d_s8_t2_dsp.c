@@ -18,7 +18,8 @@
  * that is up to 1023 columns: a longer row is split every 512.
  * Row a also loses the sum of the activations: T and A begin with it, negative.
  */
-#define EDGEQ_CONV_SUMS 1
+#define EDGEQ_CONV_SUMS       1
+#define EDGEQ_CONV_CELL_WORDS 384
 #include "edgeq_conv_2d_dsp.h"
 
 enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
@@ -102,7 +103,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                           "cmp r1, r3\n"
                                           "bhs 3f\n"
                                           "stm sp, {r4, r6, r8, r10}\n"
-                                          "b.w 1b\n"
+                                          "b 1b\n"
                                           ".balign 4\n"
                                           "3:\n" ROW_B_LESS_A "bne.w 4f\n" BIAS(
                                               "asr #13") "6:\n" EDGEQ_PAIR_LEAVE
@@ -110,33 +111,29 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                                             rows 1 and 3 go to the frame */
                                                          "4:\n"
                                                          "stm sp, {r4, r6, r8, r10}\n"
-                                                         "add r10, sp, #16\n"
-                                                         "ldm r10, {r2, r3, r12, lr}\n"
-                                                         "add.w r2, r2, r5, asr #14\n"
-                                                         "add.w r3, r3, r7, asr #14\n"
-                                                         "add r12, r12, r9, asr #14\n"
-                                                         "add lr, lr, r11, asr #14\n"
+                                                         "add r3, sp, #16\n"
+                                                         "ldm r3, {r4, r6, r8, r10}\n"
+                                                         "add.w r4, r4, r5, asr #14\n"
+                                                         "add.w r6, r6, r7, asr #14\n"
+                                                         "add r8, r8, r9, asr #14\n"
+                                                         "add r10, r10, r11, asr #14\n"
                                                          "ldr r5, " EDGEQ_F_LENGTH "\n"
                                                          "ldr r7, " EDGEQ_F_PATCH "\n"
                                                          "adds r5, r5, r7\n"
                                                          "cmp r1, r5\n"
+                                                         "stm r3, {r4, r6, r8, r10}\n"
                                                          "beq 5f\n"
-                                                         "stm r10, {r2, r3, r12, lr}\n"
                                                          "ldm sp, {r5, r7, r9, r11}\n"
-                                                         "addw r2, r1, #2047\n"
-                                                         "str r2, " EDGEQ_F_CHUNK_END "\n"
-                                                         "movw r2, #0xC003\n"
-                                                         "movt r2, #0xC003\n"
-                                                         "b.w 1b\n"
+                                                         "addw r4, r1, #2047\n"
+                                                         "str r4, " EDGEQ_F_CHUNK_END "\n"
+                                                         "b 1b\n"
                                                          "5:\n"
-                                                         "ldr r10, [sp, #12]\n"
-                                                         "mov r5, r2\n"
-                                                         "mov r7, r3\n"
-                                                         "mov r9, r12\n"
-                                                         "mov r11, lr\n"
+                                                         "ldm r3, {r5, r7, r9, r11}\n"
+                                                         "ldm sp, {r4, r6, r8, r10}\n"
                                                          "ldr r2, " EDGEQ_F_FIRST_END "\n"
                                                          "str r2, " EDGEQ_F_CHUNK_END
-                                                         "\n" CLEAR_HIGH BIAS("lsl #1") "b.w 6b\n");
+                                                         "\n" CLEAR_HIGH BIAS("lsl #1")
+                                                             EDGEQ_PAIR_LEAVE_ANY("6b"));
 }
 #else
 #define MASK 0xC003C003u

@@ -41,8 +41,6 @@
 #ifndef EDGEQ_NARROW_DSP_H
 #define EDGEQ_NARROW_DSP_H
 
-#include <stdbool.h>
-
 #include "edgeq_dsp.h"
 #include "edgeq_kernels_dsp.h"
 #include "edgeq_narrow_rows_dsp.h"
@@ -213,27 +211,12 @@ static inline void edgeq_narrow_prepare(edgeq_narrow_layer *layer, const int8_t 
     layer->add_b = (uint32_t)(2 * EDGEQ_NARROW_B * s.total);
 }
 
-/* Whether all of them are negative. */
-static inline bool edgeq_right_shifts(const int8_t *shift, int32_t count) {
-    uint32_t all = 0x80808080u;
-    for (; count >= 4; count -= 4, shift += 4) {
-        all &= edgeq_load_word(shift);
-    }
-    for (; count > 0; count--) {
-        EDGEQ_STEPS(count);
-        all &= (uint32_t)(uint8_t)*shift++ * 0x01010101u;
-    }
-    return all == 0x80808080u;
-}
-
 static inline void edgeq_fully_connected_narrow(const edgeq_fully_connected_params *p,
                                                 const int8_t *x, int8_t *y, void *scratch) {
     edgeq_narrow_layer layer;
     layer.p = *p;
     layer.p.output_zero_point = 2 * p->output_zero_point + 1;
     layer.y = y;
-    layer.saturates =
-        p->activation_max - p->activation_min == 255 && edgeq_right_shifts(p->shift, p->outputs);
     edgeq_narrow_prepare(&layer, x, scratch);
     edgeq_narrow_outputs(&layer);
 }

@@ -21,7 +21,6 @@ typedef struct {
     uint32_t add_a;                 /* twice what a row's sum lacks besides its bias: of rows a */
     uint32_t add_b;                 /* of rows b */
     int8_t *y;
-    int32_t saturates; /* 1: bounds are those of int8 and all shifts to the right */
 } edgeq_narrow_layer;
 
 #if EDGEQ_DSP_ASM
@@ -41,7 +40,6 @@ typedef struct {
 #define EDGEQ_NARROW_ADD_A      "[r0, #56]"
 #define EDGEQ_NARROW_ADD_B      "[r0, #60]"
 #define EDGEQ_NARROW_Y          "[r0, #64]"
-#define EDGEQ_NARROW_SATURATES  "[r0, #68]"
 
 EDGEQ_AT(edgeq_narrow_layer, p.weight, 0);
 EDGEQ_AT(edgeq_narrow_layer, p.bias, 4);
@@ -58,7 +56,6 @@ EDGEQ_AT(edgeq_narrow_layer, skipped_steps, 52);
 EDGEQ_AT(edgeq_narrow_layer, add_a, 56);
 EDGEQ_AT(edgeq_narrow_layer, add_b, 60);
 EDGEQ_AT(edgeq_narrow_layer, y, 64);
-EDGEQ_AT(edgeq_narrow_layer, saturates, 68);
 
 #define EDGEQ_TEXT_(x) #x
 #define EDGEQ_TEXT(x)  EDGEQ_TEXT_(x)
@@ -197,23 +194,22 @@ EDGEQ_AT(edgeq_narrow_layer, saturates, 68);
     "asr.w r11, r11, r10\n"                                                                        \
     "add.w r11, r11, r6\n"
 
-/* The same for any shift, a left one done first: whole, with the zero point. */
+/* The same for any shift, in the low six bits, a left one done first: whole, with the zero point.
+ * Twice the product, less 1 where it is negative, rounds by the 1 of the doubled zero point. */
 #define EDGEQ_NARROW_REQUANTIZE_ANY                                                                \
     "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
     "ldr.w lr, [r2], #4\n ldrsb.w r10, [r3], #1\n"                                                 \
     "add.w r11, r11, r12, lsl #1\n"                                                                \
+    "sbfx r10, r10, #0, #6\n"                                                                      \
     "bic.w r12, r10, r10, asr #31\n"                                                               \
     "lsl.w r11, r11, r12\n"                                                                        \
-    "sub.w r12, r12, r10\n"                                                                        \
+    "sub.w r10, r12, r10\n"                                                                        \
     "smmulr r11, r11, lr\n"                                                                        \
-    "asr.w r10, r10, #31\n"                                                                        \
-    "and.w r10, r10, r11, asr #31\n"                                                               \
-    "mov.w lr, #1\n"                                                                               \
-    "add.w r11, r11, r10\n"                                                                        \
-    "lsl.w lr, lr, r12\n"                                                                          \
-    "add.w r11, r11, lr, lsr #1\n"                                                                 \
-    "asr.w r11, r11, r12\n"                                                                        \
-    "add.w r11, r11, r6, asr #1\n"
+    "asr.w r12, r11, #31\n"                                                                        \
+    "add.w r11, r12, r11, lsl #1\n"                                                                \
+    "asr.w r11, r11, r10\n"                                                                        \
+    "add r11, r6\n"                                                                                \
+    "asr.w r11, r11, #1\n"
 
 /* Runs of 8 rows, at last perhaps one of 4. On the stack: 8 sums (low and high of each pair, then
  * of each row), the end of the scratch, the end of a block, the layer, the caller's r7. After the
@@ -278,35 +274,36 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         EDGEQ_NARROW_LEAVE
         EDGEQ_NARROW_ROWS("r8", "r9") EDGEQ_NARROW_ROWS("r10", "r11")
         "stm.w sp, {r8-r11}\n"
-        "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds */
+        "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds,
+              * a negative byte tells of right shifts alone */
         "ldr.w r1, " EDGEQ_NARROW_BIAS "\n ldr.w r2, " EDGEQ_NARROW_MULTIPLIER "\n"
         "ldr.w r3, " EDGEQ_NARROW_SHIFT "\n ldr.w r4, " EDGEQ_NARROW_Y "\n"
+        "ldrsb.w r11, [r3, #0]\n"
         "ldr.w r6, " EDGEQ_NARROW_ZERO_POINT "\n ldr.w r8, " EDGEQ_NARROW_LOW "\n"
         "ldr.w r9, " EDGEQ_NARROW_HIGH "\n ldr.w r10, " EDGEQ_NARROW_LEFT "\n"
         "mov.w r5, sp\n"
         "mov.w r7, r10\n"
-        "cmp.w r10, #8\n"
+        "subs.w r10, r10, #8\n"
         "it gt\n"
         "movgt.w r7, #8\n"
         "add.w r7, r5, r7, lsl #2\n"
-        "sub.w r10, r10, #8\n"
         "str.w r10, " EDGEQ_NARROW_LEFT "\n"
-        "ldr.w r12, " EDGEQ_NARROW_SATURATES "\n"
-        "cmp.w r12, #0\n"
-        "bne.w 1f\n"
-        ".balign 4\n"
+        "sub.w r12, r9, r8\n"
+        "add.w r12, r12, r11, lsr #31\n"
+        "cmp.w r12, #256\n"
+        "beq.w 1f\n"
         "0:\n"
         EDGEQ_NARROW_REQUANTIZE_ANY
-        "cmp.w r11, r8\n"
+        "cmp r11, r8\n"
         "it lt\n"
         "movlt r11, r8\n"
-        "cmp.w r11, r9\n"
+        "cmp r11, r9\n"
         "it gt\n"
         "movgt r11, r9\n"
         "strb.w r11, [r4], #1\n"
-        "cmp.w r5, r7\n"
-        "bne.w 0b\n"
-        "b.w 9f\n"
+        "cmp r5, r7\n"
+        "bne 0b\n"
+        "b 9f\n"
         ".balign 4\n"
         "1:\n"
         EDGEQ_NARROW_REQUANTIZE
@@ -315,10 +312,10 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "cmp.w r5, r7\n"
         "bne.w 1b\n"
         "9:\n"
-        "ldr.w r10, " EDGEQ_NARROW_LEFT "\n"
-        "str.w r1, " EDGEQ_NARROW_BIAS "\n str.w r2, " EDGEQ_NARROW_MULTIPLIER "\n"
-        "str.w r3, " EDGEQ_NARROW_SHIFT "\n str.w r4, " EDGEQ_NARROW_Y "\n"
-        "cmp.w r10, #0\n"
+        "ldr r5, " EDGEQ_NARROW_LEFT "\n"
+        "str r1, " EDGEQ_NARROW_BIAS "\n str r2, " EDGEQ_NARROW_MULTIPLIER "\n"
+        "str r3, " EDGEQ_NARROW_SHIFT "\n str r4, " EDGEQ_NARROW_Y "\n"
+        "cmp r5, #0\n"
         "bgt.w 2b\n"
         "add sp, sp, #40\n"
         "pop {r0, r7}\n"
@@ -383,7 +380,7 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         edgeq_narrow_sums(layer, p->outputs > 4 ? 4 : 2, sums);
         for (int32_t i = 0; i < 8 && i < p->outputs; i++) {
             int32_t doubled = (int32_t)(2 * (uint32_t)*p->bias++ + sums[i]);
-            int32_t shift = *p->shift++;
+            int32_t shift = (int32_t)((uint32_t)(int32_t)*p->shift++ << 26) >> 26;
             int32_t left = shift > 0 ? shift : 0;
             int32_t right = left - shift;
             int32_t v = edgeq_smmulr((int32_t)((uint32_t)doubled << left), *p->multiplier++);

@@ -15,7 +15,8 @@ ROWS = 4
 LEAST_SHIFT, MOST_SHIFT = -22, 30
 WIDE_OFFSET = 64
 BEHIND = 3  # bytes of a last group behind a row of the map
-STRIP_WORDS, CELL_STRIP_WORDS = 1024, 384  # of patches, of those of a 1x1 kernel
+STRIP_WORDS = 1024  # of patches
+CELL_WORDS = 384  # of those of a 1x1 kernel, where the inner loop has room for more strips
 STRIP_TURNS, STRIP_CELLS = 16, 10  # of the map, in 3x3 depthwise windows
 CELLS_WORDS = 256  # in other ones
 
@@ -51,7 +52,8 @@ def _patches(weight: Array) -> Array:
 def _with_parameters(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
     """Behind the weights of each block: biases, doubled; four bytes of shifts; multipliers.
 
-    The bytes are -1 - shift, or shift - 64 in a block with a shift of 0 or to the left.
+    The bytes are -1 - shift, or shift - 64 in a block with a shift of 0 or to the left. A layer
+    with such a block has all of its first block's as shift - 64, which tells the kernel.
     """
     blocks = -(-len(bias) // ROWS)
     grown = [(0, -len(bias) % ROWS)]
@@ -59,6 +61,7 @@ def _with_parameters(words: Array, bias: Array, multiplier: Array, shift: Array)
     twice, factors = (v.reshape(blocks, ROWS) for v in rows)
     signed = np.pad(shift.astype(np.int64), grown, constant_values=-1).reshape(blocks, ROWS)
     wide = (signed > -1).any(1, keepdims=True)
+    wide = wide | ((signed > -1).any() & (np.arange(blocks) == 0)[:, None])
     shifts = np.where(wide, (signed - WIDE_OFFSET) & 0xFF, -1 - signed)
     packed = (shifts << 8 * np.arange(ROWS)).sum(1, keepdims=True)
     parts = [words.reshape(blocks, -1), twice & 0xFFFFFFFF, packed, factors]
@@ -72,7 +75,7 @@ def _conv_s8(weight: Array) -> Array:
     return np.ascontiguousarray(words.transpose(0, 2, 3, 1)).reshape(-1)
 
 
-def _conv_scratch(group: int, sums: bool) -> WindowScratch:
+def _conv_scratch(group: int, sums: bool, cell_words: int = CELL_WORDS) -> WindowScratch:
     """Bytes of scratch, as edgeq_conv_2d_dsp.h divides them."""
 
     def scratch_bytes(
@@ -91,7 +94,7 @@ def _conv_scratch(group: int, sums: bool) -> WindowScratch:
         fours = channels % 4 == 0
         if fours:
             span, step, column, patch = width, stride[1], height * channels, columns
-        room = CELL_STRIP_WORDS if height * width == 1 else STRIP_WORDS
+        room = cell_words if height * width == 1 else STRIP_WORDS
         at_once = min(across, 1 + max(0, room - span * column) // (step * column))
         if step > span:
             at_once = 1
@@ -201,7 +204,7 @@ def _part(n: int, most: int) -> int:
 
 
 scratch_bytes_conv_s8 = _conv_scratch(4, sums=False)
-scratch_bytes_conv_s4 = _conv_scratch(4, sums=True)
+scratch_bytes_conv_s4 = _conv_scratch(4, sums=True, cell_words=STRIP_WORDS)
 scratch_bytes_conv_t2 = _conv_scratch(8, sums=True)
 scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
 scratch_bytes_depthwise_s4 = _depthwise_scratch(4)

@@ -23,6 +23,8 @@ class Stream:
     switched off: multiplier 0 and shift -1 give the same.
     `most_shift`: what no channel's shift may be above; 0 and left shifts are scales of a half and
     more.
+    `six_bits`: the kernel tells a layer with a shift above -1 by shifts of six bits, as bytes 0 to
+    63; those of other layers are negative.
     `reach`: what every accumulator stays below, its left shift done. Under 2^30, SMMULR of its
     double and a multiplier is the rounding doubling multiply.
     """
@@ -32,7 +34,12 @@ class Stream:
     join: Callable[[Array, Array, Array, Array], Array] | None = None
     least_shift: int = -31
     most_shift: int = -1
+    six_bits: bool = False
     reach: int = 2**30
+
+    def shifts(self, shift: Array) -> Array:
+        """As the kernel reads them: (outputs,)."""
+        return shift & 0x3F if self.six_bits and (shift > -1).any() else shift
 
     def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:
         """The kernel's int32 bias of each output, wrapped as the core adds: (outputs,)."""

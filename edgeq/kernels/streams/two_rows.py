@@ -67,7 +67,7 @@ _T2 = TwoRows(bits=2, scale=1, a=-1, b=0, block=64, block_words=2)
 _S2 = TwoRows(bits=2, scale=2, a=-3, b=1, block=40)
 _B1 = TwoRows(bits=1, scale=2, a=-1, b=1, block=240)
 
-T2, S2, B1 = (Stream(rows.pack, most_shift=30) for rows in (_T2, _S2, _B1))
+T2, S2, B1 = (Stream(rows.pack, most_shift=30, six_bits=True) for rows in (_T2, _S2, _B1))
 
 
 def scratch_bytes_t2(inputs: int, outputs: int) -> int:

@@ -1,6 +1,7 @@
 """FullyConnected: cases for the plain kernels and for those that read streams of weights."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,7 +72,8 @@ def plain_cases(token: str) -> Iterator[Case]:
 
 def of_stream(one: Layer) -> Case:
     """The layer for the kernel that reads its weights as a stream; x and y off the words."""
-    given = params(one.words.astype(np.uint32), one.r, one.bias, one.numbers)
+    r = replace(one.r, shift=one.shift)
+    given = params(one.words.astype(np.uint32), r, one.bias, one.numbers)
     x, y = Const(one.x, off=1), Out(one.wanted, off=1)
     call = Call(one.function, (Pointer((given,)), x, y, Scratch(one.scratch_bytes, spare=SPARE)))
     inputs, outputs = one.numbers[:2]

@@ -61,6 +61,10 @@ class Layer:
         return STREAMS[self.token][0].bias(sums, self.r.bias, self.q_in.zero_point)
 
     @property
+    def shift(self) -> samples.Array:
+        return STREAMS[self.token][0].shifts(self.r.shift)
+
+    @property
     def scratch_bytes(self) -> int:
         outputs, inputs = self.weight.shape
         return STREAMS[self.token][1](inputs, outputs)
@@ -132,7 +136,7 @@ def on_host(kernels: ctypes.CDLL, one: Layer) -> samples.Array:
         held.pointer(one.words, np.uint32),
         held.pointer(one.bias, np.int32),
         held.pointer(one.r.multiplier, np.int32),
-        held.pointer(one.r.shift, np.int8),
+        held.pointer(one.shift, np.int8),
         *one.numbers,
     )
     scratch = np.zeros(one.scratch_bytes, np.uint8)
@@ -146,7 +150,7 @@ def on_core(core: Core, one: Layer) -> tuple[samples.Array, int]:
         core.values(one.words, np.uint32),
         core.values(one.bias, np.int32),
         core.values(one.r.multiplier, np.int32),
-        core.values(one.r.shift, np.int8),
+        core.values(one.shift, np.int8),
         *one.numbers,
     )
     x, y = core.put(one.x.tobytes(), 1), core.put(bytes(len(one.weight)), 1)
