@@ -95,8 +95,8 @@ EDGEQ_AT(edgeq_expansion, sums_gap, 16);
 #endif
 #define EDGEQ_EXTEND(from, turn, sum, to)                                                          \
     "sxtb16 r8, " from turn "\n" EDGEQ_SUM(sum) "str r8, " to "\n"
-/* Two groups a turn, a last single one in half a turn: four pipelined loads, stores that nothing
- * waits for. */
+/* Two groups a turn, a last single one in half a turn if code is dear: four pipelined loads, stores
+ * that nothing waits for. */
 __attribute__((naked, noinline)) static void
 edgeq_expand_words(EDGEQ_UNUSED const int8_t *a, EDGEQ_UNUSED const int8_t *b,
                    EDGEQ_UNUSED uint32_t *to, EDGEQ_UNUSED int32_t groups,
@@ -129,10 +129,19 @@ edgeq_expand_words(EDGEQ_UNUSED const int8_t *a, EDGEQ_UNUSED const int8_t *b,
         "3:\n"
         "cmp.w r9, #-1\n"
         "bne 4f\n"
+#if EDGEQ_CONV_SUMS
         "ldr.w r7, [r1], #4\n"
         "ldr.w r6, [r0], #4\n"
         "adds r2, r2, #16\n"
         "b 5b\n"
+#else
+        "ldr.w r5, [r1], #4\n"
+        "ldr.w r4, [r0], #4\n"
+        EDGEQ_EXTEND("r4", "", "r10", "[r2], #16")
+        EDGEQ_EXTEND("r5", "", "r11", "[r2, #-12]")
+        EDGEQ_EXTEND("r4", ", ror #8", "r10", "[r2, #-8]")
+        EDGEQ_EXTEND("r5", ", ror #8", "r11", "[r2, #-4]")
+#endif
         ".balign 4\n"
         "4:\n" EDGEQ_EXPAND_NEXT
         "subs.w lr, lr, #1\n"

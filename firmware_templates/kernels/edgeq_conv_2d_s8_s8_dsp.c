@@ -24,13 +24,9 @@
 #elif defined(__clang__)
 #define UNROLLED 14
 #else
-#define UNROLLED    16
-#define CHUNK_PAIRS 240
+#define UNROLLED 18
 #endif
-#ifndef CHUNK_PAIRS
-#define CHUNK_PAIRS 252
-#endif
-enum { PAIR_BYTES = 56 };
+enum { PAIR_BYTES = 56, CHUNK_PAIRS = 252 };
 
 #if EDGEQ_DSP_ASM
 /* 16 multiplies in 15 cycles: four pipelined loads, then nothing waits. Every instruction takes
@@ -53,7 +49,6 @@ enum { PAIR_BYTES = 56 };
     "smlad r8, r12, r3, r8\n"                                                                      \
     "smlad r6, lr, r2, r6\n"                                                                       \
     "smlad r10, lr, r3, r10\n"
-#define NEXT_CHUNK(pairs) "addw r2, r1, #(8 * " EDGEQ_STRING(pairs) " - 1)\n"
 #define ROW_B_LESS_A                                                                               \
     "sub.w r5, r5, r4\n"                                                                           \
     "sub.w r7, r7, r6\n"                                                                           \
@@ -119,13 +114,13 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                       "mov r5, r4\n"
                       "mov r7, r6\n"
                       "mov r9, r8\n"
-                      "mov r11, r10\n" NEXT_CHUNK(CHUNK_PAIRS) "str r2, " EDGEQ_F_CHUNK_END "\n"
-                                                               "b.w 1b\n"
-                                                               "5:\n"
-                                                               "ldr r2, " EDGEQ_F_FIRST_END "\n"
-                                                               "str r2, " EDGEQ_F_CHUNK_END
-                                                               "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1")
-                                                                   EDGEQ_PAIR_LEAVE_ANY("3b"));
+                      "mov r11, r10\n"
+                      "addw r2, r1, #2015\n"
+                      "str r2, " EDGEQ_F_CHUNK_END "\n"
+                      "b.w 1b\n"
+                      "5:\n"
+                      "ldr r2, " EDGEQ_F_FIRST_END "\n"
+                      "str r2, " EDGEQ_F_CHUNK_END "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1") "b.w 3b\n");
 }
 #else
 static void sums(const edgeq_pair_job *job, const uint32_t *w, int32_t i, uint32_t sum[4]) {

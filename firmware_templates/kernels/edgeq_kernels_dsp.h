@@ -5,8 +5,8 @@
  * (each source states its layout), `bias` holds what the zero points add, |accumulator| < 2^30
  * (s16: 2^31 - 2^8), also when it has been shifted to the left. Conv2D has bias, multiplier and
  * shift (at least -22) in the stream; its pointers to them are null. Fully connected layers of 3
- * bits and more and depthwise convolutions take shifts of at most -1. Scratch is aligned to 8
- * bytes; edgeq/kernels/table.py has its size.
+ * bits and more, depthwise and 8-bit convolutions take shifts of at most -1. Scratch is aligned to
+ * 8 bytes; edgeq/kernels/table.py has its size.
  */
 #ifndef EDGEQ_KERNELS_DSP_H
 #define EDGEQ_KERNELS_DSP_H

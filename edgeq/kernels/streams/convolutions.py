@@ -209,9 +209,10 @@ scratch_bytes_conv_t2 = _conv_scratch(8, sums=True)
 scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
 scratch_bytes_depthwise_s4 = _depthwise_scratch(4)
 
-CONV_S8, CONV_S4, CONV_T2 = (
+CONV_S8 = Stream(_conv_s8, join=_with_parameters, least_shift=LEAST_SHIFT)
+CONV_S4, CONV_T2 = (
     Stream(pack, join=_with_parameters, least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
-    for pack in (_conv_s8, _conv_s4, _conv_t2)
+    for pack in (_conv_s4, _conv_t2)
 )
 DEPTHWISE_S8 = Stream(_depthwise_s8)
 DEPTHWISE_S4 = Stream(_depthwise_s4)

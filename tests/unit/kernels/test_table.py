@@ -75,12 +75,12 @@ def test_sums_beyond_a_kernels_reach_are_refused(token: str, reach: int) -> None
 
 
 def test_scales_of_a_half_and_more_are_refused_where_sums_have_no_room() -> None:
-    """A convolution takes left shifts while its sums stay in reach; rows of 8 bits take none."""
+    """A 4-bit convolution takes left shifts while its sums stay in reach; 8 bits take none."""
     for shape, name, most in (
-        ("conv1x1", "edgeq_conv_2d_s8_s8_dsp", 5),
+        ("conv1x1", "edgeq_conv_2d_s8_s4_dsp", 5),
         ("64x12", "edgeq_fully_connected_s8_s8_dsp", -1),
     ):
-        graph = layer_graph(next(c for c in CASES if c.shape == shape), "s8", name)
+        graph = layer_graph(next(c for c in CASES if c.shape == shape), name[-6:-4], name)
         (node,) = graph.nodes
         shift, bias = node.params["shift"], node.params["bias"]
         weight = graph.param(node, "weight").astype(np.int64)
