@@ -124,9 +124,15 @@ def _same_order(a: Array | None, b: Array | None) -> bool:
     return (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
 
 
-def _linear(b: Loading, m: layers.Linear, path: str, x: Cursor) -> Cursor:
+def _flat(x: Cursor) -> Cursor:
+    """Raises ValueError for a map: its last axis is another in PyTorch than on the device."""
     if len(x.shape) != 1:
         raise ValueError(f"takes flat features, got a map {_shown(x)}; put Flatten before it")
+    return x
+
+
+def _linear(b: Loading, m: layers.Linear, path: str, x: Cursor) -> Cursor:
+    _flat(x)
     same_size("features", m.in_features, x.shape[0])
     params = {"weight": weight(b, m, path, ordered(x.order)), "bias": bias(b, m, path)}
     return b.add("FullyConnected", path, FullyConnected(m.weight_format), (x,), params)
@@ -179,7 +185,7 @@ def _pair(value: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _layer_norm(b: Loading, m: norms.LayerNorm, path: str, x: Cursor) -> Cursor:
-    same_size("features", m.features, x.shape[-1])
+    same_size("features", m.features, _flat(x).shape[0])
     params = {
         "gamma": b.constant(f"{path}.gamma", _channels(b.values(m.weight), x)),
         "beta": b.constant(f"{path}.beta", _channels(b.values(m.bias), x)),
@@ -253,7 +259,7 @@ def _delay(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
 
 
 def _softmax(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
-    return b.add("Softmax", path, Softmax(), (x,), order=x.order)
+    return b.add("Softmax", path, Softmax(), (_flat(x),), order=x.order)
 
 
 def _trunk_mixture(b: Loading, m: mixture.TrunkMixture, path: str, x: Cursor) -> Cursor:
