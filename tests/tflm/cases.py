@@ -171,7 +171,11 @@ def example(folder: str, module: str) -> ModuleType:
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
+    sys.path.insert(0, str(path.parent))  # for what stands beside it
+    try:
+        spec.loader.exec_module(found)
+    finally:
+        sys.path.remove(str(path.parent))
     return found
 
 
@@ -194,22 +198,6 @@ def cascades() -> Graph:
         shape = nn.load(EXAMPLES / "esc10" / "checkpoint.pt").input_shape
         whole = nn.Model(nn.Sequential(made.trunk(), made.expert("int8")), shape)
         return nn.Model(nn.Cascade([nn.narrowed(whole, 0.5, seed=0), whole], escalate=0.5), shape)
-
-    return from_torch(build)
-
-
-def paper_claims() -> Graph:
-    """Three tails behind a trunk of half the width, and a router; untrained."""
-    made = example("esc10", "train")
-
-    def build() -> nn.Model:
-        shape = nn.load(EXAMPLES / "esc10" / "checkpoint.pt").input_shape
-        kinds = ("ternary", "int4", "int8")
-        wholes = [nn.Sequential(made.trunk(), made.expert(kind)) for kind in kinds]
-        halves = [nn.narrowed(nn.Model(each, shape), 0.5, seed=0).body for each in wholes]
-        router = nn.BayesianRouter(made.CHANNELS[-1] // 2, len(kinds), hidden=(32, 16), seed=0)
-        mixture = nn.Mixture([each[1] for each in halves], router, kinds)
-        return nn.Model(nn.TrunkMixture(halves[0][0], mixture), shape)
 
     return from_torch(build)
 
@@ -314,12 +302,13 @@ def network(name: str, kind: str) -> Graph:
     return compiled_network(name, kind, frozenset())[0].graph
 
 
+# Folders whose networks have the layers of another's, with other weights.
+ALIKE = {"imports": "networks", "paper_claims": "esc10"}
 EXAMPLE_CASES: Mapping[str, Callable[[], Graph]] = {
     **{f"networks-{name}": partial(network, name, "int8") for name in ("ad", "kws", "sww")},
     "cascades": cascades,
     "digits": digits,
     "esc10": esc10,
-    "paper_claims": paper_claims,
     **{f"paper_size-{kind}": partial(paper_size, kind) for kind in ("ternary", "int4", "int8")},
 }
 

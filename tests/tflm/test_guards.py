@@ -47,7 +47,10 @@ def test_every_factory_of_graphs_has_a_case() -> None:
 
 def test_every_example_has_a_case() -> None:
     folders = {p.parent.name for p in cases.EXAMPLES.glob("*/*.py")}
-    assert folders == {name.split("-")[0] for name in cases.EXAMPLE_CASES}
+    run = {name.split("-")[0] for name in cases.EXAMPLE_CASES}
+    assert folders == run | cases.ALIKE.keys()
+    assert run >= set(cases.ALIKE.values())
+    assert not run & cases.ALIKE.keys()
 
 
 def test_an_operator_that_it_refuses_is_told_in_its_words() -> None:
