@@ -67,9 +67,10 @@ class WatchingMeter(FakeLpm01a):
         samples = 0
         while not self._stop.is_set():
             self._line += self.read(0.002)
-            if b"stop\r\n" in self._line:
-                return
             falls = [c for c, level in self.machine.marker_edges[seen:] if level == 0]
+            # On a busy machine this thread is late: what was marked before the stop comes first.
+            if b"stop\r\n" in self._line and len(falls) < 2:
+                return
             busy = round((falls[1] - falls[0]) * STRETCH * RATE) if len(falls) >= 2 else 0
             amps = [BUSY_A] * busy if busy else [IDLE_A] * 20
             edges = [0, busy] if busy else []
