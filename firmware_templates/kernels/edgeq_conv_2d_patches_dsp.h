@@ -128,7 +128,7 @@ edgeq_expand_words(EDGEQ_UNUSED const int8_t *a, EDGEQ_UNUSED const int8_t *b,
         "bge.w 2b\n"
         "3:\n"
         "cmp.w r9, #-1\n"
-        "bne 4f\n"
+        "bne.w 4f\n"
 #if EDGEQ_CONV_SUMS
         "ldr.w r7, [r1], #4\n"
         "ldr.w r6, [r0], #4\n"
@@ -145,7 +145,7 @@ edgeq_expand_words(EDGEQ_UNUSED const int8_t *a, EDGEQ_UNUSED const int8_t *b,
         ".balign 4\n"
         "4:\n" EDGEQ_EXPAND_NEXT
         "subs.w lr, lr, #1\n"
-        "bne 1b\n" EDGEQ_SUM_END
+        "bne.w 1b\n" EDGEQ_SUM_END
         "pop {r4-r11, pc}\n");
     /* clang-format on */
 }
