@@ -26,7 +26,9 @@ class LossyLine:
         self._thread.start()
 
     def close(self) -> None:
-        """Pulls the cable: the host's port vanishes."""
+        """Pulls the cable: the host's port vanishes. Once: the numbers are the next pty's."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._thread.join(5)
         for fd in (self.host_master, self._slave):

@@ -193,8 +193,11 @@ def bare_pty() -> Iterator[tuple[int, str]]:
     master, slave = os.openpty()
     tty.setraw(slave)
     yield master, os.ttyname(slave)
+    os.close(slave)  # ends what reads the master: its number is the next pty's
+    for thread in threading.enumerate():
+        if thread.name == f"chatter {master}":
+            thread.join(HANG_S)
     os.close(master)
-    os.close(slave)
 
 
 def test_silent_port(bare_pty):
@@ -210,7 +213,7 @@ def chatter(master: int, answer: Callable[[bytes], bytes]) -> threading.Thread:
         except OSError:
             pass
 
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = threading.Thread(target=serve, daemon=True, name=f"chatter {master}")
     thread.start()
     return thread
 
