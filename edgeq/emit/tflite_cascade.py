@@ -131,17 +131,7 @@ def _largest(sg: SubgraphWriter, name: str, y: Value) -> Value:
     """int8 (1, 1) of (1, n)."""
     count = y.shape[1]
     column = step.reshape(sg, name + ".column", y, (1, count, 1, 1))
-    pooled = sg.value(name + ".pooled", (1, 1, 1, 1), "int8", y.quant)
-    options = schema.Pool2DOptionsT(
-        padding=schema.Padding.VALID,
-        strideH=1,
-        strideW=1,
-        filterHeight=count,
-        filterWidth=1,
-        fusedActivationFunction=ACTIVATION["none"],
-    )
-    sg.op("MAX_POOL_2D", [column], [pooled], options)
-    return step.reshape(sg, name, pooled, (1, 1))
+    return step.reshape(sg, name, step.largest(sg, name + ".pooled", column), (1, 1))
 
 
 def _below(sg: SubgraphWriter, name: str, signal: Value, limit: int) -> Value:

@@ -14,7 +14,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 
 from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_ops import bias_constant, fully_connected, weight_constant
-from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
+from edgeq.emit.tflite_writer import SubgraphWriter, Value
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.op import Array
 from edgeq.ops.router import SCORE_BITS, Router
@@ -220,16 +220,7 @@ def _best(sg: SubgraphWriter, node: Node, differences: Value) -> Value:
     """The route int32 (1,): the first expert that nobody is ahead of."""
     name, experts = node.name, differences.shape[1]
     square = step.reshape(sg, name + ".ahead_map", differences, (1, experts, experts, 1))
-    ahead = sg.value(name + ".ahead", (1, 1, experts, 1), "int8", differences.quant)
-    options = schema.Pool2DOptionsT(
-        padding=schema.Padding.VALID,
-        strideH=1,
-        strideW=1,
-        filterHeight=experts,
-        filterWidth=1,
-        fusedActivationFunction=ACTIVATION["none"],
-    )
-    sg.op("MAX_POOL_2D", [square], [ahead], options)
+    ahead = step.largest(sg, name + ".ahead", square)
     behind = step.reshape(sg, name + ".behind", ahead, (1, experts))
     zero = sg.constant(name + ".zero", np.zeros((1, 1), dtype=np.int8), differences.quant)
     order = step.subtract(sg, name + ".order", zero, behind, differences.q)

@@ -54,6 +54,21 @@ def reshape(sg: SubgraphWriter, name: str, x: Value, shape: Sequence[int]) -> Va
     return y
 
 
+def largest(sg: SubgraphWriter, name: str, x: Value) -> Value:
+    """MAX_POOL_2D over the rows of a map: (1, 1, columns, channels) of (1, rows, ...)."""
+    y = sg.value(name, (1, 1, *x.shape[2:]), x.dtype, x.quant)
+    options = schema.Pool2DOptionsT(
+        padding=schema.Padding.VALID,
+        strideH=1,
+        strideW=1,
+        filterHeight=x.shape[1],
+        filterWidth=1,
+        fusedActivationFunction=ACTIVATION["none"],
+    )
+    sg.op("MAX_POOL_2D", [x], [y], options)
+    return y
+
+
 def mean(sg: SubgraphWriter, name: str, x: Value, axes: Sequence[int], quant: Quant) -> Value:
     """MEAN with kept axes."""
     shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
