@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeq.frontend.findings import Refused
 from edgeq.ir import Graph, Node, TensorType
+from edgeq.ir.c_names import unique
 from edgeq.ops import OPS
 from edgeq.ops.copies import Transpose
 from edgeq.ops.graph_builder import LARGEST_TENSOR
@@ -22,14 +24,6 @@ from edgeq.ops.reshape import Reshape
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 UNIT = -1  # an axis of 1 that the file's tensor has not got
-
-
-class Refused(Exception):
-    """Why an operator cannot be taken, in words that follow its name."""
-
-
-class FollowsRefused(Exception):
-    """It reads what a refused operator would have made: no finding of its own."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ class FloatGraph:
         constants: Mapping[str, Array] | None = None,
     ) -> str:
         """Appends a node; the name of what it makes. Raises Refused when shapes do not fit."""
-        name = self._unique(self.prefix)
+        name = unique(self.prefix, self._names)
         given = dict(constants or {})
         try:
             shapes = tuple(self.tensors[s].shape for s in sources)
@@ -100,14 +94,6 @@ class FloatGraph:
         self.nodes.append(Node(name, op, tuple(sources), (out,), attrs, params))
         self.tensors[out] = TensorType(tuple(shape))
         return out
-
-    def _unique(self, stem: str) -> str:
-        name, count = stem, 1
-        while name in self._names:
-            count += 1
-            name = f"{stem}_{count}"
-        self._names.add(name)
-        return name
 
     def reshaped(self, name: str, shape: Sequence[int]) -> str:
         """The tensor under another shape; itself where it has it."""

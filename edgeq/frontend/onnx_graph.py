@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgeq.frontend.float_graph import UNIT, Array, FloatGraph, FollowsRefused, Refused, Value
+from edgeq.frontend.findings import FollowsRefused, Refused
+from edgeq.frontend.float_graph import UNIT, Array, FloatGraph, Value
 from edgeq.frontend.onnx_file import OnnxFile, Operator, Shape
 
 MAP_AXES = {3: (UNIT, 2, 1), 4: (2, 3, 1)}  # of (N, C, L) and (N, C, H, W), channels last

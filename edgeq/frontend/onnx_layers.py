@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeq.frontend.float_graph import UNIT, Array, Refused, Value
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.ops.average_pool_2d import AveragePool2D

@@ -9,7 +9,8 @@ import numpy as np
 
 from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
-from edgeq.frontend.float_graph import UNIT, FollowsRefused, Refused, Value
+from edgeq.frontend.findings import Finding, FollowsRefused, Refused
+from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import OnnxFile, Operator, folded, read_onnx
 from edgeq.frontend.onnx_graph import Reading
 from edgeq.frontend.onnx_ops import READERS
@@ -45,21 +46,6 @@ HARMLESS = frozenset(  # attributes that change nothing of what is taken
 )
 SMALL = 4096  # values of which even a product of shapes stays bounded
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One operator: whether it can be taken, or why not."""
-
-    index: int
-    op: str
-    name: str
-    refused: str = ""
-    checked: bool = True  # False: it reads what a refused one would have made
-
-    @property
-    def said(self) -> str:
-        return f"node {self.index} {self.op} ({self.name}): {self.refused}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeq.frontend.float_graph import UNIT, Array, Refused, Value
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like
 from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine

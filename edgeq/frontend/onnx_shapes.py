@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgeq.frontend.float_graph import UNIT, Refused, Value
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import Operator, Shape
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.ops.concat import Concat

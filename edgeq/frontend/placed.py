@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from edgeq.frontend.findings import Refused
+from edgeq.ir.c_names import unique
 from edgeq.ops.copies import Transpose
 from edgeq.ops.graph_builder import Builder, Cursor
 from edgeq.ops.op import Array
@@ -18,10 +20,6 @@ from edgeq.ops.reshape import Reshape
 Shape = tuple[int, ...]
 MAP = (1, 2, 0)  # (C, H, W) as (H, W, C)
 LINE = (-1, 1, 0)  # (C, L) as (1, L, C)
-
-
-class Refused(Exception):
-    """Why an operator cannot be taken, in words that follow its name."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,7 @@ class Placing(Builder):
 
     def fresh(self, name: str) -> str:
         """The name, or with a number behind it where it is taken."""
-        found, count = name, 1
-        while found in self.used:
-            count += 1
-            found = f"{name}.{count}"
-        self.used.add(found)
-        return found
+        return unique(name, self.used, "{}.{}".format)
 
     def enter(self, name: str, shape: Shape, axes: Shape) -> Placed:
         """The graph's input."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from edgeq.frontend.findings import FollowsRefused, Refused
 from edgeq.frontend.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from edgeq.ir import Node, Quant, TensorType
 from edgeq.ops import OPS
@@ -16,14 +17,6 @@ from edgeq.ops.reshape import Reshape
 Array = npt.NDArray[Any]
 Padding = tuple[int, int, int, int]
 NOTHING = (0, 0, 0, 0)
-
-
-class Refused(Exception):
-    """Why an operator cannot be taken, in words that follow its name."""
-
-
-class FollowsRefused(Exception):
-    """It reads what a refused operator would have made: no finding of its own."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ Nothing is calibrated or rounded anew: scales, zero points, weights and biases a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
+from edgeq.frontend.findings import Finding, FollowsRefused, Refused
 from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
-from edgeq.frontend.tflite_graph import FollowsRefused, Growing, Refused, quant_of_tensor
+from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
 from edgeq.frontend.tflite_ops import READERS
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import join, limits, port_name
@@ -26,21 +27,6 @@ CONVERT = (
     "convert it with a representative data set and TFLITE_BUILTINS_INT8 (docs/import.md); "
     "quantising after training is not here yet"
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One operator: whether it can be taken, or why not."""
-
-    index: int
-    op: str
-    name: str
-    refused: str = ""
-    checked: bool = True  # False: it reads what a refused one would have made, of no known type
-
-    @property
-    def said(self) -> str:
-        return f"node {self.index} {self.op} ({self.name}): {self.refused}"
 
 
 def load_tflite(path: Path) -> tuple[Graph, bytes]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
-from edgeq.frontend.tflite_graph import Array, Growing, Refused, quant_of_tensor
+from edgeq.frontend.tflite_graph import Array, Growing, quant_of_tensor
 from edgeq.frontend.tflite_shapes import SHAPE_READERS, amounts, elementwise, pad
 from edgeq.ir import Quant, TensorType
 from edgeq.ops import OPS

@@ -4,15 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
-from edgeq.frontend.tflite_graph import (
-    BOTH,
-    Array,
-    Growing,
-    Refused,
-    quant_of_tensor,
-    shape_of,
-)
+from edgeq.frontend.tflite_graph import BOTH, Array, Growing, quant_of_tensor, shape_of
 from edgeq.ir import TensorType
 from edgeq.ops.broadcast import (
     AddBroadcast,

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeq.frontend.placed import LINE, MAP, Placed, Placing, Refused
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.placed import LINE, MAP, Placed, Placing
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.conv_2d import Conv2D

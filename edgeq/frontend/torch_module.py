@@ -16,7 +16,8 @@ from torch import Tensor, fx, nn
 
 from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
-from edgeq.frontend.placed import LINE, MAP, Placed, Placing, Refused
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.placed import LINE, MAP, Placed, Placing
 from edgeq.frontend.torch_layers import ATEN_LAYERS, affine
 from edgeq.frontend.torch_parts import ATEN_PARTS
 from edgeq.frontend.torch_values import ATEN_VALUES

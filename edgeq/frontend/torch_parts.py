@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgeq.frontend.placed import Placed, Placing, Refused, memory_of
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.placed import Placed, Placing, memory_of
 from edgeq.frontend.torch_layers import Arguments, Reader, activation, numbers
 from edgeq.frontend.torch_values import axis_of
 from edgeq.ops.concat import Concat

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from edgeq.frontend.placed import Placed, Placing, Refused, Shape, permuted
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.placed import Placed, Placing, Shape, permuted
 from edgeq.frontend.torch_layers import Arguments, Reader, activation, affine, array, numbers
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
