@@ -1,7 +1,7 @@
 """Runs a Graph in numpy through the ops' references: the oracle every other form is held to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import input_names, join, limits, output_names, result_tensors, split
 from edgeq.ops import OPS, cascade, mixture
 from edgeq.ops.op import Array, Io, quant_of
-from edgeq.ops.routed import routed_node
+from edgeq.ops.routed import routed_node, stem_of
 from edgeq.ops.router import uncertainty_q24
 
 ROWS_AT_ONCE = 32
@@ -192,8 +192,7 @@ def run_all_stages(graph: Graph, x: Array) -> Stages:
     node = routed_node(graph)
     if node is None or node.op != "Cascade":
         raise ValueError(f"graph {graph.name!r} has no cascade")
-    stem = replace(graph, nodes=graph.nodes[: graph.nodes.index(node)], outputs=node.inputs[:1])
-    given, params = run(stem, x).output, graph.params(node)
+    given, params = run(stem_of(graph, node, node.inputs[0]), x).output, graph.params(node)
     outputs = [run(expert.graph, given).output for expert in node.attrs.experts]
     signals = [node.attrs.rule.of(y, params) for y in outputs[:-1]]
     return Stages(np.stack(outputs, axis=1), np.stack(signals, axis=1))

@@ -26,9 +26,9 @@ from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
 from edgeq.ir.ports import result_tensors
 from edgeq.ops.op import quant_of
+from edgeq.ops.routed import ROUTED
 from edgeq.version import __version__
 
-ROUTED = ("Mixture", "Cascade")
 ROUTE, UNCERTAINTY = "route", "uncertainty"
 
 

@@ -14,6 +14,7 @@ from edgeq.emit.tflite_writer import ModelWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import result_tensors
+from edgeq.ops.routed import ROUTED
 from edgeq.version import __version__
 
 MIN_RUNTIME_VERSION = "2.18.0"  # padded to 16 bytes, as TensorFlow's own converter writes it
@@ -80,7 +81,7 @@ def _refuse_unsupported(graph: Graph) -> None:
         raise UnsupportedOp(
             f"TFLite has no 16-bit weights: {', '.join(wide)}; export C or ONNX instead"
         )
-    known = {*LAYERS, "Mixture", "Cascade"}
+    known = {*LAYERS, *ROUTED}
     unknown = [f"{n.name} ({n.op})" for _, n in nodes if n.op not in known]
     if unknown:
         raise UnsupportedOp(f"TFLite has no form for {', '.join(unknown)}; known: {[*LAYERS]}")

@@ -14,7 +14,6 @@ from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.graph_constants import Loading, bias, ordered, same_size, weight
 from edgeq.nn.graph_plan import device_shape
 from edgeq.nn.graph_routed import (
-    ROUTED,
     check_ends,
     check_logits,
     check_only,
@@ -39,6 +38,7 @@ from edgeq.ops.mixture import Expert, Mixture
 from edgeq.ops.op import Array
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
+from edgeq.ops.routed import ROUTED
 from edgeq.ops.softmax import Softmax
 
 

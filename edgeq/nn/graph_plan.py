@@ -19,6 +19,7 @@ from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.nn.weight_kinds import KINDS
 from edgeq.ops import OPS
 from edgeq.ops.graph_builder import LARGEST_TENSOR
+from edgeq.ops.routed import ROUTED
 from edgeq.ops.typed import typed
 from edgeq.passes.stored_graph import MOST_NODES, check_attributes
 
@@ -192,7 +193,7 @@ def _check_names(plan: Plan) -> None:
 def _step(data: object) -> Step:
     stored = typed(_StoredStep, data, "graph.steps")
     op = OPS.get(stored.op)
-    if op is None or stored.op in ("Mixture", "Cascade"):
+    if op is None or stored.op in ROUTED:
         raise ValueError(f"ops of edgeq, not {stored.op[:60]!r}")
     attrs: object = typed(op.attrs, stored.attrs, f"graph.steps.{stored.op}")
     numbers = [v for v in vars(attrs).values() if isinstance(v, float)]

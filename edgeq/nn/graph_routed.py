@@ -9,9 +9,8 @@ from edgeq.ops import OPS
 from edgeq.ops.cascade import Cascade
 from edgeq.ops.graph_builder import Cursor
 from edgeq.ops.mixture import Expert, Mixture
+from edgeq.ops.routed import ROUTED
 from edgeq.ops.router import MAX_PASSES, Router
-
-ROUTED = ("Mixture", "Cascade")
 
 
 def check_only(b: Loading) -> None:

@@ -15,6 +15,7 @@ from edgeq.ops import OPS
 from edgeq.ops.cascade import Cascade
 from edgeq.ops.mixture import Expert, Mixture
 from edgeq.ops.op import Array
+from edgeq.ops.routed import ROUTED
 from edgeq.ops.router import Router
 from edgeq.ops.typed import typed
 from edgeq.plain_json import decode_json
@@ -22,7 +23,6 @@ from edgeq.stored_zip import StoredZip, open_zip
 
 FORMAT = "edgeq-graph"
 VERSION = 2  # 1, which knew no names of ports, is read too
-ROUTED = ("Mixture", "Cascade")
 MAX_BYTES = 512 * 2**20
 
 

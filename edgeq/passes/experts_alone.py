@@ -1,12 +1,13 @@
 """What each expert would answer alone, on every row: no router, no choice."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS, softmax
 from edgeq.ops.op import Array, quant_of
+from edgeq.ops.routed import routed_node, stem_of
 from edgeq.reference import io_of, run
 
 ROWS_AT_ONCE = 64  # the reference keeps every tensor of its rows
@@ -31,7 +32,7 @@ def experts_alone(graph: Graph, rows: Array) -> tuple[Alone, ...]:
 
     A gated mixture weighs an expert's output by a positive number: alone it is not weighed.
     """
-    node = next((n for n in graph.nodes if getattr(n.attrs, "experts", ())), None)
+    node = routed_node(graph)
     if node is None or not len(rows):
         return ()
     parts = [
@@ -58,8 +59,7 @@ def real_logits(graph: Graph, codes: Array) -> Array:
 def _some(graph: Graph, node: Node, rows: Array) -> list[Array]:
     """The flat output of every expert; what stands before the mixture runs once."""
     at = graph.nodes.index(node)
-    stem = replace(graph, nodes=graph.nodes[:at], outputs=(node.inputs[0],))
-    before = run(stem, rows).values
+    before = run(stem_of(graph, node, node.inputs[0]), rows).values
     outputs = []
     for expert in node.attrs.experts:
         made = run(expert.graph, before[node.inputs[0]]).output

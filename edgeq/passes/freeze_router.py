@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.ir import Graph
 from edgeq.ops.mixture import Mixture, choose, precision_prior
 from edgeq.ops.op import Array, quant_of
+from edgeq.ops.routed import stem_of
 from edgeq.ops.router import (
     SCORE_BITS,
     Router,
@@ -60,8 +61,7 @@ def observe(graph: Graph, rows: Array) -> Observed | None:
     node = next((n for n in graph.nodes if n.op == "Mixture"), None)
     if node is None:
         return None
-    before = graph.nodes[: graph.nodes.index(node)]
-    stem = replace(graph, nodes=before, outputs=(node.inputs[1],), output_names=())
+    stem = stem_of(graph, node, node.inputs[1])
     features = run(stem, rows).values[node.inputs[1]].reshape(len(rows), -1)
     router, params = node.attrs.router, graph.params(node)
     zero = quant_of(graph.tensors[node.inputs[1]]).zero_point

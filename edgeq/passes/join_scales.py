@@ -6,6 +6,7 @@ from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import OPS
 from edgeq.ops.functions import Quantize
 from edgeq.ops.op import Scale, Site, quant_of
+from edgeq.ops.routed import ROUTED
 from edgeq.passes.float_forward import float_params
 
 
@@ -31,7 +32,7 @@ def _joined(graph: Graph, node: Node) -> bool:
 def _itself(graph: Graph, name: str, wanted: Quant) -> Graph | None:
     """The graph with the tensor's producer in the wanted scale, if that can be."""
     maker = graph.producer(name)
-    if maker is None or maker.op in ("Mixture", "Cascade") or graph.readers(name) != 1:
+    if maker is None or maker.op in ROUTED or graph.readers(name) != 1:
         return None
     op = OPS[maker.op]
     if op.scale(maker.attrs, Site(graph, maker).io) is not Scale.OWN:

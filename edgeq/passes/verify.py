@@ -25,11 +25,11 @@ from edgeq.ops.op import (
     Scale,
     Site,
 )
+from edgeq.ops.routed import ROUTED
 from edgeq.ops.router import MAX_PASSES, RULES
 from edgeq.ops.signals import SIGNALS
 from edgeq.passes.check_ports import check_ports
 
-ROUTED = ("Mixture", "Cascade")
 STAGES = ("float", "quantized", "lowered")
 
 

@@ -11,6 +11,7 @@ from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import Array, quant_of
+from edgeq.ops.routed import ROUTED
 from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check, has_classes
 from edgeq.reference import quantize_rows, run, run_all_stages
 
@@ -218,7 +219,7 @@ def first_departure(model: nn.Model, graph: Graph, rows: Array) -> Departure | N
     found = []
     outputs = layer_outputs(model, graph, real)
     for node in graph.nodes:
-        if node.op in ("Mixture", "Cascade"):
+        if node.op in ROUTED:
             found += _in_experts(model, graph, node, values)
         if node.outputs[0] in outputs:
             found.append(_departure(graph, values, node, outputs[node.outputs[0]], ""))

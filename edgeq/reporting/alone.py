@@ -15,6 +15,7 @@ from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
+from edgeq.ops.routed import routed_node
 from edgeq.passes.experts_alone import Alone, experts_alone, real_logits
 from edgeq.passes.freeze_router import observe
 from edgeq.reporting.profile import Profiled
@@ -228,7 +229,7 @@ def _signals(subject: Rows, alone: Sequence[Alone]) -> list[dict[str, Any]]:
 def _logits(subject: Rows, outputs: Array) -> Array:
     """Of the board's answers. A mixture's last layer is its experts'."""
     graph = subject.graph
-    node = next((n for n in graph.nodes if getattr(n.attrs, "experts", ())), None)
+    node = routed_node(graph)
     if node is not None and node.outputs[0] == graph.outputs[0] and node.attrs.gate == "none":
         graph = node.attrs.experts[0].graph
     return real_logits(graph, outputs)
