@@ -1,8 +1,6 @@
 """examples/cascades: README and JSON agree, the JSON is what the stored answers give."""
 
-import importlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,25 +10,17 @@ import numpy as np
 import pytest
 
 from edgeq.comparing import cascades
+from tests.neighbours import script
 
 FOLDER = Path(__file__).parents[2] / "examples" / "cascades"
-MODULES = ("score", "study", "cascade_table", "answers")
 STUDIES = ("esc10", "digits")
 
 
 @pytest.fixture(scope="module")
 def score() -> Iterator[ModuleType]:
     """score.py as a module, with its neighbours."""
-    before = {name: sys.modules.pop(name, None) for name in MODULES}
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield importlib.import_module("score")
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
+    with script(FOLDER, "score") as module:
+        yield module
 
 
 def _told(name: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """examples/esc10: the stored checkpoint on the virtual board; in full, training and every clip."""
 
-import importlib
 import json
 import os
 import sys
@@ -31,10 +30,10 @@ from edgeq.reporting.markdown import END, START, write_table
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.acceptance.boards import qemu_batch, stream, virtual_board
+from tests.neighbours import script
 
 FOLDER = Path(__file__).parents[2] / "examples" / "esc10"
 CHECKPOINT = FOLDER / "checkpoint.pt"
-MODULES = ("esc10", "train", "features", "table")  # other examples have a train.py too
 TWIN_CLIPS = 2
 SYSTICK_WRAP = 1 << 24
 ARENA_BYTES, FLASH_BYTES, MACS = 96 * 1024, 256 * 1024, 15_000_000
@@ -43,16 +42,8 @@ ARENA_BYTES, FLASH_BYTES, MACS = 96 * 1024, 256 * 1024, 15_000_000
 @pytest.fixture(scope="module")
 def example() -> Iterator[ModuleType]:
     """esc10.py as a module, with its neighbours."""
-    before = {name: sys.modules.pop(name, None) for name in MODULES}
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield importlib.import_module("esc10")
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
+    with script(FOLDER, "esc10") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """examples/imports: the table of docs/import.md is its JSON's, and one network is run again."""
 
-import importlib
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from edgeq.errors import Toolchain
 from edgeq.toolchain.host import host_command
+from tests.neighbours import script
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "imports"
@@ -19,11 +18,8 @@ LEAST_DB = 20
 
 @pytest.fixture
 def example() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield importlib.import_module("imports")
-    finally:
-        sys.path.remove(str(FOLDER))
+    with script(FOLDER, "imports") as module:
+        yield module
 
 
 def test_the_page_holds_the_table_of_the_json(example: ModuleType) -> None:

@@ -1,8 +1,6 @@
 """examples/paper_claims: README and JSON agree; the JSON is what the stored answers give."""
 
-import importlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,23 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.neighbours import script
+
 FOLDER = Path(__file__).parents[2] / "examples" / "paper_claims"
-MODULES = ("claims", "score", "study", "cascade_table", "answers")
 
 
 @pytest.fixture(scope="module")
 def claims() -> Iterator[ModuleType]:
     """claims.py as a module, with its neighbours."""
-    before, path = {name: sys.modules.pop(name, None) for name in MODULES}, [*sys.path]
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield importlib.import_module("claims")
-    finally:
-        sys.path[:] = path
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
+    with script(FOLDER, "claims") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """examples/paper_size: the ratios of experts that the method promises, at the paper's size."""
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,17 +9,15 @@ import pytest
 from edgeq.board import load_board
 from edgeq.reporting.markdown import END, START
 from edgeq.toolchain import find_compiler
+from tests.neighbours import script
 
 FOLDER = Path(__file__).parents[2] / "examples" / "paper_size"
 
 
 @pytest.fixture
 def example() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        yield importlib.import_module("paper_size")
-    finally:
-        sys.path.remove(str(FOLDER))
+    with script(FOLDER, "paper_size") as module:
+        yield module
 
 
 def test_the_readme_holds_the_table_of_the_script(example: ModuleType) -> None:

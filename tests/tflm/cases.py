@@ -4,8 +4,6 @@ A case names a graph; what it covers is read off the graph, and test_coverage.py
 weight format, activation, rule, layer or example without one.
 """
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import partial
@@ -27,6 +25,7 @@ from edgeq.ops import OPS
 from edgeq.ops.router import RULES
 from edgeq.passes import quantize
 from tests import factory, port_graphs
+from tests.neighbours import script
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -165,18 +164,8 @@ def cascade_net() -> nn.Model:
 
 def example(folder: str, module: str) -> ModuleType:
     """A script of examples/, without leaving its folder on the path."""
-    path = EXAMPLES / folder / f"{module}.py"
-    spec = importlib.util.spec_from_file_location(f"tflm_{folder}_{module}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    sys.path.insert(0, str(path.parent))  # for what stands beside it
-    try:
-        spec.loader.exec_module(found)
-    finally:
-        sys.path.remove(str(path.parent))
-    return found
+    with script(EXAMPLES / folder, module) as found:
+        return found
 
 
 def digits() -> Graph:
