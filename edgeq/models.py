@@ -108,7 +108,7 @@ def quantize(
     helps, and every weight's rounding is learned, a layer at a time (rounding.py), with a bar and
     the time that is left on stderr if `progress`. The result can be trained, saved and exported.
     Raises BadInput for unknown kinds, layers and methods, and without data; UnsupportedOp for a
-    mixture.
+    mixture or cascade.
     """
     from edgeq.nn import quantize as run
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from edgeq.errors import BadInput
+from edgeq.nn.calibration import routed
 from edgeq.nn.cascade import Cascade
 from edgeq.nn.config import build, config_of
 from edgeq.nn.layers import QuantLayer
@@ -121,7 +122,7 @@ def _classes(model: Model) -> int:
 
 
 def _refuse_experts(model: Model) -> None:
-    if any(hasattr(module, "experts") for module in model.body.modules()):
+    if routed(model.body):
         raise BadInput(
             f"{model.name} holds several experts already; give single networks, such as one of them"
         )

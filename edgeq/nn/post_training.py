@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.nn.act_quant import QMAX, QMIN
 from edgeq.nn.bars import bar
+from edgeq.nn.calibration import routed
 from edgeq.nn.equalization import equalize
 from edgeq.nn.graph import graph_of_body
 from edgeq.nn.graph_body import GraphBody, GraphLayer
@@ -46,7 +47,7 @@ def quantize(
     helps, and every weight's rounding is learned, a layer at a time (rounding.py), with a bar and
     the time that is left on stderr if `progress`. The result can be trained, saved and exported.
     Raises BadInput for unknown kinds, layers and methods, and without data; UnsupportedOp for a
-    mixture.
+    mixture or cascade.
     """
     if ptq not in METHODS:
         raise BadInput(f"ptq is {ptq!r}; choose from {', '.join(METHODS)}")
@@ -73,8 +74,11 @@ def _graph_copy(model: Model) -> Model:
         raise BadInput(f"quantize takes an edgeq.nn.Model, got {type(model).__name__}")
     if isinstance(model.body, GraphBody):
         return copy.deepcopy(model).eval()
-    if model.mixtures:
-        raise UnsupportedOp("quantize: a mixture's experts have kinds of their own; train it")
+    if routed(model.body):
+        raise UnsupportedOp(
+            "quantize: the experts of a mixture or cascade have kinds of their own; train it, or "
+            "quantise its networks and mix them"
+        )
     graph = graph_of_body(copy.deepcopy(model.body).eval(), model.input_shape, model.name)
     return graph_model(
         graph,

@@ -249,8 +249,9 @@ def test_quantize_says_what_it_takes() -> None:
     kinds = ("ternary", "int8")
     experts = [nn.paper_expert(8, (16, 16), 3, kind) for kind in kinds]
     mixed = nn.Model(nn.Mixture(experts, nn.BayesianRouter(8, 2), kinds), (8,))
-    with pytest.raises(UnsupportedOp, match="mixture"):
-        edgeq.quantize(mixed, np.random.default_rng(0).normal(size=(9, 8)))
+    for several in (mixed, nn.Model(nn.Cascade(experts), (8,))):
+        with pytest.raises(UnsupportedOp, match="mixture or cascade have kinds of their own"):
+            edgeq.quantize(several, np.random.default_rng(0).normal(size=(9, 8)))
 
 
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["int8", "int4", "int3", "ternary"]))
