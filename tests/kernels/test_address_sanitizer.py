@@ -28,12 +28,13 @@ def asan_runtime() -> Path:
 
 
 def run_under_asan(
-    arguments: list[str], timeout: int, **more: str
+    folder: Path, arguments: list[str], timeout: int, **more: str
 ) -> "subprocess.CompletedProcess[str]":
+    """What ASan says stands in folder/asan.PID: the captured stderr of pytest dies with it."""
     env = {
         **os.environ,
         "LD_PRELOAD": str(asan_runtime()),
-        "ASAN_OPTIONS": "detect_leaks=0",
+        "ASAN_OPTIONS": f"detect_leaks=0:log_path={folder / 'asan'}",
         "EDGEQ_KERNEL_SANITIZERS": "address,undefined",
         **more,
     }
@@ -47,17 +48,20 @@ def run_under_asan(
     )
 
 
+def said(folder: Path) -> str:
+    return "".join(path.read_text()[:8000] for path in sorted(folder.glob("asan.*")))
+
+
 @pytest.mark.full
 @pytest.mark.timeout(1500)
-def test_kernels_under_asan() -> None:
+def test_kernels_under_asan(tmp_path: Path) -> None:
     here = Path(__file__).parent
     files = [str(here / f"test_{name}.py") for name in FILES]
     files += [str(here / "dsp" / f"test_{name}.py") for name in DSP_FILES]
-    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
-    run = run_under_asan(
-        [*options, "-k", "not core and not cycles", *files], 1400, EDGEQ_EXAMPLES=str(EXAMPLES)
-    )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+    options = ["-m", "pytest", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    words = [*options, "-v", "-k", "not core and not cycles", *files]
+    run = run_under_asan(tmp_path, words, 1400, EDGEQ_EXAMPLES=str(EXAMPLES))
+    assert run.returncode == 0, said(tmp_path) + run.stdout[-4000:] + run.stderr[-4000:]
     assert " passed" in run.stdout
     assert " skipped" not in run.stdout
 
@@ -75,8 +79,9 @@ h.call(library.edgeq_relu_s8, h.ReluParams(17, -128, 127), x, x)
 
 
 @pytest.mark.full
-def test_asan_sees_an_overrun() -> None:
+def test_asan_sees_an_overrun(tmp_path: Path) -> None:
     """The negative case: one element too many."""
-    run = run_under_asan(["-c", OVERRUN], 200, PYTHONPATH=str(Path(__file__).parents[2]))
+    root = str(Path(__file__).parents[2])
+    run = run_under_asan(tmp_path, ["-c", OVERRUN], 200, PYTHONPATH=root)
     assert run.returncode != 0
-    assert "heap-buffer-overflow" in run.stderr
+    assert "heap-buffer-overflow" in said(tmp_path)
