@@ -92,6 +92,15 @@ class PortEntry(Strict):
 Entries = Annotated[list[PortEntry], Field(min_length=1, max_length=MOST_PORTS)]
 
 
+class OriginEntry(Strict):
+    """The model before the export quantised it, or named its classes."""
+
+    digest: Digest
+    weights: str | None
+    ptq: Literal["fast", "best"]
+    calibration: Digest | None
+
+
 class LayerCost(Strict):
     """A layer's estimate."""
 
@@ -115,6 +124,7 @@ class Report(Strict):
     inputs: Entries | None = None  # None: an export of an edgeq that knew one of each
     outputs: Entries | None = None
     state_bytes: Whole = 0
+    origin: OriginEntry | None = None
     class_names: list[str] | None
     checks: list[Check]
     notes: list[str]

@@ -29,6 +29,7 @@ class ExportReport:
     target: str
     model: str
     model_digest: str
+    origin: dict[str, str | None] | None
     artifacts: dict[str, str | None]
     flash_bytes: int
     ram_bytes: int
@@ -79,6 +80,7 @@ def export_report(
         target=of.target,
         model=of.name,
         model_digest=of.digest,
+        origin=model.origin.entry if model.origin else None,
         artifacts={
             "onnx": "model.onnx",
             "tflite": "model.tflite" if forms.tflite else None,

@@ -69,20 +69,16 @@ def export(
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise)
     asked = ExportRequest(target, Path(out), path_of(calibration), *options)
     asked.check()
-    given = requantized(model, weights, ptq, asked.calibration, path_of(labels))
-    return _exported(asked, given, accept_mismatch)
+    source = requantized(model, weights, ptq, asked.calibration, path_of(labels))
+    return _exported(asked, source, accept_mismatch)
 
 
-def _exported(
-    asked: "ExportRequest", given: "str | Path | Model", accept_mismatch: bool
-) -> dict[str, Any]:
+def _exported(asked: "ExportRequest", model: "Source", accept_mismatch: bool) -> dict[str, Any]:
     from edgeq.emit.forms import emit_forms
     from edgeq.estimating import within_budget
     from edgeq.export_report import export_report
     from edgeq.prove import Subject, prove_export
-    from edgeq.sources import source_of
 
-    model = source_of(given)
     x = model.rows(asked.calibration)
     quantized = model.quantized(x, asked.method, asked.features, asked.name)
     of = asked.identity(model, quantized.graph, x)
@@ -200,12 +196,15 @@ def verify(
     port: str | None = None,
     baud: int = 115200,
     compiler: str = "auto",
+    calibration: str | Path | None = None,
 ) -> dict[str, Any]:
     """The proofs of an export folder again: firmware, ONNX, TFLite, and with `model` its own.
 
-    With `port` the board there answers for the firmware, else the virtual twin of the target. Its
-    `passed` says whether all hold. Raises ModelFile for the folder or another model's file, Link
-    when there is no board or another model on it, Toolchain.
+    `model` is the file that was exported, also where the export quantised it; `calibration` gives
+    the rows of an export that was made with such. With `port` the board there answers for the
+    firmware, else the virtual twin of the target. Its `passed` says whether all hold. Raises
+    ModelFile for the folder or another model's file, Link when there is no board or another model
+    on it, Toolchain.
     """
     from edgeq.prove.again import verified, verify_folder
     from edgeq.toolchain import find_compiler
@@ -214,9 +213,12 @@ def verify(
     found = None if port else find_compiler(compiler)
     exported, checks = verify_folder(folder, found, port, baud)
     if model is not None:
+        from edgeq.export_folder import read_report
         from edgeq.sources import check_source
 
-        checks.insert(0, check_source(Path(model), exported.digest, exported.graph))
+        origin, rows = read_report(folder).get("origin"), path_of(calibration)
+        of = (Path(model), exported.digest, exported.graph)
+        checks.insert(0, check_source(*of, origin=origin, calibration=rows))
     return verified(folder, exported, checks)
 
 

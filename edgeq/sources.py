@@ -4,10 +4,12 @@ Both have what the pipeline asks for, so that it needs no branch.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edgeq.arrays import CHANNELS_LAST, Layout, Shapes, model_rows, read_npz, rows_of_file
 from edgeq.errors import BadInput, ModelFile
@@ -27,12 +29,32 @@ AS_IN_THE_FILE = "the file's own"  # in place of a calibration method
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a model was before the export changed it: quantised it, or gave its classes names.
+
+    `digest`: of the file, or of an object as a file. `calibration`: of the rows that it was
+    quantised on, None for the stored ones.
+    """
+
+    digest: str
+    weights: str | None
+    ptq: str
+    calibration: str | None
+
+    @property
+    def entry(self) -> dict[str, str | None]:
+        """`origin` of export.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Trained:
     """A saved edgeq.nn.Model."""
 
     digest: str
     model: "Model"
     path: Path | None = None  # None for an object
+    origin: Origin | None = None  # of one that the export changed first
 
     @property
     def layout(self) -> Layout:
@@ -118,6 +140,7 @@ class Imported:
     class_names: tuple[str, ...] | None = None
     evaluation: tuple[Any, Any] | None = None
     notes: tuple[str, ...] = ()
+    origin: None = None
 
     @property
     def name(self) -> str:
@@ -214,12 +237,16 @@ def _of_object(given: object) -> Trained:
 
 def model_of(path: Path) -> "Model":
     """The model in a file, to be quantised. Raises BadInput for one of integers, as `source_of`."""
-    source = source_of(path)
+    return _float_source(path).model
+
+
+def _float_source(given: "str | Path | Model") -> Trained:
+    source = source_of(given)
     if isinstance(source, Imported):
         raise BadInput(
-            f"{path} holds integers already, which are taken as they are; give a float model"
+            f"{source.path} holds integers already, which are taken as they are; give a float model"
         )
-    return source.model
+    return source
 
 
 def requantized(
@@ -228,14 +255,16 @@ def requantized(
     ptq: str,
     calibration: Path | None,
     labels: Path | None,
-) -> "str | Path | Model":
-    """`given`, or its model quantised after training and with class names, where that is asked.
+) -> Source:
+    """The source of `given`, or of its model quantised after training and with class names, where
+    that is asked; its `origin` says so.
 
     `labels` is a text file with a name a line. Raises BadInput, as `nn.quantize`.
     """
     if weights is None and labels is None:
-        return given
-    model = model_of(Path(given)) if isinstance(given, str | Path) else given
+        return source_of(given)
+    before = _float_source(given)
+    model, x = before.model, None
     if weights is not None:
         from edgeq.nn import quantize
 
@@ -243,7 +272,12 @@ def requantized(
         model = quantize(model, x, weights, ptq=ptq)
     if labels is not None:
         model.name_classes(_lines(labels))
-    return model
+    origin = Origin(before.digest, weights, ptq, None if x is None else _rows_digest(x))
+    return replace(_of_object(model), origin=origin)
+
+
+def _rows_digest(x: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
 
 
 def _lines(path: Path) -> list[str]:
@@ -260,11 +294,40 @@ def given_rows(source: Source, path: Path) -> Array:
     return rows_of_file(path, source.inputs, source.layout)
 
 
-def check_source(path: Path, digest: str, graph: Graph) -> Check:
-    """The proof of a model file against an export's graph. ModelFile for another model's file."""
+def check_source(
+    path: Path,
+    digest: str,
+    graph: Graph,
+    *,
+    origin: Mapping[str, Any] | None = None,
+    calibration: Path | None = None,
+) -> Check:
+    """The proof of a model file against an export's graph.
+
+    With `origin`, of the export, the file is that model or the one before, which is quantised once
+    more on the same rows. Raises ModelFile for another model's file or other rows, BadInput where
+    rows are missing.
+    """
     source = source_of(path)
-    if source.digest != digest:
+    if origin is not None and source.digest == origin["digest"]:
+        source = _once_more(path, origin, calibration)
+    elif source.digest != digest:
+        made_from = f", made from {origin['digest']}" if origin is not None else ""
         raise ModelFile(
-            f"{path} has digest {source.digest}, the export is of {digest}; export it again"
+            f"{path} has digest {source.digest}, the export is of {digest}{made_from}; export it "
+            "again"
         )
-    return source.check(graph, source.rows(None), anew=False)
+    return source.check(graph, source.rows(calibration), anew=calibration is not None)
+
+
+def _once_more(path: Path, origin: Mapping[str, Any], calibration: Path | None) -> Source:
+    """The model of a file quantised as the export did."""
+    wanted = origin["calibration"]
+    if wanted is not None and calibration is None:
+        raise BadInput(
+            f"the export quantised {path} on rows of its own; pass them again: --calibration X.npz"
+        )
+    given = calibration if wanted is not None else None
+    if given is not None and _rows_digest(read_npz(given, "x")[0]) != wanted:
+        raise ModelFile(f"{given} holds other rows than those that the export quantised {path} on")
+    return requantized(path, origin["weights"], origin["ptq"], given, None)

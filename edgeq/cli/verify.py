@@ -21,6 +21,11 @@ from edgeq.cli.output import say_json, show, working
     "--model", type=click.Path(path_type=Path), help="The model file, for the proof against it."
 )
 @click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="With --model: the rows that the export was made with.",
+)
+@click.option(
     "--port",
     shell_complete=names.ports,
     help="The board to ask; without it, the virtual twin of the export's target.",
@@ -29,7 +34,13 @@ from edgeq.cli.output import say_json, show, working
 @compiler_option
 @json_option
 def verify(
-    export: Path, model: Path | None, port: str | None, baud: int, compiler: str, as_json: bool
+    export: Path,
+    model: Path | None,
+    calibration: Path | None,
+    port: str | None,
+    baud: int,
+    compiler: str,
+    as_json: bool,
 ) -> None:
     """The proofs of the folder that `edgeq export` wrote: firmware, ONNX, TFLite, the model.
 
@@ -39,7 +50,9 @@ def verify(
     from edgeq.prove.again import refuse_failed
 
     with working("verifying"):
-        result = run(export, model=model, port=port, baud=baud, compiler=compiler)
+        result = run(
+            export, model=model, port=port, baud=baud, compiler=compiler, calibration=calibration
+        )
     if as_json:
         say_json(result)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import edgeq
-from edgeq import pipeline
+from edgeq import nn, pipeline
 from edgeq.errors import BadInput, Link, ModelFile
 from tests.command_line import Ended, run_told
 from tests.tiny_export import served
@@ -129,3 +129,43 @@ def test_an_older_or_damaged_report_is_one_clear_error(
     code, out, err = run(copy)
     assert (code, out) == (3, "")
     assert said in err
+
+
+@pytest.fixture(scope="module")
+def requantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export that quantised a float file on rows of its own, and those rows beside it."""
+    folder = tmp_path_factory.mktemp("requantized")
+    body = nn.Sequential(nn.Linear(4, 6, "ptq"), nn.ReLU(), nn.Linear(6, 3, "ptq"))
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    edgeq.save(nn.Model(body.eval(), (4,), calibration=x), folder / "float.pt")
+    np.savez(folder / "x.npz", x=2 * x)
+    edgeq.export(
+        folder / "float.pt",
+        "virtual_m4",
+        folder / "out",
+        folder / "x.npz",
+        weights="int4",
+        accept_mismatch=True,
+    )
+    return folder
+
+
+def test_the_file_before_quantisation_proves_its_export(requantized: Path) -> None:
+    folder = requantized
+    origin = json.loads((folder / "out" / "export.json").read_text())["origin"]
+    assert (origin["weights"], origin["ptq"]) == ("int4", "fast")
+    found = edgeq.verify(folder / "out", model=folder / "float.pt", calibration=folder / "x.npz")
+    (stated,) = json.loads((folder / "out" / "export.json").read_text())["checks"][:1]
+    assert found["checks"][0] == stated
+
+
+def test_other_rows_or_another_file_are_refused(requantized: Path) -> None:
+    folder = requantized
+    with pytest.raises(BadInput, match="pass them again: --calibration X"):
+        edgeq.verify(folder / "out", model=folder / "float.pt")
+    np.savez(folder / "y.npz", x=np.random.default_rng(1).normal(size=(64, 4)).astype(np.float32))
+    with pytest.raises(ModelFile, match="other rows than those"):
+        edgeq.verify(folder / "out", model=folder / "float.pt", calibration=folder / "y.npz")
+    edgeq.save(small_model(), folder / "other.pt")
+    with pytest.raises(ModelFile, match="made from"):
+        edgeq.verify(folder / "out", model=folder / "other.pt", calibration=folder / "x.npz")
