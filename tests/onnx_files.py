@@ -250,8 +250,28 @@ NODES: Mapping[str, bytes] = {
         "AveragePool", MAP, kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 1]
     ),
     "global max": node("GlobalMaxPool", MAP),
+    "average ceil counts": node(
+        "AveragePool",
+        MAP,
+        kernel_shape=[3, 3],
+        strides=[2, 3],
+        pads=[1, 1, 1, 1],
+        count_include_pad=1,
+        ceil_mode=1,
+    ),
+    "max dilated": node("MaxPool", MAP, kernel_shape=[2, 3], dilations=[2, 1], strides=[1, 2]),
+    "average dilated": node("AveragePool", MAP, kernel_shape=[2, 2], dilations=[3, 2], opset=19),
+    "transposed to a size": node(
+        "ConvTranspose", MAP, W[:4, :3], strides=[3, 2], output_shape=[17, 12]
+    ),
+    "transposed same": node("ConvTranspose", MAP, W[:4, :3], strides=[2, 2], auto_pad="SAME_UPPER"),
     "gemm": node("Gemm", (1, 8), W.reshape(18, 8), np.ones(18), transB=1, alpha=0.5, beta=2.0),
     "matmul rows": node("MatMul", ROWS, W.reshape(8, 18)),
+    "matmul matrices": node("MatMul", (1, 2, 5, 4), W.reshape(6, 4, 6)[:2]),
+    "matmul broadcast": node("MatMul", (1, 1, 5, 4), W.reshape(3, 2, 4, 6)[:1]),
+    "matmul vector": node("MatMul", MAP, W.reshape(-1)[:6]),
+    "matmul from the left": node("MatMul", MAP, W.reshape(-1)[:15].reshape(3, 5), place=1),
+    "matrices from the left": node("MatMul", MAP, W.reshape(-1)[:60].reshape(4, 3, 5), place=1),
     "layer norm": node("LayerNormalization", ROWS, np.linspace(0.5, 2, 8), np.ones(8), opset=17),
     "batch norm": node(
         "BatchNormalization", MAP, np.ones(4) * 2, np.arange(4.0), np.ones(4), np.ones(4) * 3
@@ -269,8 +289,12 @@ NODES: Mapping[str, bytes] = {
     "number div": node("Sub", MAP, 3.0, place=1),
     "div channels": node("Div", ROWS, np.arange(1.0, 9.0)),
     "pow": node("Pow", MAP, 2.0),
+    "pow by channel": node("Pow", MAP, np.array([1.0, 2, 3, -1]).reshape(4, 1, 1)),
+    "pow whole": node("Pow", MAP, np.array(3)),
+    "min by row": node("Min", MAP, np.linspace(-1, 1, 6)),
     "max number": node("Max", MAP, 0.25),
     "clip": node("Clip", MAP, np.float32(-0.5), np.float32(0.75)),
+    "clip crossed": node("Clip", MAP, np.float32(2), np.float32(1)),
     "clip below": node("Clip", MAP, np.float32(0)),
     "reshape": node("Reshape", MAP, np.array([0, 2, -1, 3]), then="Neg"),
     "flatten": node("Flatten", MAP, then="Neg"),

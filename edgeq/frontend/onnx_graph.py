@@ -67,6 +67,13 @@ class Reading(FloatGraph):
             raise Refused(f"its input {place} holds values that are not finite")
         return value
 
+    def numbers(self, op: Operator, place: int) -> Array:
+        """A constant of finite numbers of any type, as float32."""
+        value = self.constant(op, place)
+        if value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+            raise Refused(f"its input {place} holds no finite numbers")
+        return value.astype(np.float32)
+
     def whole(self, op: Operator, place: int) -> list[int]:
         """A constant list of whole numbers."""
         value = self.constant(op, place)

@@ -7,10 +7,13 @@ import numpy as np
 
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Array, Value
+from edgeq.frontend.onnx_convolutions import CONVOLUTION_READERS
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like
 from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine
-from edgeq.frontend.onnx_shapes import SHAPE_READERS
+from edgeq.frontend.onnx_pools import POOL_READERS
+from edgeq.frontend.onnx_products import PRODUCT_READERS
+from edgeq.frontend.onnx_shapes import SHAPE_READERS, joined, sliced
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.broadcast import AddBroadcast, AddConstant, Maximum, Minimum, Mul, MulConstant, Sub
@@ -40,6 +43,7 @@ from edgeq.ops.hard_swish import HardSwish
 from edgeq.ops.relu import Relu
 
 LARGEST = 3e38  # what float32 holds
+MOST_TABLES = 16  # of one operator
 FLOAT = 1  # TensorProto.FLOAT
 Attributes = Callable[[Operator], object]
 
@@ -80,8 +84,7 @@ def _clip(g: Reading, op: Operator) -> None:
 
 def _clipped(g: Reading, op: Operator, value: Value, low: float, high: float) -> None:
     """ReLU and ReLU6 have ops of their own, which layers take in."""
-    if not low <= high:
-        raise Refused(f"it clips to {low:g}, {high:g}")
+    low = min(low, high)  # as ONNX says it of ends that cross
     if low == 0 and high in (6.0, LARGEST):
         return g.like(op, value, "Relu", Relu("relu6" if high == 6 else "relu"))
     if low == -LARGEST and high == LARGEST:
@@ -107,16 +110,23 @@ def _binary(g: Reading, op: Operator) -> None:
 
 def _with_constant(g: Reading, op: Operator) -> None:
     first = g.is_constant(op, 0)
-    value, given = g.value(op, int(first)), g.real(op, int(not first))
+    value = g.value(op, int(first))
+    given = g.numbers(op, 1) if op.op == "Pow" and not first else g.real(op, int(not first))
+    if (
+        given.size
+        and (given == given.flat[0]).all()
+        and value.shape == np.broadcast_shapes(value.shape, given.shape)
+    ):
+        given = given.reshape(-1)[:1]
     if given.size == 1 and given.ndim <= len(value.shape):
         return _with_number(g, op, value, float(given.reshape(-1)[0]), first)
     if op.op == "Div":
         if first or (given == 0).any():
             raise Refused("it divides a constant, or by zero")
         given = (1 / given).astype(np.float32)
-    other = constant_like(value, given)
     if op.op in ("Max", "Min", "Pow"):
-        raise Refused("it has a constant of several numbers")
+        return _cell_by_cell(g, op, value, given)
+    other = constant_like(value, given)
     axis = _only_axis(value, given)
     if axis is not None:
         return _along(g, op, value, given.reshape(-1), axis, first)
@@ -126,6 +136,24 @@ def _with_constant(g: Reading, op: Operator) -> None:
         sign = (1, 1) if op.op in ("Add", "Sum") else (-1, 1) if first else (1, -1)
         made = g.add("AddConstant", AddConstant(sign), (value.name,), {"other": other})
     return g.give(op, made, value.shape, value.axes, flat=value.flat)
+
+
+def _cell_by_cell(g: Reading, op: Operator, value: Value, given: Array) -> None:
+    """A number for each cell of an axis: a table for each, side by side."""
+    rank = len(value.shape)
+    wide = [rank - given.ndim + i for i, n in enumerate(given.shape) if n > 1]
+    cells = value.shape[wide[0]] if len(wide) == 1 and given.ndim <= rank else 0
+    if cells != given.size or cells > MOST_TABLES:
+        raise Refused(
+            f"it has a constant {list(given.shape)} on {list(value.shape)}; one number is taken, "
+            f"or up to {MOST_TABLES} along an axis"
+        )
+    parts = []
+    for i, number in enumerate(given.reshape(-1)):
+        part, name = sliced(g, value, {wide[0]: (i, 1, 1)}), f"{op.outputs[0]} at {i}"
+        _with_number(g, replace(op, outputs=(name,)), part, float(number), first=False)
+        parts.append(g.live[name])
+    joined(g, op, parts, wide[0])
 
 
 def _only_axis(value: Value, given: Array) -> int | None:
@@ -234,7 +262,10 @@ def _variadic(g: Reading, op: Operator) -> None:
 
 
 READERS: Readers = {
+    **CONVOLUTION_READERS,
     **LAYER_READERS,
+    **POOL_READERS,
+    **PRODUCT_READERS,
     **SHAPE_READERS,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), _binary),
     **dict.fromkeys(("Max", "Min", "Sum"), _variadic),

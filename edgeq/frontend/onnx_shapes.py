@@ -10,7 +10,15 @@ from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import Operator, Shape
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.ops.concat import Concat
-from edgeq.ops.copies import DepthToSpace, Expand, Pad, ResizeNearest, Slice, SpaceToDepth
+from edgeq.ops.copies import (
+    DepthToSpace,
+    Expand,
+    Pad,
+    ResizeNearest,
+    Slice,
+    SpaceToDepth,
+    Transpose,
+)
 
 Span = tuple[int, int, int]
 """(start, size, step) of an axis."""
@@ -128,9 +136,13 @@ def _transpose(g: Reading, op: Operator) -> None:
 
 def _concat(g: Reading, op: Operator) -> None:
     values = [g.value(op, i) for i in range(len(op.inputs))]
+    joined(g, op, values, axis_of(int(op.get("axis", 0)), len(values[0].shape)))
+
+
+def joined(g: Reading, op: Operator, values: Sequence[Value], axis: int) -> None:
+    """One behind the other along an axis of the file's."""
     values = [v if v.flat is None else g.unflattened(v) for v in values]
     rank = len(values[0].shape)
-    axis = axis_of(int(op.get("axis", 0)), rank)
     if any(len(v.shape) != rank for v in values):
         raise Refused("its inputs have different numbers of axes")
     most = max(values, key=lambda v: sum(n > 1 for n in v.shape))
@@ -281,14 +293,25 @@ def _resize(g: Reading, op: Operator) -> None:
 def _blocks(g: Reading, op: Operator) -> None:
     name, value = g.map(op)
     block = int(op.get("blocksize", 0))
-    if op.op == "SpaceToDepth":
-        if op.get("mode", "DCR") != "DCR":
-            raise Refused("it has another mode than DCR")
+    if op.op == "SpaceToDepth" and op.get("mode", "DCR") == "CRD":
+        made = _channel_by_channel(g, name, block)
+    elif op.op == "SpaceToDepth":
         made = g.add("SpaceToDepth", SpaceToDepth(block), (name,))
     else:
         crd = op.get("mode", "DCR") == "CRD"
         made = g.add("DepthToSpace", DepthToSpace(block, crd), (name,))
     g.give_map(op, made, len(value.shape))
+
+
+def _channel_by_channel(g: Reading, name: str, block: int) -> str:
+    """SpaceToDepth that leaves the cells of a channel's block together."""
+    height, width, channels = g.shape_of(name)
+    if block < 1 or height % block or width % block:
+        raise Refused(f"a map of {height} x {width} is no blocks of {block}")
+    down, across = height // block, width // block
+    name = g.reshaped(name, (down, block, across, block, channels))
+    name = g.add("Transpose", Transpose((0, 2, 4, 1, 3)), (name,))
+    return g.reshaped(name, (down, across, channels * block**2))
 
 
 def _expand(g: Reading, op: Operator) -> None:
