@@ -157,18 +157,18 @@ def _gain(
     """Against the best single expert, paired by row: points and cost, each with its interval."""
     clusters = subject.clusters
     difference = mixed.astype(float) - right[:, best]
-    change, ends = float(difference.mean()), clusters.interval(difference)
+    change, ends = float(difference.mean()), clusters.interval_of_difference(difference)
     cost, cost_ends, single = None, None, cycles[best]
     if single:
         cost = float(subject.cycles.mean()) / single - 1
         found = clusters.interval(subject.cycles / single - 1)
         cost_ends = list(found) if found else None
     beaten = _beaten_by(subject, mixed, right, cycles, names)
-    gained = ends is not None and _gained(ends, cost_ends)
+    gained = _gained(ends, cost_ends)
     gain = {
         "against": names[best],
         "accuracy": change,
-        "accuracy_interval": list(ends) if ends else None,
+        "accuracy_interval": list(ends),
         "cost": cost,
         "cost_interval": cost_ends,
         "beaten_by": beaten,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.ops.op import Array
+from edgeq.thresholds.risk import ends_of_none
 
 CONFIDENCE = 0.95
 RESAMPLES = 1_000
@@ -60,6 +61,12 @@ class Clusters:
         pairs = [(w @ numerator, w @ below) for w in self.weights()]
         tops, bottoms = (np.concatenate(each) for each in zip(*pairs, strict=True))
         return None if (bottoms == 0).any() else _ends(tops / bottoms)
+
+
+    def interval_of_difference(self, difference: Array) -> Ends:
+        """Of the mean of paired differences in -1..1 (rows,), exact where no row differs."""
+        found = self.interval(difference) if difference.any() else None
+        return found or ends_of_none(self.count, CONFIDENCE)
 
 
 def _ends(drawn: Array) -> Ends:

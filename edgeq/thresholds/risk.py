@@ -31,6 +31,15 @@ def upper_bound(disagreements: int, rows: int, confidence: float) -> float:
     return float(beta.ppf(confidence, disagreements + 1, rows - disagreements))
 
 
+def ends_of_none(units: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of a mean difference in -1..1 where none of `units` independent ones differs.
+
+    No resample of such units differs either; the two-sided Clopper-Pearson bound of a rate does.
+    """
+    end = upper_bound(0, units, 1 - (1 - confidence) / 2)
+    return -end, end
+
+
 @dataclass(frozen=True)
 class Promise:
     """The rate of disagreement is below `limit`, with this confidence; both in (0, 1)."""

@@ -24,6 +24,7 @@ from edgeq.comparing.cascades import (
     probabilities,
 )
 from edgeq.ops.op import Array
+from edgeq.thresholds.risk import ends_of_none
 
 SIGNAL_CYCLES = 200  # what the gap may cost at most
 BUDGET = 0.55  # of the last stage's energy: the promise is 0.6, and shares drift
@@ -136,13 +137,14 @@ def scored(study: Study, chosen: Mapping[int, Choice]) -> dict[str, Any]:
     tested = seen == seeds
     weights = draws(study.cluster[tested])
     values = np.stack([right[tested], energy[tested]], axis=2)
+    clusters = len(np.unique(study.cluster[tested]))
     return {
         "test_rows": int(tested.sum()),
-        "clusters": len(np.unique(study.cluster[tested])),
+        "clusters": clusters,
         "seeds": seeds,
         "escalated": float(went_on[tested].mean()),
         "networks": _figures(names, values, weights),
-        **_claims(study, names, values, weights),
+        **_claims(study, names, values, weights, clusters),
     }
 
 
@@ -159,7 +161,9 @@ def _figures(names: Sequence[str], values: Array, weights: Array) -> dict[str, A
     }
 
 
-def _claims(study: Study, names: Sequence[str], values: Array, weights: Array) -> dict[str, Any]:
+def _claims(
+    study: Study, names: Sequence[str], values: Array, weights: Array, clusters: int
+) -> dict[str, Any]:
     """(a) against the last stage, (b) against the front of all single networks."""
     last = names.index(study.last)
     point, drawn = values.mean(0)[None], means(values, weights)
@@ -179,7 +183,7 @@ def _claims(study: Study, names: Sequence[str], values: Array, weights: Array) -
         for name, of in (("difference", difference), ("saving", saving), ("below_front", below))
     }
     if not np.any(values[:, -1, 0] - values[:, last, 0]):
-        told["difference"]["interval"] = _of_none(len(values))
+        told["difference"]["interval"] = ends_of_none(clusters, CONFIDENCE)
     # rows that were scored before: Bonferroni's share of the error for each of two looks
     told["difference_of_two_looks"] = {
         "value": told["difference"]["value"],
@@ -190,12 +194,6 @@ def _claims(study: Study, names: Sequence[str], values: Array, weights: Array) -
     told["a_shown"] = cheap_enough and good_enough
     told["b_shown"] = told["below_front"]["value"] >= LEAST_BELOW_FRONT
     return told
-
-
-def _of_none(rows: int) -> tuple[float, float]:
-    """Where no row differs a resample cannot: Clopper and Pearson's ends of 0 in `rows`."""
-    end = 1.0 - ((1.0 - CONFIDENCE) / 2) ** (1.0 / rows)
-    return -end, end
 
 
 def signals(study: Study) -> dict[str, dict[str, Any]]:

@@ -169,6 +169,15 @@ def test_cheaper_and_as_good_is_a_gain() -> None:
     assert "-40.0 % energy" in found["said"]
 
 
+def test_as_good_on_a_few_rows_is_no_gain() -> None:
+    """80 rows without a difference do not show that none of 1.5 points is there."""
+    for rows, shown in ((80, False), (359, True)):
+        right = [True] * rows
+        found = gain(right, [[False] * rows, right], [100.0, 200.0], 120.0)
+        assert found["shown"] is shown
+        assert found["accuracy_interval"][0] < 0 < found["accuracy_interval"][1]
+
+
 def test_more_accurate_at_a_price_is_a_gain() -> None:
     assert gain(RIGHT, [WORSE, WORSE], [100.0, 90.0], 150.0)["shown"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import mannwhitneyu
+from scipy.stats import binomtest, mannwhitneyu
 
 from edgeq.thresholds.ranking import Clusters, auroc, auroc_interval, doubts_of
 
@@ -77,6 +77,17 @@ def test_intervals_cover_a_known_mean() -> None:
 def test_a_ratio_without_a_denominator_has_no_interval() -> None:
     assert Clusters.read(None, 3).interval(np.ones(3), np.array([1.0, 0, 0])) is None
     assert auroc_interval(np.arange(5), np.zeros(5, bool), Clusters.read(None, 5)) is None
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(359, 359), (80, 80), (400, 304)])
+def test_no_row_that_differs_is_no_proof_that_none_would(rows: int, groups: int) -> None:
+    """Clopper and Pearson's interval of 0 in as many as are independent: never a point."""
+    clusters = Clusters.read(np.arange(rows) % groups, rows)
+    low, high = clusters.interval_of_difference(np.zeros(rows))
+    exact = binomtest(0, groups).proportion_ci(0.95, "exact").high
+    assert (low, high) == (pytest.approx(-exact), pytest.approx(exact))
+    differs = np.where(np.arange(rows) < 20, -1.0, 0.0)
+    assert clusters.interval_of_difference(differs) == clusters.interval(differs)
 
 
 def test_doubts() -> None:
