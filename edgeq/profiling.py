@@ -38,10 +38,11 @@ from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
 from edgeq.profile_request import ProfileRequest
 from edgeq.reference import Numbers, numbers, quantize_rows
-from edgeq.reporting.alone import Costs, Rows, alone_entries, costs_of
+from edgeq.reporting.alone import alone_entries
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
 from edgeq.reporting.profile import Profiled, summarize
+from edgeq.reporting.run_rows import Costs, Rows, costs_of
 from edgeq.reporting.task import UNLABELLED, Task, reconstruction, task_of
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict

@@ -82,7 +82,10 @@ def refuse_failures(result: dict[str, Any]) -> None:
 def _side(side: Side) -> dict[str, Any]:
     summary = side.summary
     facts = {key: getattr(summary, key) for key in IDENTITY}
-    alone = {"alone": None if summary.alone is None else summary.alone.model_dump(mode="json")}
+    alone = {
+        "alone": None if summary.alone is None else summary.alone.model_dump(mode="json"),
+        "signals": [signal.model_dump(mode="json") for signal in summary.signals],
+    }
     return {"folder": str(side.run.folder), "samples": side.samples} | facts | alone
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from edgeq.plain_text import plain
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, Row, name_column
-from edgeq.reporting.profile_text import alone_rows, joules, milliseconds, percent
+from edgeq.reporting.profile_text import alone_rows, joules, milliseconds, percent, signals_table
 
 COLUMNS = ("A", "B", "change", "95% interval", "p")
 
@@ -31,7 +31,7 @@ def _side(letter: str, side: dict[str, Any]) -> Paragraph:
 
 
 def _alone(letter: str, side: dict[str, Any]) -> list[RenderableType]:
-    """Each expert of a side alone, as its own profile has them."""
+    """Each expert of a side alone, and what tells an error, as its own profile has them."""
     if not side.get("alone"):
         return []
     columns = (
@@ -40,7 +40,8 @@ def _alone(letter: str, side: dict[str, Any]) -> list[RenderableType]:
     )
     rows = tuple(Row(cells) for cells in alone_rows(side["alone"]))
     said = Paragraph(side["alone"]["gain"]["said"])
-    return [FittedTable("", columns, rows), said, Text()]
+    doubts = signals_table(side["signals"], f"{letter}: ")
+    return [FittedTable("", columns, rows), said, Text(), doubts, Text()]
 
 
 def _method(result: dict[str, Any]) -> str:

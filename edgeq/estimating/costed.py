@@ -14,7 +14,6 @@ from edgeq.estimating.cost import Shares
 from edgeq.estimating.promised import (
     Promised,
     escalation,
-    limits_of,
     settled,
     threshold_entry,
     with_limits,
@@ -29,6 +28,7 @@ from edgeq.passes.verify import verify
 from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
 from edgeq.thresholds import by_risk
+from edgeq.thresholds.staged import limits_of
 from edgeq.thresholds.words import promise_words
 from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 

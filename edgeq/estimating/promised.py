@@ -24,6 +24,8 @@ from edgeq.passes.verify import verify
 from edgeq.reference import Stages as Ran
 from edgeq.reference import run_all_stages
 from edgeq.thresholds import Choice, Promise, Stages, by_budget, steps_of
+from edgeq.thresholds.staged import escalating, limits_of
+from edgeq.thresholds.staged import staged as by_stages
 from edgeq.thresholds.stages import Thresholds
 
 MOST_POINTS = 65  # of the curve in a report
@@ -86,20 +88,13 @@ def _of_mixture(
     seen = observe(graph, promised.rows)
     assert seen is not None
     alone = np.stack([a.answers for a in experts_alone(graph, promised.rows)], axis=1)
-    plain, precise = seen.logits.argmax(axis=1), attrs.most_precise
-    answers = np.stack([alone[np.arange(len(plain)), plain], alone[:, precise]], axis=1)
-    cost = np.array([cycles[(e,)] for e in range(len(attrs.experts))])
-    stages = Stages(
-        doubts=seen.numerator[:, None],
-        differs=answers != answers[:, 1:],
-        costs=np.stack([cost[plain], np.full(len(plain), cost[precise])], axis=1),
-        lowest=(0,),
-    )
+    cost = [cycles[(e,)] for e in range(len(attrs.experts))]
+    stages, answers = escalating(attrs, seen, alone, cost)
     thresholds = {(_threshold(attrs, calibrated, q),): q for q in reversed(QUANTILES)}
     steps = tuple(sorted(thresholds))
     quantiles = tuple(thresholds[step] for step in steps)
     right = _right(answers, promised.labels)
-    return Escalation(stages, steps, right, attrs.experts[precise].name, quantiles)
+    return Escalation(stages, steps, right, attrs.experts[attrs.most_precise].name, quantiles)
 
 
 def _of_cascade(
@@ -118,21 +113,8 @@ def _of_cascade(
 
 
 def staged(attrs: Cascade, ran: Ran, cycles: Mapping[Experts, float]) -> Stages:
-    """A cascade's stages as numbers: a signal that is small where it is unsure counts downwards."""
-    rule, last = attrs.rule, len(attrs.experts) - 1
-    answers = ran.outputs.argmax(axis=2)
-    cost = [cycles[tuple(range(stage + 1))] for stage in range(last + 1)]
-    return Stages(
-        doubts=ran.signals if rule.doubt else -ran.signals,
-        differs=answers != answers[:, -1:],
-        costs=np.tile(cost, (len(answers), 1)),
-        lowest=((rule.least + 1 if rule.doubt else 1 - rule.most),) * last,
-    )
-
-
-def limits_of(attrs: Cascade, thresholds: Thresholds) -> tuple[int, ...]:
-    """Thresholds of `staged` doubts as those of the cascade's signal."""
-    return thresholds if attrs.rule.doubt else tuple(-t for t in thresholds)
+    """A cascade's stages, by the cycles of its routes."""
+    return by_stages(attrs, ran, [cycles[tuple(range(i + 1))] for i in range(len(attrs.experts))])
 
 
 def _right(answers: Array, labels: Array | None) -> Array | None:

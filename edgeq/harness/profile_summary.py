@@ -237,6 +237,22 @@ class Gain(Strict):
     said: str
 
 
+class CurvePoint(AloneFigures):
+    """What a threshold does to the rows; `share`: of those that the last stage is asked for."""
+
+    share: Share
+    disagreement: Share
+
+
+class Curve(Strict):
+    """Thresholds from the safest on, and the one that the export shipped."""
+
+    signal: str
+    against: str
+    points: list[CurvePoint] = Field(min_length=1)
+    shipped: CurvePoint
+
+
 class AloneTable(Strict):
     """Each expert alone, the best, the oracle, the gain."""
 
@@ -247,6 +263,7 @@ class AloneTable(Strict):
     best: str
     oracle: AloneFigures
     gain: Gain
+    curve: Curve | None = None
 
 
 class Signal(Strict):

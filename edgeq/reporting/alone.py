@@ -4,84 +4,19 @@ An expert alone is what the reference answers and what its layers cost: no route
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgeq.board import Energy
-from edgeq.emit.firmware_layers import LayerInfo
-from edgeq.harness.profile_summary import Summary
-from edgeq.harness.record import SampleRecord
-from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.ops.routed import routed_node
 from edgeq.passes.experts_alone import Alone, experts_alone, real_logits
 from edgeq.passes.freeze_router import observe
-from edgeq.reporting.profile import Profiled
-from edgeq.thresholds.ranking import Clusters, auroc, auroc_interval, doubts_of
+from edgeq.reporting.run_rows import Costs, Rows, cycles_alone
+from edgeq.reporting.threshold_curve import all_stages, curve_entry
+from edgeq.thresholds.ranking import DOUBTS, Clusters, auroc, auroc_interval, doubts_of
 
-CHOOSING = ("mixture", "cascade")  # layers that an expert alone does without
 MARGIN = 0.015  # so much accuracy less, at most, is "no worse" where cost is what is gained
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a run was about: int8 `rows`, `labels` (rows,), its records, and who came from where."""
-
-    graph: Graph
-    rows: Array
-    labels: Array
-    groups: Array | None
-    records: Sequence[SampleRecord]
-
-    @property
-    def clusters(self) -> Clusters:
-        return Clusters.read(self.groups, len(self.labels))
-
-    @property
-    def answers(self) -> Array:
-        """(rows,) of the board."""
-        return np.asarray(np.array([r.output for r in self.records]).argmax(axis=1))
-
-    @property
-    def cycles(self) -> Array:
-        """(rows,) of the board."""
-        return np.array([r.cycles for r in self.records], np.float64)
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Where cycles come from: the run's layers, and for experts that never ran the export's
-    estimate of the same layers (cycles by layer, or None). No `counted`: nothing was counted.
-    """
-
-    layers: Sequence[LayerInfo]
-    estimated: Sequence[float | None] | None
-    clock_hz: int
-    energy: Energy | None
-    counted: bool
-
-    def figures(self, cycles: float | None) -> dict[str, float | None]:
-        """latency_ms and joules of that many cycles."""
-        known = cycles is not None and self.energy is not None
-        nj = self.energy.nj_per_cycle if known and self.energy else 0.0
-        return {
-            "cycles": cycles,
-            "latency_ms": None if cycles is None else 1e3 * cycles / self.clock_hz,
-            "joules": cycles * nj * 1e-9 if known and cycles is not None else None,
-        }
-
-
-def costs_of(subject: Profiled, summary: Summary, report: Mapping[str, Any]) -> Costs:
-    """Of a run; the estimate in `report` (export.json) stands in where it is of the run's board."""
-    same = (report.get("estimate") or {}).get("board") == subject.info.board
-    estimated = [layer["cycles"] for layer in report.get("layers", ())] if same else None
-    if estimated is not None and len(estimated) != len(subject.layers):
-        estimated = None
-    energy = subject.board.energy if subject.board else None
-    counted = summary.latency.mean is not None
-    return Costs(subject.layers, estimated, subject.info.clock_hz, energy, counted)
 
 
 def alone_entries(subject: Rows, costs: Costs) -> dict[str, Any]:
@@ -94,7 +29,7 @@ def alone_entries(subject: Rows, costs: Costs) -> dict[str, Any]:
     if not alone:
         return {"alone": None, "signals": signals}
     right = np.stack([a.answers == subject.labels for a in alone], axis=1)
-    cycles = [_cycles_alone(subject, costs, e, a.name) for e, a in enumerate(alone)]
+    cycles = [cycles_alone(subject, costs, e, a.name) for e, a in enumerate(alone)]
     experts = [
         {"name": a.name, "accuracy": float(r.mean()), **costs.figures(c)}
         for a, r, c in zip(alone, right.T, cycles, strict=True)
@@ -111,29 +46,10 @@ def alone_entries(subject: Rows, costs: Costs) -> dict[str, Any]:
             "best": alone[best].name,
             "oracle": _oracle(right, cycles, costs),
             "gain": _gain(subject, mixed, right, cycles, best, [a.name for a in alone]),
+            "curve": curve_entry(subject, costs, alone),
         },
         "signals": signals,
     }
-
-
-def _cycles_alone(subject: Rows, costs: Costs, expert: int, name: str) -> float | None:
-    """The shared layers, the expert's own and what surrounds them, each in its mean."""
-    if not costs.counted:
-        return None
-    counts = np.array([r.layer_cycles for r in subject.records], np.float64)
-    around = subject.cycles - counts.sum(axis=1)
-    answered = np.array([r.route == expert for r in subject.records])
-    total = float((around[answered] if answered.any() else around).mean())
-    for i, layer in enumerate(costs.layers):
-        if layer.expert not in (None, name) or (layer.expert is None and layer.op in CHOOSING):
-            continue
-        ran = counts[counts[:, i] > 0, i]
-        estimated = costs.estimated[i] if costs.estimated else None
-        known = float(ran.mean()) if ran.size else estimated
-        if known is None:
-            return None
-        total += known
-    return total
 
 
 def _oracle(right: Array, cycles: Sequence[float | None], costs: Costs) -> dict[str, Any]:
@@ -219,6 +135,7 @@ def _signals(subject: Rows, alone: Sequence[Alone]) -> list[dict[str, Any]]:
         *((a.name, a.answers != subject.labels, doubts_of(a.logits)) for a in alone),
     ]
     found.append(("answer", made != subject.labels, _router_doubts(subject)))
+    found += _deciding(subject, alone)
     return [
         _signal(of, name, doubt, wrong, subject.clusters)
         for of, wrong, doubts in found
@@ -233,6 +150,20 @@ def _logits(subject: Rows, outputs: Array) -> Array:
     if node is not None and node.outputs[0] == graph.outputs[0] and node.attrs.gate == "none":
         graph = node.attrs.experts[0].graph
     return real_logits(graph, outputs)
+
+
+def _deciding(subject: Rows, alone: Sequence[Alone]) -> list[tuple[str, Array, dict[str, Array]]]:
+    """The integers by which a cascade goes on, where they are none of the answer's own doubts."""
+    node = routed_node(subject.graph)
+    if node is None or node.op != "Cascade" or node.attrs.signal in DOUBTS:
+        return []
+    rule = node.attrs.rule
+    signals = all_stages(subject.graph, subject.rows).signals
+    doubts = signals if rule.doubt else -signals
+    return [
+        (a.name, a.answers != subject.labels, {rule.name: doubts[:, stage]})
+        for stage, a in enumerate(alone[:-1])
+    ]
 
 
 def _router_doubts(subject: Rows) -> dict[str, Array]:

@@ -35,7 +35,7 @@ def profile_text(summary: Summary, verbose: bool = False) -> RenderableType:
         alone = summary.alone.model_dump()
         parts += [Text(), _alone(alone), Paragraph(summary.alone.gain.said)]
     if summary.signals:
-        parts += [Text(), _signals([signal.model_dump() for signal in summary.signals])]
+        parts += [Text(), signals_table([signal.model_dump() for signal in summary.signals])]
     parts += [Text(), _layers(summary.layers)]
     if 0 < len(summary.confusion.classes) <= CONFUSION_CLASSES:
         parts += [Text(), _confusion(summary.confusion)]
@@ -214,10 +214,11 @@ def signal_rows(signals: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
-def _signals(signals: list[dict[str, Any]]) -> FittedTable:
+def signals_table(signals: list[dict[str, Any]], whose: str = "") -> FittedTable:
+    """`whose`: before the title, where there are several runs."""
     columns = (name_column("answer of"), Column("doubt", right=False))
     numbers = map(Column, ("errors", "AUROC", "95 %"))
-    title = "What tells an error (AUROC; 0.5: nothing)"
+    title = f"{whose}What tells an error (AUROC; 0.5: nothing)"
     return table(title, (*columns, *numbers), signal_rows(signals))
 
 

@@ -13,6 +13,7 @@ RESAMPLES = 1_000
 SEED = 0
 DRAWN_AT_ONCE = 2**21  # values held in memory
 Ends = tuple[float, float]
+DOUBTS = ("gap", "entropy", "1 - p_max")  # what an answer's own outputs say
 
 
 def doubts_of(logits: Array) -> dict[str, Array]:
@@ -25,7 +26,7 @@ def doubts_of(logits: Array) -> dict[str, Array]:
     e = np.exp(logits - ordered[:, -1:])
     p = e / e.sum(axis=1, keepdims=True)
     entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
-    return {"gap": gap, "entropy": entropy, "1 - p_max": 1 - p.max(axis=1)}
+    return dict(zip(DOUBTS, (gap, entropy, 1 - p.max(axis=1)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,6 @@ class Clusters:
         pairs = [(w @ numerator, w @ below) for w in self.weights()]
         tops, bottoms = (np.concatenate(each) for each in zip(*pairs, strict=True))
         return None if (bottoms == 0).any() else _ends(tops / bottoms)
-
 
     def interval_of_difference(self, difference: Array) -> Ends:
         """Of the mean of paired differences in -1..1 (rows,), exact where no row differs."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from edgeq.emit.firmware_layers import CASCADE_OP
 from edgeq.harness.profile_summary import Summary
 from edgeq.harness.trace import Run
 
@@ -30,6 +31,12 @@ class ReportedRun:
     def experts(self) -> list[str]:
         """Names by route; none without a mixture."""
         return [e.name for e in self.summary.experts]
+
+    @property
+    def doubt(self) -> str:
+        """What the uncertainty of a record is."""
+        cascaded = any(layer.op == CASCADE_OP for layer in self.summary.layers)
+        return "cascade's signal" if cascaded else "router's uncertainty"
 
     @property
     def cycles_per_ms(self) -> float:

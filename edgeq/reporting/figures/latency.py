@@ -1,4 +1,4 @@
-"""Latency: its distribution for each expert, and beside the router's uncertainty."""
+"""Latency: its distribution for each expert, and beside what the route was chosen by."""
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def against_uncertainty(subject: ReportedRun) -> Figure | None:
         "Latency against uncertainty",
         f"A mark an inference, by its expert; a cross is a wrong answer.{every}",
         latency_source(subject.run, subject.summary),
-        {"data": data, "layout": style.layout(360, "router's uncertainty", "ms")},
+        {"data": data, "layout": style.layout(360, subject.doubt, "ms")},
     )
 
 

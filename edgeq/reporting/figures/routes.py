@@ -60,7 +60,7 @@ def uncertainty(subject: ReportedRun) -> Figure | None:
                     "hovertemplate": "%{y} inputs near %{x:.4g}<extra>%{fullData.name}</extra>",
                 }
             )
-    layout = style.layout(360, "router's uncertainty", "inputs", barmode="stack", bargap=0)
+    layout = style.layout(360, subject.doubt, "inputs", barmode="stack", bargap=0)
     return Figure(
         "uncertainty",
         "Uncertainty",
@@ -78,4 +78,4 @@ def _caption(subject: ReportedRun) -> str:
     for mean, words in ((found.mean_when_right, "right"), (found.mean_when_wrong, "wrong")):
         if mean is not None:
             parts.append(f"{mean:.4g} where the answer is {words}")
-    return "Inputs by the router's uncertainty, stacked by expert. " + "; ".join(parts) + "."
+    return f"Inputs by the {subject.doubt}, stacked by expert. {'; '.join(parts)}."

@@ -1,6 +1,5 @@
 """`--max-disagreement` and mean budgets of a cascade: what ships is what was chosen."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,27 +9,26 @@ import pytest
 
 import edgeq
 from edgeq import pipeline
-from edgeq.emit.firmware_layers import layer_table
 from edgeq.errors import CostBudget
 from edgeq.estimating.promised import (
     Promised,
     _of_cascade,
-    limits_of,
     settled,
     with_limits,
     within_mean,
 )
-from edgeq.harness.record import SampleRecord
 from edgeq.ir import Graph
 from edgeq.passes import Quantized
 from edgeq.passes.experts_alone import experts_alone
 from edgeq.passes.freeze_cascade import effect
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import run, run_all_stages
-from edgeq.reporting.alone import Costs, Rows, alone_entries
+from edgeq.reporting.alone import alone_entries
+from edgeq.reporting.run_rows import Costs, Rows
 from edgeq.thresholds import Promise, by_risk
+from edgeq.thresholds.staged import limits_of
 from tests.factory import cascade_graph, input_rows
-from tests.unit.cascade.made import cascade_model, rows
+from tests.unit.cascade.made import cascade_model, recorded, rows
 
 CYCLES = {(0,): 10.0, (0, 1): 30.0, (0, 1, 2): 100.0}
 
@@ -115,20 +113,10 @@ def test_experts_of_a_cascade_alone() -> None:
     """Its own experts' layers and the shared ones, without the signal."""
     graph = cascade_graph(np.random.default_rng(6), trunk="fc")
     x = input_rows(np.random.default_rng(7), graph, 50)
-    layers, answered = layer_table(graph), run(graph, x)
-    names = [e.name for e in graph.nodes[-1].attrs.experts]
-
-    def ran(route: int) -> tuple[int, ...]:
-        asked = {None, *names[: route + 1]}
-        return tuple(100 + i if layer.expert in asked else 0 for i, layer in enumerate(layers))
-
-    records = [
-        SampleRecord(i, 0, tuple(y), int(r), 0.0, 0.0, sum(ran(int(r))) + 7, 0, ran(int(r)))
-        for i, (y, r) in enumerate(zip(answered.output.tolist(), answered.route, strict=True))
-    ]
-    assert {r.route for r in records} == {0, 1}
     labels = np.random.default_rng(8).integers(0, 5, 50)
-    records = [replace(r, label=int(y)) for r, y in zip(records, labels, strict=True)]
+    answered, layers, records = run(graph, x), *recorded(graph, x, labels)
+    names = [e.name for e in graph.nodes[-1].attrs.experts]
+    assert {r.route for r in records} == {0, 1}
     costs = Costs(layers, None, 1000, None, True)
     found: Any = alone_entries(Rows(graph, x, labels, None, records), costs)
     for entry, alone in zip(found["alone"]["experts"], experts_alone(graph, x), strict=True):

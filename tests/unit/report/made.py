@@ -125,7 +125,30 @@ def hard_run(folder: Path) -> figures.ReportedRun:
     ]
     steps = [f"body.trunk.block_{i}.convolution" for i in range(21)]
     arena = {"steps": steps, "buffers": buffers, "arena_bytes": 8_000}
-    return write_run(folder, measured, records, {"memory": {**MEMORY, **arena}}, current=True)
+    more = {"memory": {**MEMORY, **arena}, "alone": _hard_alone(experts)}
+    return write_run(folder, measured, records, more, current=True)
+
+
+def _hard_alone(experts: Sequence[str]) -> dict[str, Any]:
+    """Each expert alone and the curve of a threshold, with long names in both."""
+
+    def figures(i: int) -> dict[str, Any]:
+        return {"accuracy": 0.5 + i / 20, "cycles": 1e5 * i, "latency_ms": i, "joules": 1e-5 * i}
+
+    points = [{**figures(6 - i), "share": 1 - i / 4, "disagreement": i / 9} for i in range(5)]
+    said = f"a gain against {experts[4]} alone, the best single model: +0.0 points of accuracy"
+    gain = {"against": experts[4], "accuracy": 0.0, "accuracy_interval": [-0.01, 0.01]}
+    gain |= {"cost": -0.5, "cost_interval": [-0.6, -0.4], "beaten_by": None, "shown": True}
+    return {
+        "rows": 400,
+        "clusters": 400,
+        "experts": [{"name": name, **figures(i + 1)} for i, name in enumerate(experts)],
+        "mixture": figures(3),
+        "best": experts[4],
+        "oracle": figures(2),
+        "gain": {**gain, "said": said},
+        "curve": {"signal": "gap", "against": experts[4], "points": points, "shipped": points[2]},
+    }
 
 
 def power_trace() -> PowerTrace:

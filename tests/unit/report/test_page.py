@@ -109,7 +109,7 @@ def test_every_figure_says_where_it_comes_from(hard: ReportedRun) -> None:
     keys = [figure.key for figure in figures_of(hard)]
     assert keys == [
         *("latency", "routes", "uncertainty", "uncertainty_latency", "confusion", "layers"),
-        *("current", "current_detail", "flash", "arena"),
+        *("risk_coverage", "energy_accuracy", "current", "current_detail", "flash", "arena"),
     ]
     for figure in figures_of(hard):
         assert re.search(r"silicon|modelled|linker|answers|exact|lpm01a", figure.source), figure.key
