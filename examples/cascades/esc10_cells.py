@@ -11,7 +11,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,34 +19,29 @@ from answers import Cell, file_of, keep, network_answers
 sys.path.insert(0, str(Path(__file__).parents[1] / "esc10"))
 import train
 from esc10 import data_folder
-from features import CLASS_NAMES, FOLDS, SHAPE, Clips, Floats, load_clips
+from features import CLASS_NAMES, FOLDS, SHAPE, Clips, load_clips
+from single import (
+    FLOAT_LR,
+    VIEW_EPOCHS,
+    WIDTHS,
+    name_of,
+    narrower,
+    network,
+    parts,
+    plan,
+    quantised,
+    teacher,
+    views,
+)
 
 import edgeq
 from edgeq import nn as eq
 from edgeq.errors import EdgeqError
 
-WIDTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}
 _EVERY = ("int8", "int4", "ternary")
 KINDS = {1.0: ("int8",), 0.5: _EVERY, 0.25: _EVERY}
 ADDED = "shallow int8"
 SEEDS = (0, 1, 2)
-HELD_PER_CLASS = 7  # of 32: more than a fifth of the training clips
-FLOAT_EPOCHS = 30
-VIEWS, VIEW_EPOCHS, QUANTISED_VIEWS = 12, 3, 8
-FLOAT_LR, QUANTISED_LR = 6e-3, 2e-3
-
-
-def name_of(width: float, kind: str) -> str:
-    """Such as "half ternary"."""
-    return f"{WIDTHS[width]} {kind}"
-
-
-def network(kind: str, seed: int) -> eq.Model:
-    """The example's trunk and one expert whose 1x1 convolutions are of that kind."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        body = eq.Sequential(train.trunk(), train.expert(kind))
-        return eq.Model(body, SHAPE, CLASS_NAMES, name="esc10")
 
 
 def shallow(kind: str, seed: int) -> eq.Model:
@@ -60,72 +54,27 @@ def shallow(kind: str, seed: int) -> eq.Model:
         return eq.Model(body, SHAPE, CLASS_NAMES, name="esc10")
 
 
-def parts(clips: Clips, fold: int, seed: int) -> tuple[Clips, Clips, Clips]:
-    """(learn, held, test) clips: no original recording is in two of them."""
-    rng = np.random.default_rng([fold, seed])
-    held = np.zeros(len(clips.y), bool)
-    training = clips.fold != fold
-    for label in range(len(CLASS_NAMES)):
-        mine = (clips.y == label) & training
-        for source in rng.permutation(np.unique(clips.source[mine])):
-            if (held & mine).sum() >= HELD_PER_CLASS:
-                break
-            held |= (clips.source == source) & training
-    return clips.rows(training & ~held), clips.rows(held), clips.rows(~training)
-
-
 def trained(learn: Clips, seed: int) -> Iterator[tuple[str, eq.Model]]:
     """Every network, calibrated: float first, then each kind from the float weights.
 
     The full-width float network learns from the labels and teaches all others, on augmented clips
     that are the same for all of them.
     """
-    teacher = train.as_float(network("int8", seed))
-    labels = {"label_smoothing": train.SMOOTHING, "augment": train.augment}
-    eq.fit(teacher, (learn.x, learn.y), **labels, **_plan(FLOAT_EPOCHS, FLOAT_LR, seed))
+    taught_by = teacher(learn, seed)
     seen = views(learn, seed)
     for width in WIDTHS:
-        floating = teacher
-        if width < 1.0:
-            floating = train.as_float(eq.narrowed(network("int8", seed), width, seed=seed))
-            eq.distill(floating, teacher, seen, hard=0.0, **_plan(VIEW_EPOCHS, FLOAT_LR, seed))
+        floating = narrower(width, taught_by, seen, seed) if width < 1.0 else taught_by
         for kind in KINDS[width]:
             model = eq.narrowed(network(kind, seed), width, seed=seed)
-            model.load_state_dict(floating.state_dict())
-            few = seen[: QUANTISED_VIEWS * len(learn.y)]
-            eq.distill(model, teacher, few, hard=0.0, **_plan(1, QUANTISED_LR, seed))
-            model.calibrate(train.first_of_each(learn, train.CALIBRATION_PER_CLASS).x)
-            yield name_of(width, kind), model
+            yield name_of(width, kind), quantised(model, floating, taught_by, learn, seen, seed)
 
 
-def added(learn: Clips, seed: int, teacher: eq.Model) -> Iterator[tuple[str, eq.Model]]:
+def added(learn: Clips, seed: int, taught_by: eq.Model) -> Iterator[tuple[str, eq.Model]]:
     """The shallow network, by the same recipe; its teacher is the last stage itself."""
     seen = views(learn, seed)
     floating = train.as_float(shallow("int8", seed))
-    eq.distill(floating, teacher, seen, hard=0.0, **_plan(VIEW_EPOCHS, FLOAT_LR, seed))
-    model = shallow("int8", seed)
-    model.load_state_dict(floating.state_dict())
-    few = seen[: QUANTISED_VIEWS * len(learn.y)]
-    eq.distill(model, teacher, few, hard=0.0, **_plan(1, QUANTISED_LR, seed))
-    model.calibrate(train.first_of_each(learn, train.CALIBRATION_PER_CLASS).x)
-    yield ADDED, model
-
-
-def views(clips: Clips, seed: int) -> Floats:
-    """VIEWS augmented copies of every clip, copy after copy."""
-    generator = torch.Generator().manual_seed(seed)
-    x, y = torch.from_numpy(clips.x), torch.from_numpy(clips.y)
-    return np.concatenate([train.augment(x, y, generator)[0].numpy() for _ in range(VIEWS)])
-
-
-def _plan(epochs: int, lr: float, seed: int) -> dict[str, Any]:
-    return {
-        "epochs": epochs,
-        "lr": lr,
-        "seed": seed,
-        "batch_size": train.BATCH,
-        "progress": False,
-    }
+    eq.distill(floating, taught_by, seen, hard=0.0, **plan(VIEW_EPOCHS, FLOAT_LR, seed))
+    yield ADDED, quantised(shallow("int8", seed), floating, taught_by, learn, seen, seed)
 
 
 def cell(clips: Clips, fold: int, seed: int, models: Path) -> Cell:

@@ -19,6 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cascades"))
 import esc10_cells as esc10
+import single
 import train
 from answers import Cell, file_of, graph_of, keep, kernels_of
 
@@ -40,17 +41,17 @@ def mixture(base: nn.Model, learn: esc10.Clips, seed: int) -> nn.Model:
     trunk, tail = base.body[0], base.body[1]
     experts = []
     for kind in KINDS:
-        other = nn.narrowed(esc10.network(kind, seed), 0.5, seed=seed).body[1]
+        other = nn.narrowed(single.network(kind, seed), 0.5, seed=seed).body[1]
         other.load_state_dict(tail.state_dict())
         experts.append(other)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         router = nn.BayesianRouter(train.CHANNELS[-1] // 2, len(KINDS), hidden=(32, 16), seed=seed)
-    seen = esc10.views(learn, seed)[: VIEWS * len(learn.y)]
+    seen = single.views(learn, seed)[: VIEWS * len(learn.y)]
     teacher = copy.deepcopy(base)
     for expert in experts[:-1]:
         student = nn.Sequential(trunk, expert)
-        plan = {"epochs": 1, "lr": esc10.QUANTISED_LR, "seed": seed, "progress": False}
+        plan = {"epochs": 1, "lr": single.QUANTISED_LR, "seed": seed, "progress": False}
         nn.distill(student, teacher, seen, hard=0.0, freeze=[trunk], **plan)
     body = nn.TrunkMixture(trunk, nn.Mixture(experts, router, KINDS))
     made = nn.Model(body, base.input_shape, base.class_names, name="curious")
@@ -66,7 +67,7 @@ def in_float(base: nn.Model, x: Array) -> Array:
 
 def cell(clips: esc10.Clips, fold: int, seed: int, trained: Path, models: Path) -> Cell:
     """What networks and mixtures answer on the test rows, and by which expert."""
-    learn, _, test = esc10.parts(clips, fold, seed)
+    learn, _, test = single.parts(clips, fold, seed)
     calibration = train.first_of_each(learn, train.CALIBRATION_PER_CLASS).x
     base = edgeq.load(trained / file_of(BASE))
     told: Cell = {"row": np.array([clips.names.index(name) for name in test.names])}
