@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edgeq.ir import Graph, Node, Quant, TensorType
-from edgeq.ops import OPS, broadcast, concat, copies
+from edgeq.ops import OPS, broadcast, concat, copies, gather, resize_linear
 from edgeq.ops.relu import Relu
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
@@ -86,6 +86,14 @@ def joined(axis: int, shape: Shape, parts: int) -> Make:
     return make
 
 
+def _resized(shape: Shape, made: Shape, **how: bool) -> resize_linear.ResizeLinear:
+    ways = {"align": False, "half": False, **how}
+    sides = zip(shape[:2], made, strict=True)
+    return resize_linear.ResizeLinear(
+        *(resize_linear.tflite_positions(a, b, **ways) for a, b in sides)
+    )
+
+
 MAP, ROWS = (4, 6, 8), (5, 6)
 COPIED: Mapping[str, tuple[Any, Shape]] = {
     "transpose map": (copies.Transpose((1, 0, 2)), MAP),
@@ -99,6 +107,12 @@ COPIED: Mapping[str, tuple[Any, Shape]] = {
     "expand": (copies.Expand((4, 3, 5)), (4, 1, 5)),
     "expand both": (copies.Expand((4, 3, 5)), (1, 3, 1)),
     "resize": (copies.ResizeNearest((2, 3)), MAP),
+    "gather": (gather.Gather(1, (5, 0, 0, 3, 2)), MAP),
+    "gather rows": (gather.Gather(0, (4, 4, 1)), ROWS),
+    "gather channels": (gather.Gather(2, (7, 1, 1, 6, 0, 2, 2, 3, 4)), MAP),
+    "resize linear": (_resized(MAP, (8, 15), half=True), MAP),
+    "resize linear down": (_resized(MAP, (3, 4), half=False), MAP),
+    "resize linear corners": (_resized(MAP, (9, 1), align=True), MAP),
     "depth to space": (copies.DepthToSpace(2), MAP),
     "depth to space crd": (copies.DepthToSpace(2, crd=True), MAP),
     "space to depth": (copies.SpaceToDepth(2), MAP),

@@ -1,12 +1,13 @@
 """The ONNX form of ops that broadcast, join or move cells: maps are channels-first there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from edgeq.emit.onnx_builder import OnnxBuilder, Shape, channels_first
 from edgeq.ir import Graph, Node
-from edgeq.ops.op import quant_of
+from edgeq.ops.op import Array, quant_of
+from edgeq.ops.resize_linear import ONE
 
 Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
 FIRST = (2, 3, 1)  # where the axes of a map (H, W, C) are in ONNX, its batch in front
@@ -97,6 +98,31 @@ def _resize(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     )
 
 
+def _gather(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    rank = len(graph.tensors[node.inputs[0]].shape)
+    places = b.constant(f"{node.name}.places", node.attrs.places, np.int64)
+    axis = _axis(node.attrs.axis, rank)
+    return b.node("Gather", [x[0], places], f"{node.name}.gather", axis=axis)
+
+
+def _resize_linear(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """A product with a matrix from either side: Resize knows its own coordinates alone."""
+    height, width, _ = graph.tensors[node.inputs[0]].shape
+    down = b.constant(f"{node.name}.down", _shares(node.attrs.down, height), np.float32)
+    across = b.constant(f"{node.name}.across", _shares(node.attrs.across, width).T, np.float32)
+    rows = b.node("MatMul", [down, x[0]], f"{node.name}.rows")
+    return b.node("MatMul", [rows, across], f"{node.name}.columns")
+
+
+def _shares(places: Sequence[int], size: int) -> Array:
+    """(made, size): what each cell adds to each output."""
+    at, made = np.array(places), np.arange(len(places))
+    shares = np.zeros((len(at), size))
+    np.add.at(shares, (made, at // ONE), 1 - at % ONE / ONE)
+    np.add.at(shares, (made, -(-at // ONE)), at % ONE / ONE)
+    return shares
+
+
 def _depth_to_space(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     mode = "CRD" if node.attrs.crd else "DCR"
     block = node.attrs.block
@@ -131,6 +157,8 @@ SHAPE_OPS: Mapping[str, Form] = {
     "Slice": _slice,
     "Expand": _expand,
     "ResizeNearest": _resize,
+    "Gather": _gather,
+    "ResizeLinear": _resize_linear,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,

@@ -13,6 +13,7 @@ from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.copies import pad_code
 from edgeq.ops.op import quant_of
+from edgeq.ops.resize_linear import tflite_positions
 from edgeq.ops.site import Site
 
 Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
@@ -109,6 +110,28 @@ def _resize(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Val
     return y
 
 
+def _gather(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    y = _made(sg, graph, node)
+    places = _numbers(sg, node, "places", node.attrs.places)
+    options = schema.GatherOptionsT(axis=node.attrs.axis + 1, batchDims=0)
+    sg.op("GATHER", [x[0], places], [y], options)
+    return y
+
+
+def _resize_linear(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """Where TensorFlow Lite counts the coordinates so."""
+    y, attrs = _made(sg, graph, node), node.attrs
+    for align, half in ((False, True), (False, False), (True, False)):
+        sides = (x[0].shape[1], y.shape[1]), (x[0].shape[2], y.shape[2])
+        down, across = (tflite_positions(*side, align, half) for side in sides)
+        if (down, across) == (attrs.down, attrs.across):
+            size = _numbers(sg, node, "size", y.shape[1:3])
+            options = schema.ResizeBilinearOptionsT(alignCorners=align, halfPixelCenters=half)
+            sg.op("RESIZE_BILINEAR", [x[0], size], [y], options)
+            return y
+    raise UnsupportedOp(f"TFLite: RESIZE_BILINEAR has no such coordinates ({node.name})")
+
+
 def _depth_to_space(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     """TensorFlow has the order DCR alone; the other is a TRANSPOSE of blocks."""
     block = node.attrs.block
@@ -163,6 +186,8 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "Slice": _slice,
     "Expand": _expand,
     "ResizeNearest": _resize,
+    "Gather": _gather,
+    "ResizeLinear": _resize_linear,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,

@@ -56,6 +56,7 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("STRIDED_SLICE", "int8"): 2,
     ("BROADCAST_TO", "int8"): 2,
     ("RESIZE_NEAREST_NEIGHBOR", "int8"): 2,
+    ("RESIZE_BILINEAR", "int8"): 2,
     ("SPACE_TO_DEPTH", "int8"): 2,
     ("TRANSPOSE", "int8"): 2,
     ("MINIMUM", "int8"): 2,

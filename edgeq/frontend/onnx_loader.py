@@ -40,8 +40,8 @@ FOLDABLE = frozenset(
 HARMLESS = frozenset(  # attributes that change nothing of what is taken
     {
         *("seed", "momentum", "stash_type", "storage_order", "num_outputs", "saturate"),
-        *("cubic_coeff_a", "exclude_outside", "extrapolation_value", "antialias", "round_mode"),
-        *("keep_aspect_ratio_policy", "spatial", "layout"),
+        *("cubic_coeff_a", "exclude_outside", "extrapolation_value", "round_mode"),
+        *("spatial", "layout"),
     }
 )
 SMALL = 4096  # values of which even a product of shapes stays bounded

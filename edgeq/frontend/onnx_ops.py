@@ -11,6 +11,7 @@ from edgeq.frontend.onnx_convolutions import CONVOLUTION_READERS
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like
 from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine
+from edgeq.frontend.onnx_places import PLACE_READERS
 from edgeq.frontend.onnx_pools import POOL_READERS
 from edgeq.frontend.onnx_products import PRODUCT_READERS
 from edgeq.frontend.onnx_shapes import SHAPE_READERS, joined, sliced
@@ -264,6 +265,7 @@ def _variadic(g: Reading, op: Operator) -> None:
 READERS: Readers = {
     **CONVOLUTION_READERS,
     **LAYER_READERS,
+    **PLACE_READERS,
     **POOL_READERS,
     **PRODUCT_READERS,
     **SHAPE_READERS,

@@ -13,8 +13,6 @@ from edgeq.ops.concat import Concat
 from edgeq.ops.copies import (
     DepthToSpace,
     Expand,
-    Pad,
-    ResizeNearest,
     Slice,
     SpaceToDepth,
     Transpose,
@@ -176,7 +174,7 @@ def sliced(g: Reading, value: Value, spans: Mapping[int, Span]) -> Value:
     return Value(g.add("Slice", Slice(start, size, step), (value.name,)), shape, value.axes)
 
 
-def _give_value(g: Reading, op: Operator, value: Value, place: int = 0) -> None:
+def give_value(g: Reading, op: Operator, value: Value, place: int = 0) -> None:
     g.give(op, value.name, value.shape, value.axes, place=place)
 
 
@@ -200,7 +198,7 @@ def _slice(g: Reading, op: Operator) -> None:
         spans[axis] = (first, len(range(first, last, by)), by)
         if spans[axis][1] < 1:
             raise Refused("it takes nothing")
-    _give_value(g, op, sliced(g, value, spans))
+    give_value(g, op, sliced(g, value, spans))
 
 
 def _split(g: Reading, op: Operator) -> None:
@@ -213,81 +211,8 @@ def _split(g: Reading, op: Operator) -> None:
         raise Refused(f"it splits {n} into {sizes}")
     start = 0
     for place, size in enumerate(sizes):
-        _give_value(g, op, sliced(g, value, {axis: (start, size, 1)}), place)
+        give_value(g, op, sliced(g, value, {axis: (start, size, 1)}), place)
         start += size
-
-
-def _gather(g: Reading, op: Operator) -> None:
-    """Of one constant place, or of places evenly apart: a slice."""
-    value, index = g.value(op), g.constant(op, 1)
-    rank = len(value.shape)
-    axis = axis_of(int(op.get("axis", 0)), rank)
-    n = value.shape[axis]
-    if index.dtype.kind not in "iu" or index.ndim > 1 or index.size < 1:
-        raise Refused(f"it gathers by {index.dtype}{list(index.shape)}")
-    places = np.where(index < 0, index + n, index).reshape(-1)
-    if not 0 <= places.min() <= places.max() < n:
-        raise Refused(f"it gathers places {places[:8].tolist()} of {n}")
-    step = int(places[1] - places[0]) if places.size > 1 else 1
-    if step == 0 or (np.diff(places) != step).any():
-        raise Refused("its places are not evenly apart")
-    made = sliced(g, value, {axis: (int(places[0]), int(places.size), step)})
-    if index.ndim == 1:
-        return _give_value(g, op, made)
-    shape = tuple(n for i, n in enumerate(made.shape) if i != axis)
-    return reshape(g, op, made, shape)
-
-
-def _pad(g: Reading, op: Operator) -> None:
-    value, pads = g.value(op), g.whole(op, 1)
-    rank, mode = len(value.shape), op.get("mode", "constant")
-    axes = [axis_of(a, rank) for a in g.whole(op, 3)] if g.has(op, 3) else list(range(rank))
-    number = g.optional(op, 2)
-    fill = 0.0 if number is None or not number.size else float(number.reshape(-1)[0])
-    if mode != "constant" or len(pads) != 2 * len(axes) or min(pads, default=0) < 0:
-        raise Refused(f"it has mode {mode[:20]!r}, pads {pads[:16]}; constant ones are taken")
-    before = dict(zip(axes, pads[: len(axes)], strict=True))
-    after = dict(zip(axes, pads[len(axes) :], strict=True))
-    if not any(pads):
-        return g.same(op, value)
-    if value.flat is not None:
-        value = g.unflattened(value)
-    held = [a for a in value.axes if a != UNIT]
-    if any(before.get(a, 0) or after.get(a, 0) for a in range(rank) if a not in held):
-        held = [*held, *(a for a in range(rank) if a not in held)]
-    name = g.ordered(value, held)
-    attrs = Pad(tuple(before.get(a, 0) for a in held), tuple(after.get(a, 0) for a in held), fill)
-    shape = [n + before.get(i, 0) + after.get(i, 0) for i, n in enumerate(value.shape)]
-    return g.give(op, g.add("Pad", attrs, (name,)), shape, held)
-
-
-def _resize(g: Reading, op: Operator) -> None:
-    """The nearest cell, by whole factors, where the ways of rounding agree."""
-    name, value = g.map(op)
-    rank, mode = len(value.shape), op.get("mode", "nearest")
-    sizes = g.optional(op, 3) if op.op == "Resize" else None
-    scales = g.optional(op, 2 if op.op == "Resize" else 1)
-    if (sizes is None) == (scales is None or not scales.size):
-        raise Refused("it says no sizes")
-    axes = [axis_of(a, rank) for a in op.ints("axes", range(rank))]
-    extent = np.array([value.shape[a] for a in axes])
-    given = sizes / extent if sizes is not None and sizes.size else scales
-    assert given is not None  # one of both is there
-    along = dict(zip(axes, (float(n) for n in given.reshape(-1)), strict=True))
-    factors = [along.get(a, 1.0) for a in range(rank)]
-    how = op.get("coordinate_transformation_mode", "half_pixel" if op.op == "Resize" else "")
-    near = op.get("nearest_mode", "round_prefer_floor") if op.op == "Resize" else "floor"
-    half = how in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
-    plain = how in ("asymmetric", "")
-    agree = (half and near.startswith("round")) or (plain and near == "floor")
-    whole = len(factors) == rank and all(n == int(n) >= 1 for n in factors)
-    if mode != "nearest" or not agree or not whole or factors[:2] != [1.0, 1.0]:
-        raise Refused(
-            f"it has mode {mode[:20]!r}, {how[:30]!r}, {near[:30]!r}, factors {factors[:8]}; the "
-            "nearest cell by whole factors of height and width is taken"
-        )
-    down, across = (1, int(factors[2])) if rank == 3 else (int(factors[2]), int(factors[3]))
-    g.give_map(op, g.add("ResizeNearest", ResizeNearest((down, across)), (name,)), rank)
 
 
 def _blocks(g: Reading, op: Operator) -> None:
@@ -326,7 +251,7 @@ def _expand(g: Reading, op: Operator) -> None:
     axes = [UNIT if a == UNIT else a + more for a in value.axes]
     wide = Value(value.name, (1,) * more + value.shape, tuple(axes))
     if made == wide.shape:
-        return _give_value(g, op, wide)
+        return give_value(g, op, wide)
     order = [a for a in range(len(made)) if made[a] > 1]
     attrs = Expand(tuple(made[a] for a in order))
     return g.give(op, g.add("Expand", attrs, (g.ordered(wide, order),)), made, order)
@@ -341,9 +266,6 @@ SHAPE_READERS: dict[str, Reader] = {
     "Concat": _concat,
     "Slice": _slice,
     "Split": _split,
-    "Gather": _gather,
-    "Pad": _pad,
-    "Resize": _resize,
     "DepthToSpace": _blocks,
     "SpaceToDepth": _blocks,
     "Expand": _expand,

@@ -28,7 +28,9 @@ from edgeq.ops.copies import (
     Transpose,
 )
 from edgeq.ops.functions import Quantize
+from edgeq.ops.gather import Gather
 from edgeq.ops.narrow import Narrow
+from edgeq.ops.resize_linear import ResizeLinear, tflite_positions
 
 Reader = Callable[[Growing, Operator], None]
 OTHERS = {"ADD": AddBroadcast, "SUB": Sub, "MUL": Mul}
@@ -198,6 +200,28 @@ def _resize_nearest(g: Growing, op: Operator) -> None:
     g.add(op, "ResizeNearest", ResizeNearest(factor), (name,))
 
 
+def _resize_linear(g: Growing, op: Operator) -> None:
+    name, given = g.map(op)
+    made = batched(g.output(op))
+    align, half = bool(op.option(2, "b")), bool(op.option(3, "b"))
+    if align and half:
+        raise Refused("it has aligned corners and half pixels")
+    down, across = (tflite_positions(given.size[i], made[i], align, half) for i in (0, 1))
+    g.same_scale(op)
+    g.add(op, "ResizeLinear", ResizeLinear(down, across), (name,))
+
+
+def _gather(g: Growing, op: Operator) -> None:
+    """Constant places along one axis."""
+    shape, places = batched(g.operand(op, 0)), numbers(g, op, 1)
+    axis = int(op.option(0, "i"))
+    axis = axis + len(shape) + 1 if axis < 0 else axis
+    if op.option(1, "i") or axis < 1 or len(g.operand(op, 1).shape) != 1:
+        raise Refused("it gathers along the batch, or by other than a list of places")
+    g.same_scale(op)
+    g.add(op, "Gather", Gather(axis - 1, tuple(places)), (g.value(op, 0),))
+
+
 def _blocks(g: Growing, op: Operator) -> None:
     name, _ = g.map(op)
     g.same_scale(op)
@@ -228,6 +252,8 @@ SHAPE_READERS: dict[str, Reader] = {
     "PADV2": pad,
     "BROADCAST_TO": _expand,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "RESIZE_BILINEAR": _resize_linear,
+    "GATHER": _gather,
     "DEPTH_TO_SPACE": _blocks,
     "SPACE_TO_DEPTH": _blocks,
     "QUANTIZE": quantize,

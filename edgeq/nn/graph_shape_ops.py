@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgeq.ops.resize_linear import ONE
+
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Any, Sequence[Tensor], Tensors], Tensor]
 """(attributes, activations (rows, *shape), constants by role) -> (rows, *shape)."""
@@ -61,6 +63,16 @@ def _resize(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return x[0].repeat_interleave(a.factor[0], 1).repeat_interleave(a.factor[1], 2)
 
 
+def _resize_linear(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+    made = x[0]
+    for axis, places in ((1, a.down), (2, a.across)):
+        at = torch.tensor(places)
+        share = (at % ONE / ONE).reshape(-1, *[1] * (made.dim() - axis - 1))
+        low, high = (made.index_select(axis, n) for n in (at // ONE, -(-at // ONE)))
+        made = low + (high - low) * share
+    return made
+
+
 SHAPE_FORWARDS: Mapping[str, Forward] = {
     "Concat": lambda a, x, _: torch.cat(list(x), a.axis + 1),
     "Transpose": lambda a, x, _: x[0].permute(0, *(p + 1 for p in a.perm)),
@@ -68,6 +80,8 @@ SHAPE_FORWARDS: Mapping[str, Forward] = {
     "Expand": lambda a, x, _: x[0].expand(len(x[0]), *a.shape),
     "Pad": _pad,
     "ResizeNearest": _resize,
+    "Gather": lambda a, x, _: x[0].index_select(a.axis + 1, torch.tensor(a.places)),
+    "ResizeLinear": _resize_linear,
     "AddBroadcast": _sum((1, 1)),
     "Sub": _sum((1, -1)),
     "AddConstant": _sum(None),

@@ -213,6 +213,32 @@ typedef struct {
 /* They may not overlap. */
 void edgeq_copy_s8(const edgeq_copy_params *p, const int8_t *x, int8_t *y);
 
+/* places: `count` cells of an axis of `cells`; outer: cells before the axis, inner: behind it. */
+typedef struct {
+    const uint16_t *places;
+    int32_t outer;
+    int32_t cells;
+    int32_t count;
+    int32_t inner;
+} edgeq_gather_params;
+
+/* They may not overlap. */
+void edgeq_gather_s8(const edgeq_gather_params *p, const int8_t *x, int8_t *y);
+
+/* down, across: where each row and column of the output lies, in 1/1024 of a cell, inside the map.
+ */
+typedef struct {
+    const int32_t *down;
+    const int32_t *across;
+    int32_t input_width;
+    int32_t channels;
+    int32_t output_height;
+    int32_t output_width;
+} edgeq_resize_linear_params;
+
+/* They may not overlap. */
+void edgeq_resize_linear_s8(const edgeq_resize_linear_params *p, const int8_t *x, int8_t *y);
+
 /* block: cells of each input behind the axis and on it; row: their sum; outer: cells before it. */
 typedef struct {
     const int32_t *block;

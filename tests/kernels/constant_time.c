@@ -129,6 +129,18 @@ void run_copy_s8(void) {
     edgeq_copy_s8(&moved, x, y);
 }
 
+void run_gather_s8(void) {
+    static const uint16_t places[4] = {5, 0, 2, 2};
+    edgeq_gather_params p = {places, 3, 6, 4, 5};
+    edgeq_gather_s8(&p, x, y);
+}
+
+void run_resize_linear_s8(void) {
+    static const int32_t down[3] = {0, 700, 2048}, across[2] = {512, 3072};
+    edgeq_resize_linear_params p = {down, across, 4, 5, 3, 2};
+    edgeq_resize_linear_s8(&p, x, y);
+}
+
 void run_relu_s8(void) {
     edgeq_relu_params p = {40, -20, 60};
     edgeq_relu_s8(&p, x, y);

@@ -16,7 +16,17 @@ from tests.kernels.differential.case import Case
 
 Cases = Callable[[], Iterator[Case]]
 
-SHAPES = ("sum", "sum_constant", "multiply", "multiply_constant", "extreme", "concat", "copy")
+SHAPES = (
+    "sum",
+    "sum_constant",
+    "multiply",
+    "multiply_constant",
+    "extreme",
+    "concat",
+    "copy",
+    "gather",
+    "resize_linear",
+)
 
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{

@@ -106,6 +106,11 @@ def test_a_node(name: str) -> None:
     assert_computes(made.NODES[name])
 
 
+def test_a_place_between_cells_is_a_1024th_of_one() -> None:
+    data = made.node("Resize", MAP, None, np.array([1, 1, 2.3, 1.7], np.float32), mode="linear")
+    assert_computes(data, within=3 / 1024)
+
+
 OPS = ("Relu", "Transpose", "Reshape", "Conv", "Add", "Mean", "Concat", "Flip")
 
 
@@ -209,9 +214,12 @@ def test_what_a_file_may_not_be() -> None:
     assert "computes nothing" in refusal(made.node("Identity", MAP))
     assert "not finite" in refusal(made.node("Add", MAP, np.full(6, np.nan)))
     assert "batch of 1" in refusal(made.node("Relu", (3, 4)))
-    assert "nearest cell" in refusal(
-        made.node("Resize", MAP, None, np.array([1, 1, 2, 2], np.float32), mode="linear")
-    )
+    twice = (None, np.array([1, 1, 2, 2], np.float32))
+    assert "mode 'cubic'" in refusal(made.node("Resize", MAP, *twice, mode="cubic"))
+    smooth = made.node("Resize", MAP, *twice, mode="linear", antialias=1)
+    assert "smooths" in refusal(smooth)
+    assert "leaves nothing" in refusal(made.node("Pad", MAP, np.array([0, -4, 0, 0, 0, 0, 0, 0])))
+    assert "it gathers places" in refusal(made.node("Gather", MAP, np.array([4]), axis=1))
     wrong = made.node("Conv", MAP, made.W, kernel_shape=[5, 5])
     assert "kernel_shape is not" in refusal(wrong)
 

@@ -36,6 +36,7 @@ from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.copies import Expand, Pad, ResizeNearest, Slice, Transpose
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
+from edgeq.ops.gather import Gather
 from edgeq.ops.hard_swish import HardSwish
 from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.leaky_relu import LeakyRelu
@@ -43,6 +44,7 @@ from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
+from edgeq.ops.resize_linear import ResizeLinear
 from edgeq.ops.softmax import Softmax
 from edgeq.passes import quantize
 from edgeq.passes.float_forward import run_float
@@ -68,6 +70,8 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (Expand((6, 5)), (6, 1), {}),
     (Pad((0, 1, 2), (1, 0, 0), -0.5), MAP, {}),
     (ResizeNearest((2, 3)), MAP, {}),
+    (Gather(1, (6, 0, 0, 3)), MAP, {}),
+    (ResizeLinear((0, 700, 5120), (512, 6144)), MAP, {}),
     (AddBroadcast("relu"), MAP, {}),
     (Sub("relu6"), MAP, {}),
     (AddConstant((1, -1)), MAP, {"other": (7, 4)}),

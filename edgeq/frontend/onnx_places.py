@@ -1,0 +1,213 @@
+"""Readers of ONNX operators that take cells by places: Gather, Tile, Pad, Resize."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.float_graph import UNIT, Value
+from edgeq.frontend.onnx_file import Operator
+from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
+from edgeq.frontend.onnx_shapes import give_value, reshape, sliced
+from edgeq.ops.copies import Pad, ResizeNearest
+from edgeq.ops.gather import Gather
+from edgeq.ops.resize_linear import ONE, ResizeLinear
+
+MOST_REPEATS = 4096
+Cells = npt.NDArray[np.float64]
+
+
+def taken(g: Reading, value: Value, axis: int, places: Sequence[int]) -> Value:
+    """The cells at `places` of an axis of the file's; a slice where they are evenly apart."""
+    n, step = value.shape[axis], places[1] - places[0] if len(places) > 1 else 1
+    if list(places) == list(range(n)):
+        return value
+    if step and all(b - a == step for a, b in pairwise(places)):
+        return sliced(g, value, {axis: (places[0], len(places), step)})
+    value = _with_axis(g, value, axis)
+    attrs = Gather(value.axes.index(axis), tuple(places))
+    shape = tuple(len(places) if i == axis else n for i, n in enumerate(value.shape))
+    return Value(g.add("Gather", attrs, (value.name,)), shape, value.axes)
+
+
+def _with_axis(g: Reading, value: Value, axis: int) -> Value:
+    """With that axis among the tensor's, where it is one of 1."""
+    if value.flat is not None:
+        value = g.unflattened(value)
+    if axis in value.axes:
+        return value
+    axes = (axis, *(a for a in value.axes if a != UNIT))
+    return Value(g.ordered(value, axes), value.shape, axes)
+
+
+def _gather(g: Reading, op: Operator) -> None:
+    """By constant places."""
+    value, index = g.value(op), g.constant(op, 1)
+    rank = len(value.shape)
+    axis = axis_of(int(op.get("axis", 0)), rank)
+    n = value.shape[axis]
+    if index.dtype.kind not in "iu" or index.size < 1:
+        raise Refused(f"it gathers by {index.dtype}{list(index.shape)}")
+    places = np.where(index < 0, index + n, index).reshape(-1)
+    if not 0 <= places.min() <= places.max() < n:
+        raise Refused(f"it gathers places {places[:8].tolist()} of {n}")
+    made = taken(g, value, axis, [int(p) for p in places])
+    if index.ndim == 1:
+        return give_value(g, op, made)
+    return reshape(g, op, made, (*made.shape[:axis], *index.shape, *made.shape[axis + 1 :]))
+
+
+def _tile(g: Reading, op: Operator) -> None:
+    value, repeats = g.value(op), g.whole(op, 1)
+    if len(repeats) != len(value.shape) or not all(1 <= n <= MOST_REPEATS for n in repeats):
+        raise Refused(f"it repeats {list(value.shape)} by {repeats[:8]}")
+    for axis, times in enumerate(repeats):
+        value = taken(g, value, axis, [*range(value.shape[axis])] * times)
+    give_value(g, op, value)
+
+
+def _pad(g: Reading, op: Operator) -> None:
+    """Amounts below zero cut cells off."""
+    value, pads = g.value(op), g.whole(op, 1)
+    rank, mode = len(value.shape), op.get("mode", "constant")
+    axes = [axis_of(a, rank) for a in g.whole(op, 3)] if g.has(op, 3) else list(range(rank))
+    if len(pads) != 2 * len(axes):
+        raise Refused(f"it has pads {pads[:16]} of {len(axes)} axes")
+    before = dict(zip(axes, pads[: len(axes)], strict=True))
+    after = dict(zip(axes, pads[len(axes) :], strict=True))
+    cut = {
+        a: (max(-before[a], 0), value.shape[a] + min(before[a], 0) + min(after[a], 0), 1)
+        for a in axes
+        if min(before[a], after[a]) < 0
+    }
+    if any(size < 1 for _, size, _ in cut.values()):
+        raise Refused(f"it has pads {pads[:16]} and leaves nothing")
+    value = sliced(g, value, cut) if cut else value
+    ends = {a: (max(before[a], 0), max(after[a], 0)) for a in axes}
+    if not any(n for pair in ends.values() for n in pair):
+        return give_value(g, op, value) if cut else g.same(op, value)
+    if mode != "constant":
+        return give_value(g, op, _continued(g, value, ends, mode))
+    number = g.optional(op, 2)
+    fill = 0.0 if number is None or not number.size else float(number.reshape(-1)[0])
+    return give_value(g, op, _filled(g, value, ends, fill))
+
+
+def _continued(g: Reading, value: Value, ends: dict[int, tuple[int, int]], mode: str) -> Value:
+    """As numpy pads the places of an axis."""
+    if mode not in ("reflect", "edge", "wrap"):
+        raise Refused(f"it has mode {mode[:20]!r}")
+    for axis, pair in ends.items():
+        n = value.shape[axis]
+        if max(pair) > MOST_REPEATS or (mode == "reflect" and n == 1 and max(pair)):
+            raise Refused(f"it pads {n} cells by {pair}")
+        places = np.pad(np.arange(n), pair, mode=mode)  # type: ignore[call-overload]
+        value = taken(g, value, axis, [int(p) for p in places])
+    return value
+
+
+def _filled(g: Reading, value: Value, ends: dict[int, tuple[int, int]], fill: float) -> Value:
+    if value.flat is not None:
+        value = g.unflattened(value)
+    held = [a for a in value.axes if a != UNIT]
+    wide = [a for a, pair in ends.items() if any(pair)]
+    if any(a not in held for a in wide):
+        held = [*held, *(a for a in range(len(value.shape)) if a not in held)]
+    name = g.ordered(value, held)
+    front, back = (tuple(ends.get(a, (0, 0))[i] for a in held) for i in (0, 1))
+    shape = tuple(n + sum(ends.get(i, (0, 0))) for i, n in enumerate(value.shape))
+    return Value(g.add("Pad", Pad(front, back, fill), (name,)), shape, tuple(held))
+
+
+def _resize(g: Reading, op: Operator) -> None:
+    """The nearest cell, or between two, of height and width."""
+    name, value = g.map(op)
+    rank, mode = len(value.shape), op.get("mode", "nearest")
+    if op.get("antialias", 0) or mode not in ("nearest", "linear"):
+        raise Refused(f"it has mode {mode[:20]!r} or smooths; nearest and linear are taken")
+    made, scales = _sizes(g, op, value.shape)
+    if made[:2] != value.shape[:2]:
+        raise Refused(f"it resizes {list(value.shape)} to {made}; only maps are resized")
+    how = op.get("coordinate_transformation_mode", "half_pixel")
+    along = [_coordinates(how, *side) for side in zip(value.shape, made, scales, strict=True)][2:]
+    sizes = value.shape[2:]
+    if mode == "linear":
+        down, across = (
+            tuple(int(n) for n in np.clip(np.round(at * ONE), 0, (n - 1) * ONE))
+            for at, n in zip([np.zeros(1), *along][-2:], (1, *sizes)[-2:], strict=True)
+        )
+        return g.give_map(op, g.add("ResizeLinear", ResizeLinear(down, across), (name,)), rank)
+    near = op.get("nearest_mode", "round_prefer_floor")
+    places = [_nearest(near, at, n) for at, n in zip(along, sizes, strict=True)]
+    factors = [max(len(p) // n, 1) for p, n in zip(places, sizes, strict=True)]
+    whole = [[i // f for i in range(n * f)] for n, f in zip(sizes, factors, strict=True)]
+    if places == whole:
+        attrs = ResizeNearest((factors[-2] if rank == 4 else 1, factors[-1]))
+        return g.give_map(op, g.add("ResizeNearest", attrs, (name,)), rank)
+    for axis, where in enumerate(places, 2):
+        value = taken(g, value, axis, where)
+    return give_value(g, op, value)
+
+
+def _sizes(g: Reading, op: Operator, shape: tuple[int, ...]) -> tuple[tuple[int, ...], list[float]]:
+    """(output shape, scale of each axis), as ONNX counts them."""
+    rank, given = len(shape), g.optional(op, 3)
+    scales = g.optional(op, 2)
+    axes = [axis_of(a, rank) for a in op.ints("axes", range(rank))]
+    if given is not None and given.size:
+        wanted = dict(zip(axes, given.reshape(-1), strict=True))
+        along = {a: float(n) / shape[a] for a, n in wanted.items()}
+        policy = op.get("keep_aspect_ratio_policy", "stretch")
+        if policy != "stretch":
+            one = min(along.values()) if policy == "not_larger" else max(along.values())
+            along = dict.fromkeys(along, one)
+        made = [math.floor(along[a] * n + 0.5) if a in along else n for a, n in enumerate(shape)]
+    elif scales is not None and scales.size:
+        along = dict(zip(axes, (float(n) for n in scales.reshape(-1)), strict=True))
+        made = [math.floor(along.get(a, 1.0) * n) for a, n in enumerate(shape)]
+    else:
+        raise Refused("it says no sizes")
+    found = [along.get(a, 1.0) for a in range(rank)]
+    if not all(math.isfinite(s) and 0 < s <= MOST_REPEATS for s in found) or min(made) < 1:
+        raise Refused(f"it resizes {list(shape)} by {found[:8]}")
+    return tuple(made), found
+
+
+def _coordinates(how: str, given: int, made: int, scale: float) -> Cells:
+    """Where each cell of the output lies in the input, in cells."""
+    at = np.arange(made, dtype=np.float64)
+    if how == "asymmetric":
+        return at / scale
+    if how == "align_corners":
+        return at * (given - 1) / (given * scale - 1) if made > 1 else at * 0
+    if how == "pytorch_half_pixel" and made == 1:
+        return at * 0
+    if how in ("half_pixel", "pytorch_half_pixel"):
+        return (at + 0.5) / scale - 0.5
+    if how == "half_pixel_symmetric":
+        offset = given / 2 * (1 - made / (given * scale))
+        return offset + (at + 0.5) / scale - 0.5
+    raise Refused(f"it counts coordinates by {how[:30]!r}")
+
+
+def _nearest(how: str, at: Cells, size: int) -> list[int]:
+    rounded = {
+        "round_prefer_floor": np.ceil(at - 0.5),
+        "round_prefer_ceil": np.floor(at + 0.5),
+        "floor": np.floor(at),
+        "ceil": np.ceil(at),
+    }
+    if how not in rounded:
+        raise Refused(f"it rounds by {how[:30]!r}")
+    return [int(n) for n in np.clip(rounded[how], 0, size - 1)]
+
+
+PLACE_READERS: dict[str, Reader] = {
+    "Gather": _gather,
+    "Tile": _tile,
+    "Pad": _pad,
+    "Resize": _resize,
+}
