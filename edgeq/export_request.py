@@ -69,7 +69,8 @@ class PromiseRequest:
             raise BadInput(
                 f"{self.data} holds {different} different rows{of}; a disagreement below "
                 f"{self.promise.limit:.4g} with {self.promise.confidence:.4g} confidence takes "
-                f"{self.promise.rows_needed} even if none disagrees"
+                f"{self.promise.rows_needed} rows even if none disagrees; give more rows, or allow "
+                "more disagreement"
             )
         labels = self._labels(rows, graph)
         labels = None if labels is None else labels[kept]

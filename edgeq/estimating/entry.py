@@ -8,6 +8,7 @@ from edgeq.board import Board, Energy
 from edgeq.emit.firmware_layers import MIXTURE_OP, mixture_of
 from edgeq.estimating.cost import Shares, cases, figures
 from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, RoutedModel, route_names
+from edgeq.ops.routed import for_the_router
 from edgeq.reporting.clock_model import clock_model
 from edgeq.reporting.export import layer_name
 from edgeq.toolchain import Firmware
@@ -89,15 +90,22 @@ def _name(subject: RoutedModel, route: RouteCycles) -> str:
 
 
 def _router_note(subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[str]:
-    """A router that costs a good part of what it can save, with the numbers."""
-    at = [i for i, info in enumerate(subject.layers) if info.op == MIXTURE_OP]
-    router = max(sum(route.layers[i] for i in at) for route in routes)
+    """A router that costs a good part of what it can save, with the numbers.
+
+    What makes its input and serves nothing else is a part of its price.
+    """
+    feeding = for_the_router(subject.graph)
+    own = [i for i, info in enumerate(subject.layers) if info.op == MIXTURE_OP]
+    before = [i for i, at in enumerate(subject.layers) if at.expert is None and at.name in feeding]
+    router, inputs = (max(sum(r.layers[i] for i in at) for r in routes) for at in (own, before))
+    router += inputs
     cheapest = min(routes, key=lambda route: route.cycles)
     share = router / cheapest.cycles
     if share <= DEAR_ROUTER:
         return []
+    made = f" ({ceil(inputs):,} of them for its input)" if inputs else ""
     return [
-        f"the router takes {ceil(router):,} cycles, {share:.1%} of the cheapest route "
+        f"the router takes {ceil(router):,} cycles{made}, {share:.1%} of the cheapest route "
         f"({_name(subject, cheapest)}, {ceil(cheapest.cycles):,}); above {DEAR_ROUTER:.0%} it "
         "rarely pays: give it fewer or smaller hidden layers, or fewer passes"
     ]

@@ -1,5 +1,6 @@
 """A mixture of experts of different precision behind one router."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput
 from edgeq.nn import curiosity
+from edgeq.nn.layers import QuantLayer
 from edgeq.nn.pooling import GlobalAvgPool
 from edgeq.nn.router import PlainRouter
 from edgeq.nn.weight_kinds import weight_kind
@@ -29,8 +31,22 @@ class Routing:
     experts: Tensor
 
 
+def kind_of(expert: nn.Module) -> str:
+    """The weight kind that most of an expert's weights have; BadInput without any."""
+    counts = Counter[str]()
+    for layer in expert.modules():
+        if isinstance(layer, QuantLayer):
+            counts[layer.kind] += layer.weight.numel()
+    if not counts:
+        raise BadInput("an expert has no layers with weights; give the mixture kinds=")
+    return counts.most_common(1)[0][0]
+
+
 class Mixture(nn.Module):
     """Experts, a router, and the rule that turns the router's answer into a route.
+
+    `kinds`: each expert's precision, from which its name and its bits come; by default the weight
+    kind of most of its weights.
 
     Evaluation: top_k=1 and gate "none" returns the logits of the routed expert; gate
     "probability" multiplies them by p_e (not renormalised); top_k > 1 sums p_e * logits_e.
@@ -49,7 +65,7 @@ class Mixture(nn.Module):
         self,
         experts: Sequence[nn.Module],
         router: PlainRouter,
-        kinds: Sequence[str | int],
+        kinds: Sequence[str | int] | None = None,
         top_k: int = 1,
         gate: str = "none",
         rule: str = "precision_prior",
@@ -58,7 +74,8 @@ class Mixture(nn.Module):
         train_mode: str = "likelihood",
     ) -> None:
         super().__init__()
-        self.kinds = tuple(weight_kind(k).name for k in kinds)
+        named = [kind_of(expert) for expert in experts] if kinds is None else kinds
+        self.kinds = tuple(weight_kind(k).name for k in named)
         self.bits = tuple(weight_kind(k).bits for k in self.kinds)
         self._check(len(experts), router, top_k, quantile, alpha)
         self.gate = _one_of("gate", gate, GATES)

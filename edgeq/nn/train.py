@@ -63,7 +63,8 @@ def fit(
     its place; y may become (N, C) probabilities. `patience` epochs without a better validation
     result end the run. `freeze` holds modules inside `model` that stand still, their statistics
     and activation ranges too: a trunk, an expert that is finished. The same seed gives the same
-    weights on one machine; torch's global generator is left as it was.
+    weights on one machine with one number of threads; another machine or version of torch rounds
+    otherwise and ends elsewhere. torch's global generator is left as it was.
     Raises BadInput for data of the wrong form or overlapping.
     """
     rows, checked = labelled_sets(train, validation)

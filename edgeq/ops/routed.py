@@ -16,3 +16,22 @@ def stem_of(graph: Graph, node: Node, tensor: str) -> Graph:
     """What runs before a node, as a graph whose output is `tensor`."""
     before = graph.nodes[: graph.nodes.index(node)]
     return replace(graph, nodes=before, outputs=(tensor,), output_names=())
+
+
+def for_the_router(graph: Graph) -> frozenset[str]:
+    """The nodes whose only purpose is a mixture's router: what pools its input, say."""
+    node = routed_node(graph)
+    if node is None or node.op != "Mixture":
+        return frozenset()
+    seen, shared = (_feeding(graph, tensor) for tensor in reversed(node.inputs))
+    return seen - shared
+
+
+def _feeding(graph: Graph, tensor: str) -> frozenset[str]:
+    """The names of the nodes that a tensor is made by."""
+    wanted, names = {tensor}, set[str]()
+    for node in reversed(graph.nodes):
+        if wanted & set(node.outputs):
+            names.add(node.name)
+            wanted.update(node.inputs)
+    return frozenset(names)

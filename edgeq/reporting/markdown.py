@@ -1,5 +1,6 @@
 """Tables for a README, from the JSON objects of an export and a profile: no number is typed."""
 
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,18 @@ def table(rows: Iterable[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | value | where |", "|---|---|---|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def commit_of(folder: Path) -> str:
+    """The commit that a folder's figures were made at; "+" where files had changed since."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    return shown.stdout.strip() or "unknown"
+
+
+def code(text: str) -> str:
+    """Lines as they stand."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def write_table(readme: Path, text: str, name: str = "") -> None:

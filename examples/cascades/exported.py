@@ -26,7 +26,7 @@ from edgeq.arrays import channels_last
 from edgeq.errors import EdgeqError
 from edgeq.files import scratch_folder, write_file
 from edgeq.reference import quantize_rows, run
-from edgeq.reporting.markdown import write_table
+from edgeq.reporting.markdown import commit_of, write_table
 
 TOLD = score.HERE / "esc10_exported.json"
 LAST = score.LAST
@@ -58,7 +58,7 @@ def compared(cells: Path, x: Any, fold: int, seed: int) -> dict[str, Any]:
         for n in (cheap, LAST)
     ]
     return {
-        "commit": score.commit_of(),
+        "commit": commit_of(score.HERE),
         "fold": fold,
         "seed": seed,
         "cheap": cheap,

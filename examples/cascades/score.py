@@ -9,7 +9,6 @@
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +25,7 @@ from edgeq.board import load_board
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.files import write_file
 from edgeq.ops.op import Array
-from edgeq.reporting.markdown import write_table
+from edgeq.reporting.markdown import commit_of, write_table
 
 HERE = Path(__file__).parent
 LAST = "full int8"
@@ -182,18 +181,6 @@ def _first_run(study: st.Study) -> dict[str, Any]:
     return {"chosen": _plain(chosen), **{key: told[key] for key in kept}}
 
 
-def commit_of() -> str:
-    """The commit that the answers were scored at; "+" where files had changed since."""
-    git = ["git", "-C", str(HERE)]
-    shown = subprocess.run(
-        [*git, "describe", "--always", "--dirty=+", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return shown.stdout.strip() or "unknown"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Scores and prints; returns edgeq's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -207,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.cells:
             kept, costs = gather(given.study, given.cells, given.data)
             np.savez_compressed(stored, **kept)
-            commit = commit_of()
+            commit = commit_of(HERE)
         else:
             before = json.loads(told.read_text())
             kept, costs, commit = dict(np.load(stored)), before["costs"], before["commit"]

@@ -23,7 +23,7 @@ from edgeq.comparing.significance import brown_forsythe
 from edgeq.errors import BadInput, EdgeqError
 from edgeq.files import write_file
 from edgeq.ops.op import Array
-from edgeq.reporting.markdown import write_table
+from edgeq.reporting.markdown import commit_of, write_table
 
 HERE, CASCADES = Path(__file__).parent, score.HERE
 ANSWERS, TOLD = HERE / "claims_answers.npz", HERE / "claims.json"
@@ -238,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.cells:
             kept, costs = gather(given.cells)
             np.savez_compressed(ANSWERS, **kept)
-            commit = score.commit_of()
+            commit = commit_of(HERE)
         else:
             before = json.loads(TOLD.read_text())
             kept, costs, commit = dict(np.load(ANSWERS)), before["costs"], before["commit"]

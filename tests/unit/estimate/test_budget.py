@@ -21,10 +21,12 @@ from edgeq.errors import BadInput, CostBudget
 from edgeq.estimating import Budget
 from edgeq.estimating.budget import JOULES, SECONDS, read_quantity, strongest_router
 from edgeq.estimating.entry import _router_note
+from edgeq.frontend.torch_loader import graph_of
 from edgeq.ir import Graph
+from edgeq.ops.routed import for_the_router
 from edgeq.passes.choose_strength import STEPS, mean_cycles, weaker_routers
 from edgeq.passes.freeze_router import Observed, freeze_router, observe
-from tests.factory import input_rows, mixture_graph
+from tests.factory import cascade_graph, input_rows, mixture_graph
 
 BOARD = load_board("virtual_m4")
 ROWS = 60
@@ -195,11 +197,34 @@ def test_a_dear_router_is_named_with_its_numbers(free: dict[str, Any]) -> None:
     assert f"({cheapest['name']}, {cheapest['cycles']:,})" in note
 
 
+def _priced(cycles: dict[str, float]) -> list[str]:
+    """The note on a mixture behind a convolution, whose router's input is pooled."""
+    trunk = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+    experts = [nn.Sequential(nn.Flatten(), nn.Linear(64, 3, kind)) for kind in (2, 8)]
+    body = nn.TrunkMixture(trunk, nn.Mixture(experts, nn.BayesianRouter(4, 2, hidden=(4,))))
+    graph = graph_of(nn.Model(body, (1, 4, 4)).eval())
+    named = [SimpleNamespace(name=n.name, op=n.op, expert=None) for n in graph.nodes[:-1]]
+    layers = [*named, SimpleNamespace(name="router", op="mixture", expert=None)]
+    subject: Any = SimpleNamespace(layers=layers, graph=graph)
+    counted = tuple(cycles.get(layer.op, 0.0) for layer in layers)
+    route: Any = SimpleNamespace(layers=counted, cycles=1000.0, experts=(0,))
+    return _router_note(subject, [route])
+
+
 def test_a_router_of_little_cost_has_no_note() -> None:
-    layers = [SimpleNamespace(op="mixture"), SimpleNamespace(op="fully_connected")]
-    subject: Any = SimpleNamespace(layers=layers, graph=None)
-    route: Any = SimpleNamespace(layers=(50.0, 950.0), cycles=1000.0, experts=())
-    assert _router_note(subject, [route]) == []
+    assert _priced({"mixture": 50.0}) == []
+    assert _priced({"mixture": 30.0, "AveragePool2D": 20.0, "Conv2D": 300.0}) == []
+
+
+def test_the_pooling_of_its_input_is_a_part_of_a_routers_price() -> None:
+    (note,) = _priced({"mixture": 30.0, "AveragePool2D": 21.0, "Conv2D": 300.0})
+    assert note.startswith("the router takes 51 cycles (21 of them for its input), 5.1% of the")
+
+
+def test_a_shared_trunk_is_no_part_of_a_routers_price() -> None:
+    graph = mixture_graph(np.random.default_rng(0), trunk="fc")
+    assert for_the_router(graph) == frozenset()
+    assert for_the_router(cascade_graph(np.random.default_rng(0))) == frozenset()
 
 
 def test_a_mean_budget_weakens_curiosity(export: Callable[..., Any], free: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Distillation: the student nears its teacher, frozen parts stand still, bad calls are refused."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -89,6 +90,36 @@ def test_what_is_frozen_stands_still() -> None:
     assert not any(key.startswith("0.") for key in moved)
     assert "1.weight" in moved
     assert all(p.requires_grad for p in model.parameters())
+
+
+def _moved(model: torch.nn.Module, train: Callable[[], object]) -> set[str]:
+    """The names of what a training changed, up to the expert's number."""
+    before = copy.deepcopy(model.state_dict())
+    train()
+    after = model.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    return {".".join(key.split(".")[:2]) for key in changed if not key.startswith("u_")}
+
+
+@pytest.mark.parametrize("routed", ["cascade", "mixture"])
+def test_experts_are_trained_alone_jointly_or_one_after_the_other(routed: str) -> None:
+    """Case 43: nothing but what is asked for moves, the router's part either."""
+    experts = [_net("ternary", 6, 1), _net("int8", 12, 2)]
+    router = nn.PlainRouter(6, 2, hidden=(4,))
+    body = nn.Cascade(experts) if routed == "cascade" else nn.Mixture(experts, router)
+    first, second = body.experts
+    rest = [] if routed == "cascade" else [body.router]
+    options = {"epochs": 1, "lr": 1e-2, "progress": False}
+    others = {"router.fc1", "router.fc2"} if rest else set()
+
+    assert _moved(body, lambda: nn.fit(first, _data(5), **options)) == {"experts.0"}
+    assert _moved(body, lambda: nn.distill(first, second, _data(5), **options)) == {"experts.0"}
+    both = _moved(body, lambda: nn.fit(body, _data(5), **options))
+    assert both == {"experts.0", "experts.1", *others}
+    for still, trained in ((first, "experts.1"), (second, "experts.0")):
+        freeze = [still, *rest]
+        moved = _moved(body, lambda f=freeze: nn.fit(body, _data(6), freeze=f, **options))
+        assert moved == {trained}
 
 
 def test_without_a_validation_set_the_last_weights_stay() -> None:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeq import nn
 from edgeq.errors import BadInput
 from edgeq.nn import (
     BayesianRouter,
@@ -212,3 +213,18 @@ def test_bad_mixtures_are_refused() -> None:
             Mixture(experts, **given_options)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="router_sees"):
         TrunkMixture(Linear(4, 4), Mixture(experts, router, (4, 8)), "both")
+
+
+def test_case_43_a_mixtures_kinds_are_those_of_its_layers() -> None:
+    """An int8 head does not make a ternary expert one of 8 bits; depth and width are free."""
+    kinds = ("ternary", "int4", "int8")
+    experts = [
+        nn.Sequential(nn.Linear(10, 12, kind), nn.ReLU(), nn.Linear(12, 3, "int8"))
+        for kind in kinds
+    ]
+    for hidden in ((), (5,), (9, 7, 5)):
+        mixture = nn.Mixture(experts, nn.PlainRouter(10, 3, hidden=hidden))
+        assert mixture.kinds == kinds
+        assert mixture.bits == nn.Mixture(experts, mixture.router, kinds).bits
+    with pytest.raises(BadInput, match="no layers with weights; give the mixture kinds="):
+        nn.Mixture([nn.ReLU(), nn.ReLU()], nn.PlainRouter(10, 2))

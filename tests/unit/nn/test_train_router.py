@@ -116,7 +116,7 @@ def test_a_model_without_a_mixture_is_refused() -> None:
         fit_router(Sequential(Linear(4, 2, "int8")), data(8))
 
 
-def test_cycles_are_the_price_where_they_are_known() -> None:
+def test_cases_42_and_43_cycles_are_the_price_where_they_are_known() -> None:
     """On this board the expert of the middle width is the dearest: by bits it would be taken."""
     x, y = data()
     by_bits, by_cycles = mixture((-2.0, 2.0, 2.0)), mixture((-2.0, 2.0, 2.0))

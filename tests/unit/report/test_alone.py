@@ -199,6 +199,15 @@ def test_no_gain_is_shown(
     assert found["said"].startswith("no gain shown against e0 alone")
 
 
+def test_case_42_a_mixture_dearer_than_each_of_its_experts_says_so() -> None:
+    """The digits mixture cost 79 to 92 % more than any of them alone, and no table said it."""
+    found = gain(RIGHT, [RIGHT, RIGHT, WORSE], [100.0, 104.0, 97.0], 179.0)
+    assert not found["shown"]
+    assert found["beaten_by"] == "e0"
+    assert "+79.0 % energy" in found["said"]
+    assert "e0 alone answers no fewer rows right and costs no more" in found["said"]
+
+
 def test_a_cheaper_single_that_is_as_good_beats_it() -> None:
     """Against the best one it is cheaper and as good as no worse; a third one is better in both."""
     best = [True] * 952 + [False] * 48
