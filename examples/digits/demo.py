@@ -15,13 +15,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeq.reporting.markdown import build_line, profile_rows, size_rows, table, write_table
+from edgeq.reporting.gain_chart import gain_chart
+from edgeq.reporting.markdown import (
+    build_line,
+    code,
+    profile_rows,
+    size_rows,
+    table,
+    write_table,
+)
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 600
 EDGEQ = (sys.executable, "-m", "edgeq")
 REPORTS = ("report.html", "profile.txt")
-LONGEST_BAR = 40
 
 
 def run(command: list[str]) -> None:
@@ -77,24 +84,8 @@ def demo(out: Path, board: str, compiler: str) -> tuple[dict[str, Any], dict[str
             shutil.copyfile(folder / name, out / name)
             print(f"report: {out / name}")
     print((out / "profile.txt").read_text())
-    print(ending(profiled["alone"]))
+    print(gain_chart(profiled["alone"]))
     return exported, profiled
-
-
-def ending(alone: dict[str, Any]) -> str:
-    """What the cascade gains against the best single model: a chart, then one sentence."""
-    rows = [(f"{e['name']} alone", e) for e in alone["experts"]]
-    rows += [("the cascade", alone["mixture"]), ("an oracle", alone["oracle"])]
-    said: list[str] = [alone["gain"]["said"]]
-    if any(row["joules"] is None for _, row in rows):  # QEMU counts no cycles
-        return said[0]
-    most = max(row["joules"] for _, row in rows)
-    bars = [max(1, round(LONGEST_BAR * row["joules"] / most)) for _, row in rows]
-    lines = [
-        f"{name:>15} {row['accuracy']:7.1%}  {'#' * bar} {1e6 * row['joules']:.1f} uJ"
-        for (name, row), bar in zip(rows, bars, strict=True)
-    ]
-    return "\n".join(["Accuracy, and energy an inference (modelled):", *lines, *said])
 
 
 def main() -> None:
@@ -108,7 +99,8 @@ def main() -> None:
     exported, profiled = demo(options.out, options.board, options.compiler)
     if options.write_table:
         rows = [*profile_rows(profiled), *size_rows(exported)]
-        write_table(HERE / "README.md", f"{table(rows)}\n\n{build_line(profiled)}")
+        chart = code(gain_chart(profiled["alone"]))
+        write_table(HERE / "README.md", f"{table(rows)}\n\n{chart}\n\n{build_line(profiled)}")
 
 
 if __name__ == "__main__":
