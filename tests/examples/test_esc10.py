@@ -94,6 +94,52 @@ def test_ten_clips_on_the_virtual_board(
     assert results["macs_per_clip"] <= MACS
 
 
+def test_a_promise_on_the_clips_that_no_training_saw_is_refused_with_the_rows_needed(
+    example: ModuleType, data: Path, tmp_path: Path
+) -> None:
+    """One clip of a recording counts, and a fifth of 320 clips is no 149 recordings."""
+    stored = example.STORED["cascade"]
+    record = json.loads(stored.with_suffix(".json").read_text())
+    options = example.parser().parse_args(["--out", str(tmp_path)])
+    said = example.refusal(data, options, stored, record)
+    groups = record["held_recordings"]
+    assert said.startswith(f"held.npz holds {groups} different rows from {groups} groups; ")
+    assert "below 0.02 with 0.95 confidence takes 149 rows even if none disagrees" in said
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_cascade_is_the_studys_choice_and_saw_no_test_clip(example: ModuleType) -> None:
+    record = json.loads(example.STORED["cascade"].with_suffix(".json").read_text())
+    model = load(example.STORED["cascade"])
+    width, kind, share = example.cascade.chosen()
+    first = f"{example.single.WIDTHS[width]} {kind}"
+    assert (record["networks"], record["share"]) == ([first, "full int8"], share)
+    assert tuple(model.body.names) == example.cascade.NAMES
+    assert not [name for name in record["calibration_clips"] if name.startswith("5-")]
+    assert len(model.calibration) == len(record["calibration_clips"])
+
+
+def test_the_readme_holds_the_table_of_the_cascades_run(example: ModuleType) -> None:
+    table = sys.modules["table"]
+    told = json.loads(table.RUN.read_text())
+    assert table.markdown(told) in (FOLDER / "README.md").read_text()
+    assert any("takes 149 rows" in value for _, value, _ in told["rows"])
+    assert told["rows"][3:6] == [list(row) for row in table._of_all_folds()]
+
+
+@pytest.mark.full
+def test_clips_through_the_stored_cascade(example: ModuleType, data: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(data), "--out", str(tmp_path), "--clips", "10"]
+    stored = str(example.STORED["cascade"])
+    assert example.main([*arguments, "--checkpoint", stored]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["profile"]["mismatches"] == 0
+    assert "takes 149 rows" in results["promise"]["refused"]
+    curve = results["profile"]["alone"]["curve"]
+    assert curve["signal"] == "gap"
+    assert results["profile"]["accuracy"] == curve["shipped"]["accuracy"]
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["gcc", "zig"])
 def test_the_time_of_every_route_is_proven(exported: Path, kind: str) -> None:
