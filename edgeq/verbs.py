@@ -158,12 +158,17 @@ def mix(
 ) -> dict[str, Any]:
     """Writes the cascade of finished model files, cheapest first, to `out`; as `edgeq mix`.
 
-    Returns its `experts` and the `shares` of the calibration `rows` that each answers. Raises
-    ModelFile and BadInput for files that are no models or fit no cascade.
+    Returns its `experts`, the `shares` of the calibration `rows` that each answers, and `notes`.
+    Raises ModelFile and BadInput for files that are no models or fit no cascade, and for an `out`
+    that is one of them.
     """
     from edgeq.nn import Cascade, load, mixed, save
 
-    made = mixed([load(path) for path in models], signal=signal, escalate=escalate)
+    for path in models:
+        if Path(path).exists() and Path(out).exists() and Path(path).samefile(out):
+            raise BadInput(f"{out} is one of the models that are mixed; choose another file")
+    parts = [load(path) for path in models]
+    made = mixed(parts, signal=signal, escalate=escalate)
     save(made, out)
     assert isinstance(made.body, Cascade)  # which is what models are mixed into
     names = list(made.body.names)
@@ -173,4 +178,5 @@ def mix(
         assert route is not None  # a cascade has routes
         told["rows"] = len(route)
         told["shares"] = {n: float((route == i).mean()) for i, n in enumerate(names)}
-    return told
+    unsettled = "no calibration rows: `edgeq export --calibration` will settle the thresholds"
+    return told | {"notes": [] if told["rows"] else [unsettled]}

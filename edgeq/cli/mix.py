@@ -40,3 +40,5 @@ def mix(models: tuple[Path, ...], out: Path, signal: str, escalate: float, as_js
         shares = ", ".join(f"{name} {share:.0%}" for name, share in told["shares"].items())
         rows = f"answered by {shares} of {told['rows']} calibration rows" if told["rows"] else ""
         say(f"{out}: {' -> '.join(told['experts'])}{'; ' + rows if rows else ''}")
+        for note in told["notes"]:
+            say(f"note: {note}", err=True)

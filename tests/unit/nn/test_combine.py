@@ -104,7 +104,7 @@ def test_the_command_mixes_model_files_that_export(
     told = json.loads(capsys.readouterr().out)
     assert told["experts"] == ["cheap", "precise"]
     assert told["shares"]["cheap"] >= 0.8
-    assert told["rows"] == 100
+    assert (told["rows"], told["notes"]) == (100, [])
     report = edgeq.export(out, "cortex-m4", tmp_path / "export")
     assert [expert["name"] for expert in report["experts"]] == ["cheap", "precise"]
 
@@ -114,3 +114,25 @@ def test_the_command_refuses_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelFile):
         edgeq.mix([tmp_path / "text.pt", tmp_path / "text.pt"], tmp_path / "out.pt")
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_the_command_leaves_the_models_that_it_mixes(tmp_path: Path) -> None:
+    for name, width in (("cheap", 4), ("precise", 16)):
+        edgeq.save(_finished("int8", width, name), tmp_path / f"{name}.pt")
+    before = (tmp_path / "cheap.pt").read_bytes()
+    (tmp_path / "link.pt").symlink_to(tmp_path / "cheap.pt")
+    paths = [tmp_path / "cheap.pt", tmp_path / "precise.pt"]
+    for out in ("cheap.pt", "link.pt"):
+        with pytest.raises(BadInput, match="is one of the models that are mixed"):
+            edgeq.mix(paths, tmp_path / out)
+    assert (tmp_path / "cheap.pt").read_bytes() == before
+
+
+def test_the_command_says_where_no_threshold_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / "cheap.pt", tmp_path / "precise.pt"]
+    for path, width in zip(paths, (4, 16), strict=True):
+        edgeq.save(_model("int8", width, path.stem), path)
+    assert run_cli(monkeypatch, "mix", *map(str, paths), "-o", str(tmp_path / "both.pt")) == 0
+    assert "edgeq export --calibration" in capsys.readouterr().err
