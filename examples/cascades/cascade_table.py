@@ -97,7 +97,14 @@ def _signals(result: dict[str, Any]) -> list[str]:
         cells = [f"{of[s]['value']:.3f} {_ends(of[s]['interval'], 1, '.3f')}" for s in named]
         errors = f"{of['errors']['wrong']} of {of['errors']['rows']}"
         lines.append(f"| {name} | {errors} | {' | '.join(cells)} |")
-    return lines
+    means = [f"{mean_auroc(result, s):.3f}" for s in named]
+    return [*lines, f"| mean of the networks | | {' | '.join(means)} |"]
+
+
+def mean_auroc(result: dict[str, Any], signal: str) -> float:
+    """Of a signal, over the networks."""
+    values = [of[signal]["value"] for of in result["signals"].values()]
+    return float(sum(values) / len(values))
 
 
 def _ends(ends: list[float], times: float, spec: str) -> str:

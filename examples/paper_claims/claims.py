@@ -132,7 +132,9 @@ def claims(ran: Inferences) -> dict[str, Any]:
     weights = np.vstack([np.ones(len(ran.y)), drawn])
     f1 = {name: macro_f1(answer, ran.y, weights) for name, answer in ran.answer.items()}
     joules = {name: mean(value, weights) for name, value in ran.joules.items()}
-    hertz = load_board(score.BOARD).clock_hz
+    board = load_board(score.BOARD)
+    assert board.energy is not None  # the board was chosen for its figures
+    hertz, joules_per_ms = board.clock_hz, board.energy.nj_per_cycle * 1e-12 * board.clock_hz
     latency = {name: 1e3 * value / hertz for name, value in ran.cycles.items()}
     std = {name: spread(value, weights) for name, value in latency.items()}
     figures = {
@@ -142,6 +144,7 @@ def claims(ran: Inferences) -> dict[str, Any]:
         "overhead_many": joules[CURIOUS] / joules[MANY] - 1,
         "mixture_f1_gain": f1[CURIOUS] - f1[MANY],
     }
+    figures |= {f"latency_ms {name}": value / joules_per_ms for name, value in joules.items()}
     figures |= {f"f1 {name}": value for name, value in f1.items()}
     figures |= {f"f1_per_mj {name}": f1[name] / (1e3 * value) for name, value in joules.items()}
     off = std["mixture off"]
@@ -188,6 +191,15 @@ def markdown(told: dict[str, Any]) -> str:
             "curiosity steadies latency (alpha 1, 8; escalation)",
             "std 230 to 29 ms, p 0.008",
             "; ".join(_spreads(c["spread"])) + "; modelled",
+        ),
+        (
+            "latency an inference",
+            "a fold's wall time on a laptop, divided by five",
+            "; ".join(
+                f"{name}: {said(f'latency_ms {name}', 1, '.2f', ' ms')}"
+                for name in (FEW, MANY, CURIOUS, "cascade")
+            )
+            + "; modelled",
         ),
         (
             "a mixture costs more and answers no better",

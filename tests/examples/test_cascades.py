@@ -1,5 +1,6 @@
 """examples/cascades: README and JSON agree, the JSON is what the stored answers give."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeq import nn
 from edgeq.comparing import cascades
 from tests.neighbours import script
 
@@ -32,6 +34,17 @@ def _told(name: str) -> dict[str, Any]:
 def test_the_readme_holds_the_table_of_the_json(score: ModuleType, name: str) -> None:
     readme = (FOLDER / "README.md").read_text()
     assert score.cascade_table.markdown(_told(name)) in readme
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_default_signal_of_a_cascade_is_the_best_that_a_device_has(
+    score: ModuleType, name: str
+) -> None:
+    """In the mean of the networks; the largest probability takes a division that no device does."""
+    told = _told(name)
+    signals = next(iter(told["signals"].values())).keys() - {"errors", "1 - p_max"}
+    best = max(signals, key=lambda signal: score.cascade_table.mean_auroc(told, signal))
+    assert best == inspect.signature(nn.Cascade).parameters["signal"].default
 
 
 @pytest.mark.parametrize("name", STUDIES)

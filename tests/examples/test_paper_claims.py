@@ -57,6 +57,13 @@ def test_spreads_are_those_of_the_inferences(claims: ModuleType, ran: Any) -> No
         assert told[name]["std_ms"] == pytest.approx(milliseconds.std(), rel=1e-6)
 
 
+def test_a_latency_is_the_mean_of_the_routes_cycles(claims: ModuleType, ran: Any) -> None:
+    told = _told(claims)["claims"]
+    name, hertz = claims.CURIOUS, claims.load_board(claims.score.BOARD).clock_hz
+    latency = 1e3 * ran.cycles[name].mean() / hertz
+    assert told[f"latency_ms {name}"]["value"] == pytest.approx(latency, rel=1e-4)
+
+
 @pytest.mark.full
 def test_every_claim_is_computed_again(claims: ModuleType, ran: Any) -> None:
     again = json.loads(json.dumps(claims.claims(ran)))
