@@ -175,6 +175,10 @@ def markdown(told: dict[str, Any]) -> str:
         low, high = (f"{end * times:{spec}}" for end in c[key]["interval"])
         return f"{c[key]['value'] * times:{spec}}{unit} [{low}, {high}]"
 
+    def each(key: str, unit: str = "") -> str:
+        of = [f"{n}: {said(f'{key} {n}', 1, '.2f', unit)}" for n in (FEW, MANY, CURIOUS, "cascade")]
+        return f"{'; '.join(of)}; modelled"
+
     rows = [
         (
             "4 bits answer as 16 do",
@@ -195,11 +199,7 @@ def markdown(told: dict[str, Any]) -> str:
         (
             "latency an inference",
             "a fold's wall time on a laptop, divided by five",
-            "; ".join(
-                f"{name}: {said(f'latency_ms {name}', 1, '.2f', ' ms')}"
-                for name in (FEW, MANY, CURIOUS, "cascade")
-            )
-            + "; modelled",
+            each("latency_ms", " ms"),
         ),
         (
             "a mixture costs more and answers no better",
@@ -211,11 +211,7 @@ def markdown(told: dict[str, Any]) -> str:
         (
             "F1 per mJ",
             "3.87 (another machine)",
-            "; ".join(
-                f"{name}: {said(f'f1_per_mj {name}', 1, '.2f')}"
-                for name in (FEW, MANY, CURIOUS, "cascade")
-            )
-            + "; modelled",
+            each("f1_per_mj"),
         ),
     ]
     lines = ["| claim | the paper | here [95 %] |", "|---|---|---|"]
