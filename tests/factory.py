@@ -15,7 +15,7 @@ from edgeq.ops.fixed_point import exp_table, quantize_multipliers
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.mc_dropout import dropout_masks
 from edgeq.ops.mixture import Expert, Mixture, precision_prior
-from edgeq.ops.op import Array, Io
+from edgeq.ops.op import Array, Io, quant_of
 from edgeq.ops.router import SCORE_BITS, Router, logits_of, monte_carlo_numerator
 from edgeq.ops.signals import SIGNALS
 from edgeq.reference import run
@@ -241,21 +241,21 @@ def cascade_graph(
         build.flatten()
     x, quant = build.values[build.last], build.quant()
     experts = _experts(rng, x, quant, formats, hidden, classes)
-    rule = SIGNALS[signal]
+    rule, last = SIGNALS[signal], experts[0].graph
+    scale = quant_of(last.tensors[last.outputs[0]]).per_tensor
+    constants = dict(rule.lower(scale))
     if thresholds is None:
         answers = [run(e.graph, x).output for e in experts[:-1]]
-        thresholds = [rule.sending(rule.of(y, {}), 0.5) for y in answers]
+        thresholds = [rule.sending(rule.of(y, constants), 0.5) for y in answers]
     name, attrs = "cascade", Cascade(experts, signal, (), (0.5,) * (len(experts) - 1))
-    limits = build.constant(f"{name}.thresholds", np.array(thresholds, np.int32))
+    constants["thresholds"] = np.array(thresholds, np.int32)
+    params = {role: build.constant(f"{name}.{role}", value) for role, value in constants.items()}
     outputs = (f"{name}.out", f"{name}.route", f"{name}.uncertainty")
-    last = experts[0].graph
     build.tensors[outputs[0]] = last.tensors[last.outputs[0]]
     for extra in outputs[1:]:
         build.tensors[extra] = TensorType((1,), "int32")
     kernel = f"edgeq_{signal}_s8"
-    build.nodes.append(
-        Node(name, "Cascade", (build.last,), outputs, attrs, {"thresholds": limits}, kernel)
-    )
+    build.nodes.append(Node(name, "Cascade", (build.last,), outputs, attrs, params, kernel))
     return build.graph(outputs)
 
 

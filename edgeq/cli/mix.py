@@ -17,7 +17,12 @@ from edgeq.cli.output import say, say_json
     type=click.Path(path_type=Path),
     help="The model file to write.",
 )
-@click.option("--signal", default="gap", show_default=True, help="What tells an unsure answer.")
+@click.option(
+    "--signal",
+    default="gap",
+    show_default=True,
+    help="What tells an unsure answer: gap or entropy.",
+)
 @click.option(
     "--escalate",
     default=0.3,

@@ -11,6 +11,7 @@ from onnx import GraphProto, TensorProto, helper
 
 from edgeq.emit.onnx_builder import OnnxBuilder, channels_first
 from edgeq.emit.onnx_ops import emit_node
+from edgeq.emit.onnx_signals import ONNX_SIGNALS
 from edgeq.ir import Graph, Node
 from edgeq.ops.cascade import THRESHOLDS
 
@@ -50,10 +51,11 @@ def _stage(
         assert before is not None  # a cascade has two experts or more
         return _Answer(b.values[output], route, before)
     codes = f"{b.prefix}{output}.int8"  # as OnnxBuilder.requantize names them
-    steps = _gap(b, codes)
+    rule, form = node.attrs.rule, ONNX_SIGNALS[node.attrs.signal]
+    steps = form(b, codes, b.values[output])
     signal = b.node("Cast", [steps], "signal", to=TensorProto.FLOAT)
     limit = b.constant("threshold", [int(graph.param(node, THRESHOLDS)[stage])], np.int64)
-    condition = b.node("Less", [steps, limit], "goes_on")
+    condition = b.node("Greater" if rule.doubt else "Less", [steps, limit], "goes_on")
     here = _Answer(b.values[output], route, signal)
     return _decision(b, graph, node, stage, x, condition, here)
 
@@ -92,15 +94,3 @@ def _branch(b: OnnxBuilder, graph: Graph, node: Node, answer: _Answer) -> GraphP
         value(own.signal, TensorProto.FLOAT, [1]),
     ]
     return b.graph(f"{b.prefix}branch", [], outputs)
-
-
-def _gap(b: OnnxBuilder, codes: str) -> str:
-    """Largest less second largest of int8 (1, classes), int64 (1,); 0 for two equal maxima."""
-    wide = b.node("Cast", [codes], "codes", to=TensorProto.INT64)
-    two = b.constant("two", [2], np.int64)
-    values, indices = f"{b.prefix}best", f"{b.prefix}best.indices"
-    b.nodes.append(helper.make_node("TopK", [wide, two], [values, indices], name=values))
-    weights = b.constant("difference", [[1, -1]], np.int64)
-    signed = b.node("Mul", [values, weights], "best.signed")
-    axes = b.constant("axes", [1], np.int64)
-    return b.node("ReduceSum", [signed, axes], "gap", keepdims=0)

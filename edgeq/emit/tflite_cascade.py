@@ -12,20 +12,18 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
     schema_py_generated as schema,
 )
 
-from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_ops import Values, emit_nodes
-from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
-from edgeq.ir import Graph, Node, Quant
+from edgeq.emit.tflite_signals import TFLITE_SIGNALS, constant_index
+from edgeq.emit.tflite_writer import SubgraphWriter, Value
+from edgeq.ir import Graph, Node
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.mixture import Expert
-
-LOWEST, REACH = -128, 256  # int8 codes hold 0..255 above the lowest; a gap below 256 is any gap
 
 
 @dataclass(frozen=True)
 class _State:
-    """What goes from stage to stage: y int8 (1, classes); route int32 (1,); signal int8 (1, 1), of
-    the last decision; goes_on int32 (1,), 1 when the next expert runs.
+    """What goes from stage to stage: y int8 (1, classes); route int32 (1,); signal (1, 1), of the
+    last decision; goes_on int32 (1,), 1 when the next expert runs.
     """
 
     y: Value
@@ -69,13 +67,13 @@ def _answered(
     values: Values = {expert.graph.inputs[0]: x}
     emit_nodes(sg, expert.graph, values)
     y = values[expert.graph.outputs[0]]
-    route = _constant_index(sg, f"{node.name}.{stage}.route", stage, len(node.attrs.experts))
+    route = constant_index(sg, f"{node.name}.{stage}.route", stage, len(node.attrs.experts))
     if stage == len(node.attrs.experts) - 1:
         assert before is not None  # a cascade has two experts or more
         return replace(before, y=y, route=route)
-    signal = _gap(sg, f"{node.name}.{stage}", y)
-    limit = int(graph.param(node, THRESHOLDS)[stage])
-    return _State(y, route, signal, _below(sg, f"{node.name}.{stage}", signal, limit))
+    name, form = f"{node.name}.{stage}", TFLITE_SIGNALS[node.attrs.signal]
+    signal, limit = form.value(sg, name, y), int(graph.param(node, THRESHOLDS)[stage])
+    return _State(y, route, signal, form.goes_on(sg, name, signal, limit))
 
 
 def _taken(
@@ -106,57 +104,3 @@ def _inputs(inner: SubgraphWriter, x: Value, state: _State) -> tuple[Value, _Sta
     return given, _State(
         *(inner.value("before_" + name, v.shape, v.dtype, v.quant) for name, v in values)
     )
-
-
-def _gap(sg: SubgraphWriter, name: str, y: Value) -> Value:
-    """Largest less second largest of y int8 (1, classes), int8 (1, 1) from LOWEST on.
-
-    The second is the largest once the first one's place is at the lowest code: nothing is rounded.
-    """
-    classes, scale = y.shape[1], y.q.per_tensor
-    steps = Quant((scale,), LOWEST)
-    winner = _arg_max(sg, name + ".winner", y)
-    places = np.full((classes, classes), LOWEST, dtype=np.int8)
-    np.fill_diagonal(places, 127)  # 255 steps, as far as a code can fall
-    table = sg.constant(name + ".places", places, steps)
-    mask = sg.value(name + ".mask", (1, classes), "int8", steps)
-    options = schema.GatherOptionsT(axis=0, batchDims=0)
-    sg.op("GATHER", [table, winner], [mask], options)
-    rest = step.subtract(sg, name + ".rest", y, mask, y.q)
-    best, second = _largest(sg, name + ".best", y), _largest(sg, name + ".second", rest)
-    return step.subtract(sg, name + ".gap", best, second, steps)
-
-
-def _largest(sg: SubgraphWriter, name: str, y: Value) -> Value:
-    """int8 (1, 1) of (1, n)."""
-    count = y.shape[1]
-    column = step.reshape(sg, name + ".column", y, (1, count, 1, 1))
-    return step.reshape(sg, name, step.largest(sg, name + ".pooled", column), (1, 1))
-
-
-def _below(sg: SubgraphWriter, name: str, signal: Value, limit: int) -> Value:
-    """int32 (1,): 1 when the signal is below the limit. ARG_MAX compares codes as they are, where
-    LESS multiplies by their scale; of equal ones it takes the first, the signal.
-    """
-    if limit >= REACH:
-        return _constant_index(sg, name + ".goes_on", 1, 2)
-    code = np.array([[limit + LOWEST]], dtype=np.int8)
-    bound = sg.constant(name + ".threshold", code, signal.quant)
-    pair = sg.value(name + ".pair", (1, 2), "int8", signal.quant)
-    options = schema.ConcatenationOptionsT(axis=1, fusedActivationFunction=ACTIVATION["none"])
-    sg.op("CONCATENATION", [signal, bound], [pair], options)
-    return _arg_max(sg, name + ".goes_on", pair)
-
-
-def _constant_index(sg: SubgraphWriter, name: str, index: int, count: int) -> Value:
-    """int32 (1,) that is always `index`: computed, as a subgraph may not give a constant."""
-    row = np.zeros((1, count), dtype=np.int8)
-    row[0, index] = 1
-    return _arg_max(sg, name, sg.constant(name + ".places", row, Quant((1.0,), 0)))
-
-
-def _arg_max(sg: SubgraphWriter, name: str, x: Value) -> Value:
-    axis = sg.constant(name + ".axis", np.array(1, dtype=np.int32))
-    best = sg.value(name, (1,), "int32")
-    sg.op("ARG_MAX", [x, axis], [best], schema.ArgMaxOptionsT(outputType=schema.TensorType.INT32))
-    return best

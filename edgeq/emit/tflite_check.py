@@ -62,7 +62,7 @@ TFLM_DTYPES: Mapping[str, frozenset[str]] = {
     "MINIMUM": _INT8,
     "MAXIMUM": _INT8,
     "AVERAGE_POOL_2D": _INT8,
-    "MAX_POOL_2D": _INT8,
+    "MAX_POOL_2D": _BOTH,
     "PAD": _INT8,
     "RESHAPE": _BOTH,
     "IF": _BOTH | {"int32", "bool"},

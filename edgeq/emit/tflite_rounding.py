@@ -14,4 +14,5 @@ STEPS_APART: Mapping[str, int] = {
     "Softmax": 1,
     "gate": 1,  # of a mixture whose experts are weighted by the router's probabilities
 }
-UNCERTAINTY_APART = 0.01  # of a Bayesian router, absolute; it is reported, the route is exact
+# of a Bayesian router, and of a cascade's signal but the gap: absolute
+UNCERTAINTY_APART = 0.01

@@ -82,9 +82,19 @@ def average_pool_suits(graph: Graph, node: Node) -> bool:
     return channels >= 4 and bool((graph.param(node, "shift") <= -1).all())
 
 
-def decided_by_gap(_graph: Graph, node: Node) -> bool:
-    """Cascade: the gap is its signal."""
-    return bool(node.attrs.signal == "gap")
+def decides(signal: str) -> Suits:
+    """Cascade: that is its signal."""
+
+    def suits(_graph: Graph, node: Node) -> bool:
+        return bool(node.attrs.signal == signal)
+
+    return suits
+
+
+def _signal(name: str, *headers: str, sources: tuple[str, ...] = ()) -> "Kernel":
+    """What a cascade decides by."""
+    own, files = f"edgeq_{name}_s8", (f"edgeq_{name}_s8.c", *sources)
+    return Kernel(own, "Cascade", None, files, (*_PUBLIC, *headers), suits=decides(name))
 
 
 def gate_scratch(graph: Graph, node: Node) -> int:
@@ -318,7 +328,8 @@ KERNELS: tuple[Kernel, ...] = (
         router_scratch,
     ),
     _weightless("edgeq_gate_s8", "Gate", scratch=gate_scratch),
-    Kernel("edgeq_gap_s8", "Cascade", None, ("edgeq_gap_s8.c",), _PUBLIC, suits=decided_by_gap),
+    _signal("gap"),
+    _signal("entropy", "edgeq_softmax_q15.h", "edgeq_requantize.h", sources=_SOFTMAX),
     _weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
 )
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput
 from edgeq.nn.layers import QuantLayer
+from edgeq.nn.signals import TORCH_SIGNALS
 from edgeq.nn.weight_kinds import WeightKind, weight_kind
 from edgeq.ops.signals import SIGNALS
 
@@ -20,7 +21,8 @@ LONGEST_NAME = 60
 @dataclass(frozen=True)
 class Cascaded:
     """One decision per sample: experts (N, stages) that ran, the answering one first (where fewer
-    ran, 0 again), and the signal (N,) of the last decision, in units of the logits.
+    ran, 0 again), and the signal (N,) of the last decision: a gap in units of the logits, or
+    an entropy in nats.
     """
 
     experts: Tensor
@@ -33,7 +35,8 @@ class Cascade(nn.Module):
     Experts take the same input and give logits of the same classes; they may differ in everything
     else. A finished `Model` stands for its body. `trunk`: layers that all of them share, run once.
     signal "gap": the largest less the second largest logit; a sample goes on while it lies below
-    the stage's threshold. `thresholds`: one a stage but the last, in units of the logits; None to
+    the stage's threshold. "entropy": of the softmax of the logits; a sample goes on while it lies
+    above. `thresholds`: one a stage but the last, in the signal's unit; None to
     let `calibrate`, and an export, choose them so that the share `escalate` of the calibration rows
     that reach a stage goes on from it. `names` of the experts are those of reports; by default
     their models' names or their weights' kind.
@@ -90,7 +93,7 @@ class Cascade(nn.Module):
         for stage, expert in enumerate(list(self.experts)[1:]):
             if len(left) == 0:
                 break
-            signal = signal.index_copy(0, left, signal_of(self.signal, out[left]))
+            signal = signal.index_copy(0, left, TORCH_SIGNALS[self.signal](out[left]))
             if not self.every_stage:
                 left = left[self.goes_on(signal[left], stage)]
             if len(left):
@@ -116,20 +119,13 @@ class Cascade(nn.Module):
             shared = x if self.trunk is None else self.trunk(x)
             left = torch.arange(len(x))
             for stage, share in enumerate(self.escalate):
-                values = signal_of(self.signal, self.experts[stage](shared[left]))
+                values = TORCH_SIGNALS[self.signal](self.experts[stage](shared[left]))
                 limit = SIGNALS[self.signal].sending_real(values.numpy(), share)
                 self.limits[stage] = limit
                 left = left[self.goes_on(values, stage)]
         self(x)
         assert self.last_routing is not None  # the forward has just set it
         return int((self.last_routing.experts[:, 0] > 0).sum())
-
-
-def signal_of(signal: str, logits: Tensor) -> Tensor:
-    """The signal (N,) of logits (N, C)."""
-    assert signal == "gap"  # SIGNALS has no other yet
-    best = torch.topk(logits, 2, dim=-1).values
-    return best[:, 0] - best[:, 1]
 
 
 def kind_of(module: nn.Module) -> WeightKind:

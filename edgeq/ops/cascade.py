@@ -19,20 +19,22 @@ from edgeq.ops.op import (
     Array,
     Call,
     Fields,
+    Lowered,
     Name,
     Op,
     Params,
     Place,
+    Pointer,
     Role,
     Shapes,
     Site,
     no_accumulators,
-    no_constants,
     no_limit,
     no_macs,
     own_scale,
 )
-from edgeq.ops.signals import SIGNALS, Signal
+from edgeq.ops.signal import Signal
+from edgeq.ops.signals import SIGNALS
 
 RunGraph = Callable[[Graph, Array], Array]
 THRESHOLDS = "thresholds"
@@ -111,12 +113,27 @@ def _result_shape(attrs: Cascade, inputs: Shapes, params: Mapping[str, Any]) -> 
 
 
 def _roles(attrs: Cascade) -> tuple[Role, ...]:
-    return (Role(THRESHOLDS, "int32", Place.INLINE),)
+    return (Role(THRESHOLDS, "int32", Place.INLINE), *attrs.rule.roles)
+
+
+def _lower(site: Site) -> Lowered:
+    """All but the thresholds, which `freeze_cascade` takes from the calibration rows."""
+    return Lowered(site.node.attrs.rule.lower(site.output_quant.per_tensor), {})
 
 
 def _fields(site: Site) -> Fields:
-    """edgeq_signal_params"""
-    return (("exp_table", Name("NULL")), ("classes", site.output_size))
+    """edgeq_signal_params; what the signal has not got is zero."""
+    held = {role.name for role in site.node.attrs.rule.roles}
+
+    def number(role: str) -> int:
+        return int(site.number(role)) if role in held else 0
+
+    return (
+        ("exp_table", Pointer("exp_table") if "exp_table" in held else Name("NULL")),
+        ("classes", site.output_size),
+        ("multiplier", number("multiplier")),
+        ("shift", number("shift")),
+    )
 
 
 def _by_graphs(*_: object) -> Array:
@@ -138,7 +155,7 @@ OP = Op(
     fuses=NO_FUSION,
     weight_axis=None,
     widens=NO_WIDENING,
-    lower=no_constants,
+    lower=_lower,
     accumulators=no_accumulators,
     memory=None,
     code=Call("Cascade", "edgeq_signal_params", _fields),

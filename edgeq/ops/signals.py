@@ -1,83 +1,18 @@
 """How sure an answer is, as an integer of its int8 outputs: what a cascade decides by.
 
-A signal is computed from an expert's outputs alone, the same on host, board and reference.
+A signal is computed from an expert's outputs alone, the same on host, board and reference. Its
+kernel is edgeq_<name>_s8; its forms stand in nn/signals.py, emit/onnx_signals.py and
+emit/tflite_signals.py.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
+from edgeq.ops import entropy
 from edgeq.ops.fixed_point import Int64
-from edgeq.ops.op import Array, Params
-
-
-@dataclass(frozen=True)
-class Signal:
-    """`of` takes int8 outputs (rows, classes) and the cascade's constants, and gives (rows,);
-    `real` the same of real outputs. `unit`: what a step of the integer is worth in the real one,
-    from the outputs' scale.
-
-    Thresholds lie in [least, most]: at one end no row goes on, at the other every row does.
-    `doubt`: large values are unsure ones, and a row goes on above the threshold; else below it.
-    `fraction_bits`: of the value; a reported one has 24. `step`: how far a step of one output moves
-    the value, about.
-    """
-
-    name: str
-    doubt: bool
-    least: int
-    most: int
-    fraction_bits: int
-    step: int
-    of: Callable[[Array, Params], Int64]
-    real: Callable[[Array], Array]
-    unit: Callable[[float], float]
-
-    def goes_on(self, values: Array, threshold: int) -> Array:
-        """Whether a row of that signal needs the next stage."""
-        return np.asarray(values > threshold if self.doubt else values < threshold)
-
-    def in_steps(self, threshold: float, scale: float) -> int:
-        """The integer threshold that sends on the rows which a real one would; `scale` is the
-        outputs'.
-        """
-        steps = threshold / self.unit(scale)
-        whole = math.floor(steps) if self.doubt else math.ceil(steps)
-        return int(min(max(whole, self.least), self.most))
-
-    def sending(self, values: Array, share: float) -> int:
-        """The threshold by which at most that share of rows with these signals (rows,) goes on:
-        as many as can where several share one.
-        """
-        count = math.floor(share * len(values))
-        if count >= len(values):
-            return self.always
-        ordered = np.sort(values)
-        return int(ordered[len(values) - 1 - count] if self.doubt else ordered[count])
-
-    def sending_real(self, values: Array, share: float) -> float:
-        """The same for real signals (rows,), which have no range of their own."""
-        count = math.floor(share * len(values))
-        if count >= len(values):
-            return float(values.min() - 1) if self.doubt else float(values.max() + 1)
-        ordered = np.sort(values)
-        return float(ordered[len(values) - 1 - count] if self.doubt else ordered[count])
-
-    @property
-    def never(self) -> int:
-        """The threshold at which no row goes on."""
-        return self.most if self.doubt else self.least
-
-    @property
-    def always(self) -> int:
-        """The threshold at which every row goes on."""
-        return self.least if self.doubt else self.most
-
-    def reported(self, values: Array) -> Array:
-        """The value as the unsigned Q8.24 number that firmware and traces report."""
-        return np.asarray(values << (24 - self.fraction_bits))
+from edgeq.ops.op import Array, Params, Place, Role
+from edgeq.ops.signal import Signal as Signal
 
 
 def gap(logits: Array, _params: Params) -> Int64:
@@ -92,8 +27,8 @@ def real_gap(logits: Array) -> Array:
     return np.asarray(ordered[:, -1] - ordered[:, -2])
 
 
-def _a_step(scale: float) -> float:
-    return scale
+def no_constants(_scale: float) -> Mapping[str, Array]:
+    return {}
 
 
 GAP = Signal(
@@ -102,9 +37,28 @@ GAP = Signal(
     least=0,
     most=256,
     fraction_bits=0,
-    step=1,
+    step=lambda _: 1,
     of=gap,
     real=real_gap,
-    unit=_a_step,
+    unit=lambda scale: scale,
+    roles=(),
+    lower=no_constants,
 )
-SIGNALS: Mapping[str, Signal] = {signal.name: signal for signal in (GAP,)}
+ENTROPY = Signal(
+    name="entropy",
+    doubt=True,
+    least=-1,  # below every entropy
+    most=16 << entropy.FRACTION_BITS,  # above that of any number of classes
+    fraction_bits=entropy.FRACTION_BITS,
+    step=entropy.step,
+    of=entropy.entropy,
+    real=entropy.real_entropy,
+    unit=lambda _: 2.0**-entropy.FRACTION_BITS,
+    roles=(
+        Role("exp_table", "uint16"),
+        Role("multiplier", "int32", Place.INLINE),
+        Role("shift", "int32", Place.INLINE),
+    ),
+    lower=entropy.lower,
+)
+SIGNALS: Mapping[str, Signal] = {signal.name: signal for signal in (GAP, ENTROPY)}

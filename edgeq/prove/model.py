@@ -184,8 +184,9 @@ def _settled(graph: Graph, rows: Array) -> Array:
         return settled
     rule, limits = node.attrs.rule, graph.param(node, THRESHOLDS)
     signals, reached = run_all_stages(graph, rows).signals, settled
+    step = rule.step(quant_of(graph.tensors[node.outputs[0]]).per_tensor)
     for stage, limit in enumerate(limits.tolist()):
-        near = (signals[:, stage] + steps * rule.step for steps in (-MARGIN, MARGIN))
+        near = (signals[:, stage] + steps * step for steps in (-MARGIN, MARGIN))
         low, high = (rule.goes_on(values, limit) for values in near)
         fixed = limit in (rule.never, rule.always)
         settled = settled & (~reached | fixed | (low == high))

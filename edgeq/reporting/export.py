@@ -117,8 +117,8 @@ def curiosity_entry(
 def cascade_entry(graph: Graph, cascading: Cascading | None) -> dict[str, Any] | None:
     """`cascade` of the JSON object: what decides, with which thresholds, and where rows went.
 
-    `thresholds` in steps of the signal, as the firmware has them; `thresholds_real` in units of the
-    logits.
+    `thresholds` in steps of the signal, as the firmware has them; `thresholds_real` in the
+    signal's unit.
     """
     node = routed_node(graph)
     if cascading is None or node is None:
@@ -208,9 +208,10 @@ def _cascade_line(cascade: dict[str, Any]) -> str:
         f"{t} ({real:.4g})"
         for t, real in zip(cascade["thresholds"], cascade["thresholds_real"], strict=True)
     )
-    beyond = sum(cascade["answered"][1:])
+    beyond, signal = sum(cascade["answered"][1:]), cascade["signal"]
+    article = "an" if signal[0] in "aeiou" else "a"
     return (
-        f"cascade: goes on {cascade['goes_on']} a {cascade['signal']} of {steps}; {beyond} of "
+        f"cascade: goes on {cascade['goes_on']} {article} {signal} of {steps}; {beyond} of "
         f"{cascade['rows']} calibration rows go beyond the first expert"
     )
 

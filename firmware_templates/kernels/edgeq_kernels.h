@@ -411,10 +411,15 @@ void edgeq_gate_s8(const edgeq_gate_params *p, const int32_t *accumulator, int8_
 /* What a cascade decides by, from the logits of the expert that ran: 2 classes at least. */
 typedef struct {
     const uint16_t *exp_table; /* of the logits; null for the gap */
-    int32_t classes;
+    int32_t classes;           /* at most 65,536 */
+    int32_t multiplier;        /* entropy: of twice the logits' scale */
+    int32_t shift;
 } edgeq_signal_params;
 
 /* Largest less second largest logit, 0..255; 0 where two share the maximum. */
 int32_t edgeq_gap_s8(const edgeq_signal_params *p, const int8_t *logits);
+
+/* Entropy of their softmax, nats in Q16. */
+int32_t edgeq_entropy_s8(const edgeq_signal_params *p, const int8_t *logits);
 
 #endif

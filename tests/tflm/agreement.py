@@ -15,7 +15,8 @@ from edgeq.ir import Graph, Node
 from edgeq.ir.ports import join, result_tensors, split
 from edgeq.ops import OPS, cascade, mixture
 from edgeq.ops.op import Array
-from edgeq.reference import Answered, io_of, run
+from edgeq.ops.routed import routed_node
+from edgeq.reference import Answered, io_of, run, run_all_stages
 from tests.tflm.interpreter import TflmRun, run_tflm
 
 OPERATOR = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
@@ -26,7 +27,9 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
 
     Bytes are equal unless an op of STEPS_APART stands in the graph. Then each op is given what
     TensorFlow Lite Micro gave it, and only those ops may differ, by no more than the table says.
+    Rows that a cascade's int16 signal may send elsewhere are left out; most must stay.
     """
+    x = x[~near_a_threshold(graph, x)]
     model, wanted = tflite_model(graph, "t"), run(graph, x)
     runs = run_tflm(model, *file_inputs(graph, model, x))
     for i, got in enumerate(runs):
@@ -40,6 +43,17 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
         _assert_answers(graph, runs, wanted)
     _assert_uncertainty(graph, model, runs, wanted)
     return runs
+
+
+def near_a_threshold(graph: Graph, x: Array) -> Array:
+    """(rows,) whether an int16 signal lies as near to a threshold as it may be off."""
+    node = routed_node(graph)
+    if node is None or node.op != "Cascade" or node.attrs.signal == "gap":
+        return np.zeros(len(x), bool)
+    away = np.abs(run_all_stages(graph, x).signals - graph.param(node, "thresholds"))
+    near = (away <= UNCERTAINTY_APART * 2**node.attrs.rule.fraction_bits).any(axis=1)
+    assert near.mean() <= 0.5
+    return np.asarray(near)
 
 
 def _assert_answers(graph: Graph, runs: list[TflmRun], wanted: Answered) -> None:
@@ -177,7 +191,8 @@ def _assert_uncertainty(graph: Graph, model: bytes, runs: list[TflmRun], wanted:
     main = parsed(model).subgraphs[0]
     if len(main.outputs) < 3 or not {"Mixture", "Cascade"} & {node.op for node in graph.nodes}:
         return
-    if any(node.op == "Cascade" for node in graph.nodes):
+    routed = routed_node(graph)
+    if routed is not None and routed.op == "Cascade" and routed.attrs.signal == "gap":
         signals = [int(got.outputs[2].reshape(-1)[0]) + 128 for got in runs]
         assert signals == (wanted.uncertainty >> 24).tolist() or loose_parts(graph)
         return

@@ -17,6 +17,7 @@ from edgeq import nn
 from edgeq.arrays import model_rows
 from edgeq.bench.networks import compiled_network
 from edgeq.emit.tflite_ops import LAYERS, NARROW
+from edgeq.emit.tflite_signals import TFLITE_SIGNALS
 from edgeq.emit.tflite_writer import ACTIVATION
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.ir import Graph, Quant
@@ -265,6 +266,7 @@ def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield f"cascade_graph-{len(formats)}", lambda f=formats: factory.cascade_graph(rng(4), f)
     yield "cascade_graph-trunk", lambda: factory.cascade_graph(rng(1), trunk="conv")
     yield "cascade_graph-always", lambda: factory.cascade_graph(rng(1), thresholds=[256])
+    yield "cascade_graph-entropy", lambda: factory.cascade_graph(rng(4), signal="entropy")
     yield "smallest_cascade", factory.smallest_cascade
     for make in (port_graphs.two_inputs, port_graphs.two_by_two, port_graphs.with_delay):
         yield make.__name__, make
@@ -315,6 +317,8 @@ def covered(graph: Graph) -> set[tuple[str, ...]]:
             found |= {("rule", attrs.router.rule), ("router", attrs.router.kind)}
             found.add(("gate", attrs.gate, "sum" if attrs.top_k > 1 else "one"))
             found |= set().union(*(covered(e.graph) for e in attrs.experts))
+        if node.op == "Cascade":
+            found.add(("signal", attrs.signal))
     return found
 
 
@@ -328,6 +332,7 @@ def emitted_kinds() -> set[tuple[str, ...]]:
         if "activation" in names:
             found |= {("activation", op, a) for a in ACTIVATION if (op, a) != ("Relu", "none")}
     found |= {("rule", rule) for rule in RULES} | {("router", k) for k in ("bayesian", "plain")}
+    found |= {("signal", signal) for signal in TFLITE_SIGNALS}
     return (
         found
         | {("gate", "probability", "sum"), ("gate", "probability", "one")}

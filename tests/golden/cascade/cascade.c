@@ -55,6 +55,8 @@ static const edgeq_fully_connected_params layer_0 = {
 static const edgeq_signal_params signal = {
     .exp_table = NULL,
     .classes = 3,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* Layer 2, t2_0: fully_connected expert_0.fullyconnected_0: 5 -> 4

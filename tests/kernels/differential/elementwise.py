@@ -211,9 +211,26 @@ def gap(classes: int, seed: int, fill: str) -> Case:
     if seed % 3 == 0:
         x[rng.integers(classes)] = x.max()
     wanted = int(signals.gap(x[None], {})[0])
-    given = (Pointer((Struct((None, classes)),)), Const(x))
+    given = (Pointer((Struct((None, classes, 0, 0)),)), Const(x))
     label = f"edgeq_gap_s8 {classes}, {fill}, seed {seed}"
     return Case(label, (Call("edgeq_gap_s8", given, wanted),))
+
+
+def entropy(classes: int, scale: float, seed: int, fill: str) -> Case:
+    """Every third case has one sure logit, every fourth but two values."""
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fill, (classes,))
+    if seed % 4 == 1:
+        x = rng.choice(np.array([-128, 127], np.int8), classes)
+    if seed % 3 == 0:
+        x = np.where(np.arange(classes) == rng.integers(classes), 127, -128).astype(np.int8)
+    constants = signals.ENTROPY.lower(scale)
+    wanted = int(signals.ENTROPY.of(x[None], constants)[0])
+    multiplier, shift = (int(constants[role][0]) for role in ("multiplier", "shift"))
+    table = Const(constants["exp_table"])
+    given = (Pointer((Struct((table, classes, multiplier, shift)),)), Const(x))
+    label = f"edgeq_entropy_s8 {classes}, scale {scale}, {fill}, seed {seed}"
+    return Case(label, (Call("edgeq_entropy_s8", given, wanted),))
 
 
 def gate(size: int, experts: int, seed: int, fill: str) -> Case:
@@ -367,6 +384,12 @@ def gap_cases() -> Iterator[Case]:
     for seed in range(48):
         classes = (2, 3, 5, 10, 60, 1000)[seed % 6]
         yield gap(classes, seed, FILLS[seed // 6 % 4])
+
+
+def entropy_cases() -> Iterator[Case]:
+    for seed in range(60):
+        classes = (2, 3, 5, 10, 60, 5000)[seed % 6]
+        yield entropy(classes, SCALES[seed % 5], seed, FILLS[seed // 6 % 4])
 
 
 def gate_cases() -> Iterator[Case]:

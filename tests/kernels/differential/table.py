@@ -72,6 +72,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_confidence_s8": elementwise.confidence_cases,
     "edgeq_gate_s8": elementwise.gate_cases,
     "edgeq_gap_s8": elementwise.gap_cases,
+    "edgeq_entropy_s8": elementwise.entropy_cases,
     "edgeq_router_s8": partial(routers.router_cases, "edgeq_router_s8"),
     "edgeq_router_s8_dsp": partial(routers.router_cases, "edgeq_router_s8_dsp"),
 }

@@ -19,16 +19,18 @@ from edgeq.errors import CostBudget, Mismatch
 from edgeq.estimating import Estimated, Shares, estimate_boards
 from edgeq.estimating.in_memory import InMemory
 from edgeq.estimating.routes import RoutedModel, counted, sent
+from edgeq.harness.link import BoardLink
 from edgeq.ir import Graph
+from edgeq.ops.signals import SIGNALS
 from edgeq.passes.freeze_cascade import with_thresholds
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.prove.firmware import answer_of
 from edgeq.prove.host import host_runner
 from edgeq.prove.trials import Answer, Trial, answers_of
-from edgeq.reference import run
+from edgeq.reference import run, run_all_stages
 from edgeq.toolchain import build, find_compiler, with_board
-from tests.acceptance.boards import qemu_board, stream
+from tests.acceptance.boards import qemu_board
 from tests.factory import cascade_graph, input_rows
 from tests.hang import HANG_S
 from tests.unit.cascade.made import cascade_model
@@ -39,6 +41,11 @@ THREE = cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), trunk="fc")
 DSP = select_kernels(THREE, frozenset({"dsp"}))
 ROWS = input_rows(np.random.default_rng(1), THREE, 24)
 LIMITS = st.tuples(*[st.sampled_from([0, 1, 256]) | st.integers(0, 256)] * 2)
+WIDE = {
+    name: cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), signal=name, classes=10)
+    for name in SIGNALS
+    if name != "gap"
+}
 
 
 def built(graph: Graph, board_name: str, folder: Path) -> Path:
@@ -63,10 +70,12 @@ def twin(elf: Path) -> InMemory:
     return InMemory(load_board("virtual_m4"), elf, DSP, layer_table(DSP))
 
 
-def on_twin(twin: InMemory, limits: tuple[int, ...], rows: np.ndarray) -> Iterator[Answer]:
-    with sent(twin, DSP, limits):
+def on_twin(
+    twin: InMemory, limits: tuple[int, ...], rows: np.ndarray, graph: Graph = DSP
+) -> Iterator[Answer]:
+    with sent(twin, graph, limits):
         for row in rows:
-            yield answer_of(DSP, twin.infer(row))
+            yield answer_of(graph, twin.infer(row))
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,6 +92,22 @@ def test_host_and_twin_answer_as_the_reference(
     assert list(on_twin(twin, limits, ROWS[:6])) == wanted[:6]
 
 
+@pytest.mark.parametrize("board", ["virtual_m4", "rpi_pico"])
+@pytest.mark.parametrize("signal", WIDE)
+def test_other_signals_on_host_and_twins(signal: str, board: str, tmp_path: Path) -> None:
+    """At both ends and at rows' own values, which are on neither side."""
+    graph, rule = select_kernels(WIDE[signal], load_board(board).features), SIGNALS[signal]
+    asked = host_runner(graph, compile_graph(graph, "m", DIGEST).project, tmp_path / "host")
+    firmware = InMemory(load_board(board), built(graph, board, tmp_path), graph, layer_table(graph))
+    values = run_all_stages(graph, ROWS).signals
+    own = tuple(int(column[3]) for column in values.T)
+    below = tuple(value - 1 for value in own)
+    for limits in (own, below, (rule.always,) * 2, (rule.never, 0), (rule.always, own[1])):
+        wanted = list(answers_of(graph, ROWS, limits))
+        assert list(asked([Trial((), row, limits, wanted[0]) for row in ROWS])) == wanted
+        assert list(on_twin(firmware, limits, ROWS[:6], graph)) == wanted[:6]
+
+
 @pytest.mark.parametrize("board", ["nrf52840dk", "rpi_pico"])
 def test_other_cores_answer_alike(board: str, tmp_path: Path) -> None:
     """The Pico's has no conditional instructions and no DSP extension."""
@@ -97,14 +122,19 @@ def test_other_cores_answer_alike(board: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_qemu_answers_alike(tmp_path: Path) -> None:
-    for limits in ((20, 30), (256, 256), (0, 0)):
-        graph = with_thresholds(THREE, limits)
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_qemu_answers_alike(signal: str, tmp_path: Path) -> None:
+    made, rule = WIDE.get(signal, THREE), SIGNALS[signal]
+    own = made.param(made.nodes[-1], "thresholds").tolist()
+    for limits in (tuple(own), (rule.always,) * 2, (rule.never,) * 2):
+        graph = with_thresholds(made, limits)
         elf = built(graph, "qemu_mps2_an386", tmp_path / str(limits[0]))
-        with qemu_board("mps2-an386", elf) as port:
-            answers = stream(port, ROWS)
-        assert (answers.output == run(graph, ROWS).output).all()
-        assert (answers.route == run(graph, ROWS).route).all()
+        with (
+            qemu_board("mps2-an386", elf) as port,
+            BoardLink.open(port, timeout=HANG_S, infer_timeout=HANG_S) as link,
+        ):
+            answers = [answer_of(graph, link.infer(i, row.tobytes())) for i, row in enumerate(ROWS)]
+        assert answers == list(answers_of(graph, ROWS, limits))
 
 
 DRIVER = r"""
@@ -188,9 +218,12 @@ def estimated(graph: Graph) -> Estimated:
     return Estimated("m", DIGEST, graph, ROWS, "rows", chosen, shares)
 
 
-def test_the_time_of_each_route_is_proven() -> None:
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_the_time_of_each_route_is_proven(signal: str) -> None:
     board = load_board("virtual_m4")
-    (entry,) = estimate_boards(estimated(DSP), [board], find_compiler("auto"), prove=True)["boards"]
+    made = DSP if signal == "gap" else select_kernels(WIDE[signal], frozenset({"dsp"}))
+    compiler = find_compiler("auto")
+    (entry,) = estimate_boards(estimated(made), [board], compiler, prove=True)["boards"]
     proof = entry["constant_time"]
     assert proof["core_cycles"] == "proven", proof["said"]
     assert proof["trace"]["chooses_experts"] == 2  # a branch a threshold, and no jump by data
@@ -207,18 +240,19 @@ def test_a_kernel_that_branches_by_data_is_seen(spoil: object) -> None:
     assert entry["constant_time"]["core_cycles"] == "depends on the input"
 
 
-def test_an_export_of_a_cascade(tmp_path: Path) -> None:
-    edgeq.save(cascade_model(3, trunk=True), tmp_path / "m.pt")
+@pytest.mark.parametrize(("signal", "words"), [("gap", "below a gap"), ("entropy", "above an en")])
+def test_an_export_of_a_cascade(signal: str, words: str, tmp_path: Path) -> None:
+    edgeq.save(cascade_model(3, trunk=True, signal=signal), tmp_path / "m.pt")
     report = pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out")
     assert all(check["passed"] for check in report["checks"])
     firmware = next(check for check in report["checks"] if check["name"] == "firmware")
     assert set(firmware["routes"]) == {"ternary", "ternary+int4", "ternary+int4+int8"}
     assert (firmware["mismatches"], firmware["forced"] > 0) == (0, True)
-    assert report["cascade"]["signal"] == "gap"
+    assert report["cascade"]["signal"] == signal
     assert len(report["cascade"]["thresholds"]) == 2
     assert sum(report["cascade"]["answered"]) == report["cascade"]["rows"] == 80
     text = " ".join((tmp_path / "out" / "report.txt").read_text().split())
-    assert "cascade: goes on below a gap of" in text
+    assert f"cascade: goes on {words}" in text
     header = (tmp_path / "out" / "firmware" / "model" / "stages.h").read_text()
     assert "stages_set_threshold" in header
     assert "stays within the worst case, in which all experts run" in " ".join(header.split())

@@ -14,6 +14,7 @@ from edgeq.emit.tflite_check import assert_tflm_dtypes, ops_used, run_tflite
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.ir import Graph
 from edgeq.ops.op import Array, quant_of
+from edgeq.ops.signals import SIGNALS
 from edgeq.passes.freeze_cascade import with_thresholds
 from edgeq.reference import run, run_all_stages
 from tests.factory import cascade_graph, input_rows
@@ -22,6 +23,11 @@ from tests.tflm.interpreter import tflm_is_here
 from tests.unit.emit.test_tflite_mixture import poison
 
 THREE = cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"))
+WIDE = {  # signals that their files hold in int16
+    name: cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), signal=name, classes=10)
+    for name, signal in SIGNALS.items()
+    if signal.fraction_bits
+}
 ROWS = input_rows(np.random.default_rng(1), THREE, 30)
 LIMITS = st.tuples(*[st.sampled_from([0, 1, 7, 20, 40, 255, 256])] * 2)
 
@@ -75,6 +81,32 @@ def test_tensorflow_lite_micro_gives_every_bit_and_runs_no_more(limits: tuple[in
     wanted = run(graph, ROWS[:6])
     for got, signal in zip(runs, wanted.uncertainty >> 24, strict=True):
         assert int(got.outputs[2].reshape(-1)[0]) + 128 == signal
+
+
+@pytest.mark.parametrize("signal", WIDE)
+def test_files_of_other_signals(signal: str) -> None:
+    """Their logits may be two steps off, and the signal by as much as that moves it."""
+    graph = WIDE[signal]
+    rule, scale = SIGNALS[signal], quant_of(graph.tensors[graph.outputs[0]]).per_tensor
+    for limits in (None, (rule.always, rule.never), (rule.always,) * 2, (rule.never,) * 2):
+        made = graph if limits is None else with_thresholds(graph, limits)
+        wanted = run(made, ROWS)
+        model = tflite_model(made, "t")
+        assert_tflm_dtypes(model)
+        got = run_tflite(model, ROWS)
+        onnx = run_onnx(onnx_model(made, "t").SerializeToString(), real(made, ROWS))
+        apart = 4 * rule.step(scale) / 2**rule.fraction_bits
+        clear = settled(made, ROWS, 4 * rule.step(scale))
+        assert clear.sum() > 10
+        for route, signals in (
+            (got.route, got.uncertainty * got.uncertainty_scale),
+            (onnx.route, onnx.uncertainty / 2**rule.fraction_bits),
+        ):
+            assert (route == wanted.route)[clear].all()
+            same = route == wanted.route
+            assert np.abs(signals - wanted.uncertainty / 2**24)[same].max() <= apart
+        if tflm_is_here():
+            assert_agrees(made, ROWS[:8])
 
 
 def equal_maxima(classes: int) -> tuple[Graph, Array]:
