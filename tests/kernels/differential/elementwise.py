@@ -233,6 +233,17 @@ def entropy(classes: int, scale: float, seed: int, fill: str) -> Case:
     return Case(label, (Call("edgeq_entropy_s8", given, wanted),))
 
 
+def entropy_of_two(scale: float) -> Case:
+    """Two logits 0 to 255 steps apart: the sum of exponentials meets the whole table."""
+    constants = signals.ENTROPY.lower(scale)
+    multiplier, shift = (int(constants[role][0]) for role in ("multiplier", "shift"))
+    p = Pointer((Struct((Const(constants["exp_table"]), 2, multiplier, shift)),))
+    rows = np.array([[-128, below - 128] for below in range(256)], np.int8)
+    wanted = signals.ENTROPY.of(rows, constants).tolist()
+    calls = (Call("edgeq_entropy_s8", (p, Const(x)), y) for x, y in zip(rows, wanted, strict=True))
+    return Case(f"edgeq_entropy_s8 of two, scale {scale}", tuple(calls))
+
+
 def gate(size: int, experts: int, seed: int, fill: str) -> Case:
     """Start, a sum over all experts, the requantised sum."""
     rng = np.random.default_rng(seed)
@@ -387,6 +398,8 @@ def gap_cases() -> Iterator[Case]:
 
 
 def entropy_cases() -> Iterator[Case]:
+    for scale in (0.007, 0.013, 0.03):
+        yield entropy_of_two(scale)
     for seed in range(60):
         classes = (2, 3, 5, 10, 60, 5000)[seed % 6]
         yield entropy(classes, SCALES[seed % 5], seed, FILLS[seed // 6 % 4])
