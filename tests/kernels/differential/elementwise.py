@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeq.ir import Graph, Node, Quant, TensorType
-from edgeq.ops import OPS, add, layer_norm, mean_pool_2d, signals
+from edgeq.ops import OPS, add, layer_norm, mean_pool_2d
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.fixed_point import exp_table, quantize_multipliers, requantize, softmax_q15
 from edgeq.ops.gemmlowp import MOST_CLASSES, exp_q31_table
@@ -202,48 +202,6 @@ def confidence(classes: int, scale: float, seed: int, fill: str) -> Case:
     return Case(label, (Call(name, given, int(softmax_q15(x, table).max())),))
 
 
-def gap(classes: int, seed: int, fill: str) -> Case:
-    """Every third case shares its maximum, every fourth has but two values."""
-    rng = np.random.default_rng(seed)
-    x = samples.activations(rng, fill, (classes,))
-    if seed % 4 == 1:
-        x = rng.choice(np.array([-128, 127], np.int8), classes)
-    if seed % 3 == 0:
-        x[rng.integers(classes)] = x.max()
-    wanted = int(signals.gap(x[None], {})[0])
-    given = (Pointer((Struct((None, classes, 0, 0)),)), Const(x))
-    label = f"edgeq_gap_s8 {classes}, {fill}, seed {seed}"
-    return Case(label, (Call("edgeq_gap_s8", given, wanted),))
-
-
-def entropy(classes: int, scale: float, seed: int, fill: str) -> Case:
-    """Every third case has one sure logit, every fourth but two values."""
-    rng = np.random.default_rng(seed)
-    x = samples.activations(rng, fill, (classes,))
-    if seed % 4 == 1:
-        x = rng.choice(np.array([-128, 127], np.int8), classes)
-    if seed % 3 == 0:
-        x = np.where(np.arange(classes) == rng.integers(classes), 127, -128).astype(np.int8)
-    constants = signals.ENTROPY.lower(scale)
-    wanted = int(signals.ENTROPY.of(x[None], constants)[0])
-    multiplier, shift = (int(constants[role][0]) for role in ("multiplier", "shift"))
-    table = Const(constants["exp_table"])
-    given = (Pointer((Struct((table, classes, multiplier, shift)),)), Const(x))
-    label = f"edgeq_entropy_s8 {classes}, scale {scale}, {fill}, seed {seed}"
-    return Case(label, (Call("edgeq_entropy_s8", given, wanted),))
-
-
-def entropy_of_two(scale: float) -> Case:
-    """Two logits 0 to 255 steps apart: the sum of exponentials meets the whole table."""
-    constants = signals.ENTROPY.lower(scale)
-    multiplier, shift = (int(constants[role][0]) for role in ("multiplier", "shift"))
-    p = Pointer((Struct((Const(constants["exp_table"]), 2, multiplier, shift)),))
-    rows = np.array([[-128, below - 128] for below in range(256)], np.int8)
-    wanted = signals.ENTROPY.of(rows, constants).tolist()
-    calls = (Call("edgeq_entropy_s8", (p, Const(x)), y) for x, y in zip(rows, wanted, strict=True))
-    return Case(f"edgeq_entropy_s8 of two, scale {scale}", tuple(calls))
-
-
 def gate(size: int, experts: int, seed: int, fill: str) -> Case:
     """Start, a sum over all experts, the requantised sum."""
     rng = np.random.default_rng(seed)
@@ -389,20 +347,6 @@ def confidence_cases() -> Iterator[Case]:
     for seed in range(30):
         classes = (1, 2, 3, 10, 60, 5000)[seed % 6]
         yield confidence(classes, SCALES[seed % 5], seed, FILLS[seed % 4])
-
-
-def gap_cases() -> Iterator[Case]:
-    for seed in range(48):
-        classes = (2, 3, 5, 10, 60, 1000)[seed % 6]
-        yield gap(classes, seed, FILLS[seed // 6 % 4])
-
-
-def entropy_cases() -> Iterator[Case]:
-    for scale in (0.007, 0.013, 0.03):
-        yield entropy_of_two(scale)
-    for seed in range(60):
-        classes = (2, 3, 5, 10, 60, 5000)[seed % 6]
-        yield entropy(classes, SCALES[seed % 5], seed, FILLS[seed // 6 % 4])
 
 
 def gate_cases() -> Iterator[Case]:

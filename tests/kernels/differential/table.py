@@ -11,6 +11,7 @@ from tests.kernels.differential import (
     fully_connected,
     routers,
     shapes,
+    signal_kernels,
 )
 from tests.kernels.differential.case import Case
 
@@ -71,8 +72,8 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_softmax_q31_s8": elementwise.softmax_q31_cases,
     "edgeq_confidence_s8": elementwise.confidence_cases,
     "edgeq_gate_s8": elementwise.gate_cases,
-    "edgeq_gap_s8": elementwise.gap_cases,
-    "edgeq_entropy_s8": elementwise.entropy_cases,
+    "edgeq_gap_s8": signal_kernels.gap_cases,
+    "edgeq_entropy_s8": signal_kernels.entropy_cases,
     "edgeq_router_s8": partial(routers.router_cases, "edgeq_router_s8"),
     "edgeq_router_s8_dsp": partial(routers.router_cases, "edgeq_router_s8_dsp"),
 }
