@@ -17,6 +17,7 @@ from edgeq.plain_json import read_json
 from edgeq.plain_text import command
 from edgeq.ports import MOST_PORTS
 from edgeq.strict import Check, Digest, Strict, Threshold, Whole, read_strict
+from edgeq.task import Task
 
 MARK = "export.json"
 SCHEMA = 1  # of export.json: another one is refused, not guessed at
@@ -126,6 +127,7 @@ class Report(Strict):
     state_bytes: Whole = 0
     origin: OriginEntry | None = None
     class_names: list[str] | None
+    task: Task | None = None
     checks: list[Check]
     notes: list[str]
     routes: dict[str, Whole] | None = None

@@ -54,6 +54,7 @@ class ExportReport:
     state_bytes: int
     input_layout: str
     class_names: list[str] | None
+    task: str | None
     enforced: bool
     notes: list[str]
 
@@ -81,12 +82,7 @@ def export_report(
         model=of.name,
         model_digest=of.digest,
         origin=model.origin.entry if model.origin else None,
-        artifacts={
-            "onnx": "model.onnx",
-            "tflite": "model.tflite" if forms.tflite else None,
-            "firmware": "firmware",
-            "graph": GRAPH,
-        },
+        artifacts=_artifacts(forms),
         flash_bytes=costed.firmware.flash_bytes,
         ram_bytes=costed.firmware.ram_bytes,
         arena_bytes=compiled.plan.arena_bytes,
@@ -110,9 +106,16 @@ def export_report(
         state_bytes=compiled.plan.state_bytes,
         input_layout=model.layout,
         class_names=list(model.class_names) if model.class_names else None,
+        task=model.task,
         enforced=not is_core(of.target),
         notes=[*_first(costed, checks), *notes, *of.notes, *_last(costed)],
     )
+
+
+def _artifacts(forms: Forms) -> dict[str, str | None]:
+    """What stands in the folder, by kind."""
+    tflite = "model.tflite" if forms.tflite else None
+    return {"onnx": "model.onnx", "tflite": tflite, "firmware": "firmware", "graph": GRAPH}
 
 
 def output_shapes(graph: Graph) -> Shapes:

@@ -13,14 +13,32 @@ from edgeq.estimating import Budget, Identity, Promised
 from edgeq.export_folder import check_free
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
+from edgeq.ir.ports import ends_in_map, inputs_of, outputs_of, result_tensors
 from edgeq.ops.op import Array
 from edgeq.reference import quantize_rows
 from edgeq.sources import Source, given_rows
+from edgeq.task import Task
 from edgeq.thresholds import Promise
 from edgeq.thresholds.risk import read_share
 from edgeq.toolchain import find_compiler
 
 OBJECTIVES = ("latency", "size")
+
+
+def check_task(graph: Graph, task: Task | None) -> None:
+    """BadInput for a task that the model's shapes rule out."""
+    result = outputs_of(graph).ports[0].size
+    if task == "classification" and (result == 1 or ends_in_map(graph)):
+        shape = graph.tensors[result_tensors(graph)[0]].shape
+        raise BadInput(
+            f"a classification answers one row of two or more classes; this model answers {shape}. "
+            "State another --task"
+        )
+    if task == "autoencoder" and result != inputs_of(graph).values:
+        raise BadInput(
+            f"an autoencoder answers its input; this model takes {inputs_of(graph).values} values "
+            f"and answers {result}. State another --task"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,8 +150,9 @@ class ExportRequest:
     def identity(self, model: Source, graph: Graph, x: Array) -> Identity:
         """Of the model and its lowered graph; x (rows, *graph shape) float: calibration rows.
 
-        BadInput for a model that does not have the shapes of the benchmark `mlperf`.
+        BadInput for a model that does not have the shapes of its task or of the benchmark `mlperf`.
         """
+        check_task(graph, model.task)
         return Identity(
             model.name,
             model.digest,

@@ -47,6 +47,7 @@ def export(
     weights: str | None = None,
     ptq: str = "fast",
     labels: str | Path | None = None,
+    task: str | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
@@ -56,13 +57,14 @@ def export(
     an inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
     weakened. `max_disagreement` ("2%"): docs/thresholds.md. `mlperf` ("kws01"): docs/mlperf.md.
     `name` begins every global C name. `weights_as`: "c", "binary" or "auto". `weights` and `ptq`
-    quantise a float model after training, as `edgeq.quantize`; `labels`: a class name a line.
+    quantise a float model after training, as `edgeq.quantize`; `labels`: a class name a line;
+    `task`: how its answers are judged (docs/import.md).
     Raises ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch
     before anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
     from edgeq.estimating import Budget
     from edgeq.export_request import ExportRequest, PromiseRequest
-    from edgeq.sources import requantized
+    from edgeq.sources import requantized, with_task
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
     promise = PromiseRequest.read(max_disagreement, confidence, path_of(threshold_data))
@@ -70,7 +72,7 @@ def export(
     asked = ExportRequest(target, Path(out), path_of(calibration), *options)
     asked.check()
     source = requantized(model, weights, ptq, asked.calibration, path_of(labels))
-    return _exported(asked, source, accept_mismatch)
+    return _exported(asked, with_task(source, task), accept_mismatch)
 
 
 def _exported(asked: "ExportRequest", model: "Source", accept_mismatch: bool) -> dict[str, Any]:
@@ -87,7 +89,9 @@ def _exported(asked: "ExportRequest", model: "Source", accept_mismatch: bool) ->
         costed = within_budget(quantized, of, asked.budget, scratch, promised)
         forms = emit_forms(costed.compiled.graph, of.name, of.digest)
         trained = model.check(costed.compiled.graph, x, anew=asked.calibration is not None)
-        subject = Subject(costed.compiled, x, of.rows, of.board, costed.firmware.elf, *forms.files)
+        subject = Subject(
+            costed.compiled, x, of.rows, of.board, costed.firmware.elf, *forms.files, model.task
+        )
         checks = prove_export(subject, trained, accept=accept_mismatch)
     report = export_report(asked, of, model, quantized, costed, checks, forms)
     return _write(asked.out, report, _marked(costed.compiled, checks, of.board), model, forms)
@@ -216,9 +220,10 @@ def verify(
         from edgeq.export_folder import read_report
         from edgeq.sources import check_source
 
-        origin, rows = read_report(folder).get("origin"), path_of(calibration)
+        report, rows = read_report(folder), path_of(calibration)
         of = (Path(model), exported.digest, exported.graph)
-        checks.insert(0, check_source(*of, origin=origin, calibration=rows))
+        origin, task = report.get("origin"), report.get("task")
+        checks.insert(0, check_source(*of, origin=origin, calibration=rows, task=task))
     return verified(folder, exported, checks)
 
 

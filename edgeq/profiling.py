@@ -2,26 +2,24 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import Array, class_labels, has_key, read_npz, row_groups
+from edgeq.arrays import Array
 from edgeq.board import Board, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Meter, Mismatch
-from edgeq.export_folder import EVALUATION, GRAPH, RUNS, export_rows, read_report
+from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
 from edgeq.files import write_file
 from edgeq.flashers import is_virtual, look
 from edgeq.flashers.one_port import find_port
 from edgeq.harness.link import BoardLink
-from edgeq.harness.manifest import Data, Manifest
+from edgeq.harness.manifest import Manifest
 from edgeq.harness.messages import InferResult, Info
 from edgeq.harness.meters import CurrentMeter
 from edgeq.harness.profile_summary import Summary
@@ -31,19 +29,20 @@ from edgeq.harness.trace_table import records_lines, table_bytes
 from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, resume_run
 from edgeq.harness.windows import Window
 from edgeq.ir import Graph
-from edgeq.ir.ports import inputs_of, outputs_of
+from edgeq.ir.ports import inputs_of, outputs_of, result_tensors
 from edgeq.metering import Repeater, Tell, measure, powered, source_of, with_energy
 from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.plain_text import command
 from edgeq.profile_request import ProfileRequest
-from edgeq.reference import Numbers, numbers, quantize_rows
+from edgeq.profile_samples import Samples, read_samples
+from edgeq.reference import Numbers, numbers
 from edgeq.reporting.alone import alone_entries
 from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
 from edgeq.reporting.profile import Profiled, summarize
 from edgeq.reporting.run_rows import Costs, Rows, costs_of
-from edgeq.reporting.task import UNLABELLED, Task, reconstruction, task_of
+from edgeq.reporting.task import UNLABELLED, errors, reconstruction
 from edgeq.run_manifest import run_manifest
 from edgeq.strict import Strict, Whole, read_strict
 
@@ -51,17 +50,6 @@ GREETING_S = 20.0
 EMULATED_GREETING_S = 120.0  # a busy computer gives an emulated board little time
 Watch = Callable[[int, int, float], None]  # samples done, in all, accuracy so far (or NaN)
 Kept = Callable[[str], None]  # what Ctrl-C left of the run, and how to go on
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Rows of codes as the model takes them, their labels and groups, and where they come from."""
-
-    rows: Array
-    labels: Array
-    source: Data
-    task: Task
-    groups: Array | None = None
 
 
 def profile(
@@ -125,9 +113,11 @@ def _provenance(
 
 
 def _by_task(graph: Graph, samples: Samples, recorded: Run, costs: Costs) -> dict[str, Any]:
-    """What a classifier's experts would do alone; the errors of an autoencoder."""
+    """What a classifier's experts would do alone; the errors of what gives values."""
     if samples.task == "autoencoder":
         return {"reconstruction": _reconstruction(graph, samples, recorded)}
+    if samples.targets is not None:
+        return {"errors": errors(samples.targets, _real_outputs(graph, recorded))}
     if samples.task != "classification":
         return {}
     rows = Rows(graph, samples.rows, samples.labels, samples.groups, recorded.records)
@@ -136,14 +126,17 @@ def _by_task(graph: Graph, samples: Samples, recorded: Run, costs: Costs) -> dic
 
 def _reconstruction(graph: Graph, samples: Samples, recorded: Run) -> dict[str, Any]:
     """Errors in real numbers, of the int8 rows that the board got."""
-    given, made = (quant_of(graph.tensors[n]) for n in (graph.inputs[0], graph.outputs[0]))
-    outputs = np.array([r.output for r in recorded.records], np.float64)
+    given = quant_of(graph.tensors[graph.inputs[0]])
     inputs = samples.rows.reshape(len(samples.rows), -1).astype(np.float64)
-    return reconstruction(
-        (inputs - given.zero_point) * given.per_tensor,
-        (outputs - made.zero_point) * made.per_tensor,
-        samples.labels,
-    )
+    real = (inputs - given.zero_point) * given.per_tensor
+    return reconstruction(real, _real_outputs(graph, recorded), samples.labels)
+
+
+def _real_outputs(graph: Graph, recorded: Run) -> Array:
+    """The first output of every sample (rows, values) in real numbers."""
+    made = quant_of(graph.tensors[result_tensors(graph)[0]])
+    codes = np.array([r.output[: _classes(graph)] for r in recorded.records], np.float64)
+    return (codes - made.zero_point) * made.per_tensor
 
 
 def refuse_mismatches(summary: Summary) -> None:
@@ -185,31 +178,7 @@ def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> S
         raise BadInput(
             f"{request.firmware} stores no evaluation set; pass --data X.npz (keys x, y)"
         )
-    real = export_rows(report, source)
-    rows = quantize_rows(graph, real)
-    labels, groups = _labels(source, len(rows), _classes(graph)), row_groups(source, len(rows))
-    plain = len(graph.inputs) == 1  # as the file has it, whatever order of axes a model wants
-    x = np.asarray(read_npz(source, "x")[0], np.float32) if plain else real
-    digest = _digest(x, labels)
-    origin = Data(source=str(source), digest=digest, input_digest=_digest(rows, labels))
-    if request.limit is not None and request.limit < 1:
-        raise BadInput(f"--limit {request.limit}: give 1 or more samples")
-    names = report.get("class_names")
-    task = task_of(rows[0].size, _classes(graph), names, labels)
-    taken = slice(request.limit)
-    groups = None if groups is None else groups[taken]
-    return Samples(rows[taken], labels[taken], origin, task, groups)
-
-
-def _labels(source: Path, rows: int, classes: int) -> Array:
-    """Key y of the file; UNLABELLED for each row where it has none."""
-    if not has_key(source, "y"):
-        return np.full(rows, UNLABELLED, np.int64)
-    return class_labels(read_npz(source, "y")[0], rows, classes, str(source))
-
-
-def _digest(x: Array, y: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()
+    return read_samples(source, report, graph).first(request.limit)
 
 
 def _classes(graph: Graph) -> int:

@@ -20,6 +20,7 @@ from edgeq.ir.ports import INPUT, input_names, row_shape
 from edgeq.ops.op import Array
 from edgeq.passes import Quantized
 from edgeq.prove.check import Check
+from edgeq.task import Task, checked_task
 
 if TYPE_CHECKING:
     from edgeq.frontend.onnx_loader import Imported as ImportedOnnx
@@ -55,6 +56,7 @@ class Trained:
     model: "Model"
     path: Path | None = None  # None for an object
     origin: Origin | None = None  # of one that the export changed first
+    task: Task | None = None  # None: its shapes tell
 
     @property
     def layout(self) -> Layout:
@@ -125,7 +127,7 @@ class Trained:
         from edgeq.prove.trained import settle
 
         settle(self.model, graph, x, anew=anew)
-        return check_model(self.model, graph, x[:MODEL_ROWS])
+        return check_model(self.model, graph, x[:MODEL_ROWS], task=self.task)
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class Imported:
     evaluation: tuple[Any, Any] | None = None
     notes: tuple[str, ...] = ()
     origin: None = None
+    task: Task | None = None
 
     @property
     def name(self) -> str:
@@ -179,7 +182,7 @@ class Imported:
         from edgeq.prove.export import CHECKED_ROWS
         from edgeq.prove.imported import check_imported
 
-        return check_imported(self.data, graph, x[:CHECKED_ROWS])
+        return check_imported(self.data, graph, x[:CHECKED_ROWS], self.task)
 
 
 Source = Trained | Imported
@@ -249,6 +252,16 @@ def _float_source(given: "str | Path | Model") -> Trained:
     return source
 
 
+def with_task(source: Source, task: object) -> Source:
+    """The source with a task that was stated at its export. BadInput for another word, and for
+    class names of what is no classification.
+    """
+    stated = checked_task(task) or source.task
+    if source.class_names and stated not in (None, "classification"):
+        raise BadInput(f"class names are of a classification, the task is {stated}")
+    return replace(source, task=stated)
+
+
 def requantized(
     given: "str | Path | Model",
     weights: str | None,
@@ -301,6 +314,7 @@ def check_source(
     *,
     origin: Mapping[str, Any] | None = None,
     calibration: Path | None = None,
+    task: str | None = None,
 ) -> Check:
     """The proof of a model file against an export's graph.
 
@@ -317,6 +331,7 @@ def check_source(
             f"{path} has digest {source.digest}, the export is of {digest}{made_from}; export it "
             "again"
         )
+    source = with_task(source, task)
     return source.check(graph, source.rows(calibration), anew=calibration is not None)
 
 

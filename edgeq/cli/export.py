@@ -7,6 +7,7 @@ import click
 from edgeq.cli import names
 from edgeq.cli.options import compiler_option, json_option, out_option, verbose_option
 from edgeq.cli.output import say_json, show, working
+from edgeq.task import TASKS
 
 
 @click.command(short_help="ONNX, TFLite and C firmware of a model, checked.")
@@ -77,6 +78,11 @@ from edgeq.cli.output import say_json, show, working
     help="How --weights rounds: in seconds, or by learning for minutes.",
 )
 @click.option("--labels", type=click.Path(), help="A text file with a class name a line.")
+@click.option(
+    "--task",
+    type=click.Choice(TASKS),
+    help="How answers are judged (default: the model's own, else as its shapes tell).",
+)
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
 @click.option(
     "--accept-mismatch",

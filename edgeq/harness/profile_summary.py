@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from edgeq.plain_text import plain
 from edgeq.strict import Check, Finite, Share, Strict, Threshold, Whole, read_strict
+from edgeq.task import ProfiledTask
 
 NO_COUNTER = "none"
 LATENCY_KEYS = ("mean", "std", "p50", "p95", "p99", "max")
@@ -206,6 +207,13 @@ class Reconstruction(Strict):
     auc: Share | None
 
 
+class OutputErrors(Strict):
+    """How far the answers are from their targets, in the output's own unit."""
+
+    mae: Finite
+    rmse: Finite
+
+
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)] | None
 
 
@@ -281,10 +289,11 @@ class Summary(Strict):
 
     version: Literal[1]
     samples: Annotated[int, Field(gt=0, lt=2**32)]
-    task: Literal["classification", "regression", "autoencoder", "unlabelled"]
+    task: ProfiledTask
     accuracy: Share | None
     macro_f1: Share | None
     reconstruction: Reconstruction | None = None
+    errors: OutputErrors | None = None
     mismatches: Whole
     mismatch_samples: list[Whole]
     latency: Latency

@@ -76,6 +76,12 @@ def _ports(graph: Graph, names: Sequence[str], tensors: Sequence[str]) -> Ports:
     return Ports(tuple(Port(name, kind.dtype, kind.size) for name, kind in pairs))
 
 
+def ends_in_map(graph: Graph) -> bool:
+    """Whether the first answer is values in several places, not one row of them."""
+    kind = graph.tensors[result_tensors(graph)[0]]
+    return kind.size != kind.shape[-1]
+
+
 def is_plain(graph: Graph) -> bool:
     """Whether one int8 port goes in and one comes out: C then takes plain pointers."""
     ends = (*graph.inputs, *result_tensors(graph))

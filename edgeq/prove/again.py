@@ -20,6 +20,7 @@ from edgeq.prove.export import Subject, check_firmware, forms
 from edgeq.prove.firmware import answer_of, compare, name_of
 from edgeq.prove.trials import ROWS, trials
 from edgeq.reference import real_inputs
+from edgeq.task import checked_task
 from edgeq.toolchain import OPTIMIZE, Compiler, build, with_board
 
 GREETING_S = 20.0
@@ -38,6 +39,7 @@ def verify_folder(
     model = of_folder(folder)
     compiled = compile_graph(model.graph, model.name, model.digest, project=model.project)
     files = [_bytes(folder / name) for name in (ONNX, TFLITE)]
+    task = checked_task(read_report(folder).get("task"))
     if port is not None:
         firmware = on_board(compiled, model.rows, folder, port, baud)
         subject = _subject(compiled, model.rows, target_board("cortex-m4"), Path(), files)
@@ -50,6 +52,7 @@ def verify_folder(
             built = build(project, board, compiler, scratch / "build", OPTIMIZE)
             subject = _subject(compiled, model.rows, board, built.elf, files)
             firmware = check_firmware(subject)
+    subject = replace(subject, task=task)
     return model, [firmware, *(_held(check) for check in forms(subject))]
 
 
@@ -63,7 +66,8 @@ def _bytes(path: Path) -> bytes | None:
 def _subject(
     compiled: Compiled, rows: Array, board: Board, elf: Path, files: Sequence[bytes | None]
 ) -> Subject:
-    return Subject(compiled, real_inputs(compiled.graph, rows), rows, board, elf, *files)
+    onnx, tflite = files
+    return Subject(compiled, real_inputs(compiled.graph, rows), rows, board, elf, onnx, tflite)
 
 
 def _held(check: Check) -> Check:

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeq.ir import Graph
-from edgeq.ir.ports import inputs_of, outputs_of
+from edgeq.ir.ports import ends_in_map, inputs_of, outputs_of
+from edgeq.task import Task
 
 LEAST_TOP1, LEAST_ROUTES, MOST_MEAN = 0.98, 0.95, 2.0  # shares, and steps
 
@@ -50,9 +51,11 @@ class Check:
         return {k: v for k, v in asdict(self).items() if k != "failed" or v is not None}
 
 
-def has_classes(graph: Graph) -> bool:
-    """Whether the largest output of the first port is the answer: there are several, and they are
-    not the only input over again.
+def has_classes(graph: Graph, task: Task | None) -> bool:
+    """Whether the largest output of the first port is the answer: the task says so. Where none is
+    stated: there are several, no map of them, and they are not the only input over again.
     """
+    if task is not None:
+        return task == "classification"
     result = outputs_of(graph).ports[0].size
-    return result > 1 and result != inputs_of(graph).values
+    return result > 1 and not ends_in_map(graph) and result != inputs_of(graph).values

@@ -15,6 +15,7 @@ from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
 from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
+from edgeq.task import Task
 from edgeq.toolchain.host import host_label
 
 CHECKED_ROWS, MODEL_ROWS = 100, 200
@@ -39,6 +40,7 @@ class Subject:
     elf: Path
     onnx: bytes | None
     tflite: bytes | None
+    task: Task | None = None
 
     def first(self, count: int) -> "Subject":
         """Its first rows."""
@@ -91,5 +93,5 @@ def refuse_firmware(check: Check) -> None:
 
 def forms(subject: Subject) -> Iterable[Check]:
     """ONNX and TFLite."""
-    graph = subject.compiled.graph
-    return check_forms(graph, subject.x, subject.rows, subject.onnx, subject.tflite)
+    graph, files = subject.compiled.graph, (subject.onnx, subject.tflite)
+    return check_forms(graph, subject.x, subject.rows, *files, subject.task)

@@ -9,8 +9,9 @@ from edgeq.emit.runs import form_ends
 from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_of
 from edgeq.ops.op import Array
-from edgeq.prove.check import Check
+from edgeq.prove.check import Check, has_classes
 from edgeq.reference import Answered, output_codes, run
+from edgeq.task import Task
 
 WHY_A_STEP = {
     "onnx": "ONNX Runtime computes in float and rounds once, the integers twice",
@@ -20,14 +21,19 @@ WHY_A_STEP = {
 
 
 def check_forms(
-    graph: Graph, x: Array, rows: Array, onnx: bytes | None, tflite: bytes | None
+    graph: Graph,
+    x: Array,
+    rows: Array,
+    onnx: bytes | None,
+    tflite: bytes | None,
+    task: Task | None = None,
 ) -> list[Check]:
     """A check a form; x (rows, *row shape) float, `rows` the same as codes.
 
     A form that its interpreter could not run has `failed` with the reason, and no numbers.
     """
     reference, checks = run(graph, rows), []
-    classes, ends = outputs_of(graph).ports[0].size, form_ends(graph)
+    classes, ends = classes_of(graph, task), form_ends(graph)
     with Apart() as apart:
 
         def of_onnx() -> tuple[Array, Array]:
@@ -55,16 +61,23 @@ def _checked(
         return Check.of_nothing(name, f"was not compared: {error}", failed=str(error))
 
 
+def classes_of(graph: Graph, task: Task | None) -> int:
+    """The values of the first output port, of which the largest is the answer; 0 where none is."""
+    return outputs_of(graph).ports[0].size if has_classes(graph, task) else 0
+
+
 def form_check(name: str, reference: Answered, output: Array, route: Array, classes: int) -> Check:
-    """A form's outputs (rows, ...) in steps and its routes, beside the reference's. `classes`: the
-    values of the first output port, whose largest is compared.
+    """A form's outputs (rows, ...) in steps and its routes, beside the reference's. `classes`: as
+    `classes_of`.
     """
     wanted = reference.output.reshape(len(output), -1).astype(np.int64)
     output = output.reshape(len(output), -1)
     difference = np.abs(output - wanted)
     differ, most = int((difference.max(axis=1) > 0).sum()), int(difference.max())
-    best, wanted_best = (codes[:, :classes].argmax(axis=1) for codes in (output, wanted))
-    top1 = float((best == wanted_best).mean())
+    top1 = None
+    if classes:
+        best, wanted_best = (codes[:, :classes].argmax(axis=1) for codes in (output, wanted))
+        top1 = float((best == wanted_best).mean())
     routes = float((route == reference.route).mean())
     return Check(
         name=name,
@@ -78,11 +91,12 @@ def form_check(name: str, reference: Answered, output: Array, route: Array, clas
     )
 
 
-def _said(name: str, rows: int, differ: int, most: int, top1: float, routes: float) -> str:
+def _said(name: str, rows: int, differ: int, most: int, top1: float | None, routes: float) -> str:
     if not differ:
         return f"equal to the integers in all {rows} rows, routes {routes:.1%}"
+    best = "" if top1 is None else f"top-1 {top1:.1%}, "
     return (
         f"{differ} of {rows} rows differ from the integers in some output, by {most} "
-        f"step{'s' if most > 1 else ''} at most ({WHY_A_STEP[name]}); top-1 {top1:.1%}, "
+        f"step{'s' if most > 1 else ''} at most ({WHY_A_STEP[name]}); {best}"
         f"routes {routes:.1%}"
     )

@@ -6,14 +6,15 @@ import numpy as np
 
 from edgeq.emit.apart import Apart, RunFailed
 from edgeq.ir import Graph
-from edgeq.ir.ports import limits, outputs_of, result_tensors
+from edgeq.ir.ports import limits, result_tensors
 from edgeq.ops.op import Array
-from edgeq.prove.check import LEAST_TOP1, MOST_MEAN, Check, has_classes
-from edgeq.prove.forms import form_check
+from edgeq.prove.check import LEAST_TOP1, MOST_MEAN, Check
+from edgeq.prove.forms import classes_of, form_check
 from edgeq.reference import output_codes, quantize_rows, run
+from edgeq.task import Task
 
 
-def check_imported(data: bytes, graph: Graph, x: Array) -> Check:
+def check_imported(data: bytes, graph: Graph, x: Array, task: Task | None = None) -> Check:
     """On real rows x (rows, *row shape). LiteRT rounds once where TensorFlow Lite Micro and the
     firmware round twice, so that steps may differ; `failed` where it cannot run the file.
     """
@@ -24,11 +25,11 @@ def check_imported(data: bytes, graph: Graph, x: Array) -> Check:
     except RunFailed as error:
         return Check.of_nothing("model", f"was not compared: {error}", failed=str(error))
     made = np.where(real, np.clip(output_codes(graph, made), *_limits(graph)), made)
-    reference, first = run(graph, rows), outputs_of(graph).ports[0].size
-    check = form_check("model", reference, made.astype(np.int64), reference.route, first)
-    classes = has_classes(graph) and (check.top1_agreement or 0.0) < LEAST_TOP1
+    reference, classes = run(graph, rows), classes_of(graph, task)
+    check = form_check("model", reference, made.astype(np.int64), reference.route, classes)
+    other = check.top1_agreement is not None and check.top1_agreement < LEAST_TOP1
     far = (check.mean_lsb or 0.0) > MOST_MEAN
-    return replace(check, passed=not (classes or far), said=f"the file in LiteRT: {check.said}")
+    return replace(check, passed=not (other or far), said=f"the file in LiteRT: {check.said}")
 
 
 def _limits(graph: Graph) -> tuple[Array, Array]:

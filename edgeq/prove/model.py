@@ -14,6 +14,7 @@ from edgeq.ops.op import Array, quant_of
 from edgeq.ops.routed import ROUTED
 from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check, has_classes
 from edgeq.reference import quantize_rows, run, run_all_stages
+from edgeq.task import Task
 
 LEAST_ROWS = 50
 MARGIN = 2  # steps between the reference's two best outputs, above which a row's top-1 counts
@@ -48,7 +49,9 @@ class Departure:
     share: float
 
 
-def check_model(model: nn.Model, graph: Graph, x: Array, seed: int = 0) -> Check:
+def check_model(
+    model: nn.Model, graph: Graph, x: Array, seed: int = 0, task: Task | None = None
+) -> Check:
     """The proof on rows x (rows, *graph shape) float; few are filled up with seeded ones.
 
     The first layer that departs is looked for only where the proof fails.
@@ -57,7 +60,8 @@ def check_model(model: nn.Model, graph: Graph, x: Array, seed: int = 0) -> Check
     rows = quantize_rows(graph, x)
     told, judged = answers(model, x), judge(graph, rows)
     difference = np.abs(judged.steps(told.output.reshape(len(x), -1)) - judged.values)
-    counted, right = _top1(graph, told.output.reshape(len(x), -1), judged)
+    classes = has_classes(graph, task)
+    counted, right = _top1(told.output.reshape(len(x), -1), judged) if classes else (0, 0)
     same = np.sort(told.chosen, axis=1) == np.sort(judged.chosen, axis=1)
     check = Check(
         name="model",
@@ -70,7 +74,7 @@ def check_model(model: nn.Model, graph: Graph, x: Array, seed: int = 0) -> Check
         counted=counted,
         filled=len(x) - given,
     )
-    wrong = tuple(_wrong(check, has_classes(graph)))
+    wrong = tuple(_wrong(check, classes))
     if not wrong:
         return replace(check, said=said(check, wrong, None))
     departure = first_departure(model, graph, rows)
@@ -149,10 +153,8 @@ def filled_up(x: Array, least: int, seed: int) -> Array:
     return np.concatenate([x, more.astype(x.dtype)])
 
 
-def _top1(graph: Graph, output: Array, judged: Judged) -> tuple[int, int]:
-    """Rows whose best output leads by more than MARGIN steps; those that agree. 0 for values."""
-    if not has_classes(graph):
-        return 0, 0
+def _top1(output: Array, judged: Judged) -> tuple[int, int]:
+    """Rows whose best output leads by more than MARGIN steps; those that agree."""
     best = np.sort(judged.values, axis=1)
     clear = (best[:, -1] - best[:, -2] > MARGIN) & judged.settled
     same = output.argmax(axis=1) == judged.values.argmax(axis=1)

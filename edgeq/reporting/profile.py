@@ -16,13 +16,16 @@ from edgeq.ops.op import Array
 from edgeq.reporting import statistics
 from edgeq.reporting.clock_model import clock_model, clock_words
 from edgeq.reporting.export import layer_name
-from edgeq.reporting.task import UNLABELLED, Task
+from edgeq.reporting.task import UNLABELLED
 from edgeq.sim.cores import CORES
+from edgeq.task import ProfiledTask
 
 FIRST_MISMATCHES = 10
 NO_ACCURACY = {
     "autoencoder": "the labels of an autoencoder are no classes",
     "regression": "the labels of a regression are no classes",
+    "detection": "the outputs of a detector are compared as they are",
+    "segmentation": "the outputs of a segmentation are compared as they are",
     "unlabelled": "the data set has no labels",
 }
 
@@ -38,7 +41,7 @@ class Profiled:
     class_names: tuple[str, ...]
     build: Mapping[str, Any]  # compiler and flags of the firmware, empty if unknown
     virtual: bool = False  # a twin answered, whose clock is modelled
-    task: Task = "classification"
+    task: ProfiledTask = "classification"
 
 
 def summarize(subject: Profiled, records: Sequence[SampleRecord]) -> Summary:

@@ -109,9 +109,11 @@ def measured_line(energy: EnergyFigures) -> str:
 
 
 def score_words(summary: Summary) -> str:
-    """Accuracy of a classifier, errors of an autoencoder, or that there is none."""
+    """Accuracy of a classifier, errors of what gives values, or that there is none."""
     if summary.accuracy is not None:
         return f"accuracy {percent(summary.accuracy)}, macro F1 {summary.macro_f1:.3f}"
+    if summary.errors:
+        return f"mean absolute error {summary.errors.mae:.4g}, RMSE {summary.errors.rmse:.4g}"
     errors = summary.reconstruction
     if not errors:
         return f"{summary.task}, no accuracy"

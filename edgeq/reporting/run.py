@@ -37,8 +37,8 @@ def _check_same_run(run: Run, summary: Summary) -> None:
         raise BadInput(f"{where} the records are of different runs; profile again")
     if [e.name for e in summary.experts] != list(model.experts):
         raise BadInput(f"{where} manifest.json name different experts; profile again")
-    unlabelled = summary.task == "unlabelled"
-    if not unlabelled and any(r.label is None for r in run.records):
+    labelled = summary.task in ("classification", "autoencoder")
+    if labelled and any(r.label is None for r in run.records):
         raise BadInput(f"{run.folder}: a record has no label; profile again")
     counted = summary.counts_cycles or summary.energy.kind
     if counted and not any(r.cycles for r in run.records):

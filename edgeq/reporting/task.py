@@ -1,30 +1,40 @@
 """What a model does, as far as its shapes and its data set tell: only a classifier has accuracy."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edgeq.ops.op import Array
+from edgeq.task import ProfiledTask, Task
 
-Task = Literal["classification", "regression", "autoencoder", "unlabelled"]
 UNLABELLED = -1  # the label of a row of a data set without labels
 SMALLEST_AUTOENCODER = 8  # inputs; below it two features and two classes are as likely
 
 
 def task_of(inputs: int, outputs: int, class_names: Sequence[str] | None, labels: Array) -> Task:
-    """A single output names no class; as many outputs as inputs, and labels that only tell normal
-    (0) from odd (1), are a reconstruction. Class names say that it is a classifier. Without labels
-    there is no accuracy, whatever it is.
+    """Where nobody stated the task. A single output names no class; as many outputs as inputs, and
+    labels that only tell normal (0) from odd (1), are a reconstruction. Class names say that it is
+    a classifier.
     """
-    if labels.size and (labels == UNLABELLED).all():
-        return "unlabelled"
     if outputs == 1:
         return "regression"
     told = labels.size > 0 and labels.max() <= 1
     if class_names is None and told and outputs == inputs >= SMALLEST_AUTOENCODER:
         return "autoencoder"
     return "classification"
+
+
+def scored(task: Task, labels: Array, targets: Array | None) -> ProfiledTask:
+    """The task of a run: without labels or targets nothing is judged, whatever it is."""
+    none = targets is None and labels.size > 0 and bool((labels == UNLABELLED).all())
+    return "unlabelled" if none else task
+
+
+def errors(targets: Array, outputs: Array) -> dict[str, float]:
+    """How far real outputs (N, values) are from their targets."""
+    apart = outputs - targets
+    return {"mae": float(np.abs(apart).mean()), "rmse": float(np.sqrt(np.square(apart).mean()))}
 
 
 def reconstruction(inputs: Array, outputs: Array, labels: Array) -> dict[str, Any]:
