@@ -136,10 +136,11 @@ def port_entries(graph: Graph, tensors: Sequence[str], shapes: Shapes) -> list[d
 
 
 def _first(costed: Costed, checks: Iterable[Check]) -> Iterable[str]:
-    """What a reader must not miss: curiosity that does nothing, proofs that did not pass."""
+    """What a reader must not miss: curiosity that does nothing, a dear router, failed proofs."""
     curiosity = costed.quantized.curiosity
     if curiosity and curiosity.note:
         yield curiosity.note
+    yield from costed.cost["warnings"] if costed.cost else ()
     for check in (c for c in checks if not c.passed):
         yield f"{check.name} {check.said}" if check.failed else f"{check.name}: {check.said}"
 

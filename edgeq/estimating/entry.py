@@ -47,6 +47,7 @@ def board_entry(
         "routes": [_route(r, subject, shares, board, energy) for r in routes],
         "layers": _layers(subject, routes, board, energy),
         **cases(routes, shares, board, energy),
+        "warnings": _router_price(subject, routes),
         "notes": _notes(board, named, subject, routes),
     }
 
@@ -89,7 +90,7 @@ def _name(subject: RoutedModel, route: RouteCycles) -> str:
     return "+".join(route_names(subject.graph, route.experts)) or WHOLE
 
 
-def _router_note(subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[str]:
+def _router_price(subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[str]:
     """A router that costs a good part of what it can save, with the numbers.
 
     What makes its input and serves nothing else is a part of its price.
@@ -130,7 +131,6 @@ def _notes(
     elif board.flash.wait_states:
         share = max(r.stalls[1] / r.cycles for r in routes)
         notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
-    notes += _router_note(subject, routes)
     forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
     if forced:
         notes.append(

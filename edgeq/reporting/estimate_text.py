@@ -27,7 +27,9 @@ def estimate_text(result: Entry, verbose: bool = False) -> RenderableType:
     parts += [_boards(fitting), Text(), routes_table(fitting), Text(), _layers(fitting), Text()]
     parts += [Paragraph(line) for line in rest_lines(fitting, verbose)]
     for entry in fitting:
-        parts += [Paragraph(f"note: {entry['board']}: {n}", style="yellow") for n in entry["notes"]]
+        about = entry["board"]
+        parts += [Paragraph(f"warning: {about}: {w}", style="yellow") for w in entry["warnings"]]
+        parts += [Paragraph(f"note: {about}: {n}", style="yellow") for n in entry["notes"]]
     refused = (e for e in result["boards"] if not e["fits"])
     parts += [Paragraph(f"{e['board']}: {e['error']}", style="red") for e in refused]
     return Group(*parts)

@@ -20,7 +20,7 @@ from edgeq.board import load_board
 from edgeq.errors import BadInput, CostBudget
 from edgeq.estimating import Budget
 from edgeq.estimating.budget import JOULES, SECONDS, read_quantity, strongest_router
-from edgeq.estimating.entry import _router_note
+from edgeq.estimating.entry import _router_price
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.ir import Graph
 from edgeq.ops.routed import for_the_router
@@ -192,7 +192,9 @@ def test_a_dear_router_is_named_with_its_numbers(free: dict[str, Any]) -> None:
     cheapest = min(entry["routes"], key=lambda route: route["cycles"])
     share = router["cycles"] / cheapest["cycles"]
     assert share > 0.05
-    (note,) = (n for n in entry["notes"] if n.startswith("the router takes"))
+    (note,) = entry["warnings"]
+    assert note.startswith("the router takes")
+    assert note in free["notes"], "so that screen, report.txt and page show it"
     assert f"{router['cycles']:,} cycles, {share:.1%} of the cheapest route" in note
     assert f"({cheapest['name']}, {cheapest['cycles']:,})" in note
 
@@ -208,7 +210,7 @@ def _priced(cycles: dict[str, float]) -> list[str]:
     subject: Any = SimpleNamespace(layers=layers, graph=graph)
     counted = tuple(cycles.get(layer.op, 0.0) for layer in layers)
     route: Any = SimpleNamespace(layers=counted, cycles=1000.0, experts=(0,))
-    return _router_note(subject, [route])
+    return _router_price(subject, [route])
 
 
 def test_a_router_of_little_cost_has_no_note() -> None:

@@ -54,7 +54,13 @@ def entry(board: str) -> dict[str, Any]:
     rests |= {"clock_hz": 180_000_000, "compiler": GCC, "flags": FLAGS, "energy_source": SOURCE}
     proof = {"core_cycles": "not traced", "said": "not traced: no divide in 5,765 instructions"}
     notes = [f"no run of {board} on silicon is recorded: every figure is modelled"]
-    rest = {"energy_kind": "datasheet", "constant_time": proof, "notes": notes, "routes": routes}
+    rest = {
+        "energy_kind": "datasheet",
+        "constant_time": proof,
+        "notes": notes,
+        "routes": routes,
+        "warnings": [],
+    }
     return {"board": board, **sizes, **cases, **rests, **rest}
 
 
