@@ -264,6 +264,9 @@ void mixture_init(mixture_context *context) {
     context->answered = 0;
     context->chosen[0] = -1;
     context->uncertainty_q24 = 0;
+    for (int32_t i = 0; i < MIXTURE_EXPERT_COUNT; i++) {
+        context->route_counts[i] = 0;
+    }
     forget_cycles(context);
 }
 
@@ -283,6 +286,9 @@ int mixture_infer(mixture_context *context, const int8_t *input, int8_t *output)
     };
     MIXTURE_LAYER(0, edgeq_router_s8(&router, input, &routing, context->arena.bytes + MIXTURE_AT_MIXTURE_EXPERTS));
     context->uncertainty_q24 = (uint32_t)routing.uncertainty_q24;
+    for (int32_t i = 0; i < MIXTURE_EXPERT_COUNT; i++) { /* no address follows the route */
+        context->route_counts[i] += ((uint32_t)(context->chosen[0] ^ i) - 1u) >> 31;
+    }
     experts[context->chosen[0]](context, input, output);
     for (int32_t i = 0; i < MIXTURE_OUTPUT_COUNT; i++) {
         context->last_output[i] = output[i];
@@ -306,4 +312,8 @@ uint32_t mixture_confidence(const mixture_context *context) {
     }
     return (uint32_t)edgeq_confidence_s8(mixture_output_exp_table, last,
                                          MIXTURE_OUTPUT_COUNT);
+}
+
+uint32_t mixture_route_count(const mixture_context *context, int32_t route) {
+    return route < 0 || route >= MIXTURE_EXPERT_COUNT ? 0 : context->route_counts[route];
 }

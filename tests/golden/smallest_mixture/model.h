@@ -42,4 +42,8 @@ static inline uint32_t edgeq_uncertainty(void) { return mixture_uncertainty(&mix
 
 static inline uint32_t edgeq_confidence(void) { return mixture_confidence(&mixture_single); }
 
+static inline uint32_t edgeq_route_count(int32_t route) {
+    return mixture_route_count(&mixture_single, route);
+}
+
 #endif

@@ -55,6 +55,7 @@ typedef struct {
     int32_t chosen[2];
     int32_t gates[MIXTURE_EXPERT_COUNT];
     int8_t router_logits[MIXTURE_EXPERT_COUNT];
+    uint32_t route_counts[MIXTURE_EXPERT_COUNT];
     int8_t last_output[MIXTURE_OUTPUT_COUNT];
     uint8_t answered;
 } mixture_context;
@@ -75,6 +76,9 @@ int mixture_infer(mixture_context *context, const int8_t *input, int8_t *output)
 int32_t mixture_route(const mixture_context *context);
 uint32_t mixture_uncertainty(const mixture_context *context);
 uint32_t mixture_confidence(const mixture_context *context);
+
+/* How many inferences took route `route` since mixture_init, modulo 2^32; 0 for no expert. */
+uint32_t mixture_route_count(const mixture_context *context, int32_t route);
 
 /* A real number as an input code: to the nearest, ties to even, then clamped; not a number is the
  * lowest. The same arithmetic as the host's, in double precision. */

@@ -47,6 +47,7 @@ uint32_t hal_cycles(void);
 uint32_t hal_cycles(void) { static uint32_t now; return now += 7; }
 int main(void) {
     int8_t input[EDGEQ_INPUT_BYTES], output[EDGEQ_OUTPUT_COUNT];
+    uint32_t routes[8] = {0};
     edgeq_init();
     if (edgeq_route() != -1 || edgeq_confidence() != 0 || edgeq_infer(0, output) != -1) return 2;
     while (fread(input, 1, sizeof input, stdin) == sizeof input) {
@@ -56,7 +57,14 @@ int main(void) {
         fwrite(output, 1, sizeof output, stdout);
         fwrite(record, 1, sizeof record, stdout);
         fwrite(edgeq_layer_cycles, 1, sizeof edgeq_layer_cycles, stdout);
+        if (edgeq_route() >= 0) routes[edgeq_route()]++;
     }
+#if EDGEQ_EXPERT_COUNT > 0
+    if (edgeq_route_count(-1) != 0 || edgeq_route_count(EDGEQ_EXPERT_COUNT) != 0) return 4;
+    for (int32_t i = 0; i < EDGEQ_EXPERT_COUNT; i++) {
+        if (edgeq_route_count(i) != routes[i]) return 5;
+    }
+#endif
     return 0;
 }
 """
