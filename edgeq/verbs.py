@@ -158,17 +158,21 @@ def mix(
 ) -> dict[str, Any]:
     """Writes the cascade of finished model files, cheapest first, to `out`; as `edgeq mix`.
 
-    Returns its `experts`, the `shares` of the calibration `rows` that each answers, and `notes`.
-    Raises ModelFile and BadInput for files that are no models or fit no cascade, and for an `out`
-    that is one of them.
+    One file alone is a mixture's: its experts become the stages, its router goes. Returns the
+    `experts`, the `shares` of the calibration `rows` that each answers, and `notes`. Raises
+    ModelFile and BadInput for files that are no models or fit no cascade, and for an `out` that is
+    one of them.
     """
-    from edgeq.nn import Cascade, load, mixed, save
+    from edgeq.nn import Cascade, cascaded, load, mixed, save
 
     for path in models:
         if Path(path).exists() and Path(out).exists() and Path(path).samefile(out):
             raise BadInput(f"{out} is one of the models that are mixed; choose another file")
     parts = [load(path) for path in models]
-    made = mixed(parts, signal=signal, escalate=escalate)
+    if len(parts) == 1:
+        made = cascaded(parts[0], signal=signal, escalate=escalate)
+    else:
+        made = mixed(parts, signal=signal, escalate=escalate)
     save(made, out)
     assert isinstance(made.body, Cascade)  # which is what models are mixed into
     names = list(made.body.names)

@@ -33,8 +33,9 @@ from edgeq.cli.output import say, say_json
 def mix(models: tuple[Path, ...], out: Path, signal: str, escalate: float, as_json: bool) -> None:
     """The MODELS, cheapest first, become one: the next runs where one is unsure.
 
-    No training is needed. `edgeq export --max-disagreement`, `--max-mean-energy` and their like
-    choose other thresholds afterwards.
+    Of a single MODEL, a mixture, the experts become the stages and the router goes. No training is
+    needed. `edgeq export --max-disagreement`, `--max-mean-energy` and their like choose other
+    thresholds afterwards.
     """
     from edgeq.verbs import mix as run
 

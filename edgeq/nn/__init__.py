@@ -7,7 +7,7 @@ from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
 from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
 from edgeq.nn.cascade import Cascade, Cascaded
 from edgeq.nn.checkpoint import load, save
-from edgeq.nn.combine import mixed, mixture_of, with_kind
+from edgeq.nn.combine import cascaded, mixed, mixture_of, with_kind
 from edgeq.nn.config import build, config_of
 from edgeq.nn.curious_file import CuriousQmoe, from_curious_qmoe
 from edgeq.nn.data import Split, split
@@ -79,6 +79,7 @@ __all__ = [
     "from_curious_qmoe",
     "graph_model",
     "load",
+    "cascaded",
     "mixed",
     "mixture_of",
     "narrowed",

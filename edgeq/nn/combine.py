@@ -10,6 +10,7 @@ from edgeq.nn.calibration import routed
 from edgeq.nn.cascade import Cascade
 from edgeq.nn.config import build, config_of
 from edgeq.nn.layers import QuantLayer
+from edgeq.nn.mixture import Mixture, TrunkMixture
 from edgeq.nn.model import Model
 from edgeq.nn.weight_kinds import weight_kind
 
@@ -105,6 +106,38 @@ def mixed(
     if made.calibration is not None:
         made.calibrate()
     return made
+
+
+def cascaded(
+    model: Model, *, signal: str = "gap", escalate: float | Sequence[float] = 0.3
+) -> Model:
+    """The experts of a model's mixture as a cascade behind the same trunk, fewest bits first.
+
+    The router goes, and no training is needed: the signal of the cheapest expert's answer decides
+    instead. Raises BadInput for a model whose body is no mixture.
+    """
+    body = model.body
+    trunk, mixture = (body.trunk, body.mixture) if isinstance(body, TrunkMixture) else (None, body)
+    if not isinstance(mixture, Mixture):
+        raise BadInput(
+            f"the body of {model.name} is {type(body).__name__}: only a mixture, with a trunk or "
+            "without, becomes a cascade alone; of single networks give two or more, cheapest first"
+        )
+    bits = mixture.bits
+    order = sorted(range(len(bits)), key=lambda e: bits[e])
+    kinds = [mixture.kinds[e] for e in order]
+    made = Cascade(
+        [copy.deepcopy(mixture.experts[e]) for e in order],
+        signal=signal,
+        trunk=copy.deepcopy(trunk),
+        escalate=escalate,
+        names=[k if kinds.count(k) == 1 else f"{k}_{i}" for i, k in enumerate(kinds)],
+    )
+    sets = model.calibration, model.evaluation
+    whole = Model(made, model.input_shape, model.class_names, *sets, name=model.name)
+    if model.calibration is not None:
+        whole.calibrate()
+    return whole
 
 
 def _names(models: Sequence[Model]) -> list[str]:

@@ -1,6 +1,5 @@
 """A mixture of experts of different precision behind one router."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput
 from edgeq.nn import curiosity
-from edgeq.nn.layers import QuantLayer
+from edgeq.nn.cascade import kind_of
 from edgeq.nn.pooling import GlobalAvgPool
 from edgeq.nn.router import PlainRouter
 from edgeq.nn.weight_kinds import weight_kind
@@ -29,17 +28,6 @@ class Routing:
     probabilities: Tensor
     uncertainty: Tensor
     experts: Tensor
-
-
-def kind_of(expert: nn.Module) -> str:
-    """The weight kind that most of an expert's weights have; BadInput without any."""
-    counts = Counter[str]()
-    for layer in expert.modules():
-        if isinstance(layer, QuantLayer):
-            counts[layer.kind] += layer.weight.numel()
-    if not counts:
-        raise BadInput("an expert has no layers with weights; give the mixture kinds=")
-    return counts.most_common(1)[0][0]
 
 
 class Mixture(nn.Module):
@@ -74,7 +62,7 @@ class Mixture(nn.Module):
         train_mode: str = "likelihood",
     ) -> None:
         super().__init__()
-        named = [kind_of(expert) for expert in experts] if kinds is None else kinds
+        named = [kind_of(e).name for e in experts] if kinds is None else kinds
         self.kinds = tuple(weight_kind(k).name for k in named)
         self.bits = tuple(weight_kind(k).bits for k in self.kinds)
         self._check(len(experts), router, top_k, quantile, alpha)

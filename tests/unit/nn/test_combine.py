@@ -86,6 +86,51 @@ def test_models_that_fit_no_cascade_are_refused() -> None:
         nn.mixture_of(both)
 
 
+def _mixture(trunk: bool) -> nn.Model:
+    """Three experts, the most precise first, their router last."""
+    torch.manual_seed(4)
+    experts = [
+        nn.Sequential(nn.Linear(6, 10, kind), nn.ReLU(), nn.Linear(10, 3, "int8"))
+        for kind in ("int8", "ternary", "int4")
+    ]
+    mixture = nn.Mixture(experts, nn.BayesianRouter(6, 3, hidden=(4,)))
+    shared = nn.Sequential(nn.Linear(6, 6, "int8"), nn.ReLU())
+    body = nn.TrunkMixture(shared, mixture) if trunk else mixture
+    model = nn.Model(body, (6,), name="routed")
+    nn.fit(model, _data(), epochs=3, progress=False)
+    model.calibrate(_data()[0][:100])
+    return model
+
+
+@pytest.mark.parametrize("trunk", [False, True])
+def test_a_mixtures_experts_become_the_stages_of_a_cascade(trunk: bool) -> None:
+    model = _mixture(trunk)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    made = nn.cascaded(model, escalate=0.4)
+    assert made.body.names == ("ternary", "int4", "int8")
+    assert (made.body.trunk is not None) is trunk
+    logits, route = made.predict(_data()[0])
+    mixture, x = model.mixtures[0], torch.from_numpy(_data()[0])
+    seen = model.body.trunk.eval()(x) if trunk else x
+    with torch.no_grad():
+        alone = [mixture.experts[e].eval()(seen).numpy() for e in (1, 2, 0)]
+    wanted = np.choose(route[:, None], alone)
+    np.testing.assert_allclose(logits, wanted, atol=1e-5)
+    assert set(route.tolist()) == {0, 1, 2}
+    assert 0.3 < (made.predict(made.calibration)[1] > 0).mean() <= 0.4
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_only_a_mixture_becomes_a_cascade_by_itself(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"is Sequential: only a mixture.*give two or more"):
+        nn.cascaded(_model("int8", 8, "net"))
+    edgeq.save(_mixture(trunk=True), tmp_path / "routed.pt")
+    told = edgeq.mix([tmp_path / "routed.pt"], tmp_path / "cascade.pt")
+    assert told["experts"] == ["ternary", "int4", "int8"]
+    report = edgeq.export(tmp_path / "cascade.pt", "cortex-m4", tmp_path / "export")
+    assert [e["name"] for e in report["experts"]] == told["experts"]
+
+
 @pytest.mark.parametrize("widths", [("int8",), ("int8", "ternary"), ("int8", "int8")])
 def test_widths_go_from_cheap_to_precise(widths: tuple[str, ...]) -> None:
     with pytest.raises(BadInput, match="the cheapest first"):
