@@ -10,7 +10,7 @@ from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading
 from edgeq.ops.concat import Concat
 from edgeq.ops.conv_2d import Conv2D
-from edgeq.ops.copies import Pad, Slice
+from edgeq.ops.copies import Expand, Pad, Slice
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 
 Pair = tuple[int, int]
@@ -168,12 +168,15 @@ def _stuffed(
 def _convolved(
     g: Reading, name: str, weight: Array, bias: Array, window: tuple[Pair, Padding], groups: int
 ) -> str:
-    """Groups of one channel are depthwise; others are convolutions of slices, joined."""
+    """Groups of one channel are depthwise, each channel repeated where it feeds several outputs;
+    others are convolutions of slices, joined.
+    """
     stride, padding = window
     if groups == 1:
         constants = {"weight": np.ascontiguousarray(weight), "bias": bias}
         return g.add("Conv2D", Conv2D(stride, padding), (name,), constants)
-    if groups == len(weight) and weight.shape[3] == 1:
+    if weight.shape[3] == 1:
+        name = _repeated(g, name, len(weight) // groups)
         depthwise = np.ascontiguousarray(weight[..., 0].transpose(1, 2, 0))
         constants = {"weight": depthwise, "bias": bias}
         return g.add("DepthwiseConv2D", DepthwiseConv2D(stride, padding), (name,), constants)
@@ -188,6 +191,16 @@ def _convolved(
         constants = {"weight": np.ascontiguousarray(weight[rows]), "bias": bias[rows]}
         parts.append(g.add("Conv2D", Conv2D(stride, padding), (part,), constants))
     return g.add("Concat", Concat(2), parts)
+
+
+def _repeated(g: Reading, name: str, times: int) -> str:
+    """Each channel of a map `times` times, one after another."""
+    if times == 1:
+        return name
+    height, width, channels = g.shape_of(name)
+    apart = g.reshaped(name, (height, width, channels, 1))
+    wide = g.add("Expand", Expand((height, width, channels, times)), (apart,))
+    return g.reshaped(wide, (height, width, channels * times))
 
 
 CONVOLUTION_READERS: dict[str, Reader] = {"Conv": _conv, "ConvTranspose": _conv_transpose}

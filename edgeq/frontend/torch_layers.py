@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
+from edgeq.frontend.torch_groups import convolved, layer
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.conv_2d import Conv2D
@@ -81,15 +82,8 @@ def _convolution(b: Placing, name: str, a: Arguments) -> Placed:
     stride, kernel = _plane(x, a["stride"], 1), weight.shape[2:]
     padding = _padding(x, a["padding"], kernel, stride)
     bias = np.zeros(len(weight), np.float32) if a["bias"] is None else constant(a["bias"], "bias")
-    groups, channels = int(a["groups"]), given.shape[2]
-    if groups == channels == len(weight) and groups > 1:
-        placed = np.ascontiguousarray(weight[:, 0].transpose(1, 2, 0))
-        attrs: object = DepthwiseConv2D(stride, padding)
-    else:
-        placed = np.ascontiguousarray(_whole(weight, groups).transpose(0, 2, 3, 1))
-        attrs = Conv2D(stride, padding)
-    params = _layer(b, name, placed, bias)
-    return _out(x, b.add(type(attrs).__name__, name, attrs, (given,), params))
+    made = convolved(b, name, given, weight, bias, (stride, padding), int(a["groups"]))
+    return _out(x, made)
 
 
 def _dilated(weight: Array, dilation: tuple[int, int]) -> Array:
@@ -100,18 +94,6 @@ def _dilated(weight: Array, dilation: tuple[int, int]) -> Array:
     wide = np.zeros((*weight.shape[:2], height, width), np.float32)
     wide[:, :, :: dilation[0], :: dilation[1]] = weight
     return wide
-
-
-def _whole(weight: Array, groups: int) -> Array:
-    """Grouped filters (out, in / groups, ...) as filters over all channels, zeros elsewhere."""
-    if groups == 1:
-        return weight
-    outputs, width = len(weight) // groups, weight.shape[1]
-    whole = np.zeros((len(weight), width * groups, *weight.shape[2:]), np.float32)
-    for g in range(groups):
-        rows = slice(g * outputs, (g + 1) * outputs)
-        whole[rows, g * width : (g + 1) * width] = weight[rows]
-    return whole
 
 
 def _padding(
@@ -138,7 +120,7 @@ def _linear(b: Placing, name: str, a: Arguments) -> Placed:
     order = x.order
     given = Cursor(x.name, x.shape) if order is not None else b.arranged(x, (0,), name)
     placed = weight if order is None else np.ascontiguousarray(weight[:, order])
-    params = _layer(b, name, placed, offset)
+    params = layer(b, name, placed, offset)
     made = b.add("FullyConnected", name, FullyConnected(), (given,), params)
     return Placed(made.name, made.shape, (0,))
 
@@ -146,17 +128,9 @@ def _linear(b: Placing, name: str, a: Arguments) -> Placed:
 def _linear_rows(b: Placing, name: str, x: Placed, weight: Array, bias: Array) -> Placed:
     """Rows of features are a map: a 1x1 convolution."""
     axes, given = b.rows_axes(x), b.as_rows(x, name)
-    params = _layer(b, name, weight[:, None, None, :], bias)
+    params = layer(b, name, weight[:, None, None, :], bias)
     made = b.add("Conv2D", name, Conv2D(), (given,), params)
     return Placed(made.name, (*x.shape[:-1], len(weight)), axes)
-
-
-def _layer(b: Placing, name: str, weight: Array, bias: Array) -> dict[str, str]:
-    placed = np.ascontiguousarray(weight)
-    return {
-        "weight": b.constant(f"{name}.weight", placed),
-        "bias": b.constant(f"{name}.bias", bias),
-    }
 
 
 def _addmm(b: Placing, name: str, a: Arguments) -> Placed:
@@ -267,7 +241,7 @@ def _avg_pool(b: Placing, name: str, a: Arguments) -> Placed:
         raise Refused("ceil mode beside padding that counts")
     # every cell counts: a depthwise convolution by 1 / cells
     weight = np.full((*kernel, given.shape[2]), 1 / np.prod(kernel), np.float32)
-    params = _layer(b, name, weight, np.zeros(given.shape[2], np.float32))
+    params = layer(b, name, weight, np.zeros(given.shape[2], np.float32))
     conv = DepthwiseConv2D(stride, (*padding, *padding))
     return _out(x, b.add("DepthwiseConv2D", name, conv, (given,), params))
 

@@ -298,3 +298,42 @@ def _read(x: Placed, values: torch.Tensor) -> torch.Tensor:
     held = memory.reshape([x.memory[i] for i in kept])
     axes = [x.axes[i] for i in kept]
     return held.permute([axes.index(a) for a in range(x.rank)])
+
+
+class Grouped(tn.Module):
+    """Convolutions in groups: of several channels with a norm, and one channel to three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.apart = tn.Conv2d(8, 12, 3, padding=1, groups=4, bias=False)
+        self.norm = tn.BatchNorm2d(12)
+        self.wide = tn.Conv2d(12, 36, 3, 2, padding=(1, 0), dilation=(1, 2), groups=12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.wide(torch.relu(self.norm(self.apart(x))))
+
+
+def test_groups_have_no_weights_that_are_zero() -> None:
+    """A group is a layer of its own that the norm behind all is folded into."""
+    torch.manual_seed(0)
+    module = Grouped()
+    module.norm.running_mean += torch.randn(12)
+    module.norm.weight.data.uniform_(0.5, 2)
+    model = edgeq.from_torch(module, torch.randn(1, 8, 9, 7))
+    layers = model.body.layers
+    ops = [layer.step.op for layer in layers.values()]
+    assert ops == ["Conv2D"] * 4 + ["DepthwiseConv2D"]
+    assert [m.weight.numel() for m in layers.values()] == [3 * 2 * 9] * 4 + [36 * 3 * 5]
+    quantized = edgeq.quantize(
+        model, np.random.default_rng(0).normal(size=(8, 8, 9, 7)).astype(np.float32)
+    )
+    x = torch.randn(4, 8, 9, 7)
+    with torch.no_grad():
+        wanted, got = module.eval()(x), quantized(x)
+    assert float((wanted - got).square().sum() / wanted.square().sum()) < 1e-3
+
+
+def test_too_many_groups_are_refused() -> None:
+    module = tn.Sequential(tn.Conv2d(130, 130, 1, groups=65), tn.ReLU())
+    with pytest.raises(UnsupportedOp, match="65 groups of 2 channels; 64 are taken"):
+        edgeq.from_torch(module, torch.zeros(1, 130, 2, 2))
