@@ -180,10 +180,14 @@ def affine(b: Placing, name: str, x: Placed, gain: Array, offset: Array) -> Plac
 
 def _layer_norm(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["input"])
-    if numbers(a["normalized_shape"], 1) != x.shape or x.rank != 1:
-        raise Refused(f"it normalises axes {tuple(a['normalized_shape'])} of {x.shape}, not (F,)")
+    features = numbers(a["normalized_shape"], 1)
+    if features != x.shape[-1:]:
+        raise Refused(f"it normalises axes {features} of {x.shape}, not the last one alone")
+    if x.rank > 1:
+        given = b.as_rows(x, name)
+        x = Placed(given.name, x.shape, b.rows_axes(x))
     order = slice(None) if x.order is None else x.order
-    ones, zeros = np.ones(x.shape, np.float32), np.zeros(x.shape, np.float32)
+    ones, zeros = np.ones(features, np.float32), np.zeros(features, np.float32)
     gamma = ones if a["weight"] is None else constant(a["weight"], "weight")
     beta = zeros if a["bias"] is None else constant(a["bias"], "bias")
     params = {

@@ -151,8 +151,11 @@ def _mean(b: Placing, name: str, a: Arguments) -> Placed:
     shape = kept if a["keepdim"] else tuple(n for i, n in enumerate(x.shape) if i not in dims)
     gone = [i for i in x.long_axes if i in dims]
     rest = [i for i in x.long_axes if i not in dims]
-    if x.order is not None or list(x.long_axes) != gone + rest:
+    if x.order is not None:
         raise Refused(f"a mean over axes {sorted(d + 1 for d in dims)} of {('N', *x.shape)}")
+    if list(x.long_axes) != gone + rest:
+        axes = (*(i for i in range(x.rank) if x.shape[i] == 1), *gone, *rest)
+        x = Placed(b.arranged(x, axes, name).name, x.shape, axes)
     sizes = [x.shape[i] for i in gone]
     plane = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, math.prod(sizes))
     given = b._in_shape(x, (*plane, math.prod(x.shape[i] for i in rest)), name)

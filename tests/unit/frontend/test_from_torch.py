@@ -337,3 +337,26 @@ def test_too_many_groups_are_refused() -> None:
     module = tn.Sequential(tn.Conv2d(130, 130, 1, groups=65), tn.ReLU())
     with pytest.raises(UnsupportedOp, match="65 groups of 2 channels; 64 are taken"):
         edgeq.from_torch(module, torch.zeros(1, 130, 2, 2))
+
+
+class Rows(tn.Module):
+    """Norms of rows of features, and means over the rows, whichever way they lie."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.across = tn.LayerNorm(6), tn.Linear(5, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(x).transpose(1, 2)
+        return (x + self.across(x)).transpose(1, 2).mean(1)
+
+
+def test_norms_of_rows_and_means_over_them() -> None:
+    """Held to the module by from_torch itself, within 0.1 %."""
+    torch.manual_seed(0)
+    module = Rows()
+    module.norm.weight.data.uniform_(0.5, 2)
+    model = edgeq.from_torch(module, torch.randn(2, 5, 6))
+    assert model(torch.zeros(1, 5, 6)).shape == (1, 6)
+    with pytest.raises(UnsupportedOp, match="not the last one alone"):
+        edgeq.from_torch(tn.Sequential(tn.LayerNorm((5, 6))), torch.zeros(1, 5, 6))
