@@ -279,6 +279,9 @@ NODES: Mapping[str, bytes] = {
     "softmax": node("Softmax", ROWS, axis=1),
     "mean axes": node("ReduceMean", MAP, np.array([1, 3]), keepdims=0),
     "mean all": node("ReduceMean", MAP),
+    "mean of the newer exporter": node(
+        "ReduceMean", MAP, np.array([2, 3]), keepdims=1, noop_with_empty_axes=0
+    ),
     "reduced sum": node("ReduceSum", MAP, np.array([2])),
     "max": node("ReduceMax", MAP, np.array([-1, -2])),
     "min": node("ReduceMin", ROWS, np.array([1]), keepdims=0),

@@ -108,8 +108,8 @@ def _reduce(g: Reading, op: Operator) -> None:
     given = op.ints("axes") if "axes" in op.attributes else ()
     if g.has(op, 1):
         given = tuple(g.whole(op, 1))
-    keep = bool(op.get("keepdims", 1))
-    if not given and op.get("noop_with_empty_axes", 0):
+    keep, idle = bool(op.get("keepdims", 1)), op.get("noop_with_empty_axes", 0)
+    if not given and idle:
         return g.same(op, value)
     axes = {axis_of(a, rank) for a in given} or set(range(rank))
     if value.flat is not None:
