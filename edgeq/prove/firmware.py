@@ -17,6 +17,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_of
 from edgeq.ops.op import Array
 from edgeq.prove.check import Check
+from edgeq.prove.drills import Drills, turns
 from edgeq.prove.trials import LEAST_ROWS, MOST_ROWS, ROWS, Answer, Trial, trials
 from edgeq.prove.watched_layers import Difference, WatchedLayers, expected_of
 from edgeq.reference import memories
@@ -50,15 +51,23 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
     results = [*first, *_on_twin(twin, watched, graph, asked[len(first) :])]
     answers = [answer_of(graph, result) for result, _ in results]
     check = compare(graph, asked, answers, f"virtual {board.name}")
-    return _with_layers(check, watched, [difference for _, difference in results])
+    check = _with_layers(check, [difference for _, difference in results])
+    if not check.passed or not watched.layers:
+        return check
+    drills = Drills(watched.layers, max(LEAST_ROWS, count // 2))
+    check = _with_layers(check, list(_drilled(twin, watched, graph, asked, drills)))
+    more = (
+        f"; so is every output of {len(watched.layers)} layers, of these rows and of "
+        f"{drills.least} seeded inputs of each layer's own"
+    )
+    return replace(check, said=check.said + more) if check.passed else check
 
 
-def _with_layers(check: Check, watched: WatchedLayers, found: Sequence[Difference | None]) -> Check:
+def _with_layers(check: Check, found: Sequence[Difference | None]) -> Check:
     """The check with what the layers' own outputs say: one differing byte in any fails it."""
     apart = [each for each in found if each is not None]
     if not apart:
-        more = f"; so is every output of {watched.layers} layers" if watched.layers else ""
-        return replace(check, said=check.said + more if check.passed else check.said)
+        return check
     text = f"{apart[0].said}, in {len(apart)} of {len(found)} runs"
     said = f"{check.by}: {text}" if check.passed else f"{check.said}; {text}"
     return replace(check, passed=False, departs=apart[0].layer, said=said)
@@ -76,16 +85,39 @@ def _on_twin(
     """What the firmware answers to each trial, and the first layer of it that differs."""
     for trial, expected in zip(asked, expected_of(graph, asked), strict=True):
         watched.begin(expected)
-        try:
-            with sent(twin, graph, trial.forced):
-                ran = twin.infer(trial.row), watched.finish()
-        except GuestFault as fault:
-            if fault.report.function.startswith("hal_"):
-                raise  # the port, which this twin does not model
-            raise Mismatch(f"firmware: the inference faults: {fault.report.reason}") from fault
-        except (Link, ValueError) as error:
-            raise Mismatch(f"firmware: the inference leaves no whole result: {error}") from error
-        yield ran
+        yield _inference(twin, graph, trial), watched.finish()
+
+
+def _inference(twin: InMemory, graph: Graph, trial: Trial) -> InferResult:
+    """One trial on the twin. Raises GuestFault where the port is the fault's reason."""
+    try:
+        with sent(twin, graph, trial.forced):
+            return twin.infer(trial.row)
+    except GuestFault as fault:
+        if fault.report.function.startswith("hal_"):
+            raise  # the port, which this twin does not model
+        raise Mismatch(f"firmware: the inference faults: {fault.report.reason}") from fault
+    except (Link, ValueError) as error:
+        raise Mismatch(f"firmware: the inference leaves no whole result: {error}") from error
+
+
+def _drilled(
+    twin: InMemory,
+    watched: WatchedLayers,
+    graph: Graph,
+    asked: Sequence[Trial],
+    drills: Drills,
+) -> Iterator[Difference | None]:
+    """Every layer on inputs of its own, and the first that differs in each inference. The answers
+    are nobody's. Layers ahead of a router stay as they are while its experts are fed, so that the
+    trial takes its route; so do a cascade's earlier experts.
+    """
+    for owners, trials_of in turns(graph, asked, drills.owning):
+        drills.owners = owners
+        for n in range(drills.count):
+            watched.begin(drills)
+            _inference(twin, graph, trials_of[n % len(trials_of)])
+            yield watched.finish()
 
 
 def check_with(graph: Graph, rows: Array, runner: Runner, by: str) -> Check:

@@ -2,10 +2,11 @@
 
 A wrong rounding in one layer rarely shows in the last one's few outputs. So the twin stops at the
 entry of each kernel: there the layer before it has written its output, and nothing has reused it.
+There it can also feed the layer with other codes (drills.py) than the layers before it left.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgeq.estimating.routes import Experts
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS
 from edgeq.ops.op import ANY_NUMBER, Array
+from edgeq.prove.drills import Drills
 from edgeq.prove.trials import Trial, forced_graph
 from edgeq.reference import run
 from edgeq.sim import Machine
@@ -42,28 +44,32 @@ class Difference:
 class _Pending:
     layer: Layer
     address: int  # of its output
+    wanted: bytes
 
 
 class WatchedLayers:
-    """Compares each layer's output bytes as it is done; `layers` counts those it can tell."""
+    """Compares each layer's output bytes as it is done; `layers` are those it can tell."""
 
     def __init__(self, machine: Machine, layers: Sequence[Layer]) -> None:
         self._machine = machine
         self._arguments = [machine.register_reader(number) for number in ARGUMENTS]
         self._by_params = dict(_params(machine, layers))
         self._expected: Expected = {}
+        self._drills: Drills | None = None
         self._pending: _Pending | None = None
         self._found: Difference | None = None
         self._failed: BaseException | None = None
         machine.on_entry(_entries(machine, self._by_params.values()), self._entered)
 
     @property
-    def layers(self) -> int:
-        return len(self._by_params)
+    def layers(self) -> Collection[Layer]:
+        return self._by_params.values()
 
-    def begin(self, expected: Expected) -> None:
-        """What the next inference should compute."""
-        self._expected, self._pending, self._found = expected, None, None
+    def begin(self, expected: Expected | Drills) -> None:
+        """What the next inference should compute, or what its layers are fed with."""
+        self._drills = expected if isinstance(expected, Drills) else None
+        self._expected = {} if isinstance(expected, Drills) else expected
+        self._pending = self._found = None
 
     def finish(self) -> Difference | None:
         """After the inference: the first layer that differs."""
@@ -77,19 +83,32 @@ class WatchedLayers:
             self._compare()
             arguments = [read() for read in self._arguments]
             layer = self._by_params.get(arguments[0])
-            if layer is not None:
-                self._pending = _Pending(layer, arguments[_output_place(layer.node)])
+            wanted = None if layer is None else self._wanted(layer, arguments)
+            if layer is not None and wanted is not None:
+                self._pending = _Pending(layer, arguments[_output_place(layer.node)], wanted)
         except BaseException as error:  # C would swallow it
             self._failed = self._failed or error
+
+    def _wanted(self, layer: Layer, arguments: Sequence[int]) -> bytes | None:
+        """The output of the layer that begins; in a drill, on what it is fed with now."""
+        if self._drills is None:
+            return self._expected.get((layer.info.expert or "", layer.node.outputs[0]))
+        fed = self._drills.next(layer)
+        if fed is None:
+            return None
+        places = arguments[1 : 1 + len(fed.inputs)]
+        if OPS[layer.node.op].arity == ANY_NUMBER:
+            pointers = self._machine.read(arguments[1], 4 * len(fed.inputs))
+            places = np.frombuffer(pointers, "<u4").tolist()
+        for address, data in zip(places, fed.inputs, strict=True):
+            self._machine.write(address, data)
+        return fed.output
 
     def _compare(self) -> None:
         done, self._pending = self._pending, None
         if done is None or self._found is not None:
             return
-        name = (done.layer.info.expert or "", done.layer.node.outputs[0])
-        wanted = self._expected.get(name)
-        if wanted is None:
-            return
+        wanted = done.wanted
         said = np.frombuffer(self._machine.read(done.address, len(wanted)), np.uint8)
         wrong = int((said != np.frombuffer(wanted, np.uint8)).sum())
         if wrong:

@@ -12,6 +12,7 @@ import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import Mismatch, Toolchain
 from edgeq.passes.freeze_router import chosen_experts
+from edgeq.prove import drills
 from edgeq.prove import export as prove_export
 from edgeq.prove.check import Check
 from edgeq.prove.firmware import compare
@@ -212,7 +213,30 @@ def test_a_layer_that_differs_inside_fails_the_proof_by_its_name(
         pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out", accept_mismatch=True)
 
 
-def test_every_layer_of_an_export_is_watched(saved: Path, tmp_path: Path) -> None:
+def test_every_layer_of_an_export_is_watched_and_drilled(saved: Path, tmp_path: Path) -> None:
     report = pipeline.export(saved, "virtual_m4", tmp_path / "out")
     layers = [x for x in report["layers"] if x["op"] != "mixture"]
-    assert f"so is every output of {len(layers)} layers" in check_named(report, "firmware")["said"]
+    inside = f"so is every output of {len(layers)} layers, of these rows and of {MOST_ROWS // 2} "
+    assert inside + "seeded inputs" in check_named(report, "firmware")["said"]
+
+
+def test_a_fault_that_no_row_meets_fails_the_layer_that_is_fed_more(
+    tmp_path: Path, spoil: Spoil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inner layer always says the same code; the sum is wrong for any other."""
+    torch.manual_seed(2)
+    x = np.random.default_rng(0).normal(size=(60, 9)).astype(np.float32)
+    inner = nn.Sequential(nn.Linear(9, 9), nn.ReLU())
+    with torch.no_grad():
+        inner[0].weight.zero_()
+        inner[0].bias.fill_(1.0)
+    body = nn.Sequential(nn.Linear(9, 9), nn.Residual(inner), nn.Linear(9, 2))
+    edgeq.save(nn.Model(body, (9,), calibration=x), tmp_path / "m.pt")
+    sums = "    edgeq_sums(&s, half == 0 ? a : b, half == 0 ? b : a, p->size, y);\n"
+    wrong = "    y[1] = (int8_t)(a[0] < 100 && b[0] < 100 ? ~y[1] : y[1]);\n"
+    spoil("edgeq_add_s8_dsp.c", sums, sums + wrong)
+    with pytest.raises(Mismatch, match=r"layer .*add.* of 9 values are not the reference's, in"):
+        pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "no", accept_mismatch=True)
+    assert not (tmp_path / "no").exists()
+    monkeypatch.setattr(drills, "DRAWS", (lambda _, kind, __: np.full(kind.shape, 127, np.int8),))
+    pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out", accept_mismatch=True)
