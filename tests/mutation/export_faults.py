@@ -93,11 +93,41 @@ def even_map_model() -> nn.Model:
     return nn.Model(body, (4, 11, 11), name="even_maps")
 
 
+def wide_model() -> nn.Model:
+    """Sums of few products, so that channels have scales of a half and more, and windows without
+    padding, whose maps are gathered in several parts.
+    """
+    ternary = nn.Conv2d(6, 8, 1, "ternary")
+    body = nn.Sequential(
+        nn.Conv2d(2, 6, 1), nn.ReLU(), ternary, nn.ReLU(),
+        nn.Conv2d(8, 8, 5, groups=8), nn.ReLU(), nn.Conv2d(8, 9, 2, "ternary", 2), nn.ReLU(),
+        nn.Conv2d(9, 9, (2, 5), "int4", (1, 2), groups=9), nn.ReLU(),
+        nn.Conv2d(9, 6, 1, "int4"), nn.Flatten(), nn.Linear(6 * 8 * 3, 3, "ternary"),
+    )  # fmt: skip
+    with torch.no_grad():  # one product a sum in two channels
+        ternary.weight[2:4] *= torch.eye(6)[2:4, :, None, None]
+        ternary.weight[2:4] += 2.0 * torch.eye(6)[2:4, :, None, None]
+        body[0].weight[1] *= torch.tensor([3.0, 0.0])[:, None, None]
+    return nn.Model(body, (2, 22, 22), name="wide")
+
+
+def long_model() -> nn.Model:
+    """Rows longer than what the kernels hold at once, in every width."""
+    body = nn.Sequential(
+        nn.Linear(1200, 21, "int4"), nn.ReLU(), nn.Linear(21, 1100, "ternary"), nn.ReLU(),
+        nn.Linear(1100, 19), nn.ReLU(), nn.Linear(19, 600, "int4"), nn.ReLU(),
+        nn.Linear(600, 13, "ternary"), nn.ReLU(), nn.Linear(13, 3),
+    )  # fmt: skip
+    return nn.Model(body, (1200,), name="long")
+
+
 MODELS = {
     "features": features_model,
     "maps": map_model,
     "small maps": small_map_model,
     "even maps": even_map_model,
+    "wide": wide_model,
+    "long": long_model,
 }
 
 
