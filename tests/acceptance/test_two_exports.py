@@ -24,6 +24,7 @@ from edgeq.weights import pack_weights
 from tests.acceptance.boards import Array
 from tests.acceptance.conftest import Digits
 from tests.factory import input_rows, mixture_graph, smallest_mixture
+from tests.hang import HANG_S
 
 ESC10 = Path(__file__).parents[2] / "examples" / "esc10" / "checkpoint.pt"
 BOARD = load_board("virtual_m4")
@@ -98,7 +99,11 @@ def cc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     if compiler is None:
         pytest.skip("no gcc or cc on this machine")
     return subprocess.run(
-        [compiler, *WARNINGS, *arguments], cwd=folder, capture_output=True, text=True, timeout=300
+        [compiler, *WARNINGS, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
     )
 
 
@@ -167,7 +172,7 @@ def test_case_15_two_exports_in_one_program(way: str, tmp_path: Path) -> None:
     a, b = two()
     driver = program(way, tmp_path, a, b)
     given = b"".join(x.tobytes() + y.tobytes() for x, y in zip(a.rows, b.rows, strict=True))
-    done = subprocess.run([driver], input=given, capture_output=True, timeout=60)
+    done = subprocess.run([driver], input=given, capture_output=True, timeout=HANG_S)
     assert done.returncode == 0
     assert done.stdout == expected_bytes(a, b)
 
@@ -222,10 +227,12 @@ def test_case_17_two_exports_are_subdirectories_of_a_cmake_project(tmp_path: Pat
     (tmp_path / "driver.c").write_text(driver)
     (tmp_path / "CMakeLists.txt").write_text(CMAKE)
     for command in (["cmake", "-B", "build", "."], ["cmake", "--build", "build"]):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S)
         assert done.returncode == 0, done.stdout + done.stderr
     given = b"".join(x.tobytes() + y.tobytes() for x, y in zip(a.rows, b.rows, strict=True))
-    said = subprocess.run([tmp_path / "build/driver"], input=given, capture_output=True, timeout=60)
+    said = subprocess.run(
+        [tmp_path / "build/driver"], input=given, capture_output=True, timeout=HANG_S
+    )
     assert (said.returncode, said.stdout) == (0, expected_bytes(a, b))
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -219,3 +220,17 @@ def test_a_model_of_other_shapes_is_refused(name: str) -> None:
 def test_the_command_offers_every_task() -> None:
     (option,) = [p for p in export_command.params if p.name == "mlperf"]
     assert sorted(option.type.choices) == sorted(TASKS)  # type: ignore[attr-defined]
+
+
+def test_case_40_the_page_names_the_files_that_the_runner_has() -> None:
+    """And asks a virtual board for no window that it cannot answer in the runner's 30 s."""
+    page = " ".join(
+        (Path(__file__).parents[2] / "docs" / "mlperf.md").read_text(encoding="utf-8").split()
+    )
+    named = set(re.findall(r"\w+\.yaml", page))
+    modes = {f"tests_{mode}.yaml" for mode in ("performance", "accuracy", "energy")}
+    devices = {f"devices_{tasks}.yaml" for tasks in ("kws_ic_vww", "ad", "sww")}
+    assert named == modes | devices
+    assert "has no requirements file" in page
+    assert "`sww01`" in page
+    assert "On a virtual board a window of 10 s is out of reach" in page

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeq.harness.frame import Frame, encode
 from edgeq.harness.messages import place
 from edgeq.resources import templates_dir
+from tests.hang import HANG_S
 
 HERE = Path(__file__).parent
 DEVICE = HERE.parent / "unit" / "harness" / "device"
@@ -36,7 +37,7 @@ def clang() -> str | None:
         if found is None:
             continue
         words = [found, "-print-resource-dir"]
-        said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        said = subprocess.run(words, capture_output=True, text=True, timeout=HANG_S, check=False)
         if any((Path(said.stdout.strip()) / "lib").rglob("*clang_rt.fuzzer*.a")):
             return found
     return None

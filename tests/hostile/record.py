@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.hang import HANG_S
 from tests.hostile.oracle import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,9 @@ LETTERS = {
 def commit() -> str:
     """That of the working tree, with a + where files of it have changed."""
     words = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
-    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    said = subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=True
+    )
     return said.stdout.strip()
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang import HANG_S
+
 FILES = ("fully_connected", "conv_2d", "pools", "elementwise", "softmax", "router")
 DSP_FILES = ("fully_connected", "convolutions")
 EXAMPLES = 200  # of each property
@@ -19,7 +21,11 @@ def asan_runtime() -> Path:
     if gcc is None:
         pytest.skip("no gcc on this machine")
     run = subprocess.run(
-        [gcc, "-print-file-name=libasan.so"], capture_output=True, text=True, timeout=20, check=True
+        [gcc, "-print-file-name=libasan.so"],
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+        check=True,
     )
     library = Path(run.stdout.strip())
     if not library.is_absolute():
@@ -69,6 +75,7 @@ def test_kernels_under_asan(tmp_path: Path) -> None:
 OVERRUN = """
 import ctypes, pathlib, tempfile
 import numpy as np
+from tests.hang import HANG_S
 from tests.kernels import host_kernels as h
 folder = pathlib.Path(tempfile.mkdtemp())
 h.build(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeq.kernels import KERNELS
+from tests.hang import HANG_S
 from tests.kernels.cross_kernels import FLAGS, command
 from tests.kernels.differential.case import Call, Case, Difference
 from tests.kernels.differential.core import OnCore
@@ -83,7 +84,7 @@ def test_case_16_a_lost_register_would_be_seen(tmp_path: Path) -> None:
     source.write_text('void lost(void) { __asm__ volatile("mov r9, #0"); }\n')
     script = f"-Wl,-T,{Path(__file__).parent / 'constant_time.ld'}"
     tool = [*command("gcc"), "-O2", "-nostdlib", script, "-Wl,-e,lost", str(source)]
-    subprocess.run([*tool, "-o", "lost.elf"], cwd=tmp_path, timeout=120, check=True)
+    subprocess.run([*tool, "-o", "lost.elf"], cwd=tmp_path, timeout=HANG_S, check=True)
     with pytest.raises(Difference, match="r4 to r11"):
         OnCore(Core(tmp_path / "lost.elf")).run(Case("lost", (Call("lost", ()),)))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.hang import HANG_S
 from tests.mutation.fault import KINDS
 from tests.mutation.outcome import Outcome
 
@@ -39,7 +40,7 @@ def commit() -> str:
     """That of the working tree, with a + where files of it have changed."""
     said = subprocess.run(
         ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=True,
     )  # fmt: skip
     return said.stdout.strip()
 

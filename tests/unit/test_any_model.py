@@ -27,6 +27,7 @@ from edgeq.ops.op import Array
 from edgeq.passes import quantize
 from edgeq.reference import quantize_rows, run
 from edgeq.weights import pack_weights
+from tests.hang import HANG_S
 
 torch.set_num_threads(1)
 EXAMPLES = int(os.environ.get("EDGEQ_EXAMPLES", "10"))
@@ -159,7 +160,9 @@ def apart() -> Iterator[Apart]:
 
 def gcc(folder: Path, *arguments: str) -> None:
     flags = ["-std=c99", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", *arguments]
-    done = subprocess.run(["gcc", *flags], cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["gcc", *flags], cwd=folder, capture_output=True, text=True, timeout=HANG_S
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -178,7 +181,7 @@ def device_answers(graph: Graph, rows: Array, folder: Path, objects: Path) -> Ar
         inputs.append(str(kept))
     gcc(folder, "-Ifirmware", *inputs, "-o", "driver")
     done = subprocess.run(
-        [folder / "driver"], input=rows.tobytes(), capture_output=True, timeout=60
+        [folder / "driver"], input=rows.tobytes(), capture_output=True, timeout=HANG_S
     )
     assert done.returncode == 0, done.stderr.decode()
     return np.frombuffer(done.stdout, np.int8).reshape(len(rows), -1)

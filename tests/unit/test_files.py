@@ -26,6 +26,7 @@ from edgeq.profile_request import ProfileRequest
 from edgeq.profiling import _export
 from edgeq.reporting.markdown import END, START, write_table
 from edgeq.reporting.write import write_report
+from tests.hang import HANG_S
 from tests.unit.report.made import subject, write_run
 
 Write = Callable[[Path], object]
@@ -92,7 +93,7 @@ def test_case_20_a_fifo_is_written_through(tmp_path: Path, write: Write) -> None
         thread.start()
         write(fifo)
         os.close(holder)
-    thread.join(60)
+    thread.join(HANG_S)
     os.close(reader)
     assert stat.S_ISFIFO(fifo.lstat().st_mode)
     assert len(b"".join(got)) == plain.stat().st_size
@@ -131,9 +132,9 @@ def test_case_20_standard_output_is_not_replaced(tmp_path: Path) -> None:
         "print('before', flush=True); write_file(Path('/dev/stdout'), b'data\\n'); print('after')"
     )
     with (tmp_path / "out").open("w") as out:
-        subprocess.run([sys.executable, "-c", code], stdout=out, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True, timeout=HANG_S)
     assert (tmp_path / "out").read_text() == "before\ndata\nafter\n"
-    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    piped = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=HANG_S)
     assert piped.stdout == b"before\ndata\nafter\n"
 
 
@@ -245,7 +246,7 @@ def test_case_32_a_swap_that_is_killed_loses_nothing(tmp_path: Path, at: int) ->
     (place / "runs").mkdir(parents=True)
     (place / "runs" / "0001").write_text("recorded")
     (place / "is").write_text("old")
-    run = subprocess.run([sys.executable, "-c", SWAP, str(place), str(at)], timeout=60)
+    run = subprocess.run([sys.executable, "-c", SWAP, str(place), str(at)], timeout=HANG_S)
     assert run.returncode == (0 if at == 4 else -signal.SIGKILL)
     with scratch_folder(beside=place):
         pass

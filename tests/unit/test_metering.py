@@ -32,6 +32,7 @@ from edgeq.sim import Machine
 from edgeq.sim.port import PtyPort
 from edgeq.toolchain.assemble import board_config
 from tests.command_line import run_cli
+from tests.hang import HANG_S
 from tests.tiny_export import tiny_export
 from tests.unit.harness.fake_meter import FakeLpm01a, Script
 from tests.unit.report.made import RECORDS, subject
@@ -109,7 +110,7 @@ def bench(folder: Path, skip: int | None = None) -> Iterator[tuple[str, Watching
             yield port.path, meter
     finally:
         machine.stop()
-        thread.join(10)
+        thread.join(HANG_S)
         port.close()
 
 

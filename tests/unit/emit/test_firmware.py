@@ -377,7 +377,9 @@ def test_the_header_quantises_as_the_host_does_from_cpp_too(tmp_path: Path) -> N
     ties = (np.arange(-300, 300) + 0.5) * scale
     ends = [np.inf, -np.inf, 3e38, -3e38, 0.0, 1e-40, scale]
     x = np.concatenate([ties, rng(4).normal(size=2000), ends]).astype("<f4")
-    said = subprocess.run([tmp_path / "main"], input=x.tobytes(), capture_output=True, timeout=60)
+    said = subprocess.run(
+        [tmp_path / "main"], input=x.tobytes(), capture_output=True, timeout=HANG_S
+    )
     records = np.frombuffer(said.stdout, [("code", "i1"), ("back", "<f4")])
     with np.errstate(over="ignore"):
         wanted = quantize_rows(graph, x)

@@ -65,7 +65,7 @@ def test_progress_is_heard_while_the_tool_runs() -> None:
         patched.setattr(
             flasher.subprocess, "Popen", lambda *a, **k: popen(*a, **k, pass_fds=(read_end,))
         )
-        run_commands(((sys.executable, "-c", script),), timeout_s=60.0, watch=watch)
+        run_commands(((sys.executable, "-c", script),), timeout_s=HANG_S, watch=watch)
     os.close(read_end)
     os.close(write_end)
     assert heard == [(0.1, "writing"), (0.9, "writing")]

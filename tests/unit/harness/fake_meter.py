@@ -8,6 +8,8 @@ import tty
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.hang import HANG_S
+
 Mutate = Callable[[bytes], bytes]
 
 
@@ -48,7 +50,7 @@ class FakeMeter:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(HANG_S)
         self.vanish()
 
     def vanish(self) -> None:

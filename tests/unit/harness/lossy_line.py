@@ -7,6 +7,8 @@ import select
 import threading
 import tty
 
+from tests.hang import HANG_S
+
 
 class LossyLine:
     """Forwards bytes between `master` (the board's pty) and `self.path` in a thread."""
@@ -30,7 +32,7 @@ class LossyLine:
         if self._stop.is_set():
             return
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(HANG_S)
         for fd in (self.host_master, self._slave):
             with contextlib.suppress(OSError):
                 os.close(fd)
