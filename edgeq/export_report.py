@@ -11,7 +11,7 @@ from edgeq.estimating import Costed, Identity
 from edgeq.export_folder import GRAPH, SCHEMA
 from edgeq.export_request import ExportRequest
 from edgeq.ir import Graph
-from edgeq.ir.ports import output_names, result_tensors
+from edgeq.ir.ports import outputs_by_name, result_tensors
 from edgeq.ops.op import quant_of
 from edgeq.passes import Quantized
 from edgeq.passes.select_kernels import fallbacks
@@ -120,8 +120,7 @@ def _artifacts(forms: Forms) -> dict[str, str | None]:
 
 def output_shapes(graph: Graph) -> Shapes:
     """The outputs by name, as the device holds them."""
-    names = zip(output_names(graph), result_tensors(graph), strict=True)
-    return {name: graph.tensors[tensor].shape for name, tensor in names}
+    return {name: graph.tensors[tensor].shape for name, tensor in outputs_by_name(graph).items()}
 
 
 def port_entries(graph: Graph, tensors: Sequence[str], shapes: Shapes) -> list[dict[str, Any]]:

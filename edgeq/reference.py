@@ -7,7 +7,7 @@ import numpy as np
 
 from edgeq.errors import BadInput
 from edgeq.ir import Graph, Node, TensorType
-from edgeq.ir.ports import input_names, join, limits, output_names, result_tensors, split
+from edgeq.ir.ports import inputs_by_name, join, limits, outputs_by_name, result_tensors, split
 from edgeq.ops import OPS, cascade, mixture
 from edgeq.ops.op import Array, Io, quant_of
 from edgeq.ops.routed import routed_node, stem_of
@@ -79,16 +79,16 @@ def reference(
     """
     rows = _rows_of(graph, inputs)
     ran = run(graph, rows, state)
-    pairs = zip(output_names(graph), result_tensors(graph), strict=True)
-    return {name: ran.values[tensor] for name, tensor in pairs}, ran.state
+    outputs = outputs_by_name(graph)
+    return {name: ran.values[tensor] for name, tensor in outputs.items()}, ran.state
 
 
 def _rows_of(graph: Graph, inputs: Mapping[str, Array]) -> Array:
-    names = input_names(graph)
-    if set(inputs) != set(names):
-        raise BadInput(f"inputs {', '.join(sorted(inputs))} are given, not {', '.join(names)}")
+    ports = inputs_by_name(graph)
+    if set(inputs) != set(ports):
+        raise BadInput(f"inputs {', '.join(sorted(inputs))} are given, not {', '.join(ports)}")
     values = {}
-    for name, tensor in zip(names, graph.inputs, strict=True):
+    for name, tensor in ports.items():
         kind, given = graph.tensors[tensor], inputs[name]
         if given.shape[1:] != kind.shape or not given.ndim or str(given.dtype) != kind.dtype:
             wanted = f"(rows, {', '.join(map(str, kind.shape))}) of {kind.dtype}"

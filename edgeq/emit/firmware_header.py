@@ -9,7 +9,7 @@ from edgeq.emit.firmware_layers import mixture_of
 from edgeq.emit.mlperf import task
 from edgeq.emit.port_defines import exact, port_defines, scale_defines
 from edgeq.ir import Graph, Node
-from edgeq.ir.ports import input_names, is_plain, output_names, result_tensors
+from edgeq.ir.ports import inputs_by_name, is_plain, outputs_by_name, result_tensors
 from edgeq.memory import MemoryPlan
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import quant_of
@@ -88,9 +88,9 @@ def _strings(names: Sequence[str]) -> str:
 def about(graph: Graph, class_names: Sequence[str] | None) -> tuple[str, ...]:
     """What goes in and comes out, in words."""
     results, plain = result_tensors(graph), is_plain(graph)
-    ins, outs = input_names(graph), output_names(graph)
-    ends = [("Input" if plain else f"Input {n}", t) for n, t in zip(ins, graph.inputs, strict=True)]
-    ends += [("Output" if plain else f"Output {n}", t) for n, t in zip(outs, results, strict=True)]
+    ins, outs = inputs_by_name(graph), outputs_by_name(graph)
+    ends = [("Input" if plain else f"Input {n}", tensor) for n, tensor in ins.items()]
+    ends += [("Output" if plain else f"Output {n}", tensor) for n, tensor in outs.items()]
     lines: list[str] = []
     for what, name in ends:
         tensor = graph.tensors[name]

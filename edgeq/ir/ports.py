@@ -38,6 +38,16 @@ def output_names(graph: Graph) -> tuple[str, ...]:
     return _names(result_tensors(graph), graph.output_names, OUTPUT)
 
 
+def inputs_by_name(graph: Graph) -> dict[str, str]:
+    """The tensor of each input port."""
+    return dict(zip(input_names(graph), graph.inputs, strict=True))
+
+
+def outputs_by_name(graph: Graph) -> dict[str, str]:
+    """The tensor of each output port."""
+    return dict(zip(output_names(graph), result_tensors(graph), strict=True))
+
+
 def _names(tensors: Sequence[str], stated: Sequence[str], only: str) -> tuple[str, ...]:
     if len(stated) == len(tensors):
         return tuple(stated)
