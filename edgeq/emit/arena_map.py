@@ -46,11 +46,11 @@ def state_map(plan: MemoryPlan, macro: str) -> tuple[Place, ...]:
 
 
 def _buffers(graph: Graph, plan: MemoryPlan) -> Iterator[tuple[str, Buffer, int]]:
-    node = mixture_of(graph)
-    region = "" if node is None else node.name + EXPERT_REGION
     yield from (("", b, b.offset) for b in plan.buffers)
-    base = next((b.offset for b in plan.buffers if b.name == region), 0)
+    node = mixture_of(graph)
     for expert, inner in zip(node.attrs.experts if node else (), plan.experts, strict=True):
+        assert node is not None  # who has experts
+        base = plan.buffer(node.name + EXPERT_REGION).offset
         yield from ((expert.name, b, base + b.offset) for b in inner.buffers)
 
 

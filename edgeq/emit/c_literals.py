@@ -51,7 +51,7 @@ def _hex_lines(flat: Array) -> str:
     """Text as one matrix of characters: row i is "0x" digits "," and a separator."""
     size = flat.dtype.itemsize
     octets = flat.astype(flat.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, size)
-    text = np.full((len(flat), 2 * size + 4), ord(" "), _HEX_DIGITS.dtype)
+    text = np.full((len(flat), 2 * size + 4), ord(" "), np.uint8)
     text[:, 0:2] = np.frombuffer(b"0x", np.uint8)
     text[:, 2 : 2 + 2 * size : 2] = _HEX_DIGITS[octets >> 4]
     text[:, 3 : 3 + 2 * size : 2] = _HEX_DIGITS[octets & 15]

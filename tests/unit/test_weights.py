@@ -5,6 +5,7 @@ import pytest
 
 from edgeq.errors import BadInput
 from edgeq.kernels import PACKINGS, weight_rows
+from edgeq.kernels.streams import row_groups, two_rows
 from edgeq.ops.fixed_point import exp_table
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.weights import OUTPUT_TABLE, SYMBOL_LENGTH, PackedWeights, pack_weights, packed_words
@@ -128,6 +129,20 @@ def test_a_stream_switches_off_channels_below_its_least_shift() -> None:
     packed, name = pack_weights(graph.with_constants(given)), graph.nodes[0].name
     assert values_of(packed, ("", name, "multiplier")).tolist() == [2**30, 0, 0, 5]
     assert values_of(packed, ("", name, "shift")).tolist() == [-31, -1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ([-31, -2, -1], [-31, -2, -1]),  # right shifts alone: negative bytes
+        ([-31, 0, -1], [33, 0, 63]),  # one that is not: six bits each
+        ([30, 1], [30, 1]),
+    ],
+)
+def test_shifts_of_two_row_kernels_tell_what_they_are(given: list[int], stored: list[int]) -> None:
+    shift = np.array(given, np.int32)
+    assert two_rows.T2.shifts(shift).tolist() == stored
+    assert row_groups.S8.shifts(shift).tolist() == given
 
 
 def test_true_width() -> None:

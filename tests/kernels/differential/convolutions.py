@@ -25,6 +25,7 @@ STREAMS = {
     "depthwise_conv_2d_s8_s4": (streams.DEPTHWISE_S4, streams.scratch_bytes_depthwise_s4),
 }
 CONVOLUTIONS = tuple(name for name in STREAMS if name.startswith("conv"))
+TO_WORDS = 15  # bytes that fill scratch to a multiple of sixteen
 DEPTHWISE = tuple(name for name in STREAMS if name not in CONVOLUTIONS)
 
 
@@ -75,6 +76,11 @@ CONV_SHAPES = (
     Geometry((6, 31), 20, (3, 2), (1, 2), (1, 1, 1, 0), 3),
     Geometry((2, 40), 16, (3, 3), (1, 1), (1, 1, 1, 1), 4),  # several strips
 )
+DEPTHWISE_SHAPES = (
+    Geometry((3, 4), 4, (3, 3), (1, 1), (1, 1, 1, 17)),  # strips right of the map
+    Geometry((25, 19), 5, (4, 5), (1, 1), (0, 0, 0, 0)),  # any window, the map in several parts
+    Geometry((4, 23), 4, (2, 1), (3, 1), (0, 0, 0, 0)),  # single columns, the map at once
+)
 SMALL = (
     Geometry((1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), 1),
     Geometry((5, 4), 7, (1, 1), (2, 3), (0, 0, 0, 0), 3),  # patches in place
@@ -91,7 +97,7 @@ SMALL = (
 
 
 def shapes(name: str) -> tuple[Geometry, ...]:
-    return SHAPES + CONV_SHAPES if name in CONVOLUTIONS else SHAPES
+    return SHAPES + (CONV_SHAPES if name in CONVOLUTIONS else DEPTHWISE_SHAPES)
 
 
 def _axes(depthwise: bool) -> tuple[int, ...]:
@@ -244,9 +250,17 @@ def stream(
     words = order.pack(one.weight)
     if order.join is not None:
         words = order.join(words, bias, one.r.multiplier, one.r.shift)
-    spare = None if name in DEPTHWISE else streams.BEHIND
+    spare = spare_of(name, g)
     size = scratch(one.weight.shape, one.x.shape[1:], one.wanted.shape, g.padding, g.stride)
     return one.call(f"edgeq_{name}_dsp", words.astype(np.uint32), bias, Scratch(size, spare))
+
+
+def spare_of(name: str, g: Geometry) -> int | None:
+    """Bytes of scratch that may stay as they were; None: depthwise strips take the most of two."""
+    if name in CONVOLUTIONS:
+        return streams.BEHIND
+    strips = g.kernel == (3, 3) and max(g.stride) <= 2 and g.channels >= streams.ROWS
+    return None if strips else TO_WORDS
 
 
 def every_shift(name: str, kernel: tuple[int, int]) -> list[Case]:

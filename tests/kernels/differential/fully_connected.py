@@ -91,7 +91,10 @@ def stream_cases(token: str) -> Iterator[Case]:
     for x_fill in ("low", "high"):
         for w_fill in ("low", "high", "ends"):
             yield of_stream(layer(token, 1100, 9, 7, x_fill, "none", w_fill))
+    one = layer(token, *edges(token)[3], 11, "random", "none")  # bounds that leave out one value
+    yield of_stream(aimed(replace(one, q_out=Quant(one.q_out.scale, -127)), 11, "relu"))
     if token == "s16":
+        yield of_stream(ties_of_long_sums())
         for zero_point in (-128, 127):
             for act in ACTIVATIONS:
                 yield of_stream(sums_at_their_ends(zero_point, act))
@@ -126,3 +129,17 @@ def sums_at_their_ends(zero_point: int, act: str) -> Layer:
     r = samples.Requantization(bias.astype(np.int32), multiplier.astype(np.int32), shift)
     x = np.full((1, 13), 127, np.int8)
     return with_answer("s16", x, weight, Quant((0.1,), -128), Quant((0.1,), zero_point), r, act)
+
+
+def ties_of_long_sums() -> Layer:
+    """16-bit weights: products of 2^30 and more whose rounding is a tie, of both signs, each at an
+    even and at an odd output.
+    """
+    power = np.repeat(np.arange(23, 30), 8)
+    least, most = 2 ** (30 - power) + 1, 2 ** (31 - power) - 1
+    odd = np.where(np.arange(len(power)) // 2 % 2, least, most)
+    bias = np.where(np.arange(len(power)) // 4 % 2, 1, -1) * odd * 2**power
+    multiplier = np.full(len(power), 2**31 - 1, np.int32)  # the product is the bias, a step inward
+    r = samples.Requantization(bias.astype(np.int32), multiplier, -1 - power.astype(np.int32))
+    x, weight = np.full((1, 3), 5, np.int8), np.zeros((len(power), 3), np.int16)
+    return with_answer("s16", x, weight, Quant((0.1,), 5), Quant((0.1,), 0), r, "none")

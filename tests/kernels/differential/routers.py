@@ -203,3 +203,5 @@ def router_cases(name: str) -> Iterator[Case]:
             min(1 + seed % 3, widths[-1]), seed % 2 == 0, seed, samples.FILLS[seed % 4],
         )  # fmt: skip
         yield router_case(name, spec)
+    # a layer whose last group of rows ends with the block of sums
+    yield router_case(name, Spec("plain", "off", (9, 47, 2), 2, 1, False, 1, samples.FILLS[0]))

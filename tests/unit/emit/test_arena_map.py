@@ -67,3 +67,4 @@ def test_names_are_identifiers_and_differ() -> None:
         "NET_AT_" + "Y" * 47,  # cut behind an underscore, which goes too
     ]
     assert all(re.fullmatch(r"[A-Z_][A-Z0-9_]*", s) for s in symbols)
+    assert LONGEST == 48  # of the 63 characters that C99 tells apart, prefix aside

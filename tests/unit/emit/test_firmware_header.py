@@ -1,5 +1,7 @@
 """What the header of a model says, in numbers and in words."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,10 @@ def test_words() -> None:
     classes = about(graph, ["a", "b", "c", "d"])
     assert classes[:3] == (head, numbers[0], "Output: 4 int8.")
     assert classes[3] == f"{numbers[1]}, one a class of 4"
+    first = dataclasses.replace(graph.nodes[0], name="normalise")
+    raw = about(graph.with_nodes((first, *graph.nodes[1:])), None)
+    assert raw[1] == f"{numbers[0]}, raw: (x - mean) / std is layer normalise of the model"
+    assert raw[3] == numbers[1]
     flat = about(fc_graph(np.random.default_rng(1), ("s8",)), None)
     assert flat[0] == "Input: 13 int8."
 
