@@ -276,6 +276,18 @@ NODES: Mapping[str, bytes] = {
     "batch norm": node(
         "BatchNormalization", MAP, np.ones(4) * 2, np.arange(4.0), np.ones(4), np.ones(4) * 3
     ),
+    "layer norm of two axes": node(
+        "LayerNormalization", ROWS, np.linspace(0.5, 2, 24).reshape(3, 8), opset=17, axis=1
+    ),
+    "instance norm": node("InstanceNormalization", MAP, np.arange(1.0, 5), np.arange(4.0)),
+    "group norm": node(
+        "GroupNormalization", MAP, np.arange(1.0, 5), np.arange(4.0), opset=21, num_groups=2
+    ),
+    "rms norm": node("RMSNormalization", ROWS, np.linspace(0.5, 2, 8), opset=23),
+    "log softmax": node("LogSoftmax", ROWS, axis=1),
+    "prelu": node("PRelu", MAP, np.array([0.1, -0.2, 1.5, 0.0]).reshape(4, 1, 1)),
+    "prelu number": node("PRelu", MAP, np.array(0.3)),
+    "prelu rows": node("PRelu", MAP, np.linspace(-1, 1, 5).reshape(5, 1)),
     "softmax": node("Softmax", ROWS, axis=1),
     "mean axes": node("ReduceMean", MAP, np.array([1, 3]), keepdims=0),
     "mean all": node("ReduceMean", MAP),

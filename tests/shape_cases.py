@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edgeq.ir import Graph, Node, Quant, TensorType
-from edgeq.ops import OPS, broadcast, concat, copies, gather, resize_linear
+from edgeq.ops import OPS, batch_matmul, broadcast, concat, copies, gather, resize_linear
 from edgeq.ops.relu import Relu
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
@@ -131,6 +131,15 @@ OTHERS: Mapping[str, tuple[Shape, Shape]] = {
 }
 
 
+PRODUCTS: Mapping[str, tuple[bool, Shape, Shape]] = {
+    "turned": (True, (4, 6, 8), (4, 5, 8)),
+    "stacks": (False, (3, 6, 6), (3, 6, 4)),
+    "one matrix": (False, (3, 6, 6), (1, 6, 4)),
+    "of rows": (True, ROWS, (3, 6)),
+    "one row": (False, (1, 7, 7), (1, 7, 2)),
+}
+
+
 def _cases() -> dict[str, Make]:
     found = {name: copied(*given) for name, given in COPIED.items()}
     for name, (a, b) in OTHERS.items():
@@ -153,6 +162,8 @@ def _cases() -> dict[str, Make]:
             broadcast.AddConstant((1, 1), act), MAP, (1, 1, 8)
         )
         found[f"MulConstant {act}"] = with_constant(broadcast.MulConstant(act), MAP, (8,))
+    for name, (transpose, a, b) in PRODUCTS.items():
+        found[f"product {name}"] = two(batch_matmul.BatchMatMul(transpose), a, b)
     for axis in range(3):
         found[f"concat {axis}"] = joined(axis, MAP, 3)
     found["concat rows"] = joined(1, ROWS, 2)

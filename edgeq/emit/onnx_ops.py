@@ -6,10 +6,10 @@ import numpy as np
 from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
+from edgeq.emit.onnx_norms import NORM_OPS
 from edgeq.emit.onnx_shapes import SHAPE_OPS
 from edgeq.ir import Graph, Node
 from edgeq.ops.functions import LEAST_OF_LOG, LEAST_OF_RSQRT, MOST_OF_EXP
-from edgeq.ops.layer_norm import FRACTION_BITS
 from edgeq.ops.op import Array, quant_of
 
 Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
@@ -115,40 +115,6 @@ def _reshape(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     return b.reshape(x[0], source, target, node.name)
 
 
-def _last_axis(b: OnnxBuilder, graph: Graph, node: Node, x: str, form: Callable[[str], str]) -> str:
-    """Applies `form`, which works on the last axis, to a tensor that may be an NCHW map."""
-    shape = graph.tensors[node.inputs[0]].shape
-    if len(shape) != 3:
-        return form(x)
-    return b.to_channels_first(form(b.to_channels_last(x, node.name)), node.name)
-
-
-def _layer_norm(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
-    """gamma, beta and epsilon as the integer constants have them, back in real numbers."""
-    params = graph.params(node)
-    step = quant_of(graph.tensors[node.outputs[0]]).per_tensor / 2.0 ** int(params["shift"][0])
-    name, n = node.name, params["gamma"].size
-    gamma = b.integers(
-        f"{name}.gamma", params["gamma"], TensorProto.INT16, [step * 2**FRACTION_BITS]
-    )
-    beta = b.integers(f"{name}.beta", params["beta"], TensorProto.INT32, [step])
-    scale_in = quant_of(graph.tensors[node.inputs[0]]).per_tensor
-    epsilon = float(int(params["epsilon"][0]) * (scale_in / n) ** 2)
-
-    def form(value: str) -> str:
-        inputs = [value, gamma, beta]
-        return b.node("LayerNormalization", inputs, f"{name}.norm", axis=-1, epsilon=epsilon)
-
-    return _last_axis(b, graph, node, x[0], form)
-
-
-def _softmax(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
-    def form(value: str) -> str:
-        return b.node("Softmax", [value], f"{node.name}.softmax", axis=-1)
-
-    return _last_axis(b, graph, node, x[0], form)
-
-
 def _silu(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
     gate = b.node("Sigmoid", x, f"{node.name}.sigmoid")
     return b.node("Mul", [x[0], gate], f"{node.name}.mul")
@@ -223,9 +189,7 @@ ONNX_OPS: Mapping[str, Form] = {
     "Power": _power,
     "Erf": _plain("Erf"),
     "Clip": _clip,
-    "LayerNorm": _layer_norm,
-    "Softmax": _softmax,
-    "SoftmaxQ31": _softmax,
+    **NORM_OPS,
     "Reshape": _reshape,
     **SHAPE_OPS,
 }

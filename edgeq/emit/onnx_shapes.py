@@ -7,7 +7,9 @@ import numpy as np
 from edgeq.emit.onnx_builder import OnnxBuilder, Shape, channels_first
 from edgeq.ir import Graph, Node
 from edgeq.ops.op import Array, quant_of
+from edgeq.ops.prelu import slopes
 from edgeq.ops.resize_linear import ONE
+from edgeq.ops.site import Site
 
 Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
 FIRST = (2, 3, 1)  # where the axes of a map (H, W, C) are in ONNX, its batch in front
@@ -114,6 +116,26 @@ def _resize_linear(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> st
     return b.node("MatMul", [rows, across], f"{node.name}.columns")
 
 
+def _prelu(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    rank, found = len(graph.tensors[node.inputs[0]].shape), slopes(Site(graph, node))
+    found = found.reshape(*[1] * (rank - found.ndim), *found.shape)
+    found = found.transpose(2, 0, 1) if rank == 3 else found
+    slope = b.constant(f"{node.name}.slope", found, np.float32)
+    return b.node("PRelu", [x[0], slope], f"{node.name}.prelu")
+
+
+def _batch_matmul(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """Stacks of matrices are no maps: their axes stay where they are."""
+    rank = len(graph.tensors[node.inputs[0]].shape)
+    if rank == 3:
+        x = [b.to_channels_last(v, f"{node.name}.operand_{i}") for i, v in enumerate(x)]
+    if node.attrs.transpose:
+        perm = [*range(rank - 1), rank, rank - 1]
+        x = [x[0], b.node("Transpose", [x[1]], f"{node.name}.turned", perm=perm)]
+    made = b.node("MatMul", x, f"{node.name}.matmul")
+    return b.to_channels_first(made, node.name) if rank == 3 else made
+
+
 def _shares(places: Sequence[int], size: int) -> Array:
     """(made, size): what each cell adds to each output."""
     at, made = np.array(places), np.arange(len(places))
@@ -159,6 +181,8 @@ SHAPE_OPS: Mapping[str, Form] = {
     "ResizeNearest": _resize,
     "Gather": _gather,
     "ResizeLinear": _resize_linear,
+    "PRelu": _prelu,
+    "BatchMatMul": _batch_matmul,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,

@@ -56,6 +56,8 @@ TFLM_DTYPES: Mapping[str, frozenset[str]] = {
     "BROADCAST_TO": _INT8,
     "RESIZE_NEAREST_NEIGHBOR": _INT8,
     "RESIZE_BILINEAR": _INT8,
+    "BATCH_MATMUL": _INT8,
+    "LOG_SOFTMAX": _INT8,
     "DEPTH_TO_SPACE": _INT8,
     "SPACE_TO_DEPTH": _INT8,
     "PADV2": _INT8,

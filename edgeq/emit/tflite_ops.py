@@ -9,7 +9,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 )
 
 from edgeq.emit import tflite_steps as step
-from edgeq.emit.tflite_layer_norm import layer_norm
+from edgeq.emit.tflite_layer_norm import group_norm, layer_norm
 from edgeq.emit.tflite_pad import padded, scheme_of
 from edgeq.emit.tflite_shapes import SHAPE_LAYERS
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
@@ -190,8 +190,8 @@ def _relu(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value
     return step.add(sg, node.outputs[0], x[0], nothing, out, node.attrs.activation)
 
 
-def _layer_norm(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
-    return layer_norm(sg, graph, node, x[0], _out(graph, node))
+def _norm(form: Callable[[SubgraphWriter, Graph, Node, Value, Quant], Value]) -> Emit:
+    return lambda sg, graph, node, x: form(sg, graph, node, x[0], _out(graph, node))
 
 
 def _softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
@@ -287,7 +287,8 @@ LAYERS: Mapping[str, Emit] = {
         ),
         _looked_up,
     ),
-    "LayerNorm": _layer_norm,
+    "LayerNorm": _norm(layer_norm),
+    "GroupNorm": _norm(group_norm),
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,
     "Reshape": _reshape,

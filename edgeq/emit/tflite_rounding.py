@@ -11,7 +11,10 @@ STEPS_APART: Mapping[str, int] = {
     # int16 squares are coarse: 1 from an input deviation of 10 steps on; more where epsilon
     # outweighs the variance, which leaves few steps to both
     "LayerNorm": 4,
+    "GroupNorm": 4,
     "Softmax": 1,
+    "LogSoftmax": 1,
+    "PRelu": 2,  # its slopes are int8
     "gate": 1,  # of a mixture whose experts are weighted by the router's probabilities
 }
 # of a Bayesian router, and of a cascade's signal but the gap: absolute

@@ -13,9 +13,11 @@ from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.copies import pad_code
 from edgeq.ops.op import quant_of
+from edgeq.ops.prelu import slopes
 from edgeq.ops.resize_linear import tflite_positions
 from edgeq.ops.site import Site
 
+LEAST_SLOPE = 1e-12
 Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
 
 
@@ -118,6 +120,30 @@ def _gather(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Val
     return y
 
 
+def _batch_matmul(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    y = _made(sg, graph, node)
+    options = schema.BatchMatMulOptionsT(adjX=False, adjY=node.attrs.transpose)
+    sg.op("BATCH_MATMUL", x, [y], options)
+    return y
+
+
+def _prelu(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """Its slopes are int8 there."""
+    y, found = _made(sg, graph, node), slopes(Site(graph, node))
+    scale = float(np.float32(max(float(np.abs(found).max()), LEAST_SLOPE) / 127))
+    codes = np.clip(np.round(found / scale), -127, 127).astype(np.int8)
+    shape = (*[1] * (len(x[0].shape) - 1 - codes.ndim), *codes.shape)
+    alpha = sg.constant(f"{node.name}.slope", codes.reshape(shape), Quant((scale,), 0))
+    sg.op("PRELU", [x[0], alpha], [y])
+    return y
+
+
+def _log_softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    y = _made(sg, graph, node)
+    sg.op("LOG_SOFTMAX", x, [y], schema.LogSoftmaxOptionsT())
+    return y
+
+
 def _resize_linear(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     """Where TensorFlow Lite counts the coordinates so."""
     y, attrs = _made(sg, graph, node), node.attrs
@@ -188,6 +214,9 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "ResizeNearest": _resize,
     "Gather": _gather,
     "ResizeLinear": _resize_linear,
+    "BatchMatMul": _batch_matmul,
+    "PRelu": _prelu,
+    "LogSoftmax": _log_softmax,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,

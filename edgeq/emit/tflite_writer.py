@@ -57,6 +57,8 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("BROADCAST_TO", "int8"): 2,
     ("RESIZE_NEAREST_NEIGHBOR", "int8"): 2,
     ("RESIZE_BILINEAR", "int8"): 2,
+    ("BATCH_MATMUL", "int8"): 4,
+    ("LOG_SOFTMAX", "int8"): 2,
     ("SPACE_TO_DEPTH", "int8"): 2,
     ("TRANSPOSE", "int8"): 2,
     ("MINIMUM", "int8"): 2,

@@ -141,6 +141,15 @@ def axis_of(axis: int, rank: int) -> int:
     return found
 
 
+def widened(g: FloatGraph, value: Value, rank: int) -> Value:
+    """With axes of 1 in front."""
+    if value.flat is not None:
+        value = g.unflattened(value)
+    more = rank - len(value.shape)
+    axes = tuple(UNIT if a == UNIT else a + more for a in value.axes)
+    return Value(value.name, (1,) * more + value.shape, axes)
+
+
 def constant_like(value: Value, given: Array) -> Array:
     """A constant that broadcasts to the value, with the axes of its tensor. Raises Refused."""
     rank = len(value.shape)

@@ -1,5 +1,7 @@
 """Readers of ONNX norms and of Softmax."""
 
+import math
+
 import numpy as np
 
 from edgeq.frontend.findings import Refused
@@ -7,7 +9,9 @@ from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.ops.batch_norm import BatchNorm
+from edgeq.ops.group_norm import GroupNorm
 from edgeq.ops.layer_norm import LayerNorm
+from edgeq.ops.log_softmax import LogSoftmax
 from edgeq.ops.softmax import Softmax
 
 
@@ -42,17 +46,58 @@ def channel_affine(
 
 
 def _layer_norm(g: Reading, op: Operator) -> None:
+    """Over the last axes, which lie together; RMSNormalization is not centred."""
     value = g.value(op)
     rank = len(value.shape)
-    if axis_of(int(op.get("axis", -1)), rank) != rank - 1 or len(op.outputs) > 1:
-        raise Refused("it normalises more than the last axis, or gives its statistics")
-    features = value.shape[-1]
-    gamma = g.real(op, 1)
-    beta = g.real(op, 2) if g.has(op, 2) else np.zeros(features, np.float32)
-    kept = tuple(i for i in range(rank) if i == rank - 1 or value.shape[i] > 1)
-    constants = {"gamma": gamma.reshape(-1), "beta": beta.reshape(-1)}
-    attrs = LayerNorm(float(op.get("epsilon", 1e-5)))
-    made = g.add("LayerNorm", attrs, (g.ordered(value, kept),), constants)
+    axis = axis_of(int(op.get("axis", -1)), rank)
+    if len([n for n in op.outputs if n]) > 1:
+        raise Refused("it gives its statistics")
+    features = math.prod(value.shape[axis:])
+    epsilon = float(op.get("epsilon", 1e-5))
+    constants = {"gamma": _along(g, op, 1, value.shape[axis:])}
+    has_beta = op.op == "LayerNormalization" and g.has(op, 2)
+    zeros = np.zeros(features, np.float32)
+    constants["beta"] = _along(g, op, 2, value.shape[axis:]) if has_beta else zeros
+    kept = tuple(i for i in range(rank) if i >= axis or value.shape[i] > 1)
+    name = g.ordered(value, kept)
+    shape = g.shape_of(name)
+    rows = tuple(value.shape[i] for i in kept if i < axis)
+    name = g.reshaped(name, (*rows, features))
+    if op.op == "LayerNormalization":
+        made = g.add("LayerNorm", LayerNorm(epsilon), (name,), constants)
+    else:
+        attrs = GroupNorm(1, len(rows), centred=False, epsilon=epsilon)
+        made = g.add("GroupNorm", attrs, (name,), constants)
+    g.give(op, g.reshaped(made, shape), value.shape, kept)
+
+
+def _along(g: Reading, op: Operator, place: int, shape: tuple[int, ...]) -> Array:
+    """A constant of the axes that are normalised, flat."""
+    given = g.real(op, place)
+    try:
+        return np.ascontiguousarray(np.broadcast_to(given, shape).reshape(-1))
+    except ValueError as error:
+        raise Refused(f"its constant {list(given.shape)} is not of {list(shape)}") from error
+
+
+def _group_norm(g: Reading, op: Operator) -> None:
+    """Of maps of any size; InstanceNormalization has a group a channel."""
+    value = g.value(op)
+    rank = len(value.shape)
+    if rank < 2:
+        raise Refused(f"it takes channels, got {list(value.shape)}")
+    channels = value.shape[1]
+    groups = channels if op.op == "InstanceNormalization" else int(op.get("num_groups", 0))
+    if groups < 1 or channels % groups:
+        raise Refused(f"it has {groups} groups of {channels} channels")
+    both = [g.real(op, i).reshape(-1) for i in (1, 2)]
+    if op.op == "GroupNormalization" and channels != groups == both[0].size:  # before opset 21
+        both = [np.repeat(values, channels // groups) for values in both]
+    front = (0,) if value.shape[0] > 1 else ()
+    kept = (*front, *(i for i in range(2, rank) if value.shape[i] > 1), 1)
+    constants = dict(zip(("gamma", "beta"), both, strict=True))
+    attrs = GroupNorm(groups, len(front), epsilon=float(op.get("epsilon", 1e-5)))
+    made = g.add("GroupNorm", attrs, (g.ordered(value, kept),), constants)
     g.give(op, made, value.shape, kept)
 
 
@@ -63,12 +108,17 @@ def _softmax(g: Reading, op: Operator) -> None:
     if value.flat is not None:
         value = g.unflattened(value)
     others = [a for a in value.axes if a not in (UNIT, axis) and value.shape[a] > 1]
-    made = g.add("Softmax", Softmax(), (g.ordered(value, (*others, axis)),))
+    attrs = Softmax() if op.op == "Softmax" else LogSoftmax()
+    made = g.add(op.op, attrs, (g.ordered(value, (*others, axis)),))
     g.give(op, made, value.shape, (*others, axis))
 
 
 LAYER_READERS: dict[str, Reader] = {
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
+    "RMSNormalization": _layer_norm,
+    "GroupNormalization": _group_norm,
+    "InstanceNormalization": _group_norm,
     "Softmax": _softmax,
+    "LogSoftmax": _softmax,
 }

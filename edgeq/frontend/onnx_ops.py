@@ -9,7 +9,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_convolutions import CONVOLUTION_READERS
 from edgeq.frontend.onnx_file import Operator
-from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like
+from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like, widened
 from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine
 from edgeq.frontend.onnx_places import PLACE_READERS
 from edgeq.frontend.onnx_pools import POOL_READERS
@@ -41,6 +41,7 @@ from edgeq.ops.functions import (
     Tanh,
 )
 from edgeq.ops.hard_swish import HardSwish
+from edgeq.ops.prelu import PRelu
 from edgeq.ops.relu import Relu
 
 LARGEST = 3e38  # what float32 holds
@@ -95,6 +96,19 @@ def _clipped(g: Reading, op: Operator, value: Value, low: float, high: float) ->
 
 def _same(g: Reading, op: Operator) -> None:
     g.same(op, g.value(op))
+
+
+def _prelu(g: Reading, op: Operator) -> None:
+    """Slopes along the tensor's last axes; in front of them they are all the same."""
+    value = g.value(op)
+    slope = constant_like(value, g.real(op, 1))
+    if value.flat is None:
+        wide = slope.reshape(*[1] * (len(g.shape_of(value.name)) - slope.ndim), *slope.shape)
+        own = next((i for i, n in enumerate(wide.shape) if n > 1), wide.ndim - 1)
+        shape = g.shape_of(value.name)[own:]
+        slope = np.ascontiguousarray(np.broadcast_to(wide.reshape(wide.shape[own:]), shape))
+    made = g.add("PRelu", PRelu(), (value.name,), {"slope": slope})
+    g.give(op, made, value.shape, value.axes, flat=value.flat)
 
 
 def _cast(g: Reading, op: Operator) -> None:
@@ -216,7 +230,7 @@ def _two(g: Reading, op: Operator, a: Value, b: Value) -> None:
         raise Refused("it divides, or raises to a power, by an activation")
     if a.flat is not None and a.flat == b.flat and a.shape == b.shape:
         return g.give(op, _joined(g, op, (a.name, b.name)), made, a.axes, flat=a.flat)
-    both = [_widened(g, v, len(made)) for v in (a, b)]
+    both = [widened(g, v, len(made)) for v in (a, b)]
     lead = max(both, key=lambda v: (sum(n > 1 for n in v.shape), v is both[0]))
     order = [x for x in lead.axes if x == UNIT or made[x] >= 1]
     order = [x for x in range(len(made)) if made[x] > 1 and x not in order] + order
@@ -224,15 +238,6 @@ def _two(g: Reading, op: Operator, a: Value, b: Value) -> None:
     names = [v.name if same else g.ordered(v, order) for v in both]
     axes = both[0].axes if same else tuple(order)
     return g.give(op, _joined(g, op, (names[0], names[1])), made, axes)
-
-
-def _widened(g: Reading, value: Value, rank: int) -> Value:
-    """With axes of 1 in front."""
-    if value.flat is not None:
-        value = g.unflattened(value)
-    more = rank - len(value.shape)
-    axes = tuple(UNIT if a == UNIT else a + more for a in value.axes)
-    return Value(value.name, (1,) * more + value.shape, axes)
 
 
 def _joined(g: Reading, op: Operator, names: tuple[str, str]) -> str:
@@ -280,6 +285,7 @@ READERS: Readers = {
     ),
     "HardSwish": _function(lambda _: HardSwish()),
     "LeakyRelu": _table_of("LeakyRelu", lambda op: {"negative_slope": _share(op)}),
+    "PRelu": _prelu,
     "Elu": _function(lambda op: Elu(float(op.get("alpha", 1.0)))),
     "Selu": _function(
         lambda op: Selu(float(op.get("alpha", SELU_ALPHA)), float(op.get("gamma", SELU_GAIN)))

@@ -8,7 +8,8 @@ import numpy as np
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_file import Operator
-from edgeq.frontend.onnx_graph import Reader, Reading
+from edgeq.frontend.onnx_graph import Reader, Reading, widened
+from edgeq.ops.batch_matmul import BatchMatMul
 from edgeq.ops.concat import Concat
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.copies import Slice
@@ -78,7 +79,7 @@ def _turned(g: Reading, value: Value) -> Value:
 
 def _matmul(g: Reading, op: Operator) -> None:
     if not g.is_constant(op, 0) and not g.is_constant(op, 1):
-        raise Refused("it multiplies two activations")
+        return _activations(g, op)
     first = g.is_constant(op, 0)
     value, weight = g.value(op, int(first)), g.real(op, int(not first))
     between = replace(op, outputs=(f"{op.outputs[0]} with all axes",))
@@ -106,6 +107,22 @@ def _matmul(g: Reading, op: Operator) -> None:
     kept = [i for i in range(rank) if i not in gone]
     axes = [kept.index(a) if a in kept else UNIT for a in made.axes]
     return g.give(op, made.name, [made.shape[i] for i in kept], axes)
+
+
+def _activations(g: Reading, op: Operator) -> None:
+    """Of two activations, the second as it lies."""
+    rank = max(2, *(len(g.value(op, i).shape) for i in (0, 1)))
+    if min(len(g.value(op, i).shape) for i in (0, 1)) < 2:
+        raise Refused("it multiplies an activation by a vector that is one")
+    a, b = (widened(g, g.value(op, i), rank) for i in (0, 1))
+    front = [i for i in range(rank - 2) if (a.shape[i], b.shape[i]) != (1, 1)]
+    held = [x for x in b.axes if x != UNIT and b.shape[x] > 1]
+    turned = rank - 2 in held and held[-2:] == [rank - 1, rank - 2]
+    last = (rank - 1, rank - 2) if turned else (rank - 2, rank - 1)
+    names = g.ordered(a, (*front, rank - 2, rank - 1)), g.ordered(b, (*front, *last))
+    made = g.add("BatchMatMul", BatchMatMul(turned), names)
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    return g.give(op, made, shape, (*front, rank - 2, rank - 1))
 
 
 def _matrices(g: Reading, value: Value, weight: Array, bias: Array) -> str:

@@ -8,6 +8,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_graph import BOTH, Array, Growing, quant_of_tensor, shape_of
 from edgeq.ir import TensorType
+from edgeq.ops.batch_matmul import BatchMatMul
 from edgeq.ops.broadcast import (
     AddBroadcast,
     AddConstant,
@@ -211,6 +212,16 @@ def _resize_linear(g: Growing, op: Operator) -> None:
     g.add(op, "ResizeLinear", ResizeLinear(down, across), (name,))
 
 
+def _batch_matmul(g: Growing, op: Operator) -> None:
+    """Of two activations."""
+    for i in (0, 1):
+        batched(g.operand(op, i))
+    if op.option(0, "b"):
+        raise Refused("its first operand is transposed")
+    attrs = BatchMatMul(bool(op.option(1, "b")))
+    g.add(op, "BatchMatMul", attrs, (g.value(op, 0), g.value(op, 1)))
+
+
 def _gather(g: Growing, op: Operator) -> None:
     """Constant places along one axis."""
     shape, places = batched(g.operand(op, 0)), numbers(g, op, 1)
@@ -254,6 +265,7 @@ SHAPE_READERS: dict[str, Reader] = {
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
     "RESIZE_BILINEAR": _resize_linear,
     "GATHER": _gather,
+    "BATCH_MATMUL": _batch_matmul,
     "DEPTH_TO_SPACE": _blocks,
     "SPACE_TO_DEPTH": _blocks,
     "QUANTIZE": quantize,

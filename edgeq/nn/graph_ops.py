@@ -125,6 +125,15 @@ def _layer_norm(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
     return clamped(a.activation, made)
 
 
+def _group_norm(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    shape = x[0].shape
+    cells = x[0].reshape(len(x[0]), *shape[1 : a.rows + 1], -1, a.groups, shape[-1] // a.groups)
+    if a.centred:
+        cells = cells - cells.mean((-3, -1), keepdim=True)
+    made = cells / torch.sqrt(cells.square().mean((-3, -1), keepdim=True) + a.epsilon)
+    return clamped(a.activation, made.reshape(shape) * c["gamma"] + c["beta"])
+
+
 FORWARDS: Mapping[str, Forward] = {
     **SHAPE_FORWARDS,
     "FullyConnected": _fully_connected,
@@ -137,6 +146,10 @@ FORWARDS: Mapping[str, Forward] = {
     "Relu": lambda a, x, _: clamped(a.activation, x[0]),
     "HardSwish": lambda _, x, __: F.hardswish(x[0]),
     "LayerNorm": _layer_norm,
+    "PRelu": lambda _, x, c: torch.where(x[0] < 0, x[0] * c["slope"], x[0]),
+    "BatchMatMul": lambda a, x, _: x[0] @ (x[1].transpose(-1, -2) if a.transpose else x[1]),
+    "LogSoftmax": lambda _, x, __: F.log_softmax(x[0], dim=-1),
+    "GroupNorm": _group_norm,
     "BatchNorm": lambda _, x, c: x[0] * c["gain"] + c["offset"],
     "Softmax": lambda _, x, __: F.softmax(x[0], dim=-1),
     "Reshape": lambda a, x, _: x[0].reshape(len(x[0]), *a.shape),

@@ -68,10 +68,14 @@ def _float_forward(attrs: LayerNorm, x: tuple[Array, ...], params: Params) -> Ar
 
 def normalize_q11(x: Array, epsilon: int) -> Array:
     """(x - mean) / sqrt(variance + eps) of int8 rows as int16 in Q11, saturating."""
-    x = x.astype(np.int64)
-    n = x.shape[-1]
-    s1 = x.sum(axis=-1, keepdims=True)
-    d = n * (x * x).sum(axis=-1, keepdims=True) - s1 * s1 + epsilon
+    return normalized_q11(x.astype(np.int64), epsilon, (-1,), centred=True)
+
+
+def normalized_q11(x: Array, epsilon: int, axes: tuple[int, ...], centred: bool) -> Array:
+    """As `normalize_q11` over some axes of int64; not centred: x / sqrt(mean square + eps)."""
+    n = math.prod(x.shape[a] for a in axes)
+    s1 = x.sum(axis=axes, keepdims=True) * int(centred)
+    d = n * (x * x).sum(axis=axes, keepdims=True) - s1 * s1 + epsilon
     lz = leading_zeros(d, 64) & ~np.int64(1)
     r = rsqrt_q30((d.astype(np.uint64) << lz.astype(np.uint64)) >> np.uint64(32))
     shift = 62 - FRACTION_BITS - lz // 2
@@ -81,18 +85,30 @@ def normalize_q11(x: Array, epsilon: int) -> Array:
 
 def _reference(attrs: LayerNorm, io: Io, x: tuple[Array, ...], params: Params) -> Array:
     """params: gamma (n,) int16, beta (n,) int32, epsilon (1,) int64, shift (1,) int32."""
-    out, shift = quant_of(io.output), int(params["shift"][0])
+    out = quant_of(io.output)
     z = normalize_q11(x[0], int(params["epsilon"][0]))
+    return scaled_q11(z, params, out.zero_point, activation_bounds(attrs.activation, out))
+
+
+def scaled_q11(z: Array, params: Params, zero_point: int, bounds: tuple[int, int]) -> Array:
+    """gamma z + beta of normalised values, channels last, as int8."""
+    shift = int(params["shift"][0])
     acc = z * params["gamma"].astype(np.int64) + params["beta"].astype(np.int64)
-    low, high = activation_bounds(attrs.activation, out)
-    y = ((acc + (1 << (shift - 1))) >> shift) + out.zero_point
-    return np.asarray(np.clip(y, low, high), np.int8)
+    y = ((acc + (1 << (shift - 1))) >> shift) + zero_point
+    return np.asarray(np.clip(y, *bounds), np.int8)
 
 
 def integer_params(
-    gamma: Array, beta: Array, epsilon: float, scale_in: float, scale_out: float
+    gamma: Array,
+    beta: Array,
+    epsilon: float,
+    scale_in: float,
+    scale_out: float,
+    count: int | None = None,
 ) -> dict[str, Array]:
     """gamma and beta in units of 2^-shift output steps; every accumulator stays inside int32.
+
+    `count`: values that are normalised together; those of gamma where it is None.
 
     Raises ValueError for more than 65,536 features (the sums would leave their types).
     """
@@ -109,7 +125,7 @@ def integer_params(
         raise ValueError(f"LayerNorm gamma is {largest:.3g} output steps; at most {2**25}")
     steps = 2.0**shift / scale_out
     # a nearly constant input has a tiny scale: epsilon then rules, and must stay inside int64
-    scaled = min(epsilon * (gamma.size / scale_in) ** 2, 2.0**62)
+    scaled = min(epsilon * ((count or gamma.size) / scale_in) ** 2, 2.0**62)
     return {
         "gamma": np.round(gamma * steps / 2**FRACTION_BITS).astype(np.int16),
         "beta": np.round(beta * steps).astype(np.int32),
@@ -138,7 +154,8 @@ def _lower(site: Site) -> Lowered:
     return Lowered(values, {})
 
 
-def _finest(attrs: LayerNorm, scales: tuple[float, ...], params: Params) -> float:
+def finest_of_norm(attrs: object, scales: tuple[float, ...], params: Params) -> float:
+    """The least output scale of a norm, by its gamma and beta."""
     gamma, beta = (float(np.abs(params[role]).max(initial=0)) for role in ("gamma", "beta"))
     return max(gamma / GAMMA_STEPS, beta / BETA_STEPS)
 
@@ -168,7 +185,7 @@ OP = Op(
     macs=no_macs,
     roles=lambda _: ROLES,
     scale=own_scale,
-    finest=_finest,
+    finest=finest_of_norm,
     fuses=CLAMP,
     weight_axis=None,
     widens=NO_WIDENING,

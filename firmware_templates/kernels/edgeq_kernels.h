@@ -294,6 +294,42 @@ void edgeq_multiply_s8(const edgeq_multiply_params *p, const int8_t *a, const in
 void edgeq_multiply_constant_s8(const edgeq_multiply_constant_params *p, const int8_t *x,
                                 int8_t *y);
 
+/* Matrices (rows, depth) by (depth, columns). a_batch, b_batch: cells from one matrix to the next,
+ * 0 for one that all share; b_depth, b_column: from one cell of b to the next. zero_point: a, b, y.
+ */
+typedef struct {
+    int32_t batches;
+    int32_t rows;
+    int32_t depth;
+    int32_t columns;
+    int32_t a_batch;
+    int32_t b_batch;
+    int32_t b_depth;
+    int32_t b_column;
+    int32_t zero_point[3];
+    int32_t multiplier;
+    int32_t shift;
+} edgeq_batch_matmul_params;
+
+/* y may overlap neither. */
+void edgeq_batch_matmul_s8(const edgeq_batch_matmul_params *p, const int8_t *a, const int8_t *b,
+                           int8_t *y);
+
+/* Each of `rows` vectors of `features`: multiplier and shift of values below zero, `positive` of
+ * others. */
+typedef struct {
+    const int32_t *multiplier;
+    const int8_t *shift;
+    int32_t rows;
+    int32_t features;
+    int32_t positive[2];
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+} edgeq_prelu_params;
+
+/* y may be x. */
+void edgeq_prelu_s8(const edgeq_prelu_params *p, const int8_t *x, int8_t *y);
+
 /* sign: 1 for the larger, -1 for the smaller. */
 typedef struct {
     int32_t size[4];
@@ -322,6 +358,28 @@ typedef struct {
 /* y may be x. */
 void edgeq_layer_norm_s8(const edgeq_layer_norm_params *p, const int8_t *x, int8_t *y);
 
+/* Normalises each group of `width` channels over `cells` cells, in each of `rows` maps of
+ * (cells, groups, width): gamma and beta, one a channel, as in edgeq_layer_norm_params. centred: 1,
+ * or 0 for the root of the mean square. cells * width is at most 65,536. */
+typedef struct {
+    const int16_t *gamma;
+    const int32_t *beta;
+    int64_t epsilon; /* eps * (cells * width / scale_in)^2, at least 1 */
+    int32_t rows;
+    int32_t cells;
+    int32_t groups;
+    int32_t width;
+    int32_t centred;
+    int32_t input_zero_point;
+    int32_t shift;
+    int32_t output_zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_group_norm_params;
+
+/* y may be x. */
+void edgeq_group_norm_s8(const edgeq_group_norm_params *p, const int8_t *x, int8_t *y);
+
 /* exp_table: 256 entries, exp(-d * scale) in Q15. Output scale 1/256, zero point -128. */
 typedef struct {
     const uint16_t *exp_table;
@@ -342,6 +400,18 @@ typedef struct {
 
 /* y may be x. */
 void edgeq_softmax_q31_s8(const edgeq_softmax_q31_params *p, const int8_t *x, int8_t *y);
+
+/* exp_table as in edgeq_softmax_params; factor: 16 * scale in Q14, at most 2^22. Output scale 1/16,
+ * zero point 127. */
+typedef struct {
+    const uint16_t *exp_table;
+    int32_t rows;
+    int32_t classes;
+    int32_t factor;
+} edgeq_log_softmax_params;
+
+/* y may be x. */
+void edgeq_log_softmax_s8(const edgeq_log_softmax_params *p, const int8_t *x, int8_t *y);
 
 /* Largest softmax probability of `classes` logits, Q15 (32768 is certainty). */
 int32_t edgeq_confidence_s8(const uint16_t *exp_table, const int8_t *logits, int32_t classes);

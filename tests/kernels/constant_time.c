@@ -129,6 +129,21 @@ void run_copy_s8(void) {
     edgeq_copy_s8(&moved, x, y);
 }
 
+void run_batch_matmul_s8(void) {
+    edgeq_batch_matmul_params p = {2, 3, 5, 4, 15, 20, 4, 1, {3, -7, 5}, 1 << 30, -7};
+    edgeq_batch_matmul_s8(&p, x, x + 64, y);
+}
+
+void run_prelu_s8(void) {
+    edgeq_prelu_params p = {multiplier, shift, 3, 7, {1 << 30, -1}, -7, 3};
+    edgeq_prelu_s8(&p, x, y);
+}
+
+void run_log_softmax_s8(void) {
+    edgeq_log_softmax_params p = {exp_table, 3, 9, 30000};
+    edgeq_log_softmax_s8(&p, x, y);
+}
+
 void run_gather_s8(void) {
     static const uint16_t places[4] = {5, 0, 2, 2};
     edgeq_gather_params p = {places, 3, 6, 4, 5};
@@ -164,6 +179,11 @@ void run_lookup_s8(void) {
 void run_layer_norm_s8(void) {
     edgeq_layer_norm_params p = {gamma_q, bias, 3, 2, 30, 20, 4, -100, 100};
     edgeq_layer_norm_s8(&p, x, y);
+}
+
+void run_group_norm_s8(void) {
+    edgeq_group_norm_params p = {gamma_q, bias, 3, 2, 5, 3, 4, 1, -7, 20, 4, -100, 100};
+    edgeq_group_norm_s8(&p, x, y);
 }
 
 void run_softmax_q31_s8(void) {

@@ -27,6 +27,7 @@ from edgeq.ops.router import RULES
 from edgeq.passes import quantize
 from tests import factory, port_graphs
 from tests.neighbours import script
+from tests.numeric_cases import NUMERIC_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -237,6 +238,7 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
         )
         yield f"mean-pool-{kernel}", partial(single, grow, (6, 4, 3))
     yield from SHAPE_CASES.items()
+    yield from NUMERIC_CASES.items()
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
         pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)

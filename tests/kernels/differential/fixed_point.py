@@ -7,10 +7,10 @@ import numpy as np
 from edgeq.ops import fixed_point
 from tests.kernels.differential.case import Call, Case
 
-FILES = ("edgeq_requantize.h", "edgeq_layer_norm_s8.c")  # what the functions stand in
+FILES = ("edgeq_requantize.h", "edgeq_rsqrt.h")  # what the functions stand in
 EXPORTS = """
-#include "edgeq_layer_norm_s8.c"
-int32_t rsqrt(uint32_t d) { return (int32_t)rsqrt_q30(d); }
+#include "edgeq_rsqrt.h"
+int32_t rsqrt(uint32_t d) { return (int32_t)edgeq_rsqrt_q30(d); }
 int32_t srdhm(int32_t a, int32_t b) { return edgeq_srdhm(a, b); }
 int32_t rdp(int32_t x, int32_t e) { return edgeq_rdp(x, e); }
 int32_t multiply(int32_t a, int32_t m, int32_t s) { return edgeq_multiply(a, m, s); }

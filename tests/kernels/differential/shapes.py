@@ -10,7 +10,8 @@ from edgeq.ops import op as ops
 from edgeq.ops.op import ANY_NUMBER, Site
 from edgeq.reference import run
 from tests.factory import input_rows
-from tests.kernels.differential.case import Call, Case, Const, Field, Out, Pointer, Struct
+from tests.kernels.differential.case import Call, Case, Const, Field, Long, Out, Pointer, Struct
+from tests.numeric_cases import NUMERIC_CASES
 from tests.shape_cases import DEEP_CASES, SHAPE_CASES
 
 SEEDS = range(3)
@@ -26,6 +27,8 @@ def case(name: str, graph: Graph, node: Node, seed: int) -> Case:
     for _, value in code.fields(site):
         if isinstance(value, ops.Pointer):
             fields.append(Const(site.param(value.role)))
+        elif np.asarray(value).dtype == np.int64 and isinstance(value, np.ndarray):
+            fields.append(Long(int(value)))
         else:
             fields += [int(n) for n in np.asarray(value).reshape(-1)]
     inputs = tuple(Const(values[n][0]) for n in node.inputs)
@@ -45,7 +48,7 @@ def _struct(fields: list[Field], kernel: str) -> Struct:
 
 def cases(kernel: str) -> Iterator[Case]:
     """Of every graph that has the kernel."""
-    for name, make in {**SHAPE_CASES, **DEEP_CASES}.items():
+    for name, make in {**SHAPE_CASES, **DEEP_CASES, **NUMERIC_CASES}.items():
         graph = make()
         for node in graph.nodes:
             if node.kernel == kernel and node.name == "one":

@@ -9,6 +9,7 @@ from tests.kernels.differential import (
     elementwise,
     frames,
     fully_connected,
+    log_softmax,
     routers,
     shapes,
     signal_kernels,
@@ -28,6 +29,7 @@ SHAPES = (
     "gather",
     "resize_linear",
 )
+NUMERIC = ("batch_matmul", "group_norm", "prelu")
 
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{
@@ -61,7 +63,10 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_mean_pool_2d_s8": elementwise.mean_pool_cases,
     "edgeq_max_pool_2d_s8": elementwise.max_pool_cases,
     "edgeq_add_s8": elementwise.add_cases,
-    **{f"edgeq_{name}_s8": partial(shapes.cases, f"edgeq_{name}_s8") for name in SHAPES},
+    **{
+        f"edgeq_{name}_s8": partial(shapes.cases, f"edgeq_{name}_s8")
+        for name in (*SHAPES, *NUMERIC)
+    },
     "edgeq_add_s8_dsp": elementwise.add_dsp_cases,
     "edgeq_relu_s8": elementwise.relu_cases,
     "edgeq_narrow_s16": frames.narrow_cases,
@@ -70,6 +75,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
     "edgeq_softmax_s8": elementwise.softmax_cases,
     "edgeq_softmax_q31_s8": elementwise.softmax_q31_cases,
+    "edgeq_log_softmax_s8": log_softmax.cases,
     "edgeq_confidence_s8": elementwise.confidence_cases,
     "edgeq_gate_s8": elementwise.gate_cases,
     "edgeq_gap_s8": signal_kernels.gap_cases,

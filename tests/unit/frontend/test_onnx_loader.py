@@ -210,7 +210,7 @@ def test_what_a_file_may_not_be() -> None:
     assert "open sizes" in refusal(_with_open_sizes(made.node("Relu", MAP)))
     quantized = made.node("QuantizeLinear", MAP, np.float32(0.1), np.int8(0))
     assert "quantised already" in refusal(quantized)
-    assert "two activations" in refusal(_squared())
+    assert "it multiplies an activation by a vector" in refusal(_by_a_vector())
     assert "computes nothing" in refusal(made.node("Identity", MAP))
     assert "not finite" in refusal(made.node("Add", MAP, np.full(6, np.nan)))
     assert "batch of 1" in refusal(made.node("Relu", (3, 4)))
@@ -230,8 +230,28 @@ def _with_open_sizes(data: bytes) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _squared() -> bytes:
-    return made.model([helper.make_node("MatMul", ["x", "x"], ["y0"])], (1, 4, 4))
+def _by_a_vector() -> bytes:
+    nodes = [
+        helper.make_node("Squeeze", ["x"], ["v"]),
+        helper.make_node("MatMul", ["x", "v"], ["y0"]),
+    ]
+    return made.model(nodes, (1, 4))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("shape", [(1, 4, 4), (1, 3, 5, 5)])
+def test_activations_multiply_as_they_lie(shape: tuple[int, ...], turned: bool) -> None:
+    """x x and x x': a Transpose of the file is a way to read, no node."""
+    rank = len(shape)
+    perm = [*range(rank - 2), rank - 1, rank - 2]
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["s"]),
+        helper.make_node("Transpose", ["s"], ["t"], perm=perm),
+        helper.make_node("MatMul", ["x", "t" if turned else "s"], ["y0"]),
+    ]
+    graph = assert_computes(made.model(nodes, shape)).graph
+    assert [n.op for n in graph.nodes] == ["Sigmoid", "BatchMatMul"]
+    assert graph.nodes[1].attrs.transpose is turned
 
 
 def test_open_sizes_can_be_said() -> None:

@@ -22,6 +22,7 @@ from edgeq.nn.weight_kinds import weight_kind
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.batch_matmul import BatchMatMul
 from edgeq.ops.broadcast import (
     AddBroadcast,
     AddConstant,
@@ -37,11 +38,14 @@ from edgeq.ops.copies import Expand, Pad, ResizeNearest, Slice, Transpose
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.gather import Gather
+from edgeq.ops.group_norm import GroupNorm
 from edgeq.ops.hard_swish import HardSwish
 from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.leaky_relu import LeakyRelu
+from edgeq.ops.log_softmax import LogSoftmax
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
+from edgeq.ops.prelu import PRelu
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
 from edgeq.ops.resize_linear import ResizeLinear
@@ -62,7 +66,12 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (HardSwish(), MAP, {}),
     (LeakyRelu(0.2), MAP, {}),
     (LayerNorm(1e-3, "relu"), (9,), {"gamma": (9,), "beta": (9,)}),
+    (GroupNorm(2, 0, True, 1e-3, "relu"), MAP, {"gamma": (4,), "beta": (4,)}),
+    (GroupNorm(1, 2, False), MAP, {"gamma": (4,), "beta": (4,)}),
     (Softmax(), (5,), {}),
+    (LogSoftmax(), (5,), {}),
+    (PRelu(), MAP, {"slope": (7, 4)}),
+    (BatchMatMul(True), MAP, {}),
     (Reshape((4, 42)), MAP, {}),
     (Concat(2), MAP, {}),
     (Transpose((2, 0, 1)), MAP, {}),

@@ -17,6 +17,7 @@ from edgeq.ops.op import Absent, Call, Fields, Name, Op, Place, Pointer, Role, S
 from edgeq.ops.router_constants import gate_fields, layer_fields
 from tests import factory
 from tests.kernels.c_structs import flat_members, members
+from tests.numeric_cases import NUMERIC_CASES
 from tests.port_graphs import wide_input
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
@@ -75,7 +76,7 @@ def graphs() -> Iterator[Graph]:
     build.flatten()
     build.softmax_q31()
     yield build.graph()
-    yield from (make() for make in SHAPE_CASES.values())
+    yield from (make() for make in (*SHAPE_CASES.values(), *NUMERIC_CASES.values()))
     yield wide_input()
     for rule in RULES:
         yield factory.mixture_graph(rng, rule=rule)
