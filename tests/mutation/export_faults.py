@@ -5,16 +5,19 @@ python -m tests.mutation.export_faults --table    only writes the table of docs/
 
 The record keeps every fault with the exit code of the export: 6 is a proof that failed, 7 a
 compiler that refused. It is written after each fault, so that a run that was cut goes on.
+export_equivalents.toml lists those that change no answer; another is drawn for each.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from tests.mutation.record import ROOT, commit
 
 RECORD = ROOT / "docs" / "measured" / "export_faults.json"
 PAGE = ROOT / "docs" / "proofs.md"
+EQUIVALENTS = Path(__file__).with_name("export_equivalents.toml")
 START = "<!-- table export_faults: start, written by a script -->"
 END = "<!-- table export_faults: end -->"
 COMPILERS, FAULTS, SEED, BOARD = ("gcc", "zig"), 15, 1, "virtual_m4"
@@ -225,9 +229,9 @@ def campaign(record: dict[str, Any], count: int) -> None:
 def one_compiler(
     record: dict[str, Any], compiler: str, count: int, uses: dict[str, set[str]], folder: Path
 ) -> None:
-    kept = record["compilers"].setdefault(compiler, {})
+    kept, same = record["compilers"].setdefault(compiler, {}), equivalents()
     for fault in drawn(set().union(*uses.values())):
-        if sum(not without_effect(one) for one in kept.values()) >= count:
+        if len(planted(kept, same)) >= count:
             return
         if fault.id in kept:
             continue
@@ -239,6 +243,19 @@ def one_compiler(
         record["commit"] = commit()
         write(record)
         print(f"{compiler} {one['exit']} {fault.id} {one['shown']} | {one['said']}", flush=True)
+
+
+def equivalents() -> dict[str, str]:
+    """Why a fault changes no answer, by id."""
+    listed = tomllib.loads(EQUIVALENTS.read_text(encoding="utf-8"))
+    return {fault: group["reason"] for group in listed["group"] for fault in group["faults"]}
+
+
+def planted(
+    kept: Mapping[str, Mapping[str, Any]], same: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """What counts: neither of the same code nor listed as an equivalent."""
+    return {f: one for f, one in kept.items() if not without_effect(one) and f not in same}
 
 
 def without_effect(one: Mapping[str, Any]) -> bool:
@@ -272,19 +289,23 @@ def table(record: Mapping[str, Any]) -> str:
     """What stands between the markers of docs/proofs.md."""
     rows = ["| compiler | faults | exit 6 | refused by the compiler (7) | export went on |"]
     rows.append("|---|---|---|---|---|")
+    same, went_on, alike = equivalents(), list[str](), dict[str, str]()
     for compiler, faults in record["compilers"].items():
-        ran = [one for one in faults.values() if not without_effect(one)]
-        codes = Counter(one["exit"] for one in ran)
-        rest = len(ran) - codes[6] - codes[7]
-        rows.append(f"| {compiler} | {len(ran)} | {codes[6]} | {codes[7]} | {rest} |")
+        ran = planted(faults, same)
+        codes = Counter(one["exit"] for one in ran.values())
+        rest = {fault: one for fault, one in ran.items() if one["exit"] not in (6, 7)}
+        rows.append(f"| {compiler} | {len(ran)} | {codes[6]} | {codes[7]} | {len(rest)} |")
+        went_on += [f"- went on ({compiler}): {_shown(*each)}" for each in rest.items()]
+        drawn = {fault: one for fault, one in faults.items() if fault in same}
+        alike |= {f: f"- changes nothing: {_shown(f, one)}: {same[f]}" for f, one in drawn.items()}
     where = f"Measured at commit {record['commit']}, seed {record['seed']}, `{record['board']}`."
-    went_on = [
-        f"- went on ({compiler}): `{' '.join(one['shown'].split())}` in {fault.split(':')[0]}"
-        for compiler, faults in record["compilers"].items()
-        for fault, one in faults.items()
-        if one["exit"] not in (6, 7) and not without_effect(one)
-    ]
-    return "\n".join([START, *rows, "", *went_on, "", where, END])
+    again = "Drawn, of no effect by reading, another drawn for each:" if alike else ""
+    parts = [START, *rows, "", *went_on, again, *alike.values(), "", where, END]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def _shown(fault: str, one: Mapping[str, Any]) -> str:
+    return f"`{' '.join(one['shown'].split())}` in {fault.split(':')[0]}"
 
 
 def write_page(record: Mapping[str, Any]) -> None:
