@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from edgeq.firmware_project import FirmwareProject
 from edgeq.plain_json import read_json
 from edgeq.plain_text import command
 from edgeq.ports import MOST_PORTS
-from edgeq.strict import Check, Digest, Strict, Threshold, Whole, read_strict
+from edgeq.strict import Check, Digest, PortEntry, Size, Strict, Threshold, Whole, read_strict
 from edgeq.task import Task
 
 MARK = "export.json"
@@ -24,7 +24,6 @@ SCHEMA = 1  # of export.json: another one is refused, not guessed at
 FIRMWARE = "firmware"
 GRAPH = "graph.npz"
 EVALUATION = "evaluation.npz"
-Size = Annotated[int, Field(ge=1, le=1 << 20)]
 RUNS = "runs"  # what `edgeq profile` recorded; a new export keeps them
 
 
@@ -78,16 +77,6 @@ def export_rows(report: Mapping[str, Any], path: Path) -> Array:
     layout = report.get("input_layout", CHANNELS_FIRST)
     inputs = {str(each["name"]): tuple(each["shape"]) for each in report.get("inputs") or ()}
     return rows_of_file(path, inputs or {"input": tuple(report["input_shape"])}, layout)
-
-
-class PortEntry(Strict):
-    """An input or output of the model: `shape` as its data have it, codes of `dtype`."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
-    shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
-    dtype: Literal["int8", "int16"]
-    scale: Annotated[float, Field(gt=0)]
-    zero_point: Annotated[int, Field(ge=-128, le=127)]
 
 
 Entries = Annotated[list[PortEntry], Field(min_length=1, max_length=MOST_PORTS)]

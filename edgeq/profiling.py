@@ -107,7 +107,10 @@ def _provenance(
 ) -> dict[str, Any]:
     return {
         "memory": memory_map(graph, subject.build.get("sections")),
-        "export": {key: report.get(key) for key in ("target", "checks", "notes", "threshold")},
+        "export": {
+            **{key: report.get(key) for key in ("target", "checks", "notes", "threshold")},
+            **{key: report[key] for key in ("inputs", "outputs", "state_bytes") if key in report},
+        },
         "trace": str(request.trace) if request.trace else None,
     }
 

@@ -4,7 +4,7 @@ Whoever hands such a file on may have changed it; one clear line says what is wr
 """
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,6 +13,7 @@ from edgeq.plain_json import decode_json, read_json
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(ge=0)]
+Size = Annotated[int, Field(ge=1, le=1 << 20)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -42,6 +43,16 @@ class Check(Strict):
     max_lsb: Whole | None  # None: nothing ran that form
     top1_agreement: Share | None
     route_agreement: Share | None
+
+
+class PortEntry(Strict):
+    """An input or output of the model: `shape` as its data have it, codes of `dtype`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
+    shape: Annotated[list[Size], Field(min_length=1, max_length=4)]
+    dtype: Literal["int8", "int16"]
+    scale: Annotated[float, Field(gt=0)]
+    zero_point: Annotated[int, Field(ge=-128, le=127)]
 
 
 class ThresholdPoint(Strict):

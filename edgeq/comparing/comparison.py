@@ -12,6 +12,7 @@ from edgeq.comparing.fail_if import apply_rules, parse_rule
 from edgeq.comparing.pairs import Pairs, pair
 from edgeq.comparing.significance import brown_forsythe, mcnemar
 from edgeq.errors import Mismatch
+from edgeq.harness.manifest import ports_of
 from edgeq.harness.profile_summary import EnergyFigures, Summary
 from edgeq.harness.trace import Run
 from edgeq.ops.op import Array
@@ -256,4 +257,23 @@ def _notes(a: Side, b: Side, pairs: Pairs) -> list[str]:
         notes.append(f"the runs differ in {', '.join(apart)} beside the model")
     if np.array_equal(pairs.cycles_a, pairs.cycles_b) and a.counts_cycles and b.counts_cycles:
         notes.append("both runs took the same cycles on every input")
+    return [*notes, *_ports(a, b)]
+
+
+def _ports(a: Side, b: Side) -> list[str]:
+    """What is compared of several outputs, and ends that differ."""
+    notes = []
+    ours, theirs = (side.run.manifest.model for side in (a, b))
+    for what in ("inputs", "outputs"):
+        sides = [ports_of(getattr(model, what)).said for model in (ours, theirs)]
+        if sides[0] != sides[1]:
+            notes.append(f"their {what} differ: {sides[0] or 'one'} in A, {sides[1] or 'one'} in B")
+    if len(ours.outputs) > 1 or len(theirs.outputs) > 1:
+        first = [model.outputs[0].name if model.outputs else "output" for model in (ours, theirs)]
+        said = first[0] if first[0] == first[1] else f"{first[0]} of A and {first[1]} of B"
+        notes.append(f"answers are those of output {said}, the first")
+    if ours.state_bytes != theirs.state_bytes:
+        notes.append(
+            f"their states differ: {ours.state_bytes:,} B in A, {theirs.state_bytes:,} B in B"
+        )
     return notes

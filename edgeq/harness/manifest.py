@@ -52,6 +52,11 @@ class ModelPort(Strict):
     size: Annotated[int, Field(ge=1, lt=2**31)]
 
 
+def ports_of(found: tuple[ModelPort, ...]) -> Ports:
+    """The ports of one side."""
+    return Ports(tuple(Port(p.name, p.dtype, p.size) for p in found))
+
+
 class Model(Strict):
     """The exported model. `inputs` and `outputs`: () in a run of an edgeq that knew one of each."""
 
@@ -68,8 +73,7 @@ class Model(Strict):
     @property
     def ports(self) -> Ports | None:
         """The outputs, where the run names them."""
-        found = tuple(Port(p.name, p.dtype, p.size) for p in self.outputs)
-        return Ports(found) if found else None
+        return ports_of(self.outputs) if self.outputs else None
 
 
 class Data(Strict):

@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from edgeq.plain_text import plain
-from edgeq.strict import Check, Finite, Share, Strict, Threshold, Whole, read_strict
+from edgeq.strict import (
+    Check,
+    Finite,
+    PortEntry,
+    Share,
+    Strict,
+    Threshold,
+    Whole,
+    read_strict,
+)
 from edgeq.task import ProfiledTask
 
 NO_COUNTER = "none"
@@ -196,6 +205,21 @@ class ExportFacts(Strict):
     checks: list[ProvenForm]
     notes: Names
     threshold: Threshold | None = None
+    inputs: list[PortEntry] | None = None  # None: an export of an edgeq that knew one of each
+    outputs: list[PortEntry] | None = None
+    state_bytes: Whole = 0
+
+    @property
+    def told(self) -> bool:
+        """Whether the ends are more than one int8 input and output."""
+        ports = [*(self.inputs or ()), *(self.outputs or ())]
+        return len(ports) > 2 or self.state_bytes > 0 or any(p.dtype != "int8" for p in ports)
+
+    @property
+    def answer(self) -> str | None:
+        """The output that classes and accuracy are of, where there are several."""
+        several = self.outputs is not None and len(self.outputs) > 1
+        return self.outputs[0].name if several and self.outputs else None
 
 
 class Reconstruction(Strict):
@@ -212,9 +236,6 @@ class OutputErrors(Strict):
 
     mae: Finite
     rmse: Finite
-
-
-Interval = Annotated[list[float], Field(min_length=2, max_length=2)] | None
 
 
 class AloneFigures(Strict):
@@ -237,9 +258,9 @@ class Gain(Strict):
 
     against: str
     accuracy: float
-    accuracy_interval: Interval
+    accuracy_interval: Pair | None
     cost: float | None
-    cost_interval: Interval
+    cost_interval: Pair | None
     beaten_by: str | None
     shown: bool
     said: str
@@ -281,7 +302,7 @@ class Signal(Strict):
     signal: str
     errors: Whole
     auroc: Share | None
-    interval: Interval
+    interval: Pair | None
 
 
 class Summary(Strict):

@@ -129,9 +129,8 @@ def _ends(interval: Sequence[float] | None) -> str:
 def _signals(subject: Rows, alone: Sequence[Alone]) -> list[dict[str, Any]]:
     """AUROC of each signal against the errors of the answer that it doubts."""
     made = subject.answers
-    outputs = np.array([r.output for r in subject.records])
     found = [
-        ("answer", made != subject.labels, doubts_of(_logits(subject, outputs))),
+        ("answer", made != subject.labels, doubts_of(_logits(subject, subject.outputs))),
         *((a.name, a.answers != subject.labels, doubts_of(a.logits)) for a in alone),
     ]
     found.append(("answer", made != subject.labels, _router_doubts(subject)))

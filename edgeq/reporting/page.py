@@ -17,7 +17,7 @@ from markupsafe import Markup
 from edgeq.errors import Toolchain
 from edgeq.harness.profile_summary import ExportFacts
 from edgeq.plain_text import command, one_line
-from edgeq.reporting import profile_text, sources
+from edgeq.reporting import port_words, profile_text, sources
 from edgeq.reporting.figures import Figure, ReportedRun, figures_of, pareto, style
 from edgeq.templates import environment
 
@@ -126,6 +126,9 @@ def _run(at: int, subject: ReportedRun, name: str, figures: Sequence[Figure]) ->
         "alone": profile_text.alone_rows(alone.model_dump()) if alone else [],
         "gain": alone.gain if alone else None,
         "signals": profile_text.signal_rows([signal.model_dump() for signal in summary.signals]),
+        "ports": port_words.port_rows(summary.export),
+        "port_columns": port_words.COLUMNS,
+        "answer": export.answer,
         "figures": [_figure(_id(at, f), f) for f in figures],
         "facts": _facts(subject),
     }

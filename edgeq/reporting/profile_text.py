@@ -10,6 +10,7 @@ from edgeq.harness.profile_summary import (
     Confusion,
     EnergyFigures,
     ExpertFigures,
+    ExportFacts,
     Latency,
     LayerFigures,
     Summary,
@@ -18,6 +19,7 @@ from edgeq.reporting.clock_model import without_rules
 from edgeq.reporting.energy_words import energy_words
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_op
+from edgeq.reporting.port_words import COLUMNS, port_rows
 
 SMALLEST_MS = 1e-5
 CONFUSION_CLASSES = 20  # more columns than this no terminal shows
@@ -27,6 +29,8 @@ def profile_text(summary: Summary, verbose: bool = False) -> RenderableType:
     """The same as `--json`, for people; `verbose`: with flags, digest, energy's source."""
     summary = summary.printable
     parts: list[RenderableType] = _head(summary, verbose)
+    if summary.export and summary.export.told:
+        parts += [Text(), _ports(summary.export)]
     if summary.experts:
         parts += [Text(), _experts(summary.experts)]
         if summary.energy.experts:
@@ -151,6 +155,12 @@ def _built(summary: Summary, verbose: bool) -> list[tuple[str, str]]:
 
 def _bytes(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,} B at most"
+
+
+def _ports(export: ExportFacts) -> FittedTable:
+    columns = (name_column("name"), *map(Column, COLUMNS[1:]))
+    answer = f" (accuracy is of {export.answer})" if export.answer else ""
+    return table(f"Inputs and outputs{answer}", columns, port_rows(export))
 
 
 def _experts(experts: list[ExpertFigures]) -> FittedTable:

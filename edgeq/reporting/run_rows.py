@@ -11,6 +11,7 @@ from edgeq.emit.firmware_layers import LayerInfo
 from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.ir import Graph
+from edgeq.ir.ports import outputs_of
 from edgeq.ops.op import Array
 from edgeq.reporting.profile import Profiled
 from edgeq.thresholds.ranking import Clusters
@@ -33,9 +34,15 @@ class Rows:
         return Clusters.read(self.groups, len(self.labels))
 
     @property
+    def outputs(self) -> Array:
+        """(rows, classes) of the board: of several output ports the first is the answer."""
+        classes = outputs_of(self.graph).ports[0].size
+        return np.array([r.output[:classes] for r in self.records])
+
+    @property
     def answers(self) -> Array:
         """(rows,) of the board."""
-        return np.asarray(np.array([r.output for r in self.records]).argmax(axis=1))
+        return np.asarray(self.outputs.argmax(axis=1))
 
     @property
     def cycles(self) -> Array:

@@ -46,11 +46,13 @@ def confusion(subject: ReportedRun) -> Figure | None:
     layout["margin"] |= {"t": 16}
     layout["xaxis"] |= {**ticks, "tickangle": -45, "constrain": "domain", "showgrid": False}
     layout["yaxis"] |= {**ticks, "autorange": "reversed", "showgrid": False}
+    export = subject.summary.export
+    output = f"output {export.answer} of" if export and export.answer else "answers of"
     return Figure(
         "confusion",
         "Confusion",
         f"Accuracy {subject.summary.accuracy:.1%}, macro F1 {subject.summary.macro_f1:.3f}. "
         "The shade is the share of the row.",
-        "the board's answers and the data set's labels",
+        f"the {output} the board and the data set's labels",
         {"data": [heat], "layout": layout},
     )

@@ -1,5 +1,7 @@
 """What a model keeps: the same in numpy, C, the proofs, ONNX, TFLite and on a board."""
 
+import io
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 import edgeq
 from edgeq import nn
@@ -20,7 +23,6 @@ from edgeq.errors import BadInput, EdgeqError, Link, UnsupportedOp
 from edgeq.export_folder import read_project, read_report
 from edgeq.harness.link import BoardLink
 from edgeq.harness.messages import RESET, RUN, Request, run_request
-from edgeq.harness.trace import read_run
 from edgeq.ir.ports import inputs_of
 from edgeq.memory import plan_memory
 from edgeq.ops import OPS
@@ -30,6 +32,10 @@ from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
 from edgeq.prove.trials import trials
 from edgeq.reference import numbers, random_rows, real_inputs, reference, run
+from edgeq.reporting.figures import ReportedRun
+from edgeq.reporting.page import page
+from edgeq.reporting.profile_text import profile_text
+from edgeq.reporting.run import finished_run
 from tests.factory import mixture_graph
 from tests.hang import HANG_S
 from tests.port_graphs import with_delay
@@ -185,7 +191,12 @@ def test_a_profile_is_a_sequence(folder: Path, port: str, tmp_path: Path) -> Non
     assert (summary["samples"], summary["mismatches"]) == (9, 0)
     summary = edgeq.profile(port, folder, run=tmp_path / "run", limit=ROWS, resume=True)
     assert (summary["samples"], summary["mismatches"]) == (ROWS, 0)
-    assert read_run(tmp_path / "run").manifest.model.state_bytes == 16
+    kept = ReportedRun(*finished_run(tmp_path / "run"))
+    assert kept.run.manifest.model.state_bytes == 16
+    file = io.StringIO()
+    Console(file=file, width=80, color_system=None).print(profile_text(kept.summary))
+    assert re.search(r"\nstate +- +- +16 ", file.getvalue()), file.getvalue()
+    assert "<td>state</td><td>-</td><td>-</td><td>16</td>" in page([kept])
 
 
 def test_a_board_that_was_not_reset_refuses(folder: Path, port: str) -> None:

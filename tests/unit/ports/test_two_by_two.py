@@ -1,5 +1,7 @@
 """Two inputs and two outputs through every form: imported, exported, proven, profiled."""
 
+import io
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 import edgeq
+from edgeq.comparing import compare
 from edgeq.emit.onnx_model import onnx_model
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.errors import BadInput, ModelFile
@@ -24,6 +28,10 @@ from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
 from edgeq.prove.trials import trials
 from edgeq.reference import random_rows, real_inputs, run
+from edgeq.reporting.figures import ReportedRun
+from edgeq.reporting.page import page
+from edgeq.reporting.report_text import report_text
+from edgeq.reporting.run import finished_run
 from tests.hang import HANG_S
 from tests.port_graphs import two_by_two, two_inputs
 from tests.tiny_export import served
@@ -135,6 +143,28 @@ def test_a_profile_of_named_arrays(folder: Path, port: str, rows: Array, tmp_pat
     kept = read_run(tmp_path / "run")
     np.testing.assert_array_equal(np.array([r.output for r in kept.records]), wanted)
     assert [p.name for p in kept.manifest.model.outputs] == ["classes", "hidden"]
+    of = {(signal["of"], signal["errors"]) for signal in summary["signals"]}
+    assert of == {("answer", 0)}  # of the four classes, whatever the seven others hold
+    _shown(tmp_path / "run")
+
+
+def _shown(folder: Path) -> None:
+    """The text, the page and a comparison tell the ports."""
+    run = ReportedRun(*finished_run(folder))
+    file = io.StringIO()
+    Console(file=file, width=80, color_system=None).print(report_text([run], ["pair"]))
+    said = file.getvalue()
+    assert "Inputs and outputs (accuracy is of classes)" in said
+    for name in ("in left", "in right", "out classes", "out hidden"):
+        assert re.search(rf"{name} +\d \w* *int8 ", said), said
+    assert max(map(len, said.splitlines())) <= 80
+    text = page([run])
+    assert "<h3>Inputs and outputs</h3>" in text
+    assert "<td>out hidden</td><td>7</td><td>int8</td><td>7</td>" in text
+    assert "samples, by output classes</span>" in text
+    assert "the output classes of the board" in text
+    notes = compare(folder, folder)["notes"]
+    assert "answers are those of output classes, the first" in notes
 
 
 BAD = {
