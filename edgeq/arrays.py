@@ -1,8 +1,9 @@
 """Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from edgeq.errors import BadInput
 from edgeq.stored_zip import open_zip
 
 Array = npt.NDArray[Any]
+RowsT = TypeVar("RowsT", bound=Any)  # an array, or a tensor of PyTorch
 MAX_FILE_BYTES = 1 << 30
 SHOWN_KEYS = 10
 Layout = Literal["channels first", "channels last"]
@@ -69,22 +71,66 @@ Shapes = Mapping[str, tuple[int, ...]]
 """The inputs of a model by name, each with its shape in its data's own order of axes."""
 
 
-def rows_of_file(path: Path, inputs: Shapes, layout: str = CHANNELS_FIRST) -> Array:
-    """The rows of an .npz file for a model: key x of a model with one input, one array a name of
-    several, which are flattened channels last and joined (rows, values).
+def row_shape(inputs: Shapes) -> tuple[int, ...]:
+    """The shape of a row: the only input's, or (values,) of several that are joined."""
+    if len(inputs) == 1:
+        return next(iter(inputs.values()))
+    return (sum(map(math.prod, inputs.values())),)
 
-    BadInput for a missing input, and for arrays that `model_rows` refuses or of other lengths.
+
+def parts(rows: RowsT, inputs: Shapes) -> dict[str, RowsT]:
+    """Rows (N, *row_shape), an array or a tensor, by input: (N, *shape)."""
+    if len(inputs) == 1:
+        return {next(iter(inputs)): rows}
+    found, at = {}, 0
+    for name, shape in inputs.items():
+        size = math.prod(shape)
+        found[name] = rows[:, at : at + size].reshape(len(rows), *shape)
+        at += size
+    return found
+
+
+def joined(arrays: Mapping[str, Array]) -> Array:
+    """The arrays of each input (N, *shape) as rows: one as it is, several flattened (N, values)."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    return np.concatenate([x.reshape(len(x), -1) for x in arrays.values()], axis=1)
+
+
+def input_arrays(path: Path, inputs: Shapes) -> dict[str, Array]:
+    """The arrays of an .npz file for a model, by input: key x of one input, a key a name of
+    several. BadInput for a missing one.
+    """
+    keys = ("x",) if len(inputs) == 1 else tuple(inputs)
+    return dict(zip(inputs, read_npz(path, *keys), strict=True))
+
+
+def graph_rows(
+    arrays: Mapping[str, Array], inputs: Shapes, what: str, layout: str = CHANNELS_FIRST
+) -> Array:
+    """The arrays of each input as rows in the graph's order: joined, each channels last.
+
+    BadInput for arrays that `model_rows` refuses, and for several of other lengths.
     """
     if len(inputs) == 1:
-        (shape,) = inputs.values()
-        return model_rows(read_npz(path, "x")[0], shape, str(path), layout)
-    arrays = zip(read_npz(path, *inputs), inputs.items(), strict=True)
-    parts = [model_rows(x, shape, f"{path}: {name}", layout) for x, (name, shape) in arrays]
-    counts = dict(zip(inputs, map(len, parts), strict=True))
+        ((name, shape),) = inputs.items()
+        return model_rows(arrays[name], shape, what, layout)
+    made = {n: model_rows(arrays[n], s, f"{what}: {n}", layout) for n, s in inputs.items()}
+    check_lengths(made, what)
+    return joined(made)
+
+
+def check_lengths(arrays: Mapping[str, Array], what: str) -> None:
+    """Raises BadInput unless every input has as many rows."""
+    counts = {name: len(x) for name, x in arrays.items()}
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise BadInput(f"{path} has a different number of rows in each input: {found}")
-    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+        raise BadInput(f"{what} has a different number of rows in each input: {found}")
+
+
+def rows_of_file(path: Path, inputs: Shapes, layout: str = CHANNELS_FIRST) -> Array:
+    """The rows of an .npz file for a model, as `graph_rows`. BadInput, naming the file."""
+    return graph_rows(input_arrays(path, inputs), inputs, str(path), layout)
 
 
 def channels_last(x: Array) -> Array:

@@ -119,7 +119,7 @@ def _write(
     if forms.tflite:
         files["model.tflite"] = forms.tflite
     if model.evaluation is not None:
-        files[EVALUATION] = _npz(x=model.evaluation[0], y=model.evaluation[1])
+        files[EVALUATION] = _npz(**model.evaluation)
     written = {GRAPH: lambda path: write_graph(compiled.graph, path)}
     write_export(out, Artifacts(entry, compiled.project, files, written))
     return entry

@@ -7,16 +7,24 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeq.arrays import CHANNELS_LAST, Layout, Shapes, model_rows, read_npz, rows_of_file
+from edgeq.arrays import (
+    CHANNELS_LAST,
+    Layout,
+    Shapes,
+    graph_rows,
+    input_arrays,
+    parts,
+    rows_of_file,
+)
 from edgeq.errors import BadInput, ModelFile
 from edgeq.frontend.tflite_file import is_onnx, is_tflite
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
-from edgeq.ir.ports import INPUT, input_names, row_shape
+from edgeq.ir.ports import LABELS, input_names, row_shape
 from edgeq.ops.op import Array
 from edgeq.passes import Quantized
 from edgeq.prove.check import Check
@@ -72,15 +80,21 @@ class Trained:
 
     @property
     def inputs(self) -> Shapes:
-        return {INPUT: self.model.input_shape}
+        return self.model.inputs
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
         return self.model.class_names
 
     @property
-    def evaluation(self) -> tuple[Any, Any] | None:
-        return self.model.evaluation
+    def evaluation(self) -> dict[str, Array] | None:
+        """The stored evaluation set, as `profile --data` reads it."""
+        if self.model.evaluation is None:
+            return None
+        x, y = self.model.evaluation
+        held = parts(x, self.inputs)
+        named = held if len(held) > 1 else {"x": x}
+        return {**named, LABELS: y}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -97,7 +111,8 @@ class Trained:
             rows = given_rows(self, calibration)
         elif self.model.calibration is not None:
             stored = "the stored calibration set"
-            rows = model_rows(self.model.calibration, self.input_shape, stored, self.layout)
+            held = parts(self.model.calibration, self.inputs)
+            rows = graph_rows(held, self.inputs, stored, self.layout)
         else:
             what = self.path or f"model {self.name!r}"
             raise BadInput(
@@ -140,7 +155,7 @@ class Imported:
     graph: Graph
     layout: Layout = CHANNELS_LAST
     class_names: tuple[str, ...] | None = None
-    evaluation: tuple[Any, Any] | None = None
+    evaluation: dict[str, Array] | None = None
     notes: tuple[str, ...] = ()
     origin: None = None
     task: Task | None = None
@@ -281,7 +296,7 @@ def requantized(
     if weights is not None:
         from edgeq.nn import quantize
 
-        x = None if calibration is None else read_npz(calibration, "x")[0]
+        x = None if calibration is None else input_arrays(calibration, model.inputs)
         model = quantize(model, x, weights, ptq=ptq)
     if labels is not None:
         model.name_classes(_lines(labels))

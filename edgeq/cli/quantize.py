@@ -52,7 +52,7 @@ def quantize(
     The file can be trained further (edgeq.nn.fit) and exported.
     """
     from edgeq import nn
-    from edgeq.arrays import read_npz
+    from edgeq.arrays import input_arrays
     from edgeq.errors import BadInput
     from edgeq.sources import model_of
 
@@ -60,8 +60,9 @@ def quantize(
     if odd:
         raise BadInput(f"--keep {odd[0]}: give LAYER=KIND, e.g. --keep stem=int8")
     kept = {name: kind for name, _, kind in (each.partition("=") for each in keep)}
-    x = None if calibration is None else read_npz(calibration, "x")[0]
-    made = nn.quantize(model_of(model), x, weights, kept, ptq=ptq)
+    found = model_of(model)
+    x = None if calibration is None else input_arrays(calibration, found.inputs)
+    made = nn.quantize(found, x, weights, kept, ptq=ptq)
     nn.save(made, out)
     body = made.body
     assert isinstance(body, nn.GraphBody)  # quantize makes one

@@ -14,9 +14,13 @@ import torch
 from torch import Tensor
 
 from edgeq import nn
-from edgeq.arrays import CHANNELS_FIRST
+from edgeq.arrays import CHANNELS_FIRST, parts
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import join
 from edgeq.nn.calibration import cascades_of, freeze_curiosity, routed
+from edgeq.nn.graph_ends import joined_order
+from edgeq.nn.graph_plan import device_shape
+from edgeq.nn.rows import Answer, joined
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.graph_builder import channels_last_order
 from edgeq.ops.op import Array, quant_of
@@ -48,7 +52,7 @@ def answers(model: nn.Model, x: Array) -> Answers:
         keeps = any(isinstance(module, nn.Delay) for module in model.modules())
         batch = len(rows) if keeps else BATCH  # a batch begins after a reset
         for start in range(0, len(rows), batch):
-            outputs.append(_from(model, model(rows[start : start + batch])))
+            outputs.append(_rows_from(model, model(rows[start : start + batch])))
             found = routed(model)[:1]
             routing = [m.last_routing for m in found if m.last_routing is not None]
             chosen += [r.experts.numpy() for r in routing]
@@ -73,6 +77,8 @@ def final_softmaxes(module: torch.nn.Module) -> list[torch.nn.Module]:
     if isinstance(module, nn.Sequential):
         layers = [layer for layer in module if not isinstance(layer, nn.Dropout)]
         return final_softmaxes(layers[-1]) if layers else []
+    if isinstance(module, nn.Outputs):  # of several the first is the answer
+        return final_softmaxes(module.heads[0])
     if isinstance(module, nn.TrunkMixture):
         return final_softmaxes(module.mixture)
     if isinstance(module, nn.Mixture) and module.top_k == 1 and module.gate == "none":
@@ -117,7 +123,7 @@ def layer_outputs(
     entered (`expert_outputs` does).
     """
     with _evaluated(model):
-        x = rows_for(model, values[graph.inputs[0]])
+        x = rows_for(model, join(graph.inputs, values))
         if isinstance(model.body, nn.GraphBody):
             return _fed_body(model.body, graph, values, x)
         return _fed(model, model, graph, values, x, None)
@@ -203,6 +209,8 @@ def orders(graph: Graph, entry: Array | None) -> dict[str, Array | None]:
     found: dict[str, Array | None] = {graph.inputs[0]: entry}
     for node in graph.nodes:
         order = found.get(node.inputs[0])
+        if node.op == "Concat":
+            order = joined_order([(found.get(n), graph.tensors[n].size) for n in node.inputs])
         before, after = (graph.tensors[n].shape for n in (node.inputs[0], node.outputs[0]))
         if node.op == "Reshape" and len(before) == 3 and before[0] * before[1] > 1:
             order = channels_last_order(before[2], before[0], before[1])
@@ -213,15 +221,24 @@ def orders(graph: Graph, entry: Array | None) -> dict[str, Array | None]:
 
 
 def rows_for(model: nn.Model, x: Array) -> Tensor:
-    """Rows of the graph in the order that the model takes."""
+    """Rows of the graph in the order that the model takes, of several inputs joined."""
+    device = {name: device_shape(shape, model.layout) for name, shape in model.inputs.items()}
+    held = parts(x, device)
+    return joined({name: _row_for(model, held[name], s) for name, s in model.inputs.items()})
+
+
+def _row_for(model: nn.Model, x: Array, shape: tuple[int, ...]) -> Tensor:
     if model.layout == CHANNELS_FIRST:
-        return torch_rows(x, model.input_shape)
-    return torch.from_numpy(np.ascontiguousarray(x, np.float32)).reshape(-1, *model.input_shape)
+        return torch_rows(x, shape)
+    return torch.from_numpy(np.ascontiguousarray(x, np.float32)).reshape(-1, *shape)
 
 
-def _from(model: nn.Model, y: Tensor) -> Array:
-    """The model's answer as the graph has it."""
-    return to_graph(y) if model.layout == CHANNELS_FIRST else y.numpy()
+def _rows_from(model: nn.Model, y: Answer) -> Array:
+    """The model's answer as the graph has it, of several outputs as joined rows."""
+    if isinstance(y, Tensor):
+        return to_graph(y) if model.layout == CHANNELS_FIRST else y.numpy()
+    made = [_rows_from(model, part) for part in y.values()]
+    return np.concatenate([part.reshape(len(part), -1) for part in made], axis=1)
 
 
 def torch_rows(x: Array, shape: Sequence[int]) -> Tensor:

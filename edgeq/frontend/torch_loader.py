@@ -16,4 +16,4 @@ def graph_of(model: torch.nn.Module) -> Graph:
     if not isinstance(model, Model):
         raise UnsupportedOp(f"{type(model).__name__} is not an edgeq.nn.Model; wrap it in one")
     model.eval()
-    return graph_of_body(model.body, model.input_shape, model.name)
+    return graph_of_body(model.body, model.inputs, model.name)

@@ -24,7 +24,18 @@ from edgeq.nn.norms import BatchNorm1d, BatchNorm2d, LayerNorm
 from edgeq.nn.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from edgeq.nn.post_training import quantize
 from edgeq.nn.router import BayesianRouter, PlainRouter
-from edgeq.nn.structure import Delay, Dropout, Flatten, ReLU, ReLU6, Residual, Sequential, Softmax
+from edgeq.nn.structure import (
+    Delay,
+    Dropout,
+    Flatten,
+    Inputs,
+    Outputs,
+    ReLU,
+    ReLU6,
+    Residual,
+    Sequential,
+    Softmax,
+)
 from edgeq.nn.train import fit
 from edgeq.nn.train_router import fit_router
 from edgeq.nn.weight_kinds import KINDS, WeightKind, quantize_weight, weight_kind
@@ -50,11 +61,13 @@ __all__ = [
     "GraphBody",
     "GraphLayer",
     "History",
+    "Inputs",
     "LayerNorm",
     "Linear",
     "MaxPool2d",
     "Mixture",
     "Model",
+    "Outputs",
     "PlainRouter",
     "QuantLayer",
     "ReLU",

@@ -1,18 +1,38 @@
 """Whether a model can be exported at all, told when it is built: layers, shapes, kernels, names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from edgeq.arrays import Shapes
 from edgeq.errors import BadInput, EdgeqError, UnsupportedOp
+from edgeq.ir.ports import INPUT, output_names, result_tensors, why_no_name
 from edgeq.nn.graph import graph_of_body
 from edgeq.passes import prepare
 from edgeq.passes.select_kernels import kernel_gaps
 
 TEXT_LENGTH = 200
 MOST_AXES = 3
+
+
+def checked_inputs(
+    given: Sequence[int] | Mapping[str, Sequence[int]],
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each input by name; of one, which is called "input", the shape itself is given.
+
+    Raises BadInput for names that C cannot have, and for shapes as `checked_shape`.
+    """
+    if not isinstance(given, Mapping):
+        return {INPUT: checked_shape(given)}
+    for name in given:
+        why = why_no_name(name) if isinstance(name, str) else "is no text"
+        if why:
+            raise BadInput(f"the input name {str(name)[:40]!r} {why}")
+    if not given:
+        raise BadInput("input_shape is an empty dict; give each input's name and shape")
+    return {name: checked_shape(shape) for name, shape in given.items()}
 
 
 def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
@@ -42,14 +62,14 @@ def checked_text(what: str, value: object) -> str:
     return text
 
 
-def checked_body(body: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of the answer as the device holds it.
+def checked_body(body: nn.Module, inputs: Shapes) -> dict[str, tuple[int, ...]]:
+    """The shape of each output as the device holds it, by name; the first is the answer.
 
     Raises UnsupportedOp, by the layers' paths, for what an export would refuse whatever the
     weights are.
     """
     try:
-        graph = prepare(graph_of_body(body, input_shape, shapes_only=True))
+        graph = prepare(graph_of_body(body, inputs, shapes_only=True))
     except UnsupportedOp:
         raise
     except RecursionError:
@@ -59,7 +79,8 @@ def checked_body(body: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ..
     gaps = kernel_gaps(graph)
     if gaps:
         raise UnsupportedOp("no kernel for: " + "; ".join(gaps))
-    return graph.tensors[graph.outputs[0]].shape
+    names = zip(output_names(graph), result_tensors(graph), strict=True)
+    return {name: graph.tensors[tensor].shape for name, tensor in names}
 
 
 def check_classes(

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgeq.arrays import Shapes, parts
 from edgeq.errors import BadInput, ModelFile, UnsupportedOp
 from edgeq.files import scratch_folder, write_file
+from edgeq.ir.ports import INPUT
 from edgeq.nn.archive import MAX_BYTES, REBUILD, read_archive, refuse_suffix
 from edgeq.nn.check import checked_body
 from edgeq.nn.config import config_of, skeleton
@@ -17,6 +19,8 @@ from edgeq.nn.foreign import advice, pending
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.model import Model
 from edgeq.nn.read_back import check_answers
+from edgeq.nn.rows import Floats
+from edgeq.ports import MOST_PORTS
 
 FORMAT = "edgeq-model"
 VERSION = 1
@@ -49,10 +53,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 def _content(model: Model) -> dict[str, Any]:
     """What the file holds."""
-    checked_body(model.body, model.input_shape)  # it may have changed since it was built
+    checked_body(model.body, model.inputs)  # it may have changed since it was built
     config = {
         "name": model.name,
-        "input_shape": list(model.input_shape),
+        **_shapes(model.inputs),
         "class_names": None if model.class_names is None else list(model.class_names),
         "body": config_of(model.body),
     }
@@ -62,11 +66,24 @@ def _content(model: Model) -> dict[str, Any]:
         "config": config,
         "state_dict": _state(model.body),
         "quant": _quant(model.body),
-        "calibration": None if model.calibration is None else torch.tensor(model.calibration),
+        "calibration": None if model.calibration is None else _held(model, model.calibration),
         "evaluation": None
         if model.evaluation is None
-        else {k: torch.tensor(v) for k, v in zip("xy", model.evaluation, strict=True)},
+        else {"x": _held(model, model.evaluation[0]), "y": torch.tensor(model.evaluation[1])},
     }
+
+
+def _shapes(inputs: Shapes) -> dict[str, Any]:
+    """One input has a shape, several have names too."""
+    if tuple(inputs) == (INPUT,):
+        return {"input_shape": list(inputs[INPUT])}
+    return {"inputs": {name: list(shape) for name, shape in inputs.items()}}
+
+
+def _held(model: Model, rows: Floats) -> Tensor | dict[str, Tensor]:
+    """Rows as the file has them: a tensor, or one a name."""
+    held = {name: torch.tensor(part) for name, part in parts(rows, model.inputs).items()}
+    return next(iter(held.values())) if len(held) == 1 else held
 
 
 def _state(body: nn.Module) -> dict[str, Tensor]:
@@ -145,9 +162,9 @@ def _model(content: object) -> Model:
         raise ModelFile("the quant table does not agree with the config")
     model = Model(
         body,
-        config["input_shape"],
+        config["inputs"] if "inputs" in config else config["input_shape"],
         config["class_names"],
-        _data("calibration", content["calibration"], torch.float32),
+        _rows("calibration", content["calibration"]),
         _evaluation(content["evaluation"]),
         config["name"],
     )
@@ -155,12 +172,17 @@ def _model(content: object) -> Model:
 
 
 def _plain_config(config: object) -> dict[str, Any]:
-    if not isinstance(config, dict) or set(config) != _CONFIG_KEYS:
-        raise ModelFile(f"config must hold exactly {', '.join(sorted(_CONFIG_KEYS))}")
-    shape, names = config["input_shape"], config["class_names"]
-    sizes = isinstance(shape, list) and 1 <= len(shape) <= 4
-    if not sizes or any(type(n) is not int or not 1 <= n <= 2**20 for n in shape):
-        raise ModelFile("config.input_shape must be a list of 1 to 4 whole numbers")
+    several = isinstance(config, dict) and "inputs" in config
+    wanted = (_CONFIG_KEYS - {"input_shape"}) | {"inputs"} if several else _CONFIG_KEYS
+    if not isinstance(config, dict) or set(config) != wanted:
+        raise ModelFile(f"config must hold exactly {', '.join(sorted(wanted))}")
+    names, inputs = config["class_names"], config.get("inputs", {})
+    if several and (not isinstance(inputs, dict) or not 1 <= len(inputs) <= MOST_PORTS):
+        raise ModelFile(f"config.inputs must hold the shapes of 1 to {MOST_PORTS} inputs")
+    for shape in inputs.values() if several else [config["input_shape"]]:
+        sizes = isinstance(shape, list) and 1 <= len(shape) <= 4
+        if not sizes or any(type(n) is not int or not 1 <= n <= 2**20 for n in shape):
+            raise ModelFile("config.input_shape must be a list of 1 to 4 whole numbers")
     texts = isinstance(names, list) and len(names) <= 10_000
     if names is not None and (not texts or any(not _short(n) for n in names)):
         raise ModelFile("config.class_names must be a list of short texts, or None")
@@ -200,16 +222,23 @@ def _dense(
     return tensor.detach().clone()
 
 
-def _data(name: str, tensor: object, dtype: torch.dtype) -> Tensor | None:
-    return None if tensor is None else _dense(name, tensor, dtype)
+def _rows(name: str, rows: object) -> Tensor | dict[str, Tensor] | None:
+    """A tensor, or one a name, which the model compares with its inputs."""
+    if not isinstance(rows, dict):
+        return None if rows is None else _dense(name, rows, torch.float32)
+    if len(rows) > MOST_PORTS or not all(_short(key) for key in rows):
+        raise ModelFile(f"{name} must be a tensor, or one for each input")
+    return {key: _dense(f"{name}: {key}", part, torch.float32) for key, part in rows.items()}
 
 
-def _evaluation(pair: object) -> tuple[Tensor, Tensor] | None:
+def _evaluation(pair: object) -> tuple[Tensor | dict[str, Tensor], Tensor] | None:
     if pair is None:
         return None
     if not isinstance(pair, dict) or set(pair) != {"x", "y"}:
         raise ModelFile("evaluation must hold x and y, or be None")
-    x = _dense("evaluation x", pair["x"], torch.float32)
+    x = _rows("evaluation x", pair["x"])
+    if x is None:
+        raise ModelFile("evaluation x is None; its rows are missing")
     return x, _dense("evaluation y", pair["y"], torch.int64)
 
 

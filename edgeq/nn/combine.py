@@ -36,7 +36,7 @@ def with_kind(model: Model, kind: str | int) -> Model:
     body = build(config)
     body.load_state_dict(model.body.state_dict())
     sets = model.calibration, model.evaluation
-    made = Model(body, model.input_shape, model.class_names, *sets, name=model.name)
+    made = Model(body, model.inputs, model.class_names, *sets, name=model.name)
     if model.calibration is not None:
         made.calibrate()
     return made
@@ -90,14 +90,14 @@ def mixed(
         raise BadInput(f"a cascade takes at least 2 models, got {len(models)}")
     for one in models:
         _refuse_experts(one)
-    shapes, answers = {m.input_shape for m in models}, {_classes(m) for m in models}
+    shapes, answers = {tuple(m.inputs.items()) for m in models}, {_classes(m) for m in models}
     if len(shapes) > 1 or len(answers) > 1:
         told = "; ".join(f"{m.name}: input {m.input_shape}, {_classes(m)} classes" for m in models)
         raise BadInput(f"the models of a cascade take the same input and classes; these: {told}")
     body = Cascade(list(models), signal=signal, escalate=escalate, names=names or _names(models))
     made = Model(
         body,
-        models[-1].input_shape,
+        models[-1].inputs,
         _last([m.class_names for m in models]),
         _last([m.calibration for m in models]),
         _last([m.evaluation for m in models]),

@@ -125,8 +125,8 @@ CASCADE = {
 
 @dataclass(frozen=True)
 class ModuleRow:
-    """A module class, its fields, its single children (`optional`: some that may be None) and its
-    lists of children.
+    """A module class, its fields, its single children (`optional`: some that may be None), its
+    lists of children, and those that have a name each.
     """
 
     cls: type[nn.Module]
@@ -134,6 +134,7 @@ class ModuleRow:
     children: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 MODULES: dict[str, ModuleRow] = {
@@ -147,6 +148,8 @@ MODULES: dict[str, ModuleRow] = {
     "layer_norm": ModuleRow(norms.LayerNorm, {"features": SIZE}),
     "batch_norm1d": ModuleRow(norms.BatchNorm1d, {"features": SIZE}),
     "batch_norm2d": ModuleRow(norms.BatchNorm2d, {"features": SIZE}),
+    "inputs": ModuleRow(structure.Inputs, {"merge": _text}, named=("branches",)),
+    "outputs": ModuleRow(structure.Outputs, {}, named=("heads",)),
     "relu": ModuleRow(structure.ReLU, {}),
     "relu6": ModuleRow(structure.ReLU6, {}),
     **{
@@ -215,6 +218,9 @@ def _config(module: nn.Module, path: str, unsupported: list[str]) -> dict[str, A
         held: Any = module if key == "layers" else getattr(module, key)
         items = list(held)
         config[key] = [_config(m, f"{path}.{key}[{i}]", unsupported) for i, m in enumerate(items)]
+    for key in row.named:
+        parts = zip(module.names, getattr(module, key), strict=True)  # type: ignore[arg-type]
+        config[key] = {n: _config(m, f"{path}.{key}.{n}", unsupported) for n, m in parts}
     return config
 
 
@@ -264,7 +270,7 @@ class _Builder:
         if row is None:
             known = ", ".join(sorted(MODULES))
             return self.fail(path, f"unknown kind {_show(name)} (known: {known})")
-        wanted = {"kind", *row.fields, *row.children, *row.lists}
+        wanted = {"kind", *row.fields, *row.children, *row.lists, *row.named}
         if set(config) != wanted:
             odd = sorted(_show(key) for key in set(config) ^ wanted)[:10]
             return self.fail(path, f"({name}) missing or unknown fields: {', '.join(odd)}")
@@ -283,6 +289,8 @@ class _Builder:
             given[key] = child
         for key in row.lists:
             given[key] = self.listed(config[key], f"{path}.{key}", depth + 1)
+        for key in row.named:
+            given[key] = self.named(config[key], f"{path}.{key}", depth + 1)
         if len(self.problems) > before:
             return None
         try:
@@ -302,6 +310,12 @@ class _Builder:
             self.fail(path, "is not a list")
             return []
         return [self.node(item, f"{path}[{i}]", depth) for i, item in enumerate(value)]
+
+    def named(self, value: object, path: str, depth: int) -> dict[str, nn.Module | None]:
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            self.fail(path, "is no object with a name for each")
+            return {}
+        return {n: self.node(item, f"{path}.{_show(n)}", depth) for n, item in value.items()}
 
     def fail(self, where: str, why: str) -> nn.Module | None:
         """Notes the problem; its None stands for the module that could not be made."""

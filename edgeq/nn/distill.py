@@ -1,5 +1,6 @@
 """Training a student on a teacher's answers (knowledge distillation, arXiv 1503.02531)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.nn.data import Labelled
-from edgeq.nn.loop import Augment, Frozen, History, Loss, Plan, Rows, answers, descend
+from edgeq.nn.data import Labelled, count_rows
+from edgeq.nn.loop import Frozen, History, Loss, Plan, Rows, answers, descend
+from edgeq.nn.rows import Augment, joined
 from edgeq.nn.train import count_classes, labelled_sets
 
 
@@ -43,7 +45,7 @@ def _asking(teacher: nn.Module, loss: _SoftLoss) -> Loss:
 def _asked(teacher: nn.Module, rows: Rows, loss: _SoftLoss) -> tuple[Rows, Loss]:
     """The teacher is asked once about every row: `y` then counts the rows."""
     x, y = rows
-    taught = answers(teacher, x)
+    taught = joined(answers(teacher, x))
 
     def look_up(student: nn.Module, inputs: Tensor, row: Tensor) -> Tensor:
         return loss(student(inputs), taught[row], y[row])
@@ -54,7 +56,7 @@ def _asked(teacher: nn.Module, rows: Rows, loss: _SoftLoss) -> tuple[Rows, Loss]
 def distill(
     student: nn.Module,
     teacher: nn.Module,
-    data: Labelled | np.ndarray[Any, Any],
+    data: Labelled | np.ndarray[Any, Any] | Mapping[str, Any],
     validation: Labelled | None = None,
     *,
     temperature: float = 2.0,
@@ -83,8 +85,8 @@ def distill(
             f"temperature is {temperature} (more than 0), hard is {hard}; hard takes 0 to 1"
         )
     labelled = isinstance(data, tuple)
-    given = data if isinstance(data, tuple) else (data, np.zeros(len(data), np.int64))
-    rows, checked = labelled_sets(given, validation)
+    given = data if isinstance(data, tuple) else (data, np.zeros(count_rows(data), np.int64))
+    rows, checked = labelled_sets(given, validation, student)
     _same_classes(student, teacher, rows[0])
     loss = _SoftLoss(temperature, hard if labelled else 0.0)
     if augment is None:
@@ -97,7 +99,10 @@ def distill(
 
 def _same_classes(student: nn.Module, teacher: nn.Module, x: Tensor) -> None:
     """Both are left in evaluation mode."""
-    counts = [count_classes(model, x, 1) for model in (student, teacher)]
+    if any(len(getattr(model, "outputs", ())) > 1 for model in (student, teacher)):
+        raise BadInput("distill takes models of one output; train one of several with fit")
+    none = torch.zeros(1, dtype=torch.int64)
+    counts = [count_classes(model, x, none) for model in (student, teacher)]
     if counts[0] != counts[1]:
         raise BadInput(
             f"the student answers {counts[0]} classes, the teacher {counts[1]}; both need the same"

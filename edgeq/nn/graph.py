@@ -3,16 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
+from edgeq.arrays import Shapes
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
+from edgeq.ir.ports import INPUT
 from edgeq.nn import activations, cascade, layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.graph_constants import Loading, bias, ordered, same_size, weight
-from edgeq.nn.graph_plan import device_shape
+from edgeq.nn.graph_ends import (
+    Several,
+    check_one,
+    ends,
+    entered,
+    finished,
+    merged,
+    same_order,
+    several,
+)
 from edgeq.nn.graph_routed import (
     check_ends,
     check_logits,
@@ -44,28 +54,29 @@ from edgeq.ops.softmax import Softmax
 
 def graph_of_body(
     body: torch.nn.Module,
-    input_shape: tuple[int, ...],
+    shapes: Shapes | tuple[int, ...],
     name: str = "model",
     *,
     shapes_only: bool = False,
 ) -> Graph:
     """The graph of a model's body, which is in evaluation mode; see frontend.torch_loader.
 
+    `shapes`: of the only input in PyTorch's order of axes, or of each by name.
     With `shapes_only` every constant is zero: quick, and good enough to find what has no op.
     Raises UnsupportedOp listing every module without an op, by its path.
     """
     if isinstance(body, GraphBody):
         return body.graph(name, shapes_only=shapes_only)
+    inputs = shapes if isinstance(shapes, Mapping) else {INPUT: shapes}
     builder = Loading(shapes_only=shapes_only)
-    entry = builder.input("input", device_shape(input_shape))
     with torch.no_grad():
-        last = _load(builder, body, "body", entry)
-        _check_end(builder, last, "body")
+        last = _load(builder, body, "body", entered(builder, inputs))
+        for end in ends(last).values():
+            _check_end(builder, end, "body")
     if builder.unsupported:
         tail = known_layers() if builder.strangers else ""
         raise UnsupportedOp(f"unsupported: {'; '.join(builder.unsupported)}{tail}")
-    outputs = (last.name, *routed_outputs(builder))
-    return builder.graph(name, entry.name, outputs)
+    return finished(builder, name, inputs, last, routed_outputs(builder))
 
 
 def known_layers() -> str:
@@ -82,6 +93,8 @@ def _load(b: Loading, module: torch.nn.Module, path: str, x: Cursor) -> Cursor:
         b.unsupported.append(f"{path} ({type(module).__name__}{f': {why}' if why else ''})")
         return x
     try:
+        if type(module) not in (structure.Sequential, structure.Inputs):
+            check_one(x)
         return handler(b, module, path, x)
     except UnsupportedOp as error:
         b.unsupported.append(f"{path} ({type(module).__name__}: {error})")
@@ -89,6 +102,13 @@ def _load(b: Loading, module: torch.nn.Module, path: str, x: Cursor) -> Cursor:
         if not b.unsupported:
             b.unsupported.append(f"{path} ({type(module).__name__}: {error})")
     return x
+
+
+def _load_one(b: Loading, module: torch.nn.Module, path: str, x: Cursor) -> Cursor:
+    """As `_load` for a part that must end in one tensor."""
+    made = _load(b, module, path, x)
+    check_one(made)
+    return made
 
 
 def _check_end(b: Loading, x: Cursor, path: str) -> None:
@@ -111,17 +131,31 @@ def _sequential(b: Loading, m: structure.Sequential, path: str, x: Cursor) -> Cu
 
 
 def _residual(b: Loading, m: structure.Residual, path: str, x: Cursor) -> Cursor:
-    kept = x if m.shortcut is None else _load(b, m.shortcut, f"{path}.shortcut", x)
-    out = _load(b, m.body, f"{path}.body", x)
-    if not _same_order(kept.order, out.order):
+    kept = x if m.shortcut is None else _load_one(b, m.shortcut, f"{path}.shortcut", x)
+    out = _load_one(b, m.body, f"{path}.body", x)
+    if not same_order(kept.order, out.order):
         raise ValueError("its branches order their features differently; flatten inside both")
     if kept.shape != out.shape:
         raise ValueError(f"its branches give {kept.shape} and {out.shape}; both need one shape")
     return b.add("Add", path, Add(), (kept, out), order=kept.order)
 
 
-def _same_order(a: Array | None, b: Array | None) -> bool:
-    return (a is None) == (b is None) and (a is None or b is None or np.array_equal(a, b))
+def _inputs(b: Loading, m: structure.Inputs, path: str, x: Cursor) -> Cursor:
+    given = x.parts if isinstance(x, Several) else {}
+    if set(given) != set(m.names) or any(n != c.name for n, c in given.items()):
+        raise ValueError(
+            f"has branches for {', '.join(m.names)}; it stands first in a model whose input_shape "
+            "is a dict of these names"
+        )
+    pairs = enumerate(zip(m.names, m.branches, strict=True))
+    made = [_load_one(b, layers, f"{path}.branches.{i}", given[n]) for i, (n, layers) in pairs]
+    return merged(b, path, m.merge, made)
+
+
+def _outputs(b: Loading, m: structure.Outputs, path: str, x: Cursor) -> Cursor:
+    pairs = enumerate(zip(m.names, m.heads, strict=True))
+    made = {name: _load_one(b, head, f"{path}.heads.{i}", x) for i, (name, head) in pairs}
+    return several(made)
 
 
 def _flat(x: Cursor) -> Cursor:
@@ -263,7 +297,7 @@ def _softmax(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
 
 
 def _trunk_mixture(b: Loading, m: mixture.TrunkMixture, path: str, x: Cursor) -> Cursor:
-    shared = _load(b, m.trunk, f"{path}.trunk", x)
+    shared = _load_one(b, m.trunk, f"{path}.trunk", x)
     seen = x if m.router_sees == "input" else shared
     return _mix(b, m.mixture, f"{path}.mixture", shared, seen)
 
@@ -285,7 +319,7 @@ def _mix(b: Loading, m: mixture.Mixture, path: str, x: Cursor, seen: Cursor) -> 
 
 def _cascade(b: Loading, m: cascade.Cascade, path: str, x: Cursor) -> Cursor:
     check_only(b)
-    shared = x if m.trunk is None else _load(b, m.trunk, f"{path}.trunk", x)
+    shared = x if m.trunk is None else _load_one(b, m.trunk, f"{path}.trunk", x)
     experts = _experts(b, m, m.names, path, shared)
     check_logits(experts)
     attrs = Cascade(experts, m.signal, m.thresholds, () if m.thresholds else m.escalate)
@@ -312,7 +346,7 @@ def _experts(
 def _expert(b: Loading, module: torch.nn.Module, name: str, path: str, x: Cursor) -> Graph:
     inner = Loading(unsupported=b.unsupported, shapes_only=b.shapes_only, strangers=b.strangers)
     entry = inner.input("input", x.shape, x.order)
-    last = _load(inner, module, path, entry)
+    last = _load_one(inner, module, path, entry)
     _check_end(inner, last, path)
     if any(n.op in ROUTED for n in inner.nodes):
         inner.unsupported.append(f"{path} (a mixture or cascade inside an expert)")
@@ -323,6 +357,8 @@ Handler = Callable[[Loading, Any, str, Cursor], Cursor]
 
 HANDLERS: Mapping[type, Handler] = {
     structure.Sequential: _sequential,
+    structure.Inputs: _inputs,
+    structure.Outputs: _outputs,
     structure.Residual: _residual,
     layers.Linear: _linear,
     layers.Conv1d: _conv1d,

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ir.ports import input_names
 from edgeq.nn.graph_ops import run_op
 from edgeq.nn.graph_plan import Step, plan_of, plan_of_graph
 from edgeq.nn.layers import QuantLayer
+from edgeq.nn.rows import Answer, parted
 from edgeq.nn.weight_kinds import codes_at, weight_kind
 from edgeq.ops import OPS
 from edgeq.ops.op import Array
@@ -153,14 +155,20 @@ class GraphBody(nn.Module):
     def _modules_in_order(self) -> list[GraphLayer | GraphOp]:
         return [m for m in self.steps if isinstance(m, GraphLayer | GraphOp)]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, *input_shape) -> the graph's first output, its axes in the same layout."""
-        name, shape = next(iter(self.plan.inputs.items()))
-        values = {name: entered(x, self.layout, shape)}
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Answer:
+        """(N, *input_shape), or a dict of several inputs -> the graph's output in the same layout,
+        of several a dict.
+        """
+        given = parted(x, self.plan.input_shapes).values()
+        ends = zip(self.plan.inputs.items(), given, strict=True)
+        values = {name: entered(part, self.layout, shape) for (name, shape), part in ends}
         for module in self._modules_in_order():
             values[module.step.outputs[0]] = module(*(values[n] for n in module.step.inputs))
-        flat = self.layout == CHANNELS_FIRST and len(self.plan.input_shape) == 2
-        return left(values[self.plan.outputs[0]], self.layout, one_dimensional=flat)
+        axes = max(len(shape) for shape in self.plan.input_shapes.values())
+        flat = self.layout == CHANNELS_FIRST and axes == 2
+        made = [left(values[n], self.layout, one_dimensional=flat) for n in self.plan.outputs]
+        names = self.plan.output_names
+        return dict(zip(names, made, strict=True)) if names else made[0]
 
     def graph(self, name: str, *, shapes_only: bool = False) -> Graph:
         """The float graph, weights as codes where their kind is settled; zeros if `shapes_only`."""
@@ -178,9 +186,9 @@ class GraphBody(nn.Module):
                 values[node.params[role]] = value
                 kind = TensorType(value.shape, str(value.dtype), quant)
                 tensors[node.params[role]] = kind
-        return Graph(
-            name, tuple(self.plan.inputs), self.plan.outputs, tuple(nodes), tensors, values
-        )
+        ends = tuple(self.plan.inputs), self.plan.outputs
+        names = tuple(self.plan.ports), self.plan.output_names
+        return Graph(name, *ends, tuple(nodes), tensors, values, *names)
 
 
 def _axis(step: Step) -> int:
@@ -210,16 +218,32 @@ def left(y: Tensor, layout: Layout, *, one_dimensional: bool = False) -> Tensor:
     return y.squeeze(2) if one_dimensional and y.shape[2] == 1 else y
 
 
+def _shapes(
+    graph: Graph, given: Sequence[int] | Mapping[str, Sequence[int]] | None
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each input by its port's name, as given or the graph's own."""
+    own = zip(input_names(graph), graph.inputs, strict=True)
+    shapes = {name: graph.tensors[tensor].shape for name, tensor in own}
+    if not isinstance(given, Mapping):
+        given = dict.fromkeys(list(shapes)[:1], given) if given else {}
+    elif list(given) != list(shapes):
+        raise ValueError(f"shapes of {', '.join(shapes)}, in this order, not {', '.join(given)}")
+    return shapes | {name: tuple(shape) for name, shape in given.items()}
+
+
 def body_of(
-    graph: Graph, layout: Layout = CHANNELS_LAST, input_shape: Sequence[int] | None = None
+    graph: Graph,
+    layout: Layout = CHANNELS_LAST,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
 ) -> GraphBody:
     """A float graph with its numbers; weights that carry codes stay quantised to them.
 
-    Raises UnsupportedOp for what no body can be: a mixture, several inputs, no output.
+    `input_shape`: of the user's rows, of several inputs by name. Raises UnsupportedOp for what no
+    body can be: a mixture, no output, shapes of other inputs.
     """
-    shape = tuple(input_shape or graph.tensors[graph.inputs[0]].shape)
     try:
-        body = GraphBody(plan_of_graph(graph, layout, shape).description())
+        plan = plan_of_graph(graph, layout, _shapes(graph, input_shape))
+        body = GraphBody(plan.description())
     except ValueError as error:
         raise UnsupportedOp(f"graph {graph.name!r} is no model: it needs {error}") from error
     with torch.no_grad():

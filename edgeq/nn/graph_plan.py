@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
+from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout, Shapes, row_shape
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant, TensorType
+from edgeq.ir.ports import INPUT, output_names
 from edgeq.nn.weight_kinds import KINDS
 from edgeq.ops import OPS
 from edgeq.ops.graph_builder import LARGEST_TENSOR
 from edgeq.ops.routed import ROUTED
 from edgeq.ops.typed import typed
 from edgeq.passes.stored_graph import MOST_NODES, check_attributes
+from edgeq.ports import MOST_PORTS
 
 DTYPES = ("float32", "int8", "int16", "int32", "int64")
 MOST_AXES, MOST_CONSTANTS, NAME_LENGTH = 8, 64, 200
@@ -45,7 +47,9 @@ class Step:
 class Plan:
     """`inputs`: name -> shape. `layout` and `input_shape`: of the rows that a user hands over.
 
-    `quants`: the activations whose quantisation a file has settled.
+    `quants`: the activations whose quantisation a file has settled. `ports`: of several inputs, or
+    one with a name of its own, the name of each and its shape in the user's layout, in the order of
+    `inputs`; else empty. `output_names`: of several outputs.
     """
 
     layout: Layout
@@ -54,6 +58,13 @@ class Plan:
     outputs: tuple[str, ...]
     steps: tuple[Step, ...]
     quants: Mapping[str, Quant] = field(default_factory=dict)
+    ports: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    output_names: tuple[str, ...] = ()
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input in the user's layout, by its port's name."""
+        return dict(self.ports) or {INPUT: self.input_shape}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every activation. ValueError for a plan that makes no sense."""
@@ -74,6 +85,8 @@ class Plan:
         """Plain JSON, which `plan_of` reads."""
         data = dataclasses.asdict(self)
         data["steps"] = [_described(step) for step in self.steps]
+        for key in [key for key in _LATER if not data[key]]:
+            del data[key]  # as files were before there were several
         plain: dict[str, Any] = json.loads(json.dumps(data))
         return plain
 
@@ -96,8 +109,10 @@ def _described(step: Step) -> dict[str, Any]:
     return {**{f.name: getattr(step, f.name) for f in dataclasses.fields(step)}, "attrs": attrs}
 
 
-def plan_of_graph(graph: Graph, layout: Layout, input_shape: tuple[int, ...]) -> Plan:
-    """The plan of a float graph; weights that carry codes keep their kind."""
+def plan_of_graph(graph: Graph, layout: Layout, inputs: Shapes) -> Plan:
+    """The plan of a float graph; weights that carry codes keep their kind. `inputs`: the shapes in
+    `layout`, by the names of the graph's inputs.
+    """
     steps = []
     for node in graph.nodes:
         types = {role: graph.tensors[name] for role, name in node.params.items()}
@@ -115,8 +130,11 @@ def plan_of_graph(graph: Graph, layout: Layout, input_shape: tuple[int, ...]) ->
         )
     settled = {name for node in graph.nodes for name in (*node.inputs, *node.outputs)}
     quants = {n: q for n in sorted(settled) if (q := graph.tensors[n].quant) is not None}
-    inputs = {name: graph.tensors[name].shape for name in graph.inputs}
-    return Plan(layout, input_shape, inputs, graph.outputs, tuple(steps), quants)
+    held = {name: graph.tensors[name].shape for name in graph.inputs}
+    ports = {} if tuple(inputs) == (INPUT,) else dict(inputs)
+    names = output_names(graph) if len(graph.outputs) > 1 else ()
+    row = row_shape(inputs)
+    return Plan(layout, row, held, graph.outputs, tuple(steps), quants, ports, names)
 
 
 def _stored_dtype(kind: TensorType) -> str:
@@ -143,6 +161,11 @@ class _Stored:
     outputs: tuple[str, ...]
     steps: tuple[Any, ...]
     quants: dict  # type: ignore[type-arg]  # name -> Quant
+    ports: dict  # type: ignore[type-arg]  # name -> shape
+    output_names: tuple[str, ...]
+
+
+_LATER: dict[str, Any] = {"ports": {}, "output_names": []}  # what older files have not
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,8 @@ class _StoredStep:
 def plan_of(data: object) -> Plan:
     """The plan in plain JSON. Raises ValueError for anything that is none."""
     try:
-        stored = typed(_Stored, data, "graph")
+        known = {**_LATER, **data} if isinstance(data, dict) else data
+        stored = typed(_Stored, known, "graph")
         if stored.layout not in LAYOUTS or len(stored.steps) > MOST_NODES:
             raise ValueError(f"a graph of layout {stored.layout[:20]!r}, {len(stored.steps)} nodes")
         inputs = {_name(k): _shape(v, "graph.inputs") for k, v in stored.inputs.items()}
@@ -171,6 +195,8 @@ def plan_of(data: object) -> Plan:
             tuple(_name(n) for n in stored.outputs),
             tuple(_step(s) for s in stored.steps),
             quants,
+            {_name(k): _shape(v, "graph.ports") for k, v in stored.ports.items()},
+            tuple(_name(n) for n in stored.output_names),
         )
         _check_names(plan)
         plan.shapes()
@@ -183,11 +209,17 @@ def _check_names(plan: Plan) -> None:
     names = [step.name for step in plan.steps]
     if len(set(names)) != len(names):
         raise ValueError("nodes of different names")
-    if len(plan.inputs) != 1:
-        raise ValueError(f"one input, not {len(plan.inputs)}")
-    entry = next(iter(plan.inputs.values()))
-    if entry != device_shape(plan.input_shape, plan.layout):
-        raise ValueError(f"an input_shape of {entry}, {plan.layout}, not {plan.input_shape}")
+    shapes = plan.input_shapes
+    if len(plan.inputs) != len(shapes) or len(shapes) > MOST_PORTS:
+        raise ValueError(f"as many inputs, not {len(plan.inputs)} with the shapes of {len(shapes)}")
+    for held, (name, shape) in zip(plan.inputs.values(), shapes.items(), strict=True):
+        if held != device_shape(shape, plan.layout):
+            raise ValueError(f"an {name} of shape {held}, {plan.layout}, not {shape}")
+    if plan.input_shape != row_shape(shapes):
+        raise ValueError(f"rows of {row_shape(shapes)}, not {plan.input_shape}")
+    several = len(plan.outputs) > 1
+    if len(set(plan.output_names)) != (len(plan.outputs) if several else 0):
+        raise ValueError(f"a name for each of {len(plan.outputs)} outputs")
 
 
 def _step(data: object) -> Step:

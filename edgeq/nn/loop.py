@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
+from edgeq.nn.data import ABSENT
+from edgeq.nn.rows import Answer, Augment, by_name, together
 
-Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Frozen = Sequence[nn.Module]
 Rows = tuple[Tensor, Tensor]  # x, y
@@ -79,7 +80,7 @@ def descend(
         for epoch in range(plan.epochs):
             order = torch.randperm(len(x), generator=generator)
             batches = ((x[rows], y[rows]) for rows in _batches(order, plan.batch_size))
-            augmented = _augmented(batches, plan.augment, generator)
+            augmented = _augmented(batches, by_name(model, plan.augment), generator)
             _train_mode(model, freeze)
             mean = _train(model, augmented, loss, optimizer, schedule)
             history.append(Epoch(mean, *evaluate(model, vx, vy)))
@@ -189,21 +190,39 @@ class _Best:
 
 
 @torch.no_grad()
-def answers(model: nn.Module, x: Tensor) -> Tensor:
-    """Logits (N, C) in evaluation mode, which the model is left in."""
+def answers(model: nn.Module, x: Tensor) -> Answer:
+    """Logits (N, C), of several outputs by name, in evaluation mode, which the model is left in."""
     model.eval()
     starts = range(0, len(x), EVALUATION_BATCH)
-    return torch.cat([model(x[i : i + EVALUATION_BATCH]) for i in starts])
+    return together([model(x[i : i + EVALUATION_BATCH]) for i in starts])
+
+
+def labelled(answer: Answer, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The logits of each output that has labels, with them; labels without a name are the first's.
+
+    y (N,), or (N, outputs) int64 by output, or (N, C) probabilities.
+    """
+    if isinstance(answer, Tensor):
+        return [(answer, y[:, 0] if y.dim() == 2 and not y.is_floating_point() else y)]
+    logits = list(answer.values())
+    if y.dim() == 1 or y.is_floating_point():
+        return [(logits[0], y)]
+    pairs = zip(logits, y.unbind(1), strict=True)
+    return [(each, labels) for each, labels in pairs if bool((labels != ABSENT).all())]
 
 
 def evaluate(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """(cross entropy, accuracy) in evaluation mode, which the model is left in; nan for no rows."""
+    """(cross entropy, accuracy) in evaluation mode, which the model is left in; nan for no rows.
+
+    Of several outputs the sum, and the mean.
+    """
     if len(x) == 0:
         model.eval()
         return math.nan, math.nan
-    logits = answers(model, x)
-    accuracy = (logits.argmax(1) == y).double().mean()
-    return float(F.cross_entropy(logits, y)), float(accuracy)
+    pairs = labelled(answers(model, x), y)
+    right = [(logits.argmax(1) == labels).double().mean() for logits, labels in pairs]
+    losses = [F.cross_entropy(logits, labels) for logits, labels in pairs]
+    return float(torch.stack(losses).sum()), float(torch.stack(right).mean())
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:

@@ -1,6 +1,7 @@
 """The thing that is saved: a body, what it takes, and the data that travels beside it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,31 +9,34 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from edgeq.arrays import CHANNELS_FIRST, Layout
+from edgeq.arrays import CHANNELS_FIRST, Layout, row_shape
 from edgeq.errors import BadInput
 from edgeq.nn import calibration as settling
-from edgeq.nn.check import check_classes, checked_body, checked_shape, checked_text
+from edgeq.nn.check import check_classes, checked_body, checked_inputs, checked_text
 from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
+from edgeq.nn.rows import Answer, Floats, as_numpy, joined_rows, parted, together
 
-Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
 class Model(nn.Module):
     """A body (any composition of edgeq.nn layers) with its input shape and data.
 
-    `input_shape` has no batch axis. `calibration` is float32 (N, *input_shape) or None;
-    `evaluation` is (x float32 (N, *input_shape), y int64 (N,)) or None. Raises UnsupportedOp, by
-    the layers' paths, for what no export could take; BadInput for data that is empty, constant,
-    not finite or of another shape, and for names and labels that do not fit the answer.
+    `input_shape` has no batch axis; of a model with several inputs it is a dict, name -> shape, and
+    data is a dict of an array (N, *shape) each. `calibration` is float32 (N, *input_shape) or None;
+    `evaluation` is (x float32 (N, *input_shape), y int64 (N,)) or None. `inputs` and `outputs` have
+    the shapes by name, the outputs' as the device holds them; the first output is the answer, which
+    classes are of. Raises UnsupportedOp, by the layers' paths, for what no export could take;
+    BadInput for data that is empty, constant, not finite or of another shape, and for names and
+    labels that do not fit the answer.
     """
 
     def __init__(
         self,
         body: nn.Module,
-        input_shape: Sequence[int],
+        input_shape: Sequence[int] | Mapping[str, Sequence[int]],
         class_names: Sequence[str] | None = None,
         calibration: object = None,
         evaluation: tuple[Any, Any] | None = None,
@@ -40,19 +44,29 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.body = body
-        self.input_shape = checked_shape(input_shape)
+        self.inputs = checked_inputs(input_shape)
         self.class_names: tuple[str, ...] | None = None
         if class_names is not None:
             self.class_names = tuple(checked_text("a class name", n) for n in class_names)
         self.name = checked_text("the model's name", name)
-        outputs = int(np.prod(checked_body(body, self.input_shape)))
+        self.outputs = checked_body(body, self.inputs)
         self.calibration: Floats | None = None
         self.evaluation: tuple[Floats, Labels] | None = None
         if calibration is not None:
             self.calibration = self._inputs("calibration set", calibration)
         if evaluation is not None:
             self.evaluation = self._labelled("evaluation set", *evaluation)
-        check_classes(outputs, self.class_names, self.evaluation and self.evaluation[1])
+        check_classes(self.classes, self.class_names, self.evaluation and self.evaluation[1])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of a row of its data: the only input's, or (values,) of several joined."""
+        return row_shape(self.inputs)
+
+    @property
+    def classes(self) -> int:
+        """Values of the answer."""
+        return math.prod(next(iter(self.outputs.values())))
 
     @property
     def layout(self) -> Layout:
@@ -60,10 +74,7 @@ class Model(nn.Module):
         return self.body.layout if isinstance(self.body, GraphBody) else CHANNELS_FIRST
 
     def _inputs(self, what: str, x: object) -> Floats:
-        array = np.ascontiguousarray(_numpy(x), dtype=np.float32)
-        if array.ndim == 0 or array.shape[1:] != self.input_shape:
-            wanted = ", ".join(map(str, ("N", *self.input_shape)))
-            raise BadInput(f"the {what} has shape {array.shape}, the model takes ({wanted})")
+        array = joined_rows(what, x, self.inputs)
         if len(array) == 0:
             raise BadInput(f"the {what} is empty; give at least a few dozen samples")
         if not np.isfinite(array).all():
@@ -73,7 +84,7 @@ class Model(nn.Module):
         return array
 
     def _labelled(self, what: str, x: object, y: object) -> tuple[Floats, Labels]:
-        inputs, labels = self._inputs(what, x), _numpy(y)
+        inputs, labels = self._inputs(what, x), as_numpy(y)
         if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
             raise BadInput(
                 f"the {what} needs one integer label a sample: {len(inputs)} samples, "
@@ -86,14 +97,16 @@ class Model(nn.Module):
     def name_classes(self, names: Sequence[str]) -> None:
         """Gives the outputs names. Raises BadInput for another number of them."""
         named = tuple(checked_text("a class name", n) for n in names)
-        outputs = int(np.prod(checked_body(self.body, self.input_shape)))
-        check_classes(outputs, named, None)
+        check_classes(self.classes, named, None)
         self.class_names = named
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Class logits (N, C) from (N, *input_shape)."""
-        logits: Tensor = self.body(x)
-        return logits
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Answer:
+        """Class logits (N, C) from (N, *input_shape), or from a dict of several inputs; of several
+        outputs a dict.
+        """
+        given = parted(x, self.inputs)
+        answer: Answer = self.body(given if len(given) > 1 else next(iter(given.values())))
+        return answer
 
     @property
     def mixtures(self) -> list[Mixture]:
@@ -123,8 +136,10 @@ class Model(nn.Module):
         return settling.calibrate(self, torch.from_numpy(self.calibration))
 
     @torch.no_grad()
-    def predict(self, x: object, batch: int = 256) -> tuple[Floats, npt.NDArray[np.int64] | None]:
-        """(logits (N, C), first expert of the route (N,) or None without experts)."""
+    def predict(self, x: object, batch: int = 256) -> tuple[Any, npt.NDArray[np.int64] | None]:
+        """(logits (N, C), first expert of the route (N,) or None without experts); of several
+        outputs a dict of their arrays.
+        """
         self.eval()
         inputs = torch.from_numpy(self._inputs("input", x))
         logits, routes = [], []
@@ -133,8 +148,7 @@ class Model(nn.Module):
             found = settling.routed(self.body)[:1]
             routes += [m.last_routing.experts[:, 0] for m in found if m.last_routing]
         route = torch.cat(routes).numpy() if routes else None
-        return torch.cat(logits).numpy(), route
-
-
-def _numpy(x: object) -> npt.NDArray[Any]:
-    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        made = together(logits)
+        if isinstance(made, Tensor):
+            return made.numpy(), route
+        return {name: part.numpy() for name, part in made.items()}, route

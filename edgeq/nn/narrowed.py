@@ -40,6 +40,8 @@ def narrowed(model: Model, factor: float, *, seed: int = 0) -> Model:
     """
     if not 0.0 < factor <= 1.0:
         raise BadInput(f"narrowed: factor is {factor}; give more than 0 and at most 1")
+    if len(model.inputs) > 1:
+        raise BadInput("narrowed: the model has several inputs; narrow its branches, one by one")
     config = copy.deepcopy(config_of(model.body))
     last = _Narrower(factor).walk(config, _Width(*2 * (model.input_shape[0],)), keep=True)
     if last.new != last.old:
@@ -49,7 +51,7 @@ def narrowed(model: Model, factor: float, *, seed: int = 0) -> Model:
         body = build(config)
     name = f"{model.name}_{factor:g}"
     sets = model.calibration, model.evaluation
-    return Model(body, model.input_shape, model.class_names, *sets, name=name)
+    return Model(body, model.inputs, model.class_names, *sets, name=name)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class _Narrower:
             return self._weighted(node, x, keep, to)
         if "features" in node:
             node["features"] = x.of(node["features"])
-        elif MODULES[kind].children or MODULES[kind].lists:
+        elif any((MODULES[kind].children, MODULES[kind].lists, MODULES[kind].named)):
             raise BadInput(f"narrowed: the model holds a {kind}; narrow its experts, one by one")
         return x
 

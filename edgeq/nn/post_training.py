@@ -18,6 +18,7 @@ from edgeq.nn.graph_body import GraphBody, GraphLayer
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
 from edgeq.nn.rounding import learn_rounding
+from edgeq.nn.rows import joined
 from edgeq.nn.weight_kinds import WeightKind, codes_at, weight_kind
 from edgeq.passes.ranges import choose_quant
 
@@ -79,10 +80,10 @@ def _graph_copy(model: Model) -> Model:
             "quantize: the experts of a mixture or cascade have kinds of their own; train it, or "
             "quantise its networks and mix them"
         )
-    graph = graph_of_body(copy.deepcopy(model.body).eval(), model.input_shape, model.name)
+    graph = graph_of_body(copy.deepcopy(model.body).eval(), model.inputs, model.name)
     return graph_model(
         graph,
-        model.input_shape,
+        model.inputs,
         layout=model.layout,
         class_names=model.class_names,
         calibration=model.calibration,
@@ -147,12 +148,12 @@ def _values(body: GraphBody) -> int:
 def _off(body: GraphBody, kinds: Mapping[str, str], rows: Tensor, *, equalized: bool) -> float:
     """How far a copy, quantised fast, is from the float model: mean squared, on the output."""
     with _float(body):
-        wanted = body(rows)
+        wanted = joined(body(rows))
     other = copy.deepcopy(body)
     if equalized and not equalize(other):
         return math.inf
     _quantize(other, kinds, rows)
-    return float((other(rows) - wanted).square().mean())
+    return float((joined(other(rows)) - wanted).square().mean())
 
 
 def _outputs(body: GraphBody, rows: Tensor) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from edgeq.errors import BadInput
 from edgeq.nn.calibration import routed
 from edgeq.nn.model import Model
+from edgeq.nn.rows import joined
 
 ROWS = 6  # of the calibration set; a large model takes its time
 SEEDED = 2  # for each spread
@@ -74,7 +75,7 @@ def _as_saved(model: Model) -> nn.Module:
 def _answers(model: nn.Module, x: Tensor) -> Tensor:
     with _evaluating(model):
         try:
-            return torch.as_tensor(model(x)).double()
+            return torch.as_tensor(joined(model(x))).double()
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise BadInput(
                 f"this model cannot be saved: it cannot answer an input of its own shape "

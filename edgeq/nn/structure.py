@@ -1,10 +1,16 @@
 """How layers are put together, and the layers without weights."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
+from edgeq.ir.ports import LABELS, why_no_name
+from edgeq.ports import MOST_PORTS
+
+MERGES = ("concat", "add")
 
 
 class Sequential(nn.Sequential):
@@ -24,6 +30,68 @@ class Residual(nn.Module):
         kept: Tensor = x if self.shortcut is None else self.shortcut(x)
         out: Tensor = kept + self.body(x)
         return out
+
+
+class Inputs(nn.Module):
+    """Where a model of several inputs begins: a branch of layers for each, merged to one tensor.
+
+    `branches`: name -> layers, `nn.Sequential()` for none. "concat" joins the branches' channels or
+    features in their order, "add" sums tensors of one shape. Raises BadInput for names that C
+    cannot have.
+    """
+
+    def __init__(self, branches: Mapping[str, nn.Module], merge: str = "concat") -> None:
+        super().__init__()
+        self.names = _port_names("Inputs", branches)
+        if len(self.names) < 2 or LABELS in self.names:
+            raise BadInput(
+                f"Inputs: {list(self.names)}; give two or more, none named {LABELS!r}, the key of "
+                "the labels in a data set"
+            )
+        if merge not in MERGES:
+            raise BadInput(f"Inputs: merge is {merge!r}; choose from {', '.join(MERGES)}")
+        self.merge = merge
+        self.branches = nn.ModuleList(branches.values())
+
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        """A tensor (N, ...) each name."""
+        pairs = zip(self.names, self.branches, strict=True)
+        made: list[Tensor] = [branch(x[name]) for name, branch in pairs]
+        if self.merge == "concat":
+            return torch.cat(made, dim=1)
+        total = made[0]
+        for one in made[1:]:
+            total = total + one
+        return total
+
+
+class Outputs(nn.Module):
+    """Where a model of several outputs ends: a head of layers for each, on the same tensor.
+
+    `heads`: name -> layers. The first is the model's answer, which classes and accuracy are of.
+    Raises BadInput for names that C cannot have.
+    """
+
+    def __init__(self, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.names = _port_names("Outputs", heads)
+        if len(self.names) < 2:
+            raise BadInput(f"Outputs: {list(self.names)}; give two or more")
+        self.heads = nn.ModuleList(heads.values())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """A tensor (N, ...) each name."""
+        return {name: head(x) for name, head in zip(self.names, self.heads, strict=True)}
+
+
+def _port_names(where: str, parts: object) -> tuple[str, ...]:
+    if not isinstance(parts, Mapping) or len(parts) > MOST_PORTS:
+        raise BadInput(f"{where} takes a dict of at most {MOST_PORTS} names, each with its layers")
+    for name, module in parts.items():
+        why = why_no_name(name) if isinstance(name, str) else "is no text"
+        if why or not isinstance(module, nn.Module):
+            raise BadInput(f"{where}: {name!r} {why or f'has {type(module).__name__}, no layers'}")
+    return tuple(parts)
 
 
 class ReLU(nn.Module):

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from edgeq.errors import BadInput
 from edgeq.nn.calibration import mixtures, routed
 from edgeq.nn.data import Labelled, class_weight_values, labelled_tensors, refuse_overlap
-from edgeq.nn.loop import Augment, Frozen, History, Plan, Rows, descend
+from edgeq.nn.loop import Frozen, History, Plan, Rows, descend, labelled
+from edgeq.nn.rows import Augment
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,15 @@ class _Loss:
     expert: float
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        loss = self._cross_entropy(model(x), y)
+        answer = model(x)
+        pairs = labelled(answer, y)
+        loss = self._cross_entropy(*pairs[0])
+        for logits, labels in pairs[1:]:
+            loss = loss + F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
         for mixture in mixtures(model):
             if mixture.balance_loss is not None:
                 loss = loss + self.balance * mixture.balance_loss
-        for routed_part in routed(model):
+        for routed_part in routed(model) if isinstance(answer, Tensor) else ():
             alone = [self._cross_entropy(logits, y) for logits in routed_part.expert_logits]
             loss = loss + self.expert * torch.stack(alone).mean()
         return loss
@@ -60,36 +65,51 @@ def fit(
     Without a validation set the last weights stay. `balance` weighs the mixtures' load-balancing
     loss (train mode straight_through wants 0.3), `expert` a loss that asks each expert to answer
     every sample alone (curiosity may send it any). `augment(x, y, generator)` returns a batch in
-    its place; y may become (N, C) probabilities. `patience` epochs without a better validation
-    result end the run. `freeze` holds modules inside `model` that stand still, their statistics
-    and activation ranges too: a trunk, an expert that is finished. The same seed gives the same
-    weights on one machine with one number of threads; another machine or version of torch rounds
-    otherwise and ends elsewhere. torch's global generator is left as it was.
+    its place; y may become (N, C) probabilities. Several inputs are a dict in `x`, and in
+    `augment`; labels of several outputs a dict of those that are trained, whose losses are added
+    (`class_weights` and labels without a name are the first's). `patience` epochs without a better
+    validation result end the run. `freeze` holds modules inside `model` that stand still, their
+    statistics and activation ranges too: a trunk, an expert that is finished. The same seed gives
+    the same weights on one machine with one number of threads; another machine or version of torch
+    rounds otherwise and ends elsewhere. torch's global generator is left as it was.
     Raises BadInput for data of the wrong form or overlapping.
     """
-    rows, checked = labelled_sets(train, validation)
-    most = max(int(y.max()) for _, y in (rows, checked) if len(y))
-    classes = count_classes(model, rows[0], most + 1)
-    weights = class_weight_values(class_weights, rows[1].numpy(), classes)
+    rows, checked = labelled_sets(train, validation, model)
+    every = torch.cat([y for _, y in (rows, checked)])
+    classes, labels = count_classes(model, rows[0], every), rows[1]
+    if labels.dim() == 2:
+        labels = labels[:, 0].clamp_min(0)
+    weights = class_weight_values(class_weights, labels.numpy(), classes)
     plan = Plan(epochs, batch_size, lr, weight_decay, seed, patience, augment, progress)
     loss = _Loss(torch.from_numpy(weights), label_smoothing, balance, expert)
     return descend(model, rows, checked, loss, plan, freeze)
 
 
-def labelled_sets(train: Labelled, validation: Labelled | None) -> tuple[Rows, Rows]:
+def labelled_sets(
+    train: Labelled, validation: Labelled | None, model: nn.Module
+) -> tuple[Rows, Rows]:
     """Both data sets as tensors, the second empty for None; BadInput when they share a row."""
-    x, y = labelled_tensors("training", train)
+    x, y = labelled_tensors("training", train, model)
     if validation is None:
         return (x, y), (x[:0], y[:0])
-    vx, vy = labelled_tensors("validation", validation)
+    vx, vy = labelled_tensors("validation", validation, model)
+    if vy.shape[1:] != y.shape[1:]:
+        raise BadInput("the labels of both sets must be alike: a dict in each, or in none")
     refuse_overlap(x.numpy(), vx.numpy())
     return (x, y), (vx, vy)
 
 
-def count_classes(model: nn.Module, x: Tensor, labels: int) -> int:
-    """How many classes the model answers; a first evaluation forward also checks the shapes."""
+def count_classes(model: nn.Module, x: Tensor, y: Tensor) -> int:
+    """How many classes the model's answer has; a first evaluation forward also checks the shapes.
+
+    Raises BadInput where labels y, of any output, need more.
+    """
     with torch.no_grad():
-        out = model.eval()(x[:2])
-    if out.dim() != 2 or out.shape[1] < labels:
-        raise BadInput(f"the labels need {labels} classes, the model gives {tuple(out.shape)}")
-    return int(out.shape[1])
+        answer = model.eval()(x[:2])
+    pairs = labelled(answer, y)
+    for out, labels in pairs:
+        needed = int(labels.max()) + 1
+        if out.dim() != 2 or out.shape[1] < needed:
+            raise BadInput(f"the labels need {needed} classes, the model gives {tuple(out.shape)}")
+    first = answer if isinstance(answer, Tensor) else next(iter(answer.values()))
+    return int(first.shape[1])

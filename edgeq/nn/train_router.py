@@ -18,8 +18,8 @@ from edgeq.errors import BadInput
 from edgeq.nn import curiosity
 from edgeq.nn.calibration import mixtures
 from edgeq.nn.data import Labelled, labelled_tensors
-from edgeq.nn.loop import Augment
 from edgeq.nn.mixture import Mixture
+from edgeq.nn.rows import Augment, by_name
 
 BATCH = 64
 
@@ -65,7 +65,8 @@ def fit_router(
         raise BadInput(f"the model has {len(found)} mixtures; fit_router trains the router of one")
     _check(price, entropy, lr, views, steps, cheap_share)
     prices = _prices(found[0], beta, cycles)
-    x, y = labelled_tensors("training", train)
+    augment = by_name(model, augment)
+    x, y = labelled_tensors("training", train, model)
     generator = torch.Generator().manual_seed(seed)
     seen, losses = _observe(model, found[0], (x, y), views, augment, generator)
     costs = losses + price * prices

@@ -9,6 +9,7 @@ from edgeq import nn
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import result_tensors
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.routed import ROUTED
@@ -23,8 +24,9 @@ LARGEST_SHARE = 0.05  # of a layer's values that differ by more than a step
 
 @dataclass(frozen=True)
 class Judged:
-    """The reference's output before a final Softmax (rows, n), and each row's scale and zero.
+    """The reference's output before a final Softmax (rows, n), and each value's scale and zero.
 
+    `classes`: how many of the n are the answer, the first output.
     `settled` (rows,): whether the row's route is no tie; a cascade's is one where a signal lies
     within MARGIN steps of its threshold.
     """
@@ -34,6 +36,7 @@ class Judged:
     zero: Array
     chosen: Array
     settled: Array
+    classes: int
 
     def steps(self, real: Array) -> Array:
         """Real outputs (rows, n) on the reference's grid, as int8 holds them."""
@@ -155,9 +158,10 @@ def filled_up(x: Array, least: int, seed: int) -> Array:
 
 def _top1(output: Array, judged: Judged) -> tuple[int, int]:
     """Rows whose best output leads by more than MARGIN steps; those that agree."""
-    best = np.sort(judged.values, axis=1)
+    values = judged.values[:, : judged.classes]
+    best = np.sort(values, axis=1)
     clear = (best[:, -1] - best[:, -2] > MARGIN) & judged.settled
-    same = output.argmax(axis=1) == judged.values.argmax(axis=1)
+    same = output[:, : judged.classes].argmax(axis=1) == values.argmax(axis=1)
     return int(clear.sum()), int((same & clear).sum())
 
 
@@ -170,12 +174,14 @@ def judge(graph: Graph, rows: Array) -> Judged:
     if node is not None and name == node.outputs[0] and node.attrs.gate == "none":
         ends = [e.graph for e in node.attrs.experts]
         quants = [quant_of(g.tensors[g.outputs[0]]) for g in ends]
-    route = np.maximum(ran.route, 0)
-    scale = np.array([q.per_tensor for q in quants])[route][:, None]
-    zero = np.array([q.zero_point for q in quants])[route][:, None]
+    route, others = np.maximum(ran.route, 0), [plain.tensors[n] for n in result_tensors(plain)[1:]]
+    every = [[quants[r] for r in route], *([quant_of(t)] * len(rows) for t in others)]
+    sizes = [plain.tensors[name].size, *(t.size for t in others)]
+    scale = np.repeat(np.array([[q.per_tensor for q in one] for one in every]).T, sizes, axis=1)
+    zero = np.repeat(np.array([[q.zero_point for q in one] for one in every]).T, sizes, axis=1)
     values = ran.output.reshape(len(rows), -1).astype(np.int64)
     chosen = ran.chosen if node is not None else np.zeros((len(rows), 0), np.int64)
-    return Judged(values, scale, zero, chosen, _settled(plain, rows))
+    return Judged(values, scale, zero, chosen, _settled(plain, rows), sizes[0])
 
 
 def _settled(graph: Graph, rows: Array) -> Array:

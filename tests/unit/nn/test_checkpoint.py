@@ -24,11 +24,13 @@ from edgeq.nn import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    Inputs,
     LayerNorm,
     Linear,
     MaxPool2d,
     Mixture,
     Model,
+    Outputs,
     PlainRouter,
     ReLU,
     ReLU6,
@@ -104,6 +106,11 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (2, 30),
     ),
 }
+
+
+def _two_ends() -> nn.Module:
+    ends = {"classes": Linear(9, 3), "angle": Linear(9, 2, 8)}
+    return Sequential(Inputs({"left": Linear(5, 4), "right": Sequential()}), Outputs(ends))
 
 
 def TrunkFree() -> Mixture:  # noqa: N802
@@ -242,6 +249,48 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert os.listdir(tmp_path) == ["m.pt"]
 
 
+def test_a_model_of_several_ends_comes_back(tmp_path: Path) -> None:
+    shapes = {"left": (5,), "right": (5,)}
+    x = {name: torch.randn(24, *shape) for name, shape in shapes.items()}
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    model = Model(_two_ends(), shapes, None, x, ({n: v[:5] for n, v in x.items()}, labels))
+    model.calibrate()
+    save(model.eval(), tmp_path / "m.pt")
+    again = load(tmp_path / "m.pt")
+    assert (again.inputs, list(again.outputs)) == (shapes, ["classes", "angle"])
+    assert model.calibration is not None
+    np.testing.assert_array_equal(again.calibration, model.calibration)
+    wanted, got = model(x), again(x)
+    assert all(torch.equal(wanted[name], got[name]) for name in ("classes", "angle"))
+    assert config_of(build(config_of(again.body))) == config_of(model.body)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c["config"].update(input_shape=[10]), "config must hold exactly"),
+        (lambda c: c["config"].update(inputs={}), "shapes of 1 to 16 inputs"),
+        (lambda c: c["config"]["inputs"].update(right=["5"]), "whole numbers"),
+        (lambda c: c["config"]["inputs"].update({"a-b": [5]}), "no C identifier"),
+        (lambda c: c["config"]["body"]["layers"][0].update(branches=[]), "a name for each"),
+        (lambda c: c["config"]["body"]["layers"][0].update(merge="mean"), "choose from concat"),
+        (lambda c: c["calibration"].pop("left"), "the model's inputs are left, right"),
+        (lambda c: c["evaluation"].update(x=None), "its rows are missing"),
+    ],
+)
+def test_a_damaged_file_of_several_inputs_is_refused(
+    change: Callable[[Any], object], said: str, tmp_path: Path
+) -> None:
+    shapes = {"left": (5,), "right": (5,)}
+    x = {name: torch.randn(24, *shape) for name, shape in shapes.items()}
+    save(Model(_two_ends(), shapes, None, x, (x, torch.zeros(24, dtype=int))), tmp_path / "m.pt")
+    content = torch.load(tmp_path / "m.pt")
+    change(content)
+    torch.save(content, tmp_path / "m.pt")
+    with pytest.raises(ModelFile, match=said):
+        load(tmp_path / "m.pt")
+
+
 def test_every_kind_of_the_table_is_covered_by_a_round_trip() -> None:
     seen: set[str] = set()
 
@@ -253,7 +302,7 @@ def test_every_kind_of_the_table_is_covered_by_a_round_trip() -> None:
             for item in node:
                 walk(item)
 
-    for make, _ in BODIES.values():
+    for make in (_two_ends, *(make for make, _ in BODIES.values())):
         walk(config_of(make()))
     assert set(config.MODULES) <= seen | {"relu"}
 

@@ -323,7 +323,7 @@ def _description() -> dict[str, Any]:
         (lambda d: d["steps"][1].update(name=d["steps"][0]["name"]), "different names"),
         (lambda d: d.update(outputs=["nowhere"]), "nowhere"),
         (lambda d: d.update(layout="diagonal"), "layout"),
-        (lambda d: d.update(input_shape=[9, 8, 2]), "input_shape"),
+        (lambda d: d.update(input_shape=[9, 8, 2]), "an input of shape"),
         (lambda d: d.update(quants={"input": {"scale": [0.0], "zero_point": 0, "axis": None}}),
          "positive scale"),
         (lambda d: d.update(inputs={}), "input"),

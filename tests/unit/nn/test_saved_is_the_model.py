@@ -219,7 +219,7 @@ REFUSED: dict[str, tuple[Callable[[Model], Any], str]] = {
     "a sparse weight": (sparse, "no float32 copy of it"),
     "a long name": (set_attribute("name", "x" * 300), "name must be a short text"),
     "class names that are no text": (set_attribute("class_names", (0, 1, 2)), "class_names"),
-    "five axes": (set_attribute("input_shape", (1, 1, 1, 6, 6)), "at most three axes"),
+    "five axes": (set_attribute("inputs", {"input": (1, 1, 1, 6, 6)}), "at most three axes"),
     "a threshold": (lambda m: setattr(m.body[3], "threshold", 1.5), "threshold"),
     "nested too deep": (deep, "deeper than 64"),
     "a subclass": (subclassed, r"a subclass of edgeq\.nn\.Linear"),
