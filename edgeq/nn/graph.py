@@ -26,7 +26,6 @@ from edgeq.nn.graph_ends import (
 from edgeq.nn.graph_routed import (
     check_ends,
     check_logits,
-    check_only,
     routed,
     routed_outputs,
     router,
@@ -48,7 +47,6 @@ from edgeq.ops.mixture import Expert, Mixture
 from edgeq.ops.op import Array
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
-from edgeq.ops.routed import ROUTED
 from edgeq.ops.softmax import Softmax
 
 
@@ -307,7 +305,6 @@ def _mixture(b: Loading, m: mixture.Mixture, path: str, x: Cursor) -> Cursor:
 
 
 def _mix(b: Loading, m: mixture.Mixture, path: str, x: Cursor, seen: Cursor) -> Cursor:
-    check_only(b)
     seen = _global_pool(b, None, f"{path}.router.features", seen)
     names = [k if m.kinds.count(k) == 1 else f"{k}_{i}" for i, k in enumerate(m.kinds)]
     experts = _experts(b, m, names, path, x)
@@ -318,7 +315,6 @@ def _mix(b: Loading, m: mixture.Mixture, path: str, x: Cursor, seen: Cursor) -> 
 
 
 def _cascade(b: Loading, m: cascade.Cascade, path: str, x: Cursor) -> Cursor:
-    check_only(b)
     shared = x if m.trunk is None else _load_one(b, m.trunk, f"{path}.trunk", x)
     experts = _experts(b, m, m.names, path, shared)
     check_logits(experts)
@@ -348,8 +344,6 @@ def _expert(b: Loading, module: torch.nn.Module, name: str, path: str, x: Cursor
     entry = inner.input("input", x.shape, x.order)
     last = _load_one(inner, module, path, entry)
     _check_end(inner, last, path)
-    if any(n.op in ROUTED for n in inner.nodes):
-        inner.unsupported.append(f"{path} (a mixture or cascade inside an expert)")
     return inner.graph(name, entry.name, (last.name,))
 
 

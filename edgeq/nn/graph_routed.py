@@ -13,11 +13,6 @@ from edgeq.ops.routed import ROUTED
 from edgeq.ops.router import MAX_PASSES, Router
 
 
-def check_only(b: Loading) -> None:
-    if any(n.op in ROUTED for n in b.nodes):
-        raise UnsupportedOp("a second mixture or cascade; a model holds one")
-
-
 def routed(
     b: Loading,
     path: str,

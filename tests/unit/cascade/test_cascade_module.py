@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_refused(make: Any, said: str) -> None:
         ),
         (
             lambda: nn.Cascade([nn.Linear(6, 3), nn.Cascade([nn.Linear(6, 3), nn.Linear(6, 3)])]),
-            "a second mixture or cascade|a mixture or cascade inside an expert",
+            "several mixtures or cascades|a mixture or cascade inside an expert",
         ),
     ],
 )

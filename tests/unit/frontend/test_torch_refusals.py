@@ -149,8 +149,8 @@ REFUSED: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         ),
         "end all of them alike",
     ),
-    "two mixtures": (FLAT, lambda: S(mixture(), nn.Linear(3, 7), mixture()), "second mixture"),
-    "a mixture twice": (FLAT, lambda: S(m := mixture(), nn.Linear(3, 7), m), "second mixture"),
+    "two mixtures": (FLAT, lambda: S(mixture(), nn.Linear(3, 7), mixture()), "several mixtures or cascades"),
+    "a mixture twice": (FLAT, lambda: S(m := mixture(), nn.Linear(3, 7), m), "several mixtures or cascades"),
 }
 
 
