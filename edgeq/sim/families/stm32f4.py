@@ -6,9 +6,8 @@ from edgeq.sim.stm32.clock_gate import clock_gate
 from edgeq.sim.uart import Uart
 
 RCC_BASE, FLASH_BASE, PWR_BASE = 0x40023800, 0x40023C00, 0x40007000
-GPIO_BASE = 0x40020000
-PORTS = "ABCDEFGH"
 MODER_RESET = {"A": 0xA8000000, "B": 0x00000280}  # the debug pins
+PORTS = gpio.Ports(0x40020000, "ABCDEFGH", rcc_f4.AHB1ENR, MODER_RESET)
 PWREN = 28
 FETCH_BYTES = 16  # RM0390, 3.4.2: reads of 128 bits
 
@@ -20,7 +19,7 @@ def attach(bus: Bus) -> Uart:
     acr = flash.Flash(bus, FLASH_BASE, FETCH_BYTES)
     pwr = pwr_f4.Pwr(bus, PWR_BASE, clock_gate(rcc, rcc_f4.APB1ENR, PWREN))
     rcc.watch(acr, pwr)
-    ports = {GPIO_BASE + 0x400 * i: _port(bus, rcc, i) for i in range(len(PORTS))}
+    ports = PORTS.attach(bus, rcc)
     enable = config["UART_ENABLE_REGISTER"] - RCC_BASE
     pins = ports[config["UART_GPIO_BASE"]]
     serial = usart.Usart(
@@ -34,11 +33,3 @@ def attach(bus: Bus) -> Uart:
         bus.map(block.base, block, gpio.SIZE)
     bus.baud = lambda: serial.baud
     return serial.wire
-
-
-def _port(bus: Bus, rcc: rcc_f4.Rcc, index: int) -> gpio.Gpio:
-    config, base = bus.config.port_config, GPIO_BASE + 0x400 * index
-    marker = config["MARKER_PIN"] if base == config["MARKER_GPIO_BASE"] else None
-    gate = clock_gate(rcc, rcc_f4.AHB1ENR, index)
-    letter = PORTS[index]
-    return gpio.Gpio(bus, f"GPIO{letter}", base, gate, MODER_RESET.get(letter, 0), marker)

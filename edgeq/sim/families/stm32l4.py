@@ -1,15 +1,13 @@
 """STM32L4R5: clock tree from HSI16, LPUART1 on port G, GPIO, the marker (RM0432)."""
 
 from edgeq.sim.bus import Bus
-from edgeq.sim.stm32 import flash, gpio, lpuart, pwr_l4, rcc_l4
+from edgeq.sim.stm32 import flash, gpio, pwr_l4, rcc_l4, usart
 from edgeq.sim.stm32.clock_gate import clock_gate
 from edgeq.sim.uart import Uart
 
 RCC_BASE, FLASH_BASE, PWR_BASE = 0x40021000, 0x40022000, 0x40007000
-GPIO_BASE = 0x48000000
-PORTS = "ABCDEFGHI"
 MODER_RESET = {"A": 0xABFFFFFF, "B": 0xFFFFFEBF}  # the debug pins; all others analog
-ANALOG = 0xFFFFFFFF
+PORTS = gpio.Ports(0x48000000, "ABCDEFGHI", rcc_l4.AHB2ENR, MODER_RESET, 0xFFFFFFFF)
 PWREN, LPUART1EN = 28, 0
 ACR_AT_RESET = 0x600  # both caches are on
 FETCH_BYTES = 8  # RM0432, 3.3.1: reads of 64 bits in two banks, which is how the part is delivered
@@ -22,7 +20,7 @@ def attach(bus: Bus) -> Uart:
     rcc = rcc_l4.Rcc(bus, RCC_BASE, acr)
     pwr = pwr_l4.Pwr(bus, PWR_BASE, clock_gate(rcc, rcc_l4.APB1ENR1, PWREN))
     rcc.watch(pwr)
-    ports = {GPIO_BASE + 0x400 * i: _port(bus, rcc, i) for i in range(len(PORTS))}
+    ports = PORTS.attach(bus, rcc)
     pins = ports[config["UART_GPIO_BASE"]]
 
     def wired() -> bool:
@@ -31,18 +29,8 @@ def attach(bus: Bus) -> Uart:
         return supplied and function == config["UART_FUNCTION"]
 
     gate = clock_gate(rcc, rcc_l4.APB1ENR2, LPUART1EN)
-    serial = lpuart.Lpuart(bus, config["UART_BASE"], gate, lambda: rcc.lpuart_hz, wired)
+    serial = usart.Lpuart(bus, config["UART_BASE"], gate, lambda: rcc.lpuart_hz, wired)
     for block in (rcc, acr, pwr, *ports.values(), serial):
         bus.map(block.base, block, gpio.SIZE)
     bus.baud = lambda: serial.baud
     return serial.wire
-
-
-def _port(bus: Bus, rcc: rcc_l4.Rcc, index: int) -> gpio.Gpio:
-    config, base = bus.config.port_config, GPIO_BASE + 0x400 * index
-    marker = config["MARKER_PIN"] if base == config["MARKER_GPIO_BASE"] else None
-    letter = PORTS[index]
-    moder = MODER_RESET.get(letter, ANALOG)
-    return gpio.Gpio(
-        bus, f"GPIO{letter}", base, clock_gate(rcc, rcc_l4.AHB2ENR, index), moder, marker
-    )

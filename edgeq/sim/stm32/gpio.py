@@ -1,7 +1,11 @@
 """One GPIO port of an STM32 (RM0390, 7.4; RM0432, 8.4: the same layout)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from edgeq.sim.bus import Bus
 from edgeq.sim.registers import Block, Gate
+from edgeq.sim.stm32.clock_gate import clock_gate
 
 MODER, OTYPER, OSPEEDR, PUPDR, IDR, ODR, BSRR, LCKR, AFRL, AFRH = range(0x00, 0x28, 4)
 OUTPUT, ALTERNATE = 1, 2
@@ -52,3 +56,25 @@ class Gpio(Block):
         self.words[ODR] = levels
         if self._marker is not None and self._mode(self._marker) == OUTPUT:
             self.bus.set_marker(levels >> self._marker & 1, self.base + offset)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a family has its ports, a letter each; `moder`: after reset, by letter or else."""
+
+    base: int
+    letters: str
+    clock_register: int
+    moder: Mapping[str, int]
+    other_moder: int = 0
+
+    def attach(self, bus: Bus, rcc: Block) -> dict[int, Gpio]:
+        """By base address; one has the marker pin, where the port's configuration puts it."""
+        config, made = bus.config.port_config, {}
+        for index, letter in enumerate(self.letters):
+            base = self.base + SIZE * index
+            marker = config["MARKER_PIN"] if base == config["MARKER_GPIO_BASE"] else None
+            gate = clock_gate(rcc, self.clock_register, index)
+            moder = self.moder.get(letter, self.other_moder)
+            made[base] = Gpio(bus, f"GPIO{letter}", base, gate, moder, marker)
+        return made

@@ -15,6 +15,9 @@
 #define GPIO_AFRL(base)  REG32((base) + 0x20u)
 #define GPIO_AFRH(base)  REG32((base) + 0x24u)
 
+/* What the core runs on: set by hal_init of the family, told by hal_clock_hz. */
+extern uint32_t stm32_clock_hz;
+
 /* Of the status register, in both versions of the peripheral. */
 #define UART_ORE  (1u << 3)
 #define UART_RXNE (1u << 5)

@@ -31,8 +31,6 @@
 #define RESET_CLOCK_HZ         16000000u /* HSI */
 #define BAUD_DIVISOR(clock_hz) (((clock_hz) + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD)
 
-static uint32_t clock_hz = RESET_CLOCK_HZ;
-
 /* Above 168 MHz the F446 wants its regulator in over-drive (RM0390, 5.1.4). */
 static bool start_overdrive(void) {
     PWR_CR |= PWR_OVERDRIVE;
@@ -77,7 +75,7 @@ static void uart_init(bool full_speed) {
 
 void hal_init(void) {
     bool full_speed = start_pll();
-    clock_hz = full_speed ? EDGEQ_CLOCK_HZ : RESET_CLOCK_HZ;
+    stm32_clock_hz = full_speed ? EDGEQ_CLOCK_HZ : RESET_CLOCK_HZ;
     RCC_AHB1ENR |= EDGEQ_GPIO_CLOCKS;
     (void)RCC_AHB1ENR;
     uart_init(full_speed);
@@ -96,19 +94,4 @@ int hal_getc(void) {
 
 void hal_putc(uint8_t byte) {
     stm32_send(&USART_SR, &USART_DR, byte);
-}
-
-uint32_t hal_cycles(void) {
-    return port_cycles();
-}
-
-uint32_t hal_clock_hz(void) {
-    return clock_hz;
-}
-
-void hal_marker(bool high) {
-    stm32_marker(high);
-}
-
-void hal_idle(void) {
 }

@@ -44,8 +44,6 @@
 #define RESET_CLOCK_HZ   4000000u /* MSI */
 #define BOOST_WAIT_LOOPS 1000u    /* far over the 1 us that RM0432 5.1.8 asks for */
 
-static uint32_t clock_hz = RESET_CLOCK_HZ;
-
 /* RM0432 5.1.8: over 80 MHz the bus clock is halved across the switch, then boost mode holds. */
 static bool switch_to_pll(void) {
     RCC_CFGR = RCC_CFGR_HPRE_HALF;
@@ -91,7 +89,7 @@ static void uart_init(void) {
 }
 
 void hal_init(void) {
-    clock_hz = start_pll() ? EDGEQ_CLOCK_HZ : RESET_CLOCK_HZ;
+    stm32_clock_hz = start_pll() ? EDGEQ_CLOCK_HZ : RESET_CLOCK_HZ;
     RCC_AHB2ENR |= EDGEQ_GPIO_CLOCKS;
     (void)RCC_AHB2ENR;
     uart_init();
@@ -109,19 +107,4 @@ int hal_getc(void) {
 
 void hal_putc(uint8_t byte) {
     stm32_send(&LPUART_ISR, &LPUART_TDR, byte);
-}
-
-uint32_t hal_cycles(void) {
-    return port_cycles();
-}
-
-uint32_t hal_clock_hz(void) {
-    return clock_hz;
-}
-
-void hal_marker(bool high) {
-    stm32_marker(high);
-}
-
-void hal_idle(void) {
 }

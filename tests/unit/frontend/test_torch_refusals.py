@@ -149,8 +149,16 @@ REFUSED: dict[str, tuple[tuple[int, ...], Callable[[], Any], str]] = {
         ),
         "end all of them alike",
     ),
-    "two mixtures": (FLAT, lambda: S(mixture(), nn.Linear(3, 7), mixture()), "several mixtures or cascades"),
-    "a mixture twice": (FLAT, lambda: S(m := mixture(), nn.Linear(3, 7), m), "several mixtures or cascades"),
+    "two mixtures": (
+        FLAT,
+        lambda: S(mixture(), nn.Linear(3, 7), mixture()),
+        "several mixtures",
+    ),
+    "a mixture twice": (
+        FLAT,
+        lambda: S(m := mixture(), nn.Linear(3, 7), m),
+        "several mixtures",
+    ),
 }
 
 
