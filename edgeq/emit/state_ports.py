@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from edgeq.ir import Graph
 from edgeq.ir.c_names import unique
-from edgeq.ir.ports import input_names, output_names, port_name, result_tensors
+from edgeq.ir.ports import input_names, output_names, port_name
 from edgeq.ops.op import quant_of
 
 
@@ -26,11 +26,9 @@ class StatePort:
 
 
 def with_state_ports(graph: Graph) -> tuple[Graph, tuple[StatePort, ...]]:
-    """The graph without Delay nodes, and its states; itself where it has none."""
+    """The graph without Delay nodes, and its states."""
     delays = [node for node in graph.nodes if node.op == "Delay"]
-    if not delays:
-        return graph, ()
-    results, taken = result_tensors(graph), {*input_names(graph), *output_names(graph)}
+    taken = {*input_names(graph), *output_names(graph)}
     states = []
     for node in delays:
         given, kept = node.outputs[0], node.inputs[0]
@@ -41,7 +39,7 @@ def with_state_ports(graph: Graph) -> tuple[Graph, tuple[StatePort, ...]]:
         graph,
         nodes=tuple(node for node in graph.nodes if node.op != "Delay"),
         inputs=(*graph.inputs, *(state.given for state in states)),
-        outputs=(*results, *(state.kept for state in states)),
+        outputs=(*graph.outputs, *(state.kept for state in states)),
         input_names=(*input_names(graph), *(state.input_name for state in states)),
         output_names=(*output_names(graph), *(state.output_name for state in states)),
     )

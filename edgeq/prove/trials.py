@@ -113,18 +113,17 @@ def _answered(
 def answers_of(graph: Graph, rows: Array, forced: Experts | None = None) -> Iterator[Answer]:
     """What the reference answers to rows of codes."""
     outputs = outputs_of(graph)
-    ran = run(forced_graph(graph, forced), rows)
+    ran = run(graph if forced is None else forced_graph(graph, forced), rows)
     for output, route, doubt in zip(ran.output, ran.route, ran.uncertainty, strict=True):
         yield Answer(outputs.pack(output), int(route), int(doubt))
 
 
-def forced_graph(graph: Graph, forced: Experts | None) -> Graph:
-    """The graph as a trial forces it: its experts permuted and its router as it was, or with
-    other thresholds.
+def forced_graph(graph: Graph, forced: Experts) -> Graph:
+    """A graph with experts as a trial forces it: those permuted and the router as it was, or
+    with other thresholds.
     """
     node = mixture_of(graph)
-    if node is None or forced is None:
-        return graph
+    assert node is not None  # nothing else is forced
     if node.op == "Cascade":
         return with_thresholds(graph, forced)
     experts = tuple(node.attrs.experts[i] for i in forced)

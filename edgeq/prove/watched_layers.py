@@ -167,7 +167,7 @@ def _experts(graph: Graph, trial: Trial) -> Iterator[str]:
 
 def _all_values(graph: Graph, forced: Experts | None, rows: Array) -> dict[Tensor, Array]:
     """(rows, *shape) of each tensor: of the main graph so forced, and of every expert."""
-    main = run(forced_graph(graph, forced), rows).values
+    main = run(graph if forced is None else forced_graph(graph, forced), rows).values
     values: dict[Tensor, Array] = {("", name): each for name, each in main.items()}
     node = mixture_of(graph)
     if node is None:

@@ -3,9 +3,8 @@
 Counted by following every call. A file is on the line when a function of it is handed the path or
 what that has become, and returns what it becomes next: Model, Source, Graph, Quantized,
 Compiled, Costed, ExportReport. Only what the folder is written from counts: a proof, a plan or a
-table looks at the graph and hands nothing on, nor does who gives a value back that others have
-taken further by then. A check on the line counts, and so does a pass that has nothing to do in this
-model: the model passes through it.
+table looks at the graph and hands nothing on. A check on the line counts, and so does a pass that
+has nothing to do in this model: the model passes through it.
 """
 
 import dataclasses
@@ -96,13 +95,8 @@ class Followed:
             if move.made & wanted:
                 wanted |= move.given
                 line.append(move)
-        files, behind = ["pipeline.py"], set[int]()  # values that a later form was made of
-        for move in reversed(line):
-            aside = move.made <= move.given and move.made & behind
-            if move.file and not aside:
-                files.append(move.file)
-            behind |= set() if move.made <= move.given else move.given
-        return list(dict.fromkeys([*files, "export_folder.py"]))
+        files = [move.file for move in reversed(line) if move.file]
+        return list(dict.fromkeys(["pipeline.py", *files, "export_folder.py"]))
 
 
 def followed(start: Path, run: Callable[[], object]) -> list[str]:
