@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -304,8 +304,12 @@ def requantized(
     return replace(_of_object(model), origin=origin)
 
 
-def _rows_digest(x: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
+def _rows_digest(x: Mapping[str, Array]) -> str:
+    """Of the arrays of all inputs, in their order."""
+    found = hashlib.sha256()
+    for rows in x.values():
+        found.update(np.ascontiguousarray(rows).tobytes())
+    return found.hexdigest()
 
 
 def _lines(path: Path) -> list[str]:
@@ -358,6 +362,7 @@ def _once_more(path: Path, origin: Mapping[str, Any], calibration: Path | None) 
             f"the export quantised {path} on rows of its own; pass them again: --calibration X.npz"
         )
     given = calibration if wanted is not None else None
-    if given is not None and _rows_digest(read_npz(given, "x")[0]) != wanted:
+    inputs = source_of(path).inputs
+    if given is not None and _rows_digest(input_arrays(given, inputs)) != wanted:
         raise ModelFile(f"{given} holds other rows than those that the export quantised {path} on")
     return requantized(path, origin["weights"], origin["ptq"], given, None)

@@ -7,6 +7,7 @@ from edgeq.ops.op import Fields, Name, Pointer
 from edgeq.weights import JOINED, Key, PackedWeights
 
 Text = tuple[tuple[str, str], ...]
+IN_THE_STREAM = "NULL /* among the weights */"
 
 
 def members(fields: Fields, packed: PackedWeights, owner: str, node: str) -> Text:
@@ -18,7 +19,7 @@ def _text(value: object, packed: PackedWeights, layer: tuple[str, str]) -> str:
     if isinstance(value, Pointer):
         key: Key = (*layer, value.role)
         joined = value.role in JOINED and key not in packed.symbols  # they stand in the weights
-        return "NULL" if joined else packed.symbols[key]
+        return IN_THE_STREAM if joined else packed.symbols[key]
     if isinstance(value, Name):
         return value.text
     array = np.asarray(value)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -27,7 +26,7 @@ def _unary(b: Placing, name: str, x: Placed, op: str, attrs: object) -> Placed:
     return Placed(made.name, x.shape, x.axes, x.order)
 
 
-def _of_one(op: str, **fields: Any) -> Reader:
+def _of_one(op: str, **fields: object) -> Reader:
     """A reader of a function of one number; `fields`: attributes, or names of arguments."""
 
     def read(b: Placing, name: str, a: Arguments) -> Placed:

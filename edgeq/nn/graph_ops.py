@@ -6,7 +6,6 @@ training is refused by name.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,14 @@ from torch import Tensor
 from edgeq.errors import UnsupportedOp
 from edgeq.nn.graph_shape_ops import SHAPE_FORWARDS, Forward, Tensors, clamped
 from edgeq.ops import OPS
+from edgeq.ops.add import Add
+from edgeq.ops.average_pool_2d import AveragePool2D
+from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.ops.fully_connected import FullyConnected
+from edgeq.ops.layer_norm import LayerNorm
+from edgeq.ops.max_pool_2d import MaxPool2D
+from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.op import Call, Op
 
 CHORD = 1e-3  # half the width of the chord whose slope stands for a derivative
@@ -42,17 +49,25 @@ def _in_numpy(op: Op, attrs: object, x: Sequence[Tensor], constants: Tensors) ->
     return torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))
 
 
+class _Kept(torch.autograd.function.FunctionCtx):
+    """What the way back needs of the way there."""
+
+    saved_tensors: tuple[Tensor, ...]
+    op: Op
+    attrs: object
+
+
 class _Chord(torch.autograd.Function):
     """A function of one number that is known in numpy only."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, op: Op, attrs: object) -> Tensor:
+    def forward(ctx: "_Kept", x: Tensor, op: Op, attrs: object) -> Tensor:
         ctx.save_for_backward(x)
         ctx.op, ctx.attrs = op, attrs
         return _in_numpy(op, attrs, [x], {})
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: "_Kept", *grads: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
         after, before = (_in_numpy(ctx.op, ctx.attrs, [x + d], {}) for d in (CHORD, -CHORD))
         return grads[0] * (after - before) / (2 * CHORD), None, None
@@ -73,11 +88,13 @@ def _padded(x: Tensor, padding: Sequence[int], value: float = 0.0) -> Tensor:
     return F.pad(x, (left, right, top, bottom), value=value) if any(padding) else x
 
 
-def _fully_connected(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+def _fully_connected(a: FullyConnected, x: Sequence[Tensor], c: Tensors) -> Tensor:
     return clamped(a.activation, F.linear(x[0], c["weight"], c["bias"]))
 
 
-def _convolved(a: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
+def _convolved(
+    a: Conv2D | DepthwiseConv2D, x: Tensor, weight: Tensor, bias: Tensor, groups: int
+) -> Tensor:
     """`weight` is (out, in / groups, kernel_h, kernel_w)."""
     top, left, bottom, right = a.padding
     given, padding = _first(x), (top, left)
@@ -88,21 +105,21 @@ def _convolved(a: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int) -> 
     return clamped(a.activation, _last(made))
 
 
-def _conv_2d(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+def _conv_2d(a: Conv2D, x: Sequence[Tensor], c: Tensors) -> Tensor:
     weight = c["weight"].permute(0, 3, 1, 2)
     return _convolved(a, x[0], weight, c["bias"], x[0].shape[3] // weight.shape[1])
 
 
-def _depthwise_conv_2d(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+def _depthwise_conv_2d(a: DepthwiseConv2D, x: Sequence[Tensor], c: Tensors) -> Tensor:
     weight = c["weight"].permute(2, 0, 1)[:, None]
     return _convolved(a, x[0], weight, c["bias"], x[0].shape[3])
 
 
-def _average_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _average_pool(a: AveragePool2D, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return _last(F.avg_pool2d(_first(x[0]), a.kernel, a.stride))
 
 
-def _mean_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _mean_pool(a: MeanPool2D, x: Sequence[Tensor], _: Tensors) -> Tensor:
     """Only cells inside the map count."""
     ones = torch.ones(1, 1, *x[0].shape[1:3])
     total, inside = (
@@ -111,16 +128,16 @@ def _mean_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return clamped(a.activation, _last(total / inside))
 
 
-def _max_pool(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _max_pool(a: MaxPool2D, x: Sequence[Tensor], _: Tensors) -> Tensor:
     given = _padded(_first(x[0]), a.padding, -torch.inf)
     return _last(F.max_pool2d(given, a.kernel, a.stride))
 
 
-def _add(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _add(a: Add, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return clamped(a.activation, x[0] + x[1])
 
 
-def _layer_norm(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+def _layer_norm(a: LayerNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     made = F.layer_norm(x[0], x[0].shape[-1:], c["gamma"], c["beta"], a.epsilon)
     return clamped(a.activation, made)
 

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgeq.ops.resize_linear import ONE
+from edgeq.ops.broadcast import AddBroadcast, AddConstant, Mul, MulConstant, Sub
+from edgeq.ops.copies import Pad, ResizeNearest, Slice
+from edgeq.ops.resize_linear import ONE, ResizeLinear
 
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Any, Sequence[Tensor], Tensors], Tensor]
@@ -32,21 +34,21 @@ def _with_rank(x: Tensor, rank: int) -> Tensor:
     return x.reshape(len(x), *[1] * (rank - x.dim()), *x.shape[1:])
 
 
-def _sum(signs: tuple[int, int] | None) -> Forward:
-    def forward(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
-        first, second = signs or a.sign
+def _sum(signs: tuple[int, int] = (1, 1)) -> Forward:
+    def forward(a: AddBroadcast | Sub | AddConstant, x: Sequence[Tensor], c: Tensors) -> Tensor:
+        first, second = a.sign if isinstance(a, AddConstant) else signs
         left, right = _operands(x, c)
         return clamped(a.activation, first * left + second * right)
 
     return forward
 
 
-def _product(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+def _product(a: Mul | MulConstant, x: Sequence[Tensor], c: Tensors) -> Tensor:
     left, right = _operands(x, c)
     return clamped(a.activation, left * right)
 
 
-def _slice(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _slice(a: Slice, x: Sequence[Tensor], _: Tensors) -> Tensor:
     made = x[0]
     for axis, (start, size, step) in enumerate(zip(a.start, a.size, a.step, strict=True)):
         if (start, size, step) != (0, made.shape[axis + 1], 1):
@@ -54,16 +56,16 @@ def _slice(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return made
 
 
-def _pad(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _pad(a: Pad, x: Sequence[Tensor], _: Tensors) -> Tensor:
     ends = zip(reversed(a.before), reversed(a.after), strict=True)
     return F.pad(x[0], [n for pair in ends for n in pair], value=a.value)
 
 
-def _resize(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _resize(a: ResizeNearest, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return x[0].repeat_interleave(a.factor[0], 1).repeat_interleave(a.factor[1], 2)
 
 
-def _resize_linear(a: Any, x: Sequence[Tensor], _: Tensors) -> Tensor:
+def _resize_linear(a: ResizeLinear, x: Sequence[Tensor], _: Tensors) -> Tensor:
     made = x[0]
     for axis, places in ((1, a.down), (2, a.across)):
         at = torch.tensor(places)
@@ -84,7 +86,7 @@ SHAPE_FORWARDS: Mapping[str, Forward] = {
     "ResizeLinear": _resize_linear,
     "AddBroadcast": _sum((1, 1)),
     "Sub": _sum((1, -1)),
-    "AddConstant": _sum(None),
+    "AddConstant": _sum(),
     "Mul": _product,
     "MulConstant": _product,
     "Minimum": lambda _, x, c: torch.minimum(*_operands(x, c)),

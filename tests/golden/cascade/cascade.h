@@ -81,7 +81,7 @@ uint32_t cascade_uncertainty(const cascade_context *context);
 uint32_t cascade_confidence(const cascade_context *context);
 
 /* When expert `stage` hands on to the next: its gap below this threshold. From
- * CASCADE_THRESHOLD_MIN to CASCADE_THRESHOLD_MAX; CASCADE_init sets CASCADE_THRESHOLDS. Any of
+ * CASCADE_THRESHOLD_MIN to CASCADE_THRESHOLD_MAX; cascade_init sets CASCADE_THRESHOLDS. Any of
  * them stays within the worst case, in which all experts run. Returns 0, or -1 and changes nothing
  * for a stage or a threshold out of range. */
 int cascade_set_threshold(cascade_context *context, int32_t stage, int32_t threshold);

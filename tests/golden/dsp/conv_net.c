@@ -46,9 +46,9 @@ enum {
  * edgeq_conv_2d_s8_s8_dsp, s8 weights, 5103 MACs, 180 bytes of constants. */
 static const edgeq_conv_2d_params layer_0 = {
     .weight = conv_net_conv2d_0_weight,
-    .bias = NULL,
-    .multiplier = NULL,
-    .shift = NULL,
+    .bias = NULL /* among the weights */,
+    .multiplier = NULL /* among the weights */,
+    .shift = NULL /* among the weights */,
     .window = {
         .input_height = 9,
         .input_width = 7,
@@ -100,9 +100,9 @@ static const edgeq_conv_2d_params layer_1 = {
  * edgeq_conv_2d_s8_t2_dsp, t2 weights, 567 MACs, 44 bytes of constants. */
 static const edgeq_conv_2d_params layer_2 = {
     .weight = conv_net_conv2d_2_weight,
-    .bias = NULL,
-    .multiplier = NULL,
-    .shift = NULL,
+    .bias = NULL /* among the weights */,
+    .multiplier = NULL /* among the weights */,
+    .shift = NULL /* among the weights */,
     .window = {
         .input_height = 9,
         .input_width = 7,
@@ -138,9 +138,9 @@ static const edgeq_add_params layer_3 = {
  * edgeq_conv_2d_s8_s8_dsp, s8 weights, 1512 MACs, 132 bytes of constants. */
 static const edgeq_conv_2d_params layer_4 = {
     .weight = conv_net_conv2d_4_weight,
-    .bias = NULL,
-    .multiplier = NULL,
-    .shift = NULL,
+    .bias = NULL /* among the weights */,
+    .multiplier = NULL /* among the weights */,
+    .shift = NULL /* among the weights */,
     .window = {
         .input_height = 9,
         .input_width = 7,
