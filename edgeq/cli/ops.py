@@ -1,12 +1,16 @@
 """`edgeq ops`: the operators that edgeq takes, and what of a file it does not."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeq.cli.options import json_option
-from edgeq.cli.output import say, say_json
+from edgeq.cli.output import say_json, show
+from edgeq.plain_text import plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @click.command(short_help="The operators that are taken; what in a file is not.")
@@ -15,7 +19,8 @@ from edgeq.cli.output import say, say_json
 def ops(file: Path | None, as_json: bool) -> None:
     """The operators of .tflite and .onnx files that edgeq takes; with FILE, each of its nodes.
 
-    Ends with 3 when a node is not taken: `edgeq export` would refuse the file.
+    A node that reads what one that is not taken would make is not checked. Ends with 3 when a node
+    is not taken: `edgeq export` would refuse the file.
     """
     from edgeq.verbs import imported_ops, refuse_unsupported
 
@@ -23,20 +28,31 @@ def ops(file: Path | None, as_json: bool) -> None:
     if as_json:
         say_json(facts)
     else:
-        say("\n".join(_lines(facts)))
+        show(_shown(plain(facts)))
     refuse_unsupported(facts)
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
-    lines = [
-        f"TensorFlow Lite, int8: {', '.join(facts['supported'])}",
-        f"ONNX, float: {', '.join(facts['supported_onnx'])}",
-    ]
-    if facts["file"]:
-        lines = []
-    for node in facts["nodes"]:
-        said = f"not taken: {node['reason']}" if node["reason"] else "taken"
-        if not node["taken"] and not node["reason"]:
-            said = "not checked: it follows one that is not taken"
-        lines.append(f"{node['index']:>4}  {node['op']:<24}  {said}  ({node['name']})")
-    return lines
+def _shown(facts: dict[str, Any]) -> "RenderableType":
+    from rich.console import Group
+
+    from edgeq.reporting.fitted import Column, Paragraph, name_column, table
+
+    if not facts["file"]:
+        return Group(
+            Paragraph(", ".join(facts["supported"]), "TensorFlow Lite, int8: "),
+            Paragraph(", ".join(facts["supported_onnx"]), "ONNX, float: "),
+        )
+    columns = (Column("node"), Column("op", right=False), Column("", right=False))
+    rows = [(str(n["index"]), n["op"], _said(n), n["name"]) for n in facts["nodes"]]
+    refused = [n for n in facts["nodes"] if n["reason"]]
+    return Group(
+        table("", (*columns, name_column("name")), rows),
+        *(Paragraph(f"{n['op']}: {n['reason']}", f"node {n['index']} ") for n in refused),
+    )
+
+
+def _said(node: dict[str, Any]) -> str:
+    """One that is not looked at reads what a refused one would have made."""
+    if node["reason"]:
+        return "not taken"
+    return "taken" if node["taken"] else "not checked"
