@@ -42,8 +42,9 @@ def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
     but 1 with a mixture or cascade, where an `If` chooses for all rows, and with a state. Raises
     UnsupportedOp, naming every node.
     """
-    inputs, outputs = file_names(graph)
-    graph, states = with_state_ports(graph)
+    open_graph, states = with_state_ports(graph)
+    inputs, outputs = file_names(graph, states)
+    graph = open_graph
     _check_supported(graph)
     b = OnnxBuilder()
     for source, given in zip(graph.inputs, inputs, strict=True):

@@ -1,11 +1,12 @@
 """What a run of an emitted file is given, and what it gives."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from edgeq.emit.state_ports import with_state_ports
+from edgeq.emit.state_ports import StatePort, with_state_ports
 from edgeq.ir import Graph
 from edgeq.ir.ports import input_names, output_names, result_tensors
 from edgeq.ops.op import Array
@@ -76,9 +77,10 @@ def form_outputs(graph: Graph) -> tuple[str, ...]:
     return (OUTPUT,) if len(result_tensors(graph)) == 1 else output_names(graph)
 
 
-def file_names(graph: Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def file_names(
+    graph: Graph, states: Sequence[StatePort]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The inputs and outputs of a file by name, those of its states behind the others."""
-    states = with_state_ports(graph)[1]
     inputs = (*form_inputs(graph), *(state.input_name for state in states))
     return inputs, (*form_outputs(graph), *(state.output_name for state in states))
 

@@ -29,8 +29,9 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
     and types; each state is one of either more (emit/state_ports.py). Raises UnsupportedOp with
     every node that has no TensorFlow Lite form, 16-bit weights first.
     """
-    inputs, made = file_names(graph)
-    graph, _ = with_state_ports(graph)
+    open_graph, states = with_state_ports(graph)
+    inputs, made = file_names(graph, states)
+    graph = open_graph
     _refuse_unsupported(graph)
     model = ModelWriter()
     sg = model.subgraph("main")

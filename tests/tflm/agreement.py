@@ -71,7 +71,7 @@ def _assert_answers(graph: Graph, runs: list[TflmRun], wanted: Answered) -> None
 def file_inputs(graph: Graph, model: bytes, x: Array) -> list[Array]:
     """Rows x as the file's inputs: a state's row is what the run of the row before gave."""
     open_graph, states = with_state_ports(graph)
-    given, names = [*split(graph, x).values()], file_names(graph)[1]
+    given, names = [*split(graph, x).values()], file_names(graph, states)[1]
     kept: list[tuple[Array, int]] = []
     for state in states:
         kind = open_graph.tensors[state.given]
