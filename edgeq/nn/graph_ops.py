@@ -20,6 +20,7 @@ from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
+from edgeq.ops.group_norm import GroupNorm
 from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
@@ -142,7 +143,7 @@ def _layer_norm(a: LayerNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     return clamped(a.activation, made)
 
 
-def _group_norm(a: Any, x: Sequence[Tensor], c: Tensors) -> Tensor:
+def _group_norm(a: GroupNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     shape = x[0].shape
     cells = x[0].reshape(len(x[0]), *shape[1 : a.rows + 1], -1, a.groups, shape[-1] // a.groups)
     if a.centred:
