@@ -120,7 +120,10 @@ def _promised_cost(found: Threshold) -> Figure:
 def _cost_of(subject: ReportedRun, alone: AloneTable, curve: Curve) -> Figure:
     """With each expert alone and the oracle beside the curve; the sentence of the gain below it."""
     others = [(f"{expert.name} alone", expert) for expert in alone.experts]
-    said = f"Each point of the line is a threshold; {style.text(alone.gain.said)}."
+    said = (
+        "Each point of the line is a threshold; one chosen by these rows would be fitted to them. "
+        f"As shipped: {style.text(alone.gain.said)}."
+    )
     singles = [*others, ("oracle", alone.oracle)]
     return _cost(_of_run(curve), curve.against, said, _source(subject), singles)
 
