@@ -227,7 +227,22 @@ def source_of(given: "str | Path | Model") -> Source:
 def _model_of(found: "ImportedOnnx") -> "Model":
     from edgeq.nn import graph_model
 
-    return graph_model(found.graph, found.input_shape, layout=found.layout)
+    rows = _any_rows(found) if found.settled else None
+    return graph_model(found.graph, found.input_shape, layout=found.layout, calibration=rows)
+
+
+def _any_rows(found: "ImportedOnnx") -> Array:
+    """Seeded rows over the input's range, in the user's layout: a quantised file's scales need no
+    data, proofs and estimates need some.
+    """
+    from edgeq.frontend.tflite_loader import seeded_rows
+
+    graph, (name,) = found.graph, found.graph.inputs
+    coded = replace(graph.tensors[name], dtype="int8")
+    rows = seeded_rows(graph.with_tensors({name: coded})).astype(np.float32)
+    if found.layout != CHANNELS_LAST:
+        rows = np.moveaxis(rows, -1, 1)
+    return np.ascontiguousarray(rows.reshape(len(rows), *found.input_shape))
 
 
 def from_onnx(path: str | Path, input_shape: Sequence[int] | None = None) -> "Model":

@@ -7,18 +7,20 @@ transpose.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeq.frontend.findings import Refused
-from edgeq.ir import Graph, Node, TensorType
+from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ir.c_names import unique
 from edgeq.ops import OPS
 from edgeq.ops.copies import Transpose
+from edgeq.ops.functions import Quantize
 from edgeq.ops.graph_builder import LARGEST_TENSOR
+from edgeq.ops.op import Io, Scale
 from edgeq.ops.reshape import Reshape
 
 Array = npt.NDArray[Any]
@@ -133,6 +135,40 @@ class FloatGraph:
         if value.shape[:1] not in ((), (1,)):
             raise Refused(f"it has a batch of {value.shape[0]}")
         return self.ordered(value, range(1, len(value.shape)))
+
+    def settled(self, name: str, quant: Quant) -> str:
+        """The tensor with a scale and zero point that a file gives it, under which its producer
+        answers; a Quantize behind it where that has another.
+        """
+        kind = self.tensors[name]
+        if kind.quant == quant:
+            return name
+        if kind.quant is None and self._takes(name, quant):
+            self.tensors[name] = replace(kind, quant=quant)
+            return name
+        made = self.add("Quantize", Quantize(), (name,))
+        self.tensors[made] = replace(self.tensors[made], quant=quant)
+        return made
+
+    def _takes(self, name: str, quant: Quant) -> bool:
+        """Whether one without a scale can have that; what it must share is given it."""
+        node = next((n for n in reversed(self.nodes) if name in n.outputs), None)
+        if node is None:
+            return True
+        io = Io(tuple(self.tensors[s] for s in node.inputs), self.tensors[name])
+        scale = OPS[node.op].scale(node.attrs, io)
+        if scale is Scale.JOINED:
+            for source in node.inputs:
+                if self.tensors[source].quant is None and self._takes(source, quant):
+                    self.tensors[source] = replace(self.tensors[source], quant=quant)
+        if scale in (Scale.OWN, Scale.JOINED):
+            return True
+        if isinstance(scale, Quant):
+            return scale == quant
+        source = node.inputs[0]
+        if self.tensors[source].quant is None and self._takes(source, quant):
+            self.tensors[source] = replace(self.tensors[source], quant=quant)
+        return self.tensors[source].quant == quant
 
     def finished(self, name: str, entry: str, output: str) -> Graph:
         """The frozen graph."""

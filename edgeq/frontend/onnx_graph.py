@@ -8,18 +8,39 @@ import numpy as np
 from edgeq.frontend.findings import FollowsRefused, Refused
 from edgeq.frontend.float_graph import UNIT, Array, FloatGraph, Value
 from edgeq.frontend.onnx_file import OnnxFile, Operator, Shape
+from edgeq.ir import Quant
 
 MAP_AXES = {3: (UNIT, 2, 1), 4: (2, 3, 1)}  # of (N, C, L) and (N, C, H, W), channels last
 
 
+@dataclass(frozen=True)
+class Coded:
+    """An activation between QuantizeLinear and DequantizeLinear. `shift`: from the file's codes to
+    the graph's int8; `low`, `high`: the ends of its codes there.
+    """
+
+    value: Value
+    quant: Quant
+    shift: int
+    low: int = -128
+    high: int = 127
+
+
 @dataclass
 class Reading(FloatGraph):
-    """`live`: activations by the file's names; `constants`: what is known without an input."""
+    """`live`: activations by the file's names; `constants`: what is known without an input.
+
+    Of a quantised file `coded` are activations as codes, `weight_scales` (scales, whether 4 bits
+    hold the codes) of dequantised constants, `narrow` constants that a Clip brought to 4 bits.
+    """
 
     file: OnnxFile = field(kw_only=True)
     constants: dict[str, Array] = field(default_factory=dict)
     live: dict[str, Value] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    coded: dict[str, Coded] = field(default_factory=dict)
+    weight_scales: dict[str, tuple[Array, bool]] = field(default_factory=dict)
+    narrow: set[str] = field(default_factory=set)
 
     def has(self, op: Operator, place: int) -> bool:
         """Whether the operator has that input."""
@@ -38,6 +59,8 @@ class Reading(FloatGraph):
             raise FollowsRefused
         if name in self.constants:
             raise Refused(f"its input {place} is a constant")
+        if name in self.coded:
+            raise Refused(f"its input {place} is codes; files with float operators are taken")
         if name not in self.live:
             raise Refused(f"nothing computes its input {name[:80]!r}")
         return self.live[name]

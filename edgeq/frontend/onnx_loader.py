@@ -14,7 +14,10 @@ from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import OnnxFile, Operator, folded, read_onnx
 from edgeq.frontend.onnx_graph import Reading
 from edgeq.frontend.onnx_ops import READERS
+from edgeq.frontend.onnx_quantized import keep_codes
 from edgeq.ir import Graph
+from edgeq.ops import OPS
+from edgeq.ops.op import Scale, Site
 from edgeq.passes.tidy import tidy
 from edgeq.passes.verify import verify
 
@@ -45,16 +48,18 @@ HARMLESS = frozenset(  # attributes that change nothing of what is taken
     }
 )
 SMALL = 4096  # values of which even a product of shapes stays bounded
-QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
 
 @dataclass(frozen=True)
 class Imported:
-    """`input_shape` and `layout` are those of the rows that a user hands over."""
+    """`input_shape` and `layout` are those of the rows that a user hands over. `settled`: whether
+    the file has a scale for every activation, so that no rows are needed to find one.
+    """
 
     graph: Graph
     input_shape: tuple[int, ...]
     layout: Layout
+    settled: bool = False
 
 
 def load_onnx(path: Path, input_shape: Sequence[int] | None = None) -> tuple[Imported, bytes]:
@@ -86,6 +91,8 @@ def imported(file: OnnxFile, name: str) -> Imported:
     if refused:
         raise UnsupportedOp("; ".join(refused) + f"; taken are {', '.join(sorted(READERS))}")
     (output,) = file.outputs
+    if output in reading.coded:
+        raise UnsupportedOp("its output is codes; end the file with a DequantizeLinear")
     if output not in reading.live:
         raise UnsupportedOp("its output is a constant: it computes nothing")
     reading.prefix = "output"
@@ -102,7 +109,16 @@ def imported(file: OnnxFile, name: str) -> Imported:
         raise
     except EdgeqError as error:
         raise ModelFile(f"it makes no sense: {error}") from error
-    return Imported(graph, entry.shape[1:], _layout(entry))
+    return Imported(graph, entry.shape[1:], _layout(entry), _settled(graph))
+
+
+def _settled(graph: Graph) -> bool:
+    known = graph.tensors[graph.inputs[0]].quant is not None
+    for node in graph.nodes:
+        scale = OPS[node.op].scale(node.attrs, Site(graph, node).io)
+        own = scale in (Scale.OWN, Scale.JOINED)
+        known = known and not (own and graph.tensors[node.outputs[0]].quant is None)
+    return known
 
 
 def _read(file: OnnxFile) -> tuple[Reading, list[Finding], Value]:
@@ -110,12 +126,6 @@ def _read(file: OnnxFile) -> tuple[Reading, list[Finding], Value]:
         raise UnsupportedOp(
             f"it has {len(file.inputs)} inputs and {len(file.outputs)} outputs; one of each is "
             "taken"
-        )
-    quantized = [f"node {o.index} {o.op} ({o.name})" for o in file.operators if o.op in QUANTIZED]
-    if quantized:
-        raise UnsupportedOp(
-            "it is quantised already, and float files are taken; export it before quantisation: "
-            + "; ".join(quantized[:20])
         )
     reading = Reading(file=file, constants=dict(file.constants))
     ((name, shape),) = file.inputs.items()
@@ -174,11 +184,14 @@ def _taken(reading: Reading, op: Operator) -> Finding:
         if reader is None:
             where = f"domain {op.domain!r} is not taken" if op.domain else "it is not supported"
             raise Refused(where)
+        first = len(reading.nodes)
         reader(reading, op)
+        keep_codes(reading, op, first)
         unread = sorted(set(op.attributes) - op.read - HARMLESS)
         if unread:
             raise Refused(f"it has attribute {', '.join(unread)[:80]}, which is not taken")
-        extra = [n for n in op.outputs[1:] if n and n not in reading.live]
+        known = reading.live.keys() | reading.constants.keys() | reading.coded.keys()
+        extra = [n for n in op.outputs[1:] if n and n not in known]
         if extra and op.op not in ("Dropout",):
             raise Refused(f"it gives {len(op.outputs)} outputs")
         return found
@@ -228,6 +241,10 @@ def _folded(reading: Reading, op: Operator) -> bool:
     _check_room(op, said, room, given)
     for name, value in zip(op.outputs, folded(op, inputs, reading.file.opset), strict=False):
         reading.constants[name] = value
+    if op.op == "Clip" and inputs[0] is not None and inputs[0].dtype.kind in "iu":
+        reading.narrow.add(op.outputs[0])
+    if op.op == "Identity" and op.inputs[0] in reading.weight_scales:
+        reading.weight_scales[op.outputs[0]] = reading.weight_scales[op.inputs[0]]
     return True
 
 

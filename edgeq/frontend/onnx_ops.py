@@ -14,6 +14,7 @@ from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine
 from edgeq.frontend.onnx_places import PLACE_READERS
 from edgeq.frontend.onnx_pools import POOL_READERS
 from edgeq.frontend.onnx_products import PRODUCT_READERS
+from edgeq.frontend.onnx_quantized import QUANTIZED_READERS, clip_codes
 from edgeq.frontend.onnx_shapes import SHAPE_READERS, joined, sliced
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
@@ -74,6 +75,8 @@ def _share(op: Operator) -> float:
 
 
 def _clip(g: Reading, op: Operator) -> None:
+    if op.inputs[0] in g.coded:
+        return clip_codes(g, op)
     ends = [g.optional(op, i) for i in (1, 2)]
     if any(e is not None and e.size != 1 for e in ends):
         raise Refused("its ends are no numbers")
@@ -81,7 +84,7 @@ def _clip(g: Reading, op: Operator) -> None:
         float(np.clip(default if e is None else e.reshape(-1)[0], -LARGEST, LARGEST))
         for e, default in zip(ends, (-LARGEST, LARGEST), strict=True)
     ]
-    _clipped(g, op, g.value(op), numbers[0], numbers[1])
+    return _clipped(g, op, g.value(op), numbers[0], numbers[1])
 
 
 def _clipped(g: Reading, op: Operator, value: Value, low: float, high: float) -> None:
@@ -273,6 +276,7 @@ READERS: Readers = {
     **PLACE_READERS,
     **POOL_READERS,
     **PRODUCT_READERS,
+    **QUANTIZED_READERS,
     **SHAPE_READERS,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), _binary),
     **dict.fromkeys(("Max", "Min", "Sum"), _variadic),

@@ -148,7 +148,8 @@ def _kind(node: Node, types: Mapping[str, TensorType]) -> str:
     if types["weight"].quant is None:
         return "ptq"
     token = node.attrs.weight_format
-    return next(k.name for k in KINDS.values() if k.token == token)
+    fitting = [k for k in KINDS.values() if k.token == token and k.name != "ptq"]
+    return max(fitting, key=lambda k: k.top).name  # narrower kinds may travel in it
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from edgeq.ops import OPS
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.functions import Gelu, Silu
 from edgeq.ops.hard_swish import HardSwish
+from edgeq.ops.op import Scale, Site
 from edgeq.ops.reshape import Reshape
 
 Change = Callable[[Graph, Node], Graph | None]
+SHARED = (Scale.SHARED, Scale.KEPT)
 LOOK_BACK = 4  # nodes that a change may have made a partner of
 
 
@@ -27,7 +29,25 @@ def tidy(graph: Graph) -> Graph:
     for node in [n for n in graph.nodes if n.op == "BatchNorm"]:
         if not _folds(graph, node):
             graph = _as_convolution(graph, node)
-    return _until_still(graph, (_joined_reshapes, _no_reshape, _before_reshape)).pruned()
+    graph = _until_still(graph, (_joined_reshapes, _no_reshape, _before_reshape)).pruned()
+    return _with_shared_quants(graph)
+
+
+def _with_shared_quants(graph: Graph) -> Graph:
+    """What a file settled of a tensor holds for those that must have the same scale."""
+    known = {n: t.quant for n, t in graph.tensors.items() if t.quant and t.dtype == "float32"}
+    pairs = [
+        (node.inputs[0], node.outputs[0])
+        for node in graph.nodes
+        if known and OPS[node.op].scale(node.attrs, Site(graph, node).io) in SHARED
+    ]
+    for source, made in reversed(pairs):
+        if made in known:
+            known.setdefault(source, known[made])
+    for source, made in pairs:
+        if source in known:
+            known.setdefault(made, known[source])
+    return graph.with_tensors({n: replace(graph.tensors[n], quant=q) for n, q in known.items()})
 
 
 def _until_still(graph: Graph, changes: tuple[Change, ...]) -> Graph:
@@ -101,7 +121,7 @@ def _before_reshape(graph: Graph, node: Node) -> Graph | None:
 
 def _joined_norms(graph: Graph, node: Node) -> Graph | None:
     first = _alone(graph, node.inputs[0]) if node.op == "BatchNorm" else None
-    if first is None or first.op != "BatchNorm":
+    if first is None or first.op != "BatchNorm" or graph.tensors[node.inputs[0]].quant:
         return None
     gain, offset = graph.param(first, "gain"), graph.param(first, "offset")
     more, shift = graph.param(node, "gain"), graph.param(node, "offset")
@@ -117,6 +137,8 @@ def _folds(graph: Graph, node: Node) -> bool:
     """Whether a layer in front takes the norm in, as `fold_batch_norm` asks."""
     layer = _alone(graph, node.inputs[0])
     if layer is None or node.op not in OPS[layer.op].fuses:
+        return False
+    if graph.tensors[node.inputs[0]].quant is not None:  # a file rounds what the norm reads
         return False
     return str(layer.attrs.activation) == "none"
 
@@ -171,6 +193,8 @@ def _gate(graph: Graph, node: Node) -> Graph | None:
         gate = _alone(graph, name)
         if gate is None or gate.op not in GATES or gate.inputs[0] != x:
             continue
+        if graph.tensors[name].quant is not None:  # a file rounds it between
+            continue
         if gate.op == "HardSigmoid" and not _sixth(gate):
             continue
         kind = GATES[gate.op]
@@ -209,6 +233,9 @@ def _gelu(graph: Graph, node: Node) -> Graph | None:
         if half is None or not _affine(half, 0.5, 0.0) or half.inputs[0] != x:
             return None
         last, gone = product, gone | {half.name}
+    inner = [n for n in graph.nodes if n.name in gone]
+    if any(graph.tensors[n.outputs[0]].quant for n in inner):  # a file rounds them
+        return None
     made = replace(last, op="Gelu", inputs=(x,), attrs=Gelu())
     return _swapped(graph, {last.name: made}, tuple(gone))
 
