@@ -114,21 +114,24 @@ def kernel_scratch(graph: Graph, node: Node) -> int:
     return kernel_named(node.kernel).scratch(graph, node) if node.kernel else 0
 
 
-def plan_memory(graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch) -> MemoryPlan:
+def plan_memory(
+    graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch, kept: str = ""
+) -> MemoryPlan:
     """Offsets of all activations of `graph`, greedily from the largest buffer down.
 
-    `scratch_bytes(graph, node)` is what a node needs beside its tensors. Raises ValueError
-    for a graph whose output is its input, another output, or not made by a node.
+    `scratch_bytes(graph, node)` is what a node needs beside its tensors; `kept` names a tensor that
+    is read behind the last node. Raises ValueError for a graph whose output is its input, another
+    output, or not made by a node.
     """
     roots = _roots(graph)
     external = _external(graph, roots)
     experts = tuple(
-        plan_memory(expert.graph, scratch_bytes)
+        plan_memory(expert.graph, scratch_bytes, expert.heads)
         for node in graph.nodes
         for expert in getattr(node.attrs, "experts", ())
     )
     buffers = [
-        *_activations(graph, roots, external),
+        *_activations(graph, roots, external, kept),
         *_extras(graph, scratch_bytes, max((p.arena_bytes for p in experts), default=0)),
     ]
     return MemoryPlan(
@@ -195,7 +198,7 @@ def _roots(graph: Graph) -> dict[str, str]:
 
 
 def _activations(
-    graph: Graph, roots: Mapping[str, str], external: Mapping[str, str]
+    graph: Graph, roots: Mapping[str, str], external: Mapping[str, str], kept: str
 ) -> Iterable[Buffer]:
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -204,6 +207,8 @@ def _activations(
             root = roots[name]
             first.setdefault(root, step)
             last[root] = step
+    if kept:
+        last[roots[kept]] = len(graph.nodes)
     for root in first:
         if root not in external:
             yield Buffer(root, graph.tensors[root].bytes, first[root], last[root])

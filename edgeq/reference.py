@@ -165,7 +165,7 @@ def _run_mixture(graph: Graph, node: Node, result: Answered) -> None:
 
 def _run_cascade(graph: Graph, node: Node, result: Answered) -> None:
     x = result.values[node.inputs[0]]
-    answered = cascade.reference(node.attrs, x, graph.params(node), lambda g, x: run(g, x).output)
+    answered = cascade.reference(node.attrs, x, graph.params(node), lambda g, x: run(g, x).values)
     result.values[node.outputs[0]] = answered.output
     result.chosen = cascade.ran(answered.route, len(node.attrs.experts))
     result.numerator = answered.signal
@@ -193,8 +193,10 @@ def run_all_stages(graph: Graph, x: Array) -> Stages:
     if node is None or node.op != "Cascade":
         raise ValueError(f"graph {graph.name!r} has no cascade")
     given, params = run(stem_of(graph, node, node.inputs[0]), x).output, graph.params(node)
-    outputs = [run(expert.graph, given).output for expert in node.attrs.experts]
-    signals = [node.attrs.rule.of(y, params) for y in outputs[:-1]]
+    attrs, ran = node.attrs, [run(e.graph, given).values for e in node.attrs.experts]
+    both = list(zip(attrs.experts, ran, strict=True))
+    outputs = [values[expert.graph.outputs[0]] for expert, values in both]
+    signals = [attrs.rule.of(attrs.read(expert, values), params) for expert, values in both[:-1]]
     return Stages(np.stack(outputs, axis=1), np.stack(signals, axis=1))
 
 

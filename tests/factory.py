@@ -142,9 +142,15 @@ def _rule_params(
 
 
 def _experts(
-    rng: Rng, samples: Array, quant: Quant, formats: Sequence[str], hidden: int, classes: int
+    rng: Rng,
+    samples: Array,
+    quant: Quant,
+    formats: Sequence[str],
+    hidden: int,
+    classes: int,
+    heads: int = 0,
 ) -> tuple[Expert, ...]:
-    """Experts of one output quant; the first one's spread sets it."""
+    """Experts of one output quant; the first one's spread sets it. All but the last have heads."""
     experts: list[Expert] = []
     shared: Quant | None = None
     for i, fmt in enumerate(formats):
@@ -152,9 +158,14 @@ def _experts(
         build.fully_connected(hidden + 3 * i, fmt, "relu")
         if i % 2 == 0:
             build.layer_norm("relu")
+        features = build.last
         build.fully_connected(classes, fmt, "none", shared)
-        shared = build.quant()
-        experts.append(Expert(f"{fmt}_{i}", fmt, BITS[fmt], build.graph()))
+        answer, shared, read = build.last, build.quant(), ""
+        if heads and i < len(formats) - 1:
+            build.last = features
+            read = build.fully_connected(heads * classes, "s8", "none", shared)
+            build.last = answer
+        experts.append(Expert(f"{fmt}_{i}", fmt, BITS[fmt], build.graph(), read))
     return tuple(experts)
 
 
@@ -240,22 +251,23 @@ def cascade_graph(
         _conv_body(build, ("s8", "s4"), 5)
         build.flatten()
     x, quant = build.values[build.last], build.quant()
-    experts = _experts(rng, x, quant, formats, hidden, classes)
-    rule, last = SIGNALS[signal], experts[0].graph
+    rule = SIGNALS[signal]
+    heads = 4 if rule.heads else 0
+    experts = _experts(rng, x, quant, formats, hidden, classes, heads)
+    last = experts[0].graph
     scale = quant_of(last.tensors[last.outputs[0]]).per_tensor
-    constants = dict(rule.lower(scale))
+    constants = dict(rule.lower(scale, heads))
+    name, attrs = "cascade", Cascade(experts, signal, (), (0.5,) * (len(experts) - 1), heads)
     if thresholds is None:
-        answers = [run(e.graph, x).output for e in experts[:-1]]
-        thresholds = [rule.sending(rule.of(y, constants), 0.5) for y in answers]
-    name, attrs = "cascade", Cascade(experts, signal, (), (0.5,) * (len(experts) - 1))
+        read = [attrs.read(e, run(e.graph, x).values) for e in experts[:-1]]
+        thresholds = [rule.sending(rule.of(y, constants), 0.5) for y in read]
     constants["thresholds"] = np.array(thresholds, np.int32)
     params = {role: build.constant(f"{name}.{role}", value) for role, value in constants.items()}
     outputs = (f"{name}.out", f"{name}.route", f"{name}.uncertainty")
     build.tensors[outputs[0]] = last.tensors[last.outputs[0]]
     for extra in outputs[1:]:
         build.tensors[extra] = TensorType((1,), "int32")
-    kernel = f"edgeq_{signal}_s8"
-    build.nodes.append(Node(name, "Cascade", (build.last,), outputs, attrs, params, kernel))
+    build.nodes.append(Node(name, "Cascade", (build.last,), outputs, attrs, params, rule.kernel))
     return build.graph(outputs)
 
 

@@ -21,7 +21,7 @@ from edgeq.cli.output import say, say_json
     "--signal",
     default="gap",
     show_default=True,
-    help="What tells an unsure answer: gap or entropy.",
+    help="What tells an unsure answer: gap, entropy or monte_carlo.",
 )
 @click.option(
     "--escalate",

@@ -1,6 +1,6 @@
 """The calls of a model as finished C lines: which kernel reads and writes which bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from edgeq.emit.firmware_layers import GATE_KERNEL, Layer, mixture_of
@@ -52,13 +52,15 @@ class MixtureCode:
 
 @dataclass(frozen=True)
 class CascadeCode:
-    """`signal_call` gives the signal; `goes_on` is the C comparison that sends a row on; a value
-    shifted left by `report_shift` is Q8.24.
+    """`signal_call` gives the signal; `heads`: where each stage keeps what it reads, none where
+    that is the output; `goes_on` is the C comparison that sends a row on; a value shifted left by
+    `report_shift` is Q8.24.
     """
 
     input: str
     output: str
     signal_call: str
+    heads: tuple[str, ...]
     goes_on: str
     signal_words: str
     report_shift: int
@@ -161,17 +163,28 @@ def cascade_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Cas
         return None
     signal = next(x for x in layers if x.part == "signal")
     output = places.tensor(node.outputs[0])
-    call = f"context->signal = {signal.info.kernel}(&signal, {output})"
+    heads = tuple(_head_places(node, places))
+    read = "context->arena.bytes + heads[stage]" if heads else output
+    call = f"context->signal = {signal.info.kernel}(&signal, {read})"
     return CascadeCode(
         places.tensor(node.inputs[0]),
         output,
         places.timed(signal, call),
+        heads,
         ">" if node.attrs.rule.doubt else "<",
         _signal_words(node.attrs.rule),
         24 - node.attrs.rule.fraction_bits,
         tuple(_experts(node, places, layers)),
         tuple(int(t) for t in graph.param(node, THRESHOLDS)),
     )
+
+
+def _head_places(node: Node, places: Places) -> Iterator[str]:
+    """Offsets in the arena."""
+    if node.attrs.rule.heads:
+        for expert, plan in list(zip(node.attrs.experts, places.plan.experts, strict=True))[:-1]:
+            inner = places.of_expert(expert.name, plan)
+            yield inner.symbol(plan.places[expert.heads])
 
 
 def _signal_words(rule: Signal) -> str:

@@ -50,9 +50,10 @@ def _stage(
     if stage == len(node.attrs.experts) - 1:
         assert before is not None  # a cascade has two experts or more
         return _Answer(b.values[output], route, before)
-    codes = f"{b.prefix}{output}.int8"  # as OnnxBuilder.requantize names them
-    rule, form = node.attrs.rule, ONNX_SIGNALS[node.attrs.signal]
-    steps = form(b, codes, b.values[output])
+    rule = node.attrs.rule
+    read = node.attrs.experts[stage].heads if rule.heads else output
+    codes = f"{b.prefix}{read}.int8"  # as OnnxBuilder.requantize names them
+    steps = ONNX_SIGNALS[node.attrs.signal](b, node.attrs.heads, codes, b.values[read])
     signal = b.node("Cast", [steps], "signal", to=TensorProto.FLOAT)
     limit = b.constant("threshold", [int(graph.param(node, THRESHOLDS)[stage])], np.int64)
     condition = b.node("Greater" if rule.doubt else "Less", [steps, limit], "goes_on")

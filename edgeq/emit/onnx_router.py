@@ -93,13 +93,13 @@ def emit_router(b: OnnxBuilder, graph: Graph, node: Node) -> Routes:
     numerator, uncertainty = None, b.constant(f"{name}.no_uncertainty", [0.0], np.float32)
     if layers.router.kind == "bayesian":
         _, dropped = layers.tail(first, dropped=True)
-        numerator = _numerator(b, name, dropped, layers.router.passes)
+        numerator = numerator_of(b, name, dropped, layers.router.passes)
         uncertainty = _uncertainty(b, name, numerator, layers.router.passes)
     score = _scores(b, graph, node, steps, numerator)
     return Routes(logits, b.best(score, node.attrs.top_k, name), uncertainty)
 
 
-def _numerator(b: OnnxBuilder, name: str, logits: str, passes: int) -> str:
+def numerator_of(b: OnnxBuilder, name: str, logits: str, passes: int) -> str:
     """U = sum_e (M sum_m p^2 - (sum_m p)^2) of Q15 probabilities, exact int64 of shape (1, 1)."""
     p = b.node("Softmax", [logits], f"{name}.probabilities", axis=-1)
     one = b.constant(f"{name}.q15", 2.0**15, np.float32)

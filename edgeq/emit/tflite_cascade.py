@@ -72,7 +72,10 @@ def _answered(
         assert before is not None  # a cascade has two experts or more
         return replace(before, y=y, route=route)
     name, form = f"{node.name}.{stage}", TFLITE_SIGNALS[node.attrs.signal]
-    signal, limit = form.value(sg, name, y), int(graph.param(node, THRESHOLDS)[stage])
+    read = values[expert.heads] if node.attrs.rule.heads else y
+    limits = graph.param(node, THRESHOLDS)
+    signal = form.value(sg, name, read, node.attrs.heads, int(limits.max()))
+    limit = int(limits[stage])
     return _State(y, route, signal, form.goes_on(sg, name, signal, limit))
 
 

@@ -132,16 +132,23 @@ def _uncertainty(
     first: Value,
     limit: float,
 ) -> Value:
-    """u int16 (1, 1): the masks become the batch; mean of squares, then M E / (M - 1) times it.
-
-    A square beyond (M - 1) * limit alone carries u past the limit, so saturation loses nothing.
-    """
+    """u int16 (1, 1): the masks become the batch; mean of squares, then M E / (M - 1) times it."""
     router: Router = node.attrs.router
-    x, passes, name = first, router.passes, node.name
+    x, name = first, node.name
     for i in range(1, router.layers):
         x = _dropped(sg, node, i, x, graph.param(node, f"router.{i}.mask"))
         x = _layer(sg, graph, node, weights, i, x, ".dropped")
-    p = probabilities(sg, name + ".passes", x)
+    return spread(sg, name, x, limit)
+
+
+def spread(sg: SubgraphWriter, name: str, logits: Value, limit: float) -> Value:
+    """Unbiased variance over rows of the probabilities of logits (rows, E), summed over E: int16
+    (1, 1), up to `limit`.
+
+    A square beyond (rows - 1) * limit alone carries it past the limit, so saturation loses nothing.
+    """
+    passes = logits.shape[0]
+    p = probabilities(sg, name + ".passes", logits)
     mean = step.mean(sg, name + ".mean_probability", p, [0], PROBABILITY)
     d = step.subtract(sg, name + ".deviation", p, mean, PROBABILITY)
     largest = min(1.0, (passes - 1) * limit)

@@ -13,11 +13,13 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 )
 
 from edgeq.emit import tflite_steps as step
-from edgeq.emit.tflite_router import PROBABILITY, probabilities
+from edgeq.emit.tflite_router import HEADROOM, PROBABILITY, probabilities, spread
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.ir import Quant
+from edgeq.ops.heads import MOST_HEADS, SPREAD_BITS
 from edgeq.ops.op import Array
-from edgeq.ops.signals import ENTROPY
+from edgeq.ops.signal import Signal
+from edgeq.ops.signals import ENSEMBLE, ENTROPY, MONTE_CARLO, ROUTER
 
 LOWEST, REACH = -128, 256  # int8 codes hold 0..255 above the lowest; a gap below 256 is any gap
 HINGES = 128
@@ -26,15 +28,16 @@ MOST_BELOW = 0.37  # of p d, p <= exp(-d)
 
 @dataclass(frozen=True)
 class TfliteSignal:
-    """`value` of y int8 (1, classes): (1, 1), int8 or int16. `goes_on`: int32 (1,), 1 where that
-    value passes a threshold in steps of the integer signal.
+    """`value` of y int8 (1, classes), or of so many heads one behind the other: (1, 1), int8 or
+    int16, good up to the largest threshold of a cascade. `goes_on`: int32 (1,), 1 where that value
+    passes a threshold. Thresholds are in steps of the integer signal.
     """
 
-    value: Callable[[SubgraphWriter, str, Value], Value]
+    value: Callable[[SubgraphWriter, str, Value, int, int], Value]
     goes_on: Callable[[SubgraphWriter, str, Value, int], Value]
 
 
-def _gap(sg: SubgraphWriter, name: str, y: Value) -> Value:
+def _gap(sg: SubgraphWriter, name: str, y: Value, _heads: int, _most: int) -> Value:
     """Largest less second largest of y int8 (1, classes), int8 (1, 1) from LOWEST on.
 
     The second is the largest once the first one's place is at the lowest code: nothing is rounded.
@@ -79,7 +82,7 @@ def _second_is_more(sg: SubgraphWriter, name: str, first: Value, second: Value) 
     return _arg_max(sg, name + ".goes_on", pair)
 
 
-def _entropy(sg: SubgraphWriter, name: str, y: Value) -> Value:
+def _entropy(sg: SubgraphWriter, name: str, y: Value, _heads: int, _most: int) -> Value:
     """ln S + sum p d of the softmax of y, nats int16 (1, 1); d lies below the largest logit."""
     p, most = probabilities(sg, name, y), math.log(y.shape[1]) * 1.01
     total = step.symmetric16(most)
@@ -116,17 +119,70 @@ def hinges(classes: int) -> tuple[Array, Array]:
     return points[:-1], np.diff(slopes, prepend=0.0)
 
 
-def _above(sg: SubgraphWriter, name: str, signal: Value, limit: int) -> Value:
+def _spread(sg: SubgraphWriter, name: str, y: Value, heads: int, most: int) -> Value:
+    """Variance of the heads' probabilities, summed over classes: int16 (1, 1)."""
+    limit, asked = heads / (heads - 1), HEADROOM * most * 2.0**-SPREAD_BITS
+    each = step.reshape(sg, name + ".heads", y, (heads, y.shape[1] // heads))
+    return spread(sg, name, each, min(limit, asked) if asked > 0 else limit)
+
+
+def _ensemble(sg: SubgraphWriter, name: str, y: Value, heads: int, _most: int) -> Value:
+    """Largest less second largest sum over the heads: int16 (1, 1)."""
+    classes, steps = y.shape[1] // heads, step.widened(y.q)
+    each = step.reshape(sg, name + ".heads", y, (heads, classes))
+    wide = step.quantize(sg, name + ".heads16", each, "int16", steps)
+    mean = step.mean(sg, name + ".mean", wide, [0], steps)
+    best = _largest(sg, name + ".best", mean)
+    behind = step.subtract(sg, name + ".behind16", mean, best, steps)
+    near = step.quantize(sg, name + ".behind", behind, "int8", steps)
+    coarse = Quant((y.q.per_tensor * 3,), 0)  # 127 of it are more than any int16 of `steps`
+    winner = _arg_max(sg, name + ".winner", near)
+    table = sg.constant(name + ".places", 127 * np.eye(classes, dtype=np.int8), coarse)
+    mask = sg.value(name + ".mask", (1, classes), "int8", coarse)
+    sg.op("GATHER", [table, winner], [mask], schema.GatherOptionsT(axis=0, batchDims=0))
+    wide_mask = step.quantize(sg, name + ".mask16", mask, "int16", steps)
+    rest = step.subtract(sg, name + ".rest", mean, wide_mask, steps)
+    rest = step.subtract(sg, name + ".others", rest, wide_mask, steps)  # as far as codes can fall
+    second = _largest(sg, name + ".second", rest)
+    gap = step.subtract(sg, name + ".gap", best, second, steps)
+    count = step.constant16(sg, name + ".count", np.full((1, 1), heads))
+    whole = step.symmetric16(REACH * MOST_HEADS * y.q.per_tensor)
+    return step.multiply(sg, name + ".sum", gap, count, whole)
+
+
+def _above(rule: Signal) -> Callable[[SubgraphWriter, str, Value, int], Value]:
     """int32 (1,): 1 when the int16 signal is above the limit. Their difference, saturated to int8,
     is ranked beside 0.
     """
-    if limit <= ENTROPY.least:
+
+    def goes_on(sg: SubgraphWriter, name: str, signal: Value, limit: int) -> Value:
+        if limit <= rule.least:
+            return constant_index(sg, name + ".goes_on", 1, 2)
+        bound = _bound(sg, name, signal, limit * rule.unit(1.0))
+        return _is_positive(sg, name, signal, bound)
+
+    return goes_on
+
+
+def _below_sum(sg: SubgraphWriter, name: str, signal: Value, limit: int) -> Value:
+    """int32 (1,): 1 when the int16 sum of steps is below the limit, which lies between two."""
+    if limit >= ENSEMBLE.most:
         return constant_index(sg, name + ".goes_on", 1, 2)
-    code = min(round(limit * ENTROPY.unit(1.0) / signal.q.per_tensor), step.INT16_MAX)
-    bound = sg.constant(name + ".threshold", np.array([[code]], np.int16), signal.quant)
-    wide = step.subtract(sg, name + ".over16", signal, bound, signal.q)
-    over = step.quantize(sg, name + ".over", wide, "int8", signal.q)
-    zero = sg.constant(name + ".zero", np.zeros((1, 1), np.int8), signal.quant)
+    scale = signal.q.per_tensor * step.INT16_MAX / (REACH * MOST_HEADS)  # of a logit
+    bound = _bound(sg, name, signal, (limit - 0.5) * scale)
+    return _is_positive(sg, name, bound, signal)
+
+
+def _bound(sg: SubgraphWriter, name: str, signal: Value, real: float) -> Value:
+    code = min(round(real / signal.q.per_tensor), step.INT16_MAX)
+    return sg.constant(name + ".threshold", np.array([[code]], np.int16), signal.quant)
+
+
+def _is_positive(sg: SubgraphWriter, name: str, a: Value, b: Value) -> Value:
+    """int32 (1,): 1 when a - b, int16 (1, 1), is above 0."""
+    wide = step.subtract(sg, name + ".over16", a, b, a.q)
+    over = step.quantize(sg, name + ".over", wide, "int8", a.q)
+    zero = sg.constant(name + ".zero", np.zeros((1, 1), np.int8), a.quant)
     return _second_is_more(sg, name, zero, over)
 
 
@@ -146,5 +202,8 @@ def _arg_max(sg: SubgraphWriter, name: str, x: Value) -> Value:
 
 TFLITE_SIGNALS: Mapping[str, TfliteSignal] = {
     "gap": TfliteSignal(_gap, _below),
-    "entropy": TfliteSignal(_entropy, _above),
+    "entropy": TfliteSignal(_entropy, _above(ENTROPY)),
+    "monte_carlo": TfliteSignal(_spread, _above(MONTE_CARLO)),
+    "ensemble": TfliteSignal(_ensemble, _below_sum),
+    "router": TfliteSignal(_spread, _above(ROUTER)),
 }

@@ -82,11 +82,11 @@ def average_pool_suits(graph: Graph, node: Node) -> bool:
     return channels >= 4 and bool((graph.param(node, "shift") <= -1).all())
 
 
-def decides(signal: str) -> Suits:
-    """Cascade: that is its signal."""
+def decides(kernel: str) -> Suits:
+    """Cascade: that is its signal's."""
 
     def suits(_graph: Graph, node: Node) -> bool:
-        return bool(node.attrs.signal == signal)
+        return bool(node.attrs.rule.kernel == kernel)
 
     return suits
 
@@ -94,7 +94,7 @@ def decides(signal: str) -> Suits:
 def _signal(name: str, *headers: str, sources: tuple[str, ...] = ()) -> "Kernel":
     """What a cascade decides by."""
     own, files = f"edgeq_{name}_s8", (f"edgeq_{name}_s8.c", *sources)
-    return Kernel(own, "Cascade", None, files, (*_PUBLIC, *headers), suits=decides(name))
+    return Kernel(own, "Cascade", None, files, (*_PUBLIC, *headers), suits=decides(own))
 
 
 def gate_scratch(graph: Graph, node: Node) -> int:
@@ -333,7 +333,9 @@ KERNELS: tuple[Kernel, ...] = (
     ),
     _weightless("edgeq_gate_s8", "Gate", scratch=gate_scratch),
     _signal("gap"),
-    _signal("entropy", "edgeq_softmax_q15.h", "edgeq_requantize.h", sources=_SOFTMAX),
+    _signal("entropy", "edgeq_softmax_q15.h", REQUANTIZE, sources=_SOFTMAX),
+    _signal("spread", "edgeq_softmax_q15.h", REQUANTIZE, sources=_SOFTMAX),
+    _signal("ensemble"),
     _weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
 )
 

@@ -6,10 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.nn.layers import QuantLayer
+from edgeq.nn.heads import (
+    MonteCarloHead,
+    check_heads,
+    check_members,
+    ensemble,
+    ensemble_logits,
+    last_linear,
+    router_logits,
+    with_features,
+)
+from edgeq.nn.layers import Linear, QuantLayer
+from edgeq.nn.pooling import GlobalAvgPool
+from edgeq.nn.router import BayesianRouter
 from edgeq.nn.signals import TORCH_SIGNALS
 from edgeq.nn.weight_kinds import WeightKind, weight_kind
 from edgeq.ops.signals import SIGNALS
@@ -21,8 +34,7 @@ LONGEST_NAME = 60
 @dataclass(frozen=True)
 class Cascaded:
     """One decision per sample: experts (N, stages) that ran, the answering one first (where fewer
-    ran, 0 again), and the signal (N,) of the last decision: a gap in units of the logits, or
-    an entropy in nats.
+    ran, 0 again), and the signal (N,) of the last decision, in its unit.
     """
 
     experts: Tensor
@@ -36,7 +48,13 @@ class Cascade(nn.Module):
     else. A finished `Model` stands for its body. `trunk`: layers that all of them share, run once.
     signal "gap": the largest less the second largest logit; a sample goes on while it lies below
     the stage's threshold. "entropy": of the softmax of the logits; a sample goes on while it lies
-    above. `thresholds`: one a stage but the last, in the signal's unit; None to
+    above. Of `heads`, several answers on the features of the last layer, which are computed once:
+    "monte_carlo", the summed variance of probabilities under `passes` seeded dropout masks of the
+    last layer's weights, and "router", that of a BayesianRouter of one hidden layer on the
+    experts' input (arXiv 2511.11743), go on above; "ensemble" (QUTE, arXiv 2404.12599), the gap of
+    the logits summed over a Linear's members, below. `heads`: a Linear of members * classes
+    outputs, by default of 4 members, or a router, for every expert but the last; training reaches
+    them and not the features. `thresholds`: one a stage but the last, in the signal's unit; None to
     let `calibrate`, and an export, choose them so that the share `escalate` of the calibration rows
     that reach a stage goes on from it. `names` of the experts are those of reports; by default
     their models' names or their weights' kind.
@@ -55,6 +73,10 @@ class Cascade(nn.Module):
         trunk: nn.Module | None = None,
         escalate: float | Sequence[float] = 0.3,
         names: Sequence[str] | None = None,
+        heads: Sequence[nn.Module] | None = None,
+        passes: int = 10,
+        dropout: float = 0.1,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if len(experts) < LEAST_EXPERTS:
@@ -71,6 +93,8 @@ class Cascade(nn.Module):
         self.experts = nn.ModuleList([_body(expert) for expert in experts])
         self.kinds = tuple(kind_of(expert).name for expert in self.experts)
         self.trunk = None if trunk is None else _body(trunk)
+        self.passes, self.dropout, self.seed = passes, dropout, seed
+        self.heads = nn.ModuleList(self._heads(heads))
         self.register_buffer("limits", torch.zeros(stages))  # read where thresholds say nothing
         self.every_stage = False  # for calibration: a range must not depend on the present route
         self.expert_logits: list[Tensor] = []
@@ -81,23 +105,93 @@ class Cascade(nn.Module):
         shared = x if self.trunk is None else self.trunk(x)
         return self._train_forward(shared) if self.training else self._route_forward(shared)
 
+    def _heads(self, given: Sequence[nn.Module] | None) -> list[nn.Module]:
+        """The modules that the signal needs beside the experts."""
+        if self.signal not in ("ensemble", "router"):
+            if given:
+                raise BadInput(f"signal {self.signal!r} reads no heads; leave them out")
+            if self.signal == "monte_carlo":
+                self._check_dropout()
+            return []
+        made = ensemble(list(self.experts)) if given is None and self.signal == "ensemble" else []
+        found = list(given or made)
+        check_heads(self.signal, found, list(self.experts))
+        return found
+
+    def _check_dropout(self) -> None:
+        check_members(self.passes)
+        if not 0.0 < self.dropout < 1.0:
+            raise BadInput(f"dropout must lie between 0 and 1, got {self.dropout}")
+        for expert in list(self.experts)[:-1]:
+            last_linear(expert)
+
+    @property
+    def members(self) -> int:
+        """How many heads the signal reads; 0 where it reads the answer."""
+        if not SIGNALS[self.signal].heads:
+            return 0
+        head = self.heads[0] if len(self.heads) else None
+        if isinstance(head, BayesianRouter):
+            return head.passes
+        if head is None:
+            return self.passes
+        last = last_linear(self.experts[0])
+        return int(head.get_parameter("weight").shape[0]) // last.out_features
+
+    def monte_carlo(self, stage: int) -> MonteCarloHead:
+        """The heads of an expert under dropout."""
+        layer = last_linear(self.experts[stage])
+        return MonteCarloHead(layer, self.passes, self.dropout, self.seed, stage)
+
     def _train_forward(self, x: Tensor) -> Tensor:
-        self.expert_logits = [expert(x) for expert in self.experts]
-        return torch.stack(self.expert_logits).mean(0)
+        """Heads learn to answer alone, a router which expert to trust."""
+        ran = [with_features(e, x) if self.heads else (x, e(x)) for e in self.experts]
+        logits = [each for _, each in ran]
+        self.expert_logits = list(logits)
+        for head, (features, answer) in zip(self.heads, ran, strict=False):
+            if isinstance(head, BayesianRouter):
+                outputs = torch.stack(logits, dim=1).detach().log_softmax(-1)
+                p = torch.log_softmax(head(GlobalAvgPool()(x.detach())), dim=-1)
+                self.expert_logits.append(torch.logsumexp(p[:, :, None] + outputs, dim=1))
+            elif isinstance(head, Linear):
+                kept = F.dropout(features.detach(), self.dropout)
+                self.expert_logits += ensemble_logits(head, kept, answer.shape[-1]).unbind(1)
+        return torch.stack(logits).mean(0)
+
+    def answer(self, stage: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, C) of an expert that is not the last, and its signal (N,)."""
+        expert, rule = self.experts[stage], TORCH_SIGNALS[self.signal]
+        if self.signal == "router":
+            head = self.heads[stage]
+            assert isinstance(head, BayesianRouter)  # as the constructor has seen to
+            return expert(x), rule(router_logits(head, x))
+        if not SIGNALS[self.signal].heads:
+            logits: Tensor = expert(x)
+            return logits, rule(logits)
+        features, logits = with_features(expert, x)
+        if self.signal == "monte_carlo":
+            return logits, rule(self.monte_carlo(stage).logits(features))
+        head = self.heads[stage]
+        assert isinstance(head, Linear)  # as the constructor has seen to
+        return logits, rule(ensemble_logits(head, features, logits.shape[-1]))
 
     def _route_forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.experts[0](x)
+        out, values = self.answer(0, x)
         route = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         signal = out.new_zeros(len(x))
         left = torch.arange(len(x), device=x.device)
         for stage, expert in enumerate(list(self.experts)[1:]):
             if len(left) == 0:
                 break
-            signal = signal.index_copy(0, left, TORCH_SIGNALS[self.signal](out[left]))
+            signal = signal.index_copy(0, left, values)
             if not self.every_stage:
                 left = left[self.goes_on(signal[left], stage)]
             if len(left):
-                out = out.index_copy(0, left, expert(x[left]))
+                if stage + 2 < len(self.experts):
+                    made, values = self.answer(stage + 1, x[left])
+                else:
+                    made = expert(x[left])
+                out = out.index_copy(0, left, made)
                 route[left] = stage + 1
         steps = torch.arange(len(self.experts), device=x.device)
         self.last_routing = Cascaded((route[:, None] - steps).clamp_min(0), signal.detach())
@@ -119,7 +213,7 @@ class Cascade(nn.Module):
             shared = x if self.trunk is None else self.trunk(x)
             left = torch.arange(len(x))
             for stage, share in enumerate(self.escalate):
-                values = TORCH_SIGNALS[self.signal](self.experts[stage](shared[left]))
+                _, values = self.answer(stage, shared[left])
                 limit = SIGNALS[self.signal].sending_real(values.numpy(), share)
                 self.limits[stage] = limit
                 left = left[self.goes_on(values, stage)]

@@ -120,6 +120,9 @@ CASCADE = {
     "thresholds": _listed(_number(0.0, 1e9), 0, 63),
     "escalate": _listed(FRACTION, 1, 63),
     "names": _listed(_text, 2, 64),
+    "passes": _whole(1, 64),
+    "dropout": FRACTION,
+    "seed": _whole(0, 2**31 - 1),
 }
 
 
@@ -135,6 +138,7 @@ class ModuleRow:
     lists: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    later: tuple[tuple[str, Any], ...] = ()  # what files of before lack
 
 
 MODULES: dict[str, ModuleRow] = {
@@ -174,7 +178,12 @@ MODULES: dict[str, ModuleRow] = {
         mixture.TrunkMixture, {"router_sees": _text}, children=("trunk", "mixture")
     ),
     "cascade": ModuleRow(
-        cascade.Cascade, CASCADE, children=("trunk",), lists=("experts",), optional=("trunk",)
+        cascade.Cascade,
+        CASCADE,
+        children=("trunk",),
+        lists=("experts", "heads"),
+        optional=("trunk",),
+        later=(("heads", []), ("passes", 10), ("dropout", 0.1), ("seed", 0)),
     ),
 }
 _KIND_OF: dict[type[nn.Module], str] = {row.cls: name for name, row in MODULES.items()}
@@ -270,6 +279,7 @@ class _Builder:
         if row is None:
             known = ", ".join(sorted(MODULES))
             return self.fail(path, f"unknown kind {_show(name)} (known: {known})")
+        config = {**dict(row.later), **config}
         wanted = {"kind", *row.fields, *row.children, *row.lists, *row.named}
         if set(config) != wanted:
             odd = sorted(_show(key) for key in set(config) ^ wanted)[:10]

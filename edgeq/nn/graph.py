@@ -23,6 +23,7 @@ from edgeq.nn.graph_ends import (
     same_order,
     several,
 )
+from edgeq.nn.graph_heads import add_heads
 from edgeq.nn.graph_routed import (
     check_ends,
     check_logits,
@@ -318,7 +319,8 @@ def _cascade(b: Loading, m: cascade.Cascade, path: str, x: Cursor) -> Cursor:
     shared = x if m.trunk is None else _load_one(b, m.trunk, f"{path}.trunk", x)
     experts = _experts(b, m, m.names, path, shared)
     check_logits(experts)
-    attrs = Cascade(experts, m.signal, m.thresholds, () if m.thresholds else m.escalate)
+    shares = () if m.thresholds else m.escalate
+    attrs = Cascade(experts, m.signal, m.thresholds, shares, m.members)
     return routed(b, path, "Cascade", (shared,), attrs, {})
 
 
@@ -332,19 +334,34 @@ def _experts(
     kinds = [weight_kind(kind) for kind in m.kinds]
     rows = enumerate(zip(m.experts, names, kinds, strict=True))
     experts = tuple(
-        Expert(name, kind.token, kind.bits, _expert(b, module, name, f"{path}.experts.{i}", x))
+        Expert(name, kind.token, kind.bits, *_expert(b, m, module, name, (path, i), x))
         for i, (module, name, kind) in rows
     )
     check_ends(experts)
     return experts
 
 
-def _expert(b: Loading, module: torch.nn.Module, name: str, path: str, x: Cursor) -> Graph:
+def _expert(
+    b: Loading,
+    m: mixture.Mixture | cascade.Cascade,
+    module: torch.nn.Module,
+    name: str,
+    place: tuple[str, int],
+    x: Cursor,
+) -> tuple[Graph, str]:
+    """The graph of an expert, and the tensor of its heads or ""."""
+    path = f"{place[0]}.experts.{place[1]}"
     inner = Loading(unsupported=b.unsupported, shapes_only=b.shapes_only, strangers=b.strangers)
     entry = inner.input("input", x.shape, x.order)
     last = _load_one(inner, module, path, entry)
     _check_end(inner, last, path)
-    return inner.graph(name, entry.name, (last.name,))
+    heads = ""
+    if isinstance(m, cascade.Cascade) and m.members and place[1] < len(m.experts) - 1:
+        seen = entry
+        if m.signal == "router":
+            seen = _global_pool(inner, None, f"{place[0]}.heads.{place[1]}.features", entry)
+        heads = add_heads(inner, m, place, last, seen)
+    return inner.graph(name, entry.name, (last.name,)), heads
 
 
 Handler = Callable[[Loading, Any, str, Cursor], Cursor]

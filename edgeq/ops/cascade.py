@@ -36,7 +36,7 @@ from edgeq.ops.op import (
 from edgeq.ops.signal import Signal
 from edgeq.ops.signals import SIGNALS
 
-RunGraph = Callable[[Graph, Array], Array]
+RunGraph = Callable[[Graph, Array], Mapping[str, Array]]
 THRESHOLDS = "thresholds"
 LEAST_CLASSES = 2  # a signal compares outputs
 
@@ -45,13 +45,15 @@ LEAST_CLASSES = 2  # a signal compares outputs
 class Cascade:
     """`thresholds`: real ones, one a stage but the last, in units of the signal; () to have them
     chosen so that the share `escalate` (one a stage) of the calibration rows that reach a stage
-    goes on from it. The integers that decide are the constant "thresholds".
+    goes on from it. The integers that decide are the constant "thresholds". `heads`: how many each
+    expert but the last has, where the signal reads them.
     """
 
     experts: tuple[Expert, ...]
     signal: str = "gap"
     thresholds: tuple[float, ...] = ()
     escalate: tuple[float, ...] = ()
+    heads: int = 0
 
     # what a mixture may choose, and a cascade has once and for all
     @property
@@ -69,6 +71,15 @@ class Cascade:
         """The signal as a row of SIGNALS."""
         return SIGNALS[self.signal]
 
+    def read(self, expert: Expert, values: Mapping[str, Array]) -> Array:
+        """What the signal is of, from an expert's tensors: its outputs, or its heads (rows, K,
+        classes).
+        """
+        if not self.rule.heads:
+            return values[expert.graph.outputs[0]]
+        found = values[expert.heads]
+        return found.reshape(len(found), self.heads, -1)
+
 
 @dataclass(frozen=True)
 class CascadeResult:
@@ -82,7 +93,7 @@ class CascadeResult:
 
 
 def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> CascadeResult:
-    """Integer semantics; `run` evaluates one expert's graph on int8 rows."""
+    """Integer semantics; `run` gives every tensor of one expert's graph on int8 rows."""
     rows = len(x)
     y = np.zeros((rows, *experts_shape(attrs.experts)), dtype=np.int8)
     route, signal = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -90,9 +101,10 @@ def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> Cascad
     for stage, expert in enumerate(attrs.experts):
         if len(left) == 0:
             break
-        y[left], route[left] = run(expert.graph, x[left]), stage
+        values = run(expert.graph, x[left])
+        y[left], route[left] = values[expert.graph.outputs[0]], stage
         if stage < len(attrs.experts) - 1:
-            signal[left] = attrs.rule.of(y[left], params)
+            signal[left] = attrs.rule.of(attrs.read(expert, values), params)
             goes_on = attrs.rule.goes_on(signal[left], int(params[THRESHOLDS][stage]))
             left = left[goes_on]
     return CascadeResult(y, route, signal)
@@ -118,19 +130,26 @@ def _roles(attrs: Cascade) -> tuple[Role, ...]:
 
 def _lower(site: Site) -> Lowered:
     """All but the thresholds, which `freeze_cascade` takes from the calibration rows."""
-    return Lowered(site.node.attrs.rule.lower(site.output_quant.per_tensor), {})
+    attrs: Cascade = site.node.attrs
+    return Lowered(attrs.rule.lower(site.output_quant.per_tensor, attrs.heads), {})
 
 
 def _fields(site: Site) -> Fields:
     """edgeq_signal_params; what the signal has not got is zero."""
-    held = {role.name for role in site.node.attrs.rule.roles}
+    attrs: Cascade = site.node.attrs
+    held, classes = {role.name for role in attrs.rule.roles}, site.output_size
+    if attrs.rule.heads:
+        first = attrs.experts[0]
+        classes = first.graph.tensors[first.heads].size // attrs.heads
 
     def number(role: str) -> int:
         return int(site.number(role)) if role in held else 0
 
     return (
         ("exp_table", Pointer("exp_table") if "exp_table" in held else Name("NULL")),
-        ("classes", site.output_size),
+        ("factor", np.array(number("factor"), np.int64)),
+        ("classes", classes),
+        ("heads", attrs.heads),
         ("multiplier", number("multiplier")),
         ("shift", number("shift")),
     )

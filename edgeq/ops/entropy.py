@@ -47,7 +47,7 @@ def _ln_sum(total: Array) -> Int64:
     return np.asarray((17 - zeros) * LN_2 - ln_r)
 
 
-def lower(scale: float) -> Mapping[str, Array]:
+def lower(scale: float, _heads: int) -> Mapping[str, Array]:
     """The constants, from the logits' scale: Q15 probabilities times steps become nats in Q16."""
     multiplier, shift = quantize_multipliers([scale * 2.0 ** (FRACTION_BITS - 15)])
     return {"exp_table": exp_table(scale), "multiplier": multiplier, "shift": shift}

@@ -34,6 +34,7 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     tensors: dict[str, TensorType] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
+    orders: dict[str, Array | None] = field(default_factory=dict)  # of tensors' features
     unsupported: list[str] = field(default_factory=list)
 
     def input(self, name: str, shape: tuple[int, ...], order: Array | None = None) -> Cursor:
@@ -42,6 +43,7 @@ class Builder:
                 f"an input of {shape}, {math.prod(shape):,} values; at most {LARGEST_TENSOR:,}"
             )
         self.tensors[name] = TensorType(shape)
+        self.orders[name] = order
         return Cursor(name, shape, order)
 
     def constant(self, name: str, value: Array, quant: Quant | None = None) -> str:
@@ -69,6 +71,7 @@ class Builder:
         names = tuple(c.name for c in inputs)
         self.nodes.append(Node(name, op, names, (f"{name}.out",), attrs, params))
         self.tensors[f"{name}.out"] = TensorType(shape)
+        self.orders[f"{name}.out"] = order
         return Cursor(f"{name}.out", shape, order)
 
     def graph(self, name: str, entry: str, outputs: tuple[str, ...]) -> Graph:

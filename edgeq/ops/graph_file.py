@@ -81,6 +81,8 @@ def _encode(graph: Graph, prefix: str, constants: dict[str, Array]) -> dict[str,
 
 def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[str, Any]:
     attrs = {f.name: getattr(node.attrs, f.name) for f in dataclasses.fields(node.attrs)}
+    if node.op == "Cascade" and not node.attrs.heads:
+        del attrs["heads"]  # as versions without heads wrote it
     if node.op == "Mixture":
         attrs["router"] = dataclasses.asdict(node.attrs.router)
     if node.op in ROUTED:
@@ -90,6 +92,7 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
                 "weight_format": e.weight_format,
                 "bits": e.bits,
                 "graph": _encode(e.graph, f"{prefix}/{i}", constants),
+                **({"heads": e.heads} if e.heads else {}),
             }
             for i, e in enumerate(node.attrs.experts)
         ]
@@ -159,20 +162,27 @@ def _decode_mixture(data: object, archive: StoredZip, where: str) -> Mixture:
 
 
 def _decode_cascade(data: object, archive: StoredZip, where: str) -> Cascade:
-    stored = typed(_StoredCascade, data, where)
+    stored = typed(_StoredCascade, {"heads": 0, **_object(data, where)}, where)
     experts = _decode_experts(stored.experts, archive, where)
-    return Cascade(experts, stored.signal, stored.thresholds, stored.escalate)
+    return Cascade(experts, stored.signal, stored.thresholds, stored.escalate, stored.heads)
 
 
 def _decode_experts(stored: tuple[Any, ...], archive: StoredZip, where: str) -> tuple[Expert, ...]:
     experts = []
     for each in stored:
-        expert = typed(_StoredExpert, each, f"{where}.experts")
+        given = {"heads": "", **_object(each, f"{where}.experts")}
+        expert = typed(_StoredExpert, given, f"{where}.experts")
         if any(isinstance(n, dict) and n.get("op") in ROUTED for n in _nodes_of(expert.graph)):
             raise ValueError(f"{where}: a mixture or cascade inside an expert")
         graph = _decode(expert.graph, archive, f"{where}.experts")
-        experts.append(Expert(expert.name, expert.weight_format, expert.bits, graph))
+        experts.append(Expert(expert.name, expert.weight_format, expert.bits, graph, expert.heads))
     return tuple(experts)
+
+
+def _object(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {type(value).__name__}, not an object")
+    return value
 
 
 def _nodes_of(graph: object) -> list[Any]:
@@ -220,6 +230,7 @@ class _StoredCascade:
     signal: str
     thresholds: tuple[float, ...]
     escalate: tuple[float, ...]
+    heads: int
 
 
 @dataclass(frozen=True)
@@ -228,3 +239,4 @@ class _StoredExpert:
     weight_format: str
     bits: float
     graph: Any
+    heads: str

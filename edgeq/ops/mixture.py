@@ -32,12 +32,15 @@ from edgeq.ops.router import Router, Routing, route_rows
 
 @dataclass(frozen=True)
 class Expert:
-    """`bits` orders experts by precision: ternary 1.58, ptq 8, else the width."""
+    """`bits` orders experts by precision: ternary 1.58, ptq 8, else the width. `heads`: the tensor
+    of its graph that a cascade's signal reads beside the output; "" for none.
+    """
 
     name: str
     weight_format: str
     bits: float
     graph: Graph
+    heads: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ class Signal:
     `doubt`: large values are unsure ones, and a row goes on above the threshold; else below it.
     `fraction_bits`: of the value; a reported one has 24. `step`: how far a step of one output moves
     the value, about. `roles`: constants besides the thresholds; `lower` makes them; both from the
-    outputs' scale.
+    outputs' scale and the number of heads.
+
+    `heads`: it reads those of an expert, int8 (rows, K, classes) in the outputs' scale, in the
+    place of the outputs. `kernel`: the C function; several signals may share it.
     """
 
     name: str
@@ -33,7 +36,9 @@ class Signal:
     real: Callable[[Array], Array]
     unit: Callable[[float], float]
     roles: tuple[Role, ...]
-    lower: Callable[[float], Mapping[str, Array]]
+    lower: Callable[[float, int], Mapping[str, Array]]
+    kernel: str
+    heads: bool
 
     def goes_on(self, values: Array, threshold: int) -> Array:
         """Whether a row of that signal needs the next stage."""

@@ -141,6 +141,8 @@ def _of_one_scale(
     experts = []
     for expert, (nodes, inner) in zip(node.attrs.experts, parts, strict=True):
         _force(expert.graph, inner, shared)
+        if expert.heads:
+            inner[expert.heads] = shared
         experts.append(replace(expert, graph=_typed(expert.graph, nodes, inner)))
     return replace(node, attrs=replace(node.attrs, experts=tuple(experts))), shared
 
@@ -173,8 +175,11 @@ def _shared_output(
         )
     if fixed:
         return fixed.popitem()[1]
-    values = [r.values[g.outputs[0]] for r, g in zip(runs, graphs, strict=True)]
-    least = (least_scale(g, g.outputs[0], q) for g, q in zip(graphs, quants, strict=True))
+    values, least = [], []
+    for expert, ran, own in zip(node.attrs.experts, runs, quants, strict=True):
+        for end in filter(None, (expert.graph.outputs[0], expert.heads)):
+            values.append(ran.values[end].reshape(-1))
+            least.append(least_scale(expert.graph, end, own))
     return no_finer(choose_quant(np.concatenate(values), method), max(least))
 
 

@@ -78,11 +78,12 @@ def _cascade(node: Node, run: FloatRun) -> None:
     attrs: Cascade = node.attrs
     x = run.values[node.inputs[0]]
     run.experts[node.name] = [run_float(e.graph, x) for e in attrs.experts]
-    found = zip(run.experts[node.name], attrs.experts, strict=True)
-    outputs = [each.values[expert.graph.outputs[0]] for each, expert in found]
+    found = list(zip(attrs.experts, run.experts[node.name], strict=True))
+    outputs = [each.values[expert.graph.outputs[0]] for expert, each in found]
+    read = [attrs.read(e, each.values) for e, each in found[:-1]]
     y, route, left = outputs[0].copy(), np.zeros(len(x), np.int64), np.arange(len(x))
     for stage, following in enumerate(outputs[1:]):
-        values = attrs.rule.real(y[left])
+        values = attrs.rule.real(read[stage][left])
         if attrs.thresholds:
             limit = attrs.thresholds[stage]
             left = left[values > limit if attrs.rule.doubt else values < limit]

@@ -13,8 +13,9 @@ import numpy as np
 from edgeq.errors import EdgeqError, UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import OPS
-from edgeq.ops.cascade import THRESHOLDS
+from edgeq.ops.cascade import THRESHOLDS, Cascade
 from edgeq.ops.fixed_point import INT32_MAX
+from edgeq.ops.heads import MOST_HEADS
 from edgeq.ops.op import (
     STORED_RANGE,
     WEIGHT_RANGE,
@@ -182,6 +183,7 @@ def _check_cascade(graph: Graph, node: Node, where: str, stage: str) -> None:
     if attrs.signal not in SIGNALS:
         known = ", ".join(SIGNALS)
         raise EdgeqError(f"{where}: unknown signal {attrs.signal!r}; choose from {known}")
+    _check_heads(attrs, where, stage)
     given = attrs.thresholds or attrs.escalate
     if len(given) != stages - 1 or not all(math.isfinite(t) for t in given):
         raise EdgeqError(f"{where}: thresholds {given}; {stages} experts want {stages - 1} numbers")
@@ -196,6 +198,28 @@ def _check_cascade(graph: Graph, node: Node, where: str, stage: str) -> None:
         raise EdgeqError(f"{where} lacks {stages - 1} thresholds, int32")
     if values.min() < low or values.max() > high:
         raise EdgeqError(f"{where}: thresholds {values.tolist()} leave [{low}, {high}]")
+
+
+def _check_heads(attrs: Cascade, where: str, stage: str) -> None:
+    """What the signal reads beside the outputs: as many heads in every expert but the last."""
+    wanted = attrs.rule.heads
+    if wanted and not 2 <= attrs.heads <= MOST_HEADS:
+        raise EdgeqError(f"{where}: {attrs.heads} heads; {attrs.signal} takes 2 to {MOST_HEADS}")
+    sizes = set()
+    for at, expert in enumerate(attrs.experts):
+        kind = expert.graph.tensors.get(expert.heads)
+        if (kind is not None) != (wanted and at < len(attrs.experts) - 1):
+            raise EdgeqError(f"{where}: expert {expert.name!r} has heads {expert.heads!r}")
+        if kind is None:
+            continue
+        sizes.add(kind.size)
+        end = expert.graph.tensors[expert.graph.outputs[0]]
+        if kind.size % attrs.heads or kind.size // attrs.heads < 2 or kind.shape != (kind.size,):
+            raise EdgeqError(f"{where}: {attrs.heads} heads cannot share shape {kind.shape}")
+        if stage != "float" and (kind.dtype, kind.quant) != (end.dtype, end.quant):
+            raise EdgeqError(f"{where}: the heads of {expert.name!r} have not its output's scale")
+    if len(sizes) > 1:
+        raise EdgeqError(f"{where}: the heads of its experts differ in size: {sorted(sizes)}")
 
 
 def _check_experts(graph: Graph, node: Node, where: str) -> None:

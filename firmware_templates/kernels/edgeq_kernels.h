@@ -12,7 +12,6 @@
  * with left = max(shift, 0), right = max(-shift, 0); edgeq_requantize.h defines SRDHM and RDP.
  * The caller owes |bias| + sum max|x - input_zero_point| * |w| < 2^31 and an accumulator << left
  * inside int32; the exporter proves both.
- *
  * Weights are packed rows of `columns` weights; each row starts on a 4-byte word, first weight in
  * the lowest bits of the first byte, the rest of a row's last word is zero:
  *
@@ -25,9 +24,7 @@
  *   t2      2    w + 1                 -1 0 1             (columns + 3) / 4
  *   b1      1    (w + 1) / 2           -1 1               (columns + 7) / 8
  *
- * Plain C and the kernels for ARMv6-M take s8 weights of -128 too.
- *
- * Examples, a row of five weights each:
+ * Plain C and the kernels for ARMv6-M take s8 weights of -128 too. Examples, five weights each:
  *   s4  [ 1, -2, 7, 0, -7]  ->  E1 07 09 00                   two a byte, low nibble first
  *   s3  [ 1, -2, 3, 0, -3]  ->  codes 4 1 6 3 0: 8C 07 00 00  eight weights in three bytes
  *   s2  [ 1, -3, 3, -1, 3]  ->  codes 2 0 3 1 3: 72 03 00 00
@@ -480,16 +477,20 @@ void edgeq_gate_s8(const edgeq_gate_params *p, const int32_t *accumulator, int8_
 
 /* What a cascade decides by, from the logits of the expert that ran: 2 classes at least. */
 typedef struct {
-    const uint16_t *exp_table; /* of the logits; null for the gap */
+    const uint16_t *exp_table; /* of the logits; null where no softmax is taken */
+    int64_t factor;            /* spread: 2^34 / (heads * (heads - 1)), rounded */
     int32_t classes;           /* at most 65,536 */
+    int32_t heads;             /* spread and ensemble: 2 to 16 */
     int32_t multiplier;        /* entropy: of twice the logits' scale */
     int32_t shift;
 } edgeq_signal_params;
 
-/* Largest less second largest logit, 0..255; 0 where two share the maximum. */
+/* Largest less second largest logit, 0..255; 0 where two share the maximum. Entropy of their
+ * softmax, nats in Q16. Of heads' logits, a head after the other: the variance of probabilities,
+ * summed over classes, in Q24; largest less second largest sum over the heads. */
 int32_t edgeq_gap_s8(const edgeq_signal_params *p, const int8_t *logits);
-
-/* Entropy of their softmax, nats in Q16. */
 int32_t edgeq_entropy_s8(const edgeq_signal_params *p, const int8_t *logits);
+int32_t edgeq_spread_s8(const edgeq_signal_params *p, const int8_t *logits);
+int32_t edgeq_ensemble_s8(const edgeq_signal_params *p, const int8_t *logits);
 
 #endif

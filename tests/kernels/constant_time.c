@@ -209,13 +209,23 @@ void run_gate_s8(void) {
 }
 
 void run_gap_s8(void) {
-    edgeq_signal_params p = {0, 9, 0, 0};
+    edgeq_signal_params p = {0, 0, 9, 0, 0, 0};
     chosen[0] = edgeq_gap_s8(&p, x);
 }
 
 void run_entropy_s8(void) {
-    edgeq_signal_params p = {exp_table, 9, 1 << 30, -3};
+    edgeq_signal_params p = {exp_table, 0, 9, 0, 1 << 30, -3};
     chosen[0] = edgeq_entropy_s8(&p, x);
+}
+
+void run_spread_s8(void) {
+    edgeq_signal_params p = {exp_table, (1LL << 34) / 6, 9, 3, 0, 0};
+    chosen[0] = edgeq_spread_s8(&p, x);
+}
+
+void run_ensemble_s8(void) {
+    edgeq_signal_params p = {0, 0, 9, 3, 0, 0};
+    chosen[0] = edgeq_ensemble_s8(&p, x);
 }
 
 static void route(edgeq_rule rule) {

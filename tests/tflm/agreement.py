@@ -14,11 +14,12 @@ from edgeq.emit.tflite_rounding import STEPS_APART, UNCERTAINTY_APART
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import join, result_tensors, split
 from edgeq.ops import OPS, cascade, mixture
-from edgeq.ops.op import Array
+from edgeq.ops.op import Array, quant_of
 from edgeq.ops.routed import routed_node
 from edgeq.reference import Answered, io_of, run, run_all_stages
 from tests.tflm.interpreter import TflmRun, run_tflm
 
+EXACT = ("gap", "ensemble")  # signals that decide alike to the step
 OPERATOR = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
@@ -48,7 +49,7 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
 def near_a_threshold(graph: Graph, x: Array) -> Array:
     """(rows,) whether an int16 signal lies as near to a threshold as it may be off."""
     node = routed_node(graph)
-    if node is None or node.op != "Cascade" or node.attrs.signal == "gap":
+    if node is None or node.op != "Cascade" or node.attrs.signal in EXACT:
         return np.zeros(len(x), bool)
     away = np.abs(run_all_stages(graph, x).signals - graph.param(node, "thresholds"))
     near = (away <= UNCERTAINTY_APART * 2**node.attrs.rule.fraction_bits).any(axis=1)
@@ -122,10 +123,15 @@ def _reference(graph: Graph, node: Node, inputs: tuple[Array, ...]) -> Array:
     io, params = io_of(graph, node), graph.params(node)
     if node.op == "Cascade":
         x = inputs[0]
-        return cascade.reference(node.attrs, x, params, assert_each_op_agrees).output
+        return cascade.reference(node.attrs, x, params, _each_value).output
     if node.op != "Mixture":
         return OPS[node.op].reference(node.attrs, io, inputs, params)
     return mixture.reference(node.attrs, io, inputs, params, assert_each_op_agrees).output
+
+
+def _each_value(graph: Graph, x: Array) -> dict[str, Array]:
+    assert_each_op_agrees(graph, x)
+    return _values(graph, x)
 
 
 def _values(graph: Graph, x: Array) -> dict[str, Array]:
@@ -196,11 +202,15 @@ def _assert_uncertainty(graph: Graph, model: bytes, runs: list[TflmRun], wanted:
         signals = [int(got.outputs[2].reshape(-1)[0]) + 128 for got in runs]
         assert signals == (wanted.uncertainty >> 24).tolist() or loose_parts(graph)
         return
-    scale = float(main.tensors[main.outputs[2]].quantization.scale[0])
-    for got, exact in zip(runs, wanted.uncertainty / 2.0**24, strict=True):
+    scale, unit, apart = float(main.tensors[main.outputs[2]].quantization.scale[0]), 1.0, 1.0
+    if routed is not None and routed.op == "Cascade":
+        step = quant_of(graph.tensors[routed.outputs[0]]).per_tensor
+        unit = routed.attrs.rule.unit(step) * 2**routed.attrs.rule.fraction_bits
+        apart = 10 * step if routed.attrs.signal in EXACT else 1.0  # a tenth of a logit's step
+    for got, exact in zip(runs, wanted.uncertainty / 2.0**24 * unit, strict=True):
         u = float(got.outputs[2].reshape(-1)[0]) * scale
         saturated = u >= 32767 * scale
-        assert abs(u - exact) <= UNCERTAINTY_APART or (saturated and exact > u)
+        assert abs(u - exact) <= apart * UNCERTAINTY_APART or (saturated and exact > u)
 
 
 def parsed(model: bytes) -> Any:

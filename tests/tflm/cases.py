@@ -268,7 +268,9 @@ def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield f"cascade_graph-{len(formats)}", lambda f=formats: factory.cascade_graph(rng(4), f)
     yield "cascade_graph-trunk", lambda: factory.cascade_graph(rng(1), trunk="conv")
     yield "cascade_graph-always", lambda: factory.cascade_graph(rng(1), thresholds=[256])
-    yield "cascade_graph-entropy", lambda: factory.cascade_graph(rng(4), signal="entropy")
+    for signal in ("entropy", "monte_carlo", "ensemble", "router"):
+        make = partial(factory.cascade_graph, signal=signal)
+        yield f"cascade_graph-{signal}", lambda f=make: f(rng(4))
     yield "smallest_cascade", factory.smallest_cascade
     for make in (port_graphs.two_inputs, port_graphs.two_by_two, port_graphs.with_delay):
         yield make.__name__, make

@@ -54,7 +54,9 @@ static const edgeq_fully_connected_params layer_0 = {
  * edgeq_gap_s8, 0 MACs, 0 bytes of constants. */
 static const edgeq_signal_params signal = {
     .exp_table = NULL,
+    .factor = INT64_C(0),
     .classes = 3,
+    .heads = 0,
     .multiplier = 0,
     .shift = 0,
 };

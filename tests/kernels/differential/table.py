@@ -80,6 +80,8 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_gate_s8": elementwise.gate_cases,
     "edgeq_gap_s8": signal_kernels.gap_cases,
     "edgeq_entropy_s8": signal_kernels.entropy_cases,
+    "edgeq_spread_s8": partial(signal_kernels.of_heads_cases, "monte_carlo"),
+    "edgeq_ensemble_s8": partial(signal_kernels.of_heads_cases, "ensemble"),
     "edgeq_router_s8": partial(routers.router_cases, "edgeq_router_s8"),
     "edgeq_router_s8_dsp": partial(routers.router_cases, "edgeq_router_s8_dsp"),
 }

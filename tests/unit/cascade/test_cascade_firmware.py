@@ -44,7 +44,7 @@ LIMITS = st.tuples(*[st.sampled_from([0, 1, 256]) | st.integers(0, 256)] * 2)
 WIDE = {
     name: cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), signal=name, classes=10)
     for name in SIGNALS
-    if name != "gap"
+    if name not in ("gap", "router")  # whose kernel is Monte Carlo dropout's
 }
 
 
@@ -102,7 +102,7 @@ def test_other_signals_on_host_and_twins(signal: str, board: str, tmp_path: Path
     values = run_all_stages(graph, ROWS).signals
     own = tuple(int(column[3]) for column in values.T)
     below = tuple(value - 1 for value in own)
-    for limits in (own, below, (rule.always,) * 2, (rule.never, 0), (rule.always, own[1])):
+    for limits in (own, below, (rule.always,) * 2, (rule.never, own[1]), (rule.always, own[1])):
         wanted = list(answers_of(graph, ROWS, limits))
         assert list(asked([Trial((), row, limits, wanted[0]) for row in ROWS])) == wanted
         assert list(on_twin(firmware, limits, ROWS[:6], graph)) == wanted[:6]
@@ -122,7 +122,7 @@ def test_other_cores_answer_alike(board: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("signal", ["gap", *WIDE])
 def test_qemu_answers_alike(signal: str, tmp_path: Path) -> None:
     made, rule = WIDE.get(signal, THREE), SIGNALS[signal]
     own = made.param(made.nodes[-1], "thresholds").tolist()
@@ -218,7 +218,7 @@ def estimated(graph: Graph) -> Estimated:
     return Estimated("m", DIGEST, graph, ROWS, "rows", chosen, shares)
 
 
-@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("signal", ["gap", *WIDE])
 def test_the_time_of_each_route_is_proven(signal: str) -> None:
     board = load_board("virtual_m4")
     made = DSP if signal == "gap" else select_kernels(WIDE[signal], frozenset({"dsp"}))

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeq.errors import BadInput, EdgeqError, ModelFile, UnsupportedOp
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Node
+from edgeq.memory import plan_memory
 from edgeq.ops.graph_file import read_graph, write_graph
+from edgeq.ops.mixture import Expert
 from edgeq.passes.freeze_cascade import effect, routes_under, with_thresholds
 from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.stored_graph import stored_graph
@@ -147,6 +149,51 @@ def changed(graph: Graph, **attrs: object) -> Graph:
     node = graph.nodes[-1]
     other = replace(node, attrs=replace(node.attrs, **attrs))
     return graph.with_nodes([*graph.nodes[:-1], other])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _: {"heads": 1}, "1 heads; monte_carlo takes 2 to 16"),
+        (lambda _: {"heads": 17}, "17 heads"),
+        (lambda _: {"heads": 3}, "3 heads cannot share shape"),
+        (lambda node: {"experts": bare(node, 0)}, "has heads ''"),
+        (lambda _: {"signal": "gap", "heads": 0}, "has heads 'expert_0"),
+        (lambda node: {"experts": bare(node, 0, "expert_0.input")}, "cannot share shape|differ"),
+    ],
+)
+def test_verify_holds_heads_to_the_signal(change: Any, said: str) -> None:
+    graph = cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), signal="monte_carlo")
+    verify(graph, "lowered")
+    with pytest.raises(EdgeqError, match=said):
+        verify(changed(graph, **change(graph.nodes[-1])), "lowered")
+
+
+def bare(node: Node, at: int, heads: str = "") -> tuple[Expert, ...]:
+    """The experts, one of them with other heads."""
+    experts = node.attrs.experts
+    return tuple(replace(e, heads=heads) if i == at else e for i, e in enumerate(experts))
+
+
+def test_a_file_gives_heads_back(tmp_path: Path) -> None:
+    graph = cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), signal="ensemble")
+    write_graph(graph, tmp_path / "g.npz")
+    again = stored_graph(tmp_path / "g.npz")
+    assert (run(again, ROWS).uncertainty == run(graph, ROWS).uncertainty).all()
+    assert again.nodes[-1].attrs.heads == 4
+
+
+def test_heads_keep_their_bytes_until_the_signal_has_read_them() -> None:
+    graph = cascade_graph(np.random.default_rng(4), ("t2", "s4", "s8"), signal="ensemble")
+    for expert, plan in zip(graph.nodes[-1].attrs.experts, plan_memory(graph).experts, strict=True):
+        if expert.heads:
+            kept = plan.buffer(expert.heads)
+            others = [b for b in plan.buffers if b is not kept and b.last >= kept.first]
+            assert kept.last == len(expert.graph.nodes)
+            assert all(
+                b.offset >= kept.offset + kept.bytes or b.offset + b.bytes <= kept.offset
+                for b in others
+            )
 
 
 def test_verify_refuses_what_no_firmware_runs() -> None:

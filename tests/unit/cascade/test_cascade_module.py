@@ -142,7 +142,7 @@ def test_what_no_export_takes_is_refused_when_the_model_is_built(body: Any, said
         ("thresholds", [float("nan")], "number in"),
         ("thresholds", [1.0, 2.0], "2 numbers; one a stage"),
         ("escalate", [2.0], r"number in \[0, 1\]"),
-        ("signal", "router", "choose one of gap"),
+        ("signal", "luck", "choose one of gap"),
         ("names", ["a"], "list of 2 to 64"),
         ("names", ["a", "a"], "different texts"),
         ("experts", [], "at least 2 experts"),
