@@ -1,7 +1,7 @@
 """Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -167,3 +167,13 @@ def row_groups(path: Path, rows: int) -> Array | None:
             f"{groups.shape} and type {groups.dtype}"
         )
     return groups
+
+
+def read_shape(given: Sequence[int] | str | None) -> Sequence[int] | None:
+    """Sizes, also from a text as "1,49,10". Raises BadInput."""
+    if not isinstance(given, str):
+        return given
+    parts = [part.strip() for part in given.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise BadInput(f"--input-shape {given}: give whole numbers without the batch, as 1,49,10")
+    return tuple(int(part) for part in parts)

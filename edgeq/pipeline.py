@@ -48,17 +48,17 @@ def export(
     ptq: str = "fast",
     labels: str | Path | None = None,
     task: str | None = None,
+    input_shape: Sequence[int] | str | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
-    `model` is a file, or an edgeq.nn.Model, exported as the file that `save` writes. `target` is a
-    core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the core's fastest
-    kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what
-    an inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
+    `model` is a file (`input_shape`: an .onnx with open sizes), or an edgeq.nn.Model. `target` is a
+    core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the core's
+    fastest kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what an
+    inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
     weakened. `max_disagreement` ("2%"): docs/thresholds.md. `mlperf` ("kws01"): docs/mlperf.md.
     `name` begins every global C name. `weights_as`: "c", "binary" or "auto". `weights` and `ptq`
-    quantise a float model after training, as `edgeq.quantize`; `labels`: a class name a line;
-    `task`: how its answers are judged (docs/import.md).
+    quantise a float model after training; `labels`: a class name a line; `task`: docs/import.md.
     Raises ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch
     before anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
     """
@@ -71,8 +71,8 @@ def export(
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise)
     asked = ExportRequest(target, Path(out), path_of(calibration), *options)
     asked.check()
-    source = requantized(model, weights, ptq, asked.calibration, path_of(labels))
-    return _exported(asked, with_task(source, task), accept_mismatch)
+    how = (weights, ptq, asked.calibration, path_of(labels), input_shape)
+    return _exported(asked, with_task(requantized(model, *how), task), accept_mismatch)
 
 
 def _exported(asked: "ExportRequest", model: "Source", accept_mismatch: bool) -> dict[str, Any]:
@@ -222,8 +222,11 @@ def verify(
 
         report, rows = read_report(folder), path_of(calibration)
         of = (Path(model), exported.digest, exported.graph)
-        origin, task = report.get("origin"), report.get("task")
-        checks.insert(0, check_source(*of, origin=origin, calibration=rows, task=task))
+        shape, task = report.get("input_shape"), report.get("task")
+        given = check_source(
+            *of, origin=report.get("origin"), calibration=rows, task=task, input_shape=shape
+        )
+        checks.insert(0, given)
     return verified(folder, exported, checks)
 
 

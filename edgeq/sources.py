@@ -18,6 +18,7 @@ from edgeq.arrays import (
     graph_rows,
     input_arrays,
     parts,
+    read_shape,
     rows_of_file,
 )
 from edgeq.errors import BadInput, ModelFile
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edgeq.frontend.onnx_loader import Imported as ImportedOnnx
     from edgeq.nn import Model
 
+Shape = Sequence[int]
 AS_IN_THE_FILE = "the file's own"  # in place of a calibration method
 
 
@@ -203,8 +205,11 @@ class Imported:
 Source = Trained | Imported
 
 
-def source_of(given: "str | Path | Model") -> Source:
-    """A model, or that in a file. Raises BadInput, ModelFile and UnsupportedOp, naming the file."""
+def source_of(given: "str | Path | Model", input_shape: Shape | str | None = None) -> Source:
+    """A model, or that in a file. Raises BadInput, ModelFile and UnsupportedOp, naming the file.
+
+    `input_shape`, without the batch: of an .onnx file that leaves sizes open.
+    """
     if not isinstance(given, str | Path):
         return _of_object(given)
     where = Path(given)
@@ -216,7 +221,7 @@ def source_of(given: "str | Path | Model") -> Source:
     if is_onnx(where):
         from edgeq.frontend.onnx_loader import load_onnx
 
-        found, data = load_onnx(where)
+        found, data = load_onnx(where, read_shape(input_shape))
         return Trained(hashlib.sha256(data).hexdigest(), _model_of(found), where)
     from edgeq.nn import load
 
@@ -268,13 +273,13 @@ def _of_object(given: object) -> Trained:
         return Trained(hashlib.sha256(file.read_bytes()).hexdigest(), load(file))
 
 
-def model_of(path: Path) -> "Model":
+def model_of(path: Path, input_shape: Shape | str | None = None) -> "Model":
     """The model in a file, to be quantised. Raises BadInput for one of integers, as `source_of`."""
-    return _float_source(path).model
+    return _float_source(path, input_shape).model
 
 
-def _float_source(given: "str | Path | Model") -> Trained:
-    source = source_of(given)
+def _float_source(given: "str | Path | Model", input_shape: Shape | str | None = None) -> Trained:
+    source = source_of(given, input_shape)
     if isinstance(source, Imported):
         raise BadInput(
             f"{source.path} holds integers already, which are taken as they are; give a float model"
@@ -298,6 +303,7 @@ def requantized(
     ptq: str,
     calibration: Path | None,
     labels: Path | None,
+    input_shape: Shape | str | None = None,
 ) -> Source:
     """The source of `given`, or of its model quantised after training and with class names, where
     that is asked; its `origin` says so.
@@ -305,8 +311,8 @@ def requantized(
     `labels` is a text file with a name a line. Raises BadInput, as `nn.quantize`.
     """
     if weights is None and labels is None:
-        return source_of(given)
-    before = _float_source(given)
+        return source_of(given, input_shape)
+    before = _float_source(given, input_shape)
     model, x = before.model, None
     if weights is not None:
         from edgeq.nn import quantize
@@ -349,6 +355,7 @@ def check_source(
     origin: Mapping[str, Any] | None = None,
     calibration: Path | None = None,
     task: str | None = None,
+    input_shape: Shape | None = None,
 ) -> Check:
     """The proof of a model file against an export's graph.
 
@@ -356,9 +363,10 @@ def check_source(
     more on the same rows. Raises ModelFile for another model's file or other rows, BadInput where
     rows are missing.
     """
-    source = source_of(path)
+    shape = input_shape if is_onnx(path) else None
+    source = source_of(path, shape)
     if origin is not None and source.digest == origin["digest"]:
-        source = _once_more(path, origin, calibration)
+        source = _once_more(path, origin, calibration, shape)
     elif source.digest != digest:
         made_from = f", made from {origin['digest']}" if origin is not None else ""
         raise ModelFile(
@@ -369,7 +377,9 @@ def check_source(
     return source.check(graph, source.rows(calibration), anew=calibration is not None)
 
 
-def _once_more(path: Path, origin: Mapping[str, Any], calibration: Path | None) -> Source:
+def _once_more(
+    path: Path, origin: Mapping[str, Any], calibration: Path | None, shape: Shape | None
+) -> Source:
     """The model of a file quantised as the export did."""
     wanted = origin["calibration"]
     if wanted is not None and calibration is None:
@@ -377,7 +387,7 @@ def _once_more(path: Path, origin: Mapping[str, Any], calibration: Path | None) 
             f"the export quantised {path} on rows of its own; pass them again: --calibration X.npz"
         )
     given = calibration if wanted is not None else None
-    inputs = source_of(path).inputs
+    inputs = source_of(path, shape).inputs
     if given is not None and _rows_digest(input_arrays(given, inputs)) != wanted:
         raise ModelFile(f"{given} holds other rows than those that the export quantised {path} on")
-    return requantized(path, origin["weights"], origin["ptq"], given, None)
+    return requantized(path, origin["weights"], origin["ptq"], given, None, shape)

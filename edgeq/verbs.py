@@ -44,15 +44,18 @@ def meters() -> dict[str, Any]:
     return meters_json(serial, [device.usb_id for device in usb_devices()])
 
 
-def imported_ops(file: str | Path | None = None) -> dict[str, Any]:
+def imported_ops(
+    file: str | Path | None = None, input_shape: Sequence[int] | str | None = None
+) -> dict[str, Any]:
     """The operators of .tflite and .onnx files that are taken, and each node of `file` with why it
-    is not.
+    is not. `input_shape`, without the batch: of an .onnx file that leaves sizes open.
 
     Raises BadInput for what is neither, ModelFile and UnsupportedOp for the file as a whole.
 
     >>> "CONV_2D" in imported_ops()["supported"], "Conv" in imported_ops()["supported_onnx"]
     (True, True)
     """
+    from edgeq.arrays import read_shape
     from edgeq.frontend import onnx_ops, tflite_ops
     from edgeq.frontend.onnx_loader import findings_of_onnx
     from edgeq.frontend.tflite_file import is_onnx, is_tflite
@@ -66,7 +69,8 @@ def imported_ops(file: str | Path | None = None) -> dict[str, Any]:
             raise BadInput(
                 f"{path} is no .tflite or .onnx file; `edgeq export` checks a saved model"
             )
-        nodes = findings_of_onnx(path) if is_onnx(path) else findings_of(path)
+        shape = read_shape(input_shape)
+        nodes = findings_of_onnx(path, shape) if is_onnx(path) else findings_of(path)
     return {
         "supported": sorted(tflite_ops.READERS),
         "supported_onnx": sorted(onnx_ops.READERS),

@@ -5,7 +5,13 @@ from pathlib import Path
 import click
 
 from edgeq.cli import names
-from edgeq.cli.options import compiler_option, json_option, out_option, verbose_option
+from edgeq.cli.options import (
+    compiler_option,
+    input_shape_option,
+    json_option,
+    out_option,
+    verbose_option,
+)
 from edgeq.cli.output import say_json, show, working
 from edgeq.task import TASKS
 
@@ -83,6 +89,7 @@ from edgeq.task import TASKS
     type=click.Choice(TASKS),
     help="How answers are judged (default: the model's own, else as its shapes tell).",
 )
+@input_shape_option
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
 @click.option(
     "--accept-mismatch",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeq.cli.options import json_option
+from edgeq.cli.options import input_shape_option, json_option
 from edgeq.cli.output import say_json, show
 from edgeq.plain_text import plain
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="The operators that are taken; what in a file is not.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
+@input_shape_option
 @json_option
-def ops(file: Path | None, as_json: bool) -> None:
+def ops(file: Path | None, input_shape: str | None, as_json: bool) -> None:
     """The operators of .tflite and .onnx files that edgeq takes; with FILE, each of its nodes.
 
     A node that reads what one that is not taken would make is not checked. Ends with 3 when a node
@@ -24,7 +25,7 @@ def ops(file: Path | None, as_json: bool) -> None:
     """
     from edgeq.verbs import imported_ops, refuse_unsupported
 
-    facts = imported_ops(file)
+    facts = imported_ops(file, input_shape)
     if as_json:
         say_json(facts)
     else:

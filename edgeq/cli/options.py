@@ -32,6 +32,11 @@ out_option = click.option(
     type=click.Path(path_type=Path),
     help="The folder to write.",
 )
+input_shape_option = click.option(
+    "--input-shape",
+    metavar="SIZES",
+    help="Of an .onnx file that leaves sizes open, without the batch, e.g. 1,49,10.",
+)
 firmware_option = click.option(
     "--firmware",
     default="build/export",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgeq.cli.options import json_option
+from edgeq.cli.options import input_shape_option, json_option
 from edgeq.cli.output import say, say_json
 
 
@@ -37,6 +37,7 @@ from edgeq.cli.output import say, say_json
     type=click.Choice(["fast", "best"]),
     help="Rounding to the nearest in seconds, or learned in minutes.",
 )
+@input_shape_option
 @json_option
 def quantize(
     model: Path,
@@ -45,6 +46,7 @@ def quantize(
     keep: tuple[str, ...],
     calibration: Path | None,
     ptq: str,
+    input_shape: str | None,
     as_json: bool,
 ) -> None:
     """A float MODEL with weights of another kind, from real inputs alone, as a model file.
@@ -60,7 +62,7 @@ def quantize(
     if odd:
         raise BadInput(f"--keep {odd[0]}: give LAYER=KIND, e.g. --keep stem=int8")
     kept = {name: kind for name, _, kind in (each.partition("=") for each in keep)}
-    found = model_of(model)
+    found = model_of(model, input_shape)
     x = None if calibration is None else input_arrays(calibration, found.inputs)
     made = nn.quantize(found, x, weights, kept, ptq=ptq)
     nn.save(made, out)

@@ -225,6 +225,7 @@ def _inputs(graph: GraphProto, wanted: Sequence[int] | None) -> dict[str, Shape]
         if sizes and sizes[0] <= 0:
             sizes[0] = 1
         if wanted is not None:
+            _check_sizes(value.name, sizes[1:], wanted)
             sizes = [1, *wanted]
         if any(n <= 0 for n in sizes[1:]) or not sizes:
             named = [d.dim_param or "?" for d in kind.shape.dim]
@@ -236,6 +237,19 @@ def _inputs(graph: GraphProto, wanted: Sequence[int] | None) -> dict[str, Shape]
             raise ModelFile(f"input {value.name[:NAME_LENGTH]!r} has shape {sizes[:9]}")
         found[value.name] = tuple(sizes)
     return found
+
+
+def _check_sizes(name: str, sizes: Sequence[int], wanted: Sequence[int]) -> None:
+    """Raises BadInput where the file says other ones."""
+    agree = len(sizes) == len(wanted) and all(
+        a <= 0 or a == b for a, b in zip(sizes, wanted, strict=False)
+    )
+    if sizes and (not agree or min(wanted) < 1):
+        shown = ",".join(str(n) if n > 0 else "?" for n in sizes)
+        raise BadInput(
+            f"input {name[:NAME_LENGTH]!r} is {shown} without its batch; --input-shape says "
+            f"{','.join(map(str, wanted))}"
+        )
 
 
 def _fix_inputs(graph: GraphProto, inputs: Mapping[str, Shape]) -> None:

@@ -20,6 +20,7 @@ from edgeq.passes.float_forward import run_float
 from edgeq.verbs import imported_ops
 from tests import onnx_files as made
 from tests import onnx_table
+from tests.command_line import run_cli
 
 HERE = Path("/nowhere")
 Array = np.ndarray[Any, Any]
@@ -258,6 +259,45 @@ def test_open_sizes_can_be_said() -> None:
     data = _with_open_sizes(made.node("Relu", MAP))
     found = imported(parse(data, HERE, (4, 7, 6)), "net")
     assert found.input_shape == (4, 7, 6)
+    for wrong in ((4, 7), (4, 7, 5), (4, 0, 6)):
+        with pytest.raises(BadInput, match=r"is 4,\?,6 without its batch; --input-shape says"):
+            parse(data, HERE, wrong)
+
+
+def test_every_command_says_open_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, rows, out = tmp_path / "net.onnx", tmp_path / "x.npz", tmp_path / "out"
+    file.write_bytes(_with_open_sizes(made.node("Conv", MAP, made.W)))
+    np.savez(rows, x=np.random.default_rng(0).normal(size=(8, 4, 7, 6)).astype(np.float32))
+    said, given = ("--input-shape", "4,7,6"), ("--calibration", str(rows))
+    target = ("--target", "virtual_m4", "--out", str(out))
+    assert run_cli(monkeypatch, "ops", str(file)) == 3
+    assert run_cli(monkeypatch, "ops", str(file), *said) == 0
+    assert run_cli(monkeypatch, "export", str(file), *target, *given) == 3
+    assert run_cli(monkeypatch, "export", str(file), *target, *given, "--input-shape", "4,x") == 2
+    assert not out.exists()
+    assert run_cli(monkeypatch, "export", str(file), *target, *given, *said) == 0
+    made_again = tmp_path / "q.pt"
+    words = ("quantize", str(file), "-o", str(made_again), "--weights", "int4", *given, *said)
+    assert run_cli(monkeypatch, *words) == 0
+    again = ("verify", str(out), "--model", str(file), *given)
+    assert run_cli(monkeypatch, *again) == 0
+
+
+def test_offenders_are_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [
+        helper.make_node(op, [a], [b], name=f"the {op}")
+        for op, a, b in (("Sin", "x", "a"), ("Cos", "a", "b"), ("Relu", "b", "y0"))
+    ]
+    (tmp_path / "net.onnx").write_bytes(made.model(nodes, MAP))
+    out = tmp_path / "out"
+    words = ("export", str(tmp_path / "net.onnx"), "--target", "virtual_m4", "--out", str(out))
+    assert run_cli(monkeypatch, *words) == 3
+    said = capsys.readouterr().err
+    assert "the Sin" in said
+    assert "the Cos" in said
+    assert not out.exists()
 
 
 def test_control_flow_is_refused() -> None:
