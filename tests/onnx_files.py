@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from torch import Tensor, nn
 
+from tests.onnx_networks import Attention, Encoder, Normed
+
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 OPSET = 17
@@ -208,6 +210,9 @@ NETS: Mapping[str, tuple[Callable[[], nn.Module], Shape]] = {
     "residual": (Residual, (3, 16, 16)),
     "signal": (signal, (3, 64)),
     "features": (features, (20,)),
+    "encoder": (Encoder, (12, 6)),
+    "attention": (Attention, (5, 8)),
+    "normed": (Normed, (3, 8, 8)),
 }
 
 

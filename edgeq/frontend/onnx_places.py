@@ -134,13 +134,13 @@ def _resize(g: Reading, op: Operator) -> None:
     how = op.get("coordinate_transformation_mode", "half_pixel")
     along = [_coordinates(how, *side) for side in zip(value.shape, made, scales, strict=True)][2:]
     sizes = value.shape[2:]
+    near = op.get("nearest_mode", "round_prefer_floor")
     if mode == "linear":
         down, across = (
             tuple(int(n) for n in np.clip(np.round(at * ONE), 0, (n - 1) * ONE))
             for at, n in zip([np.zeros(1), *along][-2:], (1, *sizes)[-2:], strict=True)
         )
         return g.give_map(op, g.add("ResizeLinear", ResizeLinear(down, across), (name,)), rank)
-    near = op.get("nearest_mode", "round_prefer_floor")
     places = [_nearest(near, at, n) for at, n in zip(along, sizes, strict=True)]
     factors = [max(len(p) // n, 1) for p, n in zip(places, sizes, strict=True)]
     whole = [[i // f for i in range(n * f)] for n, f in zip(sizes, factors, strict=True)]

@@ -16,11 +16,15 @@ from edgeq.arrays import CHANNELS_FIRST, model_rows
 from edgeq.errors import BadInput, EdgeqError, ModelFile, UnsupportedOp
 from edgeq.frontend.onnx_file import parse
 from edgeq.frontend.onnx_loader import Imported, findings_of_onnx, imported
+from edgeq.ops.op import quant_of
+from edgeq.passes import quantize
 from edgeq.passes.float_forward import run_float
+from edgeq.reference import quantize_rows, run
 from edgeq.verbs import imported_ops
 from tests import onnx_files as made
 from tests import onnx_table
 from tests.command_line import run_cli
+from tests.unit.emit import test_firmware as c
 
 HERE = Path("/nowhere")
 Array = np.ndarray[Any, Any]
@@ -54,6 +58,23 @@ def assert_computes(data: bytes, rows: int = 3, within: float = 2e-5) -> Importe
 @pytest.mark.parametrize("name", made.NETS)
 def test_a_network(name: str) -> None:
     assert_computes(made.net(name)[0])
+
+
+@pytest.mark.parametrize("name", ["encoder", "attention", "normed"])
+def test_its_integers_in_c(name: str, tmp_path: Path) -> None:
+    data, shape = made.net(name)
+    found = read(data)
+    x = np.random.default_rng(2).normal(size=(24, *shape)).astype(np.float32)
+    rows = model_rows(x, found.input_shape, "rows", found.layout)
+    graph = quantize(found.graph, rows, "mse").graph
+    out = quant_of(graph.tensors[graph.outputs[0]])
+    codes = quantize_rows(graph, rows)
+    got = (run(graph, codes).output - float(out.zero_point)) * out.per_tensor
+    wanted = runtime(data, x).reshape(got.shape)
+    assert 10 * np.log10(np.square(wanted).sum() / np.square(got - wanted).sum()) > 25
+    c.assert_equals_reference(
+        graph, c.answers(c.compiled(graph, tmp_path, tmp_path), graph, codes), codes
+    )
 
 
 @pytest.mark.parametrize("name", ["plain", "unet", "dense", "residual", "signal", "features"])
