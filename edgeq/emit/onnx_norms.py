@@ -61,10 +61,13 @@ def _log_softmax(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
 
 
 def _group_norm(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
-    """By means over (cells, channels of a group)."""
+    """GroupNormalization of maps; else by means over (cells, channels of a group)."""
     shape, attrs, name = graph.tensors[node.inputs[0]].shape, node.attrs, node.name
     cells, width = math.prod(shape[attrs.rows : -1]), shape[-1] // attrs.groups
     gamma, beta, epsilon = _constants(b, graph, node, cells * width)
+    if len(shape) == 3 and attrs.rows == 0 and attrs.centred:
+        given = {"num_groups": attrs.groups, "epsilon": epsilon}
+        return b.node("GroupNormalization", [x[0], gamma, beta], f"{name}.norm", **given)
     axes = b.constant(f"{name}.axes", [1, 3], np.int64)
     least = b.constant(f"{name}.epsilon", epsilon, np.float32)
 
