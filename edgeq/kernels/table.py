@@ -3,103 +3,40 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
-from edgeq.kernels.streams import convolutions, lanes, row_groups, trits, two_rows
+from edgeq.kernels.layer_needs import (
+    Scratch,
+    Suits,
+    add_suits,
+    any_shape,
+    average_pool_suits,
+    decides,
+    few_outputs,
+    gate_scratch,
+    no_scratch,
+    patch_scratch,
+    router_dsp_scratch,
+    router_scratch,
+    trits_scratch,
+    trits_suit,
+)
+from edgeq.kernels.streams import (
+    convolutions,
+    lanes,
+    lines,
+    patch_pairs,
+    row_groups,
+    trits,
+    two_rows,
+)
 from edgeq.kernels.streams.stream import Stream
 
 DSP, V6M = "dsp", "v6m"
-TRITS_OUTPUTS, TRITS_SAVED_BYTES = 64, 1024
-V6M_TRITS_OUTPUTS = 256  # from here on tables take fewer cycles than two rows a multiply
-Scratch = Callable[[Graph, Node], int]
 Shape = tuple[int, ...]
 Padding = tuple[int, int, int, int]
 Stride = tuple[int, int]
-Suits = Callable[[Graph, Node], bool]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
-
-
-def no_scratch(_graph: Graph, _node: Node) -> int:
-    return 0
-
-
-def any_shape(_graph: Graph, _node: Node) -> bool:
-    return True
-
-
-def patch_scratch(graph: Graph, node: Node) -> int:
-    """Conv2D: one input patch; none for a 1x1 kernel without padding, which reads x in place."""
-    _, height, width, channels = graph.type_of(node.params["weight"]).shape
-    in_place = (height, width) == (1, 1) and not any(node.attrs.padding)
-    return 0 if in_place else height * width * channels
-
-
-def router_scratch(graph: Graph, node: Node) -> int:
-    """Mixture: scores and sums of every expert, the first layer's output and two layer buffers."""
-    layers = range(node.attrs.router.layers)
-    widths = [graph.type_of(node.params[f"router.{i}.weight"]).shape[0] for i in layers]
-    return 12 * widths[-1] + widths[0] + 2 * max(widths)
-
-
-def router_dsp_scratch(graph: Graph, node: Node) -> int:
-    """router_scratch, then the largest of its layers'."""
-    layers = range(node.attrs.router.layers)
-    shapes = [graph.type_of(node.params[f"router.{i}.weight"]).shape for i in layers]
-    own = -(-router_scratch(graph, node) // 8) * 8
-    return own + max(row_groups.scratch_bytes(inputs, outputs) for outputs, inputs in shapes)
-
-
-def trits_scratch(graph: Graph, node: Node) -> int:
-    """FullyConnected by tables: those of a block of columns, and the sums of all rows."""
-    outputs, inputs = graph.type_of(node.params["weight"]).shape
-    return trits.scratch_bytes(inputs, outputs)
-
-
-def trits_suit(graph: Graph, node: Node) -> bool:
-    """Enough outputs to share the tables, and enough weights to make up for the longer code."""
-    outputs, inputs = graph.type_of(node.params["weight"]).shape
-    return outputs >= TRITS_OUTPUTS and trits.saved_bytes(inputs, outputs) >= TRITS_SAVED_BYTES
-
-
-def few_outputs(graph: Graph, node: Node) -> bool:
-    """Too few for tables to be faster, on ARMv6-M."""
-    return graph.type_of(node.params["weight"]).shape[0] < V6M_TRITS_OUTPUTS
-
-
-def add_suits(graph: Graph, node: Node) -> bool:
-    """Add: an input at half the common scale, and an output whose rounding stays inside a word."""
-    multiplier, shift = (graph.param(node, name) for name in ("multiplier", "shift"))
-    half = (multiplier == 2**30) & (shift == 0)
-    inputs = half[:2].any() and (half | (shift < 0))[:2].all()
-    return bool(inputs and -23 <= shift[2] <= -1)
-
-
-def average_pool_suits(graph: Graph, node: Node) -> bool:
-    """AveragePool2D: four channels and more, and a scale below a half."""
-    channels = graph.type_of(node.inputs[0]).shape[-1]
-    return channels >= 4 and bool((graph.param(node, "shift") <= -1).all())
-
-
-def decides(kernel: str) -> Suits:
-    """Cascade: that is its signal's."""
-
-    def suits(_graph: Graph, node: Node) -> bool:
-        return bool(node.attrs.rule.kernel == kernel)
-
-    return suits
-
-
-def _signal(name: str, *headers: str, sources: tuple[str, ...] = ()) -> "Kernel":
-    """What a cascade decides by."""
-    own, files = f"edgeq_{name}_s8", (f"edgeq_{name}_s8.c", *sources)
-    return Kernel(own, "Cascade", None, files, (*_PUBLIC, *headers), suits=decides(own))
-
-
-def gate_scratch(graph: Graph, node: Node) -> int:
-    """Mixture with gates: an int32 accumulator for each output."""
-    return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
 
 
 @dataclass(frozen=True)
@@ -148,6 +85,12 @@ _DEPTHWISE = (
     "edgeq_depthwise_conv_2d_dsp.h",
     *(f"edgeq_depthwise_{part}_dsp.h" for part in ("any", "blocks", "slide", "strips")),
 )
+_OUTPUTS_V6M = (LAYOUT, REQUANTIZE, "edgeq_requantize_v6m.h", "edgeq_outputs_v6m.h")
+_CONV_2D_V6M = ("edgeq_conv_2d_v6m.h", "edgeq_patch_v6m.h")
+_DEPTHWISE_V6M = (
+    "edgeq_dot.h",
+    *(f"edgeq_{part}_v6m.h" for part in ("depthwise", "lines", "taps")),
+)
 _SOFTMAX = ("edgeq_softmax_q15.c",)
 _PUBLIC = (PUBLIC, VERSION)
 
@@ -180,11 +123,35 @@ def _fully_connected_v6m(weight: str, suits: Suits = any_shape) -> Kernel:
         return lanes.LANES[weight].scratch_bytes(graph.type_of(node.params["weight"]).shape[1])
 
     name = f"edgeq_fully_connected_s8_{weight}_v6m"
-    headers = (*_PUBLIC, PROTOTYPES[V6M], REQUANTIZE, "edgeq_fully_connected_v6m.h")
+    headers = (*_PUBLIC, PROTOTYPES[V6M], *_OUTPUTS_V6M, "edgeq_fully_connected_v6m.h")
     stream, needs = lanes.STREAMS[weight], frozenset({V6M})
     return Kernel(
         name, "FullyConnected", weight, (f"{name}.c",), headers, scratch, V6M, needs, stream, suits
     )
+
+
+def _conv_2d_v6m(weight: str) -> Kernel:
+    def scratch(graph: Graph, node: Node) -> int:
+        return patch_pairs.scratch_bytes(weight, graph.type_of(node.params["weight"]).shape)
+
+    name = f"edgeq_conv_2d_s8_{weight}_v6m"
+    headers = (*_PUBLIC, PROTOTYPES[V6M], *_OUTPUTS_V6M, *_CONV_2D_V6M)
+    stream, needs = patch_pairs.STREAMS[weight], frozenset({V6M})
+    return Kernel(name, "Conv2D", weight, (f"{name}.c",), headers, scratch, V6M, needs, stream)
+
+
+def _depthwise_v6m(weight: str) -> Kernel:
+    def scratch(graph: Graph, node: Node) -> int:
+        made, shape = (
+            graph.type_of(node.outputs[0]).shape,
+            graph.type_of(node.params["weight"]).shape,
+        )
+        return lines.scratch_bytes(shape, made, node.attrs.stride)
+
+    name = f"edgeq_depthwise_conv_2d_s8_{weight}_v6m"
+    headers = (*_PUBLIC, PROTOTYPES[V6M], *_OUTPUTS_V6M, *_DEPTHWISE_V6M)
+    stream, needs, op = lines.STREAMS[weight], frozenset({V6M}), "DepthwiseConv2D"
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, V6M, needs, stream)
 
 
 def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: WindowScratch) -> Kernel:
@@ -209,6 +176,12 @@ def _depthwise(weight: str) -> Kernel:
     name = f"edgeq_depthwise_conv_2d_s8_{weight}"
     headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_depthwise_conv_2d.h", "edgeq_reach.h")
     return Kernel(name, "DepthwiseConv2D", weight, (f"{name}.c",), headers)
+
+
+def _signal(name: str, *headers: str, sources: tuple[str, ...] = ()) -> Kernel:
+    """What a cascade decides by."""
+    own, files = f"edgeq_{name}_s8", (f"edgeq_{name}_s8.c", *sources)
+    return Kernel(own, "Cascade", None, files, (*_PUBLIC, *headers), suits=decides(own))
 
 
 def _weightless(
@@ -275,6 +248,11 @@ KERNELS: tuple[Kernel, ...] = (
     _fully_connected_v6m("s2"),
     _fully_connected_v6m("t2", few_outputs),
     _fully_connected_v6m("b1"),
+    _conv_2d_v6m("s8"),
+    _conv_2d_v6m("s4"),
+    _conv_2d_v6m("t2"),
+    _depthwise_v6m("s8"),
+    _depthwise_v6m("s4"),
     Kernel(
         "edgeq_fully_connected_s8_t5",
         "FullyConnected",

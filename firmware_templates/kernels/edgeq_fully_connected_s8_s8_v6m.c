@@ -3,7 +3,7 @@
 #define EDGEQ_V6M_BITS    8
 #define EDGEQ_V6M_MASK    0xFF
 #define EDGEQ_V6M_COLUMNS 1
-#define EDGEQ_V6M_WORDS   4
+#define EDGEQ_V6M_WORDS   8
 #define EDGEQ_V6M_CHUNK   0
 #define EDGEQ_V6M_STEP    1
 #define EDGEQ_V6M_OFFSET  0

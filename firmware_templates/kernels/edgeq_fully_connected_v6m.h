@@ -19,9 +19,12 @@
 #define EDGEQ_FULLY_CONNECTED_V6M_H
 
 #include "edgeq_kernels_v6m.h"
-#include "edgeq_requantize.h"
+#include "edgeq_outputs_v6m.h"
 
-enum { EDGEQ_V6M_TURN = EDGEQ_V6M_COLUMNS * EDGEQ_V6M_WORDS };
+enum {
+    EDGEQ_V6M_TURN = EDGEQ_V6M_COLUMNS * EDGEQ_V6M_WORDS,
+    EDGEQ_V6M_BLOCK = 16 /* rows between two calls for their outputs */
+};
 
 #if defined(__thumb__)
 #define EDGEQ_V6M_UNUSED   __attribute__((unused))
@@ -99,7 +102,9 @@ edgeq_four_rows(EDGEQ_V6M_UNUSED const uint32_t *w, EDGEQ_V6M_UNUSED const uint8
             "1:\n"
             "ldmia r0!, {r4, r5}\n" EDGEQ_V6M_COLUMN("r4", "0") EDGEQ_V6M_COLUMN("r5", "1")
             "ldmia r0!, {r4, r5}\n" EDGEQ_V6M_COLUMN("r4", "2") EDGEQ_V6M_COLUMN("r5", "3")
-            "adds r1, #4\n"
+            "ldmia r0!, {r4, r5}\n" EDGEQ_V6M_COLUMN("r4", "4") EDGEQ_V6M_COLUMN("r5", "5")
+            "ldmia r0!, {r4, r5}\n" EDGEQ_V6M_COLUMN("r4", "6") EDGEQ_V6M_COLUMN("r5", "7")
+            "adds r1, #8\n"
             "cmp r1, r7\n"
             "bne 1b\n"
             "ldr r3, [sp, #4]\n"
@@ -148,13 +153,14 @@ edgeq_four_rows(EDGEQ_V6M_UNUSED const uint32_t *w, EDGEQ_V6M_UNUSED const uint8
 #elif EDGEQ_V6M_BITS == 8
 static void edgeq_four_rows(const uint32_t *w, const uint8_t *u, const uint8_t *end,
                             int32_t *sums) {
-    for (int32_t i = 0; i < 4; i++) {
-        sums[i] = 0;
-    }
+    int32_t own[4] = {0, 0, 0, 0};
     for (; u != end; u++, w++) {
-        for (int32_t i = 0; i < 4; i++) {
-            sums[i] += (int8_t)(uint8_t)(*w >> (8 * i)) * *u;
+        for (int32_t row = 0; row < 4; row++) {
+            own[row] += (int8_t)(uint8_t)(*w >> (8 * row)) * *u;
         }
+    }
+    for (int32_t row = 0; row < 4; row++) {
+        sums[row] = own[row];
     }
 }
 #else
@@ -162,9 +168,7 @@ static void edgeq_four_rows(const uint32_t *w, const uint8_t *u, const uint8_t *
 static void edgeq_four_rows(const uint32_t *w, const uint8_t *u, const uint8_t *end,
                             int32_t *sums) {
     uint32_t both[2] = {0, 0};
-    for (int32_t i = 0; i < 4; i++) {
-        sums[i] = 0;
-    }
+    int32_t own[4] = {0, 0, 0, 0};
     for (int32_t k = 0; u != end; w += 2) {
         for (int32_t i = 0; i < EDGEQ_V6M_COLUMNS; i++, k++, u++) {
             both[0] += (w[0] >> (i * EDGEQ_V6M_BITS) & EDGEQ_V6M_MASK) * *u;
@@ -172,12 +176,15 @@ static void edgeq_four_rows(const uint32_t *w, const uint8_t *u, const uint8_t *
         }
         if (k == EDGEQ_V6M_CHUNK || u == end) {
             for (int32_t i = 0; i < 2; i++) {
-                sums[2 * i] += (int32_t)(both[i] & 0xFFFF);
-                sums[2 * i + 1] += (int32_t)(both[i] >> 16);
+                own[2 * i] += (int32_t)(both[i] & 0xFFFF);
+                own[2 * i + 1] += (int32_t)(both[i] >> 16);
                 both[i] = 0;
             }
             k = 0;
         }
+    }
+    for (int32_t row = 0; row < 4; row++) {
+        sums[row] = own[row];
     }
 }
 #endif
@@ -198,14 +205,7 @@ static inline int32_t edgeq_unsigned_activations(const int8_t *x, int32_t n, int
 
 static inline void edgeq_fully_connected_v6m(const edgeq_fully_connected_params *p, const int8_t *x,
                                              int8_t *y, void *scratch) {
-    const int32_t *bias = p->bias; /* copies: y could be any of the fields, for a compiler */
-    const int32_t *multiplier = p->multiplier;
-    const int8_t *shift = p->shift;
     const uint32_t *w = p->weight;
-    int32_t outputs = p->outputs;
-    int32_t zero_point = p->output_zero_point;
-    int32_t low = p->activation_min;
-    int32_t high = p->activation_max;
     int32_t padded = 0;
     int32_t row_words = 0; /* of four rows */
     while (padded < p->inputs) {
@@ -215,15 +215,27 @@ static inline void edgeq_fully_connected_v6m(const edgeq_fully_connected_params 
     }
     uint8_t *u = scratch;
     int32_t more = EDGEQ_V6M_OFFSET * edgeq_unsigned_activations(x, p->inputs, padded, u);
-    for (int32_t row = 0; row < outputs; row += 4, w += row_words) {
-        int32_t sums[4];
-        int32_t end = outputs < row + 4 ? outputs : row + 4;
-        edgeq_four_rows(w, u, u + padded, sums);
-        for (int32_t i = row; i < end; i++) {
-            int32_t sum = EDGEQ_V6M_STEP * sums[i - row] + more;
-            int32_t acc = (int32_t)((uint32_t)bias[i] + (uint32_t)sum);
-            y[i] = edgeq_requantize(acc, multiplier[i], shift[i], zero_point, low, high);
+    int32_t channels = 4 * p->outputs;
+    edgeq_outputs o = edgeq_outputs_of(p->bias, p->multiplier, p->shift, p->output_zero_point,
+                                       p->activation_min, p->activation_max);
+    o.sums_bytes = 4;
+    while (o.first < channels) {
+        int32_t sums[EDGEQ_V6M_BLOCK];
+        int32_t end = o.first + 4 * EDGEQ_V6M_BLOCK;
+        o.last = channels < end ? channels : end;
+        int32_t *to = sums;
+        for (int32_t row = o.first; row < o.last; row += 16, to += 4) {
+            edgeq_four_rows(w, u, u + padded, to);
+            if (EDGEQ_V6M_OFFSET != 0) {
+                to[0] = EDGEQ_V6M_STEP * to[0] + more;
+                to[1] = EDGEQ_V6M_STEP * to[1] + more;
+                to[2] = EDGEQ_V6M_STEP * to[2] + more;
+                to[3] = EDGEQ_V6M_STEP * to[3] + more;
+            }
+            w += row_words;
         }
+        edgeq_put_outputs(&o, sums, y);
+        y += EDGEQ_V6M_BLOCK;
     }
 }
 

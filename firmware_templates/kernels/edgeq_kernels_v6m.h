@@ -20,4 +20,17 @@ void edgeq_fully_connected_s8_t2_v6m(const edgeq_fully_connected_params *p, cons
 void edgeq_fully_connected_s8_b1_v6m(const edgeq_fully_connected_params *p, const int8_t *x,
                                      int8_t *y, void *scratch);
 
+/* s8 weights of -127 to 127. */
+void edgeq_conv_2d_s8_s8_v6m(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                             void *scratch);
+void edgeq_conv_2d_s8_s4_v6m(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                             void *scratch);
+void edgeq_conv_2d_s8_t2_v6m(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                             void *scratch);
+
+void edgeq_depthwise_conv_2d_s8_s8_v6m(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                                       void *scratch);
+void edgeq_depthwise_conv_2d_s8_s4_v6m(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
+                                       void *scratch);
+
 #endif

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgeq.kernels import KERNELS, Kernel
+from edgeq.kernels.table import DSP, V6M
 from tests.mutation.draw import in_turns
 from tests.mutation.fault import Fault
 from tests.mutation.kernel_trial import KernelTrial, kernel_faults, kernel_texts
@@ -121,10 +122,20 @@ MODULES = (
     ),
     ModuleUnit(
         f"{STREAMS}/convolutions.py",
-        tuple(k.name for k in KERNELS if "conv" in k.name and k.isa),
+        tuple(k.name for k in KERNELS if "conv" in k.name and k.isa == DSP),
         _TABLE,
     ),
     ModuleUnit(f"{STREAMS}/lanes.py", _rows("_v6m"), _TABLE),
+    ModuleUnit(
+        f"{STREAMS}/patch_pairs.py",
+        tuple(k.name for k in KERNELS if k.op == "Conv2D" and k.isa == V6M),
+        _TABLE,
+    ),
+    ModuleUnit(
+        f"{STREAMS}/lines.py",
+        tuple(k.name for k in KERNELS if k.op == "DepthwiseConv2D" and k.isa == V6M),
+        _TABLE,
+    ),
     ModuleUnit(
         f"{STREAMS}/row_groups.py", _rows("s16_dsp", "s8_s8_dsp", "s4_dsp", "s3_dsp"), _TABLE
     ),

@@ -47,11 +47,13 @@ class Lanes:
 
 
 LANES = {
-    "s8": Lanes(bits=8, columns=1, turn=4),
+    "s8": Lanes(bits=8, columns=1, turn=8),
     "s4": Lanes(bits=4, columns=4, turn=8, offset=-8),
     "s3": Lanes(bits=3, columns=5, turn=10, offset=-3),
     "s2": Lanes(bits=2, columns=8, turn=8, step=2, offset=-3),
     "t2": Lanes(bits=2, columns=8, turn=8, offset=-1),
     "b1": Lanes(bits=1, columns=16, turn=16, step=2, offset=-1),
 }
-STREAMS = {token: Stream(lanes.pack, ACTIVATION_OFFSET) for token, lanes in LANES.items()}
+STREAMS = {
+    token: Stream(lanes.pack, ACTIVATION_OFFSET, minus_128=True) for token, lanes in LANES.items()
+}

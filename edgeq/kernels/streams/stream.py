@@ -25,6 +25,7 @@ class Stream:
     more.
     `six_bits`: the kernel tells a layer with a shift above -1 by shifts of six bits, as bytes 0 to
     63; those of other layers are negative.
+    `minus_128`: s8 weights may be -128; else rows that share a half-word have no room for it.
     `reach`: what every accumulator stays below, its left shift done. Under 2^30, SMMULR of its
     double and a multiplier is the rounding doubling multiply.
     """
@@ -35,6 +36,7 @@ class Stream:
     least_shift: int = -31
     most_shift: int = -1
     six_bits: bool = False
+    minus_128: bool = False
     reach: int = 2**30
 
     def shifts(self, shift: Array) -> Array:

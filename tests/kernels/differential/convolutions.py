@@ -1,6 +1,6 @@
 """Conv2D and DepthwiseConv2D: cases for the plain kernels and for those of DSP cores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.kernels import PACKINGS, Kernel, select, weight_rows
 from edgeq.kernels.streams import convolutions as streams
+from edgeq.kernels.streams import lines, patch_pairs
+from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import OPS
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -17,16 +19,50 @@ from tests.kernels import samples
 from tests.kernels.differential.case import Call, Case, Const, Out, Pointer, Scratch, Struct
 from tests.kernels.dsp.layers import ACTIVATIONS, right_shifts
 
-STREAMS = {
+Shape = tuple[int, ...]
+
+
+def pair_scratch(token: str) -> Callable[..., int]:
+    """Of two patches, whatever the map."""
+    return lambda weight_shape, *_map: patch_pairs.scratch_bytes(token, weight_shape)
+
+
+def line_scratch(
+    weight: Shape, _given: Shape, made: Shape, _padding: Shape, stride: tuple[int, int]
+) -> int:
+    """Of a line of outputs and the lines of the map that it needs."""
+    return lines.scratch_bytes(weight, made, stride)
+
+
+STREAMS: dict[str, tuple[Stream, Callable[..., int]]] = {
     "conv_2d_s8_s8": (streams.CONV_S8, streams.scratch_bytes_conv_s8),
     "conv_2d_s8_s4": (streams.CONV_S4, streams.scratch_bytes_conv_s4),
     "conv_2d_s8_t2": (streams.CONV_T2, streams.scratch_bytes_conv_t2),
     "depthwise_conv_2d_s8_s8": (streams.DEPTHWISE_S8, streams.scratch_bytes_depthwise_s8),
     "depthwise_conv_2d_s8_s4": (streams.DEPTHWISE_S4, streams.scratch_bytes_depthwise_s4),
+    **{
+        f"conv_2d_s8_{token}_v6m": (stream, pair_scratch(token))
+        for token, stream in patch_pairs.STREAMS.items()
+    },
+    **{
+        f"depthwise_conv_2d_s8_{token}_v6m": (stream, line_scratch)
+        for token, stream in lines.STREAMS.items()
+    },
 }
+V6M = tuple(name for name in STREAMS if name.endswith("_v6m"))
 CONVOLUTIONS = tuple(name for name in STREAMS if name.startswith("conv"))
 TO_WORDS = 15  # bytes that fill scratch to a multiple of sixteen
 DEPTHWISE = tuple(name for name in STREAMS if name not in CONVOLUTIONS)
+
+
+def token_of(name: str) -> str:
+    """The weight format of a row of STREAMS."""
+    return name.removesuffix("_v6m")[-2:]
+
+
+def function_of(name: str) -> str:
+    """The kernel of a row of STREAMS."""
+    return f"edgeq_{name}" if name in V6M else f"edgeq_{name}_dsp"
 
 
 @dataclass(frozen=True)
@@ -81,6 +117,16 @@ DEPTHWISE_SHAPES = (
     Geometry((25, 19), 5, (4, 5), (1, 1), (0, 0, 0, 0)),  # any window, the map in several parts
     Geometry((4, 23), 4, (2, 1), (3, 1), (0, 0, 0, 0)),  # single columns, the map at once
 )
+LONG = (  # kernels of several threes, on either axis; jumps
+    Geometry((1, 20), 5, (1, 10), (1, 1), (0, 0, 0, 0)),
+    Geometry((23, 2), 9, (5, 2), (1, 1), (2, 0, 1, 1)),
+    Geometry((9, 11), 4, (5, 5), (3, 2), (2, 2, 2, 2)),
+    Geometry((4, 16), 8, (2, 3), (3, 1), (0, 1, 0, 1)),  # lines that no output needs
+)
+BLOCKS = (  # channels around a block, of an odd pixel too
+    Geometry((1, 3), 4, (1, 1), (1, 1), (0, 0, 0, 0), 16),
+    Geometry((1, 3), 5, (1, 1), (1, 1), (0, 0, 0, 0), 33),
+)
 SMALL = (
     Geometry((1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), 1),
     Geometry((5, 4), 7, (1, 1), (2, 3), (0, 0, 0, 0), 3),  # patches in place
@@ -97,7 +143,9 @@ SMALL = (
 
 
 def shapes(name: str) -> tuple[Geometry, ...]:
-    return SHAPES + (CONV_SHAPES if name in CONVOLUTIONS else DEPTHWISE_SHAPES)
+    if name in CONVOLUTIONS:
+        return SHAPES + CONV_SHAPES + (BLOCKS if name in V6M else ())
+    return SHAPES + (LONG if name in V6M else DEPTHWISE_SHAPES)
 
 
 def _axes(depthwise: bool) -> tuple[int, ...]:
@@ -229,13 +277,13 @@ def stream(
     zero_point: int | None = None,
     left: bool = False,
 ) -> Case:
-    """A random layer for the DSP kernel edgeq_<name>_dsp; shift: one a channel.
+    """A random layer for the kernel of a row of STREAMS; shift: one a channel.
 
     zero_point: the output's, by default any. left: aimed with shifts to the left, too, and a
     channel whose shift is the least.
     """
     op = "DepthwiseConv2D" if name.startswith("depthwise") else "Conv2D"
-    one = layer(op, name[-2:], g, seed, fill, act, plain=False)
+    one = layer(op, token_of(name), g, seed, fill, act, plain=name in V6M and shift is None)
     if zero_point is not None:
         one = replace(one, q_out=Quant(one.q_out.scale, zero_point))
     order, scratch = STREAMS[name]
@@ -243,7 +291,7 @@ def stream(
     one.r.shift[:] = one.r.shift if shift is None else shift
     if aim:
         one = one.aimed(seed, left=left)
-    if left:
+    if left and name not in V6M:
         one.r.shift[seed % len(one.r.shift)] = order.least_shift
     sums = one.weight.astype(np.int64).sum(_axes(op == "DepthwiseConv2D"))
     bias = order.bias(sums, one.r.bias, one.q_in.zero_point)
@@ -252,11 +300,14 @@ def stream(
         words = order.join(words, bias, one.r.multiplier, one.r.shift)
     spare = spare_of(name, g)
     size = scratch(one.weight.shape, one.x.shape[1:], one.wanted.shape, g.padding, g.stride)
-    return one.call(f"edgeq_{name}_dsp", words.astype(np.uint32), bias, Scratch(size, spare))
+    return one.call(function_of(name), words.astype(np.uint32), bias, Scratch(size, spare))
 
 
 def spare_of(name: str, g: Geometry) -> int | None:
-    """Bytes of scratch that may stay as they were; None: depthwise strips take the most of two."""
+    """Bytes of scratch that may stay as they were; None: depthwise strips take the most of two,
+    those of ARMv6-M have room for four channels."""
+    if name in V6M:
+        return 0 if name in CONVOLUTIONS else None
     if name in CONVOLUTIONS:
         return streams.BEHIND
     strips = g.kernel == (3, 3) and max(g.stride) <= 2 and g.channels >= streams.ROWS
@@ -276,7 +327,7 @@ def stream_cases(name: str) -> Iterator[Case]:
             yield stream(name, g, seed, fill, ACTIVATIONS[i * (seed % 3)])
         for again in (50, 100):
             yield stream(name, g, seed + again, "random", "none", aim=True)
-        if STREAMS[name][0].most_shift > -1:
+        if STREAMS[name][0].most_shift > -1 or name in V6M:
             for again in (150, 200, 250):
                 yield stream(name, g, seed + again, "random", "none", aim=True, left=True)
         # bounds that leave out one value at an end
@@ -285,7 +336,7 @@ def stream_cases(name: str) -> Iterator[Case]:
         for kernel in ((3, 3), (2, 5)):
             yield from every_shift(name, kernel)
     else:
-        for seed, columns in enumerate((512, 516, 1016)):
+        for seed, columns in enumerate((256, 260, 512, 516, 1016)):
             g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
             for fill in ("low", "high"):
                 yield stream(name, g, seed, fill, "none")

@@ -7,8 +7,9 @@ import numpy as np
 from edgeq.ops import fixed_point
 from tests.kernels.differential.case import Call, Case
 
-FILES = ("edgeq_requantize.h", "edgeq_rsqrt.h")  # what the functions stand in
+FILES = ("edgeq_requantize.h", "edgeq_requantize_v6m.h", "edgeq_rsqrt.h")  # where they stand
 EXPORTS = """
+#include "edgeq_requantize_v6m.h"
 #include "edgeq_rsqrt.h"
 int32_t rsqrt(uint32_t d) { return (int32_t)edgeq_rsqrt_q30(d); }
 int32_t srdhm(int32_t a, int32_t b) { return edgeq_srdhm(a, b); }
@@ -17,6 +18,12 @@ int32_t multiply(int32_t a, int32_t m, int32_t s) { return edgeq_multiply(a, m, 
 int32_t clamp(int32_t x, int32_t low, int32_t high) { return edgeq_clamp(x, low, high); }
 int32_t requantize(int32_t a, int32_t m, int32_t s, int32_t z, int32_t l, int32_t h) {
     return edgeq_requantize(a, m, s, z, l, h);
+}
+int32_t srdhm_v6m(int32_t a, int32_t b) { return edgeq_srdhm_v6m(a, b); }
+int32_t rdp_v6m(int32_t x, int32_t e) { return edgeq_rdp_v6m(x, e); }
+int32_t clamp_v6m(int32_t x, int32_t low, int32_t high) { return edgeq_clamp_v6m(x, low, high); }
+int32_t requantize_v6m(int32_t a, int32_t m, int32_t s, int32_t z, int32_t l, int32_t h) {
+    return edgeq_requantize_v6m(a, m, s, z, l, h);
 }
 int32_t leading_zeros_32(uint32_t x) { return edgeq_leading_zeros_32(x); }
 int32_t leading_zeros_64(uint32_t high, uint32_t low) {
@@ -46,16 +53,21 @@ def fixed_point_cases() -> Iterator[Case]:
         a, m = int(rng.integers(*INT32)), int(rng.integers(*MULTIPLIER))
         small = int(rng.integers(-600, 600))
         for value in (a, small, *INT32[:1], 2**31 - 1):
-            yield _case("srdhm", (value, m), _of(fixed_point.srdhm, value, m))
+            for name in ("srdhm", "srdhm_v6m"):
+                yield _case(name, (value, m), _of(fixed_point.srdhm, value, m))
             e = int(rng.integers(0, 32))
             yield _case("rdp", (value, e), _of(fixed_point.rdp, value, e))
+            if e > 0 and abs(value) < 2**31 - 1:
+                yield _case("rdp_v6m", (value, e), _of(fixed_point.rdp, value, e))
         yield from _multiplies(rng, small, m)
         yield from _bits(int(rng.integers(0, 2**32)), int(rng.integers(0, 2**32)))
     for e in range(1, 31):
         for x in (1 << (e - 1), (1 << (e - 1)) - 1, -(1 << (e - 1)), 1 - (1 << (e - 1))):
-            yield _case("rdp", (x, e), _of(fixed_point.rdp, x, e))
+            for name in ("rdp", "rdp_v6m"):
+                yield _case(name, (x, e), _of(fixed_point.rdp, x, e))
     for x in range(-4, 5):
-        yield _case("clamp", (x, -2, 3), min(max(x, -2), 3))
+        for name in ("clamp", "clamp_v6m"):
+            yield _case(name, (x, -2, 3), min(max(x, -2), 3))
         yield _case("srdhm", (x, 2**30), _of(fixed_point.srdhm, x, 2**30))
     for interval in range(8, 32):
         d = (interval << 27) + (1 << 26)
@@ -77,7 +89,8 @@ def _multiplies(rng: np.random.Generator, acc: int, m: int) -> Iterator[Case]:
         zero, low = int(rng.integers(-128, 128)), int(rng.integers(-128, 0))
         high = int(rng.integers(0, 128))
         clamped = min(max(wanted + zero, low), high)
-        yield _case("requantize", (acc, m, shift, zero, low, high), clamped)
+        for name in ("requantize", "requantize_v6m"):
+            yield _case(name, (acc, m, shift, zero, low, high), clamped)
 
 
 def _bits(a: int, b: int) -> Iterator[Case]:

@@ -13,7 +13,7 @@ from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.op import Io, activation_bounds
 from tests.kernels import samples
 from tests.kernels.differential.case import Call, Case, Const, Field, Out, Pointer, Scratch, Struct
-from tests.kernels.dsp.layers import ACTIVATIONS, Layer, layer, with_answer
+from tests.kernels.dsp.layers import ACTIVATIONS, STREAMS, Layer, layer, with_answer
 
 SPARE = 3  # bytes of scratch: that many may happen to be written as they were
 # inputs around every group of codes, outputs around pairs and quads
@@ -24,7 +24,18 @@ WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14
 NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 12), (500, 2))
 TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 64), (201, 3))
 # around turns of 4 to 16 columns and chunks of 16 to 240
-CHUNKS = ((1, 1), (4, 4), (9, 5), (16, 9), (17, 3), (41, 6), (81, 2), (129, 4), (241, 5), (500, 7))
+CHUNKS = (
+    (1, 1),
+    (4, 4),
+    (9, 5),
+    (16, 16),
+    (17, 3),
+    (41, 6),
+    (81, 2),
+    (129, 33),
+    (241, 5),
+    (500, 7),
+)
 
 
 def params(
@@ -82,6 +93,10 @@ def of_stream(one: Layer) -> Case:
 
 def stream_cases(token: str) -> Iterator[Case]:
     """Around every step of the kernel's loops, and its lanes at their extremes."""
+    if token.endswith("_v6m"):
+        for act in ("none", "relu6"):
+            yield of_stream(far_beyond_int8(token, act))
+        yield of_stream(near_ties(token))
     for seed, (inputs, outputs) in enumerate(edges(token)):
         act = ACTIVATIONS[seed % 3]
         yield of_stream(layer(token, inputs, outputs, seed, samples.FILLS[seed % 4], act))
@@ -100,7 +115,8 @@ def stream_cases(token: str) -> Iterator[Case]:
                 yield of_stream(sums_at_their_ends(zero_point, act))
 
 
-LEFT = ("t5", "t2", "s2", "b1")  # they take left shifts
+# they take left shifts
+LEFT = ("t5", "t2", "s2", "b1", *(token for token in STREAMS if token.endswith("_v6m")))
 
 
 def aimed(one: Layer, seed: int, act: str) -> Layer:
@@ -116,6 +132,29 @@ def edges(token: str) -> tuple[tuple[int, int], ...]:
     if token.endswith("v6m"):
         return CHUNKS
     return {"t5": TABLES, "t2": NARROW, "s2": NARROW, "b1": NARROW}.get(token, WIDE)
+
+
+def far_beyond_int8(token: str, act: str) -> Layer:
+    """Sums of some 2^30 and more, both ways, that no shift takes back: saturated."""
+    bias = np.array([1, -1, 1, -1]) * (2**30 + 2**29)
+    factor = np.array([2**31 - 1, 2**31 - 1, 2**30, 2**30])
+    r = samples.Requantization(bias.astype(np.int32), factor.astype(np.int32), np.zeros(4, int))
+    weight, x = np.ones((4, 8), np.int8), np.ones((1, 8), np.int8)
+    return with_answer(token, x, weight, Quant((0.1,), 0), Quant((0.1,), -3), r, act)
+
+
+def near_ties(token: str) -> Layer:
+    """Scaled sums around the middle between two outputs, which a unit more or less rounds apart."""
+    rng = np.random.default_rng(5)
+    right, off = np.repeat(np.arange(8, 20), 4), np.tile([-2, -1, 0, 1], 12)
+    scaled = rng.integers(-100, 100, 48) * 2**right + 2 ** (right - 1) + off
+    factor = rng.integers(2**30, 2**31, 48)
+    bias = np.rint(scaled * 2.0**31 / factor).astype(np.int64)
+    r = samples.Requantization(bias.astype(np.int32), factor.astype(np.int32), -right)
+    weight, x = np.zeros((48, 8), np.int8), np.ones((1, 8), np.int8)
+    if token.startswith(("s2", "b1")):  # which have no zero
+        weight[:, ::2], weight[:, 1::2] = 1, -1
+    return with_answer(token, x, weight, Quant((0.1,), 0), Quant((0.1,), -3), r, "none")
 
 
 def sums_at_their_ends(zero_point: int, act: str) -> Layer:

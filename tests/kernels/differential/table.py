@@ -55,7 +55,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
         for token in ("s8", "s4")
     },
     **{
-        f"edgeq_{name}_dsp": partial(convolutions.stream_cases, name)
+        convolutions.function_of(name): partial(convolutions.stream_cases, name)
         for name in convolutions.STREAMS
     },
     "edgeq_average_pool_2d_s8": elementwise.average_pool_cases,

@@ -10,47 +10,27 @@ from hypothesis import strategies as st
 
 from edgeq.ir import Quant, TensorType
 from edgeq.kernels.streams import convolutions as streams
+from edgeq.kernels.streams import lines, patch_pairs
 from edgeq.ops import OPS
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.op import Io, activation_bounds
-from edgeq.ops.window import output_size
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS, ON_CORE
+from tests.kernels.differential.convolutions import (
+    CONVOLUTIONS,
+    DEPTHWISE,
+    STREAMS,
+    Geometry,
+    function_of,
+    shapes,
+    token_of,
+)
 from tests.kernels.dsp.core import Core
 from tests.kernels.dsp.layers import right_shifts
 from tests.kernels.host_kernels import Conv2DParams, Held, Window, call
 
-STREAMS = {
-    "conv_2d_s8_s8": (streams.CONV_S8, streams.scratch_bytes_conv_s8),
-    "conv_2d_s8_s4": (streams.CONV_S4, streams.scratch_bytes_conv_s4),
-    "conv_2d_s8_t2": (streams.CONV_T2, streams.scratch_bytes_conv_t2),
-    "depthwise_conv_2d_s8_s8": (streams.DEPTHWISE_S8, streams.scratch_bytes_depthwise_s8),
-    "depthwise_conv_2d_s8_s4": (streams.DEPTHWISE_S4, streams.scratch_bytes_depthwise_s4),
-}
 NAMES = tuple(STREAMS)
-CONVOLUTIONS = tuple(name for name in NAMES if name.startswith("conv"))
-DEPTHWISE = tuple(name for name in NAMES if name not in CONVOLUTIONS)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    size: tuple[int, int]
-    channels: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int]
-    outputs: int
-
-    @property
-    def out(self) -> tuple[int, int]:
-        return output_size(self.size, self.kernel, self.stride, self.padding)
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        return (
-            *self.size, self.channels, *self.out, *self.kernel, *self.stride, *self.padding[:2]
-        )  # fmt: skip
 
 
 @st.composite
@@ -66,33 +46,6 @@ def geometries(draw: st.DrawFn) -> Geometry:
     return Geometry(
         size, draw(st.integers(1, 11)), kernel, stride, padding, draw(st.integers(1, 9))
     )
-
-
-SHAPES = (
-    Geometry((1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), 1),
-    Geometry((5, 3), 8, (1, 1), (1, 1), (0, 0, 0, 0), 12),
-    Geometry((5, 4), 7, (3, 3), (1, 1), (1, 1, 1, 1), 5),
-    Geometry((4, 6), 12, (3, 3), (1, 1), (1, 1, 1, 1), 8),
-    Geometry((6, 6), 16, (3, 3), (2, 2), (0, 0, 1, 1), 4),
-    Geometry((9, 1), 8, (3, 1), (2, 1), (1, 0, 0, 0), 9),
-    Geometry((9, 10), 1, (10, 4), (2, 2), (4, 1, 5, 1), 8),
-    Geometry((3, 2), 4, (1, 1), (1, 1), (2, 2, 2, 2), 6),
-    Geometry((11, 40), 5, (3, 3), (1, 1), (1, 1, 1, 1), 1),  # several strips of bands
-    Geometry((2, 2), 260, (2, 2), (1, 1), (1, 1, 1, 1), 3),
-)
-
-CONV_SHAPES = (
-    Geometry((7, 7), 4, (3, 3), (1, 1), (1, 1, 1, 1), 7),  # halves that begin inside a row
-    Geometry((1, 3), 1100, (1, 1), (1, 1), (0, 0, 0, 0), 5),  # sums split, a block in part
-    Geometry((9, 9), 4, (1, 1), (2, 2), (0, 0, 0, 0), 4),  # columns left out
-    Geometry((6, 16), 3, (3, 3), (1, 1), (1, 1, 1, 1), 8),  # rows filled to groups
-    Geometry((6, 31), 20, (3, 2), (1, 2), (1, 1, 1, 0), 3),
-    Geometry((2, 40), 16, (3, 3), (1, 1), (1, 1, 1, 1), 4),  # several strips
-)
-
-
-def shapes(name: str) -> tuple[Geometry, ...]:
-    return SHAPES + CONV_SHAPES if name in CONVOLUTIONS else SHAPES
 
 
 @dataclass(frozen=True)
@@ -143,7 +96,7 @@ def case(
     shift: samples.Array | None = None,
 ) -> Case:
     rng = np.random.default_rng(seed)
-    token = name[-2:]
+    token = token_of(name)
     depthwise = name.startswith("depthwise")
     x = samples.activations(rng, fill, (1, *g.size, g.channels))
     shape = (*g.kernel, g.channels) if depthwise else (g.outputs, *g.kernel, g.channels)
@@ -168,14 +121,14 @@ def on_host(kernels: ctypes.CDLL, c: Case) -> samples.Array:
         held.pointer(c.bias, np.int32),
         held.pointer(c.r.multiplier, np.int32),
         held.pointer(c.r.shift, np.int8),
-        Window(*c.g.window),
+        Window(*c.g.window.fields),
         c.wanted.shape[-1],
         c.q_in.zero_point,
         c.q_out.zero_point,
         *c.bounds,
     )
     scratch = np.full(c.scratch_bytes, 0x5A, np.uint8)
-    call(getattr(kernels, f"edgeq_{c.name}_dsp"), params, c.x, y, scratch)
+    call(getattr(kernels, function_of(c.name)), params, c.x, y, scratch)
     return y
 
 
@@ -199,6 +152,27 @@ def test_layout_of_convolutions() -> None:
     one[1, 0, 0, 0] = 1
     assert streams.CONV_T2.pack(one)[0] == 0x11115111
     assert streams.CONV_T2.pack(one[..., :4])[0] == 0x00114011  # four columns fill the group
+
+
+@pytest.mark.parametrize(
+    ("token", "rows", "word"),
+    [
+        ("s8", [[1], [-2], [3], [-4]], 0xFC03FE01),
+        ("s4", [[1, -2], [3, 0]], 0x008B0069 | 0x88008800),
+        ("t2", [[1, -1], [-1, 0]], 0x00040002 | 0x55505550),
+    ],
+)
+def test_layout_for_armv6m(token: str, rows: list[list[int]], word: int) -> None:
+    """The worked examples of the sources, zeros behind them."""
+    weight = np.zeros((4, 1, 1, 8), np.int8)
+    weight[: len(rows), 0, 0, : len(rows[0])] = rows
+    assert patch_pairs.STREAMS[token].pack(weight)[0] == word
+
+
+@pytest.mark.parametrize(("token", "word"), [("s8", 0xFC03FE01), ("s4", 0xC3E1)])
+def test_layout_of_depthwise_for_armv6m(token: str, word: int) -> None:
+    weight = np.array([1, -2, 3, -4], np.int8).reshape(1, 1, 4)
+    assert lines.STREAMS[token].pack(weight).tolist() == [word]
 
 
 def test_columns_are_outermost_where_patches_share_them() -> None:
@@ -249,15 +223,14 @@ def on_core(core: Core, c: Case) -> tuple[samples.Array, int]:
         core.values(c.bias, np.int32),
         core.values(c.r.multiplier, np.int32),
         core.values(c.r.shift, np.int8),
-        *c.g.window,
+        *c.g.window.fields,
         c.wanted.shape[-1],
         c.q_in.zero_point,
         c.q_out.zero_point,
         *c.bounds,
     )
     x, y = core.put(c.x.tobytes()), core.put(bytes(c.wanted.size))
-    function = f"edgeq_{c.name}_dsp"
-    answer, taken = core.call(function, params, x, y, c.wanted.size, c.scratch_bytes)
+    answer, taken = core.call(function_of(c.name), params, x, y, c.wanted.size, c.scratch_bytes)
     return answer.reshape(c.wanted.shape), taken
 
 

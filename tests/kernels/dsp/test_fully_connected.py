@@ -42,7 +42,7 @@ GROUPS = {
     "t2_v6m": (4, 2),
     "b1_v6m": (4, 1),
 }
-COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40, "s8_v6m": 4, "s3_v6m": 10, "b1_v6m": 16}
+COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40, "s3_v6m": 10, "b1_v6m": 16}
 # around blocks of 8 and turns of 32 columns, chunks of 512 and 1024, groups, blocks of 48 outputs
 WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
 # inputs around a step, a pass and a block of each narrow format; outputs around a run
@@ -51,7 +51,18 @@ TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 6
 EDGES = {token: NARROW if token in ("t2", "s2", "b1") else WIDE for token in TOKENS}
 EDGES["t5"] = TABLES
 # around turns of 4 to 16 columns and chunks of 16 to 240
-CHUNKS = ((1, 1), (4, 4), (9, 5), (16, 9), (17, 3), (41, 6), (81, 2), (129, 4), (241, 5), (500, 7))
+CHUNKS = (
+    (1, 1),
+    (4, 4),
+    (9, 5),
+    (16, 16),
+    (17, 3),
+    (41, 6),
+    (81, 2),
+    (129, 33),
+    (241, 5),
+    (500, 7),
+)
 EDGES |= {token: CHUNKS for token in TOKENS if token.endswith("v6m")}
 TIMED_INPUTS = 50
 

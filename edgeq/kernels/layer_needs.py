@@ -1,0 +1,88 @@
+"""What a layer says of a kernel: its scratch, and whether the layer gains by it."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgeq.ir import Graph, Node
+from edgeq.kernels.streams import row_groups, trits
+
+TRITS_OUTPUTS, TRITS_SAVED_BYTES = 64, 1024
+V6M_TRITS_OUTPUTS = 256  # from here on tables take fewer cycles than two rows a multiply
+Scratch = Callable[[Graph, Node], int]
+Suits = Callable[[Graph, Node], bool]
+
+
+def no_scratch(_graph: Graph, _node: Node) -> int:
+    return 0
+
+
+def any_shape(_graph: Graph, _node: Node) -> bool:
+    return True
+
+
+def patch_scratch(graph: Graph, node: Node) -> int:
+    """Conv2D: one input patch; none for a 1x1 kernel without padding, which reads x in place."""
+    _, height, width, channels = graph.type_of(node.params["weight"]).shape
+    in_place = (height, width) == (1, 1) and not any(node.attrs.padding)
+    return 0 if in_place else height * width * channels
+
+
+def router_scratch(graph: Graph, node: Node) -> int:
+    """Mixture: scores and sums of every expert, the first layer's output and two layer buffers."""
+    layers = range(node.attrs.router.layers)
+    widths = [graph.type_of(node.params[f"router.{i}.weight"]).shape[0] for i in layers]
+    return 12 * widths[-1] + widths[0] + 2 * max(widths)
+
+
+def router_dsp_scratch(graph: Graph, node: Node) -> int:
+    """router_scratch, then the largest of its layers'."""
+    layers = range(node.attrs.router.layers)
+    shapes = [graph.type_of(node.params[f"router.{i}.weight"]).shape for i in layers]
+    own = -(-router_scratch(graph, node) // 8) * 8
+    return own + max(row_groups.scratch_bytes(inputs, outputs) for outputs, inputs in shapes)
+
+
+def trits_scratch(graph: Graph, node: Node) -> int:
+    """FullyConnected by tables: those of a block of columns, and the sums of all rows."""
+    outputs, inputs = graph.type_of(node.params["weight"]).shape
+    return trits.scratch_bytes(inputs, outputs)
+
+
+def trits_suit(graph: Graph, node: Node) -> bool:
+    """Enough outputs to share the tables, and enough weights to make up for the longer code."""
+    outputs, inputs = graph.type_of(node.params["weight"]).shape
+    return outputs >= TRITS_OUTPUTS and trits.saved_bytes(inputs, outputs) >= TRITS_SAVED_BYTES
+
+
+def few_outputs(graph: Graph, node: Node) -> bool:
+    """Too few for tables to be faster, on ARMv6-M."""
+    return graph.type_of(node.params["weight"]).shape[0] < V6M_TRITS_OUTPUTS
+
+
+def add_suits(graph: Graph, node: Node) -> bool:
+    """Add: an input at half the common scale, and an output whose rounding stays inside a word."""
+    multiplier, shift = (graph.param(node, name) for name in ("multiplier", "shift"))
+    half = (multiplier == 2**30) & (shift == 0)
+    inputs = half[:2].any() and (half | (shift < 0))[:2].all()
+    return bool(inputs and -23 <= shift[2] <= -1)
+
+
+def average_pool_suits(graph: Graph, node: Node) -> bool:
+    """AveragePool2D: four channels and more, and a scale below a half."""
+    channels = graph.type_of(node.inputs[0]).shape[-1]
+    return channels >= 4 and bool((graph.param(node, "shift") <= -1).all())
+
+
+def decides(kernel: str) -> Suits:
+    """Cascade: that is its signal's."""
+
+    def suits(_graph: Graph, node: Node) -> bool:
+        return bool(node.attrs.rule.kernel == kernel)
+
+    return suits
+
+
+def gate_scratch(graph: Graph, node: Node) -> int:
+    """Mixture with gates: an int32 accumulator for each output."""
+    return 4 * int(np.prod(graph.type_of(node.outputs[0]).shape))
