@@ -14,7 +14,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_by_name, result_tensors
 from edgeq.ops.op import quant_of
 from edgeq.passes import Quantized
-from edgeq.passes.select_kernels import fallbacks
+from edgeq.passes.select_kernels import fallen
 from edgeq.prove import Check
 from edgeq.reporting.export import cascade_entry, curiosity_entry, expert_entries, layer_entries
 from edgeq.sources import Source
@@ -75,7 +75,7 @@ def export_report(
 ) -> ExportReport:
     """The report of a costed and proven model; `quantized` holds the model's own curiosity."""
     compiled, graph = costed.compiled, costed.compiled.graph
-    notes = (*forms.notes, *quantized.notes, *model.notes, *fallbacks(graph, asked.features))
+    notes = (*forms.notes, *quantized.notes, *model.notes, *fallen(graph, asked.features))
     return ExportReport(
         schema=SCHEMA,
         target=of.target,

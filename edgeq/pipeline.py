@@ -150,13 +150,15 @@ def estimate(
     calibration: str | Path | None = None,
     compiler: str = "auto",
     prove: bool = False,
+    explain: Sequence[str] = (),
     watch: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """What an export folder or a model file costs on each board, before any flash.
 
     Per route and layer: cycles, seconds and joules with their band, modelled; flash and RAM.
     Without `boards` an export's own target is taken. `prove` traces the input to every branch,
-    microseconds an instruction. `watch` hears each board's name. Raises BadInput, ModelFile,
+    microseconds an instruction. `explain`: names of layers; each kernel of such a layer is counted
+    or says why it is not taken. `watch` hears each board's name. Raises BadInput, ModelFile,
     UnsupportedOp, Toolchain, and MemoryBudget when no board has room.
     """
     from edgeq.board import load_board, runnable_board
@@ -171,12 +173,12 @@ def estimate(
         if not wanted:
             raise BadInput(f"on which board? {path} is a model file; pass --board NAME")
         model = _of_model(path, calibration)
-        return estimate_boards(model, wanted, found, prove=prove, watch=watch)
+        return estimate_boards(model, wanted, found, prove=prove, explain=explain, watch=watch)
     if calibration is not None:
         raise BadInput(f"--calibration goes with a model file; {path} was calibrated at its export")
     model = of_folder(path)
     wanted = wanted or [runnable_board(str(read_report(path)["target"]))]
-    return estimate_boards(model, wanted, found, prove=prove, watch=watch)
+    return estimate_boards(model, wanted, found, prove=prove, explain=explain, watch=watch)
 
 
 def _of_model(path: Path, calibration: str | Path | None) -> "Estimated":

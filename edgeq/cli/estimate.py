@@ -30,6 +30,13 @@ from edgeq.cli.output import say_json, show, working
     is_flag=True,
     help="Trace the input to every branch: does any decide by it? Takes up to a minute a board.",
 )
+@click.option(
+    "--explain",
+    "explain",
+    multiple=True,
+    metavar="LAYER",
+    help="Why a layer runs on its kernel: the others' cycles, its loop against the cache.",
+)
 @compiler_option
 @verbose_option
 @json_option
@@ -38,6 +45,7 @@ def estimate(
     boards: tuple[str, ...],
     calibration: Path | None,
     prove: bool,
+    explain: tuple[str, ...],
     compiler: str,
     verbose: bool,
     as_json: bool,
@@ -49,7 +57,14 @@ def estimate(
     from edgeq.pipeline import estimate as run
 
     with working("estimating"):
-        result = run(source, boards, calibration=calibration, compiler=compiler, prove=prove)
+        result = run(
+            source,
+            boards,
+            calibration=calibration,
+            compiler=compiler,
+            prove=prove,
+            explain=explain,
+        )
     if as_json:
         say_json(result)
     else:

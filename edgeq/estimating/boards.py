@@ -10,6 +10,7 @@ from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import MemoryBudget
 from edgeq.estimating.cost import Shares
 from edgeq.estimating.entry import board_entry
+from edgeq.estimating.explained import explained
 from edgeq.estimating.proof import proof_entry
 from edgeq.estimating.routes import ROWS_PER_ROUTE, RoutedModel, all_routes, counted, route_names
 from edgeq.export_folder import EVALUATION, GRAPH, export_rows, read_project, read_report
@@ -86,11 +87,13 @@ def estimate_boards(
     compiler: Compiler,
     *,
     prove: bool = False,
+    explain: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """The JSON object of `edgeq estimate`. `watch` hears each board's name before its turn.
 
-    `prove`: trace the input through every instruction, too. A board that the model does not fit
+    `prove`: trace the input through every instruction, too. `explain`: layers whose choice of a
+    kernel is told. A board that the model does not fit
     has an entry that says so. Raises BadInput for a core without a clock model, Toolchain, and
     MemoryBudget when no board has room.
     """
@@ -99,7 +102,7 @@ def estimate_boards(
         if watch:
             watch(board.name)
         try:
-            entries.append(_estimate(model, board, compiler, prove))
+            entries.append(_estimate(model, board, compiler, prove, explain))
         except MemoryBudget as error:
             if len(boards) == 1:
                 raise
@@ -109,7 +112,9 @@ def estimate_boards(
     return {"model": model.name, "model_digest": model.digest, "boards": entries}
 
 
-def _estimate(model: Estimated, board: Board, compiler: Compiler, prove: bool) -> dict[str, Any]:
+def _estimate(
+    model: Estimated, board: Board, compiler: Compiler, prove: bool, explain: Sequence[str]
+) -> dict[str, Any]:
     graph = model.graph
     own = model.project if runs_on(graph, board) else None
     if own is None:
@@ -122,6 +127,8 @@ def _estimate(model: Estimated, board: Board, compiler: Compiler, prove: bool) -
         entry = on_board(model, compiled, board, built, prove=prove)
     if model.project is not None and own is None:
         entry["notes"].append(f"kernels chosen anew: the export's do not run on {board.core}")
+    if explain:
+        entry["explained"] = [explained(graph, name, board, compiler) for name in explain]
     return {"fits": True, **entry}
 
 

@@ -9,6 +9,7 @@ from edgeq.emit.firmware_layers import MIXTURE_OP, mixture_of
 from edgeq.estimating.cost import Shares, cases, figures
 from edgeq.estimating.routes import FORCED, WHOLE, RouteCycles, RoutedModel, route_names
 from edgeq.ops.routed import for_the_router
+from edgeq.passes.select_kernels import fallbacks
 from edgeq.reporting.clock_model import clock_model
 from edgeq.reporting.export import layer_name
 from edgeq.toolchain import Firmware
@@ -90,6 +91,20 @@ def _name(subject: RoutedModel, route: RouteCycles) -> str:
     return "+".join(route_names(subject.graph, route.experts)) or WHOLE
 
 
+def _fallback_notes(board: Board, subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[str]:
+    """What runs beside the core's fast kernels, with its price on the dearest route."""
+    found = {(f.expert, f.layer): f for f in fallbacks(subject.graph, board.features)}
+    notes = []
+    for i, info in enumerate(subject.layers):
+        fallback, cycles = found.get((info.expert, info.name)), max(r.layers[i] for r in routes)
+        if fallback is None or not cycles:
+            continue
+        each = f" ({cycles / info.macs:.1f} a multiply)" if info.macs else ""
+        share = max(r.layers[i] / r.cycles for r in routes)
+        notes.append(f"{fallback}: {ceil(cycles):,} cycles{each}, up to {share:.1%} of a route")
+    return notes
+
+
 def _router_price(subject: RoutedModel, routes: Sequence[RouteCycles]) -> list[str]:
     """A router that costs a good part of what it can save, with the numbers.
 
@@ -131,6 +146,7 @@ def _notes(
     elif board.flash.wait_states:
         share = max(r.stalls[1] / r.cycles for r in routes)
         notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
+    notes += _fallback_notes(board, subject, routes)
     forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
     if forced:
         notes.append(

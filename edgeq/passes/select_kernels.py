@@ -1,14 +1,14 @@
 """Names the C kernel of every node: the first row of the kernel table that takes it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.kernels.streams.stream import Stream
-from edgeq.kernels.table import DSP, Kernel, select
+from edgeq.kernels.table import DSP, KERNELS, Kernel, select
 from edgeq.ops import OPS
 from edgeq.ops.op import WEIGHT_RANGE, Accumulator, Call, Site
 
@@ -41,29 +41,62 @@ def kernel_gaps(graph: Graph) -> list[str]:
     return gaps
 
 
-def fallbacks(graph: Graph, features: frozenset[str]) -> tuple[str, ...]:
-    """One line for each layer whose numbers keep it off the core's fast kernel, and why."""
-    return tuple(_fallbacks(graph, features))
+@dataclass(frozen=True)
+class Fallback:
+    """A layer that the core's own instructions do not compute; `expert` is None outside them."""
+
+    expert: str | None
+    layer: str
+    kernel: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"{self.expert}: " if self.expert else ""
+        return f"{where}{self.layer} runs on {self.kernel}, as {self.reason}"
 
 
-def _fallbacks(graph: Graph, features: frozenset[str]) -> Iterator[str]:
+def fallbacks(graph: Graph, features: frozenset[str]) -> tuple[Fallback, ...]:
+    """Each layer whose numbers or width keep it off the core's fast kernels, and why."""
+    return tuple(_fallbacks(graph, features, None))
+
+
+def fallen(graph: Graph, features: frozenset[str]) -> tuple[str, ...]:
+    """Its fallbacks, a line each."""
+    return tuple(map(str, fallbacks(graph, features)))
+
+
+def _fallbacks(graph: Graph, features: frozenset[str], expert: str | None) -> Iterator[Fallback]:
     for node in graph.nodes:
-        for expert in getattr(node.attrs, "experts", ()):
-            yield from (f"{expert.name}: {line}" for line in _fallbacks(expert.graph, features))
+        for one in getattr(node.attrs, "experts", ()):
+            yield from _fallbacks(one.graph, features, one.name)
         if not isinstance(OPS[node.op].code, Call):
             continue
-        reason = refusal(graph, node, _best(graph, node, features))
+        best = _best(graph, node, features)
+        reason = refusal(graph, node, best) or _no_fast_row(best, features)
         if reason:
-            yield f"{node.name} runs on {node.kernel}, as {reason}"
+            yield Fallback(expert, node.name, node.kernel or best.name, reason)
+
+
+def _no_fast_row(best: Kernel, features: frozenset[str]) -> str | None:
+    """For weights that the core's extension has no kernel for, though it has some for the op."""
+    rows = [k for k in KERNELS if k.op == best.op and k.needs and k.needs <= features]
+    if best.weight is None or best.isa or best.stream is not None or not rows:
+        return None
+    widths = ", ".join(str(k.weight) for k in rows)
+    return f"there is plain C alone for its {best.weight} weights; the fast ones are {widths}"
 
 
 def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
-    if kernel.isa != DSP or kernel.stream is None:  # the others requantise all the exporter makes
+    stream = kernel.stream
+    if stream is None:
         return None
-    if kernel.weight == "s8" and graph.param(node, "weight").min() < WEIGHT_RANGE["s8"][0]:
-        return "a weight is -128"  # rows that share a half-word have no room for it
-    stream, sums = kernel.stream, OPS[node.op].accumulators(Site(graph, node))
+    narrow = kernel.weight == "s8" and not stream.minus_128
+    if narrow and graph.param(node, "weight").min() < WEIGHT_RANGE["s8"][0]:
+        return "a weight is -128"
+    if kernel.isa != DSP:  # the others requantise all the exporter makes
+        return None
+    sums = OPS[node.op].accumulators(Site(graph, node))
     return next((reason for a in sums if (reason := _refusal(a, stream))), None)
 
 

@@ -25,6 +25,10 @@ def estimate_text(result: Entry, verbose: bool = False) -> RenderableType:
     fitting = [e for e in result["boards"] if e["fits"]]
     parts: list[RenderableType] = [Text(f"{result['model']}, before any flash", style="bold")]
     parts += [_boards(fitting), Text(), routes_table(fitting), Text(), _layers(fitting), Text()]
+    for entry in fitting:
+        parts += [
+            Paragraph(line) for e in entry.get("explained", ()) for line in why_lines(entry, e)
+        ]
     parts += [Paragraph(line) for line in rest_lines(fitting, verbose)]
     for entry in fitting:
         about = entry["board"]
@@ -33,6 +37,29 @@ def estimate_text(result: Entry, verbose: bool = False) -> RenderableType:
     refused = (e for e in result["boards"] if not e["fits"])
     parts += [Paragraph(f"{e['board']}: {e['error']}", style="red") for e in refused]
     return Group(*parts)
+
+
+def why_lines(entry: Entry, layer: Entry) -> list[str]:
+    """The kernels of a layer in the order in which they are tried, and the loop of the chosen."""
+    lines = [f"{entry['board']}: {layer['layer']} ({layer['op']}) runs on {layer['kernel']}"]
+    for one in layer["kernels"]:
+        said = one["why"]
+        if one["cycles"] is not None:
+            each = f", {one['cycles'] / layer['macs']:.2f} a multiply" if layer["macs"] else ""
+            said = f"{one['cycles']:,} cycles{each}"
+        lines.append(f"  {one['kernel']}: {said}")
+    if layer["loop"]:
+        lines.append(f"  {_loop_words(layer['loop'])}")
+    return lines
+
+
+def _loop_words(loop: Entry) -> str:
+    """ "its loop, 18 x unrolled: 1,008 of 1,024 bytes of instruction cache"."""
+    unrolled = f", {loop['repeats']} x unrolled" if loop["repeats"] > 1 else ""
+    room = "bytes; no instruction cache is modelled"
+    if loop["cache_bytes"]:
+        room = f"of {loop['cache_bytes']:,} bytes of instruction cache"
+    return f"its loop{unrolled}: {loop['bytes']:,} {room}"
 
 
 def rest_lines(entries: Sequence[Entry], verbose: bool) -> list[str]:

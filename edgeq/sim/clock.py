@@ -176,6 +176,10 @@ class Clock:
         now.add_misses(self._nodes.values())
         return now
 
+    def by_block(self) -> dict[int, float]:
+        """Cycles by the address of the block that took them."""
+        return {at: half / 2 for at, half in self._now().places.items() if isinstance(at, int)}
+
     @property
     def cycles(self) -> int:
         """Whole cycles at the start of the block that runs now."""
