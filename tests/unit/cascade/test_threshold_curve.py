@@ -26,22 +26,26 @@ def found(graph: Graph, x: Array, labels: Array, counted: bool = True) -> dict[s
     return curve_entry(Rows(graph, x, labels, None, records), costs, experts_alone(graph, x))
 
 
-def case(*formats: str) -> tuple[Graph, Array, Array]:
-    graph = cascade_graph(np.random.default_rng(6), formats or ("t2", "s8"), trunk="fc")
+def case(*formats: str, signal: str = "gap") -> tuple[Graph, Array, Array]:
+    kinds = formats or ("t2", "s8")
+    graph = cascade_graph(np.random.default_rng(6), kinds, trunk="fc", signal=signal)
     x = input_rows(np.random.default_rng(7), graph, ROWS)
     return graph, x, np.random.default_rng(8).integers(0, 5, ROWS)
 
 
-def test_the_shipped_point_is_what_the_board_did() -> None:
-    graph, x, labels = case()
+@pytest.mark.parametrize("signal", ["gap", "entropy"])
+def test_the_shipped_point_is_what_the_board_did(signal: str) -> None:
+    graph, x, labels = case(signal=signal)
     curve, answered = found(graph, x, labels), run(graph, x)
     _, records = recorded(graph, x, labels)
     assert curve is not None
     assert Curve.model_validate(curve).against == graph.nodes[-1].attrs.experts[-1].name
+    assert curve["signal"] == signal
     shipped = curve["shipped"]
     assert shipped["accuracy"] == (answered.output.argmax(1) == labels).mean()
     assert shipped["cycles"] == pytest.approx(np.mean([r.cycles for r in records]))
     assert shipped["share"] == (answered.route == 1).mean()
+    assert (curve["points"][0]["share"], curve["points"][-1]["share"]) == (1.0, 0.0)
 
 
 def test_every_point_is_a_threshold_of_the_reference() -> None:
