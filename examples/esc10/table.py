@@ -4,40 +4,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgeq.files import write_file
-from edgeq.reporting.gain_chart import gain_chart
-from edgeq.reporting.markdown import (
-    build_line,
-    code,
-    commit_of,
-    profile_rows,
-    size_rows,
-    table,
-)
+from edgeq.reporting.markdown import profile_rows, size_rows
+from edgeq.reporting.run_table import keep_table, run_markdown, run_table
 
 HERE = Path(__file__).parent
-RUN = HERE / "cascade_run.json"  # what the cascade's table is made of
+CASCADE, MIXTURE = "cascade", ""  # the marks of their tables
+RUNS = {CASCADE: HERE / "cascade_run.json", MIXTURE: HERE / "mixture_run.json"}
 STUDY = HERE.parent / "cascades" / "esc10.json"
 
 
 def told(results: dict[str, Any]) -> dict[str, Any]:
-    """The table as plain data: `rows`, the `lines` below it, and for whom it is."""
-    cascaded = results["promise"] is not None
-    rows = [*(_of_cascade(results) if cascaded else _of_mixture(results["training"]))]
+    """The table as plain data, and of what it is (`name`)."""
+    cascaded, training = results["promise"] is not None, results["training"]
+    rows = [*(_of_cascade(results) if cascaded else _of_mixture(training))]
     rows += [*profile_rows(results["profile"]), *size_rows(results["export"])]
-    if "train_cpu_seconds" in results["training"]:
-        seconds = f"{results['training']['train_cpu_seconds']} s of one core"
-        rows.append(("training", seconds, "host"))
-    name, called = ("cascade", "the cascade") if cascaded else ("", "the mixture")
-    made = {
-        "name": name,
-        "rows": [list(row) for row in rows],
-        "chart": gain_chart(results["profile"]["alone"], called).splitlines(),
-        "build": f"{build_line(results['profile'])} Fold 5 was only scored.",
-    }
-    if cascaded:
-        made |= {"commit": commit_of(HERE), "seed": results["training"]["seed"]}
-    return made
+    if "train_cpu_seconds" in training:
+        rows.append(("training", f"{training['train_cpu_seconds']} s of one core", "host"))
+    name, called = (CASCADE, "the cascade") if cascaded else (MIXTURE, "the mixture")
+    made = run_table(rows, results["profile"], called, HERE, training.get("seed"))
+    return {"name": name, **made}
 
 
 def _of_mixture(training: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -85,21 +70,12 @@ def of_all_folds() -> list[tuple[str, str, str]]:
 
 def markdown(made: dict[str, Any]) -> str:
     """What `told` gives, as it stands in the README."""
-    rows = [(what, value, where) for what, value, where in made["rows"]]
-    if made["name"]:
-        rows += of_all_folds()
-    parts = [table(rows), code("\n".join(made["chart"]))]
-    if "commit" in made:
-        parts.append(f"{made['build']} Seed {made['seed']}, commit {made['commit']}.")
-    else:
-        parts.append(made["build"])
-    return "\n\n".join(parts)
+    return run_markdown(made, of_all_folds() if made["name"] == CASCADE else ())
 
 
 def keep(made: dict[str, Any]) -> None:
-    """Writes the cascade's beside the README, so that a test can hold one to the other."""
-    if made["name"]:
-        write_file(RUN, json.dumps(made, indent=1).encode() + b"\n")
+    """Writes it beside the README, so that a test can hold one to the other."""
+    keep_table(made, RUNS[made["name"]])
 
 
 def _share(value: float | None) -> str:

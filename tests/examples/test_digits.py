@@ -16,6 +16,7 @@ from edgeq.ops.graph_file import read_graph
 from edgeq.prove.check import LEAST_ROUTES
 from edgeq.reference import quantize_rows, run
 from edgeq.reporting.markdown import END, START
+from edgeq.reporting.run_table import run_markdown
 from edgeq.toolchain import find_compiler
 from tests.acceptance.boards import qemu_batch
 
@@ -24,8 +25,9 @@ LEFT = ("model.pt", "export.json", "profile.json", "profile.txt", "report.html")
 
 
 def test_the_readme_holds_the_table_of_the_script() -> None:
-    readme = (FOLDER / "README.md").read_text()
-    assert "| accuracy, 359 samples |" in readme.partition(START)[2].partition(END)[0]
+    held = (FOLDER / "README.md").read_text().partition(START)[2].partition(END)[0]
+    assert "| accuracy, 359 samples |" in held
+    assert held.strip() == run_markdown(json.loads((FOLDER / "demo_run.json").read_text()))
 
 
 @pytest.fixture(scope="module")
