@@ -35,3 +35,14 @@ def _feeding(graph: Graph, tensor: str) -> frozenset[str]:
             names.add(node.name)
             wanted.update(node.inputs)
     return frozenset(names)
+
+
+def beside_output(graph: Graph) -> set[str]:
+    """Nodes that the graph's outputs do not need, such as an expert's heads."""
+    needed, beside = set(graph.outputs), set[str]()
+    for node in reversed(graph.nodes):
+        if needed.isdisjoint(node.outputs):
+            beside.add(node.name)
+        else:
+            needed.update(node.inputs)
+    return beside

@@ -13,6 +13,7 @@ from edgeq.harness.record import SampleRecord
 from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_of
 from edgeq.ops.op import Array
+from edgeq.ops.routed import beside_output, routed_node
 from edgeq.reporting.profile import Profiled
 from edgeq.thresholds.ranking import Clusters
 
@@ -85,10 +86,10 @@ def costs_of(subject: Profiled, summary: Summary, report: Mapping[str, Any]) -> 
 
 
 def cycles_alone(subject: Rows, costs: Costs, expert: int, name: str) -> float | None:
-    """Of one expert without router or signal: the shared layers, its own and what surrounds them,
-    each in its mean. None where one is not known.
+    """Of one expert without router, signal or heads: the shared layers, its own and what surrounds
+    them, each in its mean. None where one is not known.
     """
-    return _cycles(subject, costs, expert, (name,), CHOOSING)
+    return _cycles(subject, costs, expert, (name,), alone=True)
 
 
 def cycles_of_path(subject: Rows, costs: Costs, route: int, names: Sequence[str]) -> float | None:
@@ -98,11 +99,11 @@ def cycles_of_path(subject: Rows, costs: Costs, route: int, names: Sequence[str]
     took = np.array([r.route == route for r in subject.records])
     if costs.counted and took.any():
         return float(subject.cycles[took].mean())
-    return _cycles(subject, costs, route, names, ())
+    return _cycles(subject, costs, route, names, alone=False)
 
 
 def _cycles(
-    subject: Rows, costs: Costs, route: int, names: Sequence[str], without: Sequence[str]
+    subject: Rows, costs: Costs, route: int, names: Sequence[str], *, alone: bool
 ) -> float | None:
     if not costs.counted:
         return None
@@ -110,8 +111,11 @@ def _cycles(
     around = subject.cycles - counts.sum(axis=1)
     answered = np.array([r.route == route for r in subject.records])
     total = float((around[answered] if answered.any() else around).mean())
+    deciding = _heads(subject.graph)
     for i, layer in enumerate(costs.layers):
-        if layer.expert is None and layer.op in without:
+        if alone and layer.expert is None and layer.op in CHOOSING:
+            continue
+        if alone and (layer.expert, layer.name) in deciding:
             continue
         if layer.expert is not None and layer.expert not in names:
             continue
@@ -122,3 +126,10 @@ def _cycles(
             return None
         total += known
     return total
+
+
+def _heads(graph: Graph) -> set[tuple[str | None, str]]:
+    """(expert, node) of the layers that a cascade's signal alone asks for."""
+    node = routed_node(graph)
+    experts = node.attrs.experts if node is not None else ()
+    return {(e.name, name) for e in experts for name in beside_output(e.graph)}

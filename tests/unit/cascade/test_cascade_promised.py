@@ -109,20 +109,24 @@ def test_an_export_ships_the_promise(folder: Path) -> None:
         )
 
 
-def test_experts_of_a_cascade_alone() -> None:
-    """Its own experts' layers and the shared ones, without the signal."""
-    graph = cascade_graph(np.random.default_rng(6), trunk="fc")
+@pytest.mark.parametrize("signal", ["gap", "ensemble"])
+def test_experts_of_a_cascade_alone(signal: str) -> None:
+    """Its own experts' layers and the shared ones, without the signal and what it alone reads."""
+    graph = cascade_graph(np.random.default_rng(6), trunk="fc", signal=signal)
     x = input_rows(np.random.default_rng(7), graph, 50)
     labels = np.random.default_rng(8).integers(0, 5, 50)
     answered, layers, records = run(graph, x), *recorded(graph, x, labels)
-    names = [e.name for e in graph.nodes[-1].attrs.experts]
+    experts = graph.nodes[-1].attrs.experts
+    names = [e.name for e in experts]
     assert {r.route for r in records} == {0, 1}
     costs = Costs(layers, None, 1000, None, True)
     found: Any = alone_entries(Rows(graph, x, labels, None, records), costs)
     for entry, alone in zip(found["alone"]["experts"], experts_alone(graph, x), strict=True):
         own = [i for i, a in enumerate(layers) if a.expert in (None, entry["name"])]
-        signal = next(i for i, a in enumerate(layers) if a.op == "cascade")
-        assert entry["cycles"] == sum(100 + i for i in own if i != signal) + 7
+        deciding = next(i for i, a in enumerate(layers) if a.op == "cascade")
+        heads = {e.graph.producer(e.heads).name for e in experts if e.heads}  # type: ignore[union-attr]
+        own = [i for i in own if i != deciding and layers[i].name not in heads]
+        assert entry["cycles"] == sum(100 + i for i in own) + 7
         assert entry["accuracy"] == (alone.answers == labels).mean()
     assert found["alone"]["mixture"]["accuracy"] == (answered.output.argmax(1) == labels).mean()
     assert {s["of"] for s in found["signals"]} == {"answer", *names}
