@@ -139,3 +139,27 @@ def test_the_gap_is_that_of_the_reference() -> None:
     logits = np.random.default_rng(0).integers(-128, 128, (500, 10)).astype(np.int8)
     slow = [sorted(row)[-1] - sorted(row)[-2] for row in logits.astype(int).tolist()]
     assert cascades.gap(logits).tolist() == slow
+
+
+@pytest.fixture(scope="module")
+def heads() -> Iterator[ModuleType]:
+    """heads.py as a module, with its neighbours."""
+    with script(FOLDER, "heads") as module:
+        yield module
+
+
+def test_the_table_of_heads_is_that_of_the_stored_signals(heads: ModuleType) -> None:
+    told = json.loads(heads.TOLD.read_text())
+    again = heads.result(dict(np.load(heads.STORED)), told["commit"])
+    for (path, found), (wanted_path, wanted) in zip(_leaves(again), _leaves(told), strict=True):
+        assert path == wanted_path
+        assert found == (pytest.approx(wanted) if isinstance(wanted, float) else wanted), path
+    assert heads.markdown(told) in (FOLDER / "README.md").read_text()
+
+
+def test_no_signal_of_heads_is_better_than_the_default(heads: ModuleType) -> None:
+    """Beyond the default's interval, for either cheap expert."""
+    default = inspect.signature(nn.Cascade).parameters["signal"].default
+    for found in json.loads(heads.TOLD.read_text())["signals"].values():
+        best = max(v["value"] for s, v in found.items() if s != "errors")
+        assert found[default]["interval"][1] >= best
