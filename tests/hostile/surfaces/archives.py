@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import class_labels, model_rows, read_npz
+from edgeq.arrays import class_labels, graph_rows, model_rows, parts, read_npz
 from tests.hostile import mutate
 from tests.hostile.mutate import Entries, chosen
 from tests.hostile.oracle import Case, Place, Surface
@@ -18,7 +18,7 @@ SHAPE, CLASSES = (4,), 3
 
 
 def _models(place: Place) -> list[bytes]:
-    """Saved models: a plain one, one with every kind of layer, a mixture."""
+    """Saved models: a plain one, one with every kind of layer, a mixture, several ends."""
     import torch
 
     import edgeq
@@ -47,7 +47,19 @@ def _models(place: Place) -> list[bytes]:
         edgeq.save(model, place.case / "m.pt")
         saved.append((place.case / "m.pt").read_bytes())
         edgeq.load(place.case / "m.pt")
-    return saved
+    edgeq.save(_several_ends(x, y), place.case / "m.pt")
+    return [*saved, (place.case / "m.pt").read_bytes()]
+
+
+def _several_ends(x: Any, y: Any) -> Any:
+    """A model of two inputs and two outputs."""
+    from edgeq import nn
+
+    start = nn.Inputs({"left": nn.Linear(4, 2, "ptq"), "right": nn.Sequential()})
+    ends = nn.Outputs({"classes": nn.Linear(6, CLASSES, "ptq"), "size": nn.Linear(6, 1, "ptq")})
+    rows = {"left": x, "right": x.flip(1)}
+    shapes = dict.fromkeys(rows, SHAPE)
+    return nn.Model(nn.Sequential(start, ends), shapes, ("a", "b", "c"), rows, (rows, y))
 
 
 def _graph_models(place: Place) -> list[bytes]:
@@ -67,9 +79,10 @@ def _graph_models(place: Place) -> list[bytes]:
     shape = (1, 4, 4)
     rows, y = torch.randn(12, *shape), torch.arange(12) % CLASSES
     model = nn.Model(maps, shape, ("a", "b", "c"), rows, (rows, y))
-    saved = []
-    for weights in ("ptq", "int4", "ternary"):
-        made = edgeq.quantize(model, weights=weights)
+    saved, flat = [], rows.flatten(1)[:, :4]
+    made_of = [(model, weights) for weights in ("ptq", "int4", "ternary")]
+    for source, weights in (*made_of, (_several_ends(flat, y), "int4")):
+        made = edgeq.quantize(source, weights=weights)
         edgeq.save(made, place.case / "m.pt")
         saved.append((place.case / "m.pt").read_bytes())
         edgeq.load(place.case / "m.pt")
@@ -102,7 +115,8 @@ def _model_case(rng: random.Random, base: list[bytes], place: Place) -> Case:
         if deep and model.calibration is not None:
             from edgeq.passes import quantize
 
-            rows = model_rows(model.calibration, model.input_shape, "the calibration set")
+            held = parts(model.calibration, model.inputs)
+            rows = graph_rows(held, model.inputs, "the calibration set")
             quantize(graph, rows, "mse", frozenset())
         return ""
 
