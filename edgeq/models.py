@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from edgeq.arrays import Layout
+    from edgeq.frontend.torch_ends import Example
     from edgeq.nn import CuriousQmoe, Model
 
 
 def from_torch(
     module: "nn.Module",
-    example: "Tensor",
+    example: "Example",
     *,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
@@ -31,11 +32,12 @@ def from_torch(
 ) -> "Model":
     """The model of any torch.nn.Module in evaluation mode.
 
-    `example` (N, *input shape) is an input that it takes. With `mean` and `std` (one number, or one
-    a channel) the model takes raw values and the device computes (x - mean) / std itself. `layout`
-    "channels first" holds (C, H, W) and (C, L) channels last on the device, "channels last" takes
-    axes as they are; by default what reads the input decides. Raises UnsupportedOp that names every
-    node without an op, BadInput for what is no module.
+    `example` (N, *input shape) is an input that it takes; of several a tuple, or a dict by the
+    arguments of `forward`, whose names the model's inputs then have. With `mean` and `std` (one
+    number, or one a channel) the model takes raw values and the device computes (x - mean) / std
+    itself. `layout` "channels first" holds (C, H, W) and (C, L) channels last on the device,
+    "channels last" takes axes as they are; by default what reads the input decides. Raises
+    UnsupportedOp that names every node without an op, BadInput for what is no module.
     """
     from edgeq.frontend.torch_module import from_torch as run
 

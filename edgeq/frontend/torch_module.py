@@ -7,7 +7,7 @@ dropped, feature maps become channels last without a copy.
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
+from edgeq.frontend.torch_ends import Example, Examples, answers_of, compare, examples_of
 from edgeq.frontend.torch_layers import ATEN_LAYERS, affine
 from edgeq.frontend.torch_parts import ATEN_PARTS
 from edgeq.frontend.torch_values import ATEN_VALUES
@@ -27,12 +28,11 @@ from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
 
 READERS = {**ATEN_LAYERS, **ATEN_VALUES, **ATEN_PARTS}
-MOST_OFF = 1e-3  # of the largest answer: another order of float32 sums, never another network
 
 
 def from_torch(
     module: nn.Module,
-    example: Tensor,
+    example: Example,
     *,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
@@ -44,30 +44,39 @@ def from_torch(
 ) -> Model:
     """The model of any torch.nn.Module in evaluation mode.
 
-    `example` (N, *input shape) is an input that it takes. With `mean` and `std` (one number, or one
-    a channel) the model takes raw values and the device computes (x - mean) / std itself. `layout`
-    "channels first" holds (C, H, W) and (C, L) channels last on the device, "channels last" takes
-    axes as they are; by default what reads the input decides. Raises UnsupportedOp that names every
-    node without an op, BadInput for what is no module.
+    `example` (N, *input shape) is an input that it takes; of several a tuple, or a dict by the
+    arguments of `forward`, whose names the model's inputs then have. With `mean` and `std` (one
+    number, or one a channel) the model takes raw values and the device computes (x - mean) / std
+    itself. `layout` "channels first" holds (C, H, W) and (C, L) channels last on the device,
+    "channels last" takes axes as they are; by default what reads the input decides. Raises
+    UnsupportedOp that names every node without an op, BadInput for what is no module.
     """
-    _check(module, example)
+    _check(module)
+    examples = examples_of(example)
+    if len(examples.tensors) > 1 and (mean is not None or std is not None):
+        raise BadInput(
+            "mean and std go with one input; give the module a layer for each of several"
+        )
     with _evaluating(module):
-        program = _exported(module, example[:1])
+        program = _exported(module, examples.rows(0, 1))
+        shown = examples.named(program.graph_signature.user_inputs)
         reading = _Reading(program, layout or _layout(program))
-        graph = reading.read(name or type(module).__name__, _normalisation(mean, std, example))
+        scale = _normalisation(mean, std, examples.tensors[0])
+        names = tuple(answers_of(module, examples.rows(0, 1)))
+        graph = reading.read(name or type(module).__name__, scale, tuple(shown), names)
         model = graph_model(
             graph,
-            tuple(example.shape[1:]),
+            {name: tuple(x.shape[1:]) for name, x in shown.items()},
             layout=reading.layout,
             class_names=class_names,
             calibration=calibration,
             evaluation=evaluation,
         )
-        _compare(model, module, example, mean, std)
+        _compare(model, module, examples, program.graph_signature.user_inputs, scale)
     return model
 
 
-def _check(module: object, example: object) -> None:
+def _check(module: object) -> None:
     if isinstance(module, torch.jit.ScriptModule | fx.GraphModule):
         raise BadInput(
             f"a traced module has no layers left; build the module itself:\n{FROM_TORCH}"
@@ -77,8 +86,6 @@ def _check(module: object, example: object) -> None:
         raise BadInput(
             f"from_torch takes a torch.nn.Module, got {what}; build the module:\n{FROM_TORCH}"
         )
-    if not isinstance(example, Tensor) or example.dim() < 2 or not len(example):
-        raise BadInput("from_torch needs an example, a float tensor of shape (N, *input shape)")
 
 
 @contextmanager
@@ -93,9 +100,9 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             each.training = mode
 
 
-def _exported(module: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+def _exported(module: nn.Module, example: Examples) -> torch.export.ExportedProgram:
     try:
-        return torch.export.export(module, (example,))
+        return torch.export.export(module, example.args, example.kwargs)
     except Exception as error:  # whatever the user's code and the tracer say
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise UnsupportedOp(
@@ -105,15 +112,20 @@ def _exported(module: nn.Module, example: Tensor) -> torch.export.ExportedProgra
 
 
 def _layout(program: torch.export.ExportedProgram) -> Layout:
-    """Channels first where a convolution, a pool or a norm of channels reads the input first."""
+    """Channels first where a convolution, a pool or a norm of channels reads an input first."""
+    inputs = program.graph_signature.user_inputs
+    entries = [n for n in program.graph.nodes if n.name in inputs and len(n.meta["val"].shape) > 2]
+    rows = [_reads_rows(entry) for entry in entries]
+    return CHANNELS_LAST if rows and all(rows) else CHANNELS_FIRST
+
+
+def _reads_rows(entry: fx.Node) -> bool:
+    """Whether what reads an input first takes rows of features."""
     rows = {"linear", "layer_norm", "matmul", "permute", "transpose"}
-    entry = next(n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs)
     readers = list(entry.users)
     while readers and _op_of(readers[0]) not in (*ATEN_LAYERS, *rows):
         readers = list(readers[0].users)
-    axes = len(entry.meta["val"].shape)
-    plain = bool(readers) and _op_of(readers[0]) in ("linear", "layer_norm", "matmul") and axes > 2
-    return CHANNELS_LAST if plain else CHANNELS_FIRST
+    return bool(readers) and _op_of(readers[0]) in ("linear", "layer_norm", "matmul")
 
 
 def _op_of(node: fx.Node) -> str:
@@ -148,9 +160,19 @@ class _Reading:
     placing: Placing = field(default_factory=Placing)
     values: dict[str, Any] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    ports: dict[str, str] = field(default_factory=dict)
 
-    def read(self, name: str, normalisation: tuple[np.ndarray, np.ndarray] | None) -> Graph:
-        """The float graph. Raises UnsupportedOp naming every node that is not taken."""
+    def read(
+        self,
+        name: str,
+        normalisation: tuple[np.ndarray, np.ndarray] | None,
+        inputs: Sequence[str],
+        answers: Sequence[str],
+    ) -> Graph:
+        """The float graph, its ports called as said. Raises UnsupportedOp naming every node that is
+        not taken.
+        """
+        self.ports = dict(zip(self.program.graph_signature.user_inputs, inputs, strict=True))
         outputs: tuple[Any, ...] = ()
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
@@ -163,7 +185,7 @@ class _Reading:
             raise UnsupportedOp(
                 f"{name}: {len(self.refused)} nodes are not taken: {'; '.join(self.refused)}"
             )
-        return self._graph(name, outputs)
+        return self._graph(name, inputs, dict(zip(answers, outputs, strict=True)))
 
     def _entry(
         self, node: fx.Node, normalisation: tuple[np.ndarray, np.ndarray] | None
@@ -171,17 +193,15 @@ class _Reading:
         signature = self.program.graph_signature
         if node.name not in signature.user_inputs:
             return _held(self.program, node.name)
-        if len(signature.user_inputs) > 1:
-            named = ", ".join(map(str, signature.user_inputs))
-            raise UnsupportedOp(f"{len(signature.user_inputs)} inputs ({named}); one is supported")
         shape = tuple(int(n) for n in node.meta["val"].shape[1:])
         if not 1 <= len(shape) <= 3:
             raise UnsupportedOp(f"an input of {len(shape)} axes beside the batch; 1 to 3 are taken")
         axes = tuple(range(len(shape)))
         if self.layout == CHANNELS_FIRST and len(shape) > 1:
             axes = MAP if len(shape) == 3 else LINE
-        self.placing.used.add("input")
-        entry = self.placing.enter("input", shape, axes)
+        name = self.ports[node.name]
+        self.placing.used.add(name)
+        entry = self.placing.enter(name, shape, axes)
         if normalisation is None:
             return entry
         return affine(self.placing, self.placing.fresh("normalise"), entry, *normalisation)
@@ -229,21 +249,28 @@ class _Reading:
         axes = {3: MAP, 2: LINE}.get(len(shape), tuple(range(len(shape))))
         return self.placing.enter(self.placing.fresh(f"{name}.absent"), shape, axes)
 
-    def _graph(self, name: str, outputs: Sequence[fx.Node]) -> Graph:
-        if len(outputs) != 1:
-            named = ", ".join(str(n) for n in outputs)
-            raise UnsupportedOp(f"{len(outputs)} outputs ({named}); one is supported")
-        end = self.values[outputs[0].name]
-        if not isinstance(end, Placed) or not self.placing.nodes:
+    def _graph(self, name: str, inputs: Sequence[str], outputs: Mapping[str, fx.Node]) -> Graph:
+        ends = {n: self.values[o.name] if o is not None else None for n, o in outputs.items()}
+        found = {n: end for n, end in ends.items() if isinstance(end, Placed)}
+        if len(found) != len(ends) or not self.placing.nodes:
             raise UnsupportedOp(f"{name} computes nothing from its input")
+        try:
+            last = [self._ended(port, end) for port, end in found.items()]
+        except Refused as error:
+            raise UnsupportedOp(f"the output: {error}") from None
+        graph = self.placing.graph(name, inputs[0], tuple(last))
+        unread = [n for n in inputs if not graph.consumers(n)]
+        if unread:
+            raise UnsupportedOp(f"{name} does not read its input {', '.join(unread)}; leave it out")
+        if len(inputs) > 1:
+            graph = replace(graph, inputs=tuple(inputs), input_names=tuple(inputs))
+        return replace(graph, output_names=tuple(outputs)) if len(outputs) > 1 else graph
+
+    def _ended(self, port: str, end: Placed) -> str:
         axes = tuple(range(end.rank))
         if self.layout == CHANNELS_FIRST and end.rank in (2, 3):
             axes = MAP if end.rank == 3 else LINE
-        try:
-            last = self.placing.arranged(end, axes, "output")
-        except Refused as error:
-            raise UnsupportedOp(f"the output: {error}") from None
-        return self.placing.graph(name, "input", (last.name,))
+        return self.placing.arranged(end, axes, port).name
 
 
 def _activations(value: object) -> list[Placed]:
@@ -292,27 +319,24 @@ def _name_of(node: fx.Node) -> str:
 def _compare(
     model: Model,
     module: nn.Module,
-    example: Tensor,
-    mean: float | Sequence[float] | None,
-    std: float | Sequence[float] | None,
+    examples: Examples,
+    arguments: Sequence[str],
+    scale: tuple[np.ndarray, np.ndarray] | None,
 ) -> None:
-    """Raises UnsupportedOp for a graph that answers otherwise than its module: edgeq's fault."""
+    """On the examples and some rows more, the module's normalised."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.cat([example.float(), torch.randn(2, *example.shape[1:], generator=generator)])
-    scale = _normalisation(mean, std, example)
-    given = x
+
+    def more(x: Tensor) -> Tensor:
+        return torch.cat([x.float(), torch.randn(2, *x.shape[1:], generator=generator)])
+
+    rows = Examples(
+        tuple(map(more, examples.args)), {n: more(x) for n, x in examples.kwargs.items()}
+    )
+    seen = rows.named(arguments)
     if scale is not None:
+        (x,) = rows.args or rows.kwargs.values()
         gain, offset = (
             torch.from_numpy(v).float().reshape(-1, *[1] * (x.dim() - 2)) for v in scale
         )
-        given = x * gain + offset
-    wanted = torch.cat([module(row[None]) for row in given])
-    got = model(x)
-    if wanted.shape != got.shape:
-        raise UnsupportedOp(f"answers {tuple(got.shape)}, the module {tuple(wanted.shape)}")
-    off, most = float((wanted - got).abs().max()), float(wanted.abs().max())
-    if not off <= MOST_OFF * max(most, 1e-3):
-        raise UnsupportedOp(
-            f"the graph answers otherwise than the module, by {off:g} of {most:g}: edgeq is "
-            "wrong; please report the module"
-        )
+        rows = Examples((x * gain + offset,))
+    compare(model, module, rows, seen)

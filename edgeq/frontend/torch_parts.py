@@ -7,6 +7,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import Placed, Placing, memory_of
 from edgeq.frontend.torch_layers import Arguments, Reader, activation, numbers
 from edgeq.frontend.torch_values import axis_of
+from edgeq.nn.graph_ends import joined_order
 from edgeq.ops.concat import Concat
 from edgeq.ops.copies import Pad, ResizeNearest, Slice
 from edgeq.ops.graph_builder import Cursor
@@ -20,6 +21,9 @@ def _in_order(b: Placing, x: Placed, name: str) -> Placed:
 
 
 def _cat(b: Placing, name: str, a: Arguments) -> Placed:
+    flat = [activation(t) for t in a["tensors"]]
+    if all(p.rank == 1 for p in flat) and any(p.order is not None for p in flat):
+        return _cat_flat(b, name, flat)
     parts = [_in_order(b, activation(t), name) for t in a["tensors"]]
     first, axis = parts[0], axis_of(parts[0], a["dim"])
     best = max(parts, key=lambda p: len(p.long_axes))
@@ -28,6 +32,16 @@ def _cat(b: Placing, name: str, a: Arguments) -> Placed:
     shape = (*first.shape[:axis], size, *first.shape[axis + 1 :])
     made = b.add("Concat", name, Concat(best.axes.index(axis)), tuple(given))
     return Placed(made.name, shape, best.axes)
+
+
+def _cat_flat(b: Placing, name: str, parts: Sequence[Placed]) -> Placed:
+    """Features, some of them of a flattened map, whose order goes on behind them."""
+    given = [
+        b.arranged(p, (0,), name) if p.order is None else Cursor(p.name, p.memory) for p in parts
+    ]
+    order = joined_order([(p.order, p.shape[0]) for p in parts])
+    made = b.add("Concat", name, Concat(0), tuple(given))
+    return Placed(made.name, made.shape, (0,), order)
 
 
 def _cut(

@@ -167,11 +167,6 @@ class Two(tn.Module):
         return x + y
 
 
-class Pair(tn.Module):
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return F.relu(x), F.relu6(x)
-
-
 class ByValue(tn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x) if x.sum() > 0 else F.relu6(x)
@@ -180,7 +175,6 @@ class ByValue(tn.Module):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Pair(), "2 outputs"),
         (tn.Identity(), "computes nothing"),
         (ByValue(), "cannot trace ByValue"),
     ],
