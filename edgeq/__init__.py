@@ -5,7 +5,17 @@ heavy when a function is called: `import edgeq` stays free of torch and numpy. N
 have the name of a verb: importing it would hide the verb.
 """
 
-from edgeq.models import from_curious_qmoe, from_onnx, from_torch, load, mixture_of, quantize, save
+from edgeq.models import (
+    from_curious_qmoe,
+    from_keras,
+    from_onnx,
+    from_tflite,
+    from_torch,
+    load,
+    mixture_of,
+    quantize,
+    save,
+)
 from edgeq.pipeline import build, estimate, export, flash, profile, verify
 from edgeq.verbs import boards, compare, doctor, meters, mix, read_run, report, stop
 from edgeq.version import __version__
@@ -20,7 +30,9 @@ __all__ = [
     "export",
     "flash",
     "from_curious_qmoe",
+    "from_keras",
     "from_onnx",
+    "from_tflite",
     "from_torch",
     "load",
     "meters",

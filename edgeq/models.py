@@ -66,6 +66,29 @@ def from_onnx(path: "str | Path", input_shape: Sequence[int] | None = None) -> "
     return run(path, input_shape)
 
 
+def from_tflite(path: "str | Path") -> "Model":
+    """The edgeq.nn.Model of a float .tflite file, to quantise, train, save and export.
+
+    Rows are as the file's, channels last. Raises BadInput for a file of integers, which exports as
+    it is, ModelFile for a damaged file, UnsupportedOp that names every node which is not taken.
+    """
+    from edgeq.sources import from_tflite as run
+
+    return run(path)
+
+
+def from_keras(model: object) -> "Model":
+    """The edgeq.nn.Model of a Keras model, or of the path of a .keras, .h5 or SavedModel file.
+
+    TensorFlow's own converter makes a float .tflite of it, in this process (extra "tensorflow");
+    files are loaded by Keras in its safe mode. Raises BadInput without TensorFlow, UnsupportedOp
+    for what the converter or edgeq does not take.
+    """
+    from edgeq.sources import from_keras as run
+
+    return run(model)
+
+
 def load(path: str | os.PathLike[str]) -> "Model":
     """The saved model, in evaluation mode.
 

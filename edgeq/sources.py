@@ -1,4 +1,4 @@
-"""What an export starts from: a trained model, an int8 .tflite or a float .onnx, by content.
+"""What an export starts from: a trained model, a .tflite or an .onnx file, by content.
 
 Both have what the pipeline asks for, so that it needs no branch.
 """
@@ -22,6 +22,7 @@ from edgeq.arrays import (
     rows_of_file,
 )
 from edgeq.errors import BadInput, ModelFile
+from edgeq.files import scratch_folder
 from edgeq.frontend.tflite_file import is_onnx, is_tflite
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
@@ -214,8 +215,13 @@ def source_of(given: "str | Path | Model", input_shape: Shape | str | None = Non
         return _of_object(given)
     where = Path(given)
     if is_tflite(where):
-        from edgeq.frontend.tflite_loader import load_tflite
+        from edgeq.frontend.tflite_loader import is_float_file, load_tflite
 
+        if is_float_file(where):
+            from edgeq.frontend.tflite_float import load_float_tflite
+
+            found, data = load_float_tflite(where)
+            return Trained(hashlib.sha256(data).hexdigest(), _model_of(found), where)
         graph, data = load_tflite(where)
         return Imported(where, hashlib.sha256(data).hexdigest(), data, graph)
     if is_onnx(where):
@@ -262,9 +268,32 @@ def from_onnx(path: str | Path, input_shape: Sequence[int] | None = None) -> "Mo
     return _model_of(load_onnx(Path(path), input_shape)[0])
 
 
+def from_tflite(path: str | Path) -> "Model":
+    """The edgeq.nn.Model of a float .tflite file, to quantise, train, save and export.
+
+    Rows are as the file's, channels last. Raises BadInput for a file of integers, which exports as
+    it is, ModelFile for a damaged file, UnsupportedOp that names every node which is not taken.
+    """
+    return model_of(Path(path))
+
+
+def from_keras(model: object) -> "Model":
+    """The edgeq.nn.Model of a Keras model, or of the path of a .keras, .h5 or SavedModel file.
+
+    TensorFlow's own converter makes a float .tflite of it, in this process (extra "tensorflow");
+    files are loaded by Keras in its safe mode. Raises BadInput without TensorFlow, UnsupportedOp
+    for what the converter or edgeq does not take.
+    """
+    from edgeq.frontend.keras_model import tflite_of
+
+    with scratch_folder() as folder:
+        file = folder / "keras.tflite"
+        file.write_bytes(tflite_of(model))
+        return from_tflite(file)
+
+
 def _of_object(given: object) -> Trained:
     """An edgeq.nn.Model as the file that edgeq.save would write, read back: its digest is that."""
-    from edgeq.files import scratch_folder
     from edgeq.nn import load, save
 
     with scratch_folder() as folder:

@@ -50,7 +50,9 @@ def test_examples_in_docstrings(module: str) -> None:
 VERBS = sorted(set(edgeq.__all__) - {"__version__"})
 BEHIND = {  # of the functions that only pass on what they are given
     "from_torch": "edgeq.frontend.torch_module",
+    "from_keras": "edgeq.sources",
     "from_onnx": "edgeq.sources",
+    "from_tflite": "edgeq.sources",
     "load": "edgeq.nn",
     "save": "edgeq.nn",
     "quantize": "edgeq.nn",

@@ -80,6 +80,11 @@ def findings_of_onnx(path: Path, input_shape: Sequence[int] | None = None) -> li
         raise type(error)(f"{path}: {error}") from error
 
 
+def findings_in(file: OnnxFile) -> list[Finding]:
+    """Every operator in its order."""
+    return _read(file)[1]
+
+
 def imported(file: OnnxFile, name: str) -> Imported:
     """The float graph, tidied and verified.
 

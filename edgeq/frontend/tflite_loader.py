@@ -3,7 +3,7 @@
 Nothing is calibrated or rounded anew: scales, zero points, weights and biases are the file's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +23,7 @@ from edgeq.passes.verify import verify
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above any device's
-CONVERT = (
-    "convert it with a representative data set and TFLITE_BUILTINS_INT8 (docs/import.md); "
-    "quantising after training is not here yet"
-)
+CONVERT = "convert it anew, as float32 or with TFLITE_BUILTINS_INT8 (docs/import.md)"
 
 
 def load_tflite(path: Path) -> tuple[Graph, bytes]:
@@ -34,6 +31,15 @@ def load_tflite(path: Path) -> tuple[Graph, bytes]:
     data = read_bytes(path)
     try:
         return graph_of_tflite(data, path.stem), data
+    except (ModelFile, UnsupportedOp) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def is_float_file(path: Path) -> bool:
+    """As `is_float`. Raises BadInput, ModelFile and UnsupportedOp, naming the file."""
+    data = read_bytes(path)
+    try:
+        return is_float(data)
     except (ModelFile, UnsupportedOp) as error:
         raise type(error)(f"{path}: {error}") from error
 
@@ -54,6 +60,10 @@ def findings_of(path: Path) -> list[Finding]:
     """Every operator of the file in its order. Raises as `load_tflite` does for the file itself."""
     data = read_bytes(path)
     try:
+        if is_float(data):
+            from edgeq.frontend.tflite_float import findings_of_float
+
+            return findings_of_float(parse(data))
         return _read(data, path.stem)[1]
     except (ModelFile, UnsupportedOp) as error:
         raise type(error)(f"{path}: {error}") from error
@@ -179,7 +189,7 @@ def _check_work(graph: Graph) -> None:
 
 
 def _refuse_kinds(file: TfliteFile) -> None:
-    """UnsupportedOp for files that are not int8 throughout, and for control flow."""
+    """UnsupportedOp for hybrid files and for control flow."""
     if len(file.subgraphs) > 1:
         more = [op.op for op in file.subgraphs[0].operators if op.op in ("IF", "WHILE", "CALL")]
         raise UnsupportedOp(
@@ -187,25 +197,34 @@ def _refuse_kinds(file: TfliteFile) -> None:
             "flow is not taken"
         )
     subgraph = file.subgraphs[0]
-    hybrid, floats = [], 0
-    for op in subgraph.operators:
-        if op.op not in WEIGHTED or len(op.inputs) < 2 or min(op.inputs[:2]) < 0:
-            continue
-        given, weight = (subgraph.tensors[i].dtype for i in op.inputs[:2])
-        floats += given == "float32"
-        if given == "float32" and weight != "float32":
-            hybrid.append(f"node {op.index} {op.op} ({subgraph.tensors[op.outputs[0]].name})")
+    hybrid = [
+        f"node {op.index} {op.op} ({subgraph.tensors[op.outputs[0]].name})"
+        for op, given, weight in _weighted(subgraph)
+        if given == "float32" and weight != "float32"
+    ]
     if hybrid:
         raise UnsupportedOp(
             f"it is hybrid, integer weights with float activations: {'; '.join(hybrid)}; {CONVERT}"
         )
+
+
+def is_float(data: bytes) -> bool:
+    """Whether a file computes in float32 throughout. Raises ModelFile for a damaged one."""
+    file = parse(data)
+    _refuse_kinds(file)
+    subgraph = file.subgraphs[0]
     ends = {subgraph.tensors[i].dtype for i in (*subgraph.inputs, *subgraph.outputs)}
-    if floats or (ends == {"float32"} and not _quantizes(subgraph)):
-        raise UnsupportedOp(f"it is a float file; {CONVERT}")
+    quantizes = any(op.op == "QUANTIZE" for op in subgraph.operators)
+    floats = any(given == "float32" for _, given, _ in _weighted(subgraph))
+    return floats or (ends == {"float32"} and not quantizes)
 
 
-def _quantizes(subgraph: Subgraph) -> bool:
-    return any(op.op == "QUANTIZE" for op in subgraph.operators)
+def _weighted(subgraph: Subgraph) -> Iterator[tuple[Operator, str, str]]:
+    """Operators with weights, the types of what they read and of the weights."""
+    for op in subgraph.operators:
+        if op.op in WEIGHTED and len(op.inputs) > 1 and min(op.inputs[:2]) >= 0:
+            given, weight = (subgraph.tensors[i].dtype for i in op.inputs[:2])
+            yield op, given, weight
 
 
 def _bare(subgraph: Subgraph) -> Subgraph:
