@@ -61,7 +61,7 @@ def from_onnx(path: "str | Path", input_shape: Sequence[int] | None = None) -> "
     its own order of axes. Raises BadInput, ModelFile for a damaged file, UnsupportedOp that names
     every node which is not taken.
     """
-    from edgeq.sources import from_onnx as run
+    from edgeq.float_files import from_onnx as run
 
     return run(path, input_shape)
 
@@ -72,7 +72,7 @@ def from_tflite(path: "str | Path") -> "Model":
     Rows are as the file's, channels last. Raises BadInput for a file of integers, which exports as
     it is, ModelFile for a damaged file, UnsupportedOp that names every node which is not taken.
     """
-    from edgeq.sources import from_tflite as run
+    from edgeq.float_files import from_tflite as run
 
     return run(path)
 
@@ -84,7 +84,7 @@ def from_keras(model: object) -> "Model":
     files are loaded by Keras in its safe mode. Raises BadInput without TensorFlow, UnsupportedOp
     for what the converter or edgeq does not take.
     """
-    from edgeq.sources import from_keras as run
+    from edgeq.float_files import from_keras as run
 
     return run(model)
 

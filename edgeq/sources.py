@@ -23,6 +23,7 @@ from edgeq.arrays import (
 )
 from edgeq.errors import BadInput, ModelFile
 from edgeq.files import scratch_folder
+from edgeq.float_files import INTEGERS, model_in
 from edgeq.frontend.tflite_file import is_onnx, is_tflite
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
@@ -33,7 +34,6 @@ from edgeq.prove.check import Check
 from edgeq.task import Task, checked_task
 
 if TYPE_CHECKING:
-    from edgeq.frontend.onnx_loader import Imported as ImportedOnnx
     from edgeq.nn import Model
 
 Shape = Sequence[int]
@@ -221,75 +221,18 @@ def source_of(given: "str | Path | Model", input_shape: Shape | str | None = Non
             from edgeq.frontend.tflite_float import load_float_tflite
 
             found, data = load_float_tflite(where)
-            return Trained(hashlib.sha256(data).hexdigest(), _model_of(found), where)
+            return Trained(hashlib.sha256(data).hexdigest(), model_in(found), where)
         graph, data = load_tflite(where)
         return Imported(where, hashlib.sha256(data).hexdigest(), data, graph)
     if is_onnx(where):
         from edgeq.frontend.onnx_loader import load_onnx
 
         found, data = load_onnx(where, read_shape(input_shape))
-        return Trained(hashlib.sha256(data).hexdigest(), _model_of(found), where)
+        return Trained(hashlib.sha256(data).hexdigest(), model_in(found), where)
     from edgeq.nn import load
 
     model = load(where)
     return Trained(hashlib.sha256(where.read_bytes()).hexdigest(), model, where)
-
-
-def _model_of(found: "ImportedOnnx") -> "Model":
-    from edgeq.nn import graph_model
-
-    rows = _any_rows(found) if found.settled else None
-    return graph_model(found.graph, found.input_shape, layout=found.layout, calibration=rows)
-
-
-def _any_rows(found: "ImportedOnnx") -> Array:
-    """Seeded rows over the input's range, in the user's layout: a quantised file's scales need no
-    data, proofs and estimates need some.
-    """
-    from edgeq.frontend.tflite_loader import seeded_rows
-
-    graph, (name,) = found.graph, found.graph.inputs
-    coded = replace(graph.tensors[name], dtype="int8")
-    rows = seeded_rows(graph.with_tensors({name: coded})).astype(np.float32)
-    if found.layout != CHANNELS_LAST:
-        rows = np.moveaxis(rows, -1, 1)
-    return np.ascontiguousarray(rows.reshape(len(rows), *found.input_shape))
-
-
-def from_onnx(path: str | Path, input_shape: Sequence[int] | None = None) -> "Model":
-    """The edgeq.nn.Model of a float .onnx file, to quantise, train, save and export.
-
-    `input_shape`: without the batch, where the file leaves sizes open. Rows are as the file's, in
-    its own order of axes. Raises BadInput, ModelFile for a damaged file, UnsupportedOp that names
-    every node which is not taken.
-    """
-    from edgeq.frontend.onnx_loader import load_onnx
-
-    return _model_of(load_onnx(Path(path), input_shape)[0])
-
-
-def from_tflite(path: str | Path) -> "Model":
-    """The edgeq.nn.Model of a float .tflite file, to quantise, train, save and export.
-
-    Rows are as the file's, channels last. Raises BadInput for a file of integers, which exports as
-    it is, ModelFile for a damaged file, UnsupportedOp that names every node which is not taken.
-    """
-    return model_of(Path(path))
-
-
-def from_keras(model: object) -> "Model":
-    """The edgeq.nn.Model of a Keras model, or of the path of a .keras, .h5 or SavedModel file.
-
-    TensorFlow's own converter makes a float .tflite of it, in this process (extra "tensorflow");
-    files are loaded by Keras in its safe mode. Raises BadInput without TensorFlow, UnsupportedOp
-    for what the converter or edgeq does not take.
-    """
-    from edgeq.frontend.keras_model import tflite_of
-
-    with scratch_folder() as folder:
-        file = folder / "keras.tflite"
-        file.write_bytes(tflite_of(model))
-        return from_tflite(file)
 
 
 def _of_object(given: object) -> Trained:
@@ -310,9 +253,7 @@ def model_of(path: Path, input_shape: Shape | str | None = None) -> "Model":
 def _float_source(given: "str | Path | Model", input_shape: Shape | str | None = None) -> Trained:
     source = source_of(given, input_shape)
     if isinstance(source, Imported):
-        raise BadInput(
-            f"{source.path} holds integers already, which are taken as they are; give a float model"
-        )
+        raise BadInput(f"{source.path} {INTEGERS}")
     return source
 
 

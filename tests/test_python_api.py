@@ -50,9 +50,9 @@ def test_examples_in_docstrings(module: str) -> None:
 VERBS = sorted(set(edgeq.__all__) - {"__version__"})
 BEHIND = {  # of the functions that only pass on what they are given
     "from_torch": "edgeq.frontend.torch_module",
-    "from_keras": "edgeq.sources",
-    "from_onnx": "edgeq.sources",
-    "from_tflite": "edgeq.sources",
+    "from_keras": "edgeq.float_files",
+    "from_onnx": "edgeq.float_files",
+    "from_tflite": "edgeq.float_files",
     "load": "edgeq.nn",
     "save": "edgeq.nn",
     "quantize": "edgeq.nn",

@@ -170,10 +170,11 @@ class FloatGraph:
             self.tensors[source] = replace(self.tensors[source], quant=quant)
         return self.tensors[source].quant == quant
 
-    def finished(self, name: str, entry: str, output: str) -> Graph:
-        """The frozen graph."""
-        graph = Graph(name, (entry,), (output,), tuple(self.nodes), self.tensors, self.values)
-        return without_dead(graph)
+    def finished(self, name: str, entries: Sequence[str], outputs: Mapping[str, str]) -> Graph:
+        """The frozen graph; `outputs`: tensors by name."""
+        ends, nodes = (tuple(entries), tuple(outputs.values())), tuple(self.nodes)
+        names = (ends[0] if len(entries) > 1 else (), tuple(outputs) if len(outputs) > 1 else ())
+        return without_dead(Graph(name, *ends, nodes, self.tensors, self.values, *names))
 
 
 def without_dead(graph: Graph) -> Graph:

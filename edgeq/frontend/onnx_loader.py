@@ -12,14 +12,16 @@ from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.frontend.findings import Finding, FollowsRefused, Refused
 from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import OnnxFile, Operator, folded, read_onnx
-from edgeq.frontend.onnx_graph import Reading
+from edgeq.frontend.onnx_graph import MAP_AXES, Reading
 from edgeq.frontend.onnx_ops import READERS
 from edgeq.frontend.onnx_quantized import keep_codes
 from edgeq.ir import Graph
+from edgeq.ir.ports import INPUT, port_name
 from edgeq.ops import OPS
 from edgeq.ops.op import Scale, Site
 from edgeq.passes.tidy import tidy
 from edgeq.passes.verify import verify
+from edgeq.ports import MOST_PORTS
 
 MOST_FOLDED = 1 << 24  # values that folded constants may hold
 WINDOWS = frozenset(
@@ -52,12 +54,13 @@ SMALL = 4096  # values of which even a product of shapes stays bounded
 
 @dataclass(frozen=True)
 class Imported:
-    """`input_shape` and `layout` are those of the rows that a user hands over. `settled`: whether
-    the file has a scale for every activation, so that no rows are needed to find one.
+    """`input_shape`, of several inputs by name, and `layout` are those of the rows that a user
+    hands over. `settled`: whether the file has a scale for every activation, so that no rows are
+    needed to find one.
     """
 
     graph: Graph
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, ...] | dict[str, tuple[int, ...]]
     layout: Layout
     settled: bool = False
 
@@ -91,21 +94,13 @@ def imported(file: OnnxFile, name: str) -> Imported:
     Raises ModelFile for a file that makes no sense, UnsupportedOp listing every operator that is
     not taken.
     """
-    reading, findings, entry = _read(file)
+    reading, findings, entries = _read(file)
     refused = [f.said for f in findings if f.refused]
     if refused:
         raise UnsupportedOp("; ".join(refused) + f"; taken are {', '.join(sorted(READERS))}")
-    (output,) = file.outputs
-    if output in reading.coded:
-        raise UnsupportedOp("its output is codes; end the file with a DequantizeLinear")
-    if output not in reading.live:
-        raise UnsupportedOp("its output is a constant: it computes nothing")
-    reading.prefix = "output"
-    try:
-        end = _end(reading, reading.live[output], _layout(entry))
-    except Refused as error:
-        raise UnsupportedOp(f"at its end {error}") from None
-    graph = reading.finished(name, entry.name, end)
+    layout = _layout(list(entries.values()))
+    ends = _ends(reading, file, layout)
+    graph = reading.finished(name, [e.name for e in entries.values()], ends)
     if not graph.nodes or all(node.op == "Reshape" for node in graph.nodes):
         raise UnsupportedOp("its output is its own input: it computes nothing")
     try:
@@ -114,11 +109,30 @@ def imported(file: OnnxFile, name: str) -> Imported:
         raise
     except EdgeqError as error:
         raise ModelFile(f"it makes no sense: {error}") from error
-    return Imported(graph, entry.shape[1:], _layout(entry), _settled(graph))
+    shapes = {entry.name: entry.shape[1:] for entry in entries.values()}
+    shape = shapes if len(shapes) > 1 else next(iter(shapes.values()))
+    return Imported(graph, shape, layout, _settled(graph))
+
+
+def _ends(reading: Reading, file: OnnxFile, layout: Layout) -> dict[str, str]:
+    """The tensor of each output by the name of its port."""
+    for output in file.outputs:
+        if output in reading.coded:
+            raise UnsupportedOp("its output is codes; end the file with a DequantizeLinear")
+        if output not in reading.live:
+            raise UnsupportedOp("its output is a constant: it computes nothing")
+    reading.prefix = "output"
+    try:
+        found = {port_name(n): _end(reading, reading.live[n], layout) for n in file.outputs}
+    except Refused as error:
+        raise UnsupportedOp(f"at its end {error}") from None
+    if len(set(found.values())) < len(file.outputs):
+        raise UnsupportedOp("two of its outputs are one tensor, or have one name as C has it")
+    return found
 
 
 def _settled(graph: Graph) -> bool:
-    known = graph.tensors[graph.inputs[0]].quant is not None
+    known = all(graph.tensors[name].quant is not None for name in graph.inputs)
     for node in graph.nodes:
         scale = OPS[node.op].scale(node.attrs, Site(graph, node).io)
         own = scale in (Scale.OWN, Scale.JOINED)
@@ -126,29 +140,39 @@ def _settled(graph: Graph) -> bool:
     return known
 
 
-def _read(file: OnnxFile) -> tuple[Reading, list[Finding], Value]:
-    if len(file.inputs) != 1 or len(file.outputs) != 1:
+def _read(file: OnnxFile) -> tuple[Reading, list[Finding], dict[str, Value]]:
+    if not file.inputs or max(len(file.inputs), len(file.outputs)) > MOST_PORTS:
         raise UnsupportedOp(
-            f"it has {len(file.inputs)} inputs and {len(file.outputs)} outputs; one of each is "
-            "taken"
+            f"it has {len(file.inputs)} inputs and {len(file.outputs)} outputs; 1 to {MOST_PORTS} "
+            "of each are taken"
         )
     reading = Reading(file=file, constants=dict(file.constants))
-    ((name, shape),) = file.inputs.items()
-    if shape[0] != 1 or len(shape) < 2:
-        raise UnsupportedOp(f"its input has shape {list(shape)}; a batch of 1 in front is taken")
-    entry = _entry(file, name, shape)
-    device = tuple(1 if a == UNIT else shape[a] for a in entry.axes)
-    reading.begin("input", device)
-    reading.live[name] = entry
-    return reading, [_taken(reading, op) for op in file.operators], entry
+    entries = _entries(file)
+    for name, entry in entries.items():
+        reading.begin(entry.name, tuple(1 if a == UNIT else entry.shape[a] for a in entry.axes))
+        reading.live[name] = entry
+    return reading, [_taken(reading, op) for op in file.operators], entries
 
 
-def _entry(file: OnnxFile, name: str, shape: tuple[int, ...]) -> Value:
-    """Channels go last in front of what slides over maps; other inputs lie as the file says."""
-    if len(shape) in (3, 4) and _slides(file, name):
-        axes = (2, 3, 1) if len(shape) == 4 else (UNIT, 2, 1)
-        return Value("input", shape, axes)
-    return Value("input", shape, tuple(range(1, len(shape))))
+def _entries(file: OnnxFile) -> dict[str, Value]:
+    """Channels go last in front of what slides over maps; other inputs lie as the file says.
+
+    All inputs have one layout: channels first where one of them slides.
+    """
+    for name, shape in file.inputs.items():
+        if shape[0] != 1 or len(shape) < 2:
+            raise UnsupportedOp(
+                f"its input {name[:80]!r} has shape {list(shape)}; a batch of 1 in front is taken"
+            )
+    ports = [INPUT] if len(file.inputs) == 1 else [port_name(name) for name in file.inputs]
+    if len(set(ports)) < len(ports):
+        raise UnsupportedOp(f"its inputs have the names {', '.join(ports)}, of which some are one")
+    maps = any(len(s) in MAP_AXES and _slides(file, name) for name, s in file.inputs.items())
+    found = {}
+    for port, (name, shape) in zip(ports, file.inputs.items(), strict=True):
+        axes = MAP_AXES[len(shape)] if maps and len(shape) in MAP_AXES else range(1, len(shape))
+        found[name] = Value(port, shape, tuple(axes))
+    return found
 
 
 def _slides(file: OnnxFile, name: str) -> bool:
@@ -165,8 +189,9 @@ def _slides(file: OnnxFile, name: str) -> bool:
     return False
 
 
-def _layout(entry: Value) -> Layout:
-    return CHANNELS_FIRST if entry.axes in ((2, 3, 1), (UNIT, 2, 1)) else CHANNELS_LAST
+def _layout(entries: Sequence[Value]) -> Layout:
+    first = any(entry.axes in MAP_AXES.values() for entry in entries)
+    return CHANNELS_FIRST if first else CHANNELS_LAST
 
 
 def _end(reading: Reading, value: Value, layout: Layout) -> str:
