@@ -5,6 +5,7 @@ arranged; a permutation only renames them, a reshape that keeps runs of axes tog
 that is flattened stays: the weights behind it move. Only what is left is a transposed copy.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -129,6 +130,8 @@ class Placing(Builder):
             return x
         if x.order is not None:
             raise Refused("it unfolds a flattened map, whose values lie in another order")
+        if math.prod(x.shape) != math.prod(shape):
+            raise Refused(f"it views {('N', *x.shape)} as {('N', *shape)}")
         runs = _runs(x.shape, shape)
         axes = _kept_together(x, runs)
         if axes is not None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import edgeq
 from edgeq import nn
 from edgeq.errors import UnsupportedOp
 from edgeq.frontend.torch_loader import graph_of
@@ -177,3 +178,15 @@ def test_case_11_a_map_that_flattens_to_another_size_is_told_when_the_model_is_b
 def test_a_module_that_is_no_model_is_refused() -> None:
     with pytest.raises(UnsupportedOp, match=r"edgeq\.nn\.Model"):
         graph_of(nn.Linear(3, 3))
+
+
+class BatchInTheMiddle(torch.nn.Module):
+    """As nn.MultiheadAttention does: what follows a refused node is refused too, in words."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x.transpose(0, 1).reshape(4, 2, 3).transpose(0, 1))
+
+
+def test_a_batch_that_is_moved_is_refused_in_words() -> None:
+    with pytest.raises(UnsupportedOp, match="it works along the batch"):
+        edgeq.from_torch(BatchInTheMiddle(), torch.zeros(1, 4, 6))
