@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from edgeq.arrays import Layout
-    from edgeq.frontend.torch_ends import Example
     from edgeq.nn import CuriousQmoe, Model
 
 
 def from_torch(
     module: "nn.Module",
-    example: "Example",
+    example: "Tensor | Sequence[Tensor] | Mapping[str, Tensor]",
     *,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
