@@ -261,7 +261,8 @@ def with_task(source: Source, task: object) -> Source:
     """The source with a task that was stated at its export. BadInput for another word, and for
     class names of what is no classification.
     """
-    stated = checked_task(task) or source.task
+    own = source.model.task if isinstance(source, Trained) else None
+    stated = checked_task(task) or own
     if source.class_names and stated not in (None, "classification"):
         raise BadInput(f"class names are of a classification, the task is {stated}")
     return replace(source, task=stated)

@@ -21,6 +21,7 @@ from edgeq.nn.model import Model
 from edgeq.nn.read_back import check_answers
 from edgeq.nn.rows import Floats
 from edgeq.ports import MOST_PORTS
+from edgeq.task import TASKS, checked_task
 
 FORMAT = "edgeq-model"
 VERSION = 1
@@ -60,6 +61,8 @@ def _content(model: Model) -> dict[str, Any]:
         "class_names": None if model.class_names is None else list(model.class_names),
         "body": config_of(model.body),
     }
+    if checked_task(model.task) is not None:
+        config["task"] = model.task
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -167,6 +170,7 @@ def _model(content: object) -> Model:
         _rows("calibration", content["calibration"]),
         _evaluation(content["evaluation"]),
         config["name"],
+        config.get("task"),
     )
     return model.eval()
 
@@ -174,7 +178,7 @@ def _model(content: object) -> Model:
 def _plain_config(config: object) -> dict[str, Any]:
     several = isinstance(config, dict) and "inputs" in config
     wanted = (_CONFIG_KEYS - {"input_shape"}) | {"inputs"} if several else _CONFIG_KEYS
-    if not isinstance(config, dict) or set(config) != wanted:
+    if not isinstance(config, dict) or set(config) - {"task"} != wanted:
         raise ModelFile(f"config must hold exactly {', '.join(sorted(wanted))}")
     names, inputs = config["class_names"], config.get("inputs", {})
     if several and (not isinstance(inputs, dict) or not 1 <= len(inputs) <= MOST_PORTS):
@@ -186,6 +190,8 @@ def _plain_config(config: object) -> dict[str, Any]:
     texts = isinstance(names, list) and len(names) <= 10_000
     if names is not None and (not texts or any(not _short(n) for n in names)):
         raise ModelFile("config.class_names must be a list of short texts, or None")
+    if config.get("task") not in (None, *TASKS):
+        raise ModelFile(f"config.task must be one of {', '.join(TASKS)}")
     if not _short(config["name"]):
         raise ModelFile("config.name must be a short text")
     return config
@@ -239,7 +245,9 @@ def _evaluation(pair: object) -> tuple[Tensor | dict[str, Tensor], Tensor] | Non
     x = _rows("evaluation x", pair["x"])
     if x is None:
         raise ModelFile("evaluation x is None; its rows are missing")
-    return x, _dense("evaluation y", pair["y"], torch.int64)
+    y = pair["y"]
+    targets = isinstance(y, Tensor) and y.dtype == torch.float32
+    return x, _dense("evaluation y", y, torch.float32 if targets else torch.int64)
 
 
 def _quant(body: nn.Module) -> dict[str, dict[str, Any]]:

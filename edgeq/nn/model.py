@@ -17,6 +17,7 @@ from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
 from edgeq.nn.rows import Answer, Floats, as_numpy, joined_rows, parted, together
+from edgeq.task import Task, checked_task
 
 Labels = npt.NDArray[np.int64]
 
@@ -26,11 +27,12 @@ class Model(nn.Module):
 
     `input_shape` has no batch axis; of a model with several inputs it is a dict, name -> shape, and
     data is a dict of an array (N, *shape) each. `calibration` is float32 (N, *input_shape) or None;
-    `evaluation` is (x float32 (N, *input_shape), y int64 (N,)) or None. `inputs` and `outputs` have
-    the shapes by name, the outputs' as the device holds them; the first output is the answer, which
-    classes are of. Raises UnsupportedOp, by the layers' paths, for what no export could take;
-    BadInput for data that is empty, constant, not finite or of another shape, and for names and
-    labels that do not fit the answer.
+    `evaluation` is (x float32 (N, *input_shape), y) or None: y int64 (N,) are labels, y float32
+    (N, *answer) what the model should answer. `task` says how answers are judged (docs/import.md),
+    None that the shapes tell. `inputs` and `outputs` have the shapes by name, the outputs' as the
+    device holds them; the first output is the answer, which classes are of. Raises UnsupportedOp,
+    by the layers' paths, for what no export could take; BadInput for data that is empty, constant,
+    not finite or of another shape, and for names and labels that do not fit the answer.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Model(nn.Module):
         calibration: object = None,
         evaluation: tuple[Any, Any] | None = None,
         name: str = "model",
+        task: Task | None = None,
     ) -> None:
         super().__init__()
+        self.task = checked_task(task)
         self.body = body
         self.inputs = checked_inputs(input_shape)
         self.class_names: tuple[str, ...] | None = None
@@ -51,12 +55,14 @@ class Model(nn.Module):
         self.name = checked_text("the model's name", name)
         self.outputs = checked_body(body, self.inputs)
         self.calibration: Floats | None = None
-        self.evaluation: tuple[Floats, Labels] | None = None
+        self.evaluation: tuple[Floats, Labels | Floats] | None = None
         if calibration is not None:
             self.calibration = self._inputs("calibration set", calibration)
         if evaluation is not None:
             self.evaluation = self._labelled("evaluation set", *evaluation)
-        check_classes(self.classes, self.class_names, self.evaluation and self.evaluation[1])
+        y = None if self.evaluation is None else self.evaluation[1]
+        labels = y.astype(np.int64) if y is not None and y.dtype.kind == "i" else None
+        check_classes(self.classes, self.class_names, labels)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -83,8 +89,10 @@ class Model(nn.Module):
             raise BadInput(f"the {what} is constant ({array.flat[0]}): no range can come from it")
         return array
 
-    def _labelled(self, what: str, x: object, y: object) -> tuple[Floats, Labels]:
+    def _labelled(self, what: str, x: object, y: object) -> tuple[Floats, Labels | Floats]:
         inputs, labels = self._inputs(what, x), as_numpy(y)
+        if labels.dtype.kind == "f":
+            return inputs, self._targets(what, labels, len(inputs))
         if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
             raise BadInput(
                 f"the {what} needs one integer label a sample: {len(inputs)} samples, "
@@ -93,6 +101,16 @@ class Model(nn.Module):
         if labels.min() < 0:
             raise BadInput(f"the {what} has the label {labels.min()}; classes count from 0")
         return inputs, labels.astype(np.int64)
+
+    def _targets(self, what: str, y: npt.NDArray[Any], rows: int) -> Floats:
+        if self.task == "classification" or y.shape[:1] != (rows,) or y.size != rows * self.classes:
+            raise BadInput(
+                f"the {what} has {rows} samples and y of shape {y.shape} and type {y.dtype}; give "
+                f"one integer label a sample, or the {self.classes} values of each answer"
+            )
+        if not np.isfinite(y).all():
+            raise BadInput(f"the {what} holds NaN or infinite targets")
+        return np.ascontiguousarray(y, np.float32)
 
     def name_classes(self, names: Sequence[str]) -> None:
         """Gives the outputs names. Raises BadInput for another number of them."""

@@ -81,7 +81,7 @@ def _graph_copy(model: Model) -> Model:
             "quantise its networks and mix them"
         )
     graph = graph_of_body(copy.deepcopy(model.body).eval(), model.inputs, model.name)
-    return graph_model(
+    made = graph_model(
         graph,
         model.inputs,
         layout=model.layout,
@@ -89,6 +89,8 @@ def _graph_copy(model: Model) -> Model:
         calibration=model.calibration,
         evaluation=model.evaluation,
     )
+    made.task = model.task
+    return made
 
 
 def _kinds(layers: Layers, weights: str, keep: Mapping[str, str | int]) -> dict[str, str]:

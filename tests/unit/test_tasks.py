@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import edgeq
+from edgeq import nn
 from edgeq.errors import BadInput
 from edgeq.ops.graph_file import read_graph
 from edgeq.profile_samples import Samples, read_samples
@@ -141,3 +142,26 @@ def test_the_words_for_a_task() -> None:
     assert checked_task("regression") == "regression"
     with pytest.raises(BadInput, match="'pose'"):
         checked_task("pose")
+
+
+def test_the_model_file_keeps_task_and_targets(tmp_path: Path) -> None:
+    body = nn.Sequential(nn.Linear(4, 2, "ptq"), nn.ReLU(), nn.Linear(2, 3, "ptq")).eval()
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    y = np.ones((64, 3), np.float32)
+    model = nn.Model(body, (4,), calibration=x, evaluation=(x, y), task="regression")
+    edgeq.save(model, tmp_path / "m.pt")
+    again = edgeq.load(tmp_path / "m.pt")
+    assert (again.task, edgeq.quantize(again, progress=False).task) == ("regression",) * 2
+    assert again.evaluation is not None
+    np.testing.assert_array_equal(again.evaluation[1], y)
+    report = edgeq.export(tmp_path / "m.pt", "cortex-m4", tmp_path / "out")
+    assert report["task"] == "regression"
+    samples = read_samples(
+        tmp_path / "out" / "evaluation.npz", report, read_graph(tmp_path / "out" / "graph.npz")
+    )
+    assert samples.task == "regression"
+    np.testing.assert_array_equal(samples.targets, y)
+    with pytest.raises(BadInput, match="or the 3 values of each answer"):
+        nn.Model(body, (4,), evaluation=(x, y[:, :2]))
+    with pytest.raises(BadInput, match="choose from classification"):
+        nn.Model(body, (4,), task="pose")  # type: ignore[arg-type]
