@@ -10,7 +10,7 @@ import onnx
 
 from edgeq.frontend.onnx_loader import findings_of_onnx, load_onnx
 from edgeq.frontend.tflite_loader import findings_of, load_tflite, seeded_rows
-from tests import onnx_files, tflite_files
+from tests import onnx_files, onnx_quantized, tflite_files
 from tests.hostile import mutate
 from tests.hostile.mutate import chosen
 from tests.hostile.oracle import Case, Place, Surface
@@ -103,7 +103,9 @@ def _fields(model: Any) -> list[tuple[Any, str]]:
 
 
 def _onnx_files(_place: Place) -> list[bytes]:
-    return [*onnx_files.NODES.values(), *(onnx_files.net(n)[0] for n in ("gated", "mixer"))]
+    nets = (onnx_files.net(n)[0] for n in ("gated", "mixer", "attention"))
+    coded = (onnx_quantized.brevitas(), onnx_quantized.pt2e())
+    return [*onnx_files.NODES.values(), *nets, *coded, *coded]
 
 
 def _onnx_case(rng: random.Random, base: list[bytes], place: Place) -> Case:
