@@ -64,6 +64,15 @@ def node(
     return model(nodes, shape, held, opset)
 
 
+def place(shape: Shape, **attributes: Any) -> bytes:
+    """ArgMax, as a float."""
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["z"], name="one", **attributes),
+        helper.make_node("Cast", ["z"], ["y0"], to=TensorProto.FLOAT),
+    ]
+    return model(nodes, shape)
+
+
 def model(
     nodes: Sequence[Any], shape: Shape, held: Sequence[Any] = (), opset: int = 20, **more: Any
 ) -> bytes:
@@ -289,6 +298,8 @@ NODES: Mapping[str, bytes] = {
         "GroupNormalization", MAP, np.arange(1.0, 5), np.arange(4.0), opset=21, num_groups=2
     ),
     "rms norm": node("RMSNormalization", ROWS, np.linspace(0.5, 2, 8), opset=23),
+    "arg max": place(MAP, axis=2),
+    "arg max of channels": place(MAP, axis=1, keepdims=0, select_last_index=1),
     "log softmax": node("LogSoftmax", ROWS, axis=1),
     "prelu": node("PRelu", MAP, np.array([0.1, -0.2, 1.5, 0.0]).reshape(4, 1, 1)),
     "prelu number": node("PRelu", MAP, np.array(0.3)),

@@ -1,4 +1,4 @@
-"""The ONNX form of norms and of Softmax, which work on the last axis."""
+"""The ONNX form of norms, Softmax and ArgMax, which work on the last axis."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -60,6 +60,16 @@ def _log_softmax(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     return _last_axis(b, graph, node, x[0], form)
 
 
+def _arg_max(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    name, last = node.name, int(node.attrs.last)
+
+    def form(value: str) -> str:
+        place = b.node("ArgMax", [value], f"{name}.place", axis=-1, select_last_index=last)
+        return b.node("Cast", [place], f"{name}.number", to=TensorProto.FLOAT)
+
+    return _last_axis(b, graph, node, x[0], form)
+
+
 def _group_norm(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     """GroupNormalization of maps; else by means over (cells, channels of a group)."""
     shape, attrs, name = graph.tensors[node.inputs[0]].shape, node.attrs, node.name
@@ -96,4 +106,5 @@ NORM_OPS: Mapping[str, Form] = {
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,
     "LogSoftmax": _log_softmax,
+    "ArgMax": _arg_max,
 }

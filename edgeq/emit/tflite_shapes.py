@@ -144,6 +144,22 @@ def _log_softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -
     return y
 
 
+def _arg_max(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """TensorFlow Lite has the first of equal ones, as int32."""
+    if node.attrs.last:
+        raise UnsupportedOp(f"TFLite: no form of ArgMax that takes the last place ({node.name})")
+    name, shape, types = node.name, x[0].shape[:-1], schema.TensorType
+    axis = sg.constant(f"{name}.axis", np.array(len(shape), np.int32))
+    place = sg.value(f"{name}.place", shape, "int32")
+    sg.op("ARG_MAX", [x[0], axis], [place], schema.ArgMaxOptionsT(types.INT32))
+    least = sg.constant(f"{name}.least", np.full((1,) * len(shape), -128, np.int32))
+    wide = sg.value(f"{name}.wide", shape, "int32")
+    code = sg.value(f"{name}.code", shape, "int8", _out(graph, node))
+    sg.op("ADD", [place, least], [wide], schema.AddOptionsT(0, False))
+    sg.op("CAST", [wide], [code], schema.CastOptionsT(types.INT32, types.INT8))
+    return step.reshape(sg, node.outputs[0], code, (*shape, 1))
+
+
 def _resize_linear(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     """Where TensorFlow Lite counts the coordinates so."""
     y, attrs = _made(sg, graph, node), node.attrs
@@ -217,6 +233,7 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "BatchMatMul": _batch_matmul,
     "PRelu": _prelu,
     "LogSoftmax": _log_softmax,
+    "ArgMax": _arg_max,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,

@@ -8,6 +8,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
+from edgeq.ops.arg_max import ArgMax
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.group_norm import GroupNorm
 from edgeq.ops.layer_norm import LayerNorm
@@ -113,6 +114,22 @@ def _softmax(g: Reading, op: Operator) -> None:
     g.give(op, made, value.shape, (*others, axis))
 
 
+def _arg_max(g: Reading, op: Operator) -> None:
+    """Over an axis that becomes the last."""
+    value = g.value(op)
+    rank = len(value.shape)
+    axis, keep = axis_of(int(op.get("axis", 0)), rank), bool(op.get("keepdims", 1))
+    if value.flat is not None:
+        value = g.unflattened(value)
+    others = [a for a in value.axes if a not in (UNIT, axis) and value.shape[a] > 1]
+    attrs = ArgMax(bool(op.get("select_last_index", 0)))
+    made = g.add("ArgMax", attrs, (g.ordered(value, (*others, axis)),))
+    made = g.reshaped(made, g.shape_of(made)[:-1] or (1,))
+    kept = [a for a in range(rank) if keep or a != axis]
+    shape = [1 if a == axis else value.shape[a] for a in kept]
+    g.give(op, made, shape, [kept.index(a) for a in others] or [UNIT])
+
+
 LAYER_READERS: dict[str, Reader] = {
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
@@ -121,4 +138,5 @@ LAYER_READERS: dict[str, Reader] = {
     "InstanceNormalization": _group_norm,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
+    "ArgMax": _arg_max,
 }

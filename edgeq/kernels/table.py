@@ -302,6 +302,7 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
     _weightless("edgeq_softmax_q31_s8", "SoftmaxQ31"),
     _weightless("edgeq_log_softmax_s8", "LogSoftmax"),
+    Kernel("edgeq_arg_max_s8", "ArgMax", None, ("edgeq_arg_max_s8.c",), _PUBLIC),
     _weightless(
         "edgeq_router_s8",
         "Mixture",

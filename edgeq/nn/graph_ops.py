@@ -16,6 +16,7 @@ from edgeq.errors import UnsupportedOp
 from edgeq.nn.graph_shape_ops import SHAPE_FORWARDS, Forward, Tensors, clamped
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
+from edgeq.ops.arg_max import ArgMax
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -143,6 +144,12 @@ def _layer_norm(a: LayerNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     return clamped(a.activation, made)
 
 
+def _arg_max(a: ArgMax, x: Sequence[Tensor], _: Tensors) -> Tensor:
+    if not a.last:
+        return x[0].argmax(-1, keepdim=True).float()
+    return (x[0].shape[-1] - 1 - x[0].flip(-1).argmax(-1, keepdim=True)).float()
+
+
 def _group_norm(a: GroupNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     shape = x[0].shape
     cells = x[0].reshape(len(x[0]), *shape[1 : a.rows + 1], -1, a.groups, shape[-1] // a.groups)
@@ -166,6 +173,7 @@ FORWARDS: Mapping[str, Forward] = {
     "LayerNorm": _layer_norm,
     "PRelu": lambda _, x, c: torch.where(x[0] < 0, x[0] * c["slope"], x[0]),
     "BatchMatMul": lambda a, x, _: x[0] @ (x[1].transpose(-1, -2) if a.transpose else x[1]),
+    "ArgMax": _arg_max,
     "LogSoftmax": lambda _, x, __: F.log_softmax(x[0], dim=-1),
     "GroupNorm": _group_norm,
     "BatchNorm": lambda _, x, c: x[0] * c["gain"] + c["offset"],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from edgeq.ops import (
     add,
+    arg_max,
     average_pool_2d,
     batch_matmul,
     batch_norm,
@@ -61,6 +62,7 @@ OPS: Mapping[str, Op] = {
         softmax.OP,
         softmax_q31.OP,
         log_softmax.OP,
+        arg_max.OP,
         reshape.OP,
         delay.OP,
         narrow.OP,

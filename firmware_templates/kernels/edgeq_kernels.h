@@ -410,6 +410,17 @@ typedef struct {
 /* y may be x. */
 void edgeq_log_softmax_s8(const edgeq_log_softmax_params *p, const int8_t *x, int8_t *y);
 
+/* The place of the largest of `places` values, at most 256; of equal ones the last if `last` is 1.
+ * Output scale 1, zero point -128. */
+typedef struct {
+    int32_t rows;
+    int32_t places;
+    int32_t last;
+} edgeq_arg_max_params;
+
+/* They may not overlap. */
+void edgeq_arg_max_s8(const edgeq_arg_max_params *p, const int8_t *x, int8_t *y);
+
 /* Largest softmax probability of `classes` logits, Q15 (32768 is certainty). */
 int32_t edgeq_confidence_s8(const uint16_t *exp_table, const int8_t *logits, int32_t classes);
 

@@ -144,6 +144,11 @@ void run_log_softmax_s8(void) {
     edgeq_log_softmax_s8(&p, x, y);
 }
 
+void run_arg_max_s8(void) {
+    edgeq_arg_max_params p = {3, 9, 1};
+    edgeq_arg_max_s8(&p, x, y);
+}
+
 void run_gather_s8(void) {
     static const uint16_t places[4] = {5, 0, 2, 2};
     edgeq_gather_params p = {places, 3, 6, 4, 5};

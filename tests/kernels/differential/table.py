@@ -29,7 +29,7 @@ SHAPES = (
     "gather",
     "resize_linear",
 )
-NUMERIC = ("batch_matmul", "group_norm", "prelu")
+NUMERIC = ("batch_matmul", "group_norm", "prelu", "arg_max")
 
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{

@@ -21,6 +21,7 @@ from edgeq.nn.loop import evaluate
 from edgeq.nn.weight_kinds import weight_kind
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
+from edgeq.ops.arg_max import ArgMax
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_matmul import BatchMatMul
 from edgeq.ops.broadcast import (
@@ -70,6 +71,8 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (GroupNorm(1, 2, False), MAP, {"gamma": (4,), "beta": (4,)}),
     (Softmax(), (5,), {}),
     (LogSoftmax(), (5,), {}),
+    (ArgMax(), MAP, {}),
+    (ArgMax(last=True), (5,), {}),
     (PRelu(), MAP, {"slope": (7, 4)}),
     (BatchMatMul(True), MAP, {}),
     (Reshape((4, 42)), MAP, {}),
