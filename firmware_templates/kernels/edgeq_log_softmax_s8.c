@@ -34,7 +34,7 @@ EDGEQ_KERNEL void edgeq_log_softmax_s8(const edgeq_log_softmax_params *p, const 
         int32_t base = log_q14(total) + (1 << (FRACTION_BITS - 1));
         for (int32_t i = 0; i < p->classes; i++) {
             int32_t below = ((largest - x[i]) * p->factor + base) >> FRACTION_BITS;
-            y[i] = (int8_t)(127 - (below > 255 ? 255 : below));
+            y[i] = (int8_t)(127 - edgeq_clamp(below, 0, 255));
         }
     }
 }

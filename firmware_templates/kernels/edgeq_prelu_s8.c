@@ -1,4 +1,5 @@
-/* PReLU: the factor of what lies below zero is chosen by a mask, not by a branch. */
+/* PReLU: the factor of what lies below zero, and the side that its shift takes, are chosen by masks;
+ * edgeq_multiply would branch on a shift that depends on the input. */
 #include "edgeq_kernels.h"
 #include "edgeq_requantize.h"
 
@@ -9,7 +10,10 @@ EDGEQ_KERNEL void edgeq_prelu_s8(const edgeq_prelu_params *p, const int8_t *x, i
             int32_t below = value >> 31;
             int32_t multiplier = p->positive[0] ^ ((p->positive[0] ^ p->multiplier[k]) & below);
             int32_t shift = p->positive[1] ^ ((p->positive[1] ^ p->shift[k]) & below);
-            *y++ = edgeq_requantize(value, multiplier, shift, p->output_zero_point, -128, 127);
+            int32_t right = shift >> 31;
+            int32_t raised = (int32_t)((uint32_t)value << (shift & ~right));
+            int32_t scaled = edgeq_rdp(edgeq_srdhm(raised, multiplier), -shift & right);
+            *y++ = (int8_t)edgeq_clamp(scaled + p->output_zero_point, -128, 127);
         }
     }
 }
