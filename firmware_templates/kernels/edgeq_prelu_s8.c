@@ -1,5 +1,5 @@
-/* PReLU: the factor of what lies below zero, and the side that its shift takes, are chosen by masks;
- * edgeq_multiply would branch on a shift that depends on the input. */
+/* PReLU: masks choose the factor of what lies below zero, and the side of its shift; edgeq_multiply
+ * would branch on a shift that depends on the input. */
 #include "edgeq_kernels.h"
 #include "edgeq_requantize.h"
 

@@ -182,7 +182,7 @@ class KernelTrial:
 
     def _on_its_functions(self, build: Build) -> tuple[Outcome, str]:
         """The header's inline functions, called one by one."""
-        for name in ("edgeq_rsqrt.h", "edgeq_requantize.h"):
+        for name in fixed_point.FILES:
             if not (self.folder / name).exists():
                 (self.folder / name).write_text(self.texts[name], encoding="utf-8")
         (self.folder / "exports.c").write_text(fixed_point.EXPORTS, encoding="utf-8")
