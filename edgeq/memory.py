@@ -5,7 +5,7 @@ second name of the same bytes. One expert runs at a time, so all experts of a mi
 (and the router's scratch, which is dead before an expert starts) share one region.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeq.ir import Graph, Node
@@ -28,6 +28,8 @@ EXPERT_REGION = ".experts"
 EXPERT_OUTPUT = ".expert_output"
 ACCUMULATOR = ".accumulator"
 SCRATCH = ".scratch"
+CARRIED = ".carried"
+MOST_STEPS = 1 << 30  # behind every node
 
 ScratchBytes = Callable[[Graph, Node], int]
 
@@ -115,22 +117,22 @@ def kernel_scratch(graph: Graph, node: Node) -> int:
 
 
 def plan_memory(
-    graph: Graph, scratch_bytes: ScratchBytes = kernel_scratch, kept: str = ""
+    graph: Graph,
+    scratch_bytes: ScratchBytes = kernel_scratch,
+    kept: Sequence[str] = (),
+    carried: Buffer | None = None,
 ) -> MemoryPlan:
     """Offsets of all activations of `graph`, greedily from the largest buffer down.
 
-    `scratch_bytes(graph, node)` is what a node needs beside its tensors; `kept` names a tensor that
-    is read behind the last node. Raises ValueError for a graph whose output is its input, another
-    output, or not made by a node.
+    `scratch_bytes(graph, node)` is what a node needs beside its tensors; `kept` names tensors that
+    are read behind the last node; `carried`: the arena's bytes that are the input. Raises
+    ValueError for a graph whose output is its input, another output, or not made by a node.
     """
     roots = _roots(graph)
     external = _external(graph, roots)
-    experts = tuple(
-        plan_memory(expert.graph, scratch_bytes, expert.heads)
-        for node in graph.nodes
-        for expert in getattr(node.attrs, "experts", ())
-    )
+    experts = tuple(plan for node in graph.nodes for plan in _experts(node, scratch_bytes))
     buffers = [
+        *([] if carried is None else [carried]),
         *_activations(graph, roots, external, kept),
         *_extras(graph, scratch_bytes, max((p.arena_bytes for p in experts), default=0)),
     ]
@@ -143,6 +145,18 @@ def plan_memory(
         experts,
         _state(graph),
     )
+
+
+def _experts(node: Node, scratch_bytes: ScratchBytes) -> Iterator[MemoryPlan]:
+    """The plan of each expert: what one carries to the next stays where it is."""
+    carried = None
+    for expert in getattr(node.attrs, "experts", ()):
+        plan = plan_memory(expert.graph, scratch_bytes, expert.kept, carried)
+        carried = None
+        if expert.carry:
+            own = plan.buffer(plan.places[expert.carry])
+            carried = Buffer(CARRIED, own.bytes, 0, MOST_STEPS, own.offset)
+        yield plan
 
 
 def _state(graph: Graph) -> tuple[Buffer, ...]:
@@ -198,7 +212,7 @@ def _roots(graph: Graph) -> dict[str, str]:
 
 
 def _activations(
-    graph: Graph, roots: Mapping[str, str], external: Mapping[str, str], kept: str
+    graph: Graph, roots: Mapping[str, str], external: Mapping[str, str], kept: Sequence[str]
 ) -> Iterable[Buffer]:
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -207,8 +221,8 @@ def _activations(
             root = roots[name]
             first.setdefault(root, step)
             last[root] = step
-    if kept:
-        last[roots[kept]] = len(graph.nodes)
+    for name in kept:
+        last[roots[name]] = len(graph.nodes)
     for root in first:
         if root not in external:
             yield Buffer(root, graph.tensors[root].bytes, first[root], last[root])
@@ -233,8 +247,11 @@ def _extras(graph: Graph, scratch: ScratchBytes, expert_bytes: int) -> Iterable[
 
 def place(buffers: Iterable[Buffer]) -> tuple[Buffer, ...]:
     """Each buffer, the largest first, at the lowest offset free for as long as it is in use."""
-    placed: list[Buffer] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.bytes, b.first, b.name)):
+    given = list(buffers)
+    placed = [b for b in given if b.offset >= 0]
+    for buffer in sorted(
+        (b for b in given if b.offset < 0), key=lambda b: (-b.bytes, b.first, b.name)
+    ):
         offset = 0
         for other in sorted(placed, key=lambda b: b.offset):
             if buffer.meets(other) and other.offset < offset + buffer.bytes:

@@ -193,7 +193,10 @@ def run_all_stages(graph: Graph, x: Array) -> Stages:
     if node is None or node.op != "Cascade":
         raise ValueError(f"graph {graph.name!r} has no cascade")
     given, params = run(stem_of(graph, node, node.inputs[0]), x).output, graph.params(node)
-    attrs, ran = node.attrs, [run(e.graph, given).values for e in node.attrs.experts]
+    attrs, ran = node.attrs, []
+    for expert in attrs.experts:
+        ran.append(run(expert.graph, given).values)
+        given = attrs.handed_on(expert, given, ran[-1])
     both = list(zip(attrs.experts, ran, strict=True))
     outputs = [values[expert.graph.outputs[0]] for expert, values in both]
     signals = [attrs.rule.of(attrs.read(expert, values), params) for expert, values in both[:-1]]

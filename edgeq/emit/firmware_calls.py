@@ -65,6 +65,7 @@ class CascadeCode:
     signal_words: str
     report_shift: int
     experts: tuple[ExpertCode, ...]
+    carried: tuple[str, ...]  # where each stage but the first finds its input, where they are exits
     thresholds: tuple[int, ...]
 
 
@@ -163,7 +164,7 @@ def cascade_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Cas
         return None
     signal = next(x for x in layers if x.part == "signal")
     output = places.tensor(node.outputs[0])
-    heads = tuple(_head_places(node, places))
+    heads = tuple(_kept_places(node, places, "heads"))
     read = "context->arena.bytes + heads[stage]" if heads else output
     call = f"context->signal = {signal.info.kernel}(&signal, {read})"
     return CascadeCode(
@@ -175,16 +176,17 @@ def cascade_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Cas
         _signal_words(node.attrs.rule),
         24 - node.attrs.rule.fraction_bits,
         tuple(_experts(node, places, layers)),
+        tuple(_kept_places(node, places, "carry")),
         tuple(int(t) for t in graph.param(node, THRESHOLDS)),
     )
 
 
-def _head_places(node: Node, places: Places) -> Iterator[str]:
-    """Offsets in the arena."""
-    if node.attrs.rule.heads:
-        for expert, plan in list(zip(node.attrs.experts, places.plan.experts, strict=True))[:-1]:
-            inner = places.of_expert(expert.name, plan)
-            yield inner.symbol(plan.places[expert.heads])
+def _kept_places(node: Node, places: Places, what: str) -> Iterator[str]:
+    """Offsets in the arena of the experts' "heads" or "carry"."""
+    for expert, plan in zip(node.attrs.experts, places.plan.experts, strict=True):
+        tensor = getattr(expert, what)
+        if tensor:
+            yield places.of_expert(expert.name, plan).symbol(plan.places[tensor])
 
 
 def _signal_words(rule: Signal) -> str:

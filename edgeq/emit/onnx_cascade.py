@@ -58,7 +58,8 @@ def _stage(
     limit = b.constant("threshold", [int(graph.param(node, THRESHOLDS)[stage])], np.int64)
     condition = b.node("Greater" if rule.doubt else "Less", [steps, limit], "goes_on")
     here = _Answer(b.values[output], route, signal)
-    return _decision(b, graph, node, stage, x, condition, here)
+    carry = node.attrs.experts[stage].carry
+    return _decision(b, graph, node, stage, b.values[carry] if carry else x, condition, here)
 
 
 def _decision(

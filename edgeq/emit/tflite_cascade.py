@@ -12,28 +12,37 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
     schema_py_generated as schema,
 )
 
+from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_ops import Values, emit_nodes
 from edgeq.emit.tflite_signals import TFLITE_SIGNALS, constant_index
 from edgeq.emit.tflite_writer import SubgraphWriter, Value
-from edgeq.ir import Graph, Node
+from edgeq.ir import Graph, Node, Quant
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.mixture import Expert
+from edgeq.ops.op import quant_of
 
 
 @dataclass(frozen=True)
 class _State:
     """What goes from stage to stage: y int8 (1, classes); route int32 (1,); signal (1, 1), of the
-    last decision; goes_on int32 (1,), 1 when the next expert runs.
+    last decision; goes_on int32 (1,), 1 when the next expert runs; carry: what an exit hands to the
+    next one, None where experts read the cascade's input.
     """
 
     y: Value
     route: Value
     signal: Value
     goes_on: Value
+    carry: Value | None = None
 
     @property
     def values(self) -> tuple[Value, ...]:
         return self.y, self.route, self.signal, self.goes_on
+
+    @property
+    def made(self) -> tuple[Value, ...]:
+        """What an expert's branch gives."""
+        return (*self.values, *([] if self.carry is None else [self.carry]))
 
 
 def cascade(
@@ -43,6 +52,7 @@ def cascade(
     x, experts = values[node.inputs[0]], node.attrs.experts
     state = _answered(sg, graph, node, 0, x, None)
     for stage in range(1, len(experts)):
+        x = state.carry or x
         one = sg.constant(f"{node.name}.one", np.array([1], dtype=np.int32))
         runs = sg.value(f"{node.name}.runs_{experts[stage].name}", (1,), "bool")
         sg.op("EQUAL", [state.goes_on, one], [runs], schema.EqualOptionsT())
@@ -54,8 +64,10 @@ def cascade(
         names = (y, f"{name}.route", f"{name}.signal", f"{name}.goes_on")
         pairs = zip(names, state.values, strict=True)
         after = [sg.value(n, v.shape, v.dtype, v.quant) for n, v in pairs]
-        sg.op("IF", [runs, x, *state.values], after, options)
-        state = _State(*after)
+        kind = _carried(experts[stage])
+        carry = [] if kind is None else [sg.value(f"{name}.carry", *kind)]
+        sg.op("IF", [runs, x, *state.values], [*after, *carry], options)
+        state = _State(*after, *carry)
     return state.y, state.route, state.signal
 
 
@@ -70,13 +82,22 @@ def _answered(
     route = constant_index(sg, f"{node.name}.{stage}.route", stage, len(node.attrs.experts))
     if stage == len(node.attrs.experts) - 1:
         assert before is not None  # a cascade has two experts or more
-        return replace(before, y=y, route=route)
+        return replace(before, y=y, route=route, carry=None)
     name, form = f"{node.name}.{stage}", TFLITE_SIGNALS[node.attrs.signal]
     read = values[expert.heads] if node.attrs.rule.heads else y
     limits = graph.param(node, THRESHOLDS)
     signal = form.value(sg, name, read, node.attrs.heads, int(limits.max()))
     limit = int(limits[stage])
-    return _State(y, route, signal, form.goes_on(sg, name, signal, limit))
+    carry = values[expert.carry] if expert.carry else None
+    return _State(y, route, signal, form.goes_on(sg, name, signal, limit), carry)
+
+
+def _carried(expert: Expert) -> tuple[tuple[int, ...], str, Quant] | None:
+    """Shape with batch, type and scale of what an exit hands on."""
+    if not expert.carry:
+        return None
+    kind = expert.graph.tensors[expert.carry]
+    return (1, *kind.shape), kind.dtype, quant_of(kind)
 
 
 def _taken(
@@ -86,17 +107,23 @@ def _taken(
     inner = sg.model.subgraph(node.attrs.experts[stage].name)
     given, before = _inputs(inner, x, state)
     made = _answered(inner, graph, node, stage, given, before)
-    inner.finish([given, *before.values], list(made.values))
+    inner.finish([given, *before.values], list(made.made))
     return inner.index
 
 
 def _handed_on(sg: SubgraphWriter, expert: Expert, x: Value, state: _State) -> int:
     """The subgraph that changes nothing. One of its own for each IF: TensorFlow Lite Micro keeps a
-    shared one's inputs from first to last use.
+    shared one's inputs from first to last use. What nobody will read has to be computed: a
+    subgraph may not give a constant.
     """
     inner = sg.model.subgraph("without_" + expert.name)
     given, before = _inputs(inner, x, state)
-    inner.finish([given, *before.values], list(before.values))
+    outputs, kind = list(before.values), _carried(expert)
+    if kind is not None:
+        shape, dtype, quant = kind
+        nothing = inner.constant("nothing", np.zeros(shape, dtype), quant)
+        outputs.append(step.quantize(inner, "no_carry", nothing, dtype, quant))
+    inner.finish([given, *before.values], outputs)
     return inner.index
 
 

@@ -27,6 +27,7 @@ from edgeq.nn.router import BayesianRouter, PlainRouter
 from edgeq.nn.structure import (
     Delay,
     Dropout,
+    Exit,
     Flatten,
     Inputs,
     Outputs,
@@ -55,6 +56,7 @@ __all__ = [
     "CuriousQmoe",
     "Delay",
     "Dropout",
+    "Exit",
     "Epoch",
     "Flatten",
     "GlobalAvgPool",

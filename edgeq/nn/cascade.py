@@ -24,6 +24,7 @@ from edgeq.nn.layers import Linear, QuantLayer
 from edgeq.nn.pooling import GlobalAvgPool
 from edgeq.nn.router import BayesianRouter
 from edgeq.nn.signals import TORCH_SIGNALS
+from edgeq.nn.structure import Exit
 from edgeq.nn.weight_kinds import WeightKind, weight_kind
 from edgeq.ops.signals import SIGNALS
 
@@ -45,7 +46,8 @@ class Cascade(nn.Module):
     """Experts in order: the first one runs; its signal says whether the next one does, and so on.
 
     Experts take the same input and give logits of the same classes; they may differ in everything
-    else. A finished `Model` stands for its body. `trunk`: layers that all of them share, run once.
+    else. A finished `Model` stands for its body. Experts that are `Exit`s share more: the next one
+    reads what their block gave. `trunk`: layers that all of them share, run once.
     signal "gap": the largest less the second largest logit; a sample goes on while it lies below
     the stage's threshold. "entropy": of the softmax of the logits; a sample goes on while it lies
     above. Of `heads`, several answers on the features of the last layer, which are computed once:
@@ -92,6 +94,9 @@ class Cascade(nn.Module):
         self.names = _names(names or _names_of(experts), len(experts))
         self.experts = nn.ModuleList([_body(expert) for expert in experts])
         self.kinds = tuple(kind_of(expert).name for expert in self.experts)
+        exits = [isinstance(expert, Exit) for expert in list(self.experts)[:-1]]
+        if any(exits) and not all(exits):
+            raise BadInput("some experts before the last are exits, others are not; make all so")
         self.trunk = None if trunk is None else _body(trunk)
         self.passes, self.dropout, self.seed = passes, dropout, seed
         self.heads = nn.ModuleList(self._heads(heads))
@@ -145,7 +150,10 @@ class Cascade(nn.Module):
 
     def _train_forward(self, x: Tensor) -> Tensor:
         """Heads learn to answer alone, a router which expert to trust."""
-        ran = [with_features(e, x) if self.heads else (x, e(x)) for e in self.experts]
+        ran = []
+        for expert in self.experts:
+            ran.append(with_features(expert, x) if self.heads else (x, expert(x)))
+            x = handed_on(expert, x)
         logits = [each for _, each in ran]
         self.expert_logits = list(logits)
         for head, (features, answer) in zip(self.heads, ran, strict=False):
@@ -179,18 +187,20 @@ class Cascade(nn.Module):
         out, values = self.answer(0, x)
         route = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         signal = out.new_zeros(len(x))
-        left = torch.arange(len(x), device=x.device)
+        left, given = torch.arange(len(x), device=x.device), handed_on(self.experts[0], x)
         for stage, expert in enumerate(list(self.experts)[1:]):
             if len(left) == 0:
                 break
             signal = signal.index_copy(0, left, values)
             if not self.every_stage:
-                left = left[self.goes_on(signal[left], stage)]
+                goes_on = self.goes_on(values, stage)
+                left, given = left[goes_on], given[goes_on]
             if len(left):
                 if stage + 2 < len(self.experts):
-                    made, values = self.answer(stage + 1, x[left])
+                    made, values = self.answer(stage + 1, given)
                 else:
-                    made = expert(x[left])
+                    made = expert(given)
+                given = handed_on(expert, given)
                 out = out.index_copy(0, left, made)
                 route[left] = stage + 1
         steps = torch.arange(len(self.experts), device=x.device)
@@ -211,15 +221,23 @@ class Cascade(nn.Module):
         self.eval()
         if not self.thresholds:
             shared = x if self.trunk is None else self.trunk(x)
-            left = torch.arange(len(x))
             for stage, share in enumerate(self.escalate):
-                _, values = self.answer(stage, shared[left])
+                _, values = self.answer(stage, shared)
                 limit = SIGNALS[self.signal].sending_real(values.numpy(), share)
                 self.limits[stage] = limit
-                left = left[self.goes_on(values, stage)]
+                following = handed_on(self.experts[stage], shared)
+                shared = following[self.goes_on(values, stage)]
         self(x)
         assert self.last_routing is not None  # the forward has just set it
         return int((self.last_routing.experts[:, 0] > 0).sum())
+
+
+def handed_on(expert: nn.Module, given: Tensor) -> Tensor:
+    """What the next expert reads, after `expert` has run on `given`."""
+    if isinstance(expert, Exit) and expert.carried is not None:
+        carried, expert.carried = expert.carried, None
+        return carried
+    return given
 
 
 def kind_of(module: nn.Module) -> WeightKind:

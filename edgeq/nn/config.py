@@ -177,6 +177,7 @@ MODULES: dict[str, ModuleRow] = {
     "trunk_mixture": ModuleRow(
         mixture.TrunkMixture, {"router_sees": _text}, children=("trunk", "mixture")
     ),
+    "exit": ModuleRow(structure.Exit, {}, children=("block", "head")),
     "cascade": ModuleRow(
         cascade.Cascade,
         CASCADE,

@@ -23,7 +23,7 @@ from edgeq.nn.graph_ends import (
     same_order,
     several,
 )
-from edgeq.nn.graph_heads import add_heads
+from edgeq.nn.graph_heads import add_heads, carried
 from edgeq.nn.graph_routed import (
     check_ends,
     check_logits,
@@ -31,7 +31,7 @@ from edgeq.nn.graph_routed import (
     routed_outputs,
     router,
 )
-from edgeq.nn.weight_kinds import weight_kind
+from edgeq.nn.weight_kinds import WeightKind, weight_kind
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
 from edgeq.ops.average_pool_2d import AveragePool2D
@@ -331,14 +331,12 @@ def _experts(
     path: str,
     x: Cursor,
 ) -> tuple[Expert, ...]:
-    kinds = [weight_kind(kind) for kind in m.kinds]
-    rows = enumerate(zip(m.experts, names, kinds, strict=True))
-    experts = tuple(
-        Expert(name, kind.token, kind.bits, *_expert(b, m, module, name, (path, i), x))
-        for i, (module, name, kind) in rows
-    )
-    check_ends(experts)
-    return experts
+    experts = list[Expert]()
+    for i, (module, name, kind) in enumerate(zip(m.experts, names, m.kinds, strict=True)):
+        expert, x = _expert(b, m, module, name, (path, i), x, weight_kind(kind))
+        experts.append(expert)
+    check_ends(tuple(experts))
+    return tuple(experts)
 
 
 def _expert(
@@ -348,20 +346,30 @@ def _expert(
     name: str,
     place: tuple[str, int],
     x: Cursor,
-) -> tuple[Graph, str]:
-    """The graph of an expert, and the tensor of its heads or ""."""
+    kind: WeightKind,
+) -> tuple[Expert, Cursor]:
+    """The expert, and what the next one reads."""
     path = f"{place[0]}.experts.{place[1]}"
     inner = Loading(unsupported=b.unsupported, shapes_only=b.shapes_only, strangers=b.strangers)
     entry = inner.input("input", x.shape, x.order)
     last = _load_one(inner, module, path, entry)
     _check_end(inner, last, path)
-    heads = ""
-    if isinstance(m, cascade.Cascade) and m.members and place[1] < len(m.experts) - 1:
-        seen = entry
-        if m.signal == "router":
-            seen = _global_pool(inner, None, f"{place[0]}.heads.{place[1]}.features", entry)
-        heads = add_heads(inner, m, place, last, seen)
-    return inner.graph(name, entry.name, (last.name,)), heads
+    heads, carry = "", None
+    if isinstance(m, cascade.Cascade) and place[1] < len(m.experts) - 1:
+        carry = carried(inner)
+        if m.members:
+            seen = entry
+            if m.signal == "router":
+                seen = _global_pool(inner, None, f"{place[0]}.heads.{place[1]}.features", entry)
+            heads = add_heads(inner, m, place, last, seen)
+    graph, to_next = inner.graph(name, entry.name, (last.name,)), carry.name if carry else ""
+    return Expert(name, kind.token, kind.bits, graph, heads, to_next), carry or x
+
+
+def _exit(b: Loading, m: structure.Exit, path: str, x: Cursor) -> Cursor:
+    x = _load_one(b, m.block, f"{path}.block", x)
+    last, b.carried = _load_one(b, m.head, f"{path}.head", x), x
+    return last
 
 
 Handler = Callable[[Loading, Any, str, Cursor], Cursor]
@@ -371,6 +379,7 @@ HANDLERS: Mapping[type, Handler] = {
     structure.Inputs: _inputs,
     structure.Outputs: _outputs,
     structure.Residual: _residual,
+    structure.Exit: _exit,
     layers.Linear: _linear,
     layers.Conv1d: _conv1d,
     layers.Conv2d: _conv2d,

@@ -8,7 +8,7 @@ import torch
 
 from edgeq.ir import Quant
 from edgeq.nn import layers
-from edgeq.ops.graph_builder import Builder
+from edgeq.ops.graph_builder import Builder, Cursor
 from edgeq.ops.op import Array
 
 
@@ -18,6 +18,7 @@ class Loading(Builder):
 
     shapes_only: bool = False
     strangers: list[str] = field(default_factory=list)
+    carried: Cursor | None = None  # what an exit hands to the next expert
 
     def values(self, tensor: torch.Tensor) -> Array:
         """A tensor's float32 values, or zeros of its shape."""

@@ -90,3 +90,22 @@ def _masked(
     }
     kind = FullyConnected("s8" if weight_format in WITHOUT_ZERO else weight_format)
     return b.add("FullyConnected", path, kind, (features,), own).name
+
+
+def carried(b: Loading) -> Cursor | None:
+    """What an exit hands to the next expert, None for an expert that is no exit.
+
+    Raises UnsupportedOp where the head would change it, or another order of features hides in it.
+    """
+    x = b.carried
+    if x is None or b.unsupported:
+        return None
+    readers = [node.op for node in b.nodes if x.name in node.inputs]
+    if x.order is not None:
+        raise UnsupportedOp("an exit's block ends in a flattened map; flatten in its head")
+    if b.producer(x.name) in (None, "Reshape") or {"Relu", "BatchNorm"} & set(readers):
+        raise UnsupportedOp(
+            "an exit's block computes something, and norms and activations of it end it; its head "
+            f"begins with {', '.join(readers) or 'nothing'}"
+        )
+    return x

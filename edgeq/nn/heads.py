@@ -14,7 +14,7 @@ from edgeq.errors import BadInput
 from edgeq.nn.layers import Linear
 from edgeq.nn.pooling import GlobalAvgPool
 from edgeq.nn.router import BayesianRouter
-from edgeq.nn.structure import Dropout, Sequential
+from edgeq.nn.structure import Dropout, Exit, Sequential
 from edgeq.ops.heads import MOST_HEADS
 from edgeq.ops.mc_dropout import dropout_masks
 
@@ -23,6 +23,8 @@ MEMBERS = 4  # of an ensemble that is not given
 
 def last_linear(module: nn.Module) -> Linear:
     """The layer that gives an expert's logits. Raises BadInput where that is no Linear."""
+    if isinstance(module, Exit):
+        return last_linear(module.head)
     if isinstance(module, Sequential):
         layers = [m for m in module if not isinstance(m, Dropout)]
         if layers:

@@ -94,6 +94,22 @@ def _port_names(where: str, parts: object) -> tuple[str, ...]:
     return tuple(parts)
 
 
+class Exit(nn.Module):
+    """An expert of a cascade that answers by `head(block(x))`; the next expert reads `block(x)`."""
+
+    def __init__(self, block: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+        self.head = head
+        self.carried: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits; `carried` holds what the block gave."""
+        self.carried = self.block(x)
+        logits: Tensor = self.head(self.carried)
+        return logits
+
+
 class ReLU(nn.Module):
     """max(x, 0)."""
 

@@ -80,6 +80,10 @@ class Cascade:
         found = values[expert.heads]
         return found.reshape(len(found), self.heads, -1)
 
+    def handed_on(self, expert: Expert, given: Array, values: Mapping[str, Array]) -> Array:
+        """What the next expert takes: an exit's carried features, or what this one was given."""
+        return values[expert.carry] if expert.carry else given
+
 
 @dataclass(frozen=True)
 class CascadeResult:
@@ -97,16 +101,16 @@ def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> Cascad
     rows = len(x)
     y = np.zeros((rows, *experts_shape(attrs.experts)), dtype=np.int8)
     route, signal = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-    left = np.arange(rows)
+    left, given = np.arange(rows), x
     for stage, expert in enumerate(attrs.experts):
         if len(left) == 0:
             break
-        values = run(expert.graph, x[left])
+        values = run(expert.graph, given)
         y[left], route[left] = values[expert.graph.outputs[0]], stage
         if stage < len(attrs.experts) - 1:
             signal[left] = attrs.rule.of(attrs.read(expert, values), params)
             goes_on = attrs.rule.goes_on(signal[left], int(params[THRESHOLDS][stage]))
-            left = left[goes_on]
+            left, given = left[goes_on], attrs.handed_on(expert, given, values)[goes_on]
     return CascadeResult(y, route, signal)
 
 

@@ -46,6 +46,10 @@ class Builder:
         self.orders[name] = order
         return Cursor(name, shape, order)
 
+    def producer(self, tensor: str) -> str | None:
+        """The op of the node that makes a tensor."""
+        return next((node.op for node in self.nodes if tensor in node.outputs), None)
+
     def constant(self, name: str, value: Array, quant: Quant | None = None) -> str:
         self.constants[name] = value
         self.tensors[name] = TensorType(value.shape, str(value.dtype), quant)

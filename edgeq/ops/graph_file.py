@@ -92,7 +92,7 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
                 "weight_format": e.weight_format,
                 "bits": e.bits,
                 "graph": _encode(e.graph, f"{prefix}/{i}", constants),
-                **({"heads": e.heads} if e.heads else {}),
+                **{key: getattr(e, key) for key in ("heads", "carry") if getattr(e, key)},
             }
             for i, e in enumerate(node.attrs.experts)
         ]
@@ -170,12 +170,13 @@ def _decode_cascade(data: object, archive: StoredZip, where: str) -> Cascade:
 def _decode_experts(stored: tuple[Any, ...], archive: StoredZip, where: str) -> tuple[Expert, ...]:
     experts = []
     for each in stored:
-        given = {"heads": "", **_object(each, f"{where}.experts")}
+        given = {"heads": "", "carry": "", **_object(each, f"{where}.experts")}
         expert = typed(_StoredExpert, given, f"{where}.experts")
         if any(isinstance(n, dict) and n.get("op") in ROUTED for n in _nodes_of(expert.graph)):
             raise ValueError(f"{where}: a mixture or cascade inside an expert")
         graph = _decode(expert.graph, archive, f"{where}.experts")
-        experts.append(Expert(expert.name, expert.weight_format, expert.bits, graph, expert.heads))
+        about = (expert.name, expert.weight_format, expert.bits)
+        experts.append(Expert(*about, graph, expert.heads, expert.carry))
     return tuple(experts)
 
 
@@ -240,3 +241,4 @@ class _StoredExpert:
     bits: float
     graph: Any
     heads: str
+    carry: str

@@ -33,7 +33,8 @@ from edgeq.ops.router import Router, Routing, route_rows
 @dataclass(frozen=True)
 class Expert:
     """`bits` orders experts by precision: ternary 1.58, ptq 8, else the width. `heads`: the tensor
-    of its graph that a cascade's signal reads beside the output; "" for none.
+    of its graph that a cascade's signal reads beside the output; `carry`: the one that the next
+    expert of a cascade takes for its input; "" for none.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Expert:
     bits: float
     graph: Graph
     heads: str = ""
+    carry: str = ""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Tensors that are read behind the expert's last node."""
+        return tuple(filter(None, (self.heads, self.carry)))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The node of a graph whose experts are graphs of their own: a mixture or a cascade."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from edgeq.ir import Graph, Node
@@ -37,12 +38,12 @@ def _feeding(graph: Graph, tensor: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def beside_output(graph: Graph) -> set[str]:
-    """Nodes that the graph's outputs do not need, such as an expert's heads."""
-    needed, beside = set(graph.outputs), set[str]()
+def beside(graph: Graph, ends: Iterable[str]) -> set[str]:
+    """Nodes that these tensors do not need, such as an expert's heads beside its outputs."""
+    needed, found = set(ends), set[str]()
     for node in reversed(graph.nodes):
         if needed.isdisjoint(node.outputs):
-            beside.add(node.name)
+            found.add(node.name)
         else:
             needed.update(node.inputs)
-    return beside
+    return found

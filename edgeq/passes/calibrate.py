@@ -133,10 +133,10 @@ def _of_one_scale(
 ) -> tuple[Node, Quant]:
     """The node with its experts typed, and the one output quant that they share."""
     runs, entry = run.experts[node.name], quants[node.inputs[0]]
-    parts = [
-        _quants(e.graph, r, method, {e.graph.inputs[0]: entry})
-        for e, r in zip(node.attrs.experts, runs, strict=True)
-    ]
+    parts = []
+    for e, r in zip(node.attrs.experts, runs, strict=True):
+        parts.append(_quants(e.graph, r, method, {e.graph.inputs[0]: entry}))
+        entry = parts[-1][1][e.carry] if e.carry else entry
     shared = _shared_output(node, runs, method, [quants for _, quants in parts])
     experts = []
     for expert, (nodes, inner) in zip(node.attrs.experts, parts, strict=True):

@@ -60,10 +60,11 @@ def _some(graph: Graph, node: Node, rows: Array) -> list[Array]:
     """The flat output of every expert; what stands before the mixture runs once."""
     at = graph.nodes.index(node)
     before = run(stem_of(graph, node, node.inputs[0]), rows).values
-    outputs = []
+    outputs, given = [], before[node.inputs[0]]
     for expert in node.attrs.experts:
-        made = run(expert.graph, before[node.inputs[0]]).output
-        values = {**before, node.outputs[0]: made}
+        made = run(expert.graph, given).values
+        given = made[expert.carry] if expert.carry else given
+        values = {**before, node.outputs[0]: made[expert.graph.outputs[0]]}
         for later in graph.nodes[at + 1 :]:
             inputs = tuple(values[n] for n in later.inputs)
             operands = (later.attrs, io_of(graph, later), inputs, graph.params(later))

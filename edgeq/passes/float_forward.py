@@ -77,7 +77,10 @@ def _cascade(node: Node, run: FloatRun) -> None:
     """A stage hands on the rows that its threshold says, or the share that it was told to."""
     attrs: Cascade = node.attrs
     x = run.values[node.inputs[0]]
-    run.experts[node.name] = [run_float(e.graph, x) for e in attrs.experts]
+    run.experts[node.name] = []
+    for expert in attrs.experts:
+        run.experts[node.name].append(run_float(expert.graph, x))
+        x = attrs.handed_on(expert, x, run.experts[node.name][-1].values)
     found = list(zip(attrs.experts, run.experts[node.name], strict=True))
     outputs = [each.values[expert.graph.outputs[0]] for expert, each in found]
     read = [attrs.read(e, each.values) for e, each in found[:-1]]

@@ -226,9 +226,13 @@ def _check_experts(graph: Graph, node: Node, where: str) -> None:
     if any(n.op in ROUTED for e in node.attrs.experts for n in e.graph.nodes):
         raise UnsupportedOp(f"{where}: a mixture or cascade inside an expert is not supported")
     wanted = graph.tensors[node.inputs[0]].shape
-    for e in node.attrs.experts:
+    for at, e in enumerate(node.attrs.experts):
         if e.graph.tensors[e.graph.inputs[0]].shape != wanted:
             raise EdgeqError(f"{where}: the input of expert {e.name!r} does not match {wanted}")
+        chained = bool(node.attrs.experts[0].carry) and at < len(node.attrs.experts) - 1
+        if bool(e.carry) != chained or (chained and e.graph.producer(e.carry) is None):
+            raise EdgeqError(f"{where}: expert {e.name!r} carries {e.carry!r} to the next")
+        wanted = e.graph.tensors[e.carry].shape if chained else wanted
 
 
 def _check_scale(graph: Graph, node: Node, where: str) -> None:
@@ -246,8 +250,10 @@ def _check_scale(graph: Graph, node: Node, where: str) -> None:
         raise EdgeqError(f"{where}: the output scale is always 1/{steps}: {scale}, not {made}")
     if node.op in ROUTED:
         ends = {e.graph.tensors[e.graph.outputs[0]].quant for e in node.attrs.experts}
-        starts = {e.graph.tensors[e.graph.inputs[0]].quant for e in node.attrs.experts}
-        if len(ends) > 1 or starts != {given}:
+        starts = [e.graph.tensors[e.graph.inputs[0]].quant for e in node.attrs.experts]
+        carried = [e.graph.tensors[e.carry].quant for e in node.attrs.experts if e.carry]
+        wanted = [given, *carried] if carried else [given] * len(starts)
+        if len(ends) > 1 or starts != wanted:
             raise EdgeqError(f"{where}: experts must share the scales of input and output")
 
 

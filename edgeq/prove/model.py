@@ -241,11 +241,12 @@ def _in_experts(
 ) -> list[Departure]:
     found = []
     given = values[node.inputs[0]]
-    quant = quant_of(graph.tensors[node.inputs[0]])
-    fed = ((given.astype(np.float64) - quant.zero_point) * quant.per_tensor).astype(np.float32)
     for index, expert in enumerate(node.attrs.experts):
+        quant = quant_of(expert.graph.tensors[expert.graph.inputs[0]])
+        fed = ((given.astype(np.float64) - quant.zero_point) * quant.per_tensor).astype(np.float32)
         inner = run(expert.graph, given).values
         real = _real(expert.graph, inner)
+        given = inner[expert.carry] if expert.carry else given
         outputs = expert_outputs(model, graph, node, index, real, fed)
         for one in expert.graph.nodes:
             if one.outputs[0] in outputs:

@@ -172,7 +172,9 @@ def _all_values(graph: Graph, forced: Experts | None, rows: Array) -> dict[Tenso
     node = mixture_of(graph)
     if node is None:
         return values
+    given = main[node.inputs[0]]
     for expert in node.attrs.experts:
-        inside = run(expert.graph, main[node.inputs[0]]).values
+        inside = run(expert.graph, given).values
+        given = inside[expert.carry] if expert.carry else given
         values.update({(expert.name, name): each for name, each in inside.items()})
     return values

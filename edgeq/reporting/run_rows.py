@@ -13,7 +13,7 @@ from edgeq.harness.record import SampleRecord
 from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_of
 from edgeq.ops.op import Array
-from edgeq.ops.routed import beside_output, routed_node
+from edgeq.ops.routed import beside, routed_node
 from edgeq.reporting.profile import Profiled
 from edgeq.thresholds.ranking import Clusters
 
@@ -89,7 +89,10 @@ def cycles_alone(subject: Rows, costs: Costs, expert: int, name: str) -> float |
     """Of one expert without router, signal or heads: the shared layers, its own and what surrounds
     them, each in its mean. None where one is not known.
     """
-    return _cycles(subject, costs, expert, (name,), alone=True)
+    node = routed_node(subject.graph)
+    assert node is not None  # as there is an expert
+    exits = [e.name for e in node.attrs.experts[:expert] if e.carry]  # whose blocks lead to it
+    return _cycles(subject, costs, expert, (*exits, name), alone=True)
 
 
 def cycles_of_path(subject: Rows, costs: Costs, route: int, names: Sequence[str]) -> float | None:
@@ -111,11 +114,11 @@ def _cycles(
     around = subject.cycles - counts.sum(axis=1)
     answered = np.array([r.route == route for r in subject.records])
     total = float((around[answered] if answered.any() else around).mean())
-    deciding = _heads(subject.graph)
+    deciding = _deciding(subject.graph, names) if alone else set()
     for i, layer in enumerate(costs.layers):
         if alone and layer.expert is None and layer.op in CHOOSING:
             continue
-        if alone and (layer.expert, layer.name) in deciding:
+        if (layer.expert, layer.name) in deciding:
             continue
         if layer.expert is not None and layer.expert not in names:
             continue
@@ -128,8 +131,14 @@ def _cycles(
     return total
 
 
-def _heads(graph: Graph) -> set[tuple[str | None, str]]:
-    """(expert, node) of the layers that a cascade's signal alone asks for."""
+def _deciding(graph: Graph, names: Sequence[str]) -> set[tuple[str | None, str]]:
+    """(expert, node) of the layers that the last of these experts answers without: heads of a
+    signal, and what exits before it answer by.
+    """
     node = routed_node(graph)
     experts = node.attrs.experts if node is not None else ()
-    return {(e.name, name) for e in experts for name in beside_output(e.graph)}
+    found: set[tuple[str | None, str]] = set()
+    for e in experts:
+        ends = (e.carry,) if e.carry and e.name in names[:-1] else e.graph.outputs
+        found |= {(e.name, name) for name in beside(e.graph, ends)}
+    return found

@@ -164,6 +164,16 @@ def cascade_net() -> nn.Model:
     return nn.Model(nn.Cascade(experts, trunk=trunk, escalate=0.5), (1, 4, 4), name="cascade")
 
 
+def exit_net() -> nn.Model:
+    """Exits at three depths of one network."""
+    blocks = [nn.Sequential(nn.Conv2d(c, 4, 3, padding=1), nn.ReLU()) for c in (1, 4, 4)]
+    heads = [nn.Sequential(nn.GlobalAvgPool(), nn.Linear(4, 3)) for _ in blocks]
+    *exits, (block, head) = zip(blocks, heads, strict=True)
+    stages = [nn.Exit(*each) for each in exits]
+    body = nn.Cascade([*stages, nn.Sequential(block, head)], escalate=0.5, names=["a", "b", "c"])
+    return nn.Model(body, (1, 4, 4), name="exits")
+
+
 def example(folder: str, module: str) -> ModuleType:
     """A script of examples/, without leaving its folder on the path."""
     with script(EXAMPLES / folder, module) as found:
@@ -287,6 +297,7 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "paper-mixture": paper_mixture,
     "delays": delay_net,
     "cascade": cascade_net,
+    "exits": exit_net,
     # 16-bit weights have no .tflite
     **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }
