@@ -22,7 +22,7 @@ def table() -> str:
     lines = [
         "| file | operators that are taken |",
         "|---|---|",
-        f"| ONNX, float | {', '.join(facts['supported_onnx'])} |",
+        f"| ONNX, float or quantised | {', '.join(facts['supported_onnx'])} |",
         f"| ONNX's own node tests | {said} |",
         f"| TensorFlow Lite, int8 | {', '.join(facts['supported'])} |",
     ]

@@ -41,7 +41,7 @@ def _shown(facts: dict[str, Any]) -> "RenderableType":
     if not facts["file"]:
         return Group(
             Paragraph(", ".join(facts["supported"]), "TensorFlow Lite, int8: "),
-            Paragraph(", ".join(facts["supported_onnx"]), "ONNX, float: "),
+            Paragraph(", ".join(facts["supported_onnx"]), "ONNX, float or quantised: "),
         )
     columns = (Column("node"), Column("op", right=False), Column("", right=False))
     rows = [(str(n["index"]), n["op"], _said(n), n["name"]) for n in facts["nodes"]]
