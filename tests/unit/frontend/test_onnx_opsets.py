@@ -48,5 +48,5 @@ def test_older_and_unknown_ones_are_refused() -> None:
     assert "13 to" in refusal(made.node("Relu", made.MAP, opset=12))
     proto = onnx.load_model_from_string(made.node("Relu", made.MAP))
     proto.opset_import[0].version = newest + 1
-    with pytest.raises((ModelFile, UnsupportedOp), match="opset|version"):
+    with pytest.raises((ModelFile, UnsupportedOp), match=r"opset|version"):
         read(proto.SerializeToString())
