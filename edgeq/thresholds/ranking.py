@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.ops.op import Array
-from edgeq.thresholds.risk import ends_of_none
+from edgeq.thresholds.risk import ends_of_few
 
 CONFIDENCE = 0.95
 RESAMPLES = 1_000
+FEW = 5  # units that differ: of fewer a bootstrap is too sure of the lower end
 SEED = 0
 DRAWN_AT_ONCE = 2**21  # values held in memory
 Ends = tuple[float, float]
@@ -64,9 +65,11 @@ class Clusters:
         return None if (bottoms == 0).any() else _ends(tops / bottoms)
 
     def interval_of_difference(self, difference: Array) -> Ends:
-        """Of the mean of paired differences in -1..1 (rows,), exact where no row differs."""
-        found = self.interval(difference) if difference.any() else None
-        return found or ends_of_none(self.count, CONFIDENCE)
+        """Of the mean of paired differences in -1..1 (rows,); exact where few clusters differ."""
+        sums = np.bincount(self.of, difference, self.count)
+        losses, gains = int((sums < 0).sum()), int((sums > 0).sum())
+        found = self.interval(difference) if losses + gains >= FEW else None
+        return found or ends_of_few(losses, gains, self.count, CONFIDENCE)
 
 
 def _ends(drawn: Array) -> Ends:

@@ -31,13 +31,27 @@ def upper_bound(disagreements: int, rows: int, confidence: float) -> float:
     return float(beta.ppf(confidence, disagreements + 1, rows - disagreements))
 
 
-def ends_of_none(units: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of a mean difference in -1..1 where none of `units` independent ones differs.
+def lower_bound(agreements: int, rows: int, confidence: float) -> float:
+    """The one-sided Clopper-Pearson lower bound of the rate, [0, 1)."""
+    return 1.0 - upper_bound(rows - agreements, rows, confidence)
 
-    No resample of such units differs either; the two-sided Clopper-Pearson bound of a rate does.
+
+def ends_of_few(
+    losses: int, gains: int, units: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The interval of a mean difference of `units` independent ones in -1..1, few of which differ.
+
+    Resamples of a few hardly vary, of none not at all. Here each end is a difference of rates by
+    their Clopper-Pearson bounds, which share the error where there are two: never too narrow.
     """
-    end = upper_bound(0, units, 1 - (1 - confidence) / 2)
-    return -end, end
+    return -_most(losses, gains, units, confidence), _most(gains, losses, units, confidence)
+
+
+def _most(up: int, down: int, units: int, confidence: float) -> float:
+    """The upper end of the rate of `up` less that of `down`; no error is spent on a rate of 0."""
+    tail = (1 - confidence) / (4 if down else 2)
+    least = lower_bound(down, units, 1 - tail) if down else 0.0
+    return upper_bound(up, units, 1 - tail) - least
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from edgeq.comparing.cascades import (
     probabilities,
 )
 from edgeq.ops.op import Array
-from edgeq.thresholds.risk import ends_of_none
+from edgeq.thresholds.risk import ends_of_few
 
 SIGNAL_CYCLES = 200  # what the gap may cost at most
 BUDGET = 0.55  # of the last stage's energy: the promise is 0.6, and shares drift
@@ -183,7 +183,7 @@ def _claims(
         for name, of in (("difference", difference), ("saving", saving), ("below_front", below))
     }
     if not np.any(values[:, -1, 0] - values[:, last, 0]):
-        told["difference"]["interval"] = ends_of_none(clusters, CONFIDENCE)
+        told["difference"]["interval"] = ends_of_few(0, 0, clusters, CONFIDENCE)
     # rows that were scored before: Bonferroni's share of the error for each of two looks
     told["difference_of_two_looks"] = {
         "value": told["difference"]["value"],

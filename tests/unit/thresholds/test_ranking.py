@@ -90,6 +90,30 @@ def test_no_row_that_differs_is_no_proof_that_none_would(rows: int, groups: int)
     assert clusters.interval_of_difference(differs) == clusters.interval(differs)
 
 
+def test_one_more_row_that_differs_makes_no_interval_narrower() -> None:
+    """A bootstrap of one row in 359 is narrower than what no row at all allows."""
+    clusters = Clusters.read(None, 359)
+    ends = [
+        clusters.interval_of_difference(np.where(np.arange(359) < losses, -1.0, 0.0))
+        for losses in range(5)
+    ]
+    lows = [low for low, _ in ends]
+    assert lows == sorted(lows, reverse=True)
+    assert all(low < -losses / 359 < high for losses, (low, high) in enumerate(ends))
+    assert clusters.interval(np.where(np.arange(359) < 1, -1.0, 0.0))[0] > lows[0]
+
+
+def test_intervals_of_few_differences_cover_the_truth() -> None:
+    """In 95 % of the draws, less three standard errors."""
+    rng, rows, draws, missed = np.random.default_rng(5), 300, 400, 0
+    clusters = Clusters.read(None, rows)
+    for _ in range(draws):
+        drawn = rng.choice([-1.0, 0.0, 1.0], rows, p=[0.01, 0.985, 0.005])
+        low, high = clusters.interval_of_difference(drawn)
+        missed += not low <= -0.005 <= high
+    assert missed / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
+
+
 def test_doubts() -> None:
     found = doubts_of(np.array([[2.0, 0, 0], [1.0, 1.0, 0], [0.0, 0, 800.0]]))
     assert found["gap"].tolist() == [-2, 0, -800]
