@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeq.errors import EdgeqError, UnsupportedOp
-from edgeq.ir import Graph, Node, Quant
+from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.cascade import THRESHOLDS, Cascade
 from edgeq.ops.fixed_point import INT32_MAX
@@ -207,8 +207,8 @@ def _check_heads(attrs: Cascade, where: str, stage: str) -> None:
         raise EdgeqError(f"{where}: {attrs.heads} heads; {attrs.signal} takes 2 to {MOST_HEADS}")
     sizes = set()
     for at, expert in enumerate(attrs.experts):
-        kind = expert.graph.tensors.get(expert.heads)
-        if (kind is not None) != (wanted and at < len(attrs.experts) - 1):
+        kind = _made(expert.graph, expert.heads)
+        if not bool(expert.heads) == (kind is not None) == (wanted and at < len(attrs.experts) - 1):
             raise EdgeqError(f"{where}: expert {expert.name!r} has heads {expert.heads!r}")
         if kind is None:
             continue
@@ -222,6 +222,14 @@ def _check_heads(attrs: Cascade, where: str, stage: str) -> None:
         raise EdgeqError(f"{where}: the heads of its experts differ in size: {sorted(sizes)}")
 
 
+def _made(graph: Graph, name: str) -> TensorType | None:
+    """The type of a tensor that is some node's own bytes and not the answer; None for others."""
+    node = graph.producer(name)
+    if node is None or OPS[node.op].code is Absent.ALIAS or name in graph.outputs:
+        return None
+    return graph.tensors.get(name)
+
+
 def _check_experts(graph: Graph, node: Node, where: str) -> None:
     if any(n.op in ROUTED for e in node.attrs.experts for n in e.graph.nodes):
         raise UnsupportedOp(f"{where}: a mixture or cascade inside an expert is not supported")
@@ -230,9 +238,10 @@ def _check_experts(graph: Graph, node: Node, where: str) -> None:
         if e.graph.tensors[e.graph.inputs[0]].shape != wanted:
             raise EdgeqError(f"{where}: the input of expert {e.name!r} does not match {wanted}")
         chained = bool(node.attrs.experts[0].carry) and at < len(node.attrs.experts) - 1
-        if bool(e.carry) != chained or (chained and e.graph.producer(e.carry) is None):
+        carried = _made(e.graph, e.carry)
+        if bool(e.carry) != chained or (chained and carried is None):
             raise EdgeqError(f"{where}: expert {e.name!r} carries {e.carry!r} to the next")
-        wanted = e.graph.tensors[e.carry].shape if chained else wanted
+        wanted = carried.shape if carried else wanted
 
 
 def _check_scale(graph: Graph, node: Node, where: str) -> None:

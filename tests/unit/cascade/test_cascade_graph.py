@@ -159,7 +159,8 @@ def changed(graph: Graph, **attrs: object) -> Graph:
         (lambda _: {"heads": 3}, "3 heads cannot share shape"),
         (lambda node: {"experts": bare(node, 0)}, "has heads ''"),
         (lambda _: {"signal": "gap", "heads": 0}, "has heads 'expert_0"),
-        (lambda node: {"experts": bare(node, 0, "expert_0.input")}, "cannot share shape|differ"),
+        (lambda node: {"experts": bare(node, 2, "nowhere")}, "has heads 'nowhere'"),
+        (lambda node: {"experts": bare(node, 0, "expert_0.input")}, "has heads 'expert_0.input'"),
     ],
 )
 def test_verify_holds_heads_to_the_signal(change: Any, said: str) -> None:

@@ -12,7 +12,14 @@ from edgeq.ir import Graph
 from edgeq.memory import plan_memory
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.weights import pack_weights
-from tests.factory import conv_graph, fc_graph, mixture_graph, smallest_cascade, smallest_mixture
+from tests.factory import (
+    cascade_graph,
+    conv_graph,
+    fc_graph,
+    mixture_graph,
+    smallest_cascade,
+    smallest_mixture,
+)
 from tests.port_graphs import two_by_two, wide_delay, with_delay
 
 DIGEST = "0123456789abcdef" * 4
@@ -46,6 +53,9 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "gate": lambda: small_mixture(1),
     "top_2": lambda: small_mixture(2),
     "cascade": smallest_cascade,
+    "heads": lambda: cascade_graph(
+        np.random.default_rng(3), signal="ensemble", features=5, hidden=4, classes=3
+    ),
     "two_by_two": two_by_two,
     "with_delay": with_delay,
     "wide_delay": wide_delay,
