@@ -9,6 +9,7 @@ the same bytes; both are held to the float module. A refusal is a row with its r
 """
 
 import argparse
+import contextlib
 import json
 import resource
 import subprocess
@@ -29,6 +30,7 @@ from edgeq.errors import EdgeqError
 from edgeq.files import scratch_folder, write_file
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.passes import quantize
+from edgeq.passes.ranges import choose_quant
 from edgeq.prove.firmware import compare
 from edgeq.prove.host import host_runner
 from edgeq.prove.trials import trials
@@ -38,14 +40,17 @@ from edgeq.reporting.markdown import write_table
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "imports.json", HERE.parents[1] / "docs" / "import.md"
 SEED, CALIBRATION, ROWS, COMPARED = 1, 32, 16, 8
+NORMED = 256  # rows that BatchNorm's statistics are of: others than those that calibrate
+SAID = 240  # letters of a refusal
 CPU_S = 180  # a process that needs more is a row without numbers
-OPSET = 17
+OPSETS = {"onnx": 17, "onnx dynamo": 18}  # of torch's older exporter, and of its newer one
+VIAS = ("torch", *OPSETS)
 DSP = frozenset({"dsp"})  # the kernels of a Cortex-M4
 OWN = [net for net in NETS if net not in TORCHVISION]
 RUNS = [
-    *((net, via, "int8") for net in OWN for via in ("torch", "onnx")),
+    *((net, via, "int8") for via in VIAS for net in OWN),
     *(("ds_cnn", "torch", kind) for kind in ("int4", "ternary")),
-    *((net, via, "int8") for via in ("torch", "onnx") for net in TORCHVISION),
+    *((net, via, "int8") for via in VIAS for net in TORCHVISION),
 ]
 
 
@@ -85,7 +90,11 @@ def imported(module: nn.Module, x: Tensor, via: str, name: str) -> edgeq.nn.Mode
     with scratch_folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the exporter is the old one
         file = folder / f"{name}.onnx"
-        torch.onnx.export(module, (x[:1],), file, dynamo=False, opset_version=OPSET)
+        newer = via == "onnx dynamo"
+        with contextlib.redirect_stdout(sys.stderr):  # the newer one tells its progress
+            torch.onnx.export(
+                module, (x[:1],), file, dynamo=newer, opset_version=OPSETS[via], verbose=False
+            )
         return edgeq.from_onnx(file)
 
 
@@ -93,12 +102,27 @@ def decibels(wanted: Any, got: Any) -> float:
     return round(float(10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum())), 1)
 
 
+def real(module: nn.Module, x: Tensor) -> Any:
+    """What the float module answers (rows, values), maps channels last as the integers are."""
+    with torch.no_grad():
+        y = module(x)
+    y = y.permute(0, 2, 3, 1) if y.dim() == 4 else y
+    return y.flatten(1).numpy().astype(np.float64)
+
+
+def as_int8(x: Tensor, calibration: Tensor) -> Tensor:
+    """The rows on the grid of an int8 input."""
+    quant = choose_quant(calibration.numpy(), "mse")
+    codes = (x / quant.per_tensor).round().add(quant.zero_point).clamp(-128, 127)
+    return (codes - quant.zero_point) * quant.per_tensor
+
+
 def measured(net: str, via: str, weights: str) -> dict[str, Any]:
     """One row of the table. Raises EdgeqError for what is refused."""
     facts = NETS[net]
     torch.manual_seed(SEED)
     calibration = rows_of(facts.shape, CALIBRATION, SEED)
-    module = run_in(facts.build(), calibration)
+    module = run_in(facts.build(), rows_of(facts.shape, NORMED, SEED + 2))
     rows = rows_of(facts.shape, ROWS, SEED + 1)
     model = imported(module, rows, via, net)
     model = edgeq.quantize(model, calibration.numpy(), weights, progress=False)
@@ -111,8 +135,7 @@ def measured(net: str, via: str, weights: str) -> dict[str, Any]:
         asked = [t for each in trials(graph, codes[:COMPARED], COMPARED) for t in each]
         check = compare(graph, asked, list(runner(asked)), "host")
     got = real_outputs(graph, run(graph, codes).output)
-    with torch.no_grad():
-        wanted = module(rows).flatten(1).numpy().astype(np.float64)
+    wanted, rounded = (real(module, x) for x in (rows, as_int8(rows, calibration)))
     return {
         "parameters": sum(p.numel() for p in module.parameters()),
         "weight_bytes": compiled.packed.total_bytes,
@@ -120,6 +143,7 @@ def measured(net: str, via: str, weights: str) -> dict[str, Any]:
         "rows": check.samples,
         "mismatches": check.mismatches,
         "sqnr_db": decibels(wanted, got),
+        "sqnr_of_rounded_input_db": decibels(wanted, rounded),
         "sqnr_of_differences_db": decibels(wanted - wanted.mean(0), got - wanted.mean(0)),
         "top1": int((wanted.argmax(1) == got.argmax(1)).sum()),
         "top1_rows": ROWS,
@@ -131,7 +155,8 @@ def one(key: tuple[str, str, str]) -> dict[str, Any]:
     try:
         return measured(*key)
     except EdgeqError as error:
-        return {"refused": f"{type(error).__name__}: {error}"}
+        said = f"{type(error).__name__}: {error}"
+        return {"refused": said if len(said) <= SAID else f"{said[:SAID]} ..."}
 
 
 def within_limits(key: tuple[str, str, str]) -> dict[str, Any]:
@@ -166,18 +191,19 @@ def stored() -> list[dict[str, Any]]:
 def markdown(runs: list[dict[str, Any]]) -> str:
     """A line for each of RUNS, by network; one that `runs` lacks says so."""
     heads = ("network", "input", "from", "weights", "bytes", "arena", "rows equal in C")
-    heads += ("SQNR, dB", "of differences")
-    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|" + "---:|" * 5]
+    heads += ("SQNR, dB", "of differences", "float on int8 input")
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|" + "---:|" * 6]
     held = {(r["network"], r["via"], r["weights"]): r for r in runs}
     for key in sorted(RUNS, key=lambda key: list(NETS).index(key[0])):
         facts, r = NETS[key[0]], held.get(key, {"refused": "not measured"})
         cells = [facts.title, "x".join(map(str, facts.shape)), *key[1:]]
         if "refused" in r:
-            cells += [r["refused"], "", "", "", ""]
+            cells += [r["refused"], "", "", "", "", ""]
         else:
             cells += [f"{r['weight_bytes']:,}", f"{r['arena_bytes']:,}"]
             cells += [f"{r['rows'] - r['mismatches']} of {r['rows']}"]
             cells += [str(r["sqnr_db"]), str(r["sqnr_of_differences_db"])]
+            cells += [str(r["sqnr_of_rounded_input_db"])]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -71,3 +71,13 @@ def test_what_is_refused_is_a_row_with_its_reason(
     assert "sort" in found["refused"]
     line = {"network": "mlp", "via": "torch", "weights": "int8"} | found
     assert found["refused"] in example.markdown([line])
+
+
+def test_trained_networks_keep_their_answers() -> None:
+    """The table of the page is its JSON's; at least 97 % of the answers stay at int8."""
+    with script(FOLDER, "trained") as trained:
+        runs = trained.stored()
+        assert trained.markdown(runs) in (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
+        assert {run["network"] for run in runs} == set(trained.TRAINED)
+        for run in runs:
+            assert run["same"] >= 0.97 * run["rows"], run
