@@ -1,4 +1,4 @@
-"""The networks of MLPerf Tiny on two boards with both compilers, and the tables made of it.
+"""The networks of MLPerf Tiny on three boards with both compilers, and the tables made of it.
 
     python examples/networks/networks.py              # measures what networks.json lacks, resumes
     python examples/networks/networks.py --write-table
@@ -19,8 +19,11 @@ from edgeq.reporting.markdown import write_table
 
 HERE = Path(__file__).parent
 RESULTS, PEERS = HERE / "networks.json", HERE / "peers.json"
-READMES = {HERE / "README.md": "", HERE.parents[1] / "README.md": "networks"}
-BOARDS = ("virtual_m4", "nucleo_l4r5zi")
+BOARDS = ("virtual_m4", "nucleo_l4r5zi", "virtual_m0plus")
+READMES = {  # the table's name and boards in each; the first page is kept short
+    HERE / "README.md": ("", BOARDS),
+    HERE.parents[1] / "README.md": ("networks", BOARDS[:2]),
+}
 COMPILERS = ("gcc", "zig")
 Key = tuple[str, str, str, str]
 
@@ -63,12 +66,14 @@ def millions(cycles: float | None) -> str:
     return f"{cycles:.1f}" if cycles >= 10 else f"{cycles:.2f}" if cycles >= 1 else f"{cycles:.3f}"
 
 
-def markdown(runs: list[dict[str, Any]], peers: dict[str, Any]) -> str:
+def markdown(
+    runs: list[dict[str, Any]], peers: dict[str, Any], boards: tuple[str, ...] = BOARDS
+) -> str:
     """A row a network and board: ours by width, sizes, and the peers' cycles beside them."""
     heads = ["M cycles", "int8", "int4", "ternary", "TFLM + CMSIS-NN int8", "best published int8"]
     heads += ["weights, bytes: int8 / int4 / ternary", "arena"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
-    for board in BOARDS:
+    for board in boards:
         for network, facts in NETWORKS.items():
             ours = [best(runs, board, network, width) for width in WIDTHS]
             theirs = [
@@ -93,11 +98,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not given.write_table:
             measure(given.commit)
-        text = markdown(measured()["runs"], json.loads(PEERS.read_text(encoding="utf-8")))
-        print(text)
+        runs, peers = measured()["runs"], json.loads(PEERS.read_text(encoding="utf-8"))
+        print(markdown(runs, peers))
         if given.write_table:
-            for readme, name in READMES.items():
-                write_table(readme, text, name)
+            for readme, (name, boards) in READMES.items():
+                write_table(readme, markdown(runs, peers, boards), name)
     except EdgeqError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

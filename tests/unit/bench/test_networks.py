@@ -55,8 +55,9 @@ def test_what_does_not_exist_is_refused_with_what_does(asked: dict[str, str]) ->
 
 def test_the_tables_say_what_the_results_say(script: ModuleType) -> None:
     runs = script.measured()["runs"]
-    text = script.markdown(runs, json.loads(script.PEERS.read_text()))
-    for readme in script.READMES:
+    peers = json.loads(script.PEERS.read_text())
+    for readme, (_, boards) in script.READMES.items():
+        text = script.markdown(runs, peers, boards)
         assert text in readme.read_text(encoding="utf-8")
     assert all(row["mismatches"] == 0 for row in runs)
 
