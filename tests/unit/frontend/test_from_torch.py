@@ -17,6 +17,7 @@ import edgeq
 from edgeq.compiled import compile_graph
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.frontend.placed import MAP, Placed, Placing, permuted
+from edgeq.frontend.torch_ends import compare, examples_of
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.passes import quantize
 from edgeq.prove.firmware import check_with
@@ -354,3 +355,25 @@ def test_norms_of_rows_and_means_over_them() -> None:
     assert model(torch.zeros(1, 5, 6)).shape == (1, 6)
     with pytest.raises(UnsupportedOp, match="not the last one alone"):
         edgeq.from_torch(tn.Sequential(tn.LayerNorm((5, 6))), torch.zeros(1, 5, 6))
+
+
+class Steep(tn.Module):
+    """Float32's rounding of its input, enlarged; `off` is another network's answer."""
+
+    def __init__(self, off: float = 0.0) -> None:
+        super().__init__()
+        self.off = off
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 3e6 * (x - 0.5) + self.off
+
+
+def test_a_module_that_enlarges_rounding_may_be_as_far_off() -> None:
+    x = torch.full((2, 3), 0.5000001)
+    given = examples_of(x)
+    compare(Steep(0.2), Steep(), given, {"input": x})
+    with pytest.raises(UnsupportedOp, match="answers otherwise than the module, by 9"):
+        compare(Steep(9.0), Steep(), given, {"input": x})
+    y = torch.full((2, 3), 0.75)
+    with pytest.raises(UnsupportedOp, match="answers otherwise"):
+        compare(Steep(2e4), Steep(), examples_of(y), {"input": y})
