@@ -164,6 +164,17 @@ def cascade_net() -> nn.Model:
     return nn.Model(nn.Cascade(experts, trunk=trunk, escalate=0.5), (1, 4, 4), name="cascade")
 
 
+def ends_net() -> nn.Model:
+    """Two inputs and two outputs."""
+    image = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten())
+    heads = {"classes": nn.Linear(8, 3), "bright": nn.Linear(8, 2)}
+    body = nn.Sequential(
+        nn.Inputs({"left": nn.Linear(6, 5), "image": image}),
+        *(nn.Linear(41, 8), nn.ReLU(), nn.Outputs(heads)),
+    )
+    return nn.Model(body, {"left": (6,), "image": (2, 4, 3)}, name="ends")
+
+
 def exit_net() -> nn.Model:
     """Exits at three depths of one network."""
     blocks = [nn.Sequential(nn.Conv2d(c, 4, 3, padding=1), nn.ReLU()) for c in (1, 4, 4)]
@@ -298,6 +309,7 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "delays": delay_net,
     "cascade": cascade_net,
     "exits": exit_net,
+    "ends": ends_net,
     # 16-bit weights have no .tflite
     **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }

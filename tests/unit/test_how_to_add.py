@@ -13,7 +13,8 @@ OP = PAGE.partition("## An op\n")[2].partition("### ")[0]
 HEADS = re.compile(r"^`([\w/]+\.py)`\n", re.MULTILINE)
 BLOCKS = re.compile(r"```python\n(.*?)```", re.DOTALL)
 MOST_FILES, MOST_LINES = 5, 60
-READERS = tuple(f"edgeq/frontend/{n}.py" for n in ("tflite_ops", "onnx_ops", "torch_values"))
+FRONTENDS = ("tflite_ops", "tflite_float", "onnx_ops", "torch_values")
+READERS = tuple(f"edgeq/frontend/{name}.py" for name in FRONTENDS)
 LAYERS = "edgeq/nn/activations.py"
 NAMES = re.compile(r"LeakyRelu|LeakyReLU|leaky_relu")
 
