@@ -132,10 +132,10 @@ def split_calls(graph: Graph, calls: Mapping[str, str]) -> dict[str, tuple[str, 
     """Calls before and after the mixture or cascade; all of them "before" where there is none."""
     names = [node.name for node in graph.nodes]
     node = mixture_of(graph)
-    cut = names.index(node.name) if node else len(names)
+    before = names[: names.index(node.name)] if node else names
     return {
-        "calls_before": tuple(calls[n] for n in names[:cut] if n in calls),
-        "calls_after": tuple(calls[n] for n in names[cut:] if n in calls),
+        "calls_before": tuple(calls[n] for n in before if n in calls),
+        "calls_after": tuple(calls[n] for n in names if n in calls and n not in before),
     }
 
 

@@ -114,6 +114,11 @@ def _emitter(name: str, *, own: bool = True) -> ModuleUnit:
     return ModuleUnit(f"{EMIT}/{name}.py", (), (*tests, *_FIRMWARE))
 
 
+def _form(name: str, tests: str) -> ModuleUnit:
+    """A module that writes another form than C."""
+    return ModuleUnit(f"{EMIT}/{name}.py", (), (f"tests/unit/emit/{tests}.py",))
+
+
 MODULES = (
     ModuleUnit(
         "edgeq/kernels/packing.py",
@@ -155,6 +160,7 @@ MODULES = (
     _emitter("firmware_state"),
     _emitter("initialiser"),
     _emitter("kernel_version"),
+    _form("onnx_mixture", "test_onnx_model"),
 )
 UNITS: dict[str, Unit] = {
     **{kernel.name: KernelUnit(kernel) for kernel in KERNELS},

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.memory import ALIGNMENT_BYTES, Buffer, MemoryPlan, place, plan_memory
 from tests.factory import conv_graph, fc_graph, mixture_graph
+from tests.port_graphs import wide_delay
 
 buffers = st.lists(
     st.tuples(st.integers(0, 200), st.integers(0, 12), st.integers(0, 12)), max_size=25
@@ -129,3 +130,9 @@ def test_graph_that_computes_nothing_is_refused() -> None:
     empty = dataclasses.replace(graph, nodes=(), outputs=graph.inputs)
     with pytest.raises(ValueError, match="computes nothing"):
         plan_memory(empty)
+
+
+def test_a_state_is_kept_from_the_first_node_to_behind_the_last() -> None:
+    graph = wide_delay()
+    (kept,) = plan_memory(graph).state
+    assert (kept.first, kept.last) == (0, len(graph.nodes))

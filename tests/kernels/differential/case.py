@@ -86,10 +86,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Case:
-    """Calls in order; the same object among their arguments is the same memory."""
+    """Calls in order; the same object among their arguments is the same memory.
+
+    slower: a case that takes more cycles on a core, where the kernel has two ways.
+    """
 
     label: str
     calls: tuple[Call, ...]
+    slower: "Case | None" = None
 
 
 class Difference(AssertionError):

@@ -275,17 +275,19 @@ def stream(
     shift: samples.Array | None = None,
     aim: bool = False,
     zero_point: int | None = None,
+    scale: float | None = None,
     left: bool = False,
 ) -> Case:
     """A random layer for the kernel of a row of STREAMS; shift: one a channel.
 
-    zero_point: the output's, by default any. left: aimed with shifts to the left, too, and a
+    zero_point, scale: the output's, by default any. left: aimed with shifts to the left, too, and a
     channel whose shift is the least.
     """
     op = "DepthwiseConv2D" if name.startswith("depthwise") else "Conv2D"
     one = layer(op, token_of(name), g, seed, fill, act, plain=name in V6M and shift is None)
     if zero_point is not None:
-        one = replace(one, q_out=Quant(one.q_out.scale, zero_point))
+        scales = one.q_out.scale if scale is None else (scale,)
+        one = replace(one, q_out=Quant(scales, zero_point))
     order, scratch = STREAMS[name]
     np.maximum(one.r.shift, order.least_shift, out=one.r.shift)
     one.r.shift[:] = one.r.shift if shift is None else shift
@@ -332,10 +334,14 @@ def stream_cases(name: str) -> Iterator[Case]:
                 yield stream(name, g, seed + again, "random", "none", aim=True, left=True)
         # bounds that leave out one value at an end
         yield stream(name, g, seed, "random", "relu", aim=True, zero_point=-127)
+        yield stream(name, g, seed, "random", "relu6", aim=True, zero_point=-100, scale=0.05)
     if name in DEPTHWISE:
         for kernel in ((3, 3), (2, 5)):
             yield from every_shift(name, kernel)
     else:
+        if not name.endswith("v6m"):  # whole bounds are the saturation's own
+            less = stream(name, SHAPES[3], 1, "random", "relu", zero_point=-100)
+            yield replace(stream(name, SHAPES[3], 1, "random", "none"), slower=less)
         for seed, columns in enumerate((256, 260, 512, 516, 1016)):
             g = Geometry((1, 2), columns, (1, 1), (1, 1), (0, 0, 0, 0), 4)
             for fill in ("low", "high"):

@@ -37,4 +37,6 @@ class OnCore:
             if sides != (GUARD, GUARD):
                 raise Difference(f"{case.label}: it wrote beside an operand of {size} bytes")
         self.core.rewind()
+        if case.slower is not None and 1.02 * cycles > (other := self.run(case.slower)):
+            raise Difference(f"{case.label}: {cycles} cycles; the slower way takes {other}")
         return cycles

@@ -88,16 +88,20 @@ def addition(
     name: str = "edgeq_add_s8",
     alike: bool = False,
     factors: tuple[samples.Array, samples.Array] | None = None,
+    zero_point: int | None = None,
 ) -> Case:
     """The result is written over the first input. alike: both inputs have one scale.
 
-    factors: (multiplier, shift) that no scales need give, with zero points of 0.
+    factors: (multiplier, shift) that no scales need give, with zero points of 0. zero_point: the
+    output's, by default any.
     """
     rng = np.random.default_rng(seed)
     a, b = (samples.activations(rng, fill, (1, size)) for _ in range(2))
     quants = [samples.quant(rng) for _ in range(3)]
     quants[1] = samples.quant(rng, quants[0].per_tensor) if alike else quants[1]
     quants = [Quant(q.scale, 0) for q in quants] if factors else quants
+    if zero_point is not None:
+        quants[2] = Quant(quants[2].scale, zero_point)
     scales = [q.per_tensor for q in quants]
     twice = 2 * max(scales[:2])
     multiplier, shift = quantize_multipliers(
@@ -272,6 +276,7 @@ def add_dsp_cases() -> Iterator[Case]:
         act, alike = ACTIVATIONS[seed % 3], seed % 5 == 4
         yield addition(1 + 5 * seed % 41, seed, FILLS[seed % 4], act, name, alike)
         yield addition(700, seed, "random", act, name, alike)
+    yield addition(700, 1, "random", "relu", name, zero_point=-127)  # one value is left out
     yield from add_dsp_ties()
 
 

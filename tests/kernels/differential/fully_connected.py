@@ -108,6 +108,10 @@ def stream_cases(token: str) -> Iterator[Case]:
             yield of_stream(layer(token, 1100, 9, 7, x_fill, "none", w_fill))
     one = layer(token, *edges(token)[3], 11, "random", "none")  # bounds that leave out one value
     yield of_stream(aimed(replace(one, q_out=Quant(one.q_out.scale, -127)), 11, "relu"))
+    if not token.endswith("v6m") and token != "t5":  # whole bounds are the saturation's own
+        whole = of_stream(with_bounds(layer(token, 41, 16, 3, "random", "none"), (-128, 127)))
+        less = of_stream(with_bounds(layer(token, 41, 16, 3, "random", "none"), (-128, 100)))
+        yield replace(whole, slower=less)
     if token == "s16":
         yield of_stream(ties_of_long_sums())
         for zero_point in (-128, 127):
@@ -116,6 +120,11 @@ def stream_cases(token: str) -> Iterator[Case]:
 
 
 # they take left shifts
+def with_bounds(one: Layer, bounds: tuple[int, int]) -> Layer:
+    """The layer, its output held inside other bounds."""
+    return replace(one, bounds=bounds, wanted=np.clip(one.wanted, *bounds))
+
+
 LEFT = ("t5", "t2", "s2", "b1", *(token for token in STREAMS if token.endswith("_v6m")))
 
 

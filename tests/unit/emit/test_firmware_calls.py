@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from edgeq.emit.arena_map import arena_map
-from edgeq.emit.firmware_calls import Places, graph_calls, mixture_code, split_calls
+from edgeq.emit.firmware_calls import Places, cascade_code, graph_calls, mixture_code, split_calls
 from edgeq.emit.firmware_layers import layers_of
 from edgeq.ir import Graph
 from edgeq.memory import plan_memory
+from edgeq.passes.select_kernels import select_kernels
 from edgeq.weights import pack_weights
-from tests.factory import fc_graph, mixture_graph
+from tests.factory import cascade_graph, fc_graph, mixture_graph
 from tests.unit.emit.test_firmware import behind_a_mixture
 
 
@@ -64,3 +65,13 @@ def test_a_plan_of_fewer_experts_is_refused() -> None:
     layers = layers_of(graph, pack_weights(graph))
     with pytest.raises(ValueError, match="shorter"):
         mixture_code(graph, dataclasses.replace(places, plan=fewer), layers)
+
+
+def test_every_stage_but_the_last_keeps_its_heads_where_the_signal_reads_them() -> None:
+    graph = select_kernels(cascade_graph(rng(), ("t2", "s4", "s8"), signal="ensemble"), frozenset())
+    places, node = places_of(graph), graph.nodes[-1]
+    code = cascade_code(graph, places, layers_of(graph, pack_weights(graph)))
+    assert code is not None
+    kept = [places.arena[e.name, e.heads] for e in node.attrs.experts[:-1]]
+    assert list(code.heads) == kept
+    assert len(set(kept)) == 2

@@ -83,12 +83,33 @@ def expert_graph(r: np.random.Generator, e: int) -> Graph:
     return graph
 
 
+def mean_pool_graph(r: np.random.Generator) -> Graph:
+    build = GraphBuilder(r, "pools", random_codes(r, (9, 7, 3)), Quant((0.02,), 5))
+    build.conv(4, (3, 3), "s8", "relu", padding=(1, 1, 1, 1))
+    build.mean_pool((3, 2), (2, 1), (1, 0, 1, 1))
+    build.mean_pool((2, 2), (1, 2), activation="relu")
+    return build.graph()
+
+
+def small_norm_graph(r: np.random.Generator) -> Graph:
+    """A norm of rows so small that epsilon counts beside their variance."""
+    build = GraphBuilder(r, "norm", random_codes(r, (13,)), Quant((1e-4,), 2))
+    build.layer_norm()
+    return build.graph()
+
+
+def random_codes(r: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return r.integers(-128, 128, (40, *shape)).astype(np.int8)
+
+
 GRAPHS: dict[str, Callable[[np.random.Generator], Graph]] = {
     "fc": lambda r: fc_graph(r, ("s8", "t2", "s4"), softmax=True),
     "fc_formats": lambda r: fc_graph(r, ("s16", "s3", "s2", "b1", "s4", "s8")),
     "expert_s16": lambda r: expert_graph(r, 0),
     "expert_s3": lambda r: expert_graph(r, 3),
     "conv": conv_graph,
+    "mean_pool": mean_pool_graph,
+    "small_norm": small_norm_graph,
     "conv_low": lambda r: conv_graph(r, ("s4", "t2", "s8"), shape=(8, 9, 2), channels=5),
 }
 
