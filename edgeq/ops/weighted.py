@@ -94,10 +94,11 @@ def integer_layer(
     scale = np.broadcast_to(np.asarray(quant.scale, np.float64), (codes.shape[axis],))
     per_tensor = len(quant.scale) == 1
     silent = ~codes.any(axis=tuple(i for i in range(codes.ndim) if i != axis))
-    finer = np.where(silent & (bias != 0), np.abs(bias) / (scale_in * SILENT_BIAS), np.inf)
+    size = np.abs(bias.astype(np.float64))
+    finer = np.where(silent & (size > 0), size / (scale_in * SILENT_BIAS), np.inf)
     if (finer < scale).any():  # no weight wants its scale, so the bias may have it
         scale, per_tensor = np.minimum(scale, finer), False
-    needed = np.abs(bias.astype(np.float64)) / (scale_in * BIAS_LIMIT)
+    needed = size / (scale_in * BIAS_LIMIT)
     if (needed > scale).any():
         factor = np.maximum(needed / scale, 1.0)
         coarse, scale = _coarser(codes, scale, factor, axis)

@@ -22,6 +22,7 @@ from edgeq.nn import (
     Conv2d,
     Delay,
     Dropout,
+    Exit,
     Flatten,
     GlobalAvgPool,
     Inputs,
@@ -76,6 +77,13 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
             [Sequential(Linear(6, 4, 4), ReLU(), Linear(4, 3)), Linear(6, 3, 8)],
             trunk=Linear(5, 6),
             names=("small", "large"),
+        ),
+        (5,),
+    ),
+    "exits": (
+        lambda: Cascade(
+            [Exit(Sequential(Linear(5, 6), ReLU()), Linear(6, 3, 4)), Linear(6, 3, 8)],
+            names=("early", "late"),
         ),
         (5,),
     ),
