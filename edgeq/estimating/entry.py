@@ -145,7 +145,8 @@ def _notes(
         notes.append(f"as if flash answered at once: its {waits} wait states are not modelled")
     elif board.flash.wait_states:
         share = max(r.stalls[1] / r.cycles for r in routes)
-        notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
+        if share >= 0.0005:  # what would be printed as 0.0 % is none
+            notes.append(f"up to {share:.1%} of a route's cycles are misses of the flash's caches")
     notes += _fallback_notes(board, subject, routes)
     forced = [_name(subject, r) for r in routes if r.obtained == FORCED]
     if forced:

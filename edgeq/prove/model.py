@@ -1,4 +1,4 @@
-"""The trained PyTorch model, with its own fake quantisation, against the integer reference."""
+"""The trained model in PyTorch, with its own fake quantisation, against the integer reference."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -108,7 +108,7 @@ def _wrong(check: Check, classes: bool) -> Iterable[str]:
 
 def said(check: Check, wrong: tuple[str, ...], departure: Departure | None) -> str:
     """The proof in a sentence or two."""
-    about = f"trained PyTorch model and integers on {check.samples} rows"
+    about = f"trained model and integers on {check.samples} rows"
     if check.filled:
         about += f" ({check.filled} of them seeded: the calibration set is small)"
     if wrong:
