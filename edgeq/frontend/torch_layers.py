@@ -149,7 +149,7 @@ def _matmul(b: Placing, name: str, a: Arguments) -> Placed:
     return _linear(b, name, {"input": a["self"], "weight": torch.from_numpy(weight.T.copy())})
 
 
-def _batch_norm(b: Placing, name: str, a: Arguments) -> Placed:
+def batch_norm(b: Placing, name: str, a: Arguments) -> Placed:
     if a["training"]:
         raise Refused("it normalises by the batch, as in training; call module.eval()")
     mean, variance = constant(a["running_mean"], "mean"), constant(a["running_var"], "variance")
@@ -178,14 +178,19 @@ def affine(b: Placing, name: str, x: Placed, gain: Array, offset: Array) -> Plac
     return Placed(made.name, x.shape, x.axes, x.order)
 
 
-def _layer_norm(b: Placing, name: str, a: Arguments) -> Placed:
-    x = activation(a["input"])
-    features = numbers(a["normalized_shape"], 1)
+def last_axis_rows(b: Placing, name: str, x: Placed, features: tuple[int, ...]) -> Placed:
+    """`x` with its rows in front of the last axis, which is what a norm is over."""
     if features != x.shape[-1:]:
         raise Refused(f"it normalises axes {features} of {x.shape}, not the last one alone")
     if x.rank > 1:
         given = b.as_rows(x, name)
         x = Placed(given.name, x.shape, b.rows_axes(x))
+    return x
+
+
+def _layer_norm(b: Placing, name: str, a: Arguments) -> Placed:
+    features = numbers(a["normalized_shape"], 1)
+    x = last_axis_rows(b, name, activation(a["input"]), features)
     order = slice(None) if x.order is None else x.order
     ones, zeros = np.ones(features, np.float32), np.zeros(features, np.float32)
     gamma = ones if a["weight"] is None else constant(a["weight"], "weight")
@@ -265,7 +270,7 @@ ATEN_LAYERS: Mapping[str, Reader] = {
     "linear": _linear,
     "addmm": _addmm,
     **dict.fromkeys(("matmul", "mm"), _matmul),
-    "batch_norm": _batch_norm,
+    "batch_norm": batch_norm,
     "layer_norm": _layer_norm,
     **dict.fromkeys(("max_pool1d", "max_pool2d"), _max_pool),
     **dict.fromkeys(("avg_pool1d", "avg_pool2d"), _avg_pool),

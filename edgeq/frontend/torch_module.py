@@ -20,6 +20,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
 from edgeq.frontend.torch_ends import Example, Examples, answers_of, compare, examples_of
 from edgeq.frontend.torch_layers import ATEN_LAYERS, affine
+from edgeq.frontend.torch_norms import ATEN_NORMS
 from edgeq.frontend.torch_parts import ATEN_PARTS
 from edgeq.frontend.torch_values import ATEN_VALUES
 from edgeq.ir import Graph
@@ -27,7 +28,7 @@ from edgeq.nn.archive import FROM_TORCH
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
 
-READERS = {**ATEN_LAYERS, **ATEN_VALUES, **ATEN_PARTS}
+READERS = {**ATEN_LAYERS, **ATEN_NORMS, **ATEN_VALUES, **ATEN_PARTS}
 
 
 def from_torch(
@@ -121,11 +122,11 @@ def _layout(program: torch.export.ExportedProgram) -> Layout:
 
 def _reads_rows(entry: fx.Node) -> bool:
     """Whether what reads an input first takes rows of features."""
-    rows = {"linear", "layer_norm", "matmul", "permute", "transpose"}
+    rows = {"linear", "layer_norm", "rms_norm", "matmul"}
     readers = list(entry.users)
-    while readers and _op_of(readers[0]) not in (*ATEN_LAYERS, *rows):
+    while readers and _op_of(readers[0]) not in (*ATEN_LAYERS, *rows, "permute", "transpose"):
         readers = list(readers[0].users)
-    return bool(readers) and _op_of(readers[0]) in ("linear", "layer_norm", "matmul")
+    return bool(readers) and _op_of(readers[0]) in rows
 
 
 def _op_of(node: fx.Node) -> str:

@@ -16,7 +16,6 @@ from edgeq.ops.broadcast import AddBroadcast, Maximum, Minimum, Mul, Sub
 from edgeq.ops.graph_builder import Cursor
 from edgeq.ops.op import Array
 from edgeq.ops.relu import Relu
-from edgeq.ops.softmax import Softmax
 
 ONE, NOTHING = np.ones((), np.float32), np.zeros((), np.float32)
 
@@ -173,14 +172,6 @@ def axis_of(x: Placed, dim: int) -> int:
     return place
 
 
-def _softmax(b: Placing, name: str, a: Arguments) -> Placed:
-    x = activation(a["self"])
-    axis = axis_of(x, a["dim"])
-    if x.rank > 1 and (x.long_axes[-1:] != (axis,) or x.axes[-1] != axis):
-        raise Refused(f"a softmax along axis {axis + 1} of {('N', *x.shape)}")
-    return _unary(b, name, x, "Softmax", Softmax())
-
-
 def _viewed(shape_of: Callable[[Placed, Arguments], Sequence[int]]) -> Reader:
     def read(b: Placing, name: str, a: Arguments) -> Placed:
         x = activation(a.get("self", a.get("input")))
@@ -265,7 +256,6 @@ ATEN_VALUES: Mapping[str, Reader] = {
     "minimum": _extreme("Minimum", Minimum()),
     "maximum": _extreme("Maximum", Maximum()),
     "mean": _mean,
-    "softmax": _softmax,
     "flatten": _viewed(_flatten),
     **dict.fromkeys(("view", "reshape", "_unsafe_view"), _viewed(_reshape)),
     "squeeze": _viewed(_squeeze),
