@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from edgeq.frontend.cells import MOST_REPEATS, between, continued, coordinates, nearest
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import Operator
@@ -14,10 +14,7 @@ from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.frontend.onnx_shapes import give_value, reshape, sliced
 from edgeq.ops.copies import Pad, ResizeNearest
 from edgeq.ops.gather import Gather
-from edgeq.ops.resize_linear import ONE, ResizeLinear
-
-MOST_REPEATS = 4096
-Cells = npt.NDArray[np.float64]
+from edgeq.ops.resize_linear import ResizeLinear
 
 
 def taken(g: Reading, value: Value, axis: int, places: Sequence[int]) -> Value:
@@ -98,14 +95,8 @@ def _pad(g: Reading, op: Operator) -> None:
 
 def _continued(g: Reading, value: Value, ends: dict[int, tuple[int, int]], mode: str) -> Value:
     """As numpy pads the places of an axis."""
-    if mode not in ("reflect", "edge", "wrap"):
-        raise Refused(f"it has mode {mode[:20]!r}")
     for axis, pair in ends.items():
-        n = value.shape[axis]
-        if max(pair) > MOST_REPEATS or (mode == "reflect" and n == 1 and max(pair)):
-            raise Refused(f"it pads {n} cells by {pair}")
-        places = np.pad(np.arange(n), pair, mode=mode)  # type: ignore[call-overload]
-        value = taken(g, value, axis, [int(p) for p in places])
+        value = taken(g, value, axis, continued(value.shape[axis], pair, mode))
     return value
 
 
@@ -132,16 +123,16 @@ def _resize(g: Reading, op: Operator) -> None:
     if made[:2] != value.shape[:2]:
         raise Refused(f"it resizes {list(value.shape)} to {made}; only maps are resized")
     how = op.get("coordinate_transformation_mode", "half_pixel")
-    along = [_coordinates(how, *side) for side in zip(value.shape, made, scales, strict=True)][2:]
+    along = [coordinates(how, *side) for side in zip(value.shape, made, scales, strict=True)][2:]
     sizes = value.shape[2:]
     near = op.get("nearest_mode", "round_prefer_floor")
     if mode == "linear":
         down, across = (
-            tuple(int(n) for n in np.clip(np.round(at * ONE), 0, (n - 1) * ONE))
+            between(at, n)
             for at, n in zip([np.zeros(1), *along][-2:], (1, *sizes)[-2:], strict=True)
         )
         return g.give_map(op, g.add("ResizeLinear", ResizeLinear(down, across), (name,)), rank)
-    places = [_nearest(near, at, n) for at, n in zip(along, sizes, strict=True)]
+    places = [nearest(near, at, n) for at, n in zip(along, sizes, strict=True)]
     factors = [max(len(p) // n, 1) for p, n in zip(places, sizes, strict=True)]
     whole = [[i // f for i in range(n * f)] for n, f in zip(sizes, factors, strict=True)]
     if places == whole:
@@ -174,35 +165,6 @@ def _sizes(g: Reading, op: Operator, shape: tuple[int, ...]) -> tuple[tuple[int,
     if not all(math.isfinite(s) and 0 < s <= MOST_REPEATS for s in found) or min(made) < 1:
         raise Refused(f"it resizes {list(shape)} by {found[:8]}")
     return tuple(made), found
-
-
-def _coordinates(how: str, given: int, made: int, scale: float) -> Cells:
-    """Where each cell of the output lies in the input, in cells."""
-    at = np.arange(made, dtype=np.float64)
-    if how == "asymmetric":
-        return at / scale
-    if how == "align_corners":
-        return at * (given - 1) / (given * scale - 1) if made > 1 else at * 0
-    if how == "pytorch_half_pixel" and made == 1:
-        return at * 0
-    if how in ("half_pixel", "pytorch_half_pixel"):
-        return (at + 0.5) / scale - 0.5
-    if how == "half_pixel_symmetric":
-        offset = given / 2 * (1 - made / (given * scale))
-        return offset + (at + 0.5) / scale - 0.5
-    raise Refused(f"it counts coordinates by {how[:30]!r}")
-
-
-def _nearest(how: str, at: Cells, size: int) -> list[int]:
-    rounded = {
-        "round_prefer_floor": np.ceil(at - 0.5),
-        "round_prefer_ceil": np.floor(at + 0.5),
-        "floor": np.floor(at),
-        "ceil": np.ceil(at),
-    }
-    if how not in rounded:
-        raise Refused(f"it rounds by {how[:30]!r}")
-    return [int(n) for n in np.clip(rounded[how], 0, size - 1)]
 
 
 PLACE_READERS: dict[str, Reader] = {

@@ -14,6 +14,7 @@ from edgeq.nn.rows import Answer
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 MOST_OFF = 1e-3  # of the largest answer: another order of float32 sums, never another network
 STEP, OWN = 1 + 2.0**-23, 10  # a step of float32, and how often what the module makes of one
+PLACED_OFF = 2e-3  # of each ResizeLinear: 1/2048 of a cell along two axes, twice the largest apart
 WANTED = "a float tensor of shape (N, *input shape), a tuple of them, or a dict by argument"
 
 
@@ -82,7 +83,11 @@ def _name(path: Sequence[object]) -> str:
 
 
 def compare(
-    model: nn.Module, module: nn.Module, given: Examples, seen: Mapping[str, Answer]
+    model: nn.Module,
+    module: nn.Module,
+    given: Examples,
+    seen: Mapping[str, Answer],
+    most_off: float = MOST_OFF,
 ) -> None:
     """Raises UnsupportedOp for a graph that answers otherwise than its module: edgeq's fault.
 
@@ -104,7 +109,7 @@ def compare(
             )
         off, most = float((wanted - made).abs().max()), float(wanted.abs().max())
         own = float((wanted - torch.cat([row[name] for row in shifted])).abs().max())
-        if not off <= MOST_OFF * max(most, 1e-3) + OWN * own:
+        if not off <= most_off * max(most, 1e-3) + OWN * own:
             raise UnsupportedOp(
                 f"the graph answers otherwise than the module{of}, by {off:g} of {most:g}: edgeq "
                 "is wrong; please report the module"

@@ -62,7 +62,7 @@ def _plane(x: Placed, value: object, fill: int) -> tuple[int, int]:
     return fill, numbers(value, 1)[0]
 
 
-def _out(x: Placed, cursor: Cursor) -> Placed:
+def out_of(x: Placed, cursor: Cursor) -> Placed:
     """A map that was made of `x`, in its logical shape."""
     height, width, channels = cursor.shape
     if x.rank == 3:
@@ -83,7 +83,7 @@ def _convolution(b: Placing, name: str, a: Arguments) -> Placed:
     padding = _padding(x, a["padding"], kernel, stride)
     bias = np.zeros(len(weight), np.float32) if a["bias"] is None else constant(a["bias"], "bias")
     made = convolved(b, name, given, weight, bias, (stride, padding), int(a["groups"]))
-    return _out(x, made)
+    return out_of(x, made)
 
 
 def _dilated(weight: Array, dilation: tuple[int, int]) -> Array:
@@ -231,7 +231,7 @@ def _max_pool(b: Placing, name: str, a: Arguments) -> Placed:
     kernel, stride, padding = _window(x, a)
     ends = _ends(given.shape, kernel, stride, padding) if a["ceil_mode"] else padding
     made = b.add("MaxPool2D", name, MaxPool2D(kernel, stride, (*padding, *ends)), (given,))
-    return _out(x, made)
+    return out_of(x, made)
 
 
 def _avg_pool(b: Placing, name: str, a: Arguments) -> Placed:
@@ -242,17 +242,17 @@ def _avg_pool(b: Placing, name: str, a: Arguments) -> Placed:
         raise Refused("a pool with a divisor of its own")
     ends = _ends(given.shape, kernel, stride, padding) if a["ceil_mode"] else padding
     if not any((*padding, *ends)):
-        return _out(x, b.add("AveragePool2D", name, AveragePool2D(kernel, stride), (given,)))
+        return out_of(x, b.add("AveragePool2D", name, AveragePool2D(kernel, stride), (given,)))
     if not a["count_include_pad"]:
         attrs = MeanPool2D(kernel, stride, (*padding, *ends))
-        return _out(x, b.add("MeanPool2D", name, attrs, (given,)))
+        return out_of(x, b.add("MeanPool2D", name, attrs, (given,)))
     if ends != padding:
         raise Refused("ceil mode beside padding that counts")
     # every cell counts: a depthwise convolution by 1 / cells
     weight = np.full((*kernel, given.shape[2]), 1 / np.prod(kernel), np.float32)
     params = layer(b, name, weight, np.zeros(given.shape[2], np.float32))
     conv = DepthwiseConv2D(stride, (*padding, *padding))
-    return _out(x, b.add("DepthwiseConv2D", name, conv, (given,), params))
+    return out_of(x, b.add("DepthwiseConv2D", name, conv, (given,), params))
 
 
 def _adaptive_pool(b: Placing, name: str, a: Arguments) -> Placed:
@@ -262,7 +262,7 @@ def _adaptive_pool(b: Placing, name: str, a: Arguments) -> Placed:
     if any(n % w for n, w in zip(given.shape, wanted, strict=False)):
         raise Refused(f"it pools {given.shape[:2]} to {tuple(wanted)}, which does not divide it")
     kernel = (given.shape[0] // wanted[0], given.shape[1] // wanted[1])
-    return _out(x, b.add("AveragePool2D", name, AveragePool2D(kernel, kernel), (given,)))
+    return out_of(x, b.add("AveragePool2D", name, AveragePool2D(kernel, kernel), (given,)))
 
 
 ATEN_LAYERS: Mapping[str, Reader] = {

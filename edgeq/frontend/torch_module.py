@@ -18,17 +18,26 @@ from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
-from edgeq.frontend.torch_ends import Example, Examples, answers_of, compare, examples_of
+from edgeq.frontend.torch_ends import (
+    MOST_OFF,
+    PLACED_OFF,
+    Example,
+    Examples,
+    answers_of,
+    compare,
+    examples_of,
+)
 from edgeq.frontend.torch_layers import ATEN_LAYERS, affine
 from edgeq.frontend.torch_norms import ATEN_NORMS
 from edgeq.frontend.torch_parts import ATEN_PARTS
+from edgeq.frontend.torch_places import ATEN_PLACES
 from edgeq.frontend.torch_values import ATEN_VALUES
 from edgeq.ir import Graph
 from edgeq.nn.archive import FROM_TORCH
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
 
-READERS = {**ATEN_LAYERS, **ATEN_NORMS, **ATEN_VALUES, **ATEN_PARTS}
+READERS = {**ATEN_LAYERS, **ATEN_NORMS, **ATEN_VALUES, **ATEN_PARTS, **ATEN_PLACES}
 
 
 def from_torch(
@@ -73,7 +82,8 @@ def from_torch(
             calibration=calibration,
             evaluation=evaluation,
         )
-        _compare(model, module, examples, program.graph_signature.user_inputs, scale)
+        between = sum(node.op == "ResizeLinear" for node in graph.nodes)
+        _compare(model, module, examples, program.graph_signature.user_inputs, scale, between)
     return model
 
 
@@ -323,8 +333,11 @@ def _compare(
     examples: Examples,
     arguments: Sequence[str],
     scale: tuple[np.ndarray, np.ndarray] | None,
+    between: int,
 ) -> None:
-    """On the examples and some rows more, the module's normalised."""
+    """On the examples and some rows more, the module's normalised; `between`: how many resize
+    between cells.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def more(x: Tensor) -> Tensor:
@@ -340,4 +353,4 @@ def _compare(
             torch.from_numpy(v).float().reshape(-1, *[1] * (x.dim() - 2)) for v in scale
         )
         rows = Examples((x * gain + offset,))
-    compare(model, module, rows, seen)
+    compare(model, module, rows, seen, MOST_OFF + PLACED_OFF * between)

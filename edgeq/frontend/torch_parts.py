@@ -13,7 +13,7 @@ from edgeq.ops.copies import Pad, ResizeNearest, Slice
 from edgeq.ops.graph_builder import Cursor
 
 
-def _in_order(b: Placing, x: Placed, name: str) -> Placed:
+def in_order(x: Placed) -> Placed:
     """A flattened map has no axes to cut; anything else stays."""
     if x.order is not None:
         raise Refused("it reads a flattened map, whose values lie in another order")
@@ -24,7 +24,7 @@ def _cat(b: Placing, name: str, a: Arguments) -> Placed:
     flat = [activation(t) for t in a["tensors"]]
     if all(p.rank == 1 for p in flat) and any(p.order is not None for p in flat):
         return _cat_flat(b, name, flat)
-    parts = [_in_order(b, activation(t), name) for t in a["tensors"]]
+    parts = [in_order(activation(t)) for t in a["tensors"]]
     first, axis = parts[0], axis_of(parts[0], a["dim"])
     best = max(parts, key=lambda p: len(p.long_axes))
     given = [b.arranged(p, best.axes, name) for p in parts]
@@ -44,11 +44,11 @@ def _cat_flat(b: Placing, name: str, parts: Sequence[Placed]) -> Placed:
     return Placed(made.name, made.shape, (0,), order)
 
 
-def _cut(
+def cut(
     b: Placing, name: str, x: Placed, axis: int, start: int, stop: int, step: int = 1
 ) -> Placed:
     """Cells start, start + step, ... before `stop` along a logical axis."""
-    x = _in_order(b, x, name)
+    x = in_order(x)
     size = len(range(start, stop, step))
     if size < 1:
         raise Refused(f"it cuts nothing out: cells {start} to {stop}")
@@ -69,21 +69,21 @@ def _slice(b: Placing, name: str, a: Arguments) -> Placed:
         return x
     axis = axis_of(x, a["dim"])
     start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.shape[axis])
-    return _cut(b, name, x, axis, start, stop, a["step"])
+    return cut(b, name, x, axis, start, stop, a["step"])
 
 
 def _select(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["self"])
     axis = axis_of(x, a["dim"])
     index = a["index"] % x.shape[axis]
-    made = _cut(b, name, x, axis, index, index + 1)
+    made = cut(b, name, x, axis, index, index + 1)
     return b.reshaped(made, (*x.shape[:axis], *x.shape[axis + 1 :]), name)
 
 
 def _pieces(b: Placing, name: str, x: Placed, axis: int, sizes: Sequence[int]) -> list[Placed]:
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [
-        _cut(b, f"{name}.{i}", x, axis, end - size, end)
+        cut(b, f"{name}.{i}", x, axis, end - size, end)
         for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
     ]
 
@@ -104,10 +104,8 @@ def _chunk(b: Placing, name: str, a: Arguments) -> list[Placed]:
     return _split(b, name, {"self": x, "dim": a["dim"], "split_size": size})
 
 
-def _pad(b: Placing, name: str, a: Arguments) -> Placed:
-    x = _in_order(b, activation(a["self"]), name)
-    if a.get("mode", "constant") != "constant":
-        raise Refused(f"padding mode {a['mode']!r}")
+def padded(b: Placing, name: str, a: Arguments) -> Placed:
+    x = in_order(activation(a["self"]))
     ends = list(a["pad"])
     before, after = [0] * x.rank, [0] * x.rank
     for i in range(len(ends) // 2):
@@ -146,6 +144,5 @@ ATEN_PARTS: Mapping[str, Reader] = {
     "select": _select,
     **dict.fromkeys(("split", "split_with_sizes"), _split),
     "chunk": _chunk,
-    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "upsample_nearest2d": _upsample,
 }
