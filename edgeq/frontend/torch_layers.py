@@ -141,12 +141,12 @@ def _addmm(b: Placing, name: str, a: Arguments) -> Placed:
     return _linear(b, name, given)
 
 
-def _matmul(b: Placing, name: str, a: Arguments) -> Placed:
-    second = a.get("mat2", a.get("other"))
+def by_constant(b: Placing, name: str, x: Placed, second: object) -> Placed:
+    """Rows by a constant matrix."""
     weight = constant(second, "second matrix")
     if weight.ndim != 2:
         raise Refused(f"a product with a constant of shape {weight.shape}")
-    return _linear(b, name, {"input": a["self"], "weight": torch.from_numpy(weight.T.copy())})
+    return _linear(b, name, {"input": x, "weight": torch.from_numpy(weight.T.copy())})
 
 
 def batch_norm(b: Placing, name: str, a: Arguments) -> Placed:
@@ -166,7 +166,7 @@ def affine(b: Placing, name: str, x: Placed, gain: Array, offset: Array) -> Plac
     """gain * x + offset along the channels, which is the first logical axis."""
     if x.order is not None:
         gain, offset = (np.broadcast_to(v, x.shape)[x.order] for v in (gain, offset))
-    elif x.rank > 1 and x.axes[-1] != 0:
+    elif x.rank > 1 and x.axes[-1] != 0 and max(gain.size, offset.size) > 1:
         given = b.as_map(x, name)
         x = Placed(given.name, x.shape, MAP if x.rank == 3 else LINE)
     channels = x.memory[-1]
@@ -269,7 +269,6 @@ ATEN_LAYERS: Mapping[str, Reader] = {
     **dict.fromkeys(("conv1d", "conv2d", "convolution"), _convolution),
     "linear": _linear,
     "addmm": _addmm,
-    **dict.fromkeys(("matmul", "mm"), _matmul),
     "batch_norm": batch_norm,
     "layer_norm": _layer_norm,
     **dict.fromkeys(("max_pool1d", "max_pool2d"), _max_pool),

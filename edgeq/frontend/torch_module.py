@@ -18,6 +18,7 @@ from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
+from edgeq.frontend.torch_batch import Whole, moves_batch, read_whole
 from edgeq.frontend.torch_ends import (
     MOST_OFF,
     PLACED_OFF,
@@ -31,13 +32,21 @@ from edgeq.frontend.torch_layers import ATEN_LAYERS, affine
 from edgeq.frontend.torch_norms import ATEN_NORMS
 from edgeq.frontend.torch_parts import ATEN_PARTS
 from edgeq.frontend.torch_places import ATEN_PLACES
+from edgeq.frontend.torch_products import ATEN_PRODUCTS
 from edgeq.frontend.torch_values import ATEN_VALUES
 from edgeq.ir import Graph
 from edgeq.nn.archive import FROM_TORCH
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
 
-READERS = {**ATEN_LAYERS, **ATEN_NORMS, **ATEN_VALUES, **ATEN_PARTS, **ATEN_PLACES}
+READERS = {
+    **ATEN_LAYERS,
+    **ATEN_NORMS,
+    **ATEN_PARTS,
+    **ATEN_PLACES,
+    **ATEN_PRODUCTS,
+    **ATEN_VALUES,
+}
 
 
 def from_torch(
@@ -113,13 +122,15 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 def _exported(module: nn.Module, example: Examples) -> torch.export.ExportedProgram:
     try:
-        return torch.export.export(module, example.args, example.kwargs)
+        program = torch.export.export(module, example.args, example.kwargs)
     except Exception as error:  # whatever the user's code and the tracer say
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise UnsupportedOp(
             f"torch.export cannot trace {type(module).__name__}: {reason}; control flow that "
             "depends on values must go"
         ) from error
+    program.graph.eliminate_dead_code()  # as attention's weights that nobody asks for
+    return program
 
 
 def _layout(program: torch.export.ExportedProgram) -> Layout:
@@ -133,10 +144,17 @@ def _layout(program: torch.export.ExportedProgram) -> Layout:
 def _reads_rows(entry: fx.Node) -> bool:
     """Whether what reads an input first takes rows of features."""
     rows = {"linear", "layer_norm", "rms_norm", "matmul"}
+    stop = {*ATEN_LAYERS, *rows}
     readers = list(entry.users)
-    while readers and _op_of(readers[0]) not in (*ATEN_LAYERS, *rows, "permute", "transpose"):
+    while readers and not (_op_of(readers[0]) in stop or _turns(readers[0])):
         readers = list(readers[0].users)
     return bool(readers) and _op_of(readers[0]) in rows
+
+
+def _turns(node: fx.Node) -> bool:
+    """Whether it exchanges axes behind the batch; attention moves the batch first."""
+    op = _op_of(node)
+    return op == "permute" or (op == "transpose" and 0 not in node.args[1:3])
 
 
 def _op_of(node: fx.Node) -> str:
@@ -230,6 +248,8 @@ class _Reading:
         try:
             if reader is None:
                 raise Refused("it is not supported")
+            if moves_batch(op, arguments):
+                return read_whole(self.placing, reader, op, name, arguments)
             return reader(self.placing, name, arguments)
         except (Refused, ValueError) as error:
             self.refused.append(f"{name} ({op}: {error})")
@@ -262,6 +282,8 @@ class _Reading:
 
     def _graph(self, name: str, inputs: Sequence[str], outputs: Mapping[str, fx.Node]) -> Graph:
         ends = {n: self.values[o.name] if o is not None else None for n, o in outputs.items()}
+        if any(isinstance(end, Whole) for end in ends.values()):
+            raise UnsupportedOp("the output: it works along the batch, which does not lead it")
         found = {n: end for n, end in ends.items() if isinstance(end, Placed)}
         if len(found) != len(ends) or not self.placing.nodes:
             raise UnsupportedOp(f"{name} computes nothing from its input")
@@ -284,9 +306,9 @@ class _Reading:
         return self.placing.arranged(end, axes, port).name
 
 
-def _activations(value: object) -> list[Placed]:
+def _activations(value: object) -> list[Placed | Whole]:
     """The activations anywhere in arguments."""
-    if isinstance(value, Placed):
+    if isinstance(value, Placed | Whole):
         return [value]
     if isinstance(value, Mapping):
         value = list(value.values())

@@ -193,6 +193,13 @@ def _flatten(x: Placed, a: Arguments) -> Shape:
     return (*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
+def _unflatten(x: Placed, a: Arguments) -> Shape:
+    axis, sizes = axis_of(x, a["dim"]), [int(n) for n in a["sizes"]]
+    known = math.prod(n for n in sizes if n != -1)
+    made = [x.shape[axis] // max(known, 1) if n == -1 else n for n in sizes]
+    return (*x.shape[:axis], *made, *x.shape[axis + 1 :])
+
+
 def _squeeze(x: Placed, a: Arguments) -> Shape:
     if a.get("dim") is None:
         return tuple(n for n in x.shape if n != 1)
@@ -220,6 +227,13 @@ def _transpose(b: Placing, name: str, a: Arguments) -> Placed:
     i, j = axis_of(x, a["dim0"]), axis_of(x, a["dim1"])
     places[i], places[j] = places[j], places[i]
     return permuted(x, places)
+
+
+def _last_two(b: Placing, name: str, a: Arguments) -> Placed:
+    x = activation(a["self"])
+    if x.rank < 2:
+        raise Refused("it exchanges the batch with another axis")
+    return permuted(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
 def _same(b: Placing, name: str, a: Arguments) -> Placed:
@@ -258,10 +272,12 @@ ATEN_VALUES: Mapping[str, Reader] = {
     "mean": _mean,
     "flatten": _viewed(_flatten),
     **dict.fromkeys(("view", "reshape", "_unsafe_view"), _viewed(_reshape)),
+    "unflatten": _viewed(_unflatten),
     "squeeze": _viewed(_squeeze),
     "unsqueeze": _viewed(_unsqueeze),
     "permute": _permute,
     "transpose": _transpose,
+    "mT": _last_two,
     **dict.fromkeys(
         ("dropout", "feature_dropout", "alpha_dropout", "contiguous", "clone", "detach", "alias",
          "to", "_to_copy", "identity"),

@@ -141,6 +141,70 @@ def test_cells_by_places(case: str) -> None:
     assert op in taken(module, shape)
 
 
+class Attending(tn.Module):
+    """Queries of its own, keys and values of the rows, scaled as attention is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = tn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.query(x) @ x.transpose(-1, -2) / 8**0.5
+        return torch.bmm(scores.softmax(-1), x)
+
+
+class Encoder(tn.Module):
+    def __init__(self, layers: int = 1) -> None:
+        super().__init__()
+        layer = tn.TransformerEncoderLayer(8, 2, 12, activation="gelu", batch_first=True)
+        self.layers, self.head = tn.TransformerEncoder(layer, layers), tn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(x).mean(1))
+
+
+class Heads(tn.Module):
+    """torch.nn's attention; `first`: the batch first."""
+
+    def __init__(self, weights: bool = False, first: bool = True) -> None:
+        super().__init__()
+        self.attention = tn.MultiheadAttention(8, 2, batch_first=first)
+        self.weights, self.first = weights, first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x if self.first else x.transpose(0, 1)
+        x = self.attention(x, x, x, need_weights=self.weights)[0]
+        return x if self.first else x.transpose(0, 1)
+
+
+PRODUCTS: dict[str, tuple[Shape, tn.Module]] = {
+    "rows by themselves": (ROWS, Attending()),
+    "a map by itself": (MAP, Of(lambda x: x @ x.transpose(2, 3))),
+    "a map by one matrix of rows": (MAP, Of(lambda x: x @ x.mean(1, keepdim=True).mT)),
+    "attention": (ROWS, Heads()),
+    "attention with its weights": (ROWS, Heads(True)),
+    "attention, the batch second": (ROWS, Heads(first=False)),
+    "attention of torch's own function": (
+        MAP,
+        Of(lambda x: F.scaled_dot_product_attention(x, x + 1, x, scale=0.3)),
+    ),
+    "an encoder": (ROWS, Encoder(2)),
+}
+
+
+@pytest.mark.parametrize("case", PRODUCTS)
+def test_products_of_two_activations(case: str) -> None:
+    shape, module = PRODUCTS[case]
+    ops = taken(module, shape)
+    assert "BatchMatMul" in ops
+    assert "AveragePool2D" not in ops or case not in ("attention", "attention with its weights")
+
+
+def test_an_encoder_is_the_reference_s_bytes_in_c(tmp_path: Path) -> None:
+    ops = as_integers(Encoder(), ROWS, tmp_path)
+    assert {"BatchMatMul", "Softmax", "LayerNorm"} <= ops
+
+
 REFUSED: dict[str, tuple[Shape, tn.Module, str]] = {
     "argmax of everything": (FLAT, Of(lambda x: x.argmax()), "of all rows"),
     "argmax that leaves nothing": (FLAT, Of(lambda x: x.argmax(1)), "keepdim=True"),
@@ -160,6 +224,21 @@ REFUSED: dict[str, tuple[Shape, tn.Module, str]] = {
     ),
     "a batch that is repeated": (FLAT, Of(lambda x: x.repeat(2, 1)), "repeats the batch"),
     "padding that cuts and reflects": (LINE, tn.ReflectionPad1d((-1, 2)), "padding mode"),
+    "attention with a mask": (
+        ROWS,
+        Of(lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True)),
+        "with a mask",
+    ),
+    "a norm of channels behind a moved batch": (
+        ROWS,
+        Of(lambda x: F.group_norm(x.transpose(0, 1), 1).transpose(0, 1)),
+        "behind other axes",
+    ),
+    "an answer whose batch is moved": (
+        ROWS,
+        Of(lambda x: x.relu().transpose(0, 1)),
+        "does not lead",
+    ),
     "softmax of the batch": (FLAT, tn.Softmax(0), "along the batch"),
 }
 
