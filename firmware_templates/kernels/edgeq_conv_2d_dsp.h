@@ -243,7 +243,7 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     }
     job.skip = job.skip * format.bytes + 1; /* Thumb code */
     const uint32_t *parameters = job.weight + (padded >> format.word_shift);
-    job.first -= job.first < job.length ? 1 : 2 * (int32_t)(parameters[4] >> 31);
+    job.first -= (int32_t)(job.first < job.length) | (int32_t)(parameters[4] >> 31);
     job.sums = k.sums;
     job.y[0] = y;
     job.y[1] = y + (size - half) * p->outputs;

@@ -76,93 +76,85 @@ enum { PAIR_BYTES = 56, CHUNK_PAIRS = 252 };
 
 /* What the prefixes begin with is in the frame from 16 on, two words a pixel. */
 __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pair_job *job) {
-    __asm__(
-        EDGEQ_PAIR_ENTER(EDGEQ_PAIR_CLEAR) "ldr r1, " EDGEQ_F_SUMS "\n"
-                                           "ldr r6, " EDGEQ_F_FIRST "\n"
-                                           "ldr r7, " EDGEQ_F_LENGTH "\n"
-                                           "ldm r1!, {r2, r4}\n"
-                                           "lsls r2, r2, #3\n"
-                                           "lsls r4, r4, #3\n"
-                                           "negs r2, r2\n"
-                                           "negs r4, r4\n"
-                                           "str r1, " EDGEQ_F_SUMS "\n"
-                                           "mov r3, r2\n"
-                                           "mov r5, r4\n"
-                                           "subs r7, r7, r6\n"
-                                           "cmp r7, #2\n" /* one chunk alone */
-                                           "itt ls\n"
-                                           "addls.w r3, r2, r2, lsl #8\n"
-                                           "addls.w r5, r4, r4, lsl #8\n"
-                                           "add r12, sp, #16\n"
-                                           "stm r12, {r2-r5}\n"
-                                           /* the first pair starts the accumulators */
-                                           ".balign 4\n"
-                                           "2:\n"
-                                           "ldr.w r5, [sp, #16]\n"
-                                           "ldr.w r7, [sp, #20]\n"
-                                           "ldr.w r9, [sp, #24]\n"
-                                           "ldr.w r11, [sp, #28]\n"
-                                           "ldr.w lr, " EDGEQ_F_ENTRY "\n"
-                                           "ldr.w r1, " EDGEQ_F_PATCH "\n"
-                                           "ldr.w r12, [r0], #4\n"
-                                           "ldr.w r3, [r1, #4]\n"
-                                           "ldr.w r2, [r1], #8\n"
-                                           "and r4, r12, #0x000F000F\n"
-                                           "smlad r8, r4, r3, r9\n"
-                                           "smlad r4, r4, r2, r5\n"
-                                           "sxtb16 r10, r12\n"
-                                           "smlad r5, r10, r2, r5\n"
-                                           "smlad r9, r10, r3, r9\n"
-                                           "bic r10, r12, #0xF000F000\n"
-                                           "smlad r6, r10, r2, r7\n"
-                                           "smlad r10, r10, r3, r11\n"
-                                           "smlad r7, r12, r2, r7\n"
-                                           "smlad r11, r12, r3, r11\n"
-                                           "bx lr\n"
+    __asm__(EDGEQ_PAIR_ENTER(EDGEQ_PAIR_CLEAR) "ldr r1, " EDGEQ_F_SUMS "\n"
+                                               "ldr r6, " EDGEQ_F_FIRST "\n"
+                                               "ldr r7, " EDGEQ_F_LENGTH "\n"
+                                               "ldm r1!, {r2, r4}\n"
+                                               "lsls r2, r2, #3\n"
+                                               "lsls r4, r4, #3\n"
+                                               "negs r2, r2\n"
+                                               "negs r4, r4\n"
+                                               "str r1, " EDGEQ_F_SUMS "\n"
+                                               "mov r3, r2\n"
+                                               "mov r5, r4\n"
+                                               "cmp r6, r7\n"
+                                               "itt eq\n"
+                                               "addeq.w r3, r2, r2, lsl #8\n"
+                                               "addeq.w r5, r4, r4, lsl #8\n"
+                                               "add r12, sp, #16\n"
+                                               "stm r12, {r2-r5}\n"
+                                               /* the first pair starts the accumulators */
+                                               ".balign 4\n"
+                                               "2:\n"
+                                               "ldr.w r5, [sp, #16]\n"
+                                               "ldr.w r7, [sp, #20]\n"
+                                               "ldr.w r9, [sp, #24]\n"
+                                               "ldr.w r11, [sp, #28]\n"
+                                               "ldr.w lr, " EDGEQ_F_ENTRY "\n"
+                                               "ldr.w r1, " EDGEQ_F_PATCH "\n"
+                                               "ldr.w r12, [r0], #4\n"
+                                               "ldr.w r3, [r1, #4]\n"
+                                               "ldr.w r2, [r1], #8\n"
+                                               "and r4, r12, #0x000F000F\n"
+                                               "smlad r8, r4, r3, r9\n"
+                                               "smlad r4, r4, r2, r5\n"
+                                               "sxtb16 r10, r12\n"
+                                               "smlad r5, r10, r2, r5\n"
+                                               "smlad r9, r10, r3, r9\n"
+                                               "bic r10, r12, #0xF000F000\n"
+                                               "smlad r6, r10, r2, r7\n"
+                                               "smlad r10, r10, r3, r11\n"
+                                               "smlad r7, r12, r2, r7\n"
+                                               "smlad r11, r12, r3, r11\n"
+                                               "bx lr\n"
 
-                                           ".balign 4\n"
-                                           "1:\n" EDGEQ_REPEAT(UNROLLED - 1, PAIR) LAST_PAIR
-        /* a chunk that is not the only one ends a byte early */
-        "cmp.w r1, lr\n"
-        "blo.w 1b\n" HIGH_DIFFERENCES "bne.w 4f\n" LOW_DIFFERENCE BIAS(
-            "asr #7",
-            "asr #11") "3:\n" EDGEQ_PAIR_LEAVE
-                       /* the end of one chunk of several: sums of rows
-                        * 2 and 3 go to the frame, and the prefixes
-                        * start again from row 1's */
-                       "4:\n"
-                       "sub lr, r1, lr\n"
-                       "cmp lr, #2\n"
-                       "beq 10f\n"
-                       "ldm sp, {r2, r3, r12, lr}\n"
-                       "add.w r6, r2, r6, asr #8\n"
-                       "add.w r7, r3, r7, asr #12\n"
-                       "add r10, r12, r10, asr #8\n"
-                       "add r11, lr, r11, asr #12\n"
-                       "ldr r2, " EDGEQ_F_LENGTH "\n"
-                       "ldr r3, " EDGEQ_F_PATCH "\n"
-                       "adds r2, r2, r3\n"
-                       "cmp r1, r2\n"
-                       "beq 5f\n"
-                       "stm sp, {r6, r7, r10, r11}\n"
-                       "mov r6, r5\n"
-                       "mov r7, r5\n"
-                       "mov r10, r9\n"
-                       "mov r11, r9\n"
-                       "addw r2, r1, #2015\n"
-                       "str r2, " EDGEQ_F_CHUNK_END "\n"
-                       "b.w 1b\n"
-                       "5:\n"
-                       "ldr r2, [sp, #16]\n"
-                       "ldr r3, [sp, #24]\n"
-                       "add r6, r6, r2\n"
-                       "add r10, r10, r3\n" LOW_DIFFERENCE "ldr r2, " EDGEQ_F_FIRST_END "\n"
-                       "str r2, " EDGEQ_F_CHUNK_END "\n" EDGEQ_PAIR_CLEAR BIAS(
-                           "lsl #1", "lsl #1") "b 14f\n"
-                                               /* one chunk, some shift of 0 or to the left */
-                                               "10:\n" LOW_DIFFERENCE BIAS(
-                                                   "asr #7",
-                                                   "asr #11") "14:\n" EDGEQ_PAIR_LEAVE_ANY("3b"));
+                                               ".balign 4\n"
+                                               "1:\n" EDGEQ_REPEAT(UNROLLED - 1, PAIR) LAST_PAIR
+            /* a chunk that is not the only one ends a byte early */
+            "cmp.w r1, lr\n"
+            "blo.w 1b\n" HIGH_DIFFERENCES "bne.w 4f\n" LOW_DIFFERENCE BIAS(
+                "asr #7", "asr #11") "3:\n" EDGEQ_PAIR_LEAVE
+                                     /* the end of one chunk of several: sums of rows
+                                      * 2 and 3 go to the frame, and the prefixes
+                                      * start again from row 1's */
+                                     "4:\n"
+                                     "ldm sp, {r2, r3, r12, lr}\n"
+                                     "add.w r6, r2, r6, asr #8\n"
+                                     "add.w r7, r3, r7, asr #12\n"
+                                     "add r10, r12, r10, asr #8\n"
+                                     "add r11, lr, r11, asr #12\n"
+                                     "ldr r2, " EDGEQ_F_LENGTH "\n"
+                                     "ldr r3, " EDGEQ_F_PATCH "\n"
+                                     "adds r2, r2, r3\n"
+                                     "cmp r1, r2\n"
+                                     "beq 5f\n"
+                                     "stm sp, {r6, r7, r10, r11}\n"
+                                     "mov r6, r5\n"
+                                     "mov r7, r5\n"
+                                     "mov r10, r9\n"
+                                     "mov r11, r9\n"
+                                     "addw r2, r1, #2015\n"
+                                     "str r2, " EDGEQ_F_CHUNK_END "\n"
+                                     "b.w 1b\n"
+                                     "5:\n"
+                                     "ldr r2, [sp, #16]\n"
+                                     "ldr r3, [sp, #24]\n"
+                                     "add r6, r6, r2\n"
+                                     "add r10, r10, r3\n" LOW_DIFFERENCE
+                                     "ldr r2, " EDGEQ_F_FIRST_END "\n"
+                                     "str r2, " EDGEQ_F_CHUNK_END
+                                     "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1", "lsl #1")
+                                         EDGEQ_PAIR_LEAVE_ANY("3b"));
 }
 #else
 /* The sum by which one prefix exceeds the next shorter one. */
