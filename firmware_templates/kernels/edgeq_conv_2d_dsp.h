@@ -243,7 +243,9 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     }
     job.skip = job.skip * format.bytes + 1; /* Thumb code */
     const uint32_t *parameters = job.weight + (padded >> format.word_shift);
-    job.first -= (int32_t)(job.first < job.length) | (int32_t)(parameters[4] >> 31);
+    int32_t part = job.first < job.length;
+    int32_t to_left = (int32_t)(parameters[4] >> 31);
+    job.first -= EDGEQ_CONV_OWN_END && part == 0 ? 2 * to_left : part | to_left;
     job.sums = k.sums;
     job.y[0] = y;
     job.y[1] = y + (size - half) * p->outputs;

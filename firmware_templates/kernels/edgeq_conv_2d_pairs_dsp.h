@@ -16,7 +16,8 @@
  * all negative, and so is their word; six bits are the shift. Shifts -9, 0, 3, -1: 0xBFC3C0B7. Such
  * a row's doubled accumulator goes to the left first, |a| < 2^30 >> shift. A layer that has one has
  * one first, and its patches end in the way of those of several chunks, whose code alone looks for
- * such blocks: others pay nothing.
+ * such blocks: others pay nothing. With EDGEQ_CONV_OWN_END, patches of one chunk turn off from
+ * there to an end of their own.
  */
 #ifndef EDGEQ_CONV_2D_PAIRS_DSP_H
 #define EDGEQ_CONV_2D_PAIRS_DSP_H
@@ -34,7 +35,8 @@ typedef struct {
     int32_t rows;
     int32_t rounding;    /* 2 * output zero point + 1 */
     int32_t skip;        /* bytes of the unrolled loop that are left out in its first turn */
-    int32_t first;       /* bytes of the first chunk of a patch; less by one if it is not all */
+    int32_t first;       /* bytes of the first chunk of a patch; less by one if it is not all or a
+                          * block has a shift of 0 or to the left, by two for an end of its own */
     int32_t length;      /* bytes of a patch */
     const int32_t *sums; /* of x, two of each pair; where EDGEQ_CONV_SUMS asks for them */
 } edgeq_pair_job;

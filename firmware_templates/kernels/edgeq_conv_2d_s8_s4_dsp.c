@@ -20,6 +20,7 @@
  */
 #define EDGEQ_CONV_SUMS       1
 #define EDGEQ_CONV_CELL_WORDS 1024
+#define EDGEQ_CONV_OWN_END    0
 #include "edgeq_conv_2d_dsp.h"
 
 /* As many pairs as keep the kernel's code within 3 KB, or short of a small cache; a chunk is whole
