@@ -39,10 +39,9 @@ class Runner:
 
     def __init__(self, port: str, baud: int = 115200, energy: bool = False) -> None:
         self._port = serial.Serial(port, baud, timeout=0.1)
-        # What another protocol left in the pty is no answer to this session.
-        self._port.reset_input_buffer()
         self._line = b""
         self._bytes_a_command = 26 if energy else 31
+        self._settle()
 
     def __enter__(self) -> "Runner":
         return self
@@ -93,6 +92,16 @@ class Runner:
     def _window(self, data: bytes, count: int, warmups: int) -> Window:
         self.load(data)
         return self.infer(count, warmups)
+
+    def _settle(self) -> None:
+        """Reads past what another protocol left in the pty or is still sending: all of it comes
+        before the answer to a first command.
+        """
+        self._port.write(b"name%")
+        until, seen = time.monotonic() + LINE_S, b""
+        while b"m-ready" not in seen or not seen.endswith(b"\n"):
+            assert time.monotonic() < until, f"no answer within {LINE_S} s, but {seen[-99:]!r}"
+            seen += self._port.read(max(1, self._port.in_waiting))
 
     def _read_line(self, seconds: float) -> str:
         until = time.monotonic() + seconds
