@@ -136,6 +136,10 @@ class FloatGraph:
             raise Refused(f"it has a batch of {value.shape[0]}")
         return self.ordered(value, range(1, len(value.shape)))
 
+    def producer(self, name: str) -> Node | None:
+        """The node that makes a tensor, most often one of the last."""
+        return next((node for node in reversed(self.nodes) if name in node.outputs), None)
+
     def settled(self, name: str, quant: Quant) -> str:
         """The tensor with a scale and zero point that a file gives it, under which its producer
         answers; a Quantize behind it where that has another.
@@ -152,7 +156,7 @@ class FloatGraph:
 
     def _takes(self, name: str, quant: Quant) -> bool:
         """Whether one without a scale can have that; what it must share is given it."""
-        node = next((n for n in reversed(self.nodes) if name in n.outputs), None)
+        node = self.producer(name)
         if node is None:
             return True
         io = Io(tuple(self.tensors[s] for s in node.inputs), self.tensors[name])
@@ -179,10 +183,5 @@ class FloatGraph:
 
 def without_dead(graph: Graph) -> Graph:
     """Without nodes that no output needs."""
-    needed = set(graph.outputs)
-    kept = []
-    for node in reversed(graph.nodes):
-        if needed & set(node.outputs):
-            kept.append(node)
-            needed.update(node.inputs)
-    return graph.with_nodes(reversed(kept)).pruned()
+    needed = graph.making(graph.outputs)
+    return graph.with_nodes(node for node in graph.nodes if node.name in needed).pruned()

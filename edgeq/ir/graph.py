@@ -99,6 +99,15 @@ class Graph:
     def producer(self, name: str) -> Node | None:
         return next((n for n in self.nodes if name in n.outputs), None)
 
+    def making(self, tensors: Iterable[str]) -> frozenset[str]:
+        """The names of the nodes that these tensors need."""
+        needed, names = set(tensors), set[str]()
+        for node in reversed(self.nodes):
+            if not needed.isdisjoint(node.outputs):
+                names.add(node.name)
+                needed.update(node.inputs)
+        return frozenset(names)
+
     def with_nodes(self, nodes: Iterable[Node]) -> Graph:
         return replace(self, nodes=tuple(nodes))
 

@@ -24,26 +24,10 @@ def for_the_router(graph: Graph) -> frozenset[str]:
     node = routed_node(graph)
     if node is None or node.op != "Mixture":
         return frozenset()
-    seen, shared = (_feeding(graph, tensor) for tensor in reversed(node.inputs))
+    seen, shared = (graph.making([tensor]) for tensor in reversed(node.inputs))
     return seen - shared
 
 
-def _feeding(graph: Graph, tensor: str) -> frozenset[str]:
-    """The names of the nodes that a tensor is made by."""
-    wanted, names = {tensor}, set[str]()
-    for node in reversed(graph.nodes):
-        if wanted & set(node.outputs):
-            names.add(node.name)
-            wanted.update(node.inputs)
-    return frozenset(names)
-
-
-def beside(graph: Graph, ends: Iterable[str]) -> set[str]:
+def beside(graph: Graph, ends: Iterable[str]) -> frozenset[str]:
     """Nodes that these tensors do not need, such as an expert's heads beside its outputs."""
-    needed, found = set(ends), set[str]()
-    for node in reversed(graph.nodes):
-        if needed.isdisjoint(node.outputs):
-            found.add(node.name)
-        else:
-            needed.update(node.inputs)
-    return found
+    return frozenset(node.name for node in graph.nodes) - graph.making(ends)
