@@ -196,7 +196,7 @@ def run_all_stages(graph: Graph, x: Array) -> Stages:
     attrs, ran = node.attrs, []
     for expert in attrs.experts:
         ran.append(run(expert.graph, given).values)
-        given = attrs.handed_on(expert, given, ran[-1])
+        given = expert.handed_on(given, ran[-1])
     both = list(zip(attrs.experts, ran, strict=True))
     outputs = [values[expert.graph.outputs[0]] for expert, values in both]
     signals = [attrs.rule.of(attrs.read(expert, values), params) for expert, values in both[:-1]]

@@ -80,10 +80,6 @@ class Cascade:
         found = values[expert.heads]
         return found.reshape(len(found), self.heads, -1)
 
-    def handed_on(self, expert: Expert, given: Array, values: Mapping[str, Array]) -> Array:
-        """What the next expert takes: an exit's carried features, or what this one was given."""
-        return values[expert.carry] if expert.carry else given
-
 
 @dataclass(frozen=True)
 class CascadeResult:
@@ -110,7 +106,7 @@ def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> Cascad
         if stage < len(attrs.experts) - 1:
             signal[left] = attrs.rule.of(attrs.read(expert, values), params)
             goes_on = attrs.rule.goes_on(signal[left], int(params[THRESHOLDS][stage]))
-            left, given = left[goes_on], attrs.handed_on(expert, given, values)[goes_on]
+            left, given = left[goes_on], expert.handed_on(given, values)[goes_on]
     return CascadeResult(y, route, signal)
 
 

@@ -5,7 +5,7 @@ Inputs: (expert input, router input); they may be one tensor. Outputs: (y, route
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from edgeq.ops.op import (
 )
 from edgeq.ops.router import Router, Routing, route_rows
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Expert:
@@ -43,6 +45,10 @@ class Expert:
     graph: Graph
     heads: str = ""
     carry: str = ""
+
+    def handed_on(self, given: T, values: Mapping[str, T]) -> T:
+        """What the next expert takes: an exit's carried features, or what this one was given."""
+        return values[self.carry] if self.carry else given
 
     @property
     def kept(self) -> tuple[str, ...]:

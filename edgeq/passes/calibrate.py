@@ -136,7 +136,7 @@ def _of_one_scale(
     parts = []
     for e, r in zip(node.attrs.experts, runs, strict=True):
         parts.append(_quants(e.graph, r, method, {e.graph.inputs[0]: entry}))
-        entry = parts[-1][1][e.carry] if e.carry else entry
+        entry = e.handed_on(entry, parts[-1][1])
     shared = _shared_output(node, runs, method, [quants for _, quants in parts])
     experts = []
     for expert, (nodes, inner) in zip(node.attrs.experts, parts, strict=True):

@@ -63,7 +63,7 @@ def _some(graph: Graph, node: Node, rows: Array) -> list[Array]:
     outputs, given = [], before[node.inputs[0]]
     for expert in node.attrs.experts:
         made = run(expert.graph, given).values
-        given = made[expert.carry] if expert.carry else given
+        given = expert.handed_on(given, made)
         values = {**before, node.outputs[0]: made[expert.graph.outputs[0]]}
         for later in graph.nodes[at + 1 :]:
             inputs = tuple(values[n] for n in later.inputs)

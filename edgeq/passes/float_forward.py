@@ -80,7 +80,7 @@ def _cascade(node: Node, run: FloatRun) -> None:
     run.experts[node.name] = []
     for expert in attrs.experts:
         run.experts[node.name].append(run_float(expert.graph, x))
-        x = attrs.handed_on(expert, x, run.experts[node.name][-1].values)
+        x = expert.handed_on(x, run.experts[node.name][-1].values)
     found = list(zip(attrs.experts, run.experts[node.name], strict=True))
     outputs = [each.values[expert.graph.outputs[0]] for expert, each in found]
     read = [attrs.read(e, each.values) for e, each in found[:-1]]

@@ -246,7 +246,7 @@ def _in_experts(
         fed = ((given.astype(np.float64) - quant.zero_point) * quant.per_tensor).astype(np.float32)
         inner = run(expert.graph, given).values
         real = _real(expert.graph, inner)
-        given = inner[expert.carry] if expert.carry else given
+        given = expert.handed_on(given, inner)
         outputs = expert_outputs(model, graph, node, index, real, fed)
         for one in expert.graph.nodes:
             if one.outputs[0] in outputs:

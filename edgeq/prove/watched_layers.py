@@ -175,6 +175,6 @@ def _all_values(graph: Graph, forced: Experts | None, rows: Array) -> dict[Tenso
     given = main[node.inputs[0]]
     for expert in node.attrs.experts:
         inside = run(expert.graph, given).values
-        given = inside[expert.carry] if expert.carry else given
+        given = expert.handed_on(given, inside)
         values.update({(expert.name, name): each for name, each in inside.items()})
     return values
