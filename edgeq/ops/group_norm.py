@@ -16,7 +16,7 @@ from edgeq.ops.layer_norm import (
     MAX_FEATURES,
     ROLES,
     finest_of_norm,
-    integer_params,
+    lowered_norm,
     normalized_q11,
     scaled_q11,
 )
@@ -95,17 +95,8 @@ def _reference(attrs: GroupNorm, io: Io, x: tuple[Array, ...], params: Params) -
 
 
 def _lower(site: Site) -> Lowered:
-    attrs: GroupNorm = site.node.attrs
-    _, cells, _, width = _split(attrs, site.input_shape)
-    values = integer_params(
-        site.real("gamma").astype(np.float64),
-        site.real("beta").astype(np.float64),
-        attrs.epsilon,
-        site.input_quant().per_tensor,
-        site.output_quant.per_tensor,
-        cells * width,
-    )
-    return Lowered(values, {})
+    _, cells, _, width = _split(site.node.attrs, site.input_shape)
+    return lowered_norm(site, cells * width)
 
 
 def _fields(site: Site) -> Fields:

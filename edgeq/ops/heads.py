@@ -43,14 +43,15 @@ def spread_step(scale: float) -> int:
 
 def ensemble(heads: Array, _params: Params) -> Int64:
     """(rows,) in steps of int8 logits (rows, K, classes): 0 where two classes share the maximum."""
-    return _gap(heads.astype(np.int64).sum(axis=1))
+    return top_two(heads.astype(np.int64).sum(axis=1))
 
 
 def real_ensemble(heads: Array) -> Array:
     """The same of real logits, in their own unit."""
-    return _gap(heads.sum(axis=1))
+    return top_two(heads.sum(axis=1))
 
 
-def _gap(sums: Array) -> Array:
-    ordered = np.sort(sums, axis=-1)
+def top_two(values: Array) -> Array:
+    """Largest less second largest of (rows, classes)."""
+    ordered = np.sort(values, axis=-1)
     return np.asarray(ordered[:, -1] - ordered[:, -2])

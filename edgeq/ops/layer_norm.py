@@ -142,14 +142,15 @@ ROLES = (
 )
 
 
-def _lower(site: Site) -> Lowered:
-    attrs: LayerNorm = site.node.attrs
+def lowered_norm(site: Site, count: int | None = None) -> Lowered:
+    """The constants of a norm; `count` as `integer_params` has it."""
     values = integer_params(
         site.real("gamma").astype(np.float64),
         site.real("beta").astype(np.float64),
-        attrs.epsilon,
+        site.node.attrs.epsilon,
         site.input_quant().per_tensor,
         site.output_quant.per_tensor,
+        count,
     )
     return Lowered(values, {})
 
@@ -189,7 +190,7 @@ OP = Op(
     fuses=CLAMP,
     weight_axis=None,
     widens=NO_WIDENING,
-    lower=_lower,
+    lower=lowered_norm,
     accumulators=no_accumulators,  # integer_params keeps them inside int32
     memory=None,
     code=Call("LayerNorm", "edgeq_layer_norm_params", _fields),

@@ -19,7 +19,6 @@ from edgeq.ops.op import (
     Op,
     Params,
     Place,
-    Pointer,
     Role,
     Site,
     no_accumulators,
@@ -27,6 +26,7 @@ from edgeq.ops.op import (
     no_macs,
     same_shape,
 )
+from edgeq.ops.softmax import softmax_fields
 
 OUTPUT_QUANT = Quant((1 / 16,), 127)
 STEPS = 16  # of the output in 1
@@ -80,13 +80,7 @@ def _lower(site: Site) -> Lowered:
 
 
 def _fields(site: Site) -> Fields:
-    *rows, classes = site.input_shape
-    return (
-        ("exp_table", Pointer("exp_table")),
-        ("rows", math.prod(rows)),
-        ("classes", classes),
-        ("factor", int(site.number("factor"))),
-    )
+    return (*softmax_fields("exp_table")(site), ("factor", int(site.number("factor"))))
 
 
 OP = Op(

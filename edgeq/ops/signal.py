@@ -44,6 +44,10 @@ class Signal:
         """Whether a row of that signal needs the next stage."""
         return np.asarray(values > threshold if self.doubt else values < threshold)
 
+    def doubts(self, values: Array) -> Array:
+        """The values with the unsure ones large, whichever way the signal counts."""
+        return values if self.doubt else -values
+
     def in_steps(self, threshold: float, scale: float) -> int:
         """The integer threshold that sends on the rows which a real one would; `scale` is the
         outputs'.

@@ -17,14 +17,12 @@ from edgeq.ops.signal import Signal as Signal
 
 def gap(logits: Array, _params: Params) -> Int64:
     """Largest less second largest output, in steps: 0 where two share the maximum, 255 at most."""
-    ordered = np.sort(logits.reshape(len(logits), -1).astype(np.int64), axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
+    return heads.top_two(logits.reshape(len(logits), -1).astype(np.int64))
 
 
 def real_gap(logits: Array) -> Array:
     """The same of real outputs (rows, classes), in their own unit."""
-    ordered = np.sort(logits.reshape(len(logits), -1), axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2])
+    return heads.top_two(logits.reshape(len(logits), -1))
 
 
 def no_constants(_scale: float, _heads: int) -> Mapping[str, Array]:

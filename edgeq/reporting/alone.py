@@ -157,8 +157,7 @@ def _deciding(subject: Rows, alone: Sequence[Alone]) -> list[tuple[str, Array, d
     if node is None or node.op != "Cascade" or node.attrs.signal in DOUBTS:
         return []
     rule = node.attrs.rule
-    signals = all_stages(subject.graph, subject.rows).signals
-    doubts = signals if rule.doubt else -signals
+    doubts = rule.doubts(all_stages(subject.graph, subject.rows).signals)
     return [
         (a.name, a.answers != subject.labels, {rule.name: doubts[:, stage]})
         for stage, a in enumerate(alone[:-1])

@@ -20,7 +20,7 @@ def staged(attrs: Cascade, ran: Ran, costs: Sequence[float]) -> Stages:
     rule, last = attrs.rule, len(attrs.experts) - 1
     answers = ran.outputs.argmax(axis=2)
     return Stages(
-        doubts=ran.signals if rule.doubt else -ran.signals,
+        doubts=rule.doubts(ran.signals),
         differs=answers != answers[:, -1:],
         costs=np.tile(np.asarray(costs, np.float64), (len(answers), 1)),
         lowest=((rule.least + 1 if rule.doubt else 1 - rule.most),) * last,
