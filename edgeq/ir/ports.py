@@ -62,8 +62,10 @@ def port_name(text: str) -> str:
     return stem if stem and not why_no_name(stem) else f"port_{stem}"[:LONGEST_NAME].rstrip("_")
 
 
-def why_no_name(name: str) -> str:
+def why_no_name(name: object) -> str:
     """Why a port cannot be called so; "" where it can."""
+    if not isinstance(name, str):
+        return "is no text"
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > LONGEST_NAME:
         return f"is no C identifier of at most {LONGEST_NAME} letters, digits and _"
     if "__" in name or name.endswith("_"):

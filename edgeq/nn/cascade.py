@@ -274,8 +274,12 @@ def _check_finished(experts: Sequence[nn.Module]) -> None:
 def _names_of(experts: Sequence[nn.Module]) -> list[str]:
     from edgeq.nn.model import Model
 
-    names = [e.name if isinstance(e, Model) else kind_of(e).name for e in experts]
-    return [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
+    return numbered([e.name if isinstance(e, Model) else kind_of(e).name for e in experts])
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names of experts, with the place of each behind those that several have."""
+    return [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names)]
 
 
 def _names(names: Sequence[str], experts: int) -> tuple[str, ...]:

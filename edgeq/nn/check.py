@@ -27,8 +27,7 @@ def checked_inputs(
     if not isinstance(given, Mapping):
         return {INPUT: checked_shape(given)}
     for name in given:
-        why = why_no_name(name) if isinstance(name, str) else "is no text"
-        if why:
+        if why := why_no_name(name):
             raise BadInput(f"the input name {str(name)[:40]!r} {why}")
     if not given:
         raise BadInput("input_shape is an empty dict; give each input's name and shape")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from edgeq.errors import BadInput
 from edgeq.nn.calibration import routed
-from edgeq.nn.cascade import Cascade
+from edgeq.nn.cascade import Cascade, numbered
 from edgeq.nn.config import build, config_of
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture, TrunkMixture
@@ -35,11 +35,14 @@ def with_kind(model: Model, kind: str | int) -> Model:
         node["act_quant"] = True
     body = build(config)
     body.load_state_dict(model.body.state_dict())
-    sets = model.calibration, model.evaluation
-    made = Model(body, model.inputs, model.class_names, *sets, name=model.name)
+    return _settled(model.around(body))
+
+
+def _settled(model: Model) -> Model:
+    """With the ranges and thresholds that its calibration set, if it has one, gives it."""
     if model.calibration is not None:
-        made.calibrate()
-    return made
+        model.calibrate()
+    return model
 
 
 def mixture_of(
@@ -94,7 +97,8 @@ def mixed(
     if len(shapes) > 1 or len(answers) > 1:
         told = "; ".join(f"{m.name}: input {m.input_shape}, {_classes(m)} classes" for m in models)
         raise BadInput(f"the models of a cascade take the same input and classes; these: {told}")
-    body = Cascade(list(models), signal=signal, escalate=escalate, names=names or _names(models))
+    own = numbered([model.name for model in models])
+    body = Cascade(list(models), signal=signal, escalate=escalate, names=names or own)
     made = Model(
         body,
         models[-1].inputs,
@@ -103,9 +107,7 @@ def mixed(
         _last([m.evaluation for m in models]),
         name=name or models[-1].name,
     )
-    if made.calibration is not None:
-        made.calibrate()
-    return made
+    return _settled(made)
 
 
 def cascaded(
@@ -125,24 +127,14 @@ def cascaded(
         )
     bits = mixture.bits
     order = sorted(range(len(bits)), key=lambda e: bits[e])
-    kinds = [mixture.kinds[e] for e in order]
     made = Cascade(
         [copy.deepcopy(mixture.experts[e]) for e in order],
         signal=signal,
         trunk=copy.deepcopy(trunk),
         escalate=escalate,
-        names=[k if kinds.count(k) == 1 else f"{k}_{i}" for i, k in enumerate(kinds)],
+        names=numbered([mixture.kinds[e] for e in order]),
     )
-    sets = model.calibration, model.evaluation
-    whole = Model(made, model.input_shape, model.class_names, *sets, name=model.name)
-    if model.calibration is not None:
-        whole.calibrate()
-    return whole
-
-
-def _names(models: Sequence[Model]) -> list[str]:
-    names = [model.name for model in models]
-    return [n if names.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(names)]
+    return _settled(model.around(made))
 
 
 def _last(found: Sequence[T | None]) -> T | None:

@@ -307,8 +307,7 @@ def _mixture(b: Loading, m: mixture.Mixture, path: str, x: Cursor) -> Cursor:
 
 def _mix(b: Loading, m: mixture.Mixture, path: str, x: Cursor, seen: Cursor) -> Cursor:
     seen = _global_pool(b, None, f"{path}.router.features", seen)
-    names = [k if m.kinds.count(k) == 1 else f"{k}_{i}" for i, k in enumerate(m.kinds)]
-    experts = _experts(b, m, names, path, x)
+    experts = _experts(b, m, cascade.numbered(m.kinds), path, x)
     attrs_of_router, params = router(b, m, f"{path}.router", seen)
     gate = "probability" if m.top_k > 1 else m.gate  # a sum of several is always weighted
     attrs = Mixture(experts, attrs_of_router, m.top_k, gate)

@@ -112,6 +112,11 @@ class Model(nn.Module):
             raise BadInput(f"the {what} holds NaN or infinite targets")
         return np.ascontiguousarray(y, np.float32)
 
+    def around(self, body: nn.Module, name: str | None = None) -> "Model":
+        """Another body with this one's inputs, classes, data and task, of its name or `name`."""
+        sets = self.calibration, self.evaluation
+        return Model(body, self.inputs, self.class_names, *sets, name or self.name, self.task)
+
     def name_classes(self, names: Sequence[str]) -> None:
         """Gives the outputs names. Raises BadInput for another number of them."""
         named = tuple(checked_text("a class name", n) for n in names)

@@ -49,9 +49,7 @@ def narrowed(model: Model, factor: float, *, seed: int = 0) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         body = build(config)
-    name = f"{model.name}_{factor:g}"
-    sets = model.calibration, model.evaluation
-    return Model(body, model.inputs, model.class_names, *sets, name=name)
+    return model.around(body, f"{model.name}_{factor:g}")
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _port_names(where: str, parts: object) -> tuple[str, ...]:
     if not isinstance(parts, Mapping) or len(parts) > MOST_PORTS:
         raise BadInput(f"{where} takes a dict of at most {MOST_PORTS} names, each with its layers")
     for name, module in parts.items():
-        why = why_no_name(name) if isinstance(name, str) else "is no text"
+        why = why_no_name(name)
         if why or not isinstance(module, nn.Module):
             raise BadInput(f"{where}: {name!r} {why or f'has {type(module).__name__}, no layers'}")
     return tuple(parts)

@@ -45,6 +45,12 @@ def test_with_kind_changes_the_inner_layers_alone() -> None:
     assert torch.equal(made.state_dict()["body.2.weight"], model.state_dict()["body.2.weight"])
 
 
+def test_a_model_around_another_body_keeps_what_travels_beside_it() -> None:
+    model = nn.Model(_model("ptq", 8, "net").body, {"sound": (6,)}, name="net", task="regression")
+    for made, name in ((nn.with_kind(model, "int4"), "net"), (nn.narrowed(model, 0.5), "net_0.5")):
+        assert (made.inputs, made.task, made.name) == ({"sound": (6,)}, "regression", name)
+
+
 def test_a_float_network_becomes_a_cascade_without_training() -> None:
     """int8 copies of a float network answer as it does; the wide expert is such a copy."""
     model = _finished("ptq", 16, "net")
