@@ -1,5 +1,8 @@
 """Which cells of an axis an operator reads: padding that goes on, and resizing, of every format."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,6 +11,12 @@ from edgeq.ops.resize_linear import ONE
 
 MOST_REPEATS = 4096
 Cells = npt.NDArray[np.float64]
+
+
+def step_of(places: Sequence[int]) -> int:
+    """How far apart places are, evenly; 0 for others, which no slice takes."""
+    step = places[1] - places[0] if len(places) > 1 else 1
+    return step if all(b - a == step for a, b in pairwise(places)) else 0
 
 
 def continued(size: int, pair: tuple[int, int], mode: str) -> list[int]:

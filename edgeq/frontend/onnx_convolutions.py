@@ -64,15 +64,20 @@ def dilated(weight: Array, dilation: Pair) -> Array:
     return wide
 
 
-def _conv(g: Reading, op: Operator) -> None:
-    name, value = g.map(op)
-    weight, spatial = g.real(op, 1), len(value.shape) - 2
+def _filters(g: Reading, op: Operator, spatial: int) -> Array:
+    """The weights (.., .., kh, kw), of one dimension with a height of 1."""
+    weight = g.real(op, 1)
     if weight.ndim != spatial + 2:
         raise Refused(f"its weights have shape {list(weight.shape)}")
     if op.ints("kernel_shape", weight.shape[2:]) != weight.shape[2:]:
         raise Refused(f"its kernel_shape is not that of its weights, {list(weight.shape)}")
-    if spatial == 1:
-        weight = weight[:, :, None]
+    return weight[:, :, None] if spatial == 1 else weight
+
+
+def _conv(g: Reading, op: Operator) -> None:
+    name, value = g.map(op)
+    spatial = len(value.shape) - 2
+    weight = _filters(g, op, spatial)
     bias = g.real(op, 2) if g.has(op, 2) else np.zeros(len(weight), np.float32)
     height, width, channels = g.shape_of(name)
     kernel = (weight.shape[2], weight.shape[3])
@@ -90,12 +95,8 @@ def _conv(g: Reading, op: Operator) -> None:
 def _conv_transpose(g: Reading, op: Operator) -> None:
     """A convolution of the map with zeros between its cells, weights turned around."""
     name, value = g.map(op)
-    weight, spatial = g.real(op, 1), len(value.shape) - 2
-    if weight.ndim != spatial + 2:
-        raise Refused(f"its weights have shape {list(weight.shape)}")
-    if op.ints("kernel_shape", weight.shape[2:]) != weight.shape[2:]:
-        raise Refused(f"its kernel_shape is not that of its weights, {list(weight.shape)}")
-    weight = weight[:, :, None] if spatial == 1 else weight
+    spatial = len(value.shape) - 2
+    weight = _filters(g, op, spatial)
     height, width, channels = g.shape_of(name)
     groups, outputs = int(op.get("group", 1)), weight.shape[1]
     stride, pads, dilation = window(op, (1, 1), (height, width), spatial)

@@ -97,6 +97,13 @@ class Reading(FloatGraph):
             raise Refused(f"its input {place} holds no finite numbers")
         return value.astype(np.float32)
 
+    def clip_ends(self, op: Operator) -> list[float | None]:
+        """The two ends of a Clip, None for one that it leaves open."""
+        ends = [self.optional(op, i) for i in (1, 2)]
+        if any(end is not None and end.size != 1 for end in ends):
+            raise Refused("its ends are no numbers")
+        return [None if end is None else end.reshape(-1)[0].item() for end in ends]
+
     def whole(self, op: Operator, place: int) -> list[int]:
         """A constant list of whole numbers."""
         value = self.constant(op, place)

@@ -77,12 +77,9 @@ def _share(op: Operator) -> float:
 def _clip(g: Reading, op: Operator) -> None:
     if op.inputs[0] in g.coded:
         return clip_codes(g, op)
-    ends = [g.optional(op, i) for i in (1, 2)]
-    if any(e is not None and e.size != 1 for e in ends):
-        raise Refused("its ends are no numbers")
     numbers = [
-        float(np.clip(default if e is None else e.reshape(-1)[0], -LARGEST, LARGEST))
-        for e, default in zip(ends, (-LARGEST, LARGEST), strict=True)
+        float(np.clip(default if end is None else end, -LARGEST, LARGEST))
+        for end, default in zip(g.clip_ends(op), (-LARGEST, LARGEST), strict=True)
     ]
     return _clipped(g, op, g.value(op), numbers[0], numbers[1])
 

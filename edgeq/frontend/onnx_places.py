@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
-from edgeq.frontend.cells import MOST_REPEATS, between, continued, coordinates, nearest
+from edgeq.frontend.cells import MOST_REPEATS, between, continued, coordinates, nearest, step_of
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Value
 from edgeq.frontend.onnx_file import Operator
@@ -19,10 +18,9 @@ from edgeq.ops.resize_linear import ResizeLinear
 
 def taken(g: Reading, value: Value, axis: int, places: Sequence[int]) -> Value:
     """The cells at `places` of an axis of the file's; a slice where they are evenly apart."""
-    n, step = value.shape[axis], places[1] - places[0] if len(places) > 1 else 1
-    if list(places) == list(range(n)):
+    if list(places) == list(range(value.shape[axis])):
         return value
-    if step and all(b - a == step for a, b in pairwise(places)):
+    if step := step_of(places):
         return sliced(g, value, {axis: (places[0], len(places), step)})
     value = _with_axis(g, value, axis)
     attrs = Gather(value.axes.index(axis), tuple(places))

@@ -54,7 +54,7 @@ def _rectified(g: Reading, name: str, quant: Quant) -> str:
     """With the ReLU that quantisers leave out where the codes' range clips as it does: the real
     model needs it, the integers have it for nothing.
     """
-    node = next((n for n in reversed(g.nodes) if name in n.outputs), None)
+    node = g.producer(name)
     taken = node is not None and (
         node.op == "BatchNorm" or ("Relu" in OPS[node.op].fuses and node.attrs.activation == "none")
     )
@@ -67,12 +67,9 @@ def _rectified(g: Reading, name: str, quant: Quant) -> str:
 def clip_codes(g: Reading, op: Operator) -> None:
     """A Clip between the two."""
     coded = g.coded[op.inputs[0]]
-    ends = [g.optional(op, i) for i in (1, 2)]
-    if any(e is not None and e.size != 1 for e in ends):
-        raise Refused("its ends are no numbers")
     low, high = (
-        default if e is None else int(e.reshape(-1)[0]) + coded.shift
-        for e, default in zip(ends, (coded.low, coded.high), strict=True)
+        default if end is None else int(end) + coded.shift
+        for end, default in zip(g.clip_ends(op), (coded.low, coded.high), strict=True)
     )
     low, high = max(low, coded.low), min(high, coded.high)
     if low >= high:

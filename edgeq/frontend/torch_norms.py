@@ -16,6 +16,7 @@ from edgeq.frontend.torch_layers import (
     last_axis_rows,
     numbers,
 )
+from edgeq.frontend.torch_parts import in_order
 from edgeq.frontend.torch_values import axis_of
 from edgeq.ops import OPS
 from edgeq.ops.arg_max import ArgMax
@@ -50,8 +51,7 @@ def _arg_max(b: Placing, name: str, a: Arguments) -> Placed:
     if a["dim"] is None:
         raise Refused("it is taken of all rows; say an axis")
     axis, keep = axis_of(x, a["dim"]), a["keepdim"]
-    if x.order is not None:
-        raise Refused("it reads a flattened map, whose values lie in another order")
+    x = in_order(x)
     if x.rank == 1 and not keep:
         raise Refused("it leaves no axis beside the batch; keepdim=True is taken")
     x = with_last(b, x, axis, name)
@@ -89,9 +89,7 @@ def _scales(b: Placing, name: str, a: Arguments, count: int) -> dict[str, str]:
 
 
 def _grouped(b: Placing, name: str, a: Arguments, groups: int) -> Placed:
-    x = activation(a["input"])
-    if x.order is not None:
-        raise Refused("it reads a flattened map, whose values lie in another order")
+    x = in_order(activation(a["input"]))
     x = with_last(b, x, 0, name)
     params = _scales(b, name, a, x.shape[0])
     attrs = GroupNorm(groups, epsilon=float(a["eps"]))
@@ -111,9 +109,7 @@ def _instance_norm(b: Placing, name: str, a: Arguments) -> Placed:
 
 
 def _rms_norm(b: Placing, name: str, a: Arguments) -> Placed:
-    x = activation(a["input"])
-    if x.order is not None:
-        raise Refused("it reads a flattened map, whose values lie in another order")
+    x = in_order(activation(a["input"]))
     x = last_axis_rows(b, name, x, numbers(a["normalized_shape"], 1))
     epsilon = torch.finfo(torch.float32).eps if a["eps"] is None else float(a["eps"])
     attrs = GroupNorm(1, len(x.memory) - 1, centred=False, epsilon=epsilon)

@@ -1,13 +1,12 @@
 """PyTorch's operators that take cells by places. ATEN_PLACES is the table."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from edgeq.errors import UnsupportedOp
-from edgeq.frontend.cells import MOST_REPEATS, between, continued, coordinates
+from edgeq.frontend.cells import MOST_REPEATS, between, continued, coordinates, step_of
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import Placed, Placing, permuted
 from edgeq.frontend.torch_layers import Arguments, Reader, activation, numbers, out_of
@@ -25,8 +24,7 @@ def _taken(b: Placing, name: str, x: Placed, axis: int, places: Sequence[int]) -
     """The cells at `places` of a logical axis; a slice where they are evenly apart."""
     if list(places) == list(range(x.shape[axis])):
         return x
-    step = places[1] - places[0] if len(places) > 1 else 1
-    if step > 0 and all(b - a == step for a, b in pairwise(places)):
+    if (step := step_of(places)) > 0:
         return cut(b, name, x, axis, places[0], places[-1] + 1, step)
     x = in_order(x)
     attrs = Gather(x.axes.index(axis), tuple(places))
