@@ -247,11 +247,11 @@ def _of_object(given: object) -> Trained:
 
 def model_of(path: Path, input_shape: Shape | str | None = None) -> "Model":
     """The model in a file, to be quantised. Raises BadInput for one of integers, as `source_of`."""
-    return _float_source(path, input_shape).model
+    return _as_float(source_of(path, input_shape)).model
 
 
-def _float_source(given: "str | Path | Model", input_shape: Shape | str | None = None) -> Trained:
-    source = source_of(given, input_shape)
+def _as_float(source: Source) -> Trained:
+    """The source of a float model. Raises BadInput for a file of integers."""
     if isinstance(source, Imported):
         raise BadInput(f"{source.path} {INTEGERS}")
     return source
@@ -281,9 +281,16 @@ def requantized(
 
     `labels` is a text file with a name a line. Raises BadInput, as `nn.quantize`.
     """
+    source = source_of(given, input_shape)
     if weights is None and labels is None:
-        return source_of(given, input_shape)
-    before = _float_source(given, input_shape)
+        return source
+    return _changed(_as_float(source), weights, ptq, calibration, labels)
+
+
+def _changed(
+    before: Trained, weights: str | None, ptq: str, calibration: Path | None, labels: Path | None
+) -> Source:
+    """The model of a source quantised and named, as `requantized` says."""
     model, x = before.model, None
     if weights is not None:
         from edgeq.nn import quantize
@@ -334,10 +341,9 @@ def check_source(
     more on the same rows. Raises ModelFile for another model's file or other rows, BadInput where
     rows are missing.
     """
-    shape = input_shape if is_onnx(path) else None
-    source = source_of(path, shape)
+    source = source_of(path, input_shape if is_onnx(path) else None)
     if origin is not None and source.digest == origin["digest"]:
-        source = _once_more(path, origin, calibration, shape)
+        source = _once_more(_as_float(source), path, origin, calibration)
     elif source.digest != digest:
         made_from = f", made from {origin['digest']}" if origin is not None else ""
         raise ModelFile(
@@ -349,16 +355,17 @@ def check_source(
 
 
 def _once_more(
-    path: Path, origin: Mapping[str, Any], calibration: Path | None, shape: Shape | None
+    before: Trained, path: Path, origin: Mapping[str, Any], calibration: Path | None
 ) -> Source:
-    """The model of a file quantised as the export did."""
+    """The model of a file quantised as the export did, where it did."""
+    if origin["weights"] is None:
+        return before
     wanted = origin["calibration"]
     if wanted is not None and calibration is None:
         raise BadInput(
             f"the export quantised {path} on rows of its own; pass them again: --calibration X.npz"
         )
     given = calibration if wanted is not None else None
-    inputs = source_of(path, shape).inputs
-    if given is not None and _rows_digest(input_arrays(given, inputs)) != wanted:
+    if given is not None and _rows_digest(input_arrays(given, before.inputs)) != wanted:
         raise ModelFile(f"{given} holds other rows than those that the export quantised {path} on")
-    return requantized(path, origin["weights"], origin["ptq"], given, None, shape)
+    return _changed(before, origin["weights"], origin["ptq"], given, None)
