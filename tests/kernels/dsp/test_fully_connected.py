@@ -12,6 +12,7 @@ from edgeq.ir import Quant
 from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS, ON_CORE
+from tests.kernels.differential.fully_connected import CHUNKS, NARROW, TABLES, WIDE
 from tests.kernels.dsp.core import Core
 from tests.kernels.dsp.layers import (
     ACTIVATIONS,
@@ -43,26 +44,8 @@ GROUPS = {
     "b1_v6m": (4, 1),
 }
 COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40, "s3_v6m": 10, "b1_v6m": 16}
-# around blocks of 8 and turns of 32 columns, chunks of 512 and 1024, groups, blocks of 48 outputs
-WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
-# inputs around a step, a pass and a block of each narrow format; outputs around a run
-NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 12), (500, 2))
-TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 64), (201, 3))
 EDGES = {token: NARROW if token in ("t2", "s2", "b1") else WIDE for token in TOKENS}
 EDGES["t5"] = TABLES
-# around turns of 4 to 16 columns and chunks of 16 to 240
-CHUNKS = (
-    (1, 1),
-    (4, 4),
-    (9, 5),
-    (16, 16),
-    (17, 3),
-    (41, 6),
-    (81, 2),
-    (129, 33),
-    (241, 5),
-    (500, 7),
-)
 EDGES |= {token: CHUNKS for token in TOKENS if token.endswith("v6m")}
 TIMED_INPUTS = 50
 
