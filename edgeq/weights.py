@@ -11,12 +11,14 @@ from edgeq.ir.c_names import c_prefix, unique
 from edgeq.kernels import PACKINGS, kernel_named, pack_masks, weight_rows
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops import OPS
+from edgeq.ops.block_fully_connected import times_blocks
 from edgeq.ops.fixed_point import exp_table
 from edgeq.ops.op import Array, Place, Role, quant_of
 from edgeq.ops.router_constants import suffixes
 from edgeq.ops.softmax import ends_in_probabilities
 
 JOINED = ("bias", "multiplier", "shift")
+IN_STREAMS = (*JOINED, "block_scale")  # what a stream may hold besides the weights
 OUTPUT_TABLE = ("", "", "exp_table")
 SYMBOL_LENGTH = 56
 
@@ -109,7 +111,7 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
         streamed = tuple(tables)
     elif stream:
         yield from _streamed_layer(graph, node, stream)
-        streamed = ("weight", *JOINED)
+        streamed = ("weight", *IN_STREAMS)
     for role in OPS[node.op].roles(node.attrs):
         if role.name not in streamed and role.place not in (Place.INLINE, Place.GONE):
             yield role.name, _table(graph, node, role)
@@ -120,7 +122,8 @@ def _table(graph: Graph, node: Node, role: Role) -> Array:
     values = graph.param(node, role.name)
     if role.place is Place.PACKED:
         rows = values if role.dtype else weight_rows(node.op, values)
-        return packed_words(role.dtype or node.attrs.weight_format, rows)
+        stored = kernel_named(node.kernel).weight if node.kernel else None
+        return packed_words(role.dtype or stored or node.attrs.weight_format, rows)
     if role.place is Place.BITS:
         return np.frombuffer(pack_masks(values), np.uint8)
     return _converted(role.dtype, values)
@@ -130,19 +133,25 @@ def _streamed_layer(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[
     weight, axis = graph.param(node, "weight"), OPS[node.op].weight_axis
     assert axis is not None  # only weights are streamed
     zero_point = quant_of(graph.tensors[node.inputs[0]]).zero_point
-    tables = dict(_streamed(stream, graph.params(node), _sums(weight, axis), zero_point))
-    words = stream.pack(weight)
+    counted, words = weight, None
+    if node.op == "BlockFullyConnected":
+        scales, block = graph.param(node, "block_scale"), node.attrs.block
+        counted, words = times_blocks(weight, scales, block), stream.pack(weight, scales, block)
+    tables = dict(_streamed(stream, graph.params(node), _sums(counted, axis), zero_point))
+    groups = getattr(node.attrs, "groups", 1)
+    parts = [stream.pack(part) for part in np.split(weight, groups)] if words is None else [words]
     if stream.join:
-        yield "weight", stream.join(words, *(tables[role] for role in JOINED))
-    else:
-        yield "weight", words
+        ends = zip(*(np.split(tables[role], groups) for role in JOINED), strict=True)
+        parts = [stream.join(part, *own) for part, own in zip(parts, ends, strict=True)]
+    yield "weight", np.concatenate(parts)
+    if not stream.join:
         yield from tables.items()
 
 
 def _sums(weight: Array, axis: int) -> Array:
     """sum(w) of each output."""
-    rows = np.moveaxis(weight.astype(np.int64), axis, 0)
-    return np.asarray(rows.reshape(len(rows), -1).sum(axis=1))
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    return np.asarray(weight.sum(axis=others, dtype=np.int64))
 
 
 def _streamed(

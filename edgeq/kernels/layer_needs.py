@@ -5,10 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeq.ir import Graph, Node
-from edgeq.kernels.streams import row_groups, trits
+from edgeq.kernels.streams import block_rows, row_groups, trits
+from edgeq.kernels.streams.stream import Stream
+from edgeq.ops.log_mel import scratch_bytes
+from edgeq.ops.op import Array
 
 TRITS_OUTPUTS, TRITS_SAVED_BYTES = 64, 1024
 V6M_TRITS_OUTPUTS = 256  # from here on tables take fewer cycles than two rows a multiply
+FRAME_CHANNELS = 4  # of a block
 Scratch = Callable[[Graph, Node], int]
 Suits = Callable[[Graph, Node], bool]
 
@@ -55,9 +59,57 @@ def trits_suit(graph: Graph, node: Node) -> bool:
     return outputs >= TRITS_OUTPUTS and trits.saved_bytes(inputs, outputs) >= TRITS_SAVED_BYTES
 
 
-def few_outputs(graph: Graph, node: Node) -> bool:
-    """Too few for tables to be faster, on ARMv6-M."""
-    return graph.type_of(node.params["weight"]).shape[0] < V6M_TRITS_OUTPUTS
+def without_tables(graph: Graph, node: Node) -> bool:
+    """Too few outputs for tables to be faster on ARMv6-M, or a layer that gets none."""
+    outputs = graph.type_of(node.params["weight"]).shape[0]
+    return outputs < V6M_TRITS_OUTPUTS or not trits_suit(graph, node)
+
+
+def row_norms(graph: Graph, node: Node) -> Array:
+    """FullyConnected: sum of |w| of every row (outputs,)."""
+    return np.asarray(np.abs(graph.param(node, "weight").astype(np.int64)).sum(1))
+
+
+def whole_rows(chunk: int, stream: Stream) -> Suits:
+    """FullyConnected: rows of more than the `chunk` columns that others take at once, whose norms
+    let them stay whole."""
+    assert stream.most_norm is not None
+    most = stream.most_norm
+
+    def suits(graph: Graph, node: Node) -> bool:
+        inputs = graph.type_of(node.params["weight"]).shape[1]
+        return inputs > chunk and bool((row_norms(graph, node) <= most).all())
+
+    return suits
+
+
+def recurrent_scratch(graph: Graph, node: Node) -> int:
+    """The cell or state, int16, and the hidden state before the first step."""
+    return 3 * graph.type_of(node.outputs[0]).shape[1]
+
+
+def log_mel_scratch(_graph: Graph, node: Node) -> int:
+    """A cell for each bin."""
+    return scratch_bytes(node.attrs.fft)
+
+
+def one_window(graph: Graph, node: Node) -> bool:
+    """Depthwise: a window that is the whole map, without padding, of four channels or more."""
+    if any(node.attrs.padding) or node.attrs.dilation != (1, 1):
+        return False
+    given, made = graph.type_of(node.inputs[0]).shape, graph.type_of(node.outputs[0]).shape
+    kernel = graph.type_of(node.params["weight"]).shape[:2]
+    return kernel == given[:2] and made[:2] == (1, 1) and given[2] >= FRAME_CHANNELS
+
+
+def block_scratch(weight: str) -> Scratch:
+    """BlockFullyConnected: a cell's activations."""
+
+    def scratch(graph: Graph, node: Node) -> int:
+        inputs = graph.type_of(node.params["weight"]).shape[1]
+        return block_rows.SCRATCH[weight](inputs, node.attrs.block)
+
+    return scratch
 
 
 def add_suits(graph: Graph, node: Node) -> bool:

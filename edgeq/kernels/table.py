@@ -1,27 +1,38 @@
 """Every C kernel: what it computes, what it takes, what it needs. Rows are tried in order."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.kernels.in_place import InPlace, depthwise_dsp, nowhere, on_its_input, on_whole_inputs
+from edgeq.kernels.kernel import DSP as DSP
+from edgeq.kernels.kernel import MVE as MVE
+from edgeq.kernels.kernel import V6M as V6M
+from edgeq.kernels.kernel import Kernel as Kernel
 from edgeq.kernels.layer_needs import (
     Scratch,
     Suits,
     add_suits,
     any_shape,
     average_pool_suits,
+    block_scratch,
     decides,
-    few_outputs,
     gate_scratch,
+    log_mel_scratch,
     no_scratch,
+    one_window,
     patch_scratch,
+    recurrent_scratch,
     router_dsp_scratch,
     router_scratch,
     trits_scratch,
     trits_suit,
+    whole_rows,
+    without_tables,
 )
 from edgeq.kernels.streams import (
+    block_rows,
     convolutions,
     lanes,
     lines,
@@ -31,54 +42,26 @@ from edgeq.kernels.streams import (
     two_rows,
 )
 from edgeq.kernels.streams.stream import Stream
+from edgeq.ops.op import snake_case
 
-DSP, V6M = "dsp", "v6m"
 Shape = tuple[int, ...]
 Padding = tuple[int, int, int, int]
 Stride = tuple[int, int]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """One function. `op` is what an op of the graph names in its column `code`; several may name
-    one. Gate and Confidence belong to no node of their own.
-
-    weight: packing token, None for kernels without weights. isa: "" for plain C, "dsp", "v6m".
-    stream: how its weights are laid out; None for the packed rows of the token.
-    sources and headers: files of firmware_templates/kernels that a firmware with it needs.
-    scratch: bytes of 8-byte-aligned scratch for a node. needs: CPU features the code cannot
-    do without. suits: whether a layer of that shape gains by it over the rows behind it.
-    """
-
-    name: str
-    op: str
-    weight: str | None
-    sources: tuple[str, ...]
-    headers: tuple[str, ...]
-    scratch: Scratch = no_scratch
-    isa: str = ""
-    needs: frozenset[str] = frozenset()
-    stream: Stream | None = None
-    suits: Suits = any_shape
-
-    @property
-    def packing(self) -> str | None:
-        """The token of its weights in flash: that of the format but for five trits in a byte."""
-        return "t5" if self.stream is trits.T5 else self.weight
-
-    @property
-    def takes_scratch(self) -> bool:
-        """Whether the function has a scratch argument (its size may still be 0 for a node)."""
-        return self.op in ("Conv2D", "Mixture") or self.stream is not None
-
-
 PUBLIC = "edgeq_kernels.h"
 VERSION = "edgeq_kernel_version.h"  # its copy in an export carries the version
 PUBLIC_DSP = "edgeq_kernels_dsp.h"
-PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, V6M: "edgeq_kernels_v6m.h"}  # by isa
+PROTOTYPES = {  # by isa
+    "": PUBLIC,
+    DSP: PUBLIC_DSP,
+    MVE: "edgeq_kernels_mve.h",
+    V6M: "edgeq_kernels_v6m.h",
+}
 REQUANTIZE = "edgeq_requantize.h"
 LAYOUT = "edgeq_layout.h"
+MOVE = "edgeq_move.h"
 _DSP = ("edgeq_dsp.h", LAYOUT, REQUANTIZE)
 _CONV_2D = ("edgeq_conv_2d_dsp.h", "edgeq_conv_2d_pairs_dsp.h", "edgeq_conv_2d_patches_dsp.h")
 _DEPTHWISE = (
@@ -91,14 +74,14 @@ _DEPTHWISE_V6M = (
     "edgeq_dot.h",
     *(f"edgeq_{part}_v6m.h" for part in ("depthwise", "lines", "taps")),
 )
-_SOFTMAX = ("edgeq_softmax_q15.c",)
-_PUBLIC = (PUBLIC, VERSION)
+_SOFTMAX, _PUBLIC = ("edgeq_softmax_q15.c",), (PUBLIC, VERSION)
+_GRU = ("edgeq_gates.h", "edgeq_gru.h")
 
 
-def _fully_connected(weight: str) -> Kernel:
-    name = f"edgeq_fully_connected_s8_{weight}"
-    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_fully_connected.h")
-    return Kernel(name, "FullyConnected", weight, (f"{name}.c",), headers)
+def _plain(op: str, weight: str, *more: str, scratch: Scratch = no_scratch) -> Kernel:
+    name = f"edgeq_{snake_case(op)}_s8_{weight}"
+    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", f"edgeq_{snake_case(op)}.h", *more)
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch)
 
 
 def _fully_connected_dsp(
@@ -106,16 +89,21 @@ def _fully_connected_dsp(
     own: tuple[str, ...],
     stream: Stream,
     scratch_bytes: Callable[[int, int], int],
+    whole_from: int | None = None,
 ) -> Kernel:
+    """whole_from: for rows of more columns than that whose norms need no splitting."""
+
     def scratch(graph: Graph, node: Node) -> int:
         outputs, inputs = graph.type_of(node.params["weight"]).shape
         return scratch_bytes(inputs, outputs)
 
-    name = f"edgeq_fully_connected_s8_{weight}_dsp"
-    headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own)
-    needs = frozenset({DSP})
-    sources = (f"{name}.c",)
-    return Kernel(name, "FullyConnected", weight, sources, headers, scratch, DSP, needs, stream)
+    form = "" if whole_from is None else "_whole"
+    suits = any_shape if whole_from is None else whole_rows(whole_from, stream)
+    name = f"edgeq_fully_connected_s8_{weight}{form}_dsp"
+    headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own), frozenset({DSP})
+    return Kernel(
+        name, "FullyConnected", weight, (f"{name}.c",), headers, scratch, DSP, needs, stream, suits
+    )
 
 
 def _fully_connected_v6m(weight: str, suits: Suits = any_shape) -> Kernel:
@@ -154,6 +142,15 @@ def _depthwise_v6m(weight: str) -> Kernel:
     return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, V6M, needs, stream)
 
 
+def _mve(plain: Kernel, *own: str) -> Kernel:
+    """The vector form of a plain kernel, which takes its weights and its scratch."""
+    name = f"{plain.name}_mve"
+    headers = (*plain.headers, PROTOTYPES[MVE], "edgeq_mve.h", *own)
+    return replace(
+        plain, name=name, sources=(f"{name}.c",), headers=headers, isa=MVE, needs=frozenset({MVE})
+    )
+
+
 def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: WindowScratch) -> Kernel:
     def scratch(graph: Graph, node: Node) -> int:
         given, made = graph.type_of(node.inputs[0]).shape, graph.type_of(node.outputs[0]).shape
@@ -163,19 +160,8 @@ def _convolution_dsp(op: str, weight: str, stream: Stream, scratch_bytes: Window
     own = _CONV_2D if op == "Conv2D" else _DEPTHWISE
     name = f"{own[0].removesuffix('_dsp.h')}_s8_{weight}_dsp"
     headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own), frozenset({DSP})
-    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, needs, stream)
-
-
-def _conv_2d(weight: str) -> Kernel:
-    name = f"edgeq_conv_2d_s8_{weight}"
-    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_conv_2d.h")
-    return Kernel(name, "Conv2D", weight, (f"{name}.c",), headers, patch_scratch)
-
-
-def _depthwise(weight: str) -> Kernel:
-    name = f"edgeq_depthwise_conv_2d_s8_{weight}"
-    headers = (*_PUBLIC, REQUANTIZE, "edgeq_dot.h", "edgeq_depthwise_conv_2d.h", "edgeq_reach.h")
-    return Kernel(name, "DepthwiseConv2D", weight, (f"{name}.c",), headers)
+    row = Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, needs, stream)
+    return row if op == "Conv2D" else replace(row, in_place=depthwise_dsp)
 
 
 def _signal(name: str, *headers: str, sources: tuple[str, ...] = ()) -> Kernel:
@@ -184,46 +170,87 @@ def _signal(name: str, *headers: str, sources: tuple[str, ...] = ()) -> Kernel:
     return Kernel(own, "Cascade", None, files, (*_PUBLIC, *headers), suits=decides(own))
 
 
+def _block_dsp(weight: str, own: tuple[str, ...], stream: Stream) -> Kernel:
+    name = f"edgeq_block_fully_connected_s8_{weight}_dsp"
+    headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, *_WIDE, "edgeq_block_dsp.h", *own)
+    scratch, op, needs = block_scratch(weight), "BlockFullyConnected", frozenset({DSP})
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, needs, stream)
+
+
 def _weightless(
     name: str,
     op: str,
     headers: tuple[str, ...] = (),
     more_sources: tuple[str, ...] = (),
     scratch: Scratch = no_scratch,
+    in_place: InPlace = nowhere,
 ) -> Kernel:
-    sources = (f"{name}.c", *more_sources)
-    return Kernel(name, op, None, sources, (*_PUBLIC, REQUANTIZE, *headers), scratch)
+    files = (f"{name}.c", *more_sources), (*_PUBLIC, REQUANTIZE, *headers)
+    return Kernel(name, op, None, *files, scratch, in_place=in_place)
 
 
-def _weightless_dsp(name: str, op: str, suits: Suits) -> Kernel:
+def _weightless_dsp(name: str, op: str, suits: Suits, in_place: InPlace = nowhere) -> Kernel:
     headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP), frozenset({DSP})
-    return Kernel(name, op, None, (f"{name}.c",), headers, isa=DSP, needs=needs, suits=suits)
+    row = Kernel(name, op, None, (f"{name}.c",), headers, isa=DSP, needs=needs, suits=suits)
+    return replace(row, in_place=in_place)
 
 
 _WIDE = ("edgeq_fully_connected_dsp.h",)
+_FOURS = (*_WIDE, "edgeq_row_fours_dsp.h")
 _NARROW = ("edgeq_narrow_dsp.h", "edgeq_narrow_rows_dsp.h")
+
+CHUNK_S4, CHUNK_T2 = 512, 64  # columns that the kernels for any weights take at once
+WHOLE_ROWS = {
+    "s4": (CHUNK_S4, row_groups.S4_WHOLE.most_norm),
+    "t2": (CHUNK_T2, two_rows.T2_WHOLE.most_norm),
+}
 
 # the fast kernels of an extension first: a core without it passes them by; then tables, for the
 # layers that gain by them
 KERNELS: tuple[Kernel, ...] = (
+    *(
+        _mve(_plain("FullyConnected", w), "edgeq_fully_connected_mve.h", "edgeq_rows_mve.h")
+        for w in ("s8", "s4", "t2")
+    ),
+    *(
+        _mve(_plain("Conv2D", w, scratch=patch_scratch), "edgeq_conv_2d_mve.h", "edgeq_rows_mve.h")
+        for w in ("s8", "s4", "t2")
+    ),
+    _mve(_plain("DepthwiseConv2D", "s8", "edgeq_reach.h")),
     _fully_connected_dsp("s16", _WIDE, row_groups.S16, row_groups.scratch_bytes),
     _fully_connected_dsp("s8", _WIDE, row_groups.S8, row_groups.scratch_bytes),
-    _fully_connected_dsp("s4", _WIDE, row_groups.S4, row_groups.scratch_bytes),
+    _fully_connected_dsp("s4", _FOURS, row_groups.S4_WHOLE, row_groups.scratch_bytes, CHUNK_S4),
+    _fully_connected_dsp("s4", _FOURS, row_groups.S4, row_groups.scratch_bytes),
     _fully_connected_dsp("s3", _WIDE, row_groups.S3, row_groups.scratch_bytes),
     _fully_connected_dsp("s2", _NARROW, two_rows.S2, two_rows.scratch_bytes_s2),
+    _fully_connected_dsp(
+        "t2", _NARROW, two_rows.T2_WHOLE, two_rows.scratch_bytes_t2_whole, CHUNK_T2
+    ),
     _fully_connected_dsp("t2", _NARROW, two_rows.T2, two_rows.scratch_bytes_t2),
     _fully_connected_dsp("b1", _NARROW, two_rows.B1, two_rows.scratch_bytes_b1),
+    _block_dsp("s4", (), block_rows.S4),
+    _block_dsp("t2", ("edgeq_narrow_rows_dsp.h",), block_rows.T2),
     _convolution_dsp("Conv2D", "s8", convolutions.CONV_S8, convolutions.scratch_bytes_conv_s8),
     _convolution_dsp("Conv2D", "s4", convolutions.CONV_S4, convolutions.scratch_bytes_conv_s4),
     _convolution_dsp("Conv2D", "t2", convolutions.CONV_T2, convolutions.scratch_bytes_conv_t2),
+    replace(
+        _weightless_dsp("edgeq_depthwise_frame_s8_s8_dsp", "DepthwiseConv2D", one_window),
+        weight="s8",
+        headers=(*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_dot.h"),
+    ),
     _convolution_dsp(
         "DepthwiseConv2D", "s8", convolutions.DEPTHWISE_S8, convolutions.scratch_bytes_depthwise_s8
     ),
     _convolution_dsp(
         "DepthwiseConv2D", "s4", convolutions.DEPTHWISE_S4, convolutions.scratch_bytes_depthwise_s4
     ),
-    _weightless_dsp("edgeq_add_s8_dsp", "Add", add_suits),
+    _weightless_dsp("edgeq_add_s8_dsp", "Add", add_suits, on_whole_inputs),
     _weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", average_pool_suits),
+    replace(
+        _weightless_dsp("edgeq_log_mel_s16_dsp", "LogMel", any_shape),
+        headers=(*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_log_mel.h"),
+        scratch=log_mel_scratch,
+    ),
     Kernel(
         "edgeq_router_s8_dsp",
         "Mixture",
@@ -246,7 +273,7 @@ KERNELS: tuple[Kernel, ...] = (
     _fully_connected_v6m("s4"),
     _fully_connected_v6m("s3"),
     _fully_connected_v6m("s2"),
-    _fully_connected_v6m("t2", few_outputs),
+    _fully_connected_v6m("t2", without_tables),
     _fully_connected_v6m("b1"),
     _conv_2d_v6m("s8"),
     _conv_2d_v6m("s4"),
@@ -263,28 +290,21 @@ KERNELS: tuple[Kernel, ...] = (
         stream=trits.T5,
         suits=trits_suit,
     ),
-    _fully_connected("s16"),
-    _fully_connected("s8"),
-    _fully_connected("s4"),
-    _fully_connected("s3"),
-    _fully_connected("s2"),
-    _fully_connected("t2"),
-    _fully_connected("b1"),
-    _conv_2d("s8"),
-    _conv_2d("s4"),
-    _conv_2d("s3"),
-    _conv_2d("s2"),
-    _conv_2d("t2"),
-    _conv_2d("b1"),
-    _depthwise("s8"),
-    _depthwise("s4"),
+    *(_plain("FullyConnected", w) for w in ("s16", "s8", "s4", "s3", "s2", "t2", "b1")),
+    *(_plain("BlockFullyConnected", w) for w in ("s4", "t2")),
+    *(_plain("Conv2D", w, scratch=patch_scratch) for w in ("s8", "s4", "s3", "s2", "t2", "b1")),
+    _plain("DepthwiseConv2D", "s8", "edgeq_reach.h"),
+    _plain("DepthwiseConv2D", "s4", "edgeq_reach.h"),
+    _weightless("edgeq_conv_2d_band", "Band"),
+    _weightless("edgeq_conv_2d_staged", "Staged", (), ("edgeq_conv_2d_band.c",)),
+    Kernel("edgeq_conv_2d_part", "Part", None, ("edgeq_conv_2d_part.c",), (*_PUBLIC, LAYOUT, MOVE)),
     _weightless("edgeq_average_pool_2d_s8", "AveragePool2D"),
     _weightless("edgeq_mean_pool_2d_s8", "MeanPool2D", ("edgeq_reach.h",)),
     _weightless("edgeq_max_pool_2d_s8", "MaxPool2D", ("edgeq_reach.h",)),
-    _weightless("edgeq_add_s8", "Add"),
-    _weightless("edgeq_sum_s8", "Sum"),
+    _weightless("edgeq_add_s8", "Add", in_place=on_whole_inputs),
+    _weightless("edgeq_sum_s8", "Sum", in_place=on_whole_inputs),
     _weightless("edgeq_sum_constant_s8", "SumConstant", (), ("edgeq_sum_s8.c",)),
-    _weightless("edgeq_multiply_s8", "Multiply"),
+    _weightless("edgeq_multiply_s8", "Multiply", in_place=on_whole_inputs),
     _weightless("edgeq_multiply_constant_s8", "MultiplyConstant", (), ("edgeq_multiply_s8.c",)),
     Kernel("edgeq_extreme_s8", "Extreme", None, ("edgeq_extreme_s8.c",), _PUBLIC),
     Kernel("edgeq_concat_s8", "Concat", None, ("edgeq_concat_s8.c",), _PUBLIC),
@@ -292,16 +312,23 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_batch_matmul_s8", "BatchMatMul"),
     Kernel("edgeq_gather_s8", "Gather", None, ("edgeq_gather_s8.c",), _PUBLIC),
     _weightless("edgeq_resize_linear_s8", "ResizeLinear"),
-    _weightless("edgeq_relu_s8", "Relu"),
-    _weightless("edgeq_prelu_s8", "PRelu"),
+    _weightless("edgeq_relu_s8", "Relu", in_place=on_its_input),
+    _weightless("edgeq_prelu_s8", "PRelu", in_place=on_its_input),
     _weightless("edgeq_narrow_s16", "Narrow"),
     Kernel("edgeq_delay_s8", "Delay", None, ("edgeq_delay_s8.c",), _PUBLIC),
-    Kernel("edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC),
-    _weightless("edgeq_layer_norm_s8", "LayerNorm", ("edgeq_rsqrt.h",)),
-    _weightless("edgeq_group_norm_s8", "GroupNorm", ("edgeq_rsqrt.h",)),
+    _weightless("edgeq_lstm_s8", "Lstm", ("edgeq_gates.h",), scratch=recurrent_scratch),
+    _weightless("edgeq_gru_s8", "Gru", _GRU, scratch=recurrent_scratch),
+    _weightless("edgeq_mgu_s8", "Mgu", _GRU, scratch=recurrent_scratch),
+    _weightless("edgeq_log_mel_s16", "LogMel", ("edgeq_log_mel.h",), scratch=log_mel_scratch),
+    Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
+    Kernel(
+        "edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC, in_place=on_its_input
+    ),
+    _weightless("edgeq_layer_norm_s8", "LayerNorm", ("edgeq_rsqrt.h",), in_place=on_its_input),
+    _weightless("edgeq_group_norm_s8", "GroupNorm", ("edgeq_rsqrt.h",), in_place=on_its_input),
     _weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
-    _weightless("edgeq_softmax_q31_s8", "SoftmaxQ31"),
-    _weightless("edgeq_log_softmax_s8", "LogSoftmax"),
+    _weightless("edgeq_softmax_q31_s8", "SoftmaxQ31", ("edgeq_q31.h",)),
+    _weightless("edgeq_log_softmax_s8", "LogSoftmax", ("edgeq_q31.h",)),
     Kernel("edgeq_arg_max_s8", "ArgMax", None, ("edgeq_arg_max_s8.c",), _PUBLIC),
     _weightless(
         "edgeq_router_s8",
@@ -317,6 +344,13 @@ KERNELS: tuple[Kernel, ...] = (
     _signal("ensemble"),
     _weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
 )
+
+
+def whole_norm(weight_format: str, inputs: int) -> int | None:
+    """Of a fully connected row that DSP kernels split unless its norm is at most this: that norm;
+    None for rows that are never split, or always."""
+    chunk, most = WHOLE_ROWS.get(weight_format, (inputs, None))
+    return most if inputs > chunk else None
 
 
 def select(

@@ -12,13 +12,16 @@
  * eight bits. A kernel then takes four rows (output channels) with both pixels: a word of weights
  * serves two multiplies. Rows are padded to blocks of four with zero weights, columns to groups.
  *
- * Channels in fours: the columns of a patch are (kernel width, kernel height, channels) flat, so
- * that a patch begins `stride` columns of the map behind its neighbour's and shares the others with
+ * The columns of a patch are (kernel width, kernel height, channels) flat, so that a patch begins
+ * `stride` columns of the map behind its neighbour's. Channels in fours: it shares the others with
  * it. A strip of patches, as long as both pixels stay in their rows, is expanded at once: with a
- * 3x3 kernel, stride 1 and 16 channels, up to 19 patches are 21 columns of 192 bytes. Other
- * channels: columns are (kernel height, kernel width, channels) with zero weights behind every row
- * to a whole group. The rows of the map that a row of patches needs go to a band in scratch, one a
- * pixel, with their padding, and every patch of a strip is expanded from there by itself.
+ * 3x3 kernel, stride 1 and 16 channels, up to 19 patches are 21 columns of 192 bytes. Patches of
+ * one column stand side by side whatever the stride, unless padding is beside them. Other
+ * channels: zero weights behind a patch fill its last group. The rows of the map that a row of
+ * patches needs go to a band in scratch, one a pixel, with their padding and column by column (3x3
+ * and 3 channels: 9 bytes a column), and every patch of a strip is expanded from there by itself.
+ * The next row's band begins behind the cells that it no longer needs: those are where the columns
+ * before have the new ones.
  */
 #ifndef EDGEQ_CONV_2D_DSP_H
 #define EDGEQ_CONV_2D_DSP_H
@@ -34,12 +37,11 @@
 /* What a weight format passes to the loop over pixels. */
 typedef struct {
     edgeq_pair_kernel *kernel;
-    int32_t word_shift; /* the weights of a block are columns >> word_shift words */
-    int32_t group;      /* columns are padded to a multiple of it, 4 or 8 */
-    int32_t chunk;      /* pairs of columns after which sums are split */
-    int32_t unrolled;   /* pairs of columns in a turn of the loop, */
-    int32_t bytes;      /* its code, */
-    int32_t apart;      /* and how many of a row's pairs come before it */
+    int32_t group;    /* columns are padded to a multiple of it, 4 or 8 */
+    int32_t chunk;    /* pairs of columns after which sums are split */
+    int32_t unrolled; /* pairs of columns in a turn of the loop, */
+    int32_t bytes;    /* its code, */
+    int32_t apart;    /* and how many of a row's pairs come before it */
 } edgeq_conv_format;
 
 /* Of patches in a strip; EDGEQ_CONV_CELL_WORDS in one of 1x1 patches, which share nothing, so that
@@ -50,8 +52,8 @@ enum { EDGEQ_STRIP_WORDS = 1024 };
 typedef struct {
     int32_t top;
     int32_t column;
-    int8_t *band;    /* rows of the map for its row of the output, with their padding */
-    int32_t missing; /* how many of those, the last ones, are still to come */
+    int8_t *band;    /* columns of the map for its row of the output, with their padding */
+    int32_t missing; /* how many of a column's cells, the last ones, are still to come */
 } edgeq_pixel;
 
 /* The walk over one layer. */
@@ -61,9 +63,10 @@ typedef struct {
     int32_t height; /* of the map */
     int32_t width;
     int32_t columns; /* of the output */
-    int32_t pitch;   /* bytes of a band's row, 0 without bands */
-    int32_t fill;
-    int32_t words; /* from a patch to the next */
+    int32_t apart;   /* columns of the map from one in a strip to the next */
+    int32_t pitch;   /* bytes of a band's column, 0 without bands */
+    int32_t span;    /* columns of a band */
+    int32_t words;   /* from a patch to the next */
     uint32_t *strip;
     int32_t *sums;
     int8_t *spare;
@@ -76,7 +79,7 @@ __attribute__((noinline)) EDGEQ_SMALL static void edgeq_gather_columns(const edg
     uint32_t *to = k->strip;
     int32_t channels = k->w->channels;
     int32_t rows = k->w->kernel_height;
-    edgeq_expansion e = {1, 0, 4 * (rows - 1) * channels, k->sums, 8};
+    edgeq_expansion e = {1, (k->apart - 1) * channels, 4 * (rows - 1) * channels, k->sums, 8};
     for (int32_t i = 0; i < rows; i++, to += channels) {
         uint32_t *next = to;
         e.sums = k->sums;
@@ -85,7 +88,8 @@ __attribute__((noinline)) EDGEQ_SMALL static void edgeq_gather_columns(const edg
             e.count = columns - c;
             for (int32_t p = 0; p < 2; p++) {
                 int32_t row = k->at[p].top + i;
-                int32_t column = k->at[p].column * k->w->stride_width - k->w->padding_left + c;
+                int32_t column = k->at[p].column * k->w->stride_width - k->w->padding_left;
+                column += c * k->apart;
                 int32_t inside = k->width - column;
                 if ((uint32_t)row < (uint32_t)k->height && (uint32_t)column < (uint32_t)k->width) {
                     from[p] = k->x + (row * k->width + column) * channels;
@@ -102,55 +106,87 @@ __attribute__((noinline)) EDGEQ_SMALL static void edgeq_gather_columns(const edg
     }
 }
 
-/* A row of the map with its padding. */
-static inline int8_t *edgeq_put_row(const edgeq_walk *k, int8_t *to, int32_t row) {
-    int32_t left = k->w->padding_left * k->w->channels;
-    left = left < k->pitch ? left : k->pitch;
-    int32_t width = k->width * k->w->channels;
-    int32_t right = k->pitch - left;
-    if ((uint32_t)row < (uint32_t)k->height) {
-        width = width < right ? width : right;
-        to = edgeq_put_fill(to, left, k->fill);
-        to = edgeq_put_bytes(to, k->x + row * k->width * k->w->channels, width);
-        left = 0;
-        right -= width;
+/* n cells of a band side by side; those of the source are `apart` bytes apart. Returns where the
+ * next one goes. */
+__attribute__((noinline)) EDGEQ_SMALL static int8_t *
+edgeq_put_cells(const edgeq_walk *k, int8_t *to, const int8_t *from, int32_t apart, int32_t n) {
+    int32_t channels = k->w->channels;
+    int32_t pitch = k->pitch;
+    int8_t *end = to + n * pitch;
+#if EDGEQ_DSP_ASM
+    for (; channels > 0 && n > 0; channels -= 3) { /* three bytes of each */
+        int32_t some = channels < 3 ? channels : 3;
+        int32_t half = some & 2;
+        int8_t *stop = to + n * pitch;
+        const int8_t *next = from;
+        int32_t t;
+        __asm__ volatile("1:\n"
+                         "lsls %[t], %[some], #31\n" /* carry: a half; minus: a byte */
+                         "itt cs\n"
+                         "ldrhcs.w %[t], [%[next]], #2\n"
+                         "strhcs.w %[t], [%[to]], #2\n"
+                         "itt mi\n"
+                         "ldrbmi %[t], [%[next]]\n"
+                         "strbmi %[t], [%[to]]\n"
+                         "add %[next], %[apart]\n"
+                         "add %[to], %[pitch]\n"
+                         "cmp %[to], %[stop]\n"
+                         "bne 1b\n"
+                         : [to] "+r"(to), [next] "+r"(next), [t] "=&r"(t)
+                         : [some] "r"(some), [apart] "r"(apart - half), [pitch] "r"(pitch - half),
+                           [stop] "r"(stop)
+                         : "cc", "memory");
+        to += 3 - n * pitch;
+        from += 3;
     }
-    return edgeq_put_fill(to, left + right, k->fill);
+#else
+    for (; n > 0; n--, to += pitch, from += apart) {
+        for (int32_t i = 0; i < channels; i++) {
+            to[i] = from[i];
+        }
+    }
+#endif
+    return end;
 }
 
-/* On to the next row of the output if need be; the band is completed, its last rows moved up if
- * they are still of use. Returns how many pixels are left in the row. */
+/* A row of the map with its padding: a cell of each of a band's columns. */
+static inline void edgeq_put_row(const edgeq_walk *k, int8_t *to, int32_t row) {
+    int32_t channels = k->w->channels;
+    int32_t left = k->w->padding_left < k->span ? k->w->padding_left : k->span;
+    int32_t right = k->span - left;
+    to = edgeq_put_cells(k, to, k->spare, 0, left);
+    if ((uint32_t)row < (uint32_t)k->height) {
+        int32_t inside = right < k->width ? right : k->width;
+        right -= inside;
+        to = edgeq_put_cells(k, to, k->x + row * k->width * channels, channels, inside);
+    }
+    (void)edgeq_put_cells(k, to, k->spare, 0, right);
+}
+
+/* On to the next row of the output if need be; the band begins some rows on, and its last rows are
+ * put. Returns how many pixels are left in the row. */
 __attribute__((noinline)) EDGEQ_SMALL static int32_t edgeq_arrive(const edgeq_walk *k,
                                                                   edgeq_pixel *at) {
     int32_t rows = k->w->kernel_height;
     if (at->column == k->columns) {
         at->column = 0;
         at->top += k->w->stride_height;
+        at->band += k->w->stride_height * k->w->channels;
         at->missing = rows < k->w->stride_height ? rows : k->w->stride_height;
     }
-    if (k->pitch > 0 && at->missing > 0) {
+    for (; k->pitch > 0 && at->missing > 0; at->missing--) {
         int32_t i = rows - at->missing;
-        int8_t *to = edgeq_put_bytes(at->band, at->band + at->missing * k->pitch, i * k->pitch);
-        for (; i < rows; i++) {
-            to = edgeq_put_row(k, to, at->top + i);
-        }
-        at->missing = 0;
+        edgeq_put_row(k, at->band + i * k->w->channels, at->top + i);
     }
     return k->columns - at->column;
 }
 
-/* `count` pairs of patches from the bands. */
-__attribute__((noinline)) EDGEQ_SMALL static void edgeq_gather_patches(const edgeq_walk *k,
-                                                                       int32_t count) {
-    int32_t stride = k->w->stride_width * k->w->channels;
-    int32_t groups = (k->w->kernel_width * k->w->channels + 3) >> 2;
-    edgeq_expansion e = {k->w->kernel_height, k->pitch - 4 * groups, 0, k->sums, 0};
-    uint32_t *to = k->strip;
-    const int8_t *a = k->at[0].band + k->at[0].column * stride;
-    const int8_t *b = k->at[1].band + k->at[1].column * stride;
-    for (; count > 0; count--, a += stride, b += stride, to += k->words, e.sums += 2) {
-        edgeq_expand(a, b, to, groups, &e);
-    }
+/* `count` pairs of patches of so many columns from the bands. */
+static inline void edgeq_gather_patches(const edgeq_walk *k, int32_t count, int32_t columns) {
+    int32_t stride = k->w->stride_width * k->pitch;
+    edgeq_expansion e = {count, stride - columns, 4 * (k->words - columns), k->sums, 8};
+    edgeq_expand(k->at[0].band + k->at[0].column * stride, k->at[1].band + k->at[1].column * stride,
+                 k->strip, columns >> 2, &e);
 }
 
 /* Inlined into its one caller, and `format` with it. */
@@ -164,13 +200,12 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     k.x = x;
     k.height = w->input_height;
     k.width = w->input_width;
-    k.fill = p->input_zero_point;
     int32_t room = EDGEQ_STRIP_WORDS;
     if (w->kernel_height * w->kernel_width == 1) {
         room = EDGEQ_CONV_CELL_WORDS;
     }
     if (w->kernel_height * w->kernel_width * w->stride_height * w->stride_width == 1 &&
-        w->output_height == k.height && out_width == k.width) {
+        size == k.height * k.width) { /* without padding */
         k.height = 1;
         k.width = size;
         out_width = size;
@@ -178,15 +213,20 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     int32_t half = (size + 1) >> 1;
     /* columns of the map in a patch, and from one patch to the next; one wide column else */
     bool fours = (w->channels & 3) == 0;
-    int32_t columns = w->kernel_height * ((w->kernel_width * w->channels + 3) & ~3);
+    int32_t columns = (w->kernel_height * w->kernel_width * w->channels + 3) & ~3;
     int32_t padded = (columns + format.group - 1) & ~(format.group - 1);
     int32_t column_words = padded;
     int32_t span = 1;
     int32_t step = 1;
+    k.apart = 1;
     if (fours) {
         span = w->kernel_width;
         step = w->stride_width;
         column_words = w->kernel_height * w->channels;
+        if (w->padding_left + span == 1 && (out_width - 1) * step < k.width) {
+            k.apart = step;
+            step = 1;
+        }
     }
     int32_t at_once = 1;
     int32_t most = span;
@@ -206,18 +246,21 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     }
     k.spare = (int8_t *)(k.sums + (EDGEQ_CONV_SUMS ? 2 * most : 0));
     k.columns = out_width;
-    k.pitch = 0;
-    if (!fours) {
-        k.pitch = ((out_width - 1) * w->stride_width + w->kernel_width) * w->channels;
-    }
-    (void)edgeq_put_fill(k.spare, w->channels, k.fill);
+    k.span = (out_width - 1) * w->stride_width + w->kernel_width;
+    k.pitch = fours ? 0 : w->kernel_height * w->channels;
+    int32_t band = ((w->output_height - 1) >> 1) * w->stride_height * w->channels;
+    band += k.span * k.pitch;
+    int32_t cell = w->channels;
+    do { /* volatile, or a compiler calls memset */
+        ((volatile int8_t *)k.spare)[--cell] = (int8_t)p->input_zero_point;
+    } while (cell > 0);
     k.at[0].top = -w->padding_top;
     k.at[0].column = 0;
-    k.at[0].band = k.spare;
+    k.at[0].band = k.spare + w->channels;
     k.at[0].missing = w->kernel_height;
     k.at[1].top = -w->padding_top;
     k.at[1].column = size - half;
-    k.at[1].band = k.spare + w->kernel_height * k.pitch;
+    k.at[1].band = k.at[0].band + band;
     k.at[1].missing = w->kernel_height;
     while (k.at[1].column >= out_width) {
         k.at[1].column -= out_width;
@@ -229,7 +272,7 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
     job.patch = k.strip;
     job.step = 4 * k.words;
     job.rows = p->outputs;
-    job.rounding = 2 * p->output_zero_point + 1;
+    job.zero_point = p->output_zero_point;
     job.length = 4 * padded;
     job.first = job.length;
     while (job.first > 8 * format.chunk) {
@@ -242,10 +285,7 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         EDGEQ_STEPS(job.skip);
     }
     job.skip = job.skip * format.bytes + 1; /* Thumb code */
-    const uint32_t *parameters = job.weight + (padded >> format.word_shift);
-    int32_t part = job.first < job.length;
-    int32_t to_left = (int32_t)(parameters[4] >> 31);
-    job.first -= EDGEQ_CONV_OWN_END && part == 0 ? 2 * to_left : part | to_left;
+    job.first -= job.first < job.length;
     job.sums = k.sums;
     job.y[0] = y;
     job.y[1] = y + (size - half) * p->outputs;
@@ -255,14 +295,13 @@ static inline void edgeq_conv_2d_dsp(const edgeq_conv_2d_params *p, const int8_t
         job.count = job.count < rest ? job.count : rest;
         rest = edgeq_arrive(&k, &k.at[1]);
         job.count = job.count < rest ? job.count : rest;
-        for (int32_t i = 0; EDGEQ_CONV_SUMS && i < 2 * most; i += 2) {
-            k.sums[i] = 0;
-            k.sums[i + 1] = 0;
+        for (int32_t i = 2 * most; EDGEQ_CONV_SUMS && i > 0;) {
+            ((volatile int32_t *)k.sums)[--i] = 0;
         }
         if (fours) {
             edgeq_gather_columns(&k, span + (job.count - 1) * step);
         } else {
-            edgeq_gather_patches(&k, job.count);
+            edgeq_gather_patches(&k, job.count, columns);
         }
         /* of columns to those of patches, in place, where they are not the same */
         bool columns_only = EDGEQ_CONV_SUMS && span + step > 2;

@@ -1,23 +1,23 @@
 /* Convolutions on DSP cores: four rows with two pixels, from their parameters to their outputs.
  *
- * Behind the weights of a block stand its parameters, nine words: four biases, doubled; four bytes
- * of -1 - shift, row 0 lowest; four multipliers. Biases 5, -1, 0, 0, shifts -9, -9, -10, -1 and
- * multipliers of 2^30: 0x0000000A 0xFFFFFFFE 0 0 0x00090808 0x40000000 (four times).
+ * Behind the weights of a block stand its parameters, twelve words: four biases, doubled; four
+ * times a multiplier and a divisor. The rounding divide of v = SRDHM(a, m) by 2^s, ties away from
+ * zero, is SMMLAR with the divisor 2^(32 - s) + 1, as edgeq_depthwise_slide_dsp.h shows for |v| <
+ * 2^(32 - s). A larger one may end a step farther from zero, which the saturation takes away: it is
+ * 2^(32 - 2 s) or more, 256 and more for s <= 12, and no zero point takes that back into 8 bits.
  *
- * Requantisation of an accumulator a, s = -shift: SMMULR(2 a, m) is SRDHM(a, m) as |a| < 2^30, and
+ * With EDGEQ_CONV_HALVES, v is added where a divisor is negative: -1 for s = 0, 2^31 + 1 less 2^32
+ * for s = 1. The sums of ternary weights are often as small as that.
  *
- *   (SRDHM(a, m) + (a >> 31) + (2 zero point + 1) << (s - 1)) >> s
+ * A block with a channel of another shift has 1 in the lowest bit of its first bias. Its
+ * accumulators go to the left by the low byte of their divisors. Right shifts have the divisor
+ * 2^(31 - s), and 2 v less 1 for v < 0 is what it takes: that ends just under a tie. Those of 0 and
+ * to the left, by n, have 2^31 - 256 + n, which takes v as it is while |v| < 2^22, beyond which the
+ * answer is saturated.
  *
- * rounds ties away from zero. The sign is a's, not the product's: they differ where a negative a
- * gives the product 0, and there 0 and -1 round to the same. The sum stays within 32 bits while
- * s <= 22: 2^30 + 1 + 255 * 2^21 < 2^31.
- *
- * Blocks with a channel of a half or more, shifts of 0 and to the left: the bytes are shift - 64,
- * all negative, and so is their word; six bits are the shift. Shifts -9, 0, 3, -1: 0xBFC3C0B7. Such
- * a row's doubled accumulator goes to the left first, |a| < 2^30 >> shift. A layer that has one has
- * one first, and its patches end in the way of those of several chunks, whose code alone looks for
- * such blocks: others pay nothing. With EDGEQ_CONV_OWN_END, patches of one chunk turn off from
- * there to an end of their own.
+ * Biases 5, -1, 0, 0, shifts -9, -9, -10, -2 and multipliers of 2^30: 0x0000000A 0xFFFFFFFE 0 0
+ * 0x40000000 (four times) 0x00800001 0x00800001 0x00400001 0x40000001. With shifts -9, 0, 3, -1 the
+ * first word is 0x0000000B and the divisors are 0x00400000 0x7FFFFF00 0x7FFFFF03 0x40000000.
  */
 #ifndef EDGEQ_CONV_2D_PAIRS_DSP_H
 #define EDGEQ_CONV_2D_PAIRS_DSP_H
@@ -33,17 +33,16 @@ typedef struct {
     int32_t count; /* pairs of pixels */
     int8_t *y[2];
     int32_t rows;
-    int32_t rounding;    /* 2 * output zero point + 1 */
+    int32_t zero_point;  /* of the output */
     int32_t skip;        /* bytes of the unrolled loop that are left out in its first turn */
-    int32_t first;       /* bytes of the first chunk of a patch; less by one if it is not all or a
-                          * block has a shift of 0 or to the left, by two for an end of its own */
+    int32_t first;       /* bytes of the first chunk of a patch, less by one if it is not all */
     int32_t length;      /* bytes of a patch */
     const int32_t *sums; /* of x, two of each pair; where EDGEQ_CONV_SUMS asks for them */
 } edgeq_pair_job;
 
 typedef void edgeq_pair_kernel(const edgeq_pair_job *job);
 
-enum { EDGEQ_PARAMETER_WORDS = 9 };
+enum { EDGEQ_PARAMETER_WORDS = 12 };
 
 #if EDGEQ_DSP_ASM
 /* A kernel loads eight words of its job, then four. */
@@ -53,7 +52,7 @@ EDGEQ_AT(edgeq_pair_job, step, 8);
 EDGEQ_AT(edgeq_pair_job, count, 12);
 EDGEQ_AT(edgeq_pair_job, y, 16);
 EDGEQ_AT(edgeq_pair_job, rows, 24);
-EDGEQ_AT(edgeq_pair_job, rounding, 28);
+EDGEQ_AT(edgeq_pair_job, zero_point, 28);
 EDGEQ_AT(edgeq_pair_job, skip, 32);
 EDGEQ_AT(edgeq_pair_job, first, 36);
 EDGEQ_AT(edgeq_pair_job, length, 40);
@@ -69,7 +68,7 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
 #define EDGEQ_F_Y0        "[sp, #48]"
 #define EDGEQ_F_Y1        "[sp, #52]"
 #define EDGEQ_F_ROWS      "[sp, #56]" /* less 3 */
-#define EDGEQ_F_ROUNDING  "[sp, #60]"
+#define EDGEQ_F_ZERO      "[sp, #60]"
 #define EDGEQ_F_ENTRY     "[sp, #64]"
 #define EDGEQ_F_FIRST     "[sp, #68]"
 #define EDGEQ_F_LENGTH    "[sp, #72]"
@@ -81,7 +80,8 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
 #define EDGEQ_F_SUM1      "[sp, #96]"
 #define EDGEQ_FRAME       "#100"
 
-#define EDGEQ_STRING(x)       #x
+#define EDGEQ_STRING_(x)      #x
+#define EDGEQ_STRING(x)       EDGEQ_STRING_(x)
 #define EDGEQ_REPEAT(n, code) ".rept " EDGEQ_STRING(n) "\n" code ".endr\n"
 
 /* The first four words of the frame. */
@@ -115,78 +115,72 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
     "str r2, " EDGEQ_F_FIRST_END "\n"                                                              \
     "str r5, " EDGEQ_F_Y0_END "\n"
 
-/* Doubled biases of four rows into r2, r3, r12, lr. */
+/* Doubled biases of four rows into r2, r3, r12, lr; NE for a block with a channel of another shift,
+ * which the constants alone tell: nothing up to EDGEQ_PAIR_LEAVE may set flags. */
 #define EDGEQ_PAIR_BIAS                                                                            \
-    "ldr lr, [r0, #12]\n"                                                                          \
-    "ldr r12, [r0, #8]\n"                                                                          \
-    "ldr.w r3, [r0, #4]\n"                                                                         \
-    "ldr r2, [r0], #16\n"
+    "ldm.w r0!, {r2, r3, r12, lr}\n"                                                               \
+    "tst.w r2, #1\n"
 
-/* One row of doubled accumulators: r2 its multiplier, r3 its shift in the low byte. */
-#define EDGEQ_PAIR_ROW(a, b)                                                                       \
-    "lsl.w r1, r12, r3\n"                                                                          \
-    "add lr, r1, " a ", asr #31\n"                                                                 \
-    "add.w r1, r1, " b ", asr #31\n"                                                               \
-    "smmlar " a ", " a ", r2, lr\n"                                                                \
-    "smmlar " b ", " b ", r2, r1\n"                                                                \
-    "asr " a ", " a ", r3\n"                                                                       \
-    "asr " b ", " b ", r3\n"                                                                       \
-    "ssat " a ", #8, " a ", asr #1\n"                                                              \
-    "ssat " b ", #8, " b ", asr #1\n"
-#define EDGEQ_PAIR_NEXT                                                                            \
-    "lsr.w r3, r3, #8\n"                                                                           \
-    "ldr r2, [r0], #4\n"
+#define EDGEQ_PAIR_SCALE(a, b, multiplier)                                                         \
+    "smmulr " a ", " a ", " multiplier "\n"                                                        \
+    "smmulr " b ", " b ", " multiplier "\n"
+/* r12 is the zero point. */
+#if EDGEQ_CONV_HALVES
+#define EDGEQ_PAIR_DIVIDE(a, b, divisor, lsr)                                                      \
+    lsr " r3, " divisor ", #31\n"                                                                  \
+        "mla lr, " a ", r3, r12\n"                                                                 \
+        "smmlar " a ", " a ", " divisor ", lr\n"                                                   \
+        "mla lr, " b ", r3, r12\n"                                                                 \
+        "smmlar " b ", " b ", " divisor ", lr\n"                                                   \
+        "ssat " a ", #8, " a "\n"                                                                  \
+        "ssat " b ", #8, " b "\n"
+#define EDGEQ_PAIR_DIVIDE_ALL                                                                      \
+    "ldr.w r12, " EDGEQ_F_ZERO "\n"                                                                \
+    "ldr r2, [r0, #4]\n"                                                                           \
+    "ldr.w r1, [r0], #8\n" EDGEQ_PAIR_DIVIDE("r4", "r8", "r1", "lsrs") EDGEQ_PAIR_DIVIDE(          \
+        "r5", "r9", "r2", "lsr.w") "ldr r2, [r0, #4]\n"                                            \
+                                   "ldr.w r1, [r0], #8\n" EDGEQ_PAIR_DIVIDE("r6", "r10", "r1",     \
+                                                                            "lsrs")                \
+                                       EDGEQ_PAIR_DIVIDE("r7", "r11", "r2", "lsr.w")
+#else
+#define EDGEQ_PAIR_DIVIDE(a, b, divisor)                                                           \
+    "smmlar " a ", " a ", " divisor ", r12\n"                                                      \
+    "smmlar " b ", " b ", " divisor ", r12\n"                                                      \
+    "ssat " a ", #8, " a "\n"                                                                      \
+    "ssat " b ", #8, " b "\n"
+#define EDGEQ_PAIR_DIVIDE_ALL                                                                      \
+    "ldr.w r12, " EDGEQ_F_ZERO "\n"                                                                \
+    "ldr.w r2, [r0, #4]\n"                                                                         \
+    "ldr.w r3, [r0, #8]\n"                                                                         \
+    "ldr.w lr, [r0, #12]\n"                                                                        \
+    "ldr.w r1, [r0], #16\n" EDGEQ_PAIR_DIVIDE("r4", "r8", "r1")                                    \
+        EDGEQ_PAIR_DIVIDE("r5", "r9", "r2") EDGEQ_PAIR_DIVIDE("r6", "r10", "r3")                   \
+            EDGEQ_PAIR_DIVIDE("r7", "r11", "lr")
+#endif
 
 /* clang-format off */
-/* The rows of a block with a channel whose scale is a half or more, one a turn, the accumulators
- * moving down: 31 cycles for two outputs instead of 12. Twice the product, less 1 where it is
- * negative, is rounded by the 1 of the rounding, after its shift to the right. */
-#define EDGEQ_PAIR_ANY_ROWS                                                                        \
-    "ldr r12, " EDGEQ_F_ROUNDING "\n"                                                              \
-    "mov lr, r3\n"                                                                                 \
-    "adds r0, r0, #4\n"                                                                            \
-    "12:\n"                                                                                        \
-    "ldm r0!, {r2}\n"                                                                              \
-    "sbfx r1, lr, #0, #6\n"                                                                        \
-    "bic r3, r1, r1, asr #31\n"                                                                    \
-    "lsls r4, r4, r3\n"                                                                            \
-    "lsl r8, r8, r3\n"                                                                             \
-    "subs r3, r3, r1\n"                                                                            \
-    "smmulr r4, r4, r2\n"                                                                          \
-    "smmulr r8, r8, r2\n"                                                                          \
-    "asrs r1, r4, #31\n"                                                                           \
-    "add r4, r1, r4, lsl #1\n"                                                                     \
-    "asr r1, r8, #31\n"                                                                            \
-    "add r8, r1, r8, lsl #1\n"                                                                     \
-    "asrs r4, r4, r3\n"                                                                            \
-    "asr r8, r8, r3\n"                                                                             \
-    "add r4, r4, r12\n"                                                                            \
-    "add r8, r8, r12\n"                                                                            \
-    "ssat r1, #8, r4, asr #1\n"                                                                    \
-    "ssat r2, #8, r8, asr #1\n"                                                                    \
-    "mov r4, r5\n mov r5, r6\n mov r6, r7\n mov r7, r1\n"                                          \
-    "mov r8, r9\n mov r9, r10\n mov r10, r11\n mov r11, r2\n"                                      \
-    "lsrs lr, lr, #8\n"                                                                            \
-    "bne 12b\n"                                                                                    \
-    "b 11b\n"
-/* To label `plain` with a block of right shifts. */
-#define EDGEQ_PAIR_LEAVE_ANY(plain)                                                                \
-    "ldr r3, [r0, #0]\n"                                                                           \
-    "cmp r3, #0\n"                                                                                 \
-    "bpl.w " plain "\n" EDGEQ_PAIR_ANY_ROWS
+/* Any shift: 3.25 cycles an output more. */
+#define EDGEQ_PAIR_SCALE_ANY(a, b)                                                                 \
+    "ldr r2, [r0, #16]\n"                                                                          \
+    "ldr.w r1, [r0], #4\n"                                                                         \
+    "lsls " a ", " a ", r2\n"                                                                      \
+    "lsl.w " b ", " b ", r2\n"                                                                     \
+    EDGEQ_PAIR_SCALE(a, b, "r1")                                                                   \
+    "asrs r3, " a ", #31\n"                                                                        \
+    "asr lr, " b ", #31\n"                                                                         \
+    "add.w " a ", r3, " a ", lsl #1\n"                                                             \
+    "add.w " b ", lr, " b ", lsl #1\n"
 
 /* Requantises doubled accumulators, stores four outputs of each pixel and goes back to label 2
  * until the rows are done, then to label 7 until the pixels are. Stores right behind a load cost
  * nothing. */
 #define EDGEQ_PAIR_LEAVE                                                                           \
-    "ldr r12, " EDGEQ_F_ROUNDING "\n"                                                              \
-    "ldr.w r2, [r0, #4]\n"                                                                         \
-    "ldr r3, [r0], #8\n"                                                                           \
-    EDGEQ_PAIR_ROW("r4", "r8") EDGEQ_PAIR_NEXT                                                     \
-    EDGEQ_PAIR_ROW("r5", "r9") EDGEQ_PAIR_NEXT                                                     \
-    EDGEQ_PAIR_ROW("r6", "r10") EDGEQ_PAIR_NEXT                                                    \
-    EDGEQ_PAIR_ROW("r7", "r11")                                                                    \
-    "11:\n"                                                                                        \
+    "bne.w 10f\n"                                                                                  \
+    "ldm.w r0!, {r1, r2, r3, lr}\n"                                                                \
+    EDGEQ_PAIR_SCALE("r4", "r8", "r1") EDGEQ_PAIR_SCALE("r5", "r9", "r2")                          \
+    EDGEQ_PAIR_SCALE("r6", "r10", "r3") EDGEQ_PAIR_SCALE("r7", "r11", "lr")                        \
+    "12:\n"                                                                                        \
+    EDGEQ_PAIR_DIVIDE_ALL                                                                          \
     "ldr r3, " EDGEQ_F_Y0_END "\n"                                                                 \
     "ldr r1, " EDGEQ_F_Y0 "\n"                                                                     \
     "ldr r2, " EDGEQ_F_Y1 "\n"                                                                     \
@@ -224,7 +218,13 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
     "strbgt r6, [r1], #1\n"                                                                        \
     "strbgt r10, [r2], #1\n"                                                                       \
     "cmp r1, r1\n"                                                                                 \
-    "b 9b\n"
+    "b 9b\n"                                                                                       \
+    "10:\n"                                                                                        \
+    "subs r4, r4, #1\n"                                                                            \
+    "sub r8, r8, #1\n"                                                                             \
+    EDGEQ_PAIR_SCALE_ANY("r4", "r8") EDGEQ_PAIR_SCALE_ANY("r5", "r9")                              \
+    EDGEQ_PAIR_SCALE_ANY("r6", "r10") EDGEQ_PAIR_SCALE_ANY("r7", "r11")                            \
+    "b.w 12b\n"
 /* clang-format on */
 #else
 /* Sums of w * x of the four rows of a block for pixel i; `weight` is at the block. */
@@ -233,22 +233,20 @@ typedef void edgeq_pair_sums(const edgeq_pair_job *job, const uint32_t *weight, 
 
 /* One row of a block for one pixel, as the assembly has it. */
 static inline int8_t edgeq_pair_output(uint32_t sum, const uint32_t *parameters, int32_t row,
-                                       int32_t rounding) {
-    int32_t twice = (int32_t)(2 * sum + parameters[row]);
-    int32_t shift = (int8_t)(uint8_t)(parameters[4] >> (8 * row)); /* less 1, to the right */
-    int32_t multiplier = (int32_t)parameters[5 + row];
-    if ((int32_t)parameters[4] < 0) {
-        int32_t left = shift + 64 > 0 ? shift + 64 : 0;
-        int32_t sign = shift + 64 < 0 ? -1 : 0;
-        int32_t right = left - (shift + 64);
-        twice = (int32_t)((uint32_t)twice << left);
-        int32_t v = edgeq_smmulr(twice, multiplier) + (sign & (twice >> 31));
-        v += (int32_t)((uint32_t)rounding << right) >> 1;
-        return (int8_t)edgeq_clamp(v >> right, -128, 127);
+                                       int32_t zero_point) {
+    uint32_t any = parameters[0] & 1u;
+    uint32_t twice = 2 * sum + parameters[row] - (row == 0 ? any : 0u);
+    int32_t multiplier = (int32_t)parameters[4 + row];
+    int32_t divisor = (int32_t)parameters[8 + row];
+    if (any != 0) {
+        int32_t v = edgeq_smmulr((int32_t)(twice << (divisor & 0xFF)), multiplier);
+        v = edgeq_smmlar(2 * v + (v >> 31), divisor, zero_point);
+        return (int8_t)edgeq_clamp(v, -128, 127);
     }
-    int32_t v = edgeq_smmulr(twice, multiplier) + (twice >> 31);
-    v += (int32_t)((uint32_t)rounding << shift);
-    return (int8_t)edgeq_clamp(v >> shift >> 1, -128, 127);
+    int32_t v = edgeq_smmulr((int32_t)twice, multiplier);
+    int32_t whole = EDGEQ_CONV_HALVES && divisor < 0 ? v : 0;
+    v = edgeq_smmlar(v, divisor, whole + zero_point);
+    return (int8_t)edgeq_clamp(v, -128, 127);
 }
 
 /* The twin of a pair kernel, but for the sums. */
@@ -260,7 +258,7 @@ static inline void edgeq_pair_twin(edgeq_pair_job job, edgeq_pair_sums *sums, in
                 uint32_t sum[4] = {0, 0, 0, 0};
                 sums(&job, weight, i, sum);
                 for (int32_t j = 0; j < 4 && r + j < job.rows; j++) {
-                    *job.y[i]++ = edgeq_pair_output(sum[j], weight + words, j, job.rounding);
+                    *job.y[i]++ = edgeq_pair_output(sum[j], weight + words, j, job.zero_point);
                 }
             }
         }

@@ -5,7 +5,11 @@
 #include "edgeq_dsp.h"
 
 /* GCC takes a naked function for one that reads and writes nothing. */
+#if defined(EDGEQ_PORTABLE)
+#define EDGEQ_READS(from) ((void)(from))
+#else
 #define EDGEQ_READS(from) __asm__ volatile("" : : "r"(from) : "memory")
+#endif
 
 #define EDGEQ_UNUSED __attribute__((unused))
 /* The walk over pixels is long and its turns few. */
@@ -14,27 +18,6 @@
 #else
 #define EDGEQ_SMALL __attribute__((cold))
 #endif
-
-/* n bytes; `to` may lie below `from` in the same array. Volatile, or a compiler calls memcpy. */
-__attribute__((noinline)) EDGEQ_SMALL static int8_t *edgeq_put_bytes(int8_t *to, const int8_t *from,
-                                                                     int32_t n) {
-    for (; n >= 4; n -= 4, to += 4, from += 4) {
-        uint32_t word = edgeq_load_word(from);
-        __builtin_memcpy(to, &word, sizeof word);
-    }
-    for (; n > 0; n--) {
-        *(volatile int8_t *)to++ = *from++;
-    }
-    return to;
-}
-
-__attribute__((noinline)) EDGEQ_SMALL static int8_t *edgeq_put_fill(int8_t *to, int32_t n,
-                                                                    int32_t fill) {
-    for (; n > 0; n--) {
-        *(volatile int8_t *)to++ = (int8_t)fill;
-    }
-    return to;
-}
 
 /* What edgeq_expand makes of two runs of columns: `count` times `groups` groups, and after each
  * time both sources and the target move on by a gap in bytes. */

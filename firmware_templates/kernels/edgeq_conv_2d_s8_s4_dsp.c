@@ -14,23 +14,26 @@
  * prefixes, modulo 2^32; differences, shifted by 4, 8 and 12, are the rows. Rows 0 and 2 carry 8
  * times the sum of the activations: the prefixes begin with -8 times and -8 * 257 times that sum,
  * so that it is gone. The shifts are exact while row 1 stays below 2^27 (131,071 columns), row 2
- * below 2^23 and row 3 below 2^19. 504 columns reach 504 * 128 * 8 < 2^19: a longer row is split
+ * below 2^23 and row 3 below 2^19. 506 columns reach 506 * 128 * 8 < 2^19: a longer row is split
  * there. Then all prefixes begin with -8 times the sum, and row 2 loses its own at the end: with
- * the offset 504 columns of it reach 504 * 128 * 15 < 2^23.
+ * the offset 506 columns of it reach 506 * 128 * 15 < 2^23.
  */
 #define EDGEQ_CONV_SUMS       1
 #define EDGEQ_CONV_CELL_WORDS 1024
-#define EDGEQ_CONV_OWN_END    0
+#define EDGEQ_CONV_HALVES     0
 #include "edgeq_conv_2d_dsp.h"
 
 /* As many pairs as keep the kernel's code within 3 KB, or short of a small cache; a chunk is whole
  * turns. */
 #if EDGEQ_SHORT_LOOPS || defined(__clang__)
-#define UNROLLED 9
+#define UNROLLED    9
+#define CHUNK_PAIRS 252
 #else
-#define UNROLLED 12
+#define UNROLLED    11
+#define CHUNK_PAIRS 253
 #endif
-enum { PAIR_BYTES = 56, CHUNK_PAIRS = 252 };
+#define CHUNK_LESS_ONE "8 * " EDGEQ_STRING(CHUNK_PAIRS) " - 1"
+enum { PAIR_BYTES = 56 };
 
 #if EDGEQ_DSP_ASM
 /* 16 multiplies in 15 cycles. Every instruction takes four bytes, so that the loop can be entered
@@ -144,7 +147,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                      "mov r7, r5\n"
                                      "mov r10, r9\n"
                                      "mov r11, r9\n"
-                                     "addw r2, r1, #2015\n"
+                                     "addw r2, r1, #" CHUNK_LESS_ONE "\n"
                                      "str r2, " EDGEQ_F_CHUNK_END "\n"
                                      "b.w 1b\n"
                                      "5:\n"
@@ -154,8 +157,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                      "add r10, r10, r3\n" LOW_DIFFERENCE
                                      "ldr r2, " EDGEQ_F_FIRST_END "\n"
                                      "str r2, " EDGEQ_F_CHUNK_END
-                                     "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1", "lsl #1")
-                                         EDGEQ_PAIR_LEAVE_ANY("3b"));
+                                     "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1", "lsl #1") "b.w 3b\n");
 }
 #else
 /* The sum by which one prefix exceeds the next shorter one. */
@@ -192,5 +194,5 @@ static void kernel(const edgeq_pair_job *job) {
 EDGEQ_KERNEL EDGEQ_SMALL void edgeq_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p,
                                                       const int8_t *x, int8_t *y, void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
-                      (edgeq_conv_format){kernel, 1, 4, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
+                      (edgeq_conv_format){kernel, 4, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
 }

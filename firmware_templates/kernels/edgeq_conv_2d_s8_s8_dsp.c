@@ -15,19 +15,23 @@
  */
 #define EDGEQ_CONV_SUMS       0
 #define EDGEQ_CONV_CELL_WORDS 384
-#define EDGEQ_CONV_OWN_END    0
+#define EDGEQ_CONV_HALVES     0
 #include "edgeq_conv_2d_dsp.h"
 
 /* As many pairs as keep the kernel's code within 3 KB, or short of a small cache; a chunk is whole
  * turns. */
 #if EDGEQ_SHORT_LOOPS
-#define UNROLLED 9
+#define UNROLLED    11
+#define CHUNK_PAIRS 242
 #elif defined(__clang__)
-#define UNROLLED 14
+#define UNROLLED    14
+#define CHUNK_PAIRS 252
 #else
-#define UNROLLED 18
+#define UNROLLED    16
+#define CHUNK_PAIRS 240
 #endif
-enum { PAIR_BYTES = 56, CHUNK_PAIRS = 252 };
+#define CHUNK_LESS_ONE "8 * " EDGEQ_STRING(CHUNK_PAIRS) " - 1"
+enum { PAIR_BYTES = 56 };
 
 #if EDGEQ_DSP_ASM
 /* 16 multiplies in 15 cycles: four pipelined loads, then nothing waits. Every instruction takes
@@ -116,7 +120,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                       "mov r7, r6\n"
                       "mov r9, r8\n"
                       "mov r11, r10\n"
-                      "addw r2, r1, #2015\n"
+                      "addw r2, r1, #" CHUNK_LESS_ONE "\n"
                       "str r2, " EDGEQ_F_CHUNK_END "\n"
                       "b.w 1b\n"
                       "5:\n"
@@ -149,5 +153,5 @@ static void kernel(const edgeq_pair_job *job) {
 EDGEQ_KERNEL EDGEQ_SMALL void edgeq_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p,
                                                       const int8_t *x, int8_t *y, void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
-                      (edgeq_conv_format){kernel, 0, 4, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
+                      (edgeq_conv_format){kernel, 4, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 1});
 }

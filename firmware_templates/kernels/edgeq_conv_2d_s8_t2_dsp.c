@@ -20,13 +20,7 @@
  */
 #define EDGEQ_CONV_SUMS       1
 #define EDGEQ_CONV_CELL_WORDS 384
-/* One chunk with a shift of 0 or to the left has an end of its own, 6 cycles an output less; beside
- * what clang makes of the C there is no room for it in 3 KB. */
-#if defined(__clang__)
-#define EDGEQ_CONV_OWN_END 0
-#else
-#define EDGEQ_CONV_OWN_END 1
-#endif
+#define EDGEQ_CONV_HALVES     1
 #include "edgeq_conv_2d_dsp.h"
 
 enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
@@ -55,10 +49,10 @@ enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
 #define EIGHT                                                                                      \
     "ldr.w lr, [r0, #4]\n"                                                                         \
     "ldr.w r12, [r0], #8\n" LOADS FOUR("", ", ror #4") LOADS FOUR(", ror #8", ", ror #12")
-#define GROW(a, t)                                                                                 \
-    "sub.w r3, " t ", " a "\n"                                                                     \
+#define GROW(a, t, w)                                                                              \
+    "subs" w " r3, " t ", " a "\n"                                                                 \
     "sbfx r3, r3, #0, #14\n"                                                                       \
-    "add.w " a ", " a ", r3\n"
+    "adds" w " " a ", " a ", r3\n"
 #define CLEAR_HIGH                                                                                 \
     "movs r2, #0\n"                                                                                \
     "str r2, [sp, #16]\n"                                                                          \
@@ -81,18 +75,6 @@ enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
     "add r10, r12, r10, lsl #1\n"                                                                  \
     "add.w r7, lr, r7, " shift "\n"                                                                \
     "add r11, lr, r11, " shift "\n"
-#if EDGEQ_CONV_OWN_END
-#define IF_ONE_CHUNK                                                                               \
-    "subs r3, r1, r3\n"                                                                            \
-    "cmp r3, #2\n"                                                                                 \
-    "beq 10f\n"
-#define END_OF_ONE_CHUNK                                                                           \
-    "b 14f\n"                                                                                      \
-    "10:\n" BIAS("asr #13") "14:\n"
-#else
-#define IF_ONE_CHUNK
-#define END_OF_ONE_CHUNK
-#endif
 
 __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pair_job *job) {
     __asm__(EDGEQ_PAIR_ENTER(
@@ -105,54 +87,54 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                     "str r3, " EDGEQ_F_SUM1 "\n"
                     ".balign 4\n"
                     "2:\n"
-                    "ldr.w r5, " EDGEQ_F_SUM0 "\n"
+                    "ldr r5, " EDGEQ_F_SUM0 "\n"
+                    "ldr r3, " EDGEQ_F_ENTRY "\n"
                     "ldr.w r9, " EDGEQ_F_SUM1 "\n"
-                    "ldr.w r3, " EDGEQ_F_ENTRY "\n"
-                    "ldr.w r1, " EDGEQ_F_PATCH "\n"
+                    "ldr r1, " EDGEQ_F_PATCH "\n"
+                    "mov r7, r5\n"
                     "movw r2, #0xC003\n"
                     "movt r2, #0xC003\n"
-                    "mov.w r7, r5\n"
                     "mov.w r11, r9\n"
                     "stm sp, {r5, r7, r9, r11}\n"
                     "bx r3\n"
                     ".balign 4\n"
-                    "1:\n" EDGEQ_REPEAT(4, EIGHT) "ldm sp, {r4, r6, r8, r10}\n" GROW("r4", "r5")
-                        GROW("r6", "r7") GROW("r8", "r9") GROW(
-                            "r10",
-                            "r11") "ldr.w r3, " EDGEQ_F_CHUNK_END "\n"
-                                   "cmp r1, r3\n"
-                                   "bhs 3f\n"
-                                   "stm sp, {r4, r6, r8, r10}\n"
-                                   "b 1b\n"
-                                   ".balign 4\n"
-                                   "3:\n" ROW_B_LESS_A "bne.w 4f\n" BIAS(
-                                       "asr #13") "6:\n" EDGEQ_PAIR_LEAVE
-                                                  /* the end of one chunk of several: sums of
-                                                     rows 1 and 3 go to the frame */
-                                                  "4:\n" IF_ONE_CHUNK "stm sp, {r4, r6, r8, r10}\n"
-                                                  "add r3, sp, #16\n"
-                                                  "ldm r3, {r4, r6, r8, r10}\n"
-                                                  "add.w r4, r4, r5, asr #14\n"
-                                                  "add.w r6, r6, r7, asr #14\n"
-                                                  "add r8, r8, r9, asr #14\n"
-                                                  "add r10, r10, r11, asr #14\n"
-                                                  "ldr r5, " EDGEQ_F_LENGTH "\n"
-                                                  "ldr r7, " EDGEQ_F_PATCH "\n"
-                                                  "adds r5, r5, r7\n"
-                                                  "cmp r1, r5\n"
-                                                  "stm r3, {r4, r6, r8, r10}\n"
-                                                  "beq 5f\n"
-                                                  "ldm sp, {r5, r7, r9, r11}\n"
-                                                  "addw r4, r1, #2047\n"
-                                                  "str r4, " EDGEQ_F_CHUNK_END "\n"
-                                                  "b 1b\n"
-                                                  "5:\n"
-                                                  "ldm r3, {r5, r7, r9, r11}\n"
-                                                  "ldm sp, {r4, r6, r8, r10}\n"
-                                                  "ldr r2, " EDGEQ_F_FIRST_END "\n"
-                                                  "str r2, " EDGEQ_F_CHUNK_END
-                                                  "\n" CLEAR_HIGH BIAS("lsl #1")
-                                                      END_OF_ONE_CHUNK EDGEQ_PAIR_LEAVE_ANY("6b"));
+                    "1:\n" EDGEQ_REPEAT(4, EIGHT) "ldm sp, {r4, r6, r8, r10}\n" GROW("r4", "r5", "")
+                        GROW("r6", "r7", "") GROW("r8", "r9", ".w")
+                            GROW("r10", "r11",
+                                 ".w") "ldr.w r3, " EDGEQ_F_CHUNK_END "\n"
+                                       "cmp r1, r3\n"
+                                       "bhs 3f\n"
+                                       "stm sp, {r4, r6, r8, r10}\n"
+                                       "b 1b\n"
+                                       ".balign 4\n"
+                                       "3:\n" ROW_B_LESS_A "bne.w 4f\n" BIAS(
+                                           "asr #13") "6:\n" EDGEQ_PAIR_LEAVE
+                                                      /* the end of one chunk of several: sums of
+                                                         rows 1 and 3 go to the frame */
+                                                      "4:\n"
+                                                      "stm sp, {r4, r6, r8, r10}\n"
+                                                      "add r3, sp, #16\n"
+                                                      "ldm r3, {r4, r6, r8, r10}\n"
+                                                      "add.w r4, r4, r5, asr #14\n"
+                                                      "add.w r6, r6, r7, asr #14\n"
+                                                      "add r8, r8, r9, asr #14\n"
+                                                      "add r10, r10, r11, asr #14\n"
+                                                      "ldr r5, " EDGEQ_F_LENGTH "\n"
+                                                      "ldr r7, " EDGEQ_F_PATCH "\n"
+                                                      "adds r5, r5, r7\n"
+                                                      "cmp r1, r5\n"
+                                                      "stm r3, {r4, r6, r8, r10}\n"
+                                                      "beq 5f\n"
+                                                      "ldm sp, {r5, r7, r9, r11}\n"
+                                                      "addw r4, r1, #2047\n"
+                                                      "str r4, " EDGEQ_F_CHUNK_END "\n"
+                                                      "b 1b\n"
+                                                      "5:\n"
+                                                      "ldm r3, {r5, r7, r9, r11}\n"
+                                                      "ldm sp, {r4, r6, r8, r10}\n"
+                                                      "ldr r2, " EDGEQ_F_FIRST_END "\n"
+                                                      "str r2, " EDGEQ_F_CHUNK_END
+                                                      "\n" CLEAR_HIGH BIAS("lsl #1") "b 6b\n");
 }
 #else
 #define MASK 0xC003C003u
@@ -186,5 +168,5 @@ static void kernel(const edgeq_pair_job *job) {
 EDGEQ_KERNEL EDGEQ_SMALL void edgeq_conv_2d_s8_t2_dsp(const edgeq_conv_2d_params *p,
                                                       const int8_t *x, int8_t *y, void *scratch) {
     edgeq_conv_2d_dsp(p, x, y, scratch,
-                      (edgeq_conv_format){kernel, 2, 8, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 0});
+                      (edgeq_conv_format){kernel, 8, CHUNK_PAIRS, UNROLLED, PAIR_BYTES, 0});
 }

@@ -29,7 +29,7 @@ enum {
 
 /* sums: of row 0 the first pixel's and the second's, then those of rows 1 to 3; narrow weights add
  * to them, as their chunks are short. */
-#if defined(__thumb__)
+#if defined(__thumb__) && !defined(EDGEQ_PORTABLE)
 #define EDGEQ_V6M_UNUSED   __attribute__((unused))
 #define EDGEQ_V6M_TEXT_(x) #x
 #define EDGEQ_V6M_TEXT(x)  EDGEQ_V6M_TEXT_(x)
@@ -237,7 +237,7 @@ static inline void edgeq_conv_2d_v6m(const edgeq_conv_2d_params *p, const int8_t
     int32_t columns = edgeq_patch_columns(w);
     int32_t padded = 0;
     while (padded < columns) {
-        __asm__("" : "+r"(padded)); /* clang would divide */
+        EDGEQ_STEPS(padded); /* clang would divide */
         padded += EDGEQ_V6M_COLUMNS;
     }
     for (int32_t i = 0; i < 2 * padded; i++) {

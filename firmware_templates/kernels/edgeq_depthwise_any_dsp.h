@@ -24,6 +24,7 @@ typedef struct {
     int32_t addend;         /* 2 * output zero point + 1 */
     int32_t channels;
     const edgeq_block_channel *of;
+    int32_t left; /* whether a channel's scale is a half or more */
 } edgeq_windows;
 
 #if EDGEQ_DSP_ASM
@@ -34,6 +35,7 @@ EDGEQ_AT(edgeq_windows, advance, 12);
 EDGEQ_AT(edgeq_windows, addend, 16);
 EDGEQ_AT(edgeq_windows, channels, 20);
 EDGEQ_AT(edgeq_windows, of, 24);
+EDGEQ_AT(edgeq_windows, left, 28);
 
 /* r0 runs over cells, r4 over weights; r5 counts rows, r10 pairs; r6..r9 are the sums. */
 __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *cells
@@ -53,22 +55,20 @@ __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *ce
             "1:\n"
             "ldr.w r3, [r0, #4]\n"
             "ldr.w r2, [r0], #8\n"
-            "sxtb16 r12, r2\n"
-            "sxtb16 lr, r3\n"
-            "sxtb16 r2, r2, ror #8\n"
-            "sxtb16 r3, r3, ror #8\n"
-            "pkhbt r11, r12, lr, lsl #16\n"
-            "pkhtb lr, lr, r12, asr #16\n"
             "pkhbt r12, r2, r3, lsl #16\n"
             "pkhtb r3, r3, r2, asr #16\n"
-            "ldr.w r2, [r4], #4\n"
+            "sxtb16 r11, r12\n"
+            "sxtb16 r12, r12, ror #8\n"
+            "ldr.w lr, [r4, #4]\n"
+            "ldr.w r2, [r4], #8\n"
+            "smlad r7, r12, lr, r7\n"
             "smlad r6, r11, r2, r6\n"
-            "ldr.w r11, [r4, #4]\n"
-            "ldr.w r2, [r4], #12\n"
-            "smlad r8, lr, r11, r8\n"
-            "smlad r7, r12, r2, r7\n"
-            "ldr r2, [r4, #-4]\n"
-            "smlad r9, r3, r2, r9\n"
+            "sxtb16 r11, r3\n"
+            "sxtb16 r12, r3, ror #8\n"
+            "ldr.w lr, [r4, #4]\n"
+            "ldr.w r2, [r4], #8\n"
+            "smlad r9, r12, lr, r9\n"
+            "smlad r8, r11, r2, r8\n"
             "subs.w r10, r10, #1\n"
             "bne.w 1b\n"
             "ldr.w r2, [r1, #4]\n"
@@ -79,8 +79,10 @@ __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *ce
             "ldr r2, [sp, #16]\n"
             "ldr r5, [r1, #8]\n"
             "ldr r6, [r1, #12]\n"
+            "ldr r4, [r1, #20]\n"
             "ldr r1, [r1, #16]\n"
             "mov r7, sp\n"
+            "cbnz r4, 5f\n"
             "3:\n" /* a channel; the divisor's leading zeros are its shift less 1 */
             "ldm r7!, {r0}\n"
             "ldr r3, [r1]\n"
@@ -97,8 +99,30 @@ __attribute__((naked, noinline)) static void edgeq_one_window(const uint32_t *ce
             "adds r1, #36\n"
             "subs r6, #1\n"
             "bne 3b\n"
+            "4:\n"
             "add sp, #20\n"
-            "pop {r4-r11, pc}\n");
+            "pop {r4-r11, pc}\n"
+            "5:\n" /* the same, first to the left; a half or more is rounded once, so doubled */
+            "ldm r7!, {r0}\n"
+            "ldr r3, [r1]\n"
+            "ldr r4, [r1, #12]\n"
+            "add.w r0, r3, r0, lsl #1\n"
+            "lsls r0, r4\n"
+            "ldr r3, [r1, #4]\n"
+            "ldr r4, [r1, #16]\n"
+            "smmulr r0, r0, r3\n"
+            "lsls r0, r4\n"
+            "ldr r4, [r1, #8]\n"
+            "add.w r0, r0, r0, asr #31\n"
+            "clz r4, r4\n"
+            "asrs r0, r4\n"
+            "qadd r0, r0, r5\n"
+            "ssat r0, #8, r0, asr #1\n"
+            "strb r0, [r2], #1\n"
+            "adds r1, #36\n"
+            "subs r6, #1\n"
+            "bne 5b\n"
+            "b 4b\n");
 }
 #else
 static void edgeq_one_window(const uint32_t *cells, const edgeq_windows *job, int8_t *y) {
@@ -115,10 +139,12 @@ static void edgeq_one_window(const uint32_t *cells, const edgeq_windows *job, in
     }
     for (int32_t c = 0; c < job->channels; c++) {
         const edgeq_block_channel *of = job->of + c;
-        int32_t v =
-            edgeq_smmulr((int32_t)((uint32_t)of->bias + 2u * (uint32_t)acc[c]), of->multiplier);
-        v = ((v + (v >> 31)) >> __builtin_clz((uint32_t)of->divisor)) + job->addend;
-        y[c] = (int8_t)edgeq_clamp(v >> 1, -128, 127);
+        uint32_t doubled = (uint32_t)of->bias + 2u * (uint32_t)acc[c];
+        int32_t v = edgeq_smmulr((int32_t)(doubled << of->weights[EDGEQ_LEFT]), of->multiplier);
+        v = (int32_t)((uint32_t)v << of->weights[EDGEQ_DOUBLED]);
+        v = (v + (v >> 31)) >> __builtin_clz((uint32_t)of->divisor);
+        int64_t moved = (int64_t)v + job->addend;
+        y[c] = (int8_t)edgeq_clamp((int32_t)(moved >> 1), -128, 127);
     }
 }
 #endif
@@ -172,6 +198,7 @@ EDGEQ_SMALL static void edgeq_depthwise_any(const edgeq_block *b, uint32_t *scra
     job.addend = 2 * p->output_zero_point + 1;
     job.channels = b->channels;
     job.of = b->of;
+    job.left = b->left;
     for (int32_t i = 0; i < down->kernel; i++) {
         const uint32_t *tap = b->taps + i * down->tap_step;
         for (int32_t j = across->kernel; j > 0; j -= 2, scratch += 4) {

@@ -34,13 +34,17 @@ static inline uint32_t edgeq_high_halves(uint32_t a, uint32_t b) {
 
 /* Two cells of four channels: channel c's bytes as the halves of to[c]. */
 static inline void edgeq_pair_cells(uint32_t a, uint32_t b, uint32_t *to) {
-    uint32_t even[2] = {edgeq_sxtb16(a), edgeq_sxtb16(b)};
-    uint32_t odd[2] = {edgeq_sxtb16_ror8(a), edgeq_sxtb16_ror8(b)};
-    to[0] = edgeq_low_halves(even[0], even[1]);
-    to[1] = edgeq_low_halves(odd[0], odd[1]);
-    to[2] = edgeq_high_halves(even[0], even[1]);
-    to[3] = edgeq_high_halves(odd[0], odd[1]);
+    uint32_t low = edgeq_low_halves(a, b);
+    uint32_t high = edgeq_high_halves(a, b);
+    to[0] = edgeq_sxtb16(low);
+    to[1] = edgeq_sxtb16_ror8(low);
+    to[2] = edgeq_sxtb16(high);
+    to[3] = edgeq_sxtb16_ror8(high);
 }
+
+/* What other windows have in the place of the first weights: bits that a sum is shifted left by
+ * before it is multiplied, and 1 where nothing is shifted right after that. */
+enum { EDGEQ_LEFT, EDGEQ_DOUBLED };
 
 /* One channel. The assembly knows the order. */
 typedef struct {
@@ -69,6 +73,7 @@ typedef struct {
     int8_t *y;
     int32_t first;    /* its first channel */
     int32_t channels; /* 4, or all there are */
+    int32_t left;     /* whether a channel's scale is a half or more */
     edgeq_block_channel of[4];
 } edgeq_block;
 

@@ -122,7 +122,7 @@ static inline void edgeq_four_depthwise(const edgeq_depthwise *d, edgeq_outputs 
         edgeq_put_line(d, o, slot, channels, y + first + i * d->outer.y_step);
         slot += d->outer.stride;
         while (slot >= d->outer.kernel) {
-            __asm__("" : "+r"(slot)); /* clang would divide */
+            EDGEQ_STEPS(slot); /* clang would divide */
             slot -= d->outer.kernel;
         }
     }

@@ -6,7 +6,7 @@
 
 #include "edgeq_layout.h"
 
-#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(EDGEQ_PORTABLE)
 #define EDGEQ_DSP_ASM 1
 #else
 #define EDGEQ_DSP_ASM 0
@@ -20,12 +20,12 @@
 #define EDGEQ_SHORT_LOOPS 0
 #endif
 
-/* Keeps a compiler from solving a loop of few turns for its end: that takes more code, or a divide.
- */
-#define EDGEQ_STEPS(x) __asm__("" : "+r"(x))
-
 /* Keeps what `pointer` points to in memory, where registers are too few for it. */
+#if defined(EDGEQ_PORTABLE)
+#define EDGEQ_IN_MEMORY(pointer) ((void)(pointer))
+#else
 #define EDGEQ_IN_MEMORY(pointer) __asm__ volatile("" : "+r"(pointer) : : "memory")
+#endif
 
 /* Position-independent code may keep the base of its data in r9, and no compiler lets assembly name
  * that as changed. There the assembly puts r9 back itself, for a few cycles a call. A build that

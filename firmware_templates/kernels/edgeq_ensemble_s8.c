@@ -2,7 +2,7 @@
 #include "edgeq_kernels.h"
 
 /* Clang would see a maximum in the masks of a difference and, on ARMv6-M, make a branch of it. */
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(EDGEQ_PORTABLE)
 #define EDGEQ_HIDDEN(x) __asm__("" : "+r"(x))
 #else
 #define EDGEQ_HIDDEN(x) ((void)0)

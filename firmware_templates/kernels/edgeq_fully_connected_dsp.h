@@ -128,10 +128,10 @@ static inline void edgeq_requantize_two(const int32_t *acc, const int32_t *multi
         "1:\n\t"
         "ldr.w   %[a0], [%[acc]], #4\n\t"
         "ldr.w   %[m0], [%[mul]], #4\n\t"
-        "ldrsb.w %[s0], [%[shift]], #1\n\t"
+        "ldrsb   %[s0], [%[shift]], #1\n\t"
         "ldr.w   %[a1], [%[acc]], #4\n\t"
         "ldr.w   %[m1], [%[mul]], #4\n\t"
-        "ldrsb.w %[s1], [%[shift]], #1\n\t"
+        "ldrsb   %[s1], [%[shift]], #1\n\t"
         EDGEQ_HIGH_PRODUCT("%[a0]", "%[m0]")
         EDGEQ_HIGH_PRODUCT("%[a1]", "%[m1]")
         "mvn.w   %[s0], %[s0]\n\t"
@@ -144,8 +144,8 @@ static inline void edgeq_requantize_two(const int32_t *acc, const int32_t *multi
         "add.w   %[a1], %[a1], %[half]\n\t"
         "ssat    %[a0], #8, %[a0], asr #1\n\t"
         "ssat    %[a1], #8, %[a1], asr #1\n\t"
-        "strb.w  %[a0], [%[y]], #1\n\t"
-        "strb.w  %[a1], [%[y]], #1\n\t"
+        "strb    %[a0], [%[y]], #1\n\t"
+        "strb    %[a1], [%[y]], #1\n\t"
         "cmp     %[y], %[end]\n\t"
         "bne     1b"
         : [acc] "+r"(acc), [mul] "+r"(multiplier), [shift] "+r"(shift), [y] "+r"(y), [a0] "=&r"(a0),

@@ -84,7 +84,7 @@ __attribute__((noinline)) static void build_table(const int8_t *x, sum_table *ta
 
 #define UNUSED __attribute__((unused))
 
-#if defined(__thumb2__)
+#if defined(__thumb2__) && !defined(EDGEQ_PORTABLE)
 /* clang-format off */
 /* Loads stand in chains, where each behind another takes one cycle; the row before is stored behind
  * a chain, where a store takes none: 28 cycles a row, 40 products. r0 bytes, r1 accumulators, r5 to
@@ -131,7 +131,7 @@ __attribute__((naked, noinline)) static void look_up(UNUSED const uint8_t *w, UN
             "pop {r3-r11, pc}\n");
 }
 /* clang-format on */
-#elif defined(__thumb__)
+#elif defined(__thumb__) && !defined(EDGEQ_PORTABLE)
 /* clang-format off */
 /* ARMv6-M has eight registers for addresses: four tables at a time, 29 cycles a row, 20 products.
  * r0 bytes, r1 accumulators, r4 to r7 tables, r8 where the accumulators end. */
@@ -201,7 +201,7 @@ EDGEQ_KERNEL void edgeq_fully_connected_s8_t5(const edgeq_fully_connected_params
     int32_t rows = (outputs + QUAD - 1) & ~(QUAD - 1);
     uint32_t start = 0;
     for (int32_t left = p->inputs; left > 0; left -= COLUMNS) {
-        __asm__("" : "+r"(left)); /* clang would divide by 40 */
+        EDGEQ_STEPS(left); /* clang would divide by 40 */
         start -= OFFSET * TABLES;
     }
     for (int32_t i = 0; i < outputs; i++) {

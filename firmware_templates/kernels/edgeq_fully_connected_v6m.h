@@ -26,7 +26,7 @@ enum {
     EDGEQ_V6M_BLOCK = 16 /* rows between two calls for their outputs */
 };
 
-#if defined(__thumb__)
+#if defined(__thumb__) && !defined(EDGEQ_PORTABLE)
 #define EDGEQ_V6M_UNUSED   __attribute__((unused))
 #define EDGEQ_V6M_TEXT_(x) #x
 #define EDGEQ_V6M_TEXT(x)  EDGEQ_V6M_TEXT_(x)
@@ -209,7 +209,7 @@ static inline void edgeq_fully_connected_v6m(const edgeq_fully_connected_params 
     int32_t padded = 0;
     int32_t row_words = 0; /* of four rows */
     while (padded < p->inputs) {
-        __asm__("" : "+r"(padded)); /* clang would divide */
+        EDGEQ_STEPS(padded); /* clang would divide */
         padded += EDGEQ_V6M_TURN;
         row_words += EDGEQ_V6M_BITS == 8 ? EDGEQ_V6M_TURN : 2 * EDGEQ_V6M_WORDS;
     }

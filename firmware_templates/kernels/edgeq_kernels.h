@@ -67,6 +67,22 @@ void edgeq_fully_connected_s8_b1(const edgeq_fully_connected_params *p, const in
 void edgeq_fully_connected_s8_t5(const edgeq_fully_connected_params *p, const int8_t *x, int8_t *y,
                                  void *scratch);
 
+/* A row with a scale for every `block` weights (32, 64 or 128, the last block perhaps shorter),
+ * over the last axis of `cells` cells: accumulator = bias + sum block_scale * (x -
+ * input_zero_point) * w. block_scale: (outputs, blocks) bytes, null where the stream has them. */
+typedef struct {
+    edgeq_fully_connected_params layer;
+    const uint8_t *block_scale;
+    int32_t block;
+    int32_t cells;
+} edgeq_block_fully_connected_params;
+
+/* x: cells times inputs, y: cells times outputs; they may not overlap. */
+void edgeq_block_fully_connected_s8_s4(const edgeq_block_fully_connected_params *p, const int8_t *x,
+                                       int8_t *y);
+void edgeq_block_fully_connected_s8_t2(const edgeq_block_fully_connected_params *p, const int8_t *x,
+                                       int8_t *y);
+
 /* How a kernel slides over a map. Cells outside the map (before the first row or column, as
  * padding_top and padding_left say, and after the last) hold the real number zero. */
 typedef struct {
@@ -116,6 +132,49 @@ void edgeq_conv_2d_s8_b1(const edgeq_conv_2d_params *p, const int8_t *x, int8_t 
 
 void edgeq_depthwise_conv_2d_s8_s8(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
 void edgeq_depthwise_conv_2d_s8_s4(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
+
+/* Rows [row, row + rows) of the output, or as many as there are, as a layer of their own: *band,
+ * whose x begins at the row of the input that is returned. A 1x1 kernel at stride 1 without padding
+ * takes the map as one row, and `row` and `rows` count pixels. Every band must reach into the map.
+ */
+int32_t edgeq_conv_2d_band(const edgeq_conv_2d_params *whole, int32_t row, int32_t rows,
+                           edgeq_conv_2d_params *band);
+
+/* The same layer with its weights in RAM: copies `words` words to `weight`, aligned to 4
+ * bytes, from where *staged reads them. */
+void edgeq_conv_2d_staged(const edgeq_conv_2d_params *whole, int32_t words, void *weight,
+                          edgeq_conv_2d_params *staged);
+
+/* How the parts of a dilated axis are sampled: cells of the map from one of a part to the next, and
+ * outputs likewise; stride: from window to window of a part. Without dilation 1, 1 and the whole's.
+ */
+typedef struct {
+    int32_t dilation;
+    int32_t apart;
+    int32_t stride;
+} edgeq_sampling;
+
+/* Of a group: its channels, its outputs, the bytes of its weights. */
+typedef struct {
+    int32_t channels;
+    int32_t outputs;
+    int32_t weight_bytes;
+    edgeq_sampling down;
+    edgeq_sampling across;
+} edgeq_conv_2d_parts;
+
+/* A Conv2D with groups or dilation, a DepthwiseConv2D with dilation: *whole has the window without
+ * dilation, weights group after group. The part of `group` that makes the outputs row, row + apart
+ * ... of column, column + apart ... becomes a layer of its own, *part, and the cells that it reads
+ * go to `cells`, one of padding where it reads none. */
+void edgeq_conv_2d_part(const edgeq_conv_2d_params *whole, const edgeq_conv_2d_parts *parts,
+                        int32_t group, int32_t row, int32_t column, const int8_t *x, int8_t *cells,
+                        edgeq_conv_2d_params *part);
+
+/* What that layer made of them goes where it belongs. */
+void edgeq_conv_2d_put_part(const edgeq_conv_2d_params *whole, const edgeq_conv_2d_parts *parts,
+                            int32_t group, int32_t row, int32_t column, const int8_t *made,
+                            int8_t *y);
 
 /* Average without padding: the sum is requantised by scale_in / (scale_out * cells). */
 typedef struct {
@@ -185,6 +244,105 @@ typedef struct {
 
 /* y becomes what `state` is, state becomes x; none may overlap another. */
 void edgeq_delay_s8(const edgeq_delay_params *p, const void *x, void *y, void *state);
+
+/* `frames` frames of `samples` samples, even and at most `fft`, one every `hop`; fft: 256, 512 or
+ * 1024. preemphasis: Q15, 0 to 32767. window: of a Hann window the first samples / 2 + 1, sine: of
+ * 2 pi i / fft the first 3 fft / 4 + 1, both Q31. bands: first bin and number of bins of each of
+ * `mels` bands, whose weights, in 255ths, stand one band behind another. floor: 1 or more.
+ * log_table: log2(1 + i / 64) in Q15, 65 of them; the multiplier takes that less `offset`. */
+typedef struct {
+    const int32_t *window;
+    const int32_t *sine;
+    const uint16_t *bands;
+    const uint8_t *weights;
+    const uint16_t *log_table;
+    int64_t floor;
+    int32_t samples;
+    int32_t hop;
+    int32_t fft;
+    int32_t mels;
+    int32_t frames;
+    int32_t preemphasis;
+    int32_t offset;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_zero_point;
+} edgeq_log_mel_params;
+
+/* scratch: 8 * (fft / 2 + 1) bytes, aligned to 8. */
+void edgeq_log_mel_s16(const edgeq_log_mel_params *p, const int16_t *x, int8_t *y, void *scratch);
+
+/* An LSTM of `units` over `steps` rows of `features`. Rows of the weights: gate by gate, in the
+ * order input, forget, cell, output; their multipliers give Q3.12. Products: forget gate times
+ * cell, input gate times cell gate, output gate times tanh of the cell, which is in steps of
+ * 2^cell_power, -15 to -9, and clamped to +-cell_clip. table: 65536 sigmoid(i / 24), 256 of them,
+ * the last twice. */
+typedef struct {
+    const int8_t *input_weight;
+    const int8_t *recurrent_weight;
+    const int32_t *bias;
+    const uint16_t *table;
+    int32_t input_multiplier[4];
+    int32_t input_shift[4];
+    int32_t recurrent_multiplier[4];
+    int32_t recurrent_shift[4];
+    int32_t product_multiplier[3];
+    int32_t product_shift[3];
+    int32_t steps;
+    int32_t features;
+    int32_t units;
+    int32_t cell_power;
+    int32_t cell_clip;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+} edgeq_lstm_params;
+
+/* y: the hidden state at every step, which begins at zero. scratch: 3 * units bytes, aligned to 2.
+ */
+void edgeq_lstm_s8(const edgeq_lstm_params *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* A GRU of `units` over `steps` rows of `features`. Rows of the weights: gate by gate, in the order
+ * reset, update, new; their multipliers give Q3.12. The reset gate multiplies the new gate's sums
+ * of the hidden state. The state is Q0.15, which the output's multiplier makes int8. table: that of
+ * an LSTM. */
+typedef struct {
+    const int8_t *input_weight;
+    const int8_t *recurrent_weight;
+    const int32_t *bias;
+    const int32_t *recurrent_bias;
+    const uint16_t *table;
+    int32_t input_multiplier[3];
+    int32_t input_shift[3];
+    int32_t recurrent_multiplier[3];
+    int32_t recurrent_shift[3];
+    int32_t output_multiplier;
+    int32_t output_shift;
+    int32_t steps;
+    int32_t features;
+    int32_t units;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+} edgeq_gru_params;
+
+/* y and scratch as edgeq_lstm_s8. */
+void edgeq_gru_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* Two gates, forget and new, whose rows and multipliers are the first two; else as edgeq_gru_s8. */
+void edgeq_mgu_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* Bytes, int8 or int16. Of `given` by this call, after what others left: y takes the first `old` of
+ * the state and the first `new_made` given; the state keeps its last `stays`, then the last
+ * `new_kept` given. */
+typedef struct {
+    int32_t old;
+    int32_t new_made;
+    int32_t given;
+    int32_t stays;
+    int32_t new_kept;
+} edgeq_history_params;
+
+/* state, then x, are one sequence: y becomes its first bytes, state its last. None may overlap. */
+void edgeq_history_s8(const edgeq_history_params *p, const void *x, void *y, void *state);
 
 /* table: 256 entries, the answers to -128, -127 ... 127. */
 typedef struct {
@@ -398,13 +556,16 @@ typedef struct {
 /* y may be x. */
 void edgeq_softmax_q31_s8(const edgeq_softmax_q31_params *p, const int8_t *x, int8_t *y);
 
-/* exp_table as in edgeq_softmax_params; factor: 16 * scale in Q14, at most 2^22. Output scale 1/16,
- * zero point 127. */
+/* exp_q31 as in edgeq_softmax_q31_params; at most 4095 classes. multiplier, shift: of `most` steps
+ * below the largest and fewer into Q5.26, above -16; what lies farther has the least answer. Output
+ * scale 1/16, zero point 127. */
 typedef struct {
-    const uint16_t *exp_table;
+    const int32_t *exp_q31;
     int32_t rows;
     int32_t classes;
-    int32_t factor;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t most;
 } edgeq_log_softmax_params;
 
 /* y may be x. */

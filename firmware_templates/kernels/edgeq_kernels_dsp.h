@@ -28,6 +28,18 @@ void edgeq_fully_connected_s8_t2_dsp(const edgeq_fully_connected_params *p, cons
 void edgeq_fully_connected_s8_b1_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
                                      int8_t *y, void *scratch);
 
+/* Rows that need no splitting: in every row the sum of |w| is at most 4095, and 63. */
+void edgeq_fully_connected_s8_s4_whole_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                           int8_t *y, void *scratch);
+void edgeq_fully_connected_s8_t2_whole_dsp(const edgeq_fully_connected_params *p, const int8_t *x,
+                                           int8_t *y, void *scratch);
+
+/* Shifts of at most -1; block scales stand in the stream. */
+void edgeq_block_fully_connected_s8_s4_dsp(const edgeq_block_fully_connected_params *p,
+                                           const int8_t *x, int8_t *y, void *scratch);
+void edgeq_block_fully_connected_s8_t2_dsp(const edgeq_block_fully_connected_params *p,
+                                           const int8_t *x, int8_t *y, void *scratch);
+
 void edgeq_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                              void *scratch);
 void edgeq_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
@@ -40,6 +52,10 @@ void edgeq_depthwise_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8
 void edgeq_depthwise_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                                        void *scratch);
 
+/* One window, the whole map: the kernel is as large as the input and there is no padding. Weights
+ * are those of the plain kernel. */
+void edgeq_depthwise_frame_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
+
 /* At least four channels, a shift of at most -1. */
 void edgeq_average_pool_2d_s8_dsp(const edgeq_average_pool_2d_params *p, const int8_t *x,
                                   int8_t *y);
@@ -47,6 +63,9 @@ void edgeq_average_pool_2d_s8_dsp(const edgeq_average_pool_2d_params *p, const i
 /* One of multiplier and shift 0 and 1 is 2^30 and 0, the other too or its shift at most -1; that of
  * the output is -23 to -1. */
 void edgeq_add_s8_dsp(const edgeq_add_params *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+void edgeq_log_mel_s16_dsp(const edgeq_log_mel_params *p, const int16_t *x, int8_t *y,
+                           void *scratch);
 
 /* Its layers' weights and biases are those of edgeq_fully_connected_s8_s8_dsp. */
 void edgeq_router_s8_dsp(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "edgeq_layout.h"
+
 /* One axis of a layer; steps in bytes from one position to the next. */
 typedef struct {
     int32_t size; /* of the input */
@@ -28,7 +30,7 @@ typedef struct {
 static inline int32_t edgeq_threes(int32_t n) {
     int32_t threes = 0;
     for (; n > 0; n -= 3) {
-        __asm__("" : "+r"(n)); /* compilers would divide */
+        EDGEQ_STEPS(n); /* compilers would divide */
         threes++;
     }
     return threes;

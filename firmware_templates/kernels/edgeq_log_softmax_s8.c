@@ -1,27 +1,35 @@
-/* LogSoftmax over the last axis; output scale 1/16, zero point 127. */
+/* LogSoftmax over the last axis as TensorFlow Lite Micro computes it: exponentials in Q0.31, their
+ * sum in Q12.19, its logarithm in Q5.26; output scale 1/16, zero point 127. */
 #include "edgeq_kernels.h"
-#include "edgeq_requantize.h"
+#include "edgeq_q31.h"
 
-enum { FRACTION_BITS = 14, LOG_OF_2 = 181704 };
+enum { LOG_OF_2 = 1488522236, SQRT_HALF = 1518500250, ROOT_4_HALF = 1805811301 };
+enum { LOG_N = 117049297, LOG_D = 127690142, LOG_I = 1057819769, LOG_F = 638450708 };
+enum { QUARTER = 1 << 23, FAR = -16 * (1 << 26) };
 
-/* 16 ln(1 + i / 32) in Q14. */
-static const int32_t log_table[33] = {
-    0,      8067,   15892,  23491,  30876,  38059,  45050,  51859,  58496,  64969,  71286,
-    77454,  83481,  89372,  95133,  100771, 106290, 111695, 116991, 122183, 127273, 132266,
-    137166, 141976, 146700, 151340, 155899, 160380, 164786, 169119, 173382, 177576, 181704,
-};
+/* ln(total / 2^19) in Q5.26 for total from 2^19 to 2^31 - 1: a fraction of polynomials around
+ * 2^-1/4, of the total or of it by the root of a half, whichever lies nearer. */
+static int32_t log_q26(int32_t total) {
+    int32_t zeros = edgeq_leading_zeros_32((uint32_t)total);
+    int32_t others = edgeq_leading_zeros_32((uint32_t)edgeq_srdhm(total, SQRT_HALF));
+    uint32_t first = (uint32_t)edgeq_srdhm(total << (zeros - 1), SQRT_HALF) * 2;
+    uint32_t second = (uint32_t)total << (others - 1);
+    uint32_t nearer = first < second ? first : second;
+    int32_t r = (int32_t)(nearer < INT32_MAX ? nearer : INT32_MAX);
+    int32_t above = (12 - zeros) * (1 << 25) + QUARTER, below = (13 - others) * (1 << 25) - QUARTER;
+    int32_t whole = above > below ? above : below;
 
-/* 16 ln(total / 2^15) in Q14 for total >= 2^15: a line between two places. */
-static int32_t log_q14(uint32_t total) {
-    int32_t zeros = edgeq_leading_zeros_32(total);
-    uint32_t mantissa = total << zeros;
-    const int32_t *low = log_table + ((mantissa >> 26) & 31);
-    int32_t share = (int32_t)((mantissa >> 10) & 0xFFFF);
-    return (16 - zeros) * LOG_OF_2 + low[0] + (((low[1] - low[0]) * share) >> 16);
+    int32_t p = (int32_t)(((int64_t)r + ROOT_4_HALF + 1) >> 1), q = (r - ROOT_4_HALF) * 2;
+    int32_t square = edgeq_srdhm(q, q);
+    int32_t number = edgeq_srdhm(q, r) + edgeq_srdhm(edgeq_srdhm(q, square), LOG_N);
+    int32_t by = edgeq_srdhm(p, LOG_I + q + edgeq_srdhm(square, LOG_D)) + edgeq_srdhm(q, LOG_F);
+    int32_t part = edgeq_srdhm(edgeq_rdp(number, 6), edgeq_reciprocal_q31(by));
+    return (edgeq_srdhm(whole, LOG_OF_2) + part) * 2;
 }
 
 EDGEQ_KERNEL void edgeq_log_softmax_s8(const edgeq_log_softmax_params *p, const int8_t *x,
                                        int8_t *y) {
+    const int32_t *exp_q31 = p->exp_q31;
     for (int32_t row = 0; row < p->rows; row++, x += p->classes, y += p->classes) {
         int32_t largest = -128;
         for (int32_t i = 0; i < p->classes; i++) {
@@ -29,12 +37,15 @@ EDGEQ_KERNEL void edgeq_log_softmax_s8(const edgeq_log_softmax_params *p, const 
         }
         uint32_t total = 0;
         for (int32_t i = 0; i < p->classes; i++) {
-            total += p->exp_table[largest - x[i]];
+            total += ((uint32_t)exp_q31[largest - x[i]] + (1u << 11)) >> 12;
         }
-        int32_t base = log_q14(total) + (1 << (FRACTION_BITS - 1));
+        int32_t log = log_q26((int32_t)total);
         for (int32_t i = 0; i < p->classes; i++) {
-            int32_t below = ((largest - x[i]) * p->factor + base) >> FRACTION_BITS;
-            y[i] = (int8_t)(127 - edgeq_clamp(below, 0, 255));
+            int32_t apart = largest - x[i], near = apart < p->most ? apart : p->most;
+            int32_t scaled = edgeq_srdhm(-(near << p->shift), p->multiplier);
+            int32_t far = -(int32_t)(apart > p->most); /* a mask: no branch around the rest */
+            int32_t below = (FAR & far) | (scaled & ~far);
+            y[i] = (int8_t)edgeq_clamp(edgeq_rdp(below - log, 22) + 127, -128, 127);
         }
     }
 }

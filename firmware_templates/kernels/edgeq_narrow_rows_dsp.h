@@ -186,7 +186,7 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
  * second one, by 1, is left to what follows. */
 #define EDGEQ_NARROW_REQUANTIZE                                                                    \
     "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
-    "ldr.w lr, [r2], #4\n ldrsb.w r10, [r3], #1\n"                                                 \
+    "ldr.w lr, [r2], #4\n ldrsb r10, [r3], #1\n"                                                 \
     "add.w r11, r11, r12, lsl #1\n"                                                                \
     "smmulr r11, r11, lr\n"                                                                        \
     "mvn.w r10, r10\n"                                                                             \
@@ -198,7 +198,7 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
  * Twice the product, less 1 where it is negative, rounds by the 1 of the doubled zero point. */
 #define EDGEQ_NARROW_REQUANTIZE_ANY                                                                \
     "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
-    "ldr.w lr, [r2], #4\n ldrsb.w r10, [r3], #1\n"                                                 \
+    "ldr.w lr, [r2], #4\n ldrsb r10, [r3], #1\n"                                                 \
     "add.w r11, r11, r12, lsl #1\n"                                                                \
     "sbfx r10, r10, #0, #6\n"                                                                      \
     "bic.w r12, r10, r10, asr #31\n"                                                               \
@@ -300,7 +300,7 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "cmp r11, r9\n"
         "it gt\n"
         "movgt r11, r9\n"
-        "strb.w r11, [r4], #1\n"
+        "strb r11, [r4], #1\n"
         "cmp r5, r7\n"
         "bne 0b\n"
         "b 9f\n"
@@ -308,7 +308,7 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "1:\n"
         EDGEQ_NARROW_REQUANTIZE
         "ssat r11, #8, r11, asr #1\n"
-        "strb.w r11, [r4], #1\n"
+        "strb r11, [r4], #1\n"
         "cmp.w r5, r7\n"
         "bne.w 1b\n"
         "9:\n"

@@ -26,7 +26,7 @@ static inline edgeq_outputs edgeq_outputs_of(const int32_t *bias, const int32_t 
     return o;
 }
 
-#if defined(__thumb__)
+#if defined(__thumb__) && !defined(EDGEQ_PORTABLE)
 EDGEQ_AT(edgeq_outputs, multiplier, 4);
 EDGEQ_AT(edgeq_outputs, shift, 8);
 EDGEQ_AT(edgeq_outputs, y_step, 12);

@@ -18,7 +18,7 @@ typedef struct {
     int32_t stride;
 } edgeq_taps;
 
-#if defined(__thumb__)
+#if defined(__thumb__) && !defined(EDGEQ_PORTABLE)
 EDGEQ_AT(edgeq_taps, sums_end, 4);
 EDGEQ_AT(edgeq_taps, from, 8);
 EDGEQ_AT(edgeq_taps, from_end, 12);

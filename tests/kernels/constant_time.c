@@ -12,7 +12,7 @@ int32_t bias[64];
 int32_t multiplier[64];
 int8_t shift[64];
 int16_t gamma_q[64];
-uint16_t exp_table[256];
+uint16_t exp_table[257];
 int32_t exp_q31[256];
 static const uint32_t reciprocals[4] = {1u << 29, 357913942u, 357913942u, 238609295u};
 uint8_t mask[64];
@@ -68,6 +68,16 @@ RUN_CONV(s2)
 RUN_CONV(t2)
 RUN_CONV(b1)
 
+#define RUN_BLOCK(token)                                                                           \
+    void run_block_fully_connected_s8_##token(void) {                                              \
+        static const uint8_t scale[14] = {255, 1, 3, 200, 7, 90, 128, 2, 17, 64, 255, 5, 31, 99};  \
+        const edgeq_block_fully_connected_params p = {FULLY_CONNECTED(32 + WIDTH, 7), scale, 32,   \
+                                                      2};                                          \
+        edgeq_block_fully_connected_s8_##token(&p, x, y);                                          \
+    }
+RUN_BLOCK(s4)
+RUN_BLOCK(t2)
+
 void run_fully_connected_s8_t5(void) {
     edgeq_fully_connected_s8_t5(&dense, x, y, scratch);
 }
@@ -91,6 +101,27 @@ void run_mean_pool_2d_s8(void) {
 
 void run_max_pool_2d_s8(void) {
     edgeq_max_pool_2d_s8(&padded, x, y);
+}
+
+void run_conv_2d_band(void) {
+    edgeq_conv_2d_params band;
+    (void)edgeq_conv_2d_band(&conv, 1, 1, &band);
+    y[0] = (int8_t)band.window.input_height;
+}
+
+void run_conv_2d_staged(void) {
+    static uint32_t copied[11];
+    edgeq_conv_2d_params staged;
+    edgeq_conv_2d_staged(&conv, 11, copied, &staged);
+    y[0] = (int8_t)staged.window.input_height;
+}
+
+void run_conv_2d_part(void) {
+    static const edgeq_conv_2d_parts parts = {11, 4, 396, {2, 2, 1}, {3, 3, 2}};
+    edgeq_conv_2d_params part;
+    edgeq_conv_2d_part(&conv, &parts, 0, 1, 2, x, (int8_t *)scratch, &part);
+    edgeq_conv_2d_put_part(&conv, &parts, 0, 1, 2, x, y);
+    y[0] = (int8_t)part.window.input_height;
 }
 
 void run_add_s8(void) {
@@ -140,7 +171,7 @@ void run_prelu_s8(void) {
 }
 
 void run_log_softmax_s8(void) {
-    edgeq_log_softmax_params p = {exp_table, 3, 9, 30000};
+    edgeq_log_softmax_params p = {exp_q31, 3, 9, 1 << 30, 20, 99};
     edgeq_log_softmax_s8(&p, x, y);
 }
 
@@ -169,6 +200,115 @@ void run_relu_s8(void) {
 void run_narrow_s16(void) {
     edgeq_narrow_params p = {30, 1 << 30, -7, 3};
     edgeq_narrow_s16(&p, (const int16_t *)(const void *)x, y);
+}
+
+void run_lstm_s8(void) {
+    static const edgeq_lstm_params p = {(const int8_t *)weight,
+                                        (const int8_t *)weight,
+                                        bias,
+                                        exp_table,
+                                        {1 << 30, 1 << 30, 1 << 30, 1 << 30},
+                                        {-3, -3, -3, -3},
+                                        {1 << 30, 1 << 30, 1 << 30, 1 << 30},
+                                        {-3, -3, -3, -3},
+                                        {1 << 30, 1 << 30, 1 << 30},
+                                        {-14, -17, -22},
+                                        3,
+                                        7,
+                                        5,
+                                        -12,
+                                        30000,
+                                        3,
+                                        -5};
+    edgeq_lstm_s8(&p, x, y, scratch);
+}
+
+void run_log_mel_s16(void) {
+    static const uint16_t bands[4] = {2, 9, 11, 50};
+    static const edgeq_log_mel_params p = {(const int32_t *)weight,
+                                           (const int32_t *)weight,
+                                           bands,
+                                           mask,
+                                           exp_table,
+                                           5000,
+                                           200,
+                                           100,
+                                           256,
+                                           2,
+                                           2,
+                                           31000,
+                                           40000,
+                                           1 << 30,
+                                           -9,
+                                           3};
+    edgeq_log_mel_s16(&p, (const int16_t *)x, y, scratch);
+}
+
+/* Radix 4 alone, a window as long as its transform. */
+void run_log_mel_s16_of_512(void) {
+    static const uint16_t bands[2] = {200, 57};
+    static const edgeq_log_mel_params p = {(const int32_t *)weight,
+                                           (const int32_t *)weight,
+                                           bands,
+                                           mask,
+                                           exp_table,
+                                           1,
+                                           512,
+                                           512,
+                                           512,
+                                           1,
+                                           1,
+                                           0,
+                                           -40000,
+                                           1 << 30,
+                                           -12,
+                                           0};
+    edgeq_log_mel_s16(&p, (const int16_t *)x, y, scratch);
+}
+
+void run_gru_s8(void) {
+    static const edgeq_gru_params p = {(const int8_t *)weight,
+                                       (const int8_t *)weight,
+                                       bias,
+                                       bias,
+                                       exp_table,
+                                       {1 << 30, 1 << 30, 1 << 30},
+                                       {-3, -3, -3},
+                                       {1 << 30, 1 << 30, 1 << 30},
+                                       {-3, -3, -3},
+                                       1 << 30,
+                                       -7,
+                                       3,
+                                       7,
+                                       5,
+                                       3,
+                                       -5};
+    edgeq_gru_s8(&p, x, y, scratch);
+}
+
+void run_mgu_s8(void) {
+    static const edgeq_gru_params p = {(const int8_t *)weight,
+                                       (const int8_t *)weight,
+                                       bias,
+                                       bias,
+                                       exp_table,
+                                       {1 << 30, 1 << 30},
+                                       {-3, -3},
+                                       {1 << 30, 1 << 30},
+                                       {-3, -3},
+                                       1 << 30,
+                                       -7,
+                                       3,
+                                       7,
+                                       5,
+                                       3,
+                                       -5};
+    edgeq_mgu_s8(&p, x, y, scratch);
+}
+
+void run_history_s8(void) {
+    edgeq_history_params p = {32, 8, 12, 20, 12};
+    edgeq_history_s8(&p, x, y, scratch);
 }
 
 void run_delay_s8(void) {

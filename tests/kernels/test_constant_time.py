@@ -20,10 +20,10 @@ from edgeq.ops.fixed_point import exp_table
 from edgeq.ops.gemmlowp import exp_q31_table
 from tests.kernels import samples
 
-FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x20000
+FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x40000
 RETURN = FLASH + SIZE - 16  # an address no code is at
 PLAIN = [k.name.replace("edgeq_", "run_", 1) for k in KERNELS if not k.isa]
-RUNS = [*PLAIN, "run_router_s8_escalation"]
+RUNS = [*PLAIN, "run_router_s8_escalation", "run_log_mel_s16_of_512"]
 SAMPLED = (
     "run_softmax_q31_s8",
     "run_mean_pool_2d_s8",
@@ -65,7 +65,7 @@ def constants(rng: np.random.Generator) -> dict[str, samples.Array]:
         "multiplier": rng.integers(2**30, 2**31, 64).astype(np.int32),
         "shift": rng.integers(-9, -4, 64).astype(np.int8),
         "gamma_q": rng.integers(-300, 300, 64).astype(np.int16),
-        "exp_table": exp_table(0.05),
+        "exp_table": np.append(exp_table(0.05), np.uint16(0)),
         "exp_q31": exp_q31_table(0.05),
         "mask": rng.integers(0, 256, 64).astype(np.uint8),
         "prior": rng.integers(0, 5000, 5).astype(np.int64),

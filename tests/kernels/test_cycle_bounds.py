@@ -26,10 +26,10 @@ FULLY_CONNECTED: dict[str, tuple[float, ...]] = {
     "t5": (0.97, 1.13),
 }
 WINDOWS: dict[str, dict[str, float]] = {
-    "conv3x3": {"s8": 1.10, "s4": 1.20, "t2": 0.95},
-    "conv1x1": {"s8": 1.18, "s4": 1.20, "t2": 1.0},
-    "conv10x4s2": {"s8": 1.40, "s4": 1.55},
-    "dw3x3": {"s8": 2.6, "s4": 3.0},
+    "conv3x3": {"s8": 1.097, "s4": 1.151, "t2": 0.88},  # 0.001 for what few channels gain
+    "conv1x1": {"s8": 1.155, "s4": 1.18, "t2": 0.92},
+    "conv10x4s2": {"s8": 1.35, "s4": 1.43, "t2": 1.25},
+    "dw3x3": {"s8": 2.5, "s4": 2.55},
 }
 M0PLUS: dict[str, dict[str, float]] = {
     "640x320": {"t5": 2.75, "s8": 4.9},
@@ -37,7 +37,7 @@ M0PLUS: dict[str, dict[str, float]] = {
     "conv1x1": {"s8": 5.3, "s4": 5.0, "t2": 4.5},
     "dw3x3": {"s8": 12.6, "s4": 12.8},
 }
-CODE_BYTES = 3072
+CODE_BYTES = {"64x12": 3072, "conv1x1": 3072, "dw3x3": 3200}  # the last with scales of a half
 
 
 def _limits(shape: str) -> dict[str, float]:
@@ -94,7 +94,20 @@ def test_cycles_of_a_multiply_without_dsp(shape: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("shape", ["64x12", "conv1x1", "dw3x3"])
-def test_code_fits_three_kilobytes(shape: str) -> None:
+@pytest.mark.parametrize("shape", [*CODE_BYTES])
+def test_code_fits_its_bytes(shape: str) -> None:
     by_kernel = [(row["kernel"], row["code_bytes"]) for row in _rows("virtual_m4", shape)]
-    assert [(k, b) for k, b in by_kernel if b > CODE_BYTES] == []
+    assert [(k, b) for k, b in by_kernel if b > CODE_BYTES[shape]] == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shape", ["1536x640", "256x128"])
+def test_blocks_of_64_cost_at_most_15_percent(shape: str) -> None:
+    """Scales a block, against the same layer without, on kernels for any weights: a norm that keeps
+    rows whole is of layers without block scales."""
+    plain: dict[str, float] = {}
+    for row in (r for r in _rows("virtual_m4", shape) if "_whole" not in r["kernel"]):
+        one = row["cycles"] / row["macs"]
+        plain[row["weight"]] = min(plain.get(row["weight"], one), one)
+    blocks = _best("virtual_m4", f"{shape}/64")
+    assert {t: blocks[t] for t in ("s4", "t2") if blocks[t] > 1.15 * plain[t]} == {}

@@ -13,8 +13,10 @@ WindowScratch = Callable[
 ]
 ROWS = 4
 LEAST_SHIFT, MOST_SHIFT = -22, 30
-WIDE_OFFSET = 64
-BEHIND = 3  # bytes of a last group behind a row of the map
+NEAR = range(-12, -1)  # shifts that one multiply rounds, whatever the sum
+HALVES = range(-12, 1)  # those of kernels that look for 0 and -1, too
+LEFT = 2**31 - 256  # the divisor of 0 and left shifts
+BEHIND = 3  # bytes of a last group behind a patch
 STRIP_WORDS = 1024  # of patches
 CELL_WORDS = 384  # of those of a 1x1 kernel, where the inner loop has room for more strips
 STRIP_TURNS, STRIP_CELLS = 16, 10  # of the map, in 3x3 depthwise windows
@@ -39,33 +41,36 @@ def _column_pairs(halves: Array) -> Array:
 
 
 def _patches(weight: Array) -> Array:
-    """Rows (outputs, columns) in the order of a patch: the map's columns outermost where patches
-    share them, else its rows, each to a whole group of columns.
+    """Rows (outputs, columns) in the order of a patch, the map's columns outermost; filled to a
+    group of four.
     """
-    outputs, height, width, channels = weight.shape
-    if channels % 4 == 0:
-        return weight.transpose(0, 2, 1, 3).reshape(outputs, -1)
-    rows = weight.reshape(outputs, height, width * channels)
-    return np.pad(rows, [(0, 0), (0, 0), (0, -(width * channels) % 4)]).reshape(outputs, -1)
+    rows = weight.transpose(0, 2, 1, 3).reshape(weight.shape[0], -1)
+    return np.pad(rows, [(0, 0), (0, -rows.shape[1] % 4)])
 
 
-def _with_parameters(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
-    """Behind the weights of each block: biases, doubled; four bytes of shifts; multipliers.
-
-    The bytes are -1 - shift, or shift - 64 in a block with a shift of 0 or to the left. A layer
-    with such a block has all of its first block's as shift - 64, which tells the kernel.
+def _parameters(near: range) -> Callable[[Array, Array, Array, Array], Array]:
+    """Behind the weights of each block: biases, doubled; multipliers; divisors. The first bias of
+    a block with a shift outside `near` is odd, and its divisors are others.
     """
-    blocks = -(-len(bias) // ROWS)
-    grown = [(0, -len(bias) % ROWS)]
-    rows = [np.pad(v.astype(np.int64), grown) for v in (2 * bias.astype(np.int64), multiplier)]
-    twice, factors = (v.reshape(blocks, ROWS) for v in rows)
-    signed = np.pad(shift.astype(np.int64), grown, constant_values=-1).reshape(blocks, ROWS)
-    wide = (signed > -1).any(1, keepdims=True)
-    wide = wide | ((signed > -1).any() & (np.arange(blocks) == 0)[:, None])
-    shifts = np.where(wide, (signed - WIDE_OFFSET) & 0xFF, -1 - signed)
-    packed = (shifts << 8 * np.arange(ROWS)).sum(1, keepdims=True)
-    parts = [words.reshape(blocks, -1), twice & 0xFFFFFFFF, packed, factors]
-    return np.concatenate(parts, 1).astype(np.uint32).reshape(-1)
+
+    def join(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
+        blocks = -(-len(bias) // ROWS)
+        vectors = 2 * bias.astype(np.int64), multiplier, np.where(multiplier == 0, near[0], shift)
+        twice, factor, signed = (
+            np.pad(v.astype(np.int64), (0, -len(bias) % ROWS), constant_values=fill)
+            for v, fill in zip(vectors, (0, 0, near[0]), strict=True)
+        )
+        far = ~np.isin(signed, near).reshape(blocks, ROWS).all(1)
+        right, left = np.minimum(signed, -1), np.maximum(signed, 0)
+        close = np.where(signed < 0, (1 << 32 + right) + 1, -1)
+        divisor = np.where(
+            far.repeat(ROWS), np.where(signed < 0, 1 << 31 + right, LEFT + left), close
+        )
+        twice[::ROWS] += far
+        rows = (v.reshape(blocks, ROWS) & 0xFFFFFFFF for v in (twice, factor, divisor))
+        return np.concatenate([words.reshape(blocks, -1), *rows], 1).astype(np.uint32).reshape(-1)
+
+    return join
 
 
 def _conv_s8(weight: Array) -> Array:
@@ -88,13 +93,15 @@ def _conv_scratch(group: int, sums: bool, cell_words: int = CELL_WORDS) -> Windo
         (_, height, width, channels), across = weight_shape, output_shape[1]
         if (height, width, *stride) == (1, 1, 1, 1) and output_shape[:2] == input_shape[:2]:
             across *= output_shape[0]
-        columns = height * -(-width * channels // 4) * 4
+        columns = -(-height * width * channels // 4) * 4
         patch = padded = -(-columns // group) * group
         span, step, column = 1, 1, padded
         fours = channels % 4 == 0
         if fours:
             span, step, column, patch = width, stride[1], height * channels, columns
         room = cell_words if height * width == 1 else STRIP_WORDS
+        if fours and width == 1 and padding[1] == 0 and (across - 1) * step < input_shape[1]:
+            step = 1  # the columns between are left out
         at_once = min(across, 1 + max(0, room - span * column) // (step * column))
         if step > span:
             at_once = 1
@@ -102,18 +109,30 @@ def _conv_scratch(group: int, sums: bool, cell_words: int = CELL_WORDS) -> Windo
         words = most * column + padded - patch + (2 * most if sums else 0)
         if fours:
             return 4 * words + channels
-        pitch = ((across - 1) * stride[1] + width) * channels
-        return 4 * words + 2 * height * pitch + BEHIND
+        band = ((across - 1) * stride[1] + width) * height
+        band += (output_shape[0] - 1) // 2 * stride[0]  # it moves on from row to row
+        return 4 * words + channels * (1 + 2 * band) + BEHIND
 
     return scratch_bytes
 
 
 def _conv_s4(weight: Array) -> Array:
-    rows = _padded(_patches(weight), 4)
+    return _fours(_padded(_patches(weight), 4)).reshape(-1)
+
+
+def _fours(rows: Array) -> Array:
+    """Rows of int64 in fours to words (block of four, columns / 4, 2)."""
     w = rows.reshape(-1, ROWS, rows.shape[1])
     nibbles = w[:, 0] + 8, w[:, 1], w[:, 2] + 8 - (w[:, 1] < 0), w[:, 3]
-    halves = sum((n & 15) << 4 * i for i, n in enumerate(nibbles))
-    return _column_pairs(np.asarray(halves)).reshape(-1)
+    return _column_pairs(np.asarray(sum((n & 15) << 4 * i for i, n in enumerate(nibbles))))
+
+
+def four_rows_s4(rows: Array) -> Array:
+    """Of rows in eights (rows, columns) the words of rows 0 to 3 and 4 to 7 of each column pair:
+    (eights, columns / 2, 2).
+    """
+    words = _fours(rows)
+    return words.reshape(-1, 2, words.shape[1] * 2).transpose(0, 2, 1)
 
 
 def _conv_t2(weight: Array) -> Array:
@@ -209,10 +228,9 @@ scratch_bytes_conv_t2 = _conv_scratch(8, sums=True)
 scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
 scratch_bytes_depthwise_s4 = _depthwise_scratch(4)
 
-CONV_S8 = Stream(_conv_s8, join=_with_parameters, least_shift=LEAST_SHIFT)
-CONV_S4, CONV_T2 = (
-    Stream(pack, join=_with_parameters, least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
-    for pack in (_conv_s4, _conv_t2)
+CONV_S8, CONV_S4, CONV_T2 = (
+    Stream(pack, join=_parameters(near), least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
+    for pack, near in ((_conv_s8, NEAR), (_conv_s4, NEAR), (_conv_t2, HALVES))
 )
-DEPTHWISE_S8 = Stream(_depthwise_s8)
-DEPTHWISE_S4 = Stream(_depthwise_s4)
+DEPTHWISE_S8 = Stream(_depthwise_s8, most_shift=MOST_SHIFT)
+DEPTHWISE_S4 = Stream(_depthwise_s4, most_shift=MOST_SHIFT)

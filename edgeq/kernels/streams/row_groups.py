@@ -80,6 +80,7 @@ def _s16_half(weight: Array) -> Array:
 
 
 S8 = Stream(RowGroups(lanes=2, wide=6, narrow=2, half=_s8_half).pack)
-S4 = Stream(RowGroups(lanes=4, wide=8, narrow=4, half=_s4_half).pack)
+_S4 = RowGroups(lanes=4, wide=8, narrow=4, half=_s4_half)
+S4, S4_WHOLE = Stream(_S4.pack), Stream(_S4.pack, most_norm=2**19 // 128 - 1)
 S3 = Stream(RowGroups(lanes=5, wide=5, narrow=5, half=_s3_half).pack)
 S16 = Stream(RowGroups(lanes=1, wide=6, narrow=2, half=_s16_half).pack, reach=2**31 - 2**8)

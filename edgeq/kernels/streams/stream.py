@@ -14,7 +14,8 @@ class Stream:
 
     `pack`: the weight as the graph holds it, FullyConnected (outputs, inputs), Conv2D
     (outputs, kernel height, kernel width, channels), DepthwiseConv2D (height, width, channels),
-    integers, to uint32 words.
+    integers, to uint32 words; BlockFullyConnected (outputs, inputs) with its block scales and the
+    inputs of a block.
     `activation_offset`: 128 when the kernel reads activations as x + 128, else 0; the bias takes
     - (zero point + offset) * sum(w) of its row.
     `join`: puts that bias, the multipliers and the shifts into the words; None when the kernel
@@ -26,17 +27,19 @@ class Stream:
     `six_bits`: the kernel tells a layer with a shift above -1 by shifts of six bits, as bytes 0 to
     63; those of other layers are negative.
     `minus_128`: s8 weights may be -128; else rows that share a half-word have no room for it.
+    `most_norm`: the largest sum of |w| of a row that keeps the kernel exact, None for any.
     `reach`: what every accumulator stays below, its left shift done. Under 2^30, SMMULR of its
     double and a multiplier is the rounding doubling multiply.
     """
 
-    pack: Callable[[Array], Array]
+    pack: Callable[..., Array]
     activation_offset: int = 0
     join: Callable[[Array, Array, Array, Array], Array] | None = None
     least_shift: int = -31
     most_shift: int = -1
     six_bits: bool = False
     minus_128: bool = False
+    most_norm: int | None = None
     reach: int = 2**30
 
     def shifts(self, shift: Array) -> Array:

@@ -3,7 +3,7 @@
 The layout is that of firmware_templates/kernels/edgeq_narrow_dsp.h and the sources that include it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -63,15 +63,27 @@ class TwoRows:
         return 2 * columns + 4 * self.block_words * -(-columns // self.block)
 
 
+def ternary_steps(rows: Array) -> Array:
+    """Of ternary rows in eights (rows, columns) the words of each step: (eights, steps, 4)."""
+    words = _T2.pack(rows)
+    return words.reshape(rows.shape[0] // 8, -1, 4)
+
+
 _T2 = TwoRows(bits=2, scale=1, a=-1, b=0, block=64, block_words=2)
+_T2_WHOLE = TwoRows(bits=2, scale=1, a=-1, b=0, block=1920)
 _S2 = TwoRows(bits=2, scale=2, a=-3, b=1, block=40)
 _B1 = TwoRows(bits=1, scale=2, a=-1, b=1, block=240)
 
 T2, S2, B1 = (Stream(rows.pack, most_shift=30, six_bits=True) for rows in (_T2, _S2, _B1))
+T2_WHOLE = replace(T2, most_norm=2**13 // 128 - 1)
 
 
 def scratch_bytes_t2(inputs: int, outputs: int) -> int:
     return _T2.scratch_bytes(inputs)
+
+
+def scratch_bytes_t2_whole(inputs: int, outputs: int) -> int:
+    return _T2_WHOLE.scratch_bytes(inputs)
 
 
 def scratch_bytes_s2(inputs: int, outputs: int) -> int:

@@ -26,13 +26,13 @@
 /* Arena map: where each tensor and scratch begins, in bytes. Those whose layers never run at one
  * time share bytes; so do all experts. */
 enum {
-    CASCADE_AT_FULLYCONNECTED_0_OUT = 32, /* 5 bytes */
-    CASCADE_AT_CASCADE_EXPERTS = 0, /* 32 bytes */
+    CASCADE_AT_FULLYCONNECTED_0_OUT = 16, /* 5 bytes */
+    CASCADE_AT_CASCADE_EXPERTS = 0, /* 16 bytes */
     CASCADE_AT_T2_0_EXPERT_0_FULLYCONNECTED_0_OUT = 0, /* 4 bytes */
-    CASCADE_AT_T2_0_EXPERT_0_LAYERNORM_1_OUT = 8, /* 4 bytes */
+    CASCADE_AT_T2_0_EXPERT_0_LAYERNORM_1_OUT = 0, /* 4 bytes */
     CASCADE_AT_S8_1_EXPERT_1_FULLYCONNECTED_0_OUT = 0, /* 7 bytes */
     CASCADE_AT_S8_2_EXPERT_2_FULLYCONNECTED_0_OUT = 0, /* 10 bytes */
-    CASCADE_AT_S8_2_EXPERT_2_LAYERNORM_1_OUT = 16, /* 10 bytes */
+    CASCADE_AT_S8_2_EXPERT_2_LAYERNORM_1_OUT = 0, /* 10 bytes */
 };
 
 /* Layer 0, fully_connected fullyconnected_0: 5 -> 5

@@ -37,7 +37,7 @@ extern "C" {
 #define CASCADE_OUTPUT_SCALE_EXPONENT (-29)
 #define CASCADE_OUTPUT_SCALE_NANO 19487605u
 #define CASCADE_OUTPUT_ZERO_POINT (-13)
-#define CASCADE_ARENA_BYTES 40
+#define CASCADE_ARENA_BYTES 24
 #define CASCADE_LAYER_COUNT 10
 #define CASCADE_EXPERT_COUNT 3
 #define CASCADE_THRESHOLD_COUNT 2
@@ -45,7 +45,7 @@ extern "C" {
 #define CASCADE_THRESHOLD_MIN 0
 #define CASCADE_THRESHOLD_MAX 256
 
-/* All memory that an inference writes but for its output: 40 bytes of activations and
+/* All memory that an inference writes but for its output: 24 bytes of activations and
  * scratch, and what the last inference left. One a task: instances share nothing but constants.
  * Read it through the functions below; layer_cycles is yours to read. */
 typedef struct {

@@ -30,12 +30,12 @@ enum {
     CONV_NET_AT_CONV2D_0_SCRATCH = 192, /* 27 bytes */
     CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 192, /* 189 bytes */
     CONV_NET_AT_CONV2D_2_OUT = 384, /* 189 bytes */
-    CONV_NET_AT_ADD_3_OUT = 192, /* 189 bytes */
-    CONV_NET_AT_CONV2D_4_OUT = 0, /* 84 bytes */
-    CONV_NET_AT_CONV2D_4_SCRATCH = 88, /* 18 bytes */
-    CONV_NET_AT_MAXPOOL2D_5_OUT = 88, /* 36 bytes */
-    CONV_NET_AT_AVERAGEPOOL2D_6_OUT = 0, /* 18 bytes */
-    CONV_NET_AT_AVERAGEPOOL2D_7_OUT = 24, /* 3 bytes */
+    CONV_NET_AT_ADD_3_OUT = 0, /* 189 bytes */
+    CONV_NET_AT_CONV2D_4_OUT = 192, /* 84 bytes */
+    CONV_NET_AT_CONV2D_4_SCRATCH = 280, /* 18 bytes */
+    CONV_NET_AT_MAXPOOL2D_5_OUT = 0, /* 36 bytes */
+    CONV_NET_AT_AVERAGEPOOL2D_6_OUT = 40, /* 18 bytes */
+    CONV_NET_AT_AVERAGEPOOL2D_7_OUT = 0, /* 3 bytes */
 };
 
 /* Layer 0, conv_2d conv2d_0: 9x7x3 -> 9x7x3

@@ -27,15 +27,15 @@
 /* Arena map: where each tensor and scratch begins, in bytes. Those whose layers never run at one
  * time share bytes; so do all experts. */
 enum {
-    CONV_NET_AT_CONV2D_0_SCRATCH = 0, /* 1173 bytes */
-    CONV_NET_AT_CONV2D_0_OUT = 2304, /* 189 bytes */
+    CONV_NET_AT_CONV2D_0_SCRATCH = 0, /* 976 bytes */
+    CONV_NET_AT_CONV2D_0_OUT = 2328, /* 189 bytes */
     CONV_NET_AT_DEPTHWISECONV2D_1_SCRATCH = 0, /* 544 bytes */
-    CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 2496, /* 189 bytes */
-    CONV_NET_AT_CONV2D_2_SCRATCH = 0, /* 2301 bytes */
-    CONV_NET_AT_CONV2D_2_OUT = 2688, /* 189 bytes */
-    CONV_NET_AT_ADD_3_OUT = 824, /* 189 bytes */
-    CONV_NET_AT_CONV2D_4_SCRATCH = 0, /* 819 bytes */
-    CONV_NET_AT_CONV2D_4_OUT = 1016, /* 84 bytes */
+    CONV_NET_AT_DEPTHWISECONV2D_1_OUT = 2520, /* 189 bytes */
+    CONV_NET_AT_CONV2D_2_SCRATCH = 0, /* 2328 bytes */
+    CONV_NET_AT_CONV2D_2_OUT = 2712, /* 189 bytes */
+    CONV_NET_AT_ADD_3_OUT = 728, /* 189 bytes */
+    CONV_NET_AT_CONV2D_4_SCRATCH = 0, /* 722 bytes */
+    CONV_NET_AT_CONV2D_4_OUT = 920, /* 84 bytes */
     CONV_NET_AT_MAXPOOL2D_5_OUT = 0, /* 36 bytes */
     CONV_NET_AT_AVERAGEPOOL2D_6_OUT = 40, /* 18 bytes */
     CONV_NET_AT_AVERAGEPOOL2D_7_OUT = 16, /* 3 bytes */
@@ -43,7 +43,7 @@ enum {
 };
 
 /* Layer 0, conv_2d conv2d_0: 9x7x3 -> 9x7x3
- * edgeq_conv_2d_s8_s8_dsp, s8 weights, 5103 MACs, 180 bytes of constants. */
+ * edgeq_conv_2d_s8_s8_dsp, s8 weights, 5103 MACs, 160 bytes of constants. */
 static const edgeq_conv_2d_params layer_0 = {
     .weight = conv_net_conv2d_0_weight,
     .bias = NULL /* among the weights */,
@@ -97,7 +97,7 @@ static const edgeq_conv_2d_params layer_1 = {
 };
 
 /* Layer 2, conv_2d conv2d_2: 9x7x3 -> 9x7x3
- * edgeq_conv_2d_s8_t2_dsp, t2 weights, 567 MACs, 44 bytes of constants. */
+ * edgeq_conv_2d_s8_t2_dsp, t2 weights, 567 MACs, 56 bytes of constants. */
 static const edgeq_conv_2d_params layer_2 = {
     .weight = conv_net_conv2d_2_weight,
     .bias = NULL /* among the weights */,
@@ -135,7 +135,7 @@ static const edgeq_add_params layer_3 = {
 };
 
 /* Layer 4, conv_2d conv2d_4: 9x7x3 -> 4x7x3
- * edgeq_conv_2d_s8_s8_dsp, s8 weights, 1512 MACs, 132 bytes of constants. */
+ * edgeq_conv_2d_s8_s8_dsp, s8 weights, 1512 MACs, 128 bytes of constants. */
 static const edgeq_conv_2d_params layer_4 = {
     .weight = conv_net_conv2d_4_weight,
     .bias = NULL /* among the weights */,

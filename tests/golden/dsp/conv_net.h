@@ -37,11 +37,11 @@ extern "C" {
 #define CONV_NET_OUTPUT_SCALE_EXPONENT (-27)
 #define CONV_NET_OUTPUT_SCALE_NANO 83988120u
 #define CONV_NET_OUTPUT_ZERO_POINT (-14)
-#define CONV_NET_ARENA_BYTES 2880
+#define CONV_NET_ARENA_BYTES 2904
 #define CONV_NET_LAYER_COUNT 9
 #define CONV_NET_EXPERT_COUNT 0
 
-/* All memory that an inference writes but for its output: 2880 bytes of activations and
+/* All memory that an inference writes but for its output: 2904 bytes of activations and
  * scratch, and what the last inference left. One a task: instances share nothing but constants.
  * Read it through the functions below; layer_cycles is yours to read. */
 typedef struct {

@@ -27,7 +27,7 @@
  * time share bytes; so do all experts. */
 enum {
     FC_CHAIN_AT_FULLYCONNECTED_0_OUT = 0, /* 4 bytes */
-    FC_CHAIN_AT_LAYERNORM_1_OUT = 8, /* 4 bytes */
+    FC_CHAIN_AT_LAYERNORM_1_OUT = 0, /* 4 bytes */
     FC_CHAIN_AT_RELU_2_OUT = 0, /* 4 bytes */
     FC_CHAIN_AT_FULLYCONNECTED_3_OUT = 8, /* 3 bytes */
 };

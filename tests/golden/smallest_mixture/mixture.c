@@ -28,10 +28,10 @@
 enum {
     MIXTURE_AT_MIXTURE_EXPERTS = 0, /* 45 bytes */
     MIXTURE_AT_T2_0_EXPERT_0_FULLYCONNECTED_0_OUT = 0, /* 4 bytes */
-    MIXTURE_AT_T2_0_EXPERT_0_LAYERNORM_1_OUT = 8, /* 4 bytes */
+    MIXTURE_AT_T2_0_EXPERT_0_LAYERNORM_1_OUT = 0, /* 4 bytes */
     MIXTURE_AT_S4_1_EXPERT_1_FULLYCONNECTED_0_OUT = 0, /* 7 bytes */
     MIXTURE_AT_S8_2_EXPERT_2_FULLYCONNECTED_0_OUT = 0, /* 10 bytes */
-    MIXTURE_AT_S8_2_EXPERT_2_LAYERNORM_1_OUT = 16, /* 10 bytes */
+    MIXTURE_AT_S8_2_EXPERT_2_LAYERNORM_1_OUT = 0, /* 10 bytes */
 };
 
 /* Layer 0, mixture router: 5 -> 3 experts

@@ -28,8 +28,8 @@
 enum {
     FRAMES_AT_FULLYCONNECTED_0_OUT = 0, /* 5 bytes */
     FRAMES_AT_DELAY_1_OUT = 8, /* 5 bytes */
-    FRAMES_AT_ADD_2_OUT = 16, /* 5 bytes */
-    FRAMES_AT_DELAY_3_OUT = 0, /* 5 bytes */
+    FRAMES_AT_ADD_2_OUT = 0, /* 5 bytes */
+    FRAMES_AT_DELAY_3_OUT = 8, /* 5 bytes */
 };
 
 /* State map: where each layer keeps what it needs of the inference before, in bytes. */

@@ -37,12 +37,12 @@ extern "C" {
 #define FRAMES_OUTPUT_SCALE_EXPONENT (-28)
 #define FRAMES_OUTPUT_SCALE_NANO 35215505u
 #define FRAMES_OUTPUT_ZERO_POINT (-15)
-#define FRAMES_ARENA_BYTES 24
+#define FRAMES_ARENA_BYTES 16
 #define FRAMES_STATE_BYTES 16
 #define FRAMES_LAYER_COUNT 5
 #define FRAMES_EXPERT_COUNT 0
 
-/* All memory that an inference writes but for its output: 24 bytes of activations and
+/* All memory that an inference writes but for its output: 16 bytes of activations and
  * scratch, and what the last inference left. One a task: instances share nothing but constants.
  * Read it through the functions below; layer_cycles is yours to read. */
 typedef struct {

@@ -59,6 +59,14 @@ class Result:
 
 
 @dataclass(frozen=True, eq=False)
+class Address:
+    """A pointer that the call writes: `ahead` bytes behind `of`; a null pointer for None."""
+
+    of: Const | Out | None
+    ahead: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class Struct:
     """Fields in the order of C: an int is an int32, None a null pointer, a Struct stands inline."""
 
@@ -72,7 +80,7 @@ class Pointer:
     structs: tuple[Struct, ...]
 
 
-Field: TypeAlias = "int | Const | Out | Scratch | Long | Result | Struct | Pointer | None"
+Field: TypeAlias = "int | Const | Out | Scratch | Long | Result | Address | Struct | Pointer | None"
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,12 @@ class Memory:
                 dtype = np.int64 if one.bytes == 8 else np.int32
                 self._results.append((len(data), Out(np.array([one.value], dtype))))
                 data += b"\x5a" * one.bytes
+            elif isinstance(one, Address):
+                data = _padded(data, self.pointer_bytes)
+                at = 0 if one.of is None else self._address(one.of) + one.ahead
+                wanted = at.to_bytes(self.pointer_bytes, "little")
+                self._results.append((len(data), Out(np.frombuffer(wanted, np.uint8))))
+                data += UNTOUCHED * self.pointer_bytes
             else:
                 address = 0 if one is None else self._address(one)
                 data = _padded(data, self.pointer_bytes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeq.ir import Graph, Node, Quant, TensorType
-from edgeq.kernels import PACKINGS, Kernel, select, weight_rows
+from edgeq.kernels import PACKINGS, Kernel, kernel_named, select, weight_rows
 from edgeq.kernels.streams import convolutions as streams
 from edgeq.kernels.streams import lines, patch_pairs
 from edgeq.kernels.streams.stream import Stream
@@ -108,6 +108,8 @@ CONV_SHAPES = (
     Geometry((7, 7), 4, (3, 3), (1, 1), (1, 1, 1, 1), 7),  # halves that begin inside a row
     Geometry((1, 3), 1100, (1, 1), (1, 1), (0, 0, 0, 0), 5),  # sums split, a block in part
     Geometry((9, 9), 4, (1, 1), (2, 2), (0, 0, 0, 0), 4),  # columns left out
+    Geometry((9, 8), 8, (3, 1), (2, 3), (1, 0, 1, 0), 5),  # and rows outside
+    Geometry((3, 8), 4, (1, 1), (1, 2), (1, 0, 0, 2), 4),  # columns outside, none left out
     Geometry((6, 16), 3, (3, 3), (1, 1), (1, 1, 1, 1), 8),  # rows filled to groups
     Geometry((6, 31), 20, (3, 2), (1, 2), (1, 1, 1, 0), 3),
     Geometry((2, 40), 16, (3, 3), (1, 1), (1, 1, 1, 1), 4),  # several strips
@@ -116,6 +118,9 @@ DEPTHWISE_SHAPES = (
     Geometry((3, 4), 4, (3, 3), (1, 1), (1, 1, 1, 17)),  # strips right of the map
     Geometry((25, 19), 5, (4, 5), (1, 1), (0, 0, 0, 0)),  # any window, the map in several parts
     Geometry((4, 23), 4, (2, 1), (3, 1), (0, 0, 0, 0)),  # single columns, the map at once
+    Geometry((20, 16), 4, (4, 4), (1, 1), (0, 0, 0, 0)),  # a part of the map fills its room
+    Geometry((4, 24), 8, (3, 3), (1, 1), (1, 1, 1, 1)),  # a strip without a cell to fill
+    Geometry((1, 4), 4, (3, 3), (1, 1), (2, 1, 2, 1)),  # a lower edge alone
 )
 LONG = (  # kernels of several threes, on either axis; jumps
     Geometry((1, 20), 5, (1, 10), (1, 1), (0, 0, 0, 0)),
@@ -244,6 +249,12 @@ def plain(
     if aim:
         one = one.aimed(seed, left=True)
     kernel = select(op, token)
+    return packed_case(kernel, one)
+
+
+def packed_case(kernel: Kernel, one: Layer) -> Case:
+    """A kernel that reads the rows of its format."""
+    op, token = one.op, one.token
     packed = np.frombuffer(PACKINGS[token].pack(weight_rows(op, one.weight)), np.uint8)
     scratch = (Scratch(scratch_bytes(kernel, one)),) if kernel.takes_scratch else ()
     return one.call(kernel.name, packed, one.r.bias, *scratch)
@@ -264,6 +275,28 @@ def plain_cases(op: str, token: str) -> Iterator[Case]:
         for i, fill in enumerate(samples.FILLS):
             yield plain(op, token, g, 8 * seed + i, fill, ACTIVATIONS[(seed + i) % 3])
             yield plain(op, token, g, 8 * seed + i, fill, "none", aim=True)
+
+
+FRAMES = tuple(  # one window, the whole map; channels in blocks of four, and beside them
+    Geometry(size, channels, size, stride, (0, 0, 0, 0))
+    for size, channels, stride in (
+        ((1, 1), 4, (1, 1)),
+        ((1, 3), 40, (1, 1)),
+        ((5, 1), 7, (2, 1)),
+        ((3, 4), 9, (1, 3)),
+        ((1, 15), 11, (1, 1)),
+    )
+)
+
+
+def frame_cases() -> Iterator[Case]:
+    kernel = kernel_named("edgeq_depthwise_frame_s8_s8_dsp")
+    for seed, g in enumerate(FRAMES):
+        for i, fill in enumerate(samples.FILLS):
+            act = ACTIVATIONS[(seed + i) % 3]
+            one = layer("DepthwiseConv2D", "s8", g, 8 * seed + i, fill, act, plain=True)
+            yield packed_case(kernel, one)
+            yield packed_case(kernel, replace(one, act="none").aimed(seed, left=True))
 
 
 def stream(
@@ -317,9 +350,10 @@ def spare_of(name: str, g: Geometry) -> int | None:
 
 
 def every_shift(name: str, kernel: tuple[int, int]) -> list[Case]:
-    """A channel for each; a word holds 2^(32 - shift) + 1, its leading zeros the shift."""
-    g = Geometry((5, 6), 31, kernel, (1, 1), (0, 0, 0, 0), 31)
-    shift = -1 - np.arange(31, dtype=np.int32)
+    """A channel for each, beside others to the left and by itself; a word holds 2^(32 - shift) + 1,
+    its leading zeros the shift."""
+    g = Geometry((5, 6), 35, kernel, (1, 1), (0, 0, 0, 0), 35)
+    shift = 3 - np.arange(35, dtype=np.int32)
     return [stream(name, g, seed, "ends", "none", shift) for seed in range(2)]
 
 
@@ -335,6 +369,7 @@ def stream_cases(name: str) -> Iterator[Case]:
         # bounds that leave out one value at an end
         yield stream(name, g, seed, "random", "relu", aim=True, zero_point=-127)
         yield stream(name, g, seed, "random", "relu6", aim=True, zero_point=-100, scale=0.05)
+        yield stream(name, g, seed, "ends", "relu6", zero_point=-128, scale=6 / 254)
     if name in DEPTHWISE:
         for kernel in ((3, 3), (2, 5)):
             yield from every_shift(name, kernel)

@@ -1,4 +1,4 @@
-"""Kernels of int16 and of what is kept: Narrow and Delay."""
+"""Kernels of int16 and of what is kept: Narrow, Delay and History."""
 
 from collections.abc import Iterator
 
@@ -48,3 +48,30 @@ def delayed(size: int, seed: int, dtype: str) -> Case:
 def delay_cases() -> Iterator[Case]:
     for seed in range(12):
         yield delayed(1 + 5 * seed % 41, seed, ("int8", "int16")[seed % 2])
+
+
+def remembered(new: int, late: int, more: int, row: int, seed: int, dtype: str) -> Case:
+    """Three calls with `new` cells of `row` values each: the ends of a sequence, by the op."""
+    rng, ends = np.random.default_rng(seed), np.iinfo(dtype)
+    attrs = OPS["History"].attrs(0, max(1, new - late + more), late)
+    x = rng.integers(ends.min, ends.max, (3, new, row), dtype=dtype, endpoint=True)
+    quant = Quant((0.1,), 0)
+    io = Io((TensorType((new, row), dtype, quant),), TensorType((attrs.cells, row), dtype, quant))
+    memory = OPS["History"].memory
+    assert memory is not None
+    shape = memory.kind(attrs, io).shape
+    start = rng.integers(ends.min, ends.max, shape, dtype=dtype, endpoint=True)
+    made, last = memory.run(attrs, io, (x,), {}, start)
+    kept, out, came = start.nbytes, made[0].nbytes, x[0].nbytes
+    old, stays = min(out, kept), max(kept - came, 0)
+    given = Pointer((Struct((old, out - old, came, stays, kept - stays)),))
+    state = Out(last, start)
+    pairs = zip(x, made, strict=True)
+    calls = tuple(Call("edgeq_history_s8", (given, Const(a), Out(b), state)) for a, b in pairs)
+    return Case(f"edgeq_history_s8 {new} new, {late} late of {row} {dtype}, seed {seed}", calls)
+
+
+def history_cases() -> Iterator[Case]:
+    for seed in range(24):
+        late, dtype = seed % 3, ("int8", "int16")[seed % 2]
+        yield remembered(1 + seed % 5, late, 1 + 3 * seed % 11, 1 + seed % 7, seed, dtype)

@@ -22,6 +22,11 @@ PLAIN = ((1, 1), (2, 3), (3, 2), (4, 1), (5, 4), (7, 5), (8, 3), (9, 2), (17, 7)
 WIDE = ((1, 1), (8, 2), (9, 5), (31, 7), (64, 12), (75, 51), (120, 13), (521, 14), (1033, 11))
 # inputs around a step, a pass and a block of each narrow format; outputs around a run
 NARROW = ((1, 1), (8, 4), (9, 5), (41, 8), (57, 9), (120, 13), (241, 3), (248, 12), (500, 2))
+# rows that the others split, the longest that these do not, and longer ones
+WHOLE = {
+    "t2_whole": (*NARROW, (1920, 4), (1921, 9), (3850, 8)),
+    "s4_whole": (*WIDE, (4096, 9), (4104, 12)),
+}
 TABLES = ((1, 1), (4, 4), (5, 5), (39, 8), (40, 9), (41, 12), (119, 13), (120, 64), (201, 3))
 # around turns of 4 to 16 columns and chunks of 16 to 240
 CHUNKS = (
@@ -125,7 +130,7 @@ def with_bounds(one: Layer, bounds: tuple[int, int]) -> Layer:
     return replace(one, bounds=bounds, wanted=np.clip(one.wanted, *bounds))
 
 
-LEFT = ("t5", "t2", "s2", "b1", *(token for token in STREAMS if token.endswith("_v6m")))
+LEFT = ("t5", "t2", "t2_whole", "s2", "b1", *(token for token in STREAMS if token.endswith("_v6m")))
 
 
 def aimed(one: Layer, seed: int, act: str) -> Layer:
@@ -140,6 +145,8 @@ def edges(token: str) -> tuple[tuple[int, int], ...]:
     """(inputs, outputs) around the steps of a kernel's loops."""
     if token.endswith("v6m"):
         return CHUNKS
+    if token.endswith("_whole"):
+        return WHOLE[token]
     return {"t5": TABLES, "t2": NARROW, "s2": NARROW, "b1": NARROW}.get(token, WIDE)
 
 

@@ -5,13 +5,25 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeq.ir import Graph, Node
+from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
 from edgeq.ops import op as ops
 from edgeq.ops.op import ANY_NUMBER, Site
 from edgeq.reference import run
 from tests.factory import input_rows
-from tests.kernels.differential.case import Call, Case, Const, Field, Long, Out, Pointer, Struct
+from tests.kernels.differential.case import (
+    Call,
+    Case,
+    Const,
+    Field,
+    Long,
+    Out,
+    Pointer,
+    Scratch,
+    Struct,
+)
 from tests.numeric_cases import NUMERIC_CASES
+from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import DEEP_CASES, SHAPE_CASES
 
 SEEDS = range(3)
@@ -35,7 +47,9 @@ def case(name: str, graph: Graph, node: Node, seed: int) -> Case:
     given = (Pointer((Struct(inputs),)),) if OPS[node.op].arity == ANY_NUMBER else inputs
     y = Out(values[node.outputs[0]][0])
     assert node.kernel is not None
-    call = Call(node.kernel, (Pointer((_struct(fields, code.kernel),)), *given, y))
+    row = kernel_named(node.kernel)
+    more = (Scratch(row.scratch(graph, node)),) if row.takes_scratch else ()
+    call = Call(node.kernel, (Pointer((_struct(fields, code.kernel),)), *given, y, *more))
     return Case(f"{node.kernel} {name}, seed {seed}", (call,))
 
 
@@ -48,7 +62,8 @@ def _struct(fields: list[Field], kernel: str) -> Struct:
 
 def cases(kernel: str) -> Iterator[Case]:
     """Of every graph that has the kernel."""
-    for name, make in {**SHAPE_CASES, **DEEP_CASES, **NUMERIC_CASES}.items():
+    known = {**SHAPE_CASES, **DEEP_CASES, **NUMERIC_CASES, **RECURRENT_CASES}
+    for name, make in known.items():
         graph = make()
         for node in graph.nodes:
             if node.kernel == kernel and node.name == "one":

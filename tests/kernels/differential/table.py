@@ -4,15 +4,22 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from edgeq.kernels import KERNELS, Kernel
+from edgeq.kernels.table import MVE
 from tests.kernels.differential import (
+    bands,
+    block_rows,
     convolutions,
     elementwise,
     frames,
     fully_connected,
+    log_mel,
     log_softmax,
+    parts,
     routers,
     shapes,
     signal_kernels,
+    staged,
+    vectors,
 )
 from tests.kernels.differential.case import Case
 
@@ -29,7 +36,7 @@ SHAPES = (
     "gather",
     "resize_linear",
 )
-NUMERIC = ("batch_matmul", "group_norm", "prelu", "arg_max")
+NUMERIC = ("batch_matmul", "group_norm", "prelu", "arg_max", "lstm", "gru", "mgu")
 
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{
@@ -38,12 +45,21 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     },
     **{
         f"edgeq_fully_connected_s8_{token}_dsp": partial(fully_connected.stream_cases, token)
-        for token in ("s16", "s8", "s4", "s3", "s2", "t2", "b1")
+        for token in ("s16", "s8", "s4", "s4_whole", "s3", "s2", "t2", "t2_whole", "b1")
     },
     **{
         f"edgeq_fully_connected_s8_{token}": partial(fully_connected.stream_cases, token)
         for token in ("t5", "s8_v6m", "s4_v6m", "s3_v6m", "s2_v6m", "t2_v6m", "b1_v6m")
     },
+    **{
+        f"edgeq_fully_connected_s8_{token}_mve": partial(vectors.fully_connected_cases, token)
+        for token in ("s8", "s4", "t2")
+    },
+    **{
+        f"edgeq_conv_2d_s8_{token}_mve": partial(vectors.window_cases, "Conv2D", token)
+        for token in ("s8", "s4", "t2")
+    },
+    "edgeq_depthwise_conv_2d_s8_s8_mve": partial(vectors.window_cases, "DepthwiseConv2D", "s8"),
     **{
         f"edgeq_conv_2d_s8_{token}": partial(convolutions.plain_cases, "Conv2D", token)
         for token in ("s8", "s4", "s3", "s2", "t2", "b1")
@@ -58,6 +74,17 @@ DIFFERENTIAL: Mapping[str, Cases] = {
         convolutions.function_of(name): partial(convolutions.stream_cases, name)
         for name in convolutions.STREAMS
     },
+    "edgeq_depthwise_frame_s8_s8_dsp": convolutions.frame_cases,
+    "edgeq_conv_2d_band": bands.cases,
+    "edgeq_conv_2d_staged": staged.cases,
+    "edgeq_conv_2d_part": parts.cases,
+    **{
+        f"edgeq_block_fully_connected_s8_{token}{'_dsp' if dsp else ''}": partial(
+            block_rows.cases, token, dsp=dsp
+        )
+        for token in ("s4", "t2")
+        for dsp in (False, True)
+    },
     "edgeq_average_pool_2d_s8": elementwise.average_pool_cases,
     "edgeq_average_pool_2d_s8_dsp": elementwise.average_pool_dsp_cases,
     "edgeq_mean_pool_2d_s8": elementwise.mean_pool_cases,
@@ -71,11 +98,16 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_relu_s8": elementwise.relu_cases,
     "edgeq_narrow_s16": frames.narrow_cases,
     "edgeq_delay_s8": frames.delay_cases,
+    "edgeq_history_s8": frames.history_cases,
     "edgeq_lookup_s8": elementwise.lookup_cases,
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
     "edgeq_softmax_s8": elementwise.softmax_cases,
     "edgeq_softmax_q31_s8": elementwise.softmax_q31_cases,
     "edgeq_log_softmax_s8": log_softmax.cases,
+    **{
+        f"edgeq_log_mel_s16{isa}": partial(log_mel.cases, f"edgeq_log_mel_s16{isa}")
+        for isa in ("", "_dsp")
+    },
     "edgeq_confidence_s8": elementwise.confidence_cases,
     "edgeq_gate_s8": elementwise.gate_cases,
     "edgeq_gap_s8": signal_kernels.gap_cases,
@@ -88,8 +120,8 @@ DIFFERENTIAL: Mapping[str, Cases] = {
 
 
 def in_assembly(kernel: Kernel) -> bool:
-    """Whether a core runs other code than the host, which has a twin in C."""
-    return kernel.isa != "" or kernel.packing == "t5"
+    """Whether a Cortex-M4 or M0+ runs other code than the host, which has a twin in C."""
+    return kernel.isa not in ("", MVE) or kernel.packing == "t5"
 
 
 ASSEMBLY = tuple(kernel.name for kernel in KERNELS if in_assembly(kernel))

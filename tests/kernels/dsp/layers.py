@@ -32,6 +32,8 @@ STREAMS: dict[str, tuple[Stream, Callable[[int, int], int]]] = {
     "t2": (two_rows.T2, two_rows.scratch_bytes_t2),
     "s2": (two_rows.S2, two_rows.scratch_bytes_s2),
     "b1": (two_rows.B1, two_rows.scratch_bytes_b1),
+    "s4_whole": (row_groups.S4_WHOLE, row_groups.scratch_bytes),
+    "t2_whole": (two_rows.T2_WHOLE, two_rows.scratch_bytes_t2_whole),
     "t5": (trits.T5, trits.scratch_bytes),
     **{f"{token}_v6m": (stream, _lanes_scratch(token)) for token, stream in lanes.STREAMS.items()},
 }
@@ -107,9 +109,19 @@ def layer(
     if token == "s16":  # scaled until accumulators of all 32 bits can hold a row, as an export does
         most = np.abs(weight.astype(np.int64)).sum(1).max() * 255 + 2**17
         weight = np.trunc(weight / max(1.0, most / S16_LIMIT)).astype(np.int16)
+    weight = within_norm(weight, STREAMS[token][0].most_norm, inputs - 1 if seed % 2 else 0)
     q_in, q_out = samples.quant(rng), samples.quant(rng)
     r = right_shifts(rng, np.abs(weight.astype(np.int64)).sum(1) * 255)
     return with_answer(token, x, weight, q_in, q_out, r, act)
+
+
+def within_norm(weight: samples.Array, most: int | None, last: int) -> samples.Array:
+    """The weights of a row, from column 0 or from the last, as far as their sum of |w| may go."""
+    if most is None:
+        return weight
+    order = slice(None, None, -1) if last else slice(None)
+    inside = np.abs(weight[:, order].astype(np.int64)).cumsum(1) <= most
+    return np.asarray(weight * inside[:, order])
 
 
 def with_answer(

@@ -14,6 +14,7 @@ from edgeq.kernels.streams import lines, patch_pairs
 from edgeq.ops import OPS
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.ops.fixed_point import rdp
 from edgeq.ops.op import Io, activation_bounds
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS, ON_CORE
@@ -139,11 +140,21 @@ def test_layout_of_convolutions() -> None:
     words = streams.CONV_S8.pack(weight)
     assert words.tolist() == [0x00030501, 0, 0x0204FF02, 0]
     assert streams.CONV_S8.join is not None
-    joined = streams.CONV_S8.join(
-        words, np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array([-9, -9, -10, -1])
+    for shifts, first, divisors in (
+        ([-9, -9, -10, -2], 10, [0x00800001, 0x00800001, 0x00400001, 0x40000001]),
+        ([-9, 0, 3, -1], 11, [0x00400000, 0x7FFFFF00, 0x7FFFFF03, 0x40000000]),
+    ):
+        joined = streams.CONV_S8.join(
+            words, np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array(shifts)
+        )
+        parameters = [first, 0xFFFFFFFE, 0, 0, *[2**30] * 4, *divisors]
+        assert joined.tolist() == [*words.tolist(), *parameters]
+    assert streams.CONV_T2.join is not None
+    joined = streams.CONV_T2.join(
+        words, np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array([-9, 0, -2, -1])
     )
-    parameters = [10, 0xFFFFFFFE, 0, 0, 0x00090808, *[2**30] * 4]
-    assert joined.tolist() == [*words.tolist(), *parameters]
+    assert joined[len(words)] == 10
+    assert joined[-4:].tolist() == [0x00800001, 0xFFFFFFFF, 0x40000001, 0x80000001]
 
     four = np.zeros((4, 1, 1, 4), np.int8)
     four[:, 0, 0, 0] = [1, -2, 3, -4]
@@ -236,10 +247,11 @@ def on_core(core: Core, c: Case) -> tuple[samples.Array, int]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_core_equals_reference(core: Core, name: str) -> None:
+    """Shifts of one kind: those of a block choose its end."""
     for seed, g in enumerate(shapes(name)):
-        cycles = set()
+        cycles, near = set(), -2 - np.arange(g.outputs, dtype=np.int32) % 11
         for fill in ("random", "ends"):
-            c = case(name, g, seed, fill, "none")
+            c = case(name, g, seed, fill, "none", near if name in CONVOLUTIONS else None)
             y, taken = on_core(core, c)
             np.testing.assert_array_equal(y, c.wanted)
             cycles.add(taken)
@@ -247,24 +259,50 @@ def test_core_equals_reference(core: Core, name: str) -> None:
 
 
 def every_shift(name: str, kernel: tuple[int, int]) -> list[Case]:
-    """A channel for each; a word holds 2^(32 - shift) + 1, its leading zeros the shift."""
-    g = Geometry((5, 6), 31, kernel, (1, 1), (0, 0, 0, 0), 31)
-    shift = -1 - np.arange(31, dtype=np.int32)
-    return [case(name, g, seed, "ends", "none", shift) for seed in range(2)]
+    """A channel for each; depthwise, a word holds 2^(32 - shift) + 1, its leading zeros the shift.
+
+    Those of convolutions are ordered and in disorder: blocks of one kind and of several.
+    """
+    if name in DEPTHWISE:
+        g = Geometry((5, 6), 31, kernel, (1, 1), (0, 0, 0, 0), 31)
+        shift = -1 - np.arange(31, dtype=np.int32)
+        return [case(name, g, seed, "ends", "none", shift) for seed in range(2)]
+    shift = np.arange(-22, 13, dtype=np.int32)
+    g = Geometry((5, 6), 4, (1, 1), (1, 1), (0, 0, 0, 0), len(shift))
+    orders = (shift, shift[np.arange(len(shift)) * 12 % len(shift)])
+    return [case(name, g, seed, "random", "none", orders[seed % 2]) for seed in range(4)]
 
 
-@pytest.mark.parametrize("name", DEPTHWISE)
-@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
+EVERY_SHIFT = pytest.mark.parametrize(
+    ("name", "kernel"),
+    [(name, kernel) for name in DEPTHWISE for kernel in ((3, 3), (2, 5))]
+    + [(name, (1, 1)) for name in CONVOLUTIONS],
+)
+
+
+@EVERY_SHIFT
 def test_every_shift(kernels: ctypes.CDLL, name: str, kernel: tuple[int, int]) -> None:
     for c in every_shift(name, kernel):
         np.testing.assert_array_equal(on_host(kernels, c), c.wanted)
 
 
-@pytest.mark.parametrize("name", DEPTHWISE)
-@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
+@EVERY_SHIFT
 def test_every_shift_on_the_core(core: Core, name: str, kernel: tuple[int, int]) -> None:
     for c in every_shift(name, kernel):
         np.testing.assert_array_equal(on_core(core, c)[0], c.wanted)
+
+
+def test_sums_that_saturate_are_rounded_away_from_eight_bits() -> None:
+    """At 2^(32 - s) and more the one multiply may answer a step too far."""
+    for shift in streams.NEAR:
+        first = 1 << 32 + shift
+        v = np.arange(first - 3, first + 3000)
+        v = np.concatenate([v, -v, [2**30, -(2**30)]])
+        wanted = rdp(v, -shift)
+        found = (v * (first + 1) + 2**31) >> 32
+        for zero in (-128, 0, 127):
+            bounds = np.clip(found + zero, -128, 127), np.clip(wanted + zero, -128, 127)
+            np.testing.assert_array_equal(*bounds)
 
 
 @pytest.mark.full

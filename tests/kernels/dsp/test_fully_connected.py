@@ -12,7 +12,7 @@ from edgeq.ir import Quant
 from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS, ON_CORE
-from tests.kernels.differential.fully_connected import CHUNKS, NARROW, TABLES, WIDE
+from tests.kernels.differential.fully_connected import CHUNKS, NARROW, TABLES, WHOLE, WIDE
 from tests.kernels.dsp.core import Core
 from tests.kernels.dsp.layers import (
     ACTIVATIONS,
@@ -35,6 +35,8 @@ GROUPS = {
     "t2": (4, 2),
     "s2": (4, 2),
     "b1": (4, 1),
+    "s4_whole": (4, 4),
+    "t2_whole": (4, 2),
     "t5": (4, 1.6),
     "s8_v6m": (4, 8),
     "s4_v6m": (4, 4),
@@ -46,6 +48,7 @@ GROUPS = {
 COLUMNS = dict.fromkeys(TOKENS, 8) | {"t5": 40, "s3_v6m": 10, "b1_v6m": 16}
 EDGES = {token: NARROW if token in ("t2", "s2", "b1") else WIDE for token in TOKENS}
 EDGES["t5"] = TABLES
+EDGES |= WHOLE
 EDGES |= {token: CHUNKS for token in TOKENS if token.endswith("v6m")}
 TIMED_INPUTS = 50
 

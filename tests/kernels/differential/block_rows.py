@@ -1,0 +1,102 @@
+"""BlockFullyConnected: cases for the plain kernels and for those that read streams of weights."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from edgeq.ir import TensorType
+from edgeq.kernels import PACKINGS
+from edgeq.kernels.streams import block_rows
+from edgeq.ops.block_fully_connected import OP, BlockFullyConnected, times_blocks
+from edgeq.ops.op import Io, activation_bounds
+from tests.kernels import samples
+from tests.kernels.differential.case import Call, Case, Const, Out, Pointer, Scratch, Struct
+from tests.kernels.differential.fully_connected import params
+from tests.kernels.dsp.layers import ACTIVATIONS, right_shifts
+
+STREAMS = {"s4": block_rows.S4, "t2": block_rows.T2}
+# (inputs, outputs, inputs of a block, cells): around groups, blocks of 48 rows, blocks, turns
+SHAPES = (
+    (1, 1, 32, 1),
+    (31, 8, 32, 2),
+    (33, 9, 32, 1),
+    (64, 7, 64, 3),
+    (65, 16, 64, 1),
+    (96, 48, 64, 1),
+    (128, 49, 128, 2),
+    (129, 12, 128, 1),
+    (200, 3, 128, 1),
+    (300, 17, 64, 1),
+)
+
+
+def case(
+    token: str,
+    shape: tuple[int, int, int, int],
+    seed: int,
+    fills: tuple[str, str],
+    act: str,
+    *,
+    dsp: bool,
+    aim: bool = False,
+    most: int = 127,
+) -> Case:
+    """A random layer; fills: those of activations and weights; aim: see samples.aimed; most: what
+    no output of a layer without activation goes beyond.
+    """
+    inputs, outputs, block, cells = shape
+    rng = np.random.default_rng(seed)
+    x = samples.activations(rng, fills[0], (1, cells, inputs))
+    weight = samples.weights(rng, fills[1], (outputs, inputs), token)
+    scale = rng.integers(1, 256, (outputs, -(-inputs // block)), dtype=np.uint8)
+    scale[rng.random(scale.shape) < 0.2] = 255
+    counted = times_blocks(weight, scale, block)
+    q_in, q_out = samples.quant(rng), samples.quant(rng)
+    r = right_shifts(rng, np.abs(counted).sum(1) * 255)
+    if aim:
+        sums = (x[0, 0].astype(np.int64) - q_in.zero_point) @ counted.T
+        r = samples.aimed(rng, sums, q_out.zero_point, left=False)
+    io = Io(
+        (TensorType((cells, inputs), "int8", q_in),), TensorType((cells, outputs), "int8", q_out)
+    )
+    held = {"weight": weight, "bias": r.bias, "multiplier": r.multiplier, "shift": r.shift}
+    attrs = BlockFullyConnected(token, block, act)
+    wanted = OP.reference(attrs, io, (x,), {**held, "block_scale": scale})[0].reshape(-1)
+    low, high = activation_bounds(act, q_out)
+    wanted, high = np.minimum(wanted, most), min(high, most)
+    numbers = (inputs, outputs, q_in.zero_point, q_out.zero_point, low, high)
+    name = f"edgeq_block_fully_connected_s8_{token}{'_dsp' if dsp else ''}"
+    label = f"{name} {inputs}x{outputs}/{block}, {cells} cells, {fills}, {act}, seed {seed}"
+    if not dsp:
+        packed = np.frombuffer(PACKINGS[token].pack(weight), np.uint8)
+        layer = params(packed, r, r.bias, numbers)
+        given = Pointer((Struct((layer, Const(scale), block, cells)),))
+        return Case(label, (Call(name, (given, Const(x[0]), Out(wanted))),))
+    stream = STREAMS[token]
+    words = stream.pack(weight, scale, block)
+    bias = stream.bias(counted.sum(1), r.bias, q_in.zero_point)
+    layer = params(words, replace(r, shift=stream.shifts(r.shift)), bias, numbers)
+    given = Pointer((Struct((layer, None, block, cells)),))
+    scratch = Scratch(block_rows.SCRATCH[token](inputs, block), spare=3)
+    return Case(label, (Call(name, (given, Const(x[0], off=1), Out(wanted, off=1), scratch)),))
+
+
+def cases(token: str, *, dsp: bool) -> Iterator[Case]:
+    """Around every step of the kernel's loops, and its lanes at their extremes."""
+    for seed, shape in enumerate(SHAPES):
+        act, fill = ACTIVATIONS[seed % 3], samples.FILLS[seed % 4]
+        yield case(token, shape, seed, (fill, "random"), act, dsp=dsp)
+        for again in (50, 100):
+            yield case(token, shape, seed + again, ("random",) * 2, act, dsp=dsp, aim=True)
+    if dsp:  # whole bounds are the saturation's own
+        whole, less = (
+            case(token, (40, 16, 32, 1), 3, ("random",) * 2, "none", dsp=True, aim=True, most=most)
+            for most in (127, 100)
+        )
+        yield replace(whole, slower=less)
+    for x_fill in ("low", "high"):
+        for w_fill in ("low", "high", "ends"):
+            for block in (32, 64, 128):
+                shape = (260, 9, block, 1)
+                yield case(token, shape, block, (x_fill, w_fill), "none", dsp=dsp, aim=True)
