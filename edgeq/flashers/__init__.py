@@ -9,12 +9,15 @@ from typing import Any
 from edgeq.board import Board
 from edgeq.errors import BadInput, Flash, Link, Toolchain
 from edgeq.flashers import (
+    bossac,
     cubeprogrammer,
     dfu_util,
+    esptool,
     mass_storage,
     openocd,
     pyocd,
     qemu,
+    teensy_loader,
     uf2,
     virtual,
 )
@@ -59,6 +62,9 @@ FLASHERS: dict[str, Flasher] = {
     "cubeprogrammer": cubeprogrammer.FLASHER,
     "uf2": uf2.FLASHER,
     "dfu_util": dfu_util.FLASHER,
+    "bossac": bossac.FLASHER,
+    "esptool": esptool.FLASHER,
+    "teensy_loader": teensy_loader.FLASHER,
 }
 EMULATED = (virtual.TOOL, "qemu")
 _OTHER_NAMES = frozenset({cubeprogrammer.PROGRAM.lower(), "stm32cubeprogrammer", "cube_programmer"})
@@ -73,6 +79,7 @@ def flash(
     watch: Watch = unwatched,
     probe: str | None = None,
     marker_file: Path | None = None,
+    serve: str | None = None,
 ) -> dict[str, Any]:
     """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
 
@@ -80,8 +87,8 @@ def flash(
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
     the commands, also those of a tool that is not installed. `watch` hears how far it is. `probe`
     is the serial number of the one to take among several, `marker_file` where a virtual board
-    writes the edges of its marker pin. Raises BadInput for an unknown tool,
-    Toolchain without a usable one, Link when the board is not
+    writes the edges of its marker pin, `serve` the HOST:PORT of a virtual board's serial port.
+    Raises BadInput for an unknown tool, Toolchain without a usable one, Link when the board is not
     attached, Flash when flashing fails.
     """
     firmware = dataclasses.replace(firmware, elf=firmware.elf.resolve(), bin=firmware.bin.resolve())
@@ -93,8 +100,7 @@ def flash(
     name, facts = _tool(board, tool, dry_run, around)
     if probe is not None and name in EMULATED:
         raise BadInput(f"--probe names a debug probe; {board.name} is emulated by {name}")
-    if marker_file is not None:
-        facts = dataclasses.replace(facts, marker_file=_marker_file(marker_file, board, name))
+    facts = _of_virtual(facts, marker_file, serve, board, name)
     commands = FLASHERS[name].commands(firmware, board, facts)
     result: dict[str, Any] = {
         "bin": str(firmware.bin),
@@ -126,6 +132,17 @@ def _run(
         raise Flash(f"{error}\n{_next_step(board, name)}") from None
 
 
+def _of_virtual(
+    facts: Facts, marker_file: Path | None, serve: str | None, board: Board, tool: str
+) -> Facts:
+    """With what only a virtual board takes. Raises BadInput for another."""
+    if marker_file is not None:
+        facts = dataclasses.replace(facts, marker_file=_marker_file(marker_file, board, tool))
+    if serve is not None:
+        facts = dataclasses.replace(facts, serve=_served(serve, board, tool))
+    return facts
+
+
 def _marker_file(path: Path, board: Board, tool: str) -> Path:
     """For the process that will write it, wherever that runs."""
     if tool != virtual.TOOL:
@@ -134,6 +151,16 @@ def _marker_file(path: Path, board: Board, tool: str) -> Path:
             f"{board.marker.pin}, which a current meter watches: `edgeq profile --meter`"
         )
     return path.absolute()
+
+
+def _served(address: str, board: Board, tool: str) -> str:
+    """For a virtual board alone: a real one has its port where its probe is."""
+    if tool != virtual.TOOL:
+        raise BadInput(
+            f"--serve is for a virtual board; {board.name} with {tool} has its own port, which "
+            "ser2net or a labgrid exporter can serve (docs/farm.md)"
+        )
+    return address
 
 
 def tool_named(given: str | None) -> str | None:

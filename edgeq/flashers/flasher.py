@@ -36,14 +36,17 @@ class Facts:
     """What a command depends on beside firmware and board.
 
     `program` starts the tool, `serial_number` names one probe, `volume` is the board's drive,
-    `marker_file` is where a virtual board writes the edges of its marker pin,
-    `watch` hears of the progress.
+    `port` the serial port of its boot loader, `marker_file` is where a virtual board writes the
+    edges of its marker pin, `serve` the HOST:PORT at which it has its serial port instead of a
+    pseudo-terminal, `watch` hears of the progress.
     """
 
     program: tuple[str, ...]
     serial_number: str | None = None
     volume: Path | None = None
+    port: str | None = None
     marker_file: Path | None = None
+    serve: str | None = None
     watch: Watch = unwatched
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -184,7 +185,23 @@ def _write(folder: Path, running: Running) -> None:
 
 def is_virtual(port: str) -> bool:
     """True if a virtual board, whose clock is modelled, serves `port`."""
-    return any(record.port == port and record.tool == "virtual" for record in running())
+    return any(same_port(record.port, port) and record.tool == "virtual" for record in running())
+
+
+def same_port(a: str, b: str) -> bool:
+    """Whether two names are of one port: this computer has several names in a URL."""
+    return a == b or _endpoint(a) == _endpoint(b) is not None
+
+
+def _endpoint(port: str) -> str | None:
+    """The TCP port of a socket:// URL on this computer."""
+    host, _, number = port.removeprefix("socket://").rpartition(":")
+    return number if port.startswith("socket://") and here(host) else None
+
+
+def here(host: str) -> bool:
+    """Whether a host name is this computer's own."""
+    return host in ("localhost", "127.0.0.1", "::1", socket.gethostname())
 
 
 def running() -> tuple[Running, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeq.board import Board
 from edgeq.errors import BadInput, Flash, Toolchain
+from edgeq.extras import install
 from edgeq.flashers.attached import Surroundings, the_probe
 from edgeq.flashers.flasher import Commands, Facts, Flasher, run_commands
 from edgeq.flashers.pyocd_session import UNKNOWN_PART
@@ -28,7 +29,7 @@ def importable() -> bool:
 def find(board: Board, around: Surroundings) -> Facts:
     """pyOCD beside this Python or on PATH; Toolchain if it is neither."""
     if not importable() and shutil.which(PROGRAM) is None:
-        raise Toolchain("pyocd is not installed: pip install 'edgeq[pyocd]'")
+        raise Toolchain(f"pyocd is not installed: {install('pyocd')}")
     return dataclasses.replace(assumed(board), serial_number=the_probe(board, around))
 
 

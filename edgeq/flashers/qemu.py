@@ -4,7 +4,7 @@ import re
 import shutil
 from typing import Any
 
-from edgeq.board import Board
+from edgeq.board import CORES, Board
 from edgeq.errors import BadInput, Toolchain
 from edgeq.flashers.attached import Surroundings
 from edgeq.flashers.flasher import Commands, Facts, Flasher
@@ -12,20 +12,24 @@ from edgeq.flashers.processes import start
 from edgeq.toolchain import Firmware
 
 PROGRAM = "qemu-system-arm"
+# by instruction set: the program, its Debian package, and what it needs beyond the machine
+PROGRAMS = {
+    "arm": (PROGRAM, "qemu-system-arm", ()),
+    "riscv": ("qemu-system-riscv32", "qemu-system-misc", ("-bios", "none")),
+}
 
 
 def find(board: Board, _around: Surroundings) -> Facts:
     """QEMU on PATH; Toolchain if it is not there."""
-    if shutil.which(PROGRAM) is None:
-        raise Toolchain(
-            f"{PROGRAM} is not installed: apt install qemu-system-arm, or brew install qemu"
-        )
+    program, package, _ = PROGRAMS[CORES[board.core].isa]
+    if shutil.which(program) is None:
+        raise Toolchain(f"{program} is not installed: apt install {package}, or brew install qemu")
     return assumed(board)
 
 
-def assumed(_board: Board) -> Facts:
+def assumed(board: Board) -> Facts:
     """QEMU by its name."""
-    return Facts((PROGRAM,))
+    return Facts((PROGRAMS[CORES[board.core].isa][0],))
 
 
 def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
@@ -33,7 +37,18 @@ def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     machine = board.probe.qemu_machine
     if machine is None:
         raise BadInput(f"board {board.name} names no qemu_machine; choose another --with")
-    options = ("-M", machine, "-kernel", str(firmware.elf), "-display", "none", "-monitor", "none")
+    more = PROGRAMS[CORES[board.core].isa][2]
+    options = (
+        "-M",
+        machine,
+        *more,
+        "-kernel",
+        str(firmware.elf),
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+    )
     return ((*facts.program, *options, "-serial", "pty"),)
 
 

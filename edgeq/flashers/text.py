@@ -38,7 +38,9 @@ def flash_text(result: dict[str, Any]) -> str:
     if result.get("hint"):
         lines.append(f"note       {result['hint']}")
     if not result["dry_run"]:
-        lines.append(f"next       {command('edgeq', 'profile', '--port', port or 'PORT')}")
+        place = result.get("place")
+        there = ("--place", place) if place else ("--port", port or "PORT")
+        lines.append(f"next       {command('edgeq', 'profile', *there)}")
     return "\n".join(lines)
 
 

@@ -52,6 +52,8 @@ USB_KINDS: tuple[UsbKind, ...] = (
     UsbKind("jlink", "J-Link", "probe", "1366", ("*",)),
     UsbKind("stm32_dfu", "STM32 boot loader (DFU)", "boot loader", "0483", ("df11",)),
     UsbKind("rp2", "RP2040 and RP2350", "boot loader", "2e8a", ("*",)),
+    UsbKind("arduino", "Arduino boot loader", "boot loader", "2341", ("005a",)),
+    UsbKind("teensy", "Teensy boot loader", "boot loader", "16c0", ("0478",)),
     UsbKind("lpm01a", "LPM01A power shield", "meter", "0483", ("5740",)),
     UsbKind("ppk2", "Nordic PPK2", "meter", "1915", ("c00a",)),
     UsbKind("joulescope", "Joulescope", "meter", "16d0", ("10ba", "0e88")),

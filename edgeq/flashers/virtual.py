@@ -37,7 +37,8 @@ def assumed(board: Board) -> Facts:
 def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     """Runs the ELF until it is stopped."""
     edges = () if facts.marker_file is None else ("--marker", str(facts.marker_file))
-    return ((*facts.program, str(firmware.elf), "--board", board.name, "--pty", "--json", *edges),)
+    wire = ("--pty",) if facts.serve is None else ("--tcp", facts.serve)
+    return ((*facts.program, str(firmware.elf), "--board", board.name, *wire, "--json", *edges),)
 
 
 def port_in(text: str) -> str | None:

@@ -8,11 +8,14 @@ from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
 from edgeq.templates import render
-from edgeq.toolchain.compiler import C_FLAGS, WARNINGS, ZIG_ONLY, link_flags, target_flags
+from edgeq.toolchain.compiler import C_FLAGS, GCC, WARNINGS, ZIG_ONLY, link_flags, target_flags
 from edgeq.version import __version__
 
 ID_FILE = "firmware_id.h"
-SHARED_PORT = {"stm32f4": "stm32", "stm32l4": "stm32"}  # the folder of what families share
+SHARED_PORT = {  # the folder of what families share
+    **dict.fromkeys(("stm32f4", "stm32l4", "stm32_hsi"), "stm32"),
+    **dict.fromkeys(("rp2040", "rp2350"), "rp2"),
+}
 INSTANCE = "_single.c"  # ends the name of the model's file whose beginning is its C name
 INCLUDE_FOLDERS = (".", "model", "kernels", "runtime", "port")
 RODATA_ALIGN = 8
@@ -28,6 +31,7 @@ def sources(project: FirmwareProject) -> tuple[str, ...]:
 
 def linker_script(board: Board) -> bytes:
     """The linker script for the board's memory."""
+    data_origin = board.flash.data_origin
     return render(
         "build/linker.ld.j2",
         {
@@ -35,6 +39,7 @@ def linker_script(board: Board) -> bytes:
             "board": board.name,
             "flash_origin": f"0x{board.flash.origin:08X}",
             "flash_bytes": board.flash.bytes,
+            "data_origin": "" if data_origin is None else f"0x{data_origin:08X}",
             "ram_origin": f"0x{board.ram.origin:08X}",
             "ram_bytes": board.ram.bytes,
             "stack_bytes": board.port.stack_bytes,
@@ -80,18 +85,22 @@ def seal_script(board: Board) -> str | None:
 
 
 def port_files(board: Board) -> dict[str, bytes]:
-    """hal.h, the family's port, what its core's kind shares, and the memory functions."""
+    """The family's port, what its core's kind and all share, and the memory functions."""
     root = templates_dir()
     family = root / "port" / board.port.family
     if not family.is_dir():
         raise BadInput(f"board {board.name} asks for port {board.port.family!r}: no such folder")
     vendor = SHARED_PORT.get(board.port.family)
     shared = _copied(root / "port" / vendor, f"port/{vendor}") if vendor else {}
-    armv6m = {} if CORES[board.core].thumb2 else _copied(root / "port" / "armv6m", "port/armv6m")
+    core = CORES[board.core]
+    kind = "riscv" if core.isa == "riscv" else "cortex_m"
+    armv6m = {} if core.thumb2 else _copied(root / "port" / "armv6m", "port/armv6m")
     return {
         "port/hal.h": (root / "port" / "hal.h").read_bytes(),
+        "port/registers.h": (root / "port" / "registers.h").read_bytes(),
+        "port/start.h": (root / "port" / "start.h").read_bytes(),
         "runtime/memory.c": (root / "runtime" / "memory.c").read_bytes(),
-        **_copied(root / "port" / "cortex_m", "port/cortex_m"),
+        **_copied(root / "port" / kind, f"port/{kind}"),
         **armv6m,
         **shared,
         **_copied(family, f"port/{board.port.family}"),
@@ -113,6 +122,7 @@ def _build_context(project: FirmwareProject, board: Board) -> dict[str, Any]:
         "c_flags": C_FLAGS,
         "warnings": WARNINGS,
         "zig_flags": ZIG_ONLY,
+        "gcc": GCC[CORES[board.core].isa],
         "gcc_target": target_flags("gcc", board),
         "zig_target": target_flags("zig", board),
         "gcc_link": link_flags("gcc"),

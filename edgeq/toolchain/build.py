@@ -20,6 +20,7 @@ from edgeq.toolchain.assemble import (
 )
 from edgeq.toolchain.compiler import Compiler, environment
 from edgeq.toolchain.image import ImageSizes, flash_image, measure
+from edgeq.toolchain.intel_hex import intel_hex
 from edgeq.toolchain.uf2 import uf2_file
 
 COMPILE_TIMEOUT_S = 600  # a compiler that hangs; a large model on a busy computer takes minutes
@@ -51,12 +52,12 @@ def build(
     out_dir: Path,
     optimize: str = "-O2",
 ) -> Firmware:
-    """Builds `project` (as `with_board` left it) into out_dir/firmware.elf, .bin, some also .uf2.
+    """Builds `project` (as `with_board` left it) into out_dir/firmware.elf, .bin, .uf2, .hex.
 
     `out_dir` keeps the sources and objects below `source/` and `objects/`. Raises Toolchain when
     the compiler fails, MemoryBudget when the result does not fit the board.
     """
-    names = _checked_sources(project)
+    names, compiler = _checked_sources(project), compiler.of(board)
     source, objects = out_dir / "source", out_dir / "objects"
     project.write(source)
     shutil.rmtree(objects, ignore_errors=True)
@@ -64,16 +65,18 @@ def build(
     flags = compiler.compile_flags(board, optimize)
     _compile(compiler, flags, names, source, objects)
     elf, image = out_dir / "firmware.elf", out_dir / "firmware.bin"
-    for stale in (elf, image, image.with_suffix(".uf2")):
-        stale.unlink(missing_ok=True)
+    for suffix in (".elf", ".bin", ".uf2", ".hex"):
+        image.with_suffix(suffix).unlink(missing_ok=True)
     sizes = _link(compiler, board, optimize, names, out_dir)
     _seal(board, out_dir)
-    data = flash_image(elf, board.flash.origin)
+    data = flash_image(elf, board.flash)
     image.write_bytes(data)
     if board.probe.uf2_family is not None:
         image.with_suffix(".uf2").write_bytes(
             uf2_file(data, board.flash.origin, board.probe.uf2_family)
         )
+    if board.probe.teensy_mcu is not None:
+        image.with_suffix(".hex").write_text(intel_hex(data, board.flash.origin))
     return Firmware(
         elf=elf,
         bin=image,
@@ -143,7 +146,7 @@ def _link(
     elf = out_dir / "firmware.elf"
     run = _link_run(compiler, board, optimize, names, out_dir, "source/linker.ld", elf)
     if run.returncode == 0:
-        return measure(elf)
+        return measure(elf, board.flash)
     elf.unlink(missing_ok=True)
     if _FULL.search(run.stderr):
         raise _does_not_fit(compiler, board, optimize, names, out_dir)
@@ -193,7 +196,7 @@ def _does_not_fit(
         run = _link_run(compiler, large, optimize, names, out_dir, script.name, elf)
         if run.returncode != 0:
             return MemoryBudget(f"firmware does not fit {board.name}, nor could it be measured")
-        return MemoryBudget(budget_text(board, measure(elf)))
+        return MemoryBudget(budget_text(board, measure(elf, large.flash)))
     finally:
         script.unlink(missing_ok=True)
         elf.unlink(missing_ok=True)

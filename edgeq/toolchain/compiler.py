@@ -1,4 +1,4 @@
-"""The two cross compilers: arm-none-eabi-gcc from PATH, else clang in the `ziglang` wheel."""
+"""The cross compilers: GCC from PATH, one a processor family, else clang in the `ziglang` wheel."""
 
 import importlib.util
 import os
@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from edgeq.board import CORES, Board
+from edgeq.board import CORES, Board, Core
 from edgeq.errors import BadInput, Toolchain
+from edgeq.extras import install
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 C_FLAGS = (
@@ -29,6 +30,8 @@ ZIG_ONLY = (
     "-fno-stack-protector",
     "-fno-unroll-loops",  # as gcc at -O2: unrolling more than doubles the runtime code
 )
+
+GCC = {"arm": "arm-none-eabi-gcc", "riscv": "riscv64-unknown-elf-gcc"}
 LEVELS = ("-O0", "-Og", "-O1", "-O2", "-O3", "-Os")
 OPTIMIZE = "-O2"  # what every export is built, estimated and proven with
 
@@ -44,8 +47,23 @@ class Compiler:
     @property
     def label(self) -> str:
         """For reports: "arm-none-eabi-gcc 12.2.1" or "zig cc (clang) 0.17.1"."""
-        name = "arm-none-eabi-gcc" if self.kind == "gcc" else "zig cc"
+        name = Path(self.command[0]).name if self.kind == "gcc" else "zig cc"
         return f"{name} {self.version}"
+
+    def of(self, board: Board) -> "Compiler":
+        """The compiler for the board's processor family: GCC has one each, zig has all.
+
+        Raises Toolchain where a RISC-V board has neither its GCC nor zig.
+        """
+        if self.kind == "zig" or CORES[board.core].isa == "arm":
+            return self
+        found = _find_gcc(GCC["riscv"]) or _find_zig()
+        if found is None:
+            raise Toolchain(
+                f"no compiler for the {board.core} of {board.name}: install {GCC['riscv']} "
+                f"(Debian: gcc-riscv64-unknown-elf), or {install('zig')}"
+            )
+        return found
 
     def target_flags(self, board: Board) -> tuple[str, ...]:
         """What selects the board's core, and its FPU's calling convention where it has one."""
@@ -66,6 +84,8 @@ class Compiler:
 def target_flags(kind: Literal["gcc", "zig"], board: Board) -> tuple[str, ...]:
     """The flags of `kind` for the board's core."""
     core, cache = CORES[board.core], board.flash.cache
+    if core.isa == "riscv":
+        return _riscv_flags(kind, core)
     code_bytes = cache.instruction_bytes if cache else 0  # kernels keep their loops inside
     cached = (f"-DEDGEQ_CODE_CACHE={code_bytes}",) if code_bytes else ()
     if kind == "zig":
@@ -75,6 +95,14 @@ def target_flags(kind: Literal["gcc", "zig"], board: Board) -> tuple[str, ...]:
     # on ARMv6-M a jump table is a call into libgcc
     tables = () if core.thumb2 else ("-fno-jump-tables",)
     return (f"-mcpu={core.name}", "-mthumb", *fpu, *tables, *cached)
+
+
+def _riscv_flags(kind: Literal["gcc", "zig"], core: Core) -> tuple[str, ...]:
+    """Machine mode reads control registers, which GCC 12 counts as an extension, Zicsr."""
+    small = "-msmall-data-limit=0"  # no section that a linker script would have to place apart
+    if kind == "zig":
+        return ("-target", "riscv32-freestanding-none", f"-mcpu={core.zig_cpu}+zicsr", small)
+    return (f"-march={core.name}_zicsr", "-mabi=ilp32", small)
 
 
 def link_flags(kind: Literal["gcc", "zig"]) -> tuple[str, ...]:
@@ -96,8 +124,8 @@ def _version(command: tuple[str, ...], ask: str) -> str | None:
     return run.stdout.strip() if run.returncode == 0 and run.stdout.strip() else None
 
 
-def _find_gcc() -> Compiler | None:
-    path = shutil.which("arm-none-eabi-gcc")
+def _find_gcc(name: str = GCC["arm"]) -> Compiler | None:
+    path = shutil.which(name)
     version = _version((path,), "-dumpfullversion") if path else None
     return Compiler("gcc", (path,), version) if path and version else None
 
@@ -132,7 +160,7 @@ def find_compiler(prefer: str = "auto") -> Compiler:
     wanted = "no cross compiler" if prefer == "auto" else f"no working {prefer} cross compiler"
     raise Toolchain(
         f"{wanted} found; install arm-none-eabi-gcc (Debian: gcc-arm-none-eabi) "
-        f"or run `{Path(sys.executable).name} -m pip install ziglang`"
+        f"or bring the one from PyPI: {install('zig')}"
     )
 
 

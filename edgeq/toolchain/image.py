@@ -8,6 +8,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, SymbolTableSection
 
+from edgeq.board import Region
 from edgeq.errors import Toolchain
 
 _SHF_WRITE, _SHF_ALLOC = 1, 2
@@ -52,16 +53,17 @@ def _load_address(elf: ELFFile, section: Section) -> int:
     return int(header.sh_addr)
 
 
-def _sections(elf: ELFFile) -> Iterator[_Section]:
+def _sections(elf: ELFFile, flash: Region | None = None) -> Iterator[_Section]:
     for index, section in enumerate(elf.iter_sections()):
         header = section.header
         if not header.sh_flags & _SHF_ALLOC or header.sh_size == 0:
             continue
         stored = header.sh_type != "SHT_NOBITS"
+        place = _load_address(elf, section) if stored else int(header.sh_addr)
         yield _Section(
             index=index,
             name=section.name,
-            load_address=_load_address(elf, section) if stored else int(header.sh_addr),
+            load_address=flash.stored_at(place) if flash and stored else place,
             size=int(header.sh_size),
             stored=stored,
             in_ram=bool(header.sh_flags & _SHF_WRITE),
@@ -85,12 +87,15 @@ def _largest(elf: ELFFile, indices: set[int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(sized, key=lambda item: (-item[1], item[0]))[:LARGEST])
 
 
-def measure(elf_path: Path) -> ImageSizes:
-    """Section sizes and the largest symbols of a firmware ELF; Toolchain if it is not one."""
+def measure(elf_path: Path, flash: Region | None = None) -> ImageSizes:
+    """Section sizes and the largest symbols of a firmware ELF; Toolchain if it is not one.
+
+    `flash` is needed where loads see it elsewhere: the extent counts its two windows as one.
+    """
     try:
         with elf_path.open("rb") as file:
             elf = ELFFile(file)
-            sections = tuple(_sections(elf))
+            sections = tuple(_sections(elf, flash))
             stored = {s.index for s in sections if s.stored}
             in_ram = {s.index for s in sections if s.in_ram}
             return ImageSizes(
@@ -105,10 +110,11 @@ def measure(elf_path: Path) -> ImageSizes:
         raise Toolchain(f"{elf_path} is not a firmware ELF: {error}") from error
 
 
-def flash_image(elf_path: Path, origin: int) -> bytes:
-    """The bytes to write at `origin`, gaps filled with 0xFF (erased flash)."""
+def flash_image(elf_path: Path, flash: Region) -> bytes:
+    """The bytes to write at the flash's origin, gaps filled with 0xFF (erased flash)."""
+    origin = flash.origin
     with elf_path.open("rb") as file:
-        stored = [s for s in _sections(ELFFile(file)) if s.stored]
+        stored = [s for s in _sections(ELFFile(file), flash) if s.stored]
     if not stored:
         raise Toolchain(f"{elf_path} holds nothing to flash")
     end = max(s.load_address + s.size for s in stored) - origin

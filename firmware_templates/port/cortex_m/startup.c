@@ -1,25 +1,6 @@
 /* Vector table, memory set-up and faults. No interrupt is ever enabled: the firmware polls. */
 #include "cortex_m/cortex_m.h"
-#include "hal.h"
-
-extern uint32_t __data_start__[], __data_end__[], __data_load__[];
-extern uint32_t __bss_start__[], __bss_end__[];
-
-int main(void);
-void Reset_Handler(void);
-
-static void put_text(const char *text) {
-    while (*text != '\0') {
-        hal_putc((uint8_t)*text++);
-    }
-}
-
-static void put_hex(uint32_t word) {
-    static const uint8_t digits[] = "0123456789abcdef";
-    for (int shift = 28; shift >= 0; shift -= 4) {
-        hal_putc(digits[(word >> shift) & 15u]);
-    }
-}
+#include "start.h"
 
 /* Says what went wrong where a host can read it, then stops: a restart would hide it. */
 __attribute__((used, noreturn)) static void report_fault(const uint32_t *frame) {
@@ -28,9 +9,7 @@ __attribute__((used, noreturn)) static void report_fault(const uint32_t *frame) 
     put_text(" cfsr ");
     put_hex(SCB_CFSR);
     put_text("]\r\n");
-    for (;;) {
-        __asm volatile("" ::: "memory");
-    }
+    stay();
 }
 
 __attribute__((naked, noreturn)) static void fault_handler(void) {
@@ -69,15 +48,5 @@ void Reset_Handler(void) {
 #if __ARM_ARCH >= 7
     SCB_VTOR = (uint32_t)(uintptr_t)vectors; /* a boot loader may have left its own */
 #endif
-    const uint32_t *from = __data_load__;
-    for (uint32_t *to = __data_start__; to < __data_end__; ++to) {
-        *to = *from++;
-    }
-    for (uint32_t *to = __bss_start__; to < __bss_end__; ++to) {
-        *to = 0;
-    }
-    (void)main();
-    for (;;) {
-        __asm volatile("" ::: "memory");
-    }
+    run_main();
 }

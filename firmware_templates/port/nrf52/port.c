@@ -1,4 +1,4 @@
-/* nRF52840: 64 MHz from the crystal, UART0 without DMA, marker pin.
+/* nRF52840, nRF52833: 64 MHz from the crystal, UART0 without DMA, marker pin.
  * Registers: nRF52840 Product Specification v1.7, 4.3.4 (NVMC), 5.4 (CLOCK), 6.9 (GPIO),
  * 6.33 (UART). A peripheral's event registers read 1 once the event has come, and stay so. */
 #include "board_config.h"
@@ -9,6 +9,9 @@
 #define CLOCK_EVENTS_HFCLKSTARTED REG32(0x40000100u)
 #define NVMC_ICACHECNF            REG32(0x4001E540u)
 
+/* A pin is numbered as PSEL has it: its port is bit 5. */
+#define GPIO_BASE(pin)          ((pin) < 32u ? 0x50000000u : 0x50000300u)
+#define GPIO_PIN(pin)           ((pin) & 31u)
 #define GPIO_OUTSET(base)       REG32((base) + 0x508u)
 #define GPIO_OUTCLR(base)       REG32((base) + 0x50Cu)
 #define GPIO_PIN_CNF(base, pin) REG32((base) + 0x700u + 4u * (pin))
@@ -47,9 +50,10 @@ static void start_crystal(void) {
 }
 
 static void uart_init(void) {
-    GPIO_OUTSET(EDGEQ_UART_GPIO_BASE) = 1u << EDGEQ_UART_TX_PIN; /* idle level */
-    GPIO_PIN_CNF(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_TX_PIN) = GPIO_OUTPUT;
-    GPIO_PIN_CNF(EDGEQ_UART_GPIO_BASE, EDGEQ_UART_RX_PIN) = GPIO_INPUT;
+    const uint32_t tx = EDGEQ_UART_TX_PIN, rx = EDGEQ_UART_RX_PIN;
+    GPIO_OUTSET(GPIO_BASE(tx)) = 1u << GPIO_PIN(tx); /* idle level */
+    GPIO_PIN_CNF(GPIO_BASE(tx), GPIO_PIN(tx)) = GPIO_OUTPUT;
+    GPIO_PIN_CNF(GPIO_BASE(rx), GPIO_PIN(rx)) = GPIO_INPUT;
     UART_PSEL_TXD = EDGEQ_UART_TX_PIN;
     UART_PSEL_RXD = EDGEQ_UART_RX_PIN;
     UART_BAUDRATE = baud_rate();

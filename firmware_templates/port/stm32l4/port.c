@@ -1,7 +1,7 @@
 /* STM32L4+ (L4R5): PLL from HSI16 in boost mode, LPUART1 on port G, marker pin.
  * Registers: RM0432, chapters 3 (FLASH), 5 (PWR), 6 (RCC), 8 (GPIO), 51 (LPUART). */
 #include "hal.h"
-#include "stm32/stm32.h"
+#include "stm32/usart_v2.h"
 
 #define RCC_CR       REG32(0x40021000u)
 #define RCC_CFGR     REG32(0x40021008u)
@@ -30,15 +30,6 @@
 #define CCIPR_LPUART1_HSI16  (2u << 10)
 #define PWR_CR2_IOSV         (1u << 9)
 #define PWR_CR5_R1MODE       (1u << 8)
-
-#define LPUART_CR1      REG32(EDGEQ_UART_BASE + 0x00u)
-#define LPUART_BRR      REG32(EDGEQ_UART_BASE + 0x0Cu)
-#define LPUART_ISR      REG32(EDGEQ_UART_BASE + 0x1Cu)
-#define LPUART_ICR      REG32(EDGEQ_UART_BASE + 0x20u)
-#define LPUART_RDR      REG32(EDGEQ_UART_BASE + 0x24u)
-#define LPUART_TDR      REG32(EDGEQ_UART_BASE + 0x28u)
-#define LPUART_CR1_ON   ((1u << 3) | (1u << 2) | 1u) /* transmitter, receiver, enable */
-#define LPUART_CR1_FIFO (1u << 29)                   /* eight bytes: fewer overruns */
 
 #define HSI16_HZ         16000000u
 #define RESET_CLOCK_HZ   4000000u /* MSI */
@@ -83,9 +74,7 @@ static void uart_init(void) {
     RCC_APB1ENR2 |= RCC_APB1ENR2_LPUART1;
     (void)RCC_APB1ENR2;
     stm32_uart_pins();
-    LPUART_BRR = (256u * HSI16_HZ + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD;
-    LPUART_CR1 = LPUART_CR1_FIFO;
-    LPUART_CR1 = LPUART_CR1_FIFO | LPUART_CR1_ON;
+    stm32_usart_start((256u * HSI16_HZ + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD);
 }
 
 void hal_init(void) {
@@ -98,13 +87,9 @@ void hal_init(void) {
 }
 
 int hal_getc(void) {
-    uint32_t status = LPUART_ISR;
-    if ((status & UART_ORE) != 0u) {
-        LPUART_ICR = UART_ORE;
-    }
-    return (status & UART_RXNE) != 0u ? (int)(LPUART_RDR & 0xFFu) : -1;
+    return stm32_usart_getc();
 }
 
 void hal_putc(uint8_t byte) {
-    stm32_send(&LPUART_ISR, &LPUART_TDR, byte);
+    stm32_send(&USART_ISR, &USART_TDR, byte);
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeq import flashers
-from edgeq.board import load_board
+from edgeq.board import all_boards, load_board
 from edgeq.errors import BadInput, Flash, Link
 from edgeq.flashers.flasher import Commands, Facts
 from edgeq.flashers.uf2 import assumed, commands, copy_until_gone, find
@@ -84,4 +84,7 @@ def test_without_a_probe_the_port_is_the_users_to_name(tmp_path: Path, firmware:
     assert str(volume / "firmware.uf2") in result["commands"][0]
     assert "BOOTSEL" in result["hint"]
     probe = surroundings(usb("/dev/ttyACM0", "2e8a:000c"))
-    assert flashers.attached_boards(probe) == (PICO,)
+    assert PICO in flashers.attached_boards(probe)
+    known = [board.name for board in all_boards() if "2e8a:000c" in board.probe.usb_ids]
+    assert len(known) > 1
+    assert [board.name for board in flashers.attached_boards(probe)] == known
