@@ -23,7 +23,8 @@ from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.cores import CORES, CoreModel
 
 if TYPE_CHECKING:
-    from edgeq.sim.machine import Machine
+    from edgeq.sim.any_machine import AnyMachine
+    from edgeq.sim.port import SerialPort
     from edgeq.sim.profile import Profile
 
 HALF_CYCLES_PER_CYCLE = 2
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--board", help="board to model (default virtual_m4)")
     wire = line.add_mutually_exclusive_group()
     wire.add_argument("--pty", action="store_true", help="serial port on a pseudo-terminal")
+    wire.add_argument("--tcp", metavar="HOST:PORT", help="serial port behind a TCP port, one host")
     wire.add_argument("--stdio", action="store_true", help="serial port on standard in and out")
     line.add_argument("--link", type=Path, help="symbolic link to the pseudo-terminal")
     line.add_argument(
@@ -88,21 +90,20 @@ def print_rules(core: CoreModel, board: str | None, as_json: bool) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the firmware until a signal, the end of its input, or its own end."""
-    from edgeq.sim.machine import Machine
+    from edgeq.sim.any_machine import machine_of
     from edgeq.sim.marker_file import MarkerFile
-    from edgeq.sim.port import DescriptorPort, PtyPort, StdioPort
 
     out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
     config = dataclasses.replace(config_of(options.board), **FLASH[options.flash])
     edges = contextlib.nullcontext() if options.marker is None else MarkerFile(options.marker)
-    port: DescriptorPort = StdioPort() if options.stdio else PtyPort(options.link)
-    machine = Machine(config, port, _to_standard_error)
+    port = _wire(options)
+    machine = machine_of(config, port, _to_standard_error)
     if isinstance(edges, MarkerFile):
         machine.on_marker(edges.edge)
     try:
         with edges, signals_call(machine.stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
             machine.load(options.firmware)
-            _announce(port.path if isinstance(port, PtyPort) else "stdio", config, options, out)
+            _announce(getattr(port, "path", "stdio"), config, options, out)
             result = machine.run(deadline_s=options.deadline, max_cycles=options.max_cycles)
             profile = machine.profile()
     finally:
@@ -110,6 +111,15 @@ def serve(options: argparse.Namespace) -> int:
     facts = _summary(machine, profile) | {"reason": result.reason, "exit_code": result.exit_code}
     _say(out, options.json, facts)
     return result.exit_code & 0xFF
+
+
+def _wire(options: argparse.Namespace) -> "SerialPort":
+    from edgeq.sim.port import PtyPort, StdioPort
+    from edgeq.sim.tcp_port import TcpPort
+
+    if options.tcp is not None:
+        return TcpPort(options.tcp)
+    return StdioPort() if options.stdio else PtyPort(options.link)
 
 
 def _to_standard_error(text: bytes) -> None:
@@ -123,7 +133,7 @@ def _announce(port: str, config: MachineConfig, options: argparse.Namespace, out
     print(json.dumps(facts) if options.json else port, file=out, flush=True)
 
 
-def _summary(machine: "Machine", profile: "Profile") -> dict[str, Any]:
+def _summary(machine: "AnyMachine", profile: "Profile") -> dict[str, Any]:
     return {
         "cycles": profile.cycles,
         "instructions": profile.instructions,

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edgeq.sim.address_names import not_modelled
-from edgeq.sim.clock import Clock
 from edgeq.sim.config import MachineConfig
 from edgeq.sim.decode import Access
 from edgeq.sim.emulator import PAGE, Emulator
@@ -22,6 +21,33 @@ class Registers(Protocol):
         """A register as the firmware writes it."""
 
 
+class ReadBlock(Protocol):
+    """The running block, as far as `Bus.site` asks."""
+
+    @property
+    def start(self) -> int:
+        """Its address."""
+
+    @property
+    def taken(self) -> str:
+        """How it leaves: "t_bx" for a return."""
+
+
+class BusClock(Protocol):
+    """What the peripherals of a board want of its clock."""
+
+    @property
+    def cycles(self) -> int:
+        """At the start of the running block."""
+
+    @property
+    def block(self) -> ReadBlock | None:
+        """The running block."""
+
+    def cycles_at(self, matches: Callable[[Access], bool]) -> int:
+        """Just before the load or store that matches."""
+
+
 class Bus:
     """What the peripherals of a board may use of it.
 
@@ -36,7 +62,7 @@ class Bus:
         self,
         config: MachineConfig,
         emulator: Emulator,
-        clock: Clock,
+        clock: BusClock,
         port: SerialPort,
         refuse: Callable[[str], None],
         finish: Callable[[str], None],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from edgeq.errors import BadInput
-from edgeq.sim.cores import CORES
+from edgeq.sim.cores import CORES, RISCV_CORES
 from edgeq.sim.flash_cache import CacheGeometry
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ class MachineConfig:
     @classmethod
     def of(cls, board: "Board") -> "MachineConfig":
         """The virtual twin of `board`; BadInput for a core without timing rules."""
-        if board.core not in CORES:
-            raise BadInput(f"the virtual board models {', '.join(CORES)}; not {board.core}")
+        if board.core not in (*CORES, *RISCV_CORES):
+            known = ", ".join((*CORES, *RISCV_CORES))
+            raise BadInput(f"the virtual board models {known}; not {board.core}")
         return cls(
             name=board.name,
             core=board.core,
@@ -63,9 +64,7 @@ class MachineConfig:
             ram_bytes=board.ram.bytes,
             family=board.port.family,
             port_config=board.port.config,
-            memories=tuple(
-                Memory(part.name, part.origin, part.bytes, part.writable) for part in board.memories
-            ),
+            memories=_memories(board),
             fpu=board.fpu,
             dsp=board.dsp,
             first_load_extra=board.first_load_extra,
@@ -81,6 +80,15 @@ class MachineConfig:
             Memory("RAM", self.ram_origin, self.ram_bytes, writable=True),
             *self.memories,
         )
+
+
+def _memories(board: "Board") -> tuple[Memory, ...]:
+    """Beside flash and RAM: what the board names, and the window that loads see the flash in."""
+    named = (Memory(part.name, part.origin, part.bytes, part.writable) for part in board.memories)
+    if board.flash.data_origin is None:
+        return tuple(named)
+    window = Memory("flash for loads", board.flash.data_origin, board.flash.bytes, writable=False)
+    return (*named, window)
 
 
 def _geometry(board: "Board") -> CacheGeometry | None:

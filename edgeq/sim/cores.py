@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgeq.errors import BadInput
 from edgeq.sim import (
     rules_cortex_m0plus,
     rules_cortex_m3,
@@ -75,6 +76,24 @@ CORES: dict[str, CoreModel] = {
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class RiscvCore:
+    """A core whose clock counts instructions (riscv/clock.py): no rules with a source are known."""
+
+    name: str
+    rules_version: str = "rv32/0 (instructions, not cycles)"
+
+
+RISCV_CORES = {name: RiscvCore(name) for name in ("rv32imc", "rv32imac")}
+
+
+def arm_core(name: str) -> CoreModel:
+    """A core of `CORES`; BadInput for one of another processor family."""
+    if name not in CORES:
+        raise BadInput(f"{name} is no Arm core: edgeq.sim.any_machine runs it")
+    return CORES[name]
 
 
 def price(classes: tuple[str, ...], table: dict[str, int]) -> int:

@@ -68,26 +68,28 @@ class Image:
         return f"0x{address:08x}"
 
 
-def load_elf(path: str | Path) -> Image:
-    """Read a 32-bit little-endian Arm ELF executable. BadInput on anything else."""
+def load_elf(path: str | Path, machine: str = "EM_ARM") -> Image:
+    """Read a 32-bit little-endian ELF executable of a machine. BadInput on anything else."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_ELF_BYTES:
             raise BadInput(f"{path} is larger than {MAX_ELF_BYTES} bytes; give a firmware ELF")
         with path.open("rb") as stream:
-            return _read(path, ELFFile(stream))
+            return _read(path, ELFFile(stream), machine)
     except OSError as error:
         raise BadInput(f"cannot read the firmware {path}: {error.strerror}") from error
     except (ELFError, ValueError, KeyError, UnicodeDecodeError, TypeError) as error:
         raise BadInput(f"{path} is not a readable ELF file ({error}); build it again") from error
 
 
-def _read(path: Path, elf: ELFFile) -> Image:
-    if elf["e_machine"] != "EM_ARM" or elf["e_type"] != "ET_EXEC" or not elf.little_endian:
+def _read(path: Path, elf: ELFFile, machine: str) -> Image:
+    if elf["e_machine"] != machine or elf["e_type"] != "ET_EXEC" or not elf.little_endian:
         raise BadInput(
-            f"{path} is {elf['e_machine']} {elf['e_type']}; the virtual board runs linked "
-            "little-endian Arm executables (EM_ARM, ET_EXEC)"
+            f"{path} is {elf['e_machine']} {elf['e_type']}; this virtual board runs linked "
+            f"little-endian executables ({machine}, ET_EXEC)"
         )
+    if elf.elfclass != 32:
+        raise BadInput(f"{path} is a {elf.elfclass}-bit ELF; build it for the board's 32-bit core")
     segments = tuple(
         Segment(part["p_paddr"], part["p_vaddr"], part.data())
         for part in elf.iter_segments()

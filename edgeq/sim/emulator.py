@@ -13,12 +13,14 @@ from typing import Any, cast
 
 from unicorn import (  # type: ignore[attr-defined]
     UC_ARCH_ARM,
+    UC_ARCH_RISCV,
     UC_ERR_WRITE_PROT,
     UC_HOOK_BLOCK,
     UC_HOOK_CODE,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
     UC_MODE_MCLASS,
+    UC_MODE_RISCV32,
     UC_MODE_THUMB,
     UC_PROT_EXEC,
     UC_PROT_READ,
@@ -27,6 +29,7 @@ from unicorn import (  # type: ignore[attr-defined]
     UcError,
 )
 from unicorn import arm_const as arm
+from unicorn import riscv_const as riscv
 from unicorn.unicorn_py3.unicorn import uclib
 
 from edgeq.interrupts import interrupt_waits
@@ -51,6 +54,12 @@ SPECIAL_REGISTERS = {
     **{f"s{number}": arm.UC_ARM_REG_S0 + number for number in range(32)},
 }
 NUMBERS = REGISTERS | SPECIAL_REGISTERS
+RISCV_REGISTERS = {
+    **{f"a{number}": riscv.UC_RISCV_REG_A0 + number for number in range(8)},
+    "sp": riscv.UC_RISCV_REG_SP,
+    "lr": riscv.UC_RISCV_REG_RA,  # by the name that Arm's link register has
+    "pc": riscv.UC_RISCV_REG_PC,
+}
 ACCESS_NAMES = {
     19: "read of unmapped address",
     20: "write to unmapped address",
@@ -77,6 +86,12 @@ MODELS = {
 }
 
 
+RISCV_MODELS = {  # what the code lacks (the A of a core without it) is not refused
+    "rv32imc": (UC_MODE_RISCV32, riscv.UC_CPU_RISCV32_ANY),
+    "rv32imac": (UC_MODE_RISCV32, riscv.UC_CPU_RISCV32_ANY),
+}
+
+
 class EmulatorError(Exception):
     """The core cannot go on; the text says why."""
 
@@ -89,8 +104,11 @@ class Emulator:
 
     def __init__(self, core: str, on_interrupt: Callable[[int], None]) -> None:
         engine: Any = Uc  # unicorn has no annotations
-        mode, model = MODELS[core]
-        self._uc = engine(UC_ARCH_ARM, mode)
+        is_riscv = core in RISCV_MODELS
+        mode, model = RISCV_MODELS[core] if is_riscv else MODELS[core]
+        self._numbers = RISCV_REGISTERS if is_riscv else NUMBERS
+        self._thumb = 0 if is_riscv else 1
+        self._uc = engine(UC_ARCH_RISCV if is_riscv else UC_ARCH_ARM, mode)
         self._uc.ctl_set_cpu_model(model)
         self._alive: list[object] = []  # the library keeps addresses of callbacks, not references
         self._answered: list[tuple[int, int, bytearray]] = []  # (start, end, content)
@@ -215,7 +233,7 @@ class Emulator:
         self._bad_access = ""
         try:
             with interrupt_waits(self._uc.emu_stop):
-                self._uc.emu_start(pc | 1, until, timeout=timeout_us)
+                self._uc.emu_start(pc | self._thumb, until, timeout=timeout_us)
         except UcError as error:
             if self._error is None:
                 raise EmulatorError(self._bad_access or _describe(error)) from error
@@ -230,7 +248,7 @@ class Emulator:
 
     def register(self, register: str | int) -> int:
         """A register by name, or by unicorn's number (the same as capstone's)."""
-        number = NUMBERS[register] if isinstance(register, str) else register
+        number = self._numbers[register] if isinstance(register, str) else register
         value = int(self._uc.reg_read(number))
         return value & ~1 if register == "pc" else value
 
@@ -247,7 +265,7 @@ class Emulator:
 
     def set_register(self, name: str, value: int) -> None:
         """Set a register."""
-        self._uc.reg_write(NUMBERS[name], value & 0xFFFFFFFF)
+        self._uc.reg_write(self._numbers[name], value & 0xFFFFFFFF)
 
     def read(self, address: int, size: int) -> bytes:
         """Guest memory. UcError where there is none."""

@@ -1,32 +1,31 @@
 """The virtual board: unicorn runs the firmware's ELF, the modelled clock says how long it took."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from unicorn import UcError  # type: ignore[attr-defined]
 
 from edgeq.errors import BadInput
-from edgeq.sim.address_names import not_modelled
 from edgeq.sim.bus import Bus
 from edgeq.sim.clock import NO_LIMIT, Clock
 from edgeq.sim.config import VIRTUAL_M4, MachineConfig
 from edgeq.sim.console import Console
-from edgeq.sim.cores import CORES
+from edgeq.sim.cores import arm_core
 from edgeq.sim.decode import Block
 from edgeq.sim.elf import Image, load_elf
-from edgeq.sim.emulator import REGISTERS, Emulator, EmulatorError
+from edgeq.sim.emulator import REGISTERS, EmulatorError
 from edgeq.sim.encodings import DSP
 from edgeq.sim.events import Events
 from edgeq.sim.exceptions import THUMB, ExceptionFault, Exceptions
 from edgeq.sim.faults import FaultReport, GuestFault
 from edgeq.sim.flash_reads import FlashReads, data_pages
 from edgeq.sim.flash_setup import FlashTiming
+from edgeq.sim.guest import RETURN_PAGE, Guest
 from edgeq.sim.layout import stack_limit, vector_table
 from edgeq.sim.peripherals import Peripherals
-from edgeq.sim.port import BufferPort, SerialPort
+from edgeq.sim.port import SerialPort
 from edgeq.sim.profile import Profile
 from edgeq.sim.results import CallResult, RunResult
 from edgeq.sim.semihosting import Semihosting
@@ -35,11 +34,8 @@ from edgeq.sim.systick import SysTick
 if TYPE_CHECKING:
     from edgeq.board import Board
 
-PAGE = 0x1000
-RETURN_PAGE = 0x1FFE0000  # executable address space that no board here uses, not next to RAM
 
-
-class Machine:
+class Machine(Guest):
     """A virtual board. `port` carries the UART's bytes; memory buffers by default.
 
     `console` takes what the firmware prints by semihosting; by default it goes to the port.
@@ -52,12 +48,8 @@ class Machine:
         port: SerialPort | None = None,
         console: Callable[[bytes], None] | None = None,
     ) -> None:
-        self.config = board if isinstance(board, MachineConfig) else MachineConfig.of(board)
-        self.port: SerialPort = port if port is not None else BufferPort()
-        self.image: Image | None = None
-        self.core = CORES[self.config.core]
-        self._emulator = Emulator(self.core.name, self._on_interrupt)
-        self._emulator.why_unanswered = partial(not_modelled, self.config.family)
+        super().__init__(board, port, self._on_interrupt)
+        self.core = arm_core(self.config.core)
         self._flash = FlashTiming(self.config)
         self.clock = Clock(
             self.core, self.config.first_load_extra, self._emulator.read, self._flash.board_model
@@ -72,14 +64,12 @@ class Machine:
         self.clock.on_new_block = self._check_block
         self.clock.on_stack = self._check_stack
         self.clock.on_error = self._on_model_error
-        self._reason, self._exit_code = "", 0
-        self._fault: str | None = None
-        self._model_error: BaseException | None = None
-        self._stopped = False
-        self._pc = -1  # where run() goes on; -1 before reset
+        self._exit_code = 0
         self._called = False  # call() needs no start-up code, so none has enabled the FPU
         self._stack_limit = 0
-        self._map()
+        self._map(self.clock.on_block)
+        if self.config.fpu:
+            self._emulator.enable_fpu()
         self._bus = Bus(
             self.config, self._emulator, self.clock, self.port, self._end_with, self._finish
         )
@@ -98,17 +88,6 @@ class Machine:
             lambda: self.clock.cycles,
             self.config.clock_hz,
         )
-
-    def _map(self) -> None:
-        emulator = self._emulator
-        for memory in self.config.regions:
-            emulator.map_memory(memory.origin, memory.bytes, writable=memory.writable)
-            if not memory.writable:
-                emulator.write(memory.origin, b"\xff" * memory.bytes)  # erased flash
-        emulator.map_memory(RETURN_PAGE, PAGE, writable=False)
-        emulator.on_block(self.clock.on_block)
-        if self.config.fpu:
-            emulator.enable_fpu()
 
     def load(self, elf: str | Path | Image) -> Self:
         """Load a firmware ELF (flash at its load address, .data also where it runs). BadInput."""
@@ -139,29 +118,6 @@ class Machine:
             f"{image.path} has {size} bytes at 0x{address:08x}; {self.config.name} has {has}; "
             "link it for this board"
         )
-
-    def symbol(self, name: str) -> int:
-        """Address of a symbol of the loaded ELF."""
-        return self._loaded().symbol(name)
-
-    def read(self, address: int, size: int) -> bytes:
-        """`size` bytes of the guest's memory."""
-        try:
-            return self._emulator.read(address, size)
-        except UcError as error:
-            raise BadInput(f"no memory of {size} bytes at 0x{address:08x}: {error}") from error
-
-    def write(self, address: int, data: bytes) -> None:
-        """Put `data` into the guest's memory (flash too)."""
-        try:
-            self._emulator.write(address, data)
-        except UcError as error:
-            raise BadInput(f"no memory of {len(data)} bytes at 0x{address:08x}: {error}") from error
-
-    def _loaded(self) -> Image:
-        if self.image is None:
-            raise BadInput("no firmware is loaded; call load(elf) first")
-        return self.image
 
     def call(
         self,
@@ -229,12 +185,6 @@ class Machine:
         self._emulator.set_register("sp", stack)
         self._stack_limit = stack_limit(self._loaded(), self.config, stack)
 
-    def stop(self) -> None:
-        """End the run soon; safe in a signal handler."""
-        self._stopped = True
-        self.port.wake()
-        self._emulator.stop()
-
     def _go(self, until: int, deadline_s: float | None, max_cycles: int | None) -> None:
         ends = None if deadline_s is None else time.monotonic() + deadline_s
         budget = NO_LIMIT if max_cycles is None else self.clock.half + 2 * max_cycles
@@ -256,10 +206,7 @@ class Machine:
             if not self._events.returned_to(self._pc):
                 below = self._emulator.register("msp") < self._stack_limit
                 self._raise(f"stack overflow: {fault}" if below else str(fault))
-        if self._model_error is not None:
-            raise self._model_error
-        if self._fault is not None:
-            self._raise(self._fault)
+        self._raise_pending()
         if self._events.happened():
             self._resolve()
         elif self._pc == until:
@@ -284,17 +231,9 @@ class Machine:
         if not self._events.sleep() and not self._peripherals.uart.wait():
             self._finish("idle")
 
-    def _finish(self, reason: str) -> None:
-        self._reason = self._reason or ("stopped" if self._stopped else reason)
-        self._emulator.stop()
-
     def _exit(self, code: int) -> None:
         self._exit_code = code
         self._finish("exit")
-
-    def _end_with(self, fault: str) -> None:
-        self._fault = self._fault or fault
-        self._emulator.stop()
 
     def _check_block(self, block: Block, self_loop: bool) -> None:
         if self_loop and block.idles and not self._events.expected():
@@ -322,10 +261,6 @@ class Machine:
 
     def _fpu_ready(self) -> bool:
         return self.config.fpu and self._peripherals.core.fpu_enabled
-
-    def _on_model_error(self, error: BaseException) -> None:
-        self._model_error = self._model_error or error
-        self._emulator.stop()
 
     def _on_interrupt(self, number: int) -> None:
         try:
@@ -358,27 +293,9 @@ class Machine:
         """
         self._emulator.on_instruction(callback)
 
-    def on_entry(self, addresses: Iterable[int], callback: Callable[[], None]) -> None:
-        """callback() before the instruction at each address, in every later run; not to raise."""
-        self._emulator.on_entry(addresses, callback)
-
-    @property
-    def symbols(self) -> Mapping[str, int]:
-        """Addresses of the loaded ELF's symbols, by name."""
-        return self._loaded().symbols
-
     def register_reader(self, number: int) -> Callable[[], int]:
         """Reads one core register, by capstone's number, also while the guest runs."""
         return self._emulator.reader(number)
-
-    @property
-    def marker_edges(self) -> list[tuple[int, int]]:
-        """(cycles, level) of every change of the marker pin."""
-        return self._bus.marker_edges
-
-    def on_marker(self, callback: Callable[[int, int, int], None]) -> None:
-        """callback(cycles, level, core clock in Hz) at every change of the marker pin."""
-        self._bus.on_marker = callback
 
     @property
     def core_hz(self) -> int:

@@ -30,8 +30,15 @@ def in_qemu(elf: Path, folder: Path, deadline_s: float = HANG_S) -> QemuRun:
     """Runs `elf` on QEMU's mps2-an386 to its end; fails when that does not come in time."""
     said = folder / "serial"
     command = ["qemu-system-arm", "-M", "mps2-an386", "-kernel", str(elf), "-display", "none"]
-    command += ["-monitor", "none", "-serial", f"file:{said}", "-singlestep", "-d", "nochain,exec"]
-    command += ["-semihosting-config", "enable=on,target=native", "-D", "/dev/stdout"]
+    command += ["-monitor", "none", "-serial", f"file:{said}"]
+    command += ["-semihosting-config", "enable=on,target=native"]
+    instructions = counted(command, deadline_s)
+    return QemuRun(said.read_bytes(), instructions)
+
+
+def counted(command: list[str], deadline_s: float) -> int:
+    """The instructions of a run of QEMU, which must end by itself, well, and in time."""
+    command = [*command, "-singlestep", "-d", "nochain,exec", "-D", "/dev/stdout"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         killer = threading.Timer(deadline_s, process.kill)
         killer.start()
@@ -40,7 +47,7 @@ def in_qemu(elf: Path, folder: Path, deadline_s: float = HANG_S) -> QemuRun:
         assert process.stderr is not None
         complaint = process.stderr.read()
     assert process.returncode == 0, f"QEMU ended with {process.returncode}: {complaint!r}"
-    return QemuRun(said.read_bytes(), instructions)
+    return instructions
 
 
 def _executed(process: subprocess.Popen[bytes]) -> int:

@@ -18,6 +18,7 @@ from edgeq.memory import plan_memory
 from edgeq.reference import run
 from edgeq.sim import BufferPort, GuestFault, Machine, MachineConfig, PtyPort
 from edgeq.sim.elf import load_elf
+from edgeq.sim.families import FAMILIES
 from edgeq.toolchain import build, find_compiler, with_board
 from edgeq.weights import pack_weights
 from tests.compilers import COMPILERS
@@ -26,6 +27,12 @@ from tests.hang import HANG_S
 
 MAIN = (Path(__file__).parent / "query_main.c").read_bytes()
 REAL = ("nucleo_f446re", "nucleo_f401re", "nucleo_l4r5zi", "nrf52840dk", "rpi_pico")
+# of the same families: a board file more needs no test of its own
+OTHERS = tuple(
+    board.name
+    for board in all_boards()
+    if board.probe.usb_ids and board.port.family in FAMILIES and board.name not in REAL
+)
 RUN_S = HANG_S
 MOST_CYCLES = 500_000_000  # in the guest's time seconds, for a port that gives up every wait
 ROWS = 6
@@ -89,8 +96,21 @@ class Twin:
         return (12 + -(-code_bytes // cache.line_bytes)) * cache.miss_cycles if cache else 0
 
 
-def test_every_board_that_can_be_bought_has_a_twin() -> None:
-    assert {board.name for board in all_boards() if board.probe.usb_ids} == set(REAL)
+def test_a_twin_of_every_family_is_looked_at_closely() -> None:
+    bought = [board for board in all_boards() if board.probe.usb_ids]
+    modelled = {board.port.family for board in bought} & FAMILIES.keys()
+    assert {load_board(name).port.family for name in REAL} == modelled
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_further_board_of_a_family_boots_and_keeps_time(name: str, built: Built) -> None:
+    twin = Twin(built(name), name)
+    assert twin.say() == b"ready\r\n"
+    before, after, clock_hz = twin.query()
+    assert 0 < after - before < 200 + twin.cold_cycles()
+    assert clock_hz == twin.board.clock_hz == twin.machine.core_hz
+    assert abs(twin.machine.baud / twin.board.uart.baud - 1) < 0.01
+    assert [level for _, level in twin.machine.marker_edges[-2:]] == [1, 0]
 
 
 @pytest.mark.parametrize("kind", COMPILERS)

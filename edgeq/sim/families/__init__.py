@@ -8,12 +8,13 @@ clock, enough for `Machine.call` and for a firmware that touches no peripheral.
 from collections.abc import Callable
 
 from edgeq.sim.bus import Bus
-from edgeq.sim.families import mps2, nrf52, rp2040, stm32f4, stm32l4
+from edgeq.sim.families import mps2, nrf52, qemu_virt, rp2040, stm32f4, stm32l4
 from edgeq.sim.uart import NoUart, Uart
 
 FAMILIES: dict[str, Callable[[Bus], Uart]] = {
     "mps2": mps2.attach,
     "nrf52": nrf52.attach,
+    "qemu_virt": qemu_virt.attach,
     "rp2040": rp2040.attach,
     "stm32f4": stm32f4.attach,
     "stm32l4": stm32l4.attach,

@@ -12,8 +12,11 @@ def attach(bus: Bus) -> Uart:
     """Where the port's own configuration puts the UART's pins and the marker."""
     config = bus.config.port_config
     ports = {base: _port(bus, name, base) for name, base in GPIO_BASES.items()}
-    pins = ports[config["UART_GPIO_BASE"]]
-    serial = uart.Uart(bus, config["UART_BASE"], pins.is_output)
+
+    def drives(pin: int) -> bool:  # numbered as PSEL has it: the port is bit 5
+        return tuple(ports.values())[pin >> 5 & 1].is_output(pin & 31)
+
+    serial = uart.Uart(bus, config["UART_BASE"], drives)
     for block in (clock.Clock(bus, CLOCK_BASE), nvmc.Nvmc(bus, NVMC_BASE), serial):
         bus.map(block.base, block)
     for port in ports.values():  # P1's registers begin where P0's end: P0 comes first

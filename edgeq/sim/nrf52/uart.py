@@ -69,4 +69,4 @@ class Uart(Block):
 
     def _wired(self) -> bool:
         pin = self.words[PSEL_TXD]
-        return pin != UNCONNECTED and self._drives(pin & 31)
+        return pin != UNCONNECTED and self._drives(pin & 63)

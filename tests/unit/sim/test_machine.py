@@ -259,7 +259,7 @@ def test_the_built_in_board_is_the_one_of_the_board_file():
     assert MachineConfig.of(load_board("virtual_m4")) == VIRTUAL_M4
 
 
-@pytest.mark.parametrize("name", [board.name for board in all_boards()])
+@pytest.mark.parametrize("name", [board.name for board in all_boards() if board.core in CORES])
 def test_functions_run_on_every_board(build, name):
     board = load_board(name)
     machine = Machine(board).load(
@@ -267,7 +267,8 @@ def test_functions_run_on_every_board(build, name):
     )
     result = machine.call("six", (1, 2, 3, 4, 5, 6))
     assert result.r0 == 654321
-    assert 8 <= result.instructions <= result.cycles
+    issued = 2 if board.core == "cortex-m7" else 1  # at most, in a cycle
+    assert 8 <= result.instructions <= issued * result.cycles
     assert int(machine.profile().functions["six"]) == result.cycles
 
 
