@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.ir import Graph
 from edgeq.ir.c_names import unique
-from edgeq.memory import EXPERT_REGION, Buffer, MemoryPlan
+from edgeq.memory import EXPERT_REGION, MemoryPlan
+from edgeq.placement import Buffer
 
 LONGEST = 48
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgeq.emit.arena_map import Place, arena_map
 from edgeq.emit.firmware_arrays import ArrayCode, arrays_of, plain_text
+from edgeq.emit.firmware_bands import BandsCode, bands_code
 from edgeq.emit.firmware_calls import (
     CascadeCode,
     MixtureCode,
@@ -19,15 +20,18 @@ from edgeq.emit.firmware_calls import (
 from edgeq.emit.firmware_header import Define, about, defines
 from edgeq.emit.firmware_layers import Layer, LayerInfo, layer_table, layers_of
 from edgeq.emit.firmware_params import Text, members
+from edgeq.emit.firmware_parts import PartsCode, parts_code, runs_in_parts
 from edgeq.emit.firmware_ports import PortsCode, ports_code, wide_tensors
 from edgeq.emit.firmware_state import StateCode, state_code
 from edgeq.emit.initialiser import initialiser_lines
 from edgeq.emit.kernel_version import kernel_version, version_header
 from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Stream
 from edgeq.ir.c_names import c_prefix
+from edgeq.ir.ports import is_plain
 from edgeq.kernels import Kernel, kernel_named
+from edgeq.kernels.parts import PART_KERNEL
 from edgeq.kernels.table import PROTOTYPES, PUBLIC, VERSION
 from edgeq.memory import MemoryPlan
 from edgeq.ops import OPS
@@ -52,6 +56,7 @@ MODEL_FILES = {
     "README.md": "README.md",
 }
 CONFIDENCE_KERNEL = "edgeq_confidence_s8"
+BAND_KERNEL, STAGED_KERNEL = "edgeq_conv_2d_band", "edgeq_conv_2d_staged"
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,9 @@ class ModelContext:
     defines: tuple[Define, ...]
     layers: tuple[LayerTitle, ...]
     arrays: tuple[ArrayCode, ...]
-    binary: bool
     structs: tuple[StructCode, ...]
+    bands: tuple[BandsCode, ...]
+    parts: tuple[PartsCode, ...]
     places: tuple[Place, ...]
     arena_bytes: int
     calls_before: tuple[str, ...]
@@ -96,6 +102,12 @@ class ModelContext:
     wide: bool
     state: tuple[StateCode, ...]
     state_bytes: int
+    stream: Stream | None
+
+    @property
+    def binary(self) -> bool:
+        """Some arrays stand in a file of their own."""
+        return any(array.body is None for array in self.arrays)
 
     @property
     def first(self) -> str:
@@ -122,28 +134,27 @@ def firmware_project(
     """The firmware without its board: model, kernels, runtime and main.c.
 
     The graph's name, made an identifier, begins every global C name and file of the model.
-    `digest` is the model's, 64 hexadecimal digits. `mlperf_id` names a benchmark of MLPerf Tiny,
-    whose data `db` then takes; without one `db` takes the model's int8. `class_names` stand in the
-    header. `weights_as`: "c", "binary" or "auto" (emit/firmware_arrays.py). Raises BadInput for
-    another digest, id or form, UnsupportedOp for a kernel that does not exist.
+    `digest`: the model's, 64 hexadecimal digits. `mlperf_id`: a benchmark of MLPerf Tiny, whose
+    data `db` then takes, else the model's int8. `class_names` stand in the header. `weights_as`:
+    "c", "binary" or "auto" (emit/firmware_arrays.py). Raises BadInput for another digest, id or
+    form, UnsupportedOp for a kernel that does not exist.
     """
-    header = _header(digest)
-    layers = layers_of(graph, packed)
-    table = packed.symbols.get(OUTPUT_TABLE)
-    kernels = _kernels(layers, table is not None)
+    layers, table = layers_of(graph, packed), packed.symbols.get(OUTPUT_TABLE)
+    kernels = _kernels(layers, table is not None, plan)
     macro, arrays = (name := c_prefix(graph.name)).upper(), arrays_of(layers, packed, weights_as)
     arena, state = arena_map(graph, plan, macro), state_code(graph, plan, macro)
     places = _places(graph, plan, arena, state, macro)
     context = ModelContext(
         name=name,
         macro=macro,
-        header=header,
+        header=_header(digest),
         about=about(graph, class_names),
         defines=defines(graph, plan, len(layers), model_name, digest, mlperf_id, class_names),
         layers=tuple(LayerTitle(x.info.index, _title(x.info)) for x in layers),
         arrays=arrays.codes,
-        binary=bool(arrays.binary),
         structs=_structs(layers, packed),
+        bands=bands_code(plan, graph, layers),
+        parts=parts_code(layers, packed),
         places=arena,
         arena_bytes=plan.arena_bytes,
         mixture=mixture_code(graph, places, layers),
@@ -155,9 +166,15 @@ def firmware_project(
         wide=any(("", plan.places[name]) in places.arena for name in places.wide),
         state=state,
         state_bytes=plan.state_bytes,
+        stream=_stepped(graph),
         **split_calls(graph, graph_calls(places, layers)),
     )
     return FirmwareProject({**_model_files(context, arrays.binary), **_fixed_files(kernels)})
+
+
+def _stepped(graph: Graph) -> Stream | None:
+    """Frames go one by one into plain pointers alone."""
+    return graph.stream if is_plain(graph) else None
 
 
 def _places(
@@ -240,8 +257,12 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _kernels(layers: Iterable[Layer], confidence: bool) -> tuple[Kernel, ...]:
-    names = {layer.info.kernel for layer in layers} | ({CONFIDENCE_KERNEL} if confidence else set())
+def _kernels(layers: Sequence[Layer], confidence: bool, plan: MemoryPlan) -> tuple[Kernel, ...]:
+    names = {layer.info.kernel for layer in layers}
+    names |= {CONFIDENCE_KERNEL} if confidence else set()
+    names |= {BAND_KERNEL} if any(each.bands for each in (plan, *plan.experts)) else set()
+    names |= {STAGED_KERNEL} if any(layer.node.staged for layer in layers) else set()
+    names |= {PART_KERNEL} if any(map(runs_in_parts, layers)) else set()
     return tuple(kernel_named(name) for name in sorted(names))
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from edgeq.emit.firmware_bands import bands_symbol, staged_symbol
 from edgeq.emit.firmware_layers import GATE_KERNEL, Layer, mixture_of
+from edgeq.emit.firmware_parts import parts_symbol, runs_in_parts
 from edgeq.ir import Graph, Node
 from edgeq.kernels import kernel_named
 from edgeq.memory import (
@@ -11,12 +13,15 @@ from edgeq.memory import (
     EXPERT_OUTPUT,
     EXPERT_REGION,
     SCRATCH,
+    STAGED,
     MemoryPlan,
     port_of,
 )
 from edgeq.ops import OPS
 from edgeq.ops.cascade import THRESHOLDS
-from edgeq.ops.op import ANY_NUMBER
+from edgeq.ops.op import ANY_NUMBER, Site
+from edgeq.ops.router import numerator_per_step
+from edgeq.ops.router_constants import router_fields
 from edgeq.ops.signals import Signal
 
 
@@ -41,6 +46,18 @@ class GateCode:
 
 
 @dataclass(frozen=True)
+class EscalationCode:
+    """A threshold that moves at run time: `constants` of the router's struct, in which it stands
+    with the export's; a step of the uncertainty as the device tells it is `step` of U; `precise`:
+    the expert that answers above it.
+    """
+
+    constants: tuple[str, ...]
+    step: int
+    precise: int
+
+
+@dataclass(frozen=True)
 class MixtureCode:
     top_k: int
     input: str
@@ -48,6 +65,7 @@ class MixtureCode:
     route_call: str
     experts: tuple[ExpertCode, ...]
     gate: GateCode | None
+    escalation: EscalationCode | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,10 @@ class Places:
     state: Mapping[str, str] = field(default_factory=dict)  # node -> where it keeps its memory
 
     def tensor(self, name: str) -> str:
+        at = self.plan.offsets.get(name, 0)
+        return f"{self._place(name)} + {at}" if at else self._place(name)
+
+    def _place(self, name: str) -> str:
         place = self.plan.places[name]
         port = port_of(place)
         if port is None and name in self.wide:
@@ -118,14 +140,22 @@ def graph_calls(places: Places, layers: tuple[Layer, ...]) -> dict[str, str]:
 def _node_call(layer: Layer, places: Places) -> str:
     node = layer.node
     inputs = [places.tensor(name) for name in node.inputs]
+    scratch = [places.scratch(node)] if kernel_named(layer.info.kernel).takes_scratch else []
+    if runs_in_parts(layer):
+        ends = f"{inputs[0]}, {places.tensor(node.outputs[0])}, {places.scratch(node)}"
+        return f"{parts_symbol(layer)}({ends})"
+    in_bands = node.name in places.plan.bands
+    if in_bands or node.staged:
+        symbol = bands_symbol(layer) if in_bands else staged_symbol(layer)
+        staged = [places.buffer(node.name + STAGED)] if node.staged else []
+        ends = ", ".join([*inputs, places.tensor(node.outputs[0]), *scratch, *staged])
+        return f"{symbol}({ends})"
     if OPS[node.op].arity == ANY_NUMBER:
         inputs = [f"(const int8_t *const[]){{{', '.join(inputs)}}}"]
     arguments = [f"&layer_{layer.info.index}", *inputs, places.tensor(node.outputs[0])]
     if OPS[node.op].memory is not None:
         arguments.append(f"context->state.bytes + {places.state[node.name]}")
-    if kernel_named(layer.info.kernel).takes_scratch:
-        arguments.append(places.scratch(node))
-    return f"{layer.info.kernel}({', '.join(arguments)})"
+    return f"{layer.info.kernel}({', '.join([*arguments, *scratch])})"
 
 
 def split_calls(graph: Graph, calls: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -146,7 +176,10 @@ def mixture_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Mix
         return None
     expert_input, router_input = (places.tensor(name) for name in node.inputs)
     router = next(x for x in layers if x.part == "router")
-    call = f"{router.info.kernel}(&router, {router_input}, &routing, {places.scratch(node)})"
+    moves = escalates(node)
+    constants = "rule" if moves else "router"
+    scratch = places.scratch(node)
+    call = f"{router.info.kernel}(&{constants}, {router_input}, &routing, {scratch})"
     return MixtureCode(
         node.attrs.top_k,
         expert_input,
@@ -154,7 +187,20 @@ def mixture_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Mix
         places.timed(router, call),
         tuple(_experts(node, places, layers)),
         _gate_code(node, places, layers),
+        _escalation_code(graph, node) if moves else None,
     )
+
+
+def escalates(node: Node) -> bool:
+    """Whether a mixture sends rows to its most precise expert above a threshold."""
+    router = node.attrs.router
+    return bool(router.rule == "escalation" and router.kind == "bayesian")
+
+
+def _escalation_code(graph: Graph, node: Node) -> EscalationCode:
+    names = tuple(name for name, _ in router_fields(Site(graph, node)))
+    step = numerator_per_step(node.attrs.router.passes)
+    return EscalationCode(names, step, int(graph.param(node, "router.precise")[0]))
 
 
 def cascade_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> CascadeCode | None:

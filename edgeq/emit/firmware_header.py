@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeq.emit.firmware_arrays import plain_text
+from edgeq.emit.firmware_calls import escalates
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.emit.mlperf import task
 from edgeq.emit.port_defines import exact, port_defines, scale_defines
@@ -13,6 +14,8 @@ from edgeq.ir.ports import inputs_by_name, is_plain, outputs_by_name, result_ten
 from edgeq.memory import MemoryPlan
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import quant_of
+from edgeq.ops.router import numerator_per_step
+from edgeq.ops.signals import MONTE_CARLO
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,26 @@ def defines(
         **({"CLASS_NAMES": _strings(class_names)} if class_names else {}),
         "ARENA_BYTES": plan.arena_bytes,
         **({"STATE_BYTES": plan.state_bytes} if plan.state else {}),
+        **_stream(graph),
         "LAYER_COUNT": layers,
         "EXPERT_COUNT": len(node.attrs.experts) if node else 0,
         **(_cascade(graph, node) if node and node.op == "Cascade" else {}),
+        **(_escalation(graph, node) if node and node.op == "Mixture" and escalates(node) else {}),
     }
     return tuple(Define(key, str(value)) for key, value in values.items())
+
+
+def _stream(graph: Graph) -> dict[str, Any]:
+    if graph.stream is None:
+        return {}
+    found = graph.stream
+    return {
+        "STREAM_HOP": found.hop,
+        "STREAM_WINDOW": found.window,
+        "STREAM_LOOKAHEAD": found.lookahead,
+        "STREAM_SILENT_HOPS": found.first,
+        **({"FRAME_BYTES": graph.tensors[graph.inputs[0]].bytes // found.hop}),
+    }
 
 
 def _plain_ends(graph: Graph) -> dict[str, Any]:
@@ -78,6 +96,16 @@ def _cascade(graph: Graph, node: Node) -> dict[str, Any]:
         "THRESHOLDS": "{" + ", ".join(map(str, limits)) + "}",
         "THRESHOLD_MIN": rule.least,
         "THRESHOLD_MAX": rule.most,
+    }
+
+
+def _escalation(graph: Graph, node: Node) -> dict[str, Any]:
+    """In steps of the uncertainty that the device tells; the export's own lies within one."""
+    exact = int(graph.param(node, "router.threshold")[0])
+    return {
+        "THRESHOLD": exact // numerator_per_step(node.attrs.router.passes),
+        "THRESHOLD_MIN": MONTE_CARLO.least,
+        "THRESHOLD_MAX": MONTE_CARLO.most,
     }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from edgeq.emit.c_literals import braces, integer
 from edgeq.ops.op import Fields, Name, Pointer
-from edgeq.weights import JOINED, Key, PackedWeights
+from edgeq.weights import IN_STREAMS, Key, PackedWeights
 
 Text = tuple[tuple[str, str], ...]
 IN_THE_STREAM = "NULL /* among the weights */"
@@ -18,7 +18,7 @@ def members(fields: Fields, packed: PackedWeights, owner: str, node: str) -> Tex
 def _text(value: object, packed: PackedWeights, layer: tuple[str, str]) -> str:
     if isinstance(value, Pointer):
         key: Key = (*layer, value.role)
-        joined = value.role in JOINED and key not in packed.symbols  # they stand in the weights
+        joined = value.role in IN_STREAMS and key not in packed.symbols  # they stand in the weights
         return IN_THE_STREAM if joined else packed.symbols[key]
     if isinstance(value, Name):
         return value.text

@@ -1,5 +1,6 @@
 """The two files of a lowered graph that other runtimes read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeq.emit.onnx_model import onnx_model
@@ -22,10 +23,12 @@ class Forms:
         return self.onnx, self.tflite
 
 
-def emit_forms(graph: Graph, name: str, digest: str) -> Forms:
+def emit_forms(
+    graph: Graph, name: str, digest: str, class_names: Sequence[str] | None = None
+) -> Forms:
     """Both files, with the model's name and digest. UnsupportedOp: an op has no ONNX form."""
-    onnx = onnx_model(graph, name, digest).SerializeToString()
+    onnx = onnx_model(graph, name, digest, class_names).SerializeToString()
     try:
-        return Forms(onnx, tflite_model(graph, name, digest))
+        return Forms(onnx, tflite_model(graph, name, digest, class_names))
     except UnsupportedOp as error:
         return Forms(onnx, None, (f"no .tflite: {error}",))

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edgeq.ir import Quant
+from edgeq.ops.int4 import pack_int4
 from edgeq.ops.op import Array
 
 OPSET = 21  # the first with INT4 and int16 DequantizeLinear
@@ -37,14 +38,6 @@ def channels_first(shape: Shape) -> Shape:
 def order_matters(shape: Shape) -> bool:
     """True when (H, W, C) and (C, H, W) lay their cells out differently."""
     return len(shape) == 3 and shape[2] > 1 and shape[0] * shape[1] > 1
-
-
-def pack_int4(codes: Array) -> bytes:
-    """Two codes in [-8, 7] a byte, low nibble first, row-major; an odd count is padded with 0."""
-    nibbles = codes.astype(np.int8).ravel().view(np.uint8) & 0x0F
-    if nibbles.size % 2:
-        nibbles = np.append(nibbles, np.uint8(0))
-    return (nibbles[0::2] | (nibbles[1::2] << 4)).astype(np.uint8).tobytes()
 
 
 class OnnxBuilder:

@@ -11,6 +11,7 @@ LayerNorm saturates at 16 standard deviations in the contract and nowhere here: 
 for a row of more than 257 features with one such outlier.
 """
 
+import base64
 from collections.abc import Sequence
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -25,6 +26,7 @@ from edgeq.emit.state_ports import StatePort, with_state_ports
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
 from edgeq.ir.ports import result_tensors
+from edgeq.ops.graph_note import NOTE, About, initialisers, is_routed, note_of
 from edgeq.ops.op import quant_of
 from edgeq.ops.routed import ROUTED
 from edgeq.version import __version__
@@ -32,8 +34,11 @@ from edgeq.version import __version__
 ROUTE, UNCERTAINTY = "route", "uncertainty"
 
 
-def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
-    """A checked ModelProto of a lowered graph; equal arguments give equal bytes.
+def onnx_model(
+    graph: Graph, name: str, model_digest: str = "", class_names: Sequence[str] | None = None
+) -> ModelProto:
+    """A checked ModelProto of a lowered graph; equal arguments give equal bytes. That of a graph
+    with experts holds what takes it back to the graph (ops/graph_note.py), class names included.
 
     Input "input": float, NCHW for a map (H, W, C). Outputs "logits": float, dequantised; with a
     mixture or cascade also "route": int64 (1,) and "uncertainty": float (1,), of a cascade its
@@ -63,6 +68,10 @@ def onnx_model(graph: Graph, name: str, model_digest: str = "") -> ModelProto:
     for value, output in zip(extra, (ROUTE, UNCERTAINTY), strict=False):
         b.rename(value, output)
     model = _model(b, name, model_digest, _ends(graph, inputs, outputs, extra, states))
+    if is_routed(graph):
+        about = About(name, model_digest, tuple(class_names or ()), __version__)
+        note = note_of(graph, about, initialisers(model.graph))
+        model.metadata_props.add(key=NOTE, value=base64.b64encode(note).decode())
     check_model(model, full_check=True)
     return model
 

@@ -6,12 +6,17 @@ import numpy as np
 from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
+from edgeq.emit.onnx_log_mel import log_mel
 from edgeq.emit.onnx_norms import NORM_OPS
+from edgeq.emit.onnx_recurrent import gru, lstm
 from edgeq.emit.onnx_shapes import SHAPE_OPS
 from edgeq.ir import Graph, Node
+from edgeq.ops.average_pool_2d import share_of
+from edgeq.ops.block_fully_connected import counted
 from edgeq.ops.functions import LEAST_OF_LOG, LEAST_OF_RSQRT, MOST_OF_EXP
-from edgeq.ops.op import Array, quant_of
+from edgeq.ops.op import Array, Site, quant_of
 
+SMALL_SHARE = 1e-3  # of a mean: its multiplier may be cut, as TensorFlow Lite's is
 Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
 
 
@@ -35,10 +40,14 @@ def _plain(op: str, **attributes: str) -> Form:
     return form
 
 
-def _weights(b: OnnxBuilder, graph: Graph, node: Node, codes: Array) -> tuple[str, str]:
-    """Dequantised (weight, bias); `codes` has its output channels first, as ONNX wants them."""
+def _weights(
+    b: OnnxBuilder, graph: Graph, node: Node, codes: Array, container: int | None = None
+) -> tuple[str, str]:
+    """Dequantised (weight, bias); `codes` has its output channels first, as ONNX wants them, in
+    `container`, by default that of their format.
+    """
     scale = quant_of(graph.tensors[node.params["weight"]]).scale
-    container = WEIGHT_CONTAINER[node.attrs.weight_format]
+    container = WEIGHT_CONTAINER[node.attrs.weight_format] if container is None else container
     weight = b.integers(f"{node.name}.weight", codes, container, scale)
     scale_in = quant_of(graph.tensors[node.inputs[0]]).per_tensor
     bias_scale = [scale_in * s for s in scale]
@@ -51,9 +60,19 @@ def _fully_connected(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> 
     return b.node("Gemm", [x[0], weight, bias], f"{node.name}.gemm", transB=1)
 
 
+def _block_fully_connected(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """Codes times block scales as 16-bit weights; on a map a 1x1 convolution."""
+    codes = counted(Site(graph, node))
+    if len(graph.tensors[node.inputs[0]].shape) == 3:
+        weight, bias = _weights(b, graph, node, codes[:, :, None, None], TensorProto.INT16)
+        return b.node("Conv", [x[0], weight, bias], f"{node.name}.conv", kernel_shape=[1, 1])
+    weight, bias = _weights(b, graph, node, codes, TensorProto.INT16)
+    return b.node("Gemm", [x[0], weight, bias], f"{node.name}.gemm", transB=1)
+
+
 def _conv_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
-    codes = graph.param(node, "weight").transpose(0, 3, 1, 2)  # (out, in, kh, kw)
-    return _convolution(b, graph, node, x, codes, 1)
+    codes = graph.param(node, "weight").transpose(0, 3, 1, 2)  # (out, in / groups, kh, kw)
+    return _convolution(b, graph, node, x, codes, node.attrs.groups)
 
 
 def _depthwise_conv_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
@@ -71,14 +90,20 @@ def _convolution(
         f"{node.name}.conv",
         kernel_shape=list(codes.shape[2:]),
         strides=list(node.attrs.stride),
+        dilations=list(node.attrs.dilation),
         pads=list(node.attrs.padding),  # both are (top, left, bottom, right)
         group=group,
     )
 
 
-def _average_pool_2d(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
+def _average_pool_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     kernel, stride = list(node.attrs.kernel), list(node.attrs.stride)
-    return b.node("AveragePool", x, f"{node.name}.pool", kernel_shape=kernel, strides=stride)
+    mean = b.node("AveragePool", x, f"{node.name}.pool", kernel_shape=kernel, strides=stride)
+    counted = share_of(Site(graph, node)) * kernel[0] * kernel[1]
+    if abs(counted - 1) < SMALL_SHARE:
+        return mean
+    times = b.constant(f"{node.name}.times", counted, np.float32)
+    return b.node("Mul", [mean, times], f"{node.name}.sum")
 
 
 def _mean_pool_2d(b: OnnxBuilder, _graph: Graph, node: Node, x: list[str]) -> str:
@@ -160,7 +185,12 @@ def _between(b: OnnxBuilder, node: Node, x: str, least: float, most: float) -> s
 
 
 ONNX_OPS: Mapping[str, Form] = {
+    "Gru": gru,
+    "Lstm": lstm,
+    "Mgu": gru,
+    "LogMel": log_mel,
     "FullyConnected": _fully_connected,
+    "BlockFullyConnected": _block_fully_connected,
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
     "AveragePool2D": _average_pool_2d,

@@ -175,6 +175,7 @@ SHAPE_OPS: Mapping[str, Form] = {
     "AddConstant": _with_constant,
     "MulConstant": _with_constant,
     "Concat": _concat,
+    "ConcatInPlace": _concat,
     "Transpose": _transpose,
     "Slice": _slice,
     "Expand": _expand,

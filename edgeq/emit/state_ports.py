@@ -1,15 +1,21 @@
 """A graph with a state for formats that have none: each state an input and an output more.
 
 A Delay gives what it kept and keeps what it is given; so its output becomes an input of the graph,
-its input an output, and the node is gone. Whoever runs the file hands the one back as the other.
+its input an output, and the node is gone. A History is its state and its input joined, of which the
+oldest cells go on and the newest are kept. Whoever runs the file hands the one back as the other.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.c_names import unique
 from edgeq.ir.ports import input_names, output_names, port_name
-from edgeq.ops.op import quant_of
+from edgeq.ops import OPS
+from edgeq.ops.concat import Concat
+from edgeq.ops.copies import Slice
+from edgeq.ops.op import quant_of, with_entry
+from edgeq.reference import memories
 
 
 @dataclass(frozen=True)
@@ -26,24 +32,56 @@ class StatePort:
 
 
 def with_state_ports(graph: Graph) -> tuple[Graph, tuple[StatePort, ...]]:
-    """The graph without Delay nodes, and its states."""
-    delays = [node for node in graph.nodes if node.op == "Delay"]
+    """The graph without nodes that keep something, and its states."""
     taken = {*input_names(graph), *output_names(graph)}
-    states = []
-    for node in delays:
+    kinds, states, nodes = memories(graph), list[StatePort](), list[Node]()
+    tensors = dict(graph.tensors)
+    for node in graph.nodes:
+        if OPS[node.op].memory is None:
+            nodes.append(node)
+            continue
         given, kept = node.outputs[0], node.inputs[0]
+        if node.op == "History":
+            given, kept = f"{node.name}.given", f"{node.name}.kept"
+            kind = tensors[given] = tensors[kept] = kinds[node.name]
+            cells = f"{node.name}.cells"
+            tensors[cells] = _joined(kind, tensors[node.inputs[0]], node.attrs.axis)
+            new = tensors[node.inputs[0]].shape[node.attrs.axis]
+            nodes += _as_copies(node, given, kept, cells, tensors[cells].shape, new)
         names = _free(f"{node.name}_state", taken), _free(f"{node.name}_next", taken)
-        reset = quant_of(graph.tensors[given]).zero_point
+        reset = quant_of(tensors[given]).zero_point
         states.append(StatePort(given, kept, *names, reset))
     bare = replace(
         graph,
-        nodes=tuple(node for node in graph.nodes if node.op != "Delay"),
+        nodes=tuple(nodes),
+        tensors=tensors,
         inputs=(*graph.inputs, *(state.given for state in states)),
         outputs=(*graph.outputs, *(state.kept for state in states)),
         input_names=(*input_names(graph), *(state.input_name for state in states)),
         output_names=(*output_names(graph), *(state.output_name for state in states)),
     )
     return bare, tuple(states)
+
+
+def _joined(kept: TensorType, given: TensorType, axis: int) -> TensorType:
+    return replace(kept, shape=with_entry(kept.shape, axis, kept.shape[axis] + given.shape[axis]))
+
+
+def _as_copies(
+    node: Node, given: str, kept: str, cells: str, shape: tuple[int, ...], new: int
+) -> Iterator[Node]:
+    """A History of `new` cells a row as the copies that it is: joined, cut at front and end."""
+    axis, rank = node.attrs.axis, len(shape)
+    stays = node.attrs.kept(new)
+    yield Node(f"{node.name}.join", "Concat", (given, node.inputs[0]), (cells,), Concat(axis))
+    for made, start, size in (
+        (node.outputs[0], 0, node.attrs.cells),
+        (kept, shape[axis] - stays, stays),
+    ):
+        attrs = Slice(
+            with_entry((0,) * rank, axis, start), with_entry(shape, axis, size), (1,) * rank
+        )
+        yield Node(f"{node.name}.{made.rpartition('.')[2]}", "Slice", (cells,), (made,), attrs)
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -58,6 +58,7 @@ TFLM_DTYPES: Mapping[str, frozenset[str]] = {
     "RESIZE_BILINEAR": _INT8,
     "BATCH_MATMUL": _INT8,
     "LOG_SOFTMAX": _INT8,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _BOTH,
     "DEPTH_TO_SPACE": _INT8,
     "SPACE_TO_DEPTH": _INT8,
     "PADV2": _INT8,
@@ -86,6 +87,7 @@ _INT32_INPUTS: Mapping[str, tuple[int, ...]] = {
     "SLICE": (1, 2),
     "GATHER": (1,),
     "TRANSPOSE": (1,),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (9, 10, 11, 12),  # absent ones are not counted
 }
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 _COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
@@ -108,7 +110,7 @@ def run_tflite(
     runner = interpreter.get_signature_runner("serving_default")
     details = runner.get_output_details()
     ends = ends or FormEnds((End(INPUT, x.shape[1:], "int8"),), (OUTPUT,))
-    rows = list(_rows(runner, x, ends))
+    rows = list(_rows(interpreter, runner, x, ends))
     made = [np.stack([r[name][0] for r in rows]) for name in ends.outputs]
     logits = made[0]
     if len(made) > 1:
@@ -122,12 +124,13 @@ def run_tflite(
     )
 
 
-def _rows(runner: Any, x: Array, ends: FormEnds) -> Iterator[dict[str, Array]]:
-    """What each row gives by name, each state handed on to the next."""
+def _rows(interpreter: Any, runner: Any, x: Array, ends: FormEnds) -> Iterator[dict[str, Array]]:
+    """What each row gives by name, each state handed on to the next; variables begin anew."""
     parts = ends.split(x)
     given = {e.name: parts[e.name].astype(e.dtype) for e in ends.inputs}
     kept = {s.given.name: np.full((1, *s.given.shape), s.reset, s.given.dtype) for s in ends.states}
     for at in range(len(x)):
+        interpreter.reset_all_variables()
         made = runner(**{name: rows[at : at + 1] for name, rows in given.items()}, **kept)
         kept = {state.given.name: made[state.output] for state in ends.states}
         yield made
@@ -155,6 +158,7 @@ def run_plain_tflite(model: bytes, x: Array, real: Array) -> tuple[Array, Array]
             values = _as_taken(each["dtype"], codes[row, part], numbers[row, part])
             interpreter.set_tensor(each["index"], values.reshape(each["shape"]))
             at += size
+        interpreter.reset_all_variables()
         interpreter.invoke()
         outputs.append(np.concatenate([_as_codes(interpreter, each) for each in made]))
     sizes = [int(np.prod(each["shape"], dtype=np.int64)) for each in made]

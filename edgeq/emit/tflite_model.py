@@ -3,7 +3,7 @@
 Every operator comes in a type that TensorFlow Lite Micro accepts (tflite_check lists them).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edgeq.emit.runs import file_names
 from edgeq.emit.state_ports import with_state_ports
@@ -14,14 +14,18 @@ from edgeq.emit.tflite_writer import ModelWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import result_tensors
+from edgeq.ops.graph_note import NOTE, About, is_routed, note_of
 from edgeq.ops.routed import ROUTED
 from edgeq.version import __version__
 
 MIN_RUNTIME_VERSION = "2.18.0"  # padded to 16 bytes, as TensorFlow's own converter writes it
 
 
-def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
-    """The .tflite file of a lowered graph; `digest` (of the model file) goes to its metadata.
+def tflite_model(
+    graph: Graph, name: str, digest: str = "", class_names: Sequence[str] | None = None
+) -> bytes:
+    """The .tflite file of a lowered graph; `digest` (of the model file) goes to its metadata, and
+    of one with experts what takes it back to the graph (ops/graph_note.py), class names included.
 
     Signature "serving_default": input -> logits int8, and with a mixture route int32 (1,) and, for
     a Bayesian router, uncertainty int16 (1, 1); with a cascade route and, as uncertainty, its
@@ -55,12 +59,11 @@ def tflite_model(graph: Graph, name: str, digest: str = "") -> bytes:
     results = zip(made, result_tensors(graph), strict=True)
     outputs = {**{name: values[tensor] for name, tensor in results}, **extra}
     sg.finish(list(given.values()), list(outputs.values()))
-    return model.to_bytes(
-        f"edgeq {__version__} {name} {digest}".strip(),
-        given,
-        outputs,
-        _metadata(digest),
-    )
+    metadata = _metadata(digest)
+    if is_routed(graph):
+        about = About(name, digest, tuple(class_names or ()), __version__)
+        metadata[NOTE] = note_of(graph, about, model.constants)
+    return model.to_bytes(f"edgeq {__version__} {name} {digest}".strip(), given, outputs, metadata)
 
 
 def _metadata(digest: str) -> dict[str, bytes]:

@@ -10,15 +10,19 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 
 from edgeq.emit import tflite_steps as step
 from edgeq.emit.tflite_layer_norm import group_norm, layer_norm
+from edgeq.emit.tflite_lstm import lstm
 from edgeq.emit.tflite_pad import padded, scheme_of
 from edgeq.emit.tflite_shapes import SHAPE_LAYERS
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
-from edgeq.ops.op import Array, quant_of
+from edgeq.ops.average_pool_2d import share_of
+from edgeq.ops.op import Array, Site, quant_of
+from edgeq.ops.window import spanned
 
 NARROW = ("s4", "s3", "s2", "t2", "b1")  # these travel as int4, values unchanged
 LEAST_LOGIT_STEP = 2.0**-24
+Pair = tuple[int, int]
 Values = dict[str, Value]
 Emit = Callable[[SubgraphWriter, Graph, Node, list[Value]], Value]
 
@@ -67,6 +71,15 @@ def fully_connected(
     return y
 
 
+def _refused(why: str) -> Emit:
+    """Of an op that TFLite cannot say; {} is the node's name."""
+
+    def refuse(_sg: SubgraphWriter, _graph: Graph, node: Node, _x: list[Value]) -> Value:
+        raise UnsupportedOp(why.format(node.name))
+
+    return refuse
+
+
 def _fully_connected(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     codes, fmt = graph.param(node, "weight"), node.attrs.weight_format
     quant, out = _weight_quant(graph, node), _out(graph, node)
@@ -86,48 +99,49 @@ def _fully_connected(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value
 
 def _conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     codes, quant = graph.param(node, "weight"), _weight_quant(graph, node)
-    source, scheme = padded(sg, node, x[0], codes.shape[1:3])
+    source, scheme = padded(sg, node, x[0], spanned(codes.shape[1:3], node.attrs.dilation))
     weight = weight_constant(sg, node.params["weight"], codes, quant, node.attrs.weight_format)
     y = _output(sg, graph, node)
     bias = _bias(sg, graph, node, x[0].q, quant)
-    options = _conv_options(_fused(graph, node), node.attrs.stride, scheme)
+    options = _conv_options(_fused(graph, node), node.attrs.stride, scheme, node.attrs.dilation)
     sg.op("CONV_2D", [source, weight, bias], [y], options, typed_by=1)
     return y
 
 
 def _depthwise_conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     codes, quant = graph.param(node, "weight"), _weight_quant(graph, node)
-    source, scheme = padded(sg, node, x[0], codes.shape[:2])
+    source, scheme = padded(sg, node, x[0], spanned(codes.shape[:2], node.attrs.dilation))
     quant3 = Quant(quant.scale, 0, 3)
     name, fmt = node.params["weight"], node.attrs.weight_format
     weight = weight_constant(sg, name, codes[None], quant3, fmt)
     y = _output(sg, graph, node)
     bias = _bias(sg, graph, node, x[0].q, quant)
-    options = _depthwise_options(_fused(graph, node), node.attrs.stride, scheme)
+    attrs = node.attrs
+    options = _depthwise_options(_fused(graph, node), attrs.stride, scheme, attrs.dilation)
     sg.op("DEPTHWISE_CONV_2D", [source, weight, bias], [y], options, typed_by=1)
     return y
 
 
-def _conv_options(activation: int, stride: tuple[int, int], scheme: str) -> Any:
+def _conv_options(activation: int, stride: Pair, scheme: str, dilation: Pair = (1, 1)) -> Any:
     return schema.Conv2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=stride[0],
         strideW=stride[1],
         fusedActivationFunction=activation,
-        dilationHFactor=1,
-        dilationWFactor=1,
+        dilationHFactor=dilation[0],
+        dilationWFactor=dilation[1],
     )
 
 
-def _depthwise_options(activation: int, stride: tuple[int, int], scheme: str) -> Any:
+def _depthwise_options(activation: int, stride: Pair, scheme: str, dilation: Pair = (1, 1)) -> Any:
     return schema.DepthwiseConv2DOptionsT(
         padding=getattr(schema.Padding, scheme),
         strideH=stride[0],
         strideW=stride[1],
         depthMultiplier=1,
         fusedActivationFunction=activation,
-        dilationHFactor=1,
-        dilationWFactor=1,
+        dilationHFactor=dilation[0],
+        dilationWFactor=dilation[1],
     )
 
 
@@ -167,7 +181,7 @@ def _average_pool_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value
     their outputs, which moved 2 % of the routes behind one; MEAN over a map on 13 %, and slower.
     """
     kernel, channels = node.attrs.kernel, x[0].shape[3]
-    quant = Quant((1.0 / (kernel[0] * kernel[1]),), 0)
+    quant = Quant((share_of(Site(graph, node)),), 0)
     ones = np.ones((1, *kernel, channels), dtype=np.int8)
     weight = sg.constant(node.name + ".ones", ones, quant)
     nothing = np.zeros(channels, dtype=np.int32)
@@ -253,7 +267,12 @@ def _looked_up(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> 
 
 
 LAYERS: Mapping[str, Emit] = {
+    "Gru": _refused("TFLite has no operator for a GRU: {} is one; an LSTM has one"),
+    "Lstm": lstm,
+    "Mgu": _refused("TFLite has no operator for an MGU: {} is one; an LSTM has one"),
+    "LogMel": _refused("TFLite has no audio front end: {} is one"),
     "FullyConnected": _fully_connected,
+    "BlockFullyConnected": _refused("TFLite has no block scales: {} has them"),
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
     "MaxPool2D": _max_pool_2d,

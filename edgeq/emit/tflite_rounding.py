@@ -13,7 +13,6 @@ STEPS_APART: Mapping[str, int] = {
     "LayerNorm": 4,
     "GroupNorm": 4,
     "Softmax": 1,
-    "LogSoftmax": 1,
     "PRelu": 2,  # its slopes are int8
     "gate": 1,  # of a mixture whose experts are weighted by the router's probabilities
 }

@@ -224,6 +224,7 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "Minimum": _extreme("MINIMUM"),
     "Maximum": _extreme("MAXIMUM"),
     "Concat": _concat,
+    "ConcatInPlace": _concat,
     "Transpose": _transpose,
     "Slice": _slice,
     "Expand": _expand,

@@ -15,6 +15,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 )
 
 from edgeq.ir import Quant
+from edgeq.ops.int4 import pack_int4
 from edgeq.ops.op import Array
 
 TENSOR_TYPE: Mapping[str, int] = {
@@ -23,6 +24,7 @@ TENSOR_TYPE: Mapping[str, int] = {
     "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
     "bool": schema.TensorType.BOOL,
+    "float32": schema.TensorType.FLOAT32,
 }
 ACTIVATION: Mapping[str, int] = {
     "none": schema.ActivationFunctionType.NONE,
@@ -71,6 +73,7 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("SLICE", "int8"): 2,
     ("LESS", "int8"): 2,
     ("ARG_MAX", "int8"): 2,
+    ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"): 3,
 }
 _ALIGNMENT = 16
 
@@ -136,6 +139,12 @@ class SubgraphWriter:
         self.body.tensors.append(tensor)
         return Value(len(self.body.tensors) - 1, tuple(shape), dtype, quant)
 
+    def variable(self, name: str, shape: Sequence[int], dtype: str, quant: Quant) -> Value:
+        """A tensor that an operator keeps from one invocation to the next."""
+        made = self.value(name, shape, dtype, quant)
+        self.body.tensors[made.index].isVariable = True
+        return made
+
     def constant(
         self, name: str, values: Array, quant: Quant | None = None, dtype: str | None = None
     ) -> Value:
@@ -148,21 +157,26 @@ class SubgraphWriter:
     def op(
         self,
         op: str,
-        inputs: Sequence[Value],
+        inputs: Sequence[Value | None],
         outputs: Sequence[Value],
         options: Any = None,
         typed_by: int = 0,
+        intermediates: Sequence[Value] = (),
     ) -> None:
-        """Appends a built-in operator; input number `typed_by` decides its version."""
-        version = OP_VERSION.get((op, inputs[typed_by].dtype), 1)
+        """Appends a built-in operator; input number `typed_by` decides its version. None: an input
+        that it does without.
+        """
+        decides = inputs[typed_by]
+        version = OP_VERSION.get((op, decides.dtype if decides else ""), 1)
         kind = getattr(schema.BuiltinOptions, type(options).__name__[:-1], 0) if options else 0
         self.body.operators.append(
             schema.OperatorT(
                 opcodeIndex=self.model.opcode(op, version),
-                inputs=[v.index for v in inputs],
+                inputs=[-1 if v is None else v.index for v in inputs],
                 outputs=[v.index for v in outputs],
                 builtinOptionsType=kind,
                 builtinOptions=options,
+                intermediates=[v.index for v in intermediates] or None,
             )
         )
 
@@ -188,6 +202,11 @@ class ModelWriter:
 
     def buffer(self, raw: bytes) -> int:
         return self._buffers.setdefault(raw, len(self._buffers))
+
+    @property
+    def constants(self) -> list[bytes]:
+        """The buffers that hold something."""
+        return [raw for raw in self._buffers if raw]
 
     def opcode(self, op: str, version: int) -> int:
         return self._opcodes.setdefault((op, version), len(self._opcodes))
@@ -219,14 +238,6 @@ class ModelWriter:
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
-
-
-def pack_int4(codes: Array) -> bytes:
-    """Codes in [-8, 7], two to a byte, low nibble first; an odd last nibble is 0."""
-    nibbles = (codes.reshape(-1).astype(np.int64) & 15).astype(np.uint8)
-    if nibbles.size % 2:
-        nibbles = np.append(nibbles, np.uint8(0))
-    return bytes((nibbles[0::2] | (nibbles[1::2] << 4)).tobytes())
 
 
 def _quantization(quant: Quant | None) -> Any:

@@ -8,7 +8,8 @@ import pytest
 
 from edgeq.emit.arena_map import LONGEST, arena_map
 from edgeq.ir import Graph
-from edgeq.memory import EXPERT_REGION, Buffer, MemoryPlan, plan_memory
+from edgeq.memory import EXPERT_REGION, MemoryPlan, plan_memory
+from edgeq.placement import Buffer
 from tests.factory import conv_graph, fc_graph, mixture_graph
 
 

@@ -53,6 +53,17 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "gate": lambda: small_mixture(1),
     "top_2": lambda: small_mixture(2),
     "cascade": smallest_cascade,
+    "escalation": lambda: mixture_graph(
+        np.random.default_rng(3),
+        rule="escalation",
+        formats=("t2", "s8"),
+        features=5,
+        hidden=4,
+        classes=3,
+        passes=2,
+        router_hidden=3,
+        router_layers=2,
+    ),
     "heads": lambda: cascade_graph(
         np.random.default_rng(3), signal="ensemble", features=5, hidden=4, classes=3
     ),

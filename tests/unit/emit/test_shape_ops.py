@@ -19,7 +19,7 @@ from tests.unit.emit import test_firmware as c
 from tests.unit.emit.test_onnx_model import int8_values
 
 NAMED = pytest.mark.parametrize("name", SHAPE_CASES)
-C_NAMES = [n for i, n in enumerate(SHAPE_CASES) if i % 3 == 0]
+C_NAMES = [n for i, n in enumerate(SHAPE_CASES) if i % 3 == 0 or n == "concat in place"]
 
 
 def real(graph: Graph, name: str, codes: Array) -> Array:

@@ -1,0 +1,86 @@
+"""Lstm, Gru and Mgu -> ONNX's, in floats; the hidden state is rounded behind the layer alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from edgeq.emit.onnx_builder import OnnxBuilder
+from edgeq.ir import Graph, Node
+from edgeq.ops import gru as gru_op
+from edgeq.ops import lstm as lstm_op
+from edgeq.ops import mgu as mgu_op
+from edgeq.ops.op import Array, quant_of
+
+
+def lstm(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """(N, T, features) -> (N, T, units)"""
+    bias = _bias(graph, node, "bias", "input", quant_of(graph.tensors[node.inputs[0]]).per_tensor)
+    both = _joined(bias, bias * 0, lstm_op.ONNX_GATES)
+    return _layer(b, graph, node, x, "LSTM", lstm_op.ONNX_GATES, both)
+
+
+def gru(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """As `lstm`, of a Gru or an Mgu."""
+    given, made = (quant_of(graph.tensors[n]).per_tensor for n in (node.inputs[0], node.outputs[0]))
+    own = _bias(graph, node, "bias", "input", given)
+    kept = _bias(graph, node, "recurrent_bias", "recurrent", made)
+    both = _joined(own, kept, gru_op.ONNX_GATES)
+    return _layer(b, graph, node, x, "GRU", gru_op.ONNX_GATES, both, linear_before_reset=1)
+
+
+def _gates(node: Node, rows: Array, sign: int = -1) -> Array:
+    """Rows of a node's gates; of an Mgu those of the Gru that it is, f its reset and -f its update:
+    1 - sigmoid(f) is sigmoid(-f).
+    """
+    if node.op != "Mgu":
+        return rows
+    forget, new = np.split(rows, mgu_op.GATES)
+    return np.concatenate([forget, sign * forget, new])
+
+
+def _layer(
+    b: OnnxBuilder,
+    graph: Graph,
+    node: Node,
+    x: list[str],
+    op: str,
+    order: Sequence[int],
+    biases: Array,
+    **attributes: Any,
+) -> str:
+    units = graph.tensors[node.outputs[0]].shape[1]
+    given, kept = (_weights(b, graph, node, f"{n}_weight", order) for n in ("input", "recurrent"))
+    both = b.constant(f"{node.name}.bias", biases, np.float32)
+    turned = b.node("Transpose", [x[0]], f"{node.name}.time_first", perm=[1, 0, 2])
+    inputs, name = [turned, given, kept, both], f"{node.name}.{op.lower()}"
+    made = b.node(op, inputs, name, hidden_size=units, **attributes)
+    axis = b.constant(f"{node.name}.directions", [1], np.int64)
+    flat = b.node("Squeeze", [made, axis], f"{node.name}.one_direction")
+    return b.node("Transpose", [flat], f"{node.name}.batch_first", perm=[1, 0, 2])
+
+
+def _bias(graph: Graph, node: Node, role: str, name: str, scale: float) -> Array:
+    """Real numbers."""
+    rows = np.array(quant_of(graph.tensors[node.params[f"{name}_weight"]]).scale)
+    return _gates(node, np.asarray(graph.param(node, role) * rows * scale))
+
+
+def _joined(own: Array, kept: Array, order: Sequence[int]) -> Array:
+    return np.concatenate([_ordered(own, order), _ordered(kept, order)])[None]
+
+
+def _weights(b: OnnxBuilder, graph: Graph, node: Node, role: str, order: Sequence[int]) -> str:
+    codes, scales = graph.param(node, role), quant_of(graph.tensors[node.params[role]]).scale
+    scale = _ordered(_gates(node, np.array(scales), 1), order).tolist()
+    codes = _ordered(_gates(node, codes), order)
+    rows = b.integers(f"{node.name}.{role}", codes, TensorProto.INT8, scale)
+    axis = b.constant(f"{node.name}.{role}.direction", [0], np.int64)
+    return b.node("Unsqueeze", [rows, axis], f"{node.name}.{role}.of_one_direction")
+
+
+def _ordered(rows: Array, order: Sequence[int]) -> Array:
+    """Blocks of gates in ONNX's order."""
+    blocks = np.split(rows, len(order))
+    return np.concatenate([blocks[gate] for gate in order])
