@@ -1,0 +1,1 @@
+"""Boards that are shared: a place flashed, models run over a whole farm (docs/farm.md)."""
