@@ -1,0 +1,30 @@
+"""What a profile says of a model that takes hops of a stream."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from edgeq.strict import Finite, Strict, Whole
+
+
+class StreamFigures(Strict):
+    """Of a model that takes hops: a sample is one. Cycles are None where the board counts none,
+    times without a period, joules without the board's figures.
+    """
+
+    hop: Annotated[int, Field(gt=0)]
+    window: Annotated[int, Field(gt=0)]
+    lookahead: Whole
+    period_s: Finite | None
+    hops: Whole
+    answers: Whole
+    changes: Whole
+    cycles_a_hop: Finite | None
+    cycles_a_frame: Finite | None
+    worst_cycles: Whole | None
+    worst_hop: Whole | None
+    duty_cycle: Finite | None
+    worst_share: Finite | None
+    joules_a_second: Finite | None
+    joules_band: Annotated[list[float], Field(min_length=2, max_length=2)] | None
+    idle_counted: bool

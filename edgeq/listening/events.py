@@ -1,0 +1,99 @@
+"""What is heard: answers become events, and events lines of a CSV file."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from edgeq.errors import BadInput
+from edgeq.ops.op import Array
+
+BEGINS, ENDS = "begins", "ends"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A class begins or ends to be heard at `time_s` of the sound, in row `hop`. `score`: its own
+    there, 0 to 1. `route`: the expert that answered, -1 without several. `cycles`: the board's own,
+    `latency_ms` from sending to the answer.
+    """
+
+    time_s: float
+    hop: int
+    event: str
+    name: str
+    score: float
+    route: int
+    cycles: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An answer: `scores` (classes,), and what an event tells of the row."""
+
+    hop: int
+    time_s: float
+    scores: Array
+    route: int
+    cycles: int
+    latency_s: float
+
+
+class Ear:
+    """Follows the answers: the class with the largest score is heard from `threshold` on."""
+
+    def __init__(self, names: Sequence[str], threshold: float) -> None:
+        if not 0 < threshold <= 1:
+            raise BadInput(f"--threshold {threshold:g}: give a score above 0, up to 1")
+        self._names, self._threshold = names, threshold
+        self._now: int | None = None
+
+    def hear(self, heard: Heard) -> tuple[Event, ...]:
+        """What changed with this answer: an end, a beginning, or both in that order."""
+        best = int(heard.scores.argmax())
+        now = best if heard.scores[best] >= self._threshold else None
+        before, self._now = self._now, now
+        if now == before:
+            return ()
+        changes = ((before, ENDS), (now, BEGINS))
+        return tuple(self._event(heard, c, what) for c, what in changes if c is not None)
+
+    def _event(self, heard: Heard, index: int, what: str) -> Event:
+        return Event(
+            round(heard.time_s, 6),
+            heard.hop,
+            what,
+            self._names[index],
+            round(float(heard.scores[index]), 4),
+            heard.route,
+            heard.cycles,
+            round(heard.latency_s * 1e3, 3),
+        )
+
+
+HEADER = ",".join("class" if f.name == "name" else f.name for f in fields(Event)).encode() + b"\n"
+
+
+def csv_line(event: Event) -> bytes:
+    """RFC 4180, with a line feed at the end; names hold none.
+
+    >>> csv_line(Event(0.5, 31, "begins", "yes, please", 0.75, -1, 100, 1.5))
+    b'0.5,31,begins,"yes, please",0.75,-1,100,1.5\\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(asdict(event).values())
+    return text.getvalue().encode()
+
+
+def event_line(event: Event) -> str:
+    """For a terminal, at most 80 columns."""
+    route = "" if event.route < 0 else f"  route {event.route}"
+    name = event.name if len(event.name) <= NAME_COLUMNS else event.name[: NAME_COLUMNS - 1] + "…"
+    return (
+        f"{event.time_s:10.3f} s  {event.event:6}  {name:{NAME_COLUMNS}}  {event.score:6.1%}"
+        f"  {event.latency_ms:7.1f} ms{route}"
+    )
+
+
+NAME_COLUMNS = 20

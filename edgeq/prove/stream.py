@@ -1,0 +1,43 @@
+"""One step of a stream against the window that it was made of: at every hop the same bytes."""
+
+import numpy as np
+
+from edgeq.ir import Graph
+from edgeq.ops.op import Array
+from edgeq.prove.check import Check
+from edgeq.reference import random_rows, run
+
+HOPS, SEED = 24, 0
+
+
+def check_stream(step: Graph, window: Graph, axis: int) -> Check:
+    """On seeded codes over the whole range, HOPS answers behind the first. `window` pads nothing
+    along time, which lies along `axis`; the reference runs both.
+    """
+    assert step.stream is not None
+    first, hop = step.stream.first, step.stream.hop
+    rows = random_rows(step, first + HOPS, SEED)
+    answers = run(step, rows).output[first:].reshape(HOPS, -1).astype(np.int64)
+    wanted = run(window, _windows(rows, window, axis, hop, first)).output
+    apart = np.abs(answers - wanted.reshape(HOPS, -1)).max(axis=1)
+    different = int((apart > 0).sum())
+    found = "equals" if not different else f"differs {different} times from"
+    return Check(
+        name="stream",
+        samples=HOPS,
+        mismatches=different,
+        max_lsb=int(apart.max()),
+        top1_agreement=None,
+        route_agreement=None,
+        passed=different == 0,
+        said=f"a step {found} the window of {step.stream.window} frames at {HOPS} hops of {hop}",
+        by="the reference",
+    )
+
+
+def _windows(rows: Array, window: Graph, axis: int, hop: int, first: int) -> Array:
+    """The window that ends with each hop from `first` on."""
+    frames = np.concatenate(list(rows), axis=axis)
+    size = window.tensors[window.inputs[0]].shape[axis]
+    ends = (np.arange(first, len(rows)) + 1) * hop
+    return np.stack([np.take(frames, np.arange(end - size, end), axis=axis) for end in ends])

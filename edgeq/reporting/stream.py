@@ -1,0 +1,110 @@
+"""A profile as it is lived: cycles a frame, the worst hop, the time and the power that it takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgeq.board import Energy
+from edgeq.harness.profile_summary import NO_COUNTER
+from edgeq.harness.record import SampleRecord
+from edgeq.harness.stream_figures import StreamFigures
+from edgeq.ir import Stream
+from edgeq.reporting import statistics
+
+
+def stream_entry(
+    stream: Stream,
+    records: Sequence[SampleRecord],
+    classes: int,
+    clock_hz: int,
+    figures: Energy | None,
+    source: str,
+) -> dict[str, Any]:
+    """`stream` of profile.json: a record is a hop. `classes`: values of the first output.
+
+    Times and shares need to know how long a frame is, energies the board's figures; None without.
+    `changes`: how often the largest output is another one than an answer before.
+    """
+    cycles = np.array([r.cycles for r in records], np.int64)
+    answers = np.array([r.output[:classes] for r in records[stream.first :]])
+    best = answers.argmax(axis=1) if len(answers) else np.zeros(0, int)
+    hop_s = None if stream.period_s is None else stream.hop * stream.period_s
+    counted = source != NO_COUNTER
+    busy = cycles / clock_hz
+    return {
+        "hop": stream.hop,
+        "window": stream.window,
+        "lookahead": stream.lookahead,
+        "period_s": stream.period_s,
+        "hops": len(records),
+        "answers": len(answers),
+        "changes": int((best[1:] != best[:-1]).sum()),
+        "cycles_a_hop": float(cycles.mean()) if counted else None,
+        "cycles_a_frame": float(cycles.mean()) / stream.hop if counted else None,
+        "worst_cycles": int(cycles.max()) if counted else None,
+        "worst_hop": int(cycles.argmax()) if counted else None,
+        "duty_cycle": float(busy.mean()) / hop_s if counted and hop_s else None,
+        "worst_share": float(busy.max()) / hop_s if counted and hop_s else None,
+        **_power(cycles.tolist(), hop_s, float(busy.mean()), figures, source),
+    }
+
+
+def _power(
+    cycles: Sequence[int],
+    hop_s: float | None,
+    busy_s: float,
+    figures: Energy | None,
+    source: str,
+) -> dict[str, Any]:
+    """Joules a second, with the band; the idle part where the board file states an idle power."""
+    energy = statistics.energy(cycles, figures, source)
+    if hop_s is None or energy["joules_mean"] is None or figures is None:
+        return {"joules_a_second": None, "joules_band": None, "idle_counted": False}
+    idle_s = max(0.0, hop_s - busy_s)
+    idle = (figures.idle_w or 0.0) * idle_s
+    mean, (low, high) = energy["joules_mean"], energy["band"]
+    return {
+        "joules_a_second": (mean + idle) / hop_s,
+        "joules_band": [(low + idle) / hop_s, (high + idle) / hop_s],
+        "idle_counted": figures.idle_w is not None,
+    }
+
+
+def stream_words(figures: StreamFigures) -> list[tuple[str, str]]:
+    """(what, how much) for a terminal."""
+    hop = f"{figures.hop} frame{'s' if figures.hop > 1 else ''}"
+    rows = [
+        ("hops", f"{figures.hops:,} of {hop}, {figures.answers:,} with an answer"),
+        ("changes", f"{figures.changes:,} of the largest output"),
+    ]
+    if figures.cycles_a_frame is not None and figures.worst_cycles is not None:
+        each = figures.cycles_a_hop or figures.cycles_a_frame * figures.hop
+        hops = [] if figures.hop == 1 else [("cycles a hop", f"{each:,.0f}")]
+        rows += [
+            *hops,
+            ("cycles a frame", f"{figures.cycles_a_frame:,.0f}"),
+            ("worst hop", f"{figures.worst_cycles:,} cycles (hop {figures.worst_hop})"),
+        ]
+    if figures.duty_cycle is not None and figures.worst_share is not None:
+        share = f"{figures.duty_cycle:.2%} of the time, {figures.worst_share:.2%} in the worst hop"
+        rows.append(("busy", share))
+    if figures.joules_a_second is not None and figures.joules_band is not None:
+        low, high = (1e3 * value for value in figures.joules_band)
+        idle = "" if figures.idle_counted else ", idling not counted"
+        power = f"{1e3 * figures.joules_a_second:.4g} mJ [{low:.4g}, {high:.4g}]{idle}"
+        rows.append(("energy a second", power))
+    if figures.period_s is None:
+        rows.append(("time", "the model does not say how long a frame is (frame_s)"))
+    return rows
+
+
+def deadline_words(entry: Mapping[str, Any]) -> str:
+    """A line of the export's text."""
+    front_end = entry["front_end_cycles"]
+    own = f", {front_end:,} of them the front end's" if front_end else ""
+    return (
+        f"deadline: the worst case takes {entry['share']:.1%} of a hop of {entry['hop_s'] * 1e3:g} "
+        f"ms ({entry['worst_cycles']:,} cycles{own}; modelled), {entry['margin_s'] * 1e3:,.4g} ms "
+        "are left"
+    )

@@ -1,0 +1,50 @@
+"""A lowered graph for each way of the audio front end: AUDIO_CASES is the table."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from edgeq.ir import Graph, Node, TensorType
+from edgeq.ops.log_mel import PCM, LogMel
+from edgeq.passes import quantize
+
+# attributes, samples, whether a map
+CASES: Mapping[str, tuple[LogMel, int, bool]] = {
+    "log mel of 512": (LogMel(mean=-3.0, std=4.0), 1100, False),
+    "log mel of 256": (LogMel(8000, 200, 80, 256, 20, 60.0, 4000.0, std=3.0), 500, True),
+    "log mel of 1024": (LogMel(44_100, 1024, 512, 1024, 64, 50.0, 16_000.0), 1024, False),
+    "log mel, emphasised": (LogMel(window=400, hop=160, preemphasis=0.97), 600, True),
+    "log mel, few bands": (LogMel(16_000, 16, 16, 256, 3, 100.0, 8000.0, 1.0), 48, False),
+}
+FINE: Mapping[str, tuple[LogMel, int, bool]] = {  # whose steps are those of the logarithm
+    "log mel above a high floor": (LogMel(floor=1e4, mean=9.21034), 600, False),
+}
+
+
+def float_graph(name: str) -> Graph:
+    """From x to y."""
+    attrs, samples, as_map = {**CASES, **FINE}[name]
+    given = (samples, 1, 1) if as_map else (1, samples, 1)
+    frames = attrs.frames(samples)
+    made = (frames, attrs.mels, 1) if as_map else (1, frames, attrs.mels)
+    tensors = {"x": TensorType(given, "int16", PCM), "y": TensorType(made)}
+    node = Node("one", "LogMel", ("x",), ("y",), attrs)
+    return Graph("g", ("x",), ("y",), (node,), tensors, {})
+
+
+def rows_of(name: str, rows: int = 12) -> np.ndarray:
+    """Noise from loud to quiet, with a tone in it; clipped, as sound is."""
+    attrs, samples, _ = {**CASES, **FINE}[name]
+    rng, time = np.random.default_rng(4), np.arange(samples) / attrs.sample_rate_hz
+    loud = (0.05 if name in FINE else 1.0) * 10.0 ** -np.linspace(0, 4, rows)[:, None]
+    sound = loud * (rng.normal(0.0, 0.5, (rows, samples)) + np.sin(2 * np.pi * 700 * time))
+    whole = np.round(np.clip(sound, -1, 1 - 2**-15) * 2**15) / 2**15
+    return whole.astype(np.float32).reshape(rows, *float_graph(name).tensors["x"].shape)
+
+
+def _lowered(name: str) -> Callable[[], Graph]:
+    return lambda: quantize(float_graph(name), rows_of(name), "minmax", frozenset()).graph
+
+
+AUDIO_CASES: Mapping[str, Callable[[], Graph]] = {name: _lowered(name) for name in CASES}
+FINE_CASES: Mapping[str, Callable[[], Graph]] = {name: _lowered(name) for name in FINE}
