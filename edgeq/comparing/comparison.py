@@ -11,13 +11,16 @@ from edgeq.comparing import bootstrap
 from edgeq.comparing.fail_if import apply_rules, parse_rule
 from edgeq.comparing.pairs import Pairs, pair
 from edgeq.comparing.significance import brown_forsythe, mcnemar
+from edgeq.comparing.studies import compare_studies
 from edgeq.errors import Mismatch
+from edgeq.extras import needs
 from edgeq.harness.manifest import ports_of
 from edgeq.harness.profile_summary import EnergyFigures, Summary
 from edgeq.harness.trace import Run
 from edgeq.ops.op import Array
 from edgeq.reporting.energy_words import energy_words
 from edgeq.reporting.run import finished_run, joules_per_cycle
+from edgeq.reporting.study import is_study, read_study
 
 LEVEL = 0.05
 NO_DIFFERENCE = "no difference shown"
@@ -47,12 +50,16 @@ class Side:
         return self.summary.counts_cycles
 
 
+@needs("report", "a comparison")
 def compare(a: str | Path, b: str | Path, fail_if: Sequence[str] = ()) -> dict[str, Any]:
     """What run B changes against run A, input by input; the object of `edgeq compare --json`.
 
-    Every change is a fraction of A: 0.05 is 5 % more (accuracy: 5 points more). Raises BadInput
-    for a rule that cannot be read, a folder without a run, or runs of different data.
+    Every change is a fraction of A: 0.05 is 5 % more (accuracy: 5 points more). Two studies (of
+    plan, inspect, pareto, search) are compared row by row. Raises BadInput for a rule that cannot
+    be read, a folder without a run, or runs of different data.
     """
+    if is_study(Path(a)) and is_study(Path(b)):
+        return compare_studies(read_study(Path(a)), read_study(Path(b)), fail_if)
     rules = tuple(parse_rule(text) for text in fail_if)
     ours, theirs = Side(*finished_run(a)), Side(*finished_run(b))
     pairs = pair(ours.run, theirs.run)

@@ -4,6 +4,7 @@ from edgeq.estimating.boards import Estimated, estimate_boards, of_folder
 from edgeq.estimating.budget import Budget
 from edgeq.estimating.cost import Shares
 from edgeq.estimating.costed import Costed, Identity, within_budget
+from edgeq.estimating.deadline import deadline_entry, hop_seconds
 from edgeq.estimating.promised import Promised
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "Identity",
     "Promised",
     "Shares",
+    "deadline_entry",
     "estimate_boards",
+    "hop_seconds",
     "of_folder",
     "within_budget",
 ]

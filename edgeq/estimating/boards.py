@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeq.board import Board
 from edgeq.compiled import Compiled, compile_graph
-from edgeq.errors import MemoryBudget
+from edgeq.errors import BadInput, MemoryBudget
 from edgeq.estimating.cost import Shares
 from edgeq.estimating.entry import board_entry
 from edgeq.estimating.explained import explained
@@ -24,6 +24,8 @@ from edgeq.passes.freeze_router import chosen_experts
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.reference import quantize_rows, random_rows
+from edgeq.sim.runnable import why_not_run
+from edgeq.staging import stage_weights
 from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, with_board
 
 RANDOM_ROWS, MOST_ROWS = 16, 200
@@ -93,9 +95,9 @@ def estimate_boards(
     """The JSON object of `edgeq estimate`. `watch` hears each board's name before its turn.
 
     `prove`: trace the input through every instruction, too. `explain`: layers whose choice of a
-    kernel is told. A board that the model does not fit
-    has an entry that says so. Raises BadInput for a core without a clock model, Toolchain, and
-    MemoryBudget when no board has room.
+    kernel is told. A board that the model does not fit has an entry that says so. Raises BadInput
+    for a core without a clock or a port without a twin, Toolchain, and MemoryBudget when no board
+    has room.
     """
     entries = []
     for board in boards:
@@ -115,10 +117,12 @@ def estimate_boards(
 def _estimate(
     model: Estimated, board: Board, compiler: Compiler, prove: bool, explain: Sequence[str]
 ) -> dict[str, Any]:
+    if (why := why_not_run(board)) is not None:
+        raise BadInput(why)
     graph = model.graph
     own = model.project if runs_on(graph, board) else None
     if own is None:
-        graph = select_kernels(graph, board.features)
+        graph = stage_weights(select_kernels(graph, board.features), board)
     compiled = compile_graph(graph, model.name, model.digest, project=own)
     check_fit(board, compiled)
     with scratch_folder() as scratch:

@@ -25,8 +25,9 @@ from edgeq.ops.op import Array
 from edgeq.passes import Quantized
 from edgeq.passes.freeze_router import freeze_router
 from edgeq.passes.verify import verify
-from edgeq.sim.cores import CORES
 from edgeq.sim.faults import GuestFault
+from edgeq.sim.runnable import why_not_run
+from edgeq.staging import staged_places
 from edgeq.thresholds import by_risk
 from edgeq.thresholds.staged import limits_of
 from edgeq.thresholds.words import promise_words
@@ -170,7 +171,8 @@ def _cycles(costed: Costed, board: Board) -> dict[Experts, float]:
 
 
 def _costed(quantized: Quantized, of: Identity, scratch: Path) -> Costed:
-    graph, board = quantized.graph, of.board
+    board = of.board
+    graph = quantized.graph.with_staged(staged_places(quantized.graph, board))
     compiled = compile_graph(
         graph,
         of.name,
@@ -195,8 +197,8 @@ def _cost(
 ) -> tuple[dict[str, Any] | None, str]:
     """The estimate's entry; None and why for a core or port that cannot be run virtually."""
     board = of.board
-    if board.core not in CORES:
-        return None, f"no clock model of {board.core}, only of {', '.join(CORES)}"
+    if (why := why_not_run(board)) is not None:
+        return None, why
     lender = of.lender if is_core(of.target) else None
     try:
         entry = on_board(model, compiled, board, firmware, lender=lender, most_rows=ROWS_PER_ROUTE)

@@ -11,7 +11,7 @@ from edgeq.harness.messages import RESULT_HEADER, InferResult, parse_result
 from edgeq.ir import Graph
 from edgeq.ir.ports import inputs_of, outputs_of
 from edgeq.ops.op import Array
-from edgeq.sim import Machine
+from edgeq.sim.any_machine import machine_of
 from edgeq.sim.config import MachineConfig
 
 # An inference that takes more has lost its end: plain C on a Cortex-M0+ takes a tenth of it.
@@ -37,7 +37,7 @@ class InMemory:
         flash: bool = False,
     ) -> None:
         config = MachineConfig.of(board)
-        self.machine = Machine(config if flash else replace(config, flash_cache=None)).load(elf)
+        self.machine = machine_of(config if flash else replace(config, flash_cache=None)).load(elf)
         self._inputs, self._outputs = inputs_of(graph), outputs_of(graph)
         self._result_bytes = RESULT_HEADER.size + self._outputs.extent
         self._layer_bytes = 4 * len(layers)

@@ -11,6 +11,7 @@ from edgeq.constant_time.trace import ACCESS, BRANCH, JUMP, LOOK_UP, SCATTER, Tr
 from edgeq.emit.firmware_layers import mixture_of
 from edgeq.estimating.in_memory import InMemory
 from edgeq.estimating.routes import RouteCycles, RoutedModel, all_routes, forcing, sent
+from edgeq.sim import Machine
 
 PROVEN, FOLLOWS, OPEN = "proven", "depends on the input", "not traced"
 
@@ -35,15 +36,18 @@ def proof_entry(
 
 
 def _trace(subject: RoutedModel, board: Board, elf: Path) -> Trace:
-    """Of one inference; a cascade's runs every stage, so that each decision is seen."""
+    """Of one inference; a cascade's runs every stage, so that each decision is seen, and no expert
+    is left to look up in its table, which a compiler leaves out where there are two.
+    """
     node = mixture_of(subject.graph)
     firmware = InMemory(board, elf, subject.graph, subject.layers)
-    every = None
+    every, left = None, len(node.attrs.experts) if node else 0
     if node is not None and node.op == "Cascade":
-        every = forcing(subject.graph, (), all_routes(subject.graph)[-1])
+        every, left = forcing(subject.graph, (), all_routes(subject.graph)[-1]), 0
     with sent(firmware, subject.graph, every):
         firmware.infer(subject.rows[0])
-        return trace_inference(firmware.machine, elf, len(node.attrs.experts) if node else 0)
+        assert isinstance(firmware.machine, Machine)  # estimates are of cores with a clock model
+        return trace_inference(firmware.machine, elf, left)
 
 
 def _decides(subject: RoutedModel, traced: Trace) -> dict[str, int]:

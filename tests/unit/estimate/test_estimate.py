@@ -1,6 +1,7 @@
 """`edgeq estimate`: equal to what a profile of the virtual board reports, on every route."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from edgeq.board import load_board
 from edgeq.emit.firmware import firmware_project, layer_table
 from edgeq.errors import Mismatch
 from edgeq.estimating import Shares, of_folder
+from edgeq.estimating.boards import why_not_run
 from edgeq.estimating.routes import BY_ROWS, FORCED, RoutedModel, all_routes, counted
 from edgeq.export_folder import SCHEMA
 from edgeq.harness.link import BoardLink
@@ -256,3 +258,17 @@ def test_a_twin_with_slow_flash_is_traced_and_its_stalls_stand_apart(
         assert route["cycles"] - route["core_cycles"] == pytest.approx(most, abs=1)
         assert route["spread_cycles"] <= 1
     assert entry["constants"]["cache_line_bytes"] == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nucleo_h743zi", "no virtual twin of nucleo_h743zi.*--target cortex-m7`"),
+        ("virtual_rv32imc", "no clock model of rv32imc"),
+    ],
+)
+def test_a_board_that_cannot_be_estimated_says_why(name: str, said: str) -> None:
+    why = why_not_run(load_board(name))
+    assert why is not None
+    assert re.match(said, why)
+    assert why_not_run(load_board("virtual_m4")) is None

@@ -1,5 +1,7 @@
 """`edgeq estimate --explain`: a layer's kernels counted or refused, and the loop of the chosen."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -26,9 +28,13 @@ def test_a_layer_of_a_board_with_a_cache() -> None:
     board = load_board("nucleo_l4r5zi")
     graph = lowered("64x12", "t2", "nucleo_l4r5zi")
     said = explained(graph, "layer", board, find_compiler("auto"))
-    fast, other, tables, plain = said["kernels"]
-    assert said["kernel"] == fast["kernel"] == "edgeq_fully_connected_s8_t2_dsp"
-    assert (other["why"], other["cycles"]) == ("the core has no v6m", None)
+    head = "edgeq_fully_connected_s8_"
+    kernels = {each["kernel"].removeprefix(head): each for each in said["kernels"]}
+    fast, tables, plain = (kernels[name] for name in ("t2_dsp", "t5", "t2"))
+    assert said["kernel"] == fast["kernel"]
+    for isa in ("v6m", "mve"):
+        other = kernels[f"t2_{isa}"]
+        assert (other["why"], other["cycles"]) == (f"the core has no {isa}", None)
     assert fast["cycles"] < plain["cycles"] < tables["cycles"]
     assert 0 < said["loop"]["bytes"] <= said["loop"]["cache_bytes"] == 1024
     lines = why_lines({"board": board.name}, said)
@@ -36,6 +42,15 @@ def test_a_layer_of_a_board_with_a_cache() -> None:
     assert "bytes of instruction cache" in lines[-1]
     with pytest.raises(BadInput, match="no layer 'lair' to explain; there are layer"):
         explained(graph, "lair", board, find_compiler("auto"))
+
+
+def test_kernels_of_other_shapes_are_not_run() -> None:
+    board = load_board("virtual_m4")
+    said = explained(lowered("dw3x3", "s4", "virtual_m4"), "layer", board, find_compiler("auto"))
+    why = {entry["kernel"]: entry["why"] for entry in said["kernels"]}
+    assert said["kernel"] == "edgeq_depthwise_conv_2d_s8_s8_dsp"
+    assert why["edgeq_depthwise_frame_s8_s8_dsp"] == "the layer has not its shape"
+    assert why["edgeq_depthwise_conv_2d_s8_s8"] == why["edgeq_depthwise_conv_2d_s8_s4"] == ""
 
 
 @pytest.mark.parametrize(
@@ -47,17 +62,21 @@ def test_repeats(names: str, times: int) -> None:
 
 
 def test_a_fall_to_plain_c_is_told_with_its_price() -> None:
-    graph = lowered("conv1x1", "b1", "virtual_m4")
+    graph = layer_graph(next(case for case in CASES if case.shape == "dw3x3"), "s8", "")
+    shift = graph.nodes[0].params["shift"]
+    graph = graph.with_constants({shift: np.full_like(graph.constants[shift], 18)})
     board = load_board("virtual_m4")
+    graph = select_kernels(graph, board.features)
     (fall,) = fallbacks(graph, board.features)
-    assert str(fall) == (
-        "layer runs on edgeq_conv_2d_s8_b1, as there is plain C alone for its b1 weights; "
-        "the fast ones are s8, s4, t2"
+    assert re.fullmatch(
+        r"layer runs on edgeq_depthwise_conv_2d_s8_s8, as an accumulator can reach "
+        r"[\d,]+, of 1,073,741,824",
+        str(fall),
     )
     subject = RoutedModel(graph, layer_table(graph), np.zeros((1, 0)), np.zeros((1, 0)))
-    route = RouteCycles((), 6e6, (0, 0), (5.12e6,), 1, 0, "")
+    route = RouteCycles((), 6e6, (0, 0), (0.72e6,), 1, 0, "")
     (note,) = _fallback_notes(board, subject, [route])
-    assert note == f"{fall}: 5,120,000 cycles (10.0 a multiply), up to 85.3% of a route"
-    fast = lowered("conv1x1", "s8", "virtual_m4")
+    assert note == f"{fall}: 720,000 cycles (10.0 a multiply), up to 12.0% of a route"
+    fast = lowered("dw3x3", "s8", "virtual_m4")
     assert fallbacks(fast, board.features) == ()
     assert fallbacks(graph, frozenset()) == ()
