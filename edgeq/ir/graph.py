@@ -6,7 +6,7 @@ Feature maps are channels-last: (height, width, channels).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Place = tuple[str, str]  # of a node: (its expert's name or "", its own)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class TensorType:
 
 @dataclass(frozen=True)
 class Node:
-    """One op. `inputs` and `outputs` are activations; `params` maps a role to a constant's name."""
+    """One op. `inputs` and `outputs` are activations; `params` maps a role to a constant's name.
+
+    `staged`: its kernel reads the weights from the arena, where each inference puts them first.
+    """
 
     name: str
     op: str
@@ -60,6 +64,35 @@ class Node:
     attrs: Any
     params: Mapping[str, str] = field(default_factory=dict)
     kernel: str | None = None
+    staged: bool = False
+
+    def with_experts(self, change: Callable[[str, Graph], Graph]) -> Node:
+        """With `change(name, graph)` for the graph of each of its experts, if it has any."""
+        experts = getattr(self.attrs, "experts", ())
+        if not experts:
+            return self
+        made = tuple(replace(e, graph=change(e.name, e.graph)) for e in experts)
+        return replace(self, attrs=replace(self.attrs, experts=made))
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Of a graph whose rows are hops of a stream: `hop` frames each. An answer is made of `window`
+    frames: before so many have come there is none. The last `lookahead` of them lie behind the
+    window that it is of. `period_s`: from a frame to the next, None where nobody said. `axis`: of
+    the input's shape, along which frames lie.
+    """
+
+    hop: int
+    window: int
+    lookahead: int = 0
+    period_s: float | None = None
+    axis: int = 0
+
+    @property
+    def first(self) -> int:
+        """The row, from 0, of the first answer after a reset."""
+        return -(-self.window // self.hop) - 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +100,7 @@ class Graph:
     """`tensors` types every activation and constant; `constants` holds the values.
 
     `input_names` and `output_names` name the ports (ir/ports.py); () names them by themselves.
+    `stream`: of a graph that takes a window hop by hop.
     """
 
     name: str
@@ -77,6 +111,7 @@ class Graph:
     constants: Mapping[str, Array]
     input_names: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
+    stream: Stream | None = None
 
     def type_of(self, name: str) -> TensorType:
         return self.tensors[name]
@@ -107,6 +142,25 @@ class Graph:
                 names.add(node.name)
                 needed.update(node.inputs)
         return frozenset(names)
+
+    def with_each(self, change: Callable[[str, Node], Node], owner: str = "") -> Graph:
+        """Nodes as `change(owner, node)` makes them, an expert's under its name as owner."""
+        return self.with_nodes(
+            change(owner, node.with_experts(lambda name, graph: graph.with_each(change, name)))
+            for node in self.nodes
+        )
+
+    def with_kernels(self, kernels: Mapping[Place, str]) -> Graph:
+        """With another kernel for the nodes at these places."""
+
+        def change(owner: str, node: Node) -> Node:
+            return replace(node, kernel=kernels.get((owner, node.name), node.kernel))
+
+        return self.with_each(change)
+
+    def with_staged(self, places: Collection[Place]) -> Graph:
+        """`staged` on the nodes at these places, and on no other."""
+        return self.with_each(lambda owner, n: replace(n, staged=(owner, n.name) in places))
 
     def with_nodes(self, nodes: Iterable[Node]) -> Graph:
         return replace(self, nodes=tuple(nodes))

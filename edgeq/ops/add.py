@@ -29,6 +29,7 @@ from edgeq.ops.op import (
     activation_bounds,
     apply_activation,
     clamp_fields,
+    each_cell,
     no_macs,
     own_scale,
     quant_of,
@@ -111,6 +112,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    reach=each_cell,
     memory=None,
     code=Call("Add", "edgeq_add_params", _fields),
 )

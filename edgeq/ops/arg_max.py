@@ -24,6 +24,7 @@ from edgeq.ops.op import (
     no_limit,
     no_macs,
     no_roles,
+    whole_window,
 )
 
 OUTPUT_QUANT = Quant((1.0,), -128)
@@ -86,6 +87,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    reach=whole_window,
     memory=None,
     code=Call("ArgMax", "edgeq_arg_max_params", _fields),
 )

@@ -30,7 +30,7 @@ from edgeq.ops.op import (
     zero_point_fields,
 )
 from edgeq.ops.weighted import SUM_STEPS
-from edgeq.ops.window import output_size, window_fields, windows
+from edgeq.ops.window import output_size, window_fields, window_reach, windows
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,12 @@ def _lower(site: Site) -> Lowered:
     return Lowered({"multiplier": multiplier, "shift": shift}, {})
 
 
+def share_of(site: Site) -> float:
+    """What a cell counts: one by the number of cells, or 1 where an imported file sums them."""
+    real = float(site.number("multiplier")) * 2.0 ** (int(site.number("shift")) - 31)
+    return float(np.float32(real * site.output_quant.per_tensor / site.input_quant().per_tensor))
+
+
 def _accumulators(site: Site) -> tuple[Accumulator, ...]:
     attrs: AveragePool2D = site.node.attrs
     reach = np.array([255 * int(np.prod(attrs.kernel))])
@@ -107,6 +113,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    reach=lambda own, _io, _params, axis: window_reach(own, own.kernel, axis),
     memory=None,
     code=Call("AveragePool2D", "edgeq_average_pool_2d_params", _fields),
 )

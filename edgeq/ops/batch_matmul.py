@@ -25,6 +25,7 @@ from edgeq.ops.op import (
     Site,
     own_scale,
     quant_of,
+    whole_window,
 )
 from edgeq.ops.weighted import SUM_STEPS
 
@@ -137,6 +138,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    reach=whole_window,
     memory=None,
     code=Call("BatchMatMul", "edgeq_batch_matmul_params", _fields),
 )

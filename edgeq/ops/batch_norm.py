@@ -15,6 +15,7 @@ from edgeq.ops.op import (
     Params,
     Place,
     Role,
+    each_cell,
     no_accumulators,
     no_constants,
     no_limit,
@@ -57,6 +58,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    reach=each_cell,
     memory=None,
     code=Absent.FOLDED,
 )

@@ -38,6 +38,8 @@ from edgeq.ops.op import (
     activation_bounds,
     apply_activation,
     clamp_fields,
+    each_cell,
+    each_cell_but,
     no_accumulators,
     no_constants,
     no_limit,
@@ -272,6 +274,7 @@ def _row(attrs: type, kernel: str, struct: str, *, product: bool, constant: bool
             site, (lambda a, b, out: [a * b / out]) if product else _sum_multipliers
         ),
         accumulators=_mul_reach if product else _sum_reach,
+        reach=each_cell_but(OTHER),
         memory=None,
         code=Call(kernel, struct, _mul_fields if product else _sum_fields),
     )
@@ -299,6 +302,7 @@ def _extreme(attrs: type, sign: int) -> Op:
         widens=NO_WIDENING,
         lower=no_constants,
         accumulators=no_accumulators,
+        reach=each_cell,
         memory=None,
         code=Call(
             "Extreme", "edgeq_extreme_params", lambda site: (*_walk(site, ""), ("sign", sign))

@@ -32,6 +32,7 @@ from edgeq.ops.op import (
     no_limit,
     no_macs,
     own_scale,
+    whole_window,
 )
 from edgeq.ops.signal import Signal
 from edgeq.ops.signals import SIGNALS
@@ -176,6 +177,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,
+    reach=whole_window,
     memory=None,
     code=Call("Cascade", "edgeq_signal_params", _fields),
 )

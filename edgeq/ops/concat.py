@@ -1,8 +1,12 @@
-"""Concat: tensors one behind the other along an axis. Its inputs take its scale."""
+"""Concat: tensors one behind the other along an axis. Its inputs take its scale.
+
+ConcatInPlace is the same where nothing is left to do: what makes each input writes it where it lies
+in the output (passes/concat_in_place.py).
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,7 @@ from edgeq.ops.op import (
     INT8,
     NO_FUSION,
     NO_WIDENING,
+    Absent,
     Array,
     Call,
     Fields,
@@ -23,9 +28,12 @@ from edgeq.ops.op import (
     Role,
     Scale,
     Site,
+    each_cell,
     no_accumulators,
+    no_constants,
     no_limit,
     no_macs,
+    no_roles,
 )
 
 
@@ -34,6 +42,11 @@ class Concat:
     """`axis` counts without the batch."""
 
     axis: int = 0
+
+
+@dataclass(frozen=True)
+class ConcatInPlace(Concat):
+    """Nothing lies in front of `axis`: each input is one run of the output's bytes."""
 
 
 def _result_shape(
@@ -48,6 +61,15 @@ def _result_shape(
         ):
             raise ValueError(f"shapes {inputs} differ beside axis {axis}")
     return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
+
+
+def _in_place_shape(
+    attrs: Concat, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    made = _result_shape(attrs, inputs, params)
+    if math.prod(made[: attrs.axis]) != 1:
+        raise ValueError(f"the parts of {made} along axis {attrs.axis} are no runs of its bytes")
+    return made
 
 
 def _joined(attrs: Concat, x: tuple[Array, ...]) -> Array:
@@ -94,6 +116,17 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,
+    reach=each_cell,
     memory=None,
     code=Call("Concat", "edgeq_concat_params", _fields),
+)
+
+IN_PLACE = replace(
+    OP,
+    name="ConcatInPlace",
+    attrs=ConcatInPlace,
+    result_shape=_in_place_shape,
+    roles=no_roles,
+    lower=no_constants,
+    code=Absent.PARTS,
 )

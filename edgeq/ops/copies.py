@@ -20,7 +20,9 @@ from edgeq.ops.op import (
     Io,
     Op,
     Params,
+    Reach,
     Site,
+    each_cell,
     no_accumulators,
     no_constants,
     no_limit,
@@ -28,6 +30,8 @@ from edgeq.ops.op import (
     no_roles,
     quant_of,
     shared_scale,
+    whole_window,
+    with_entry,
 )
 from edgeq.ops.strides import Axis, column, first_of, packed, steps_of
 
@@ -37,6 +41,7 @@ Shape = tuple[int, ...]
 View = Callable[[Any, Array], Array]
 """(attributes, x (rows, *shape)) -> a view of x, its axes in the output's order."""
 ShapeOf = Callable[[Any, Shape], Shape]
+ReachOf = Callable[[Any, Io, Params, int], Reach | None]
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,32 @@ def _copy_fields(
     )
 
 
-def _copy(attrs: type, view: View, shape: ShapeOf) -> Op:
+def _transposed_reach(attrs: Transpose, io: Io, params: Params, axis: int) -> Reach | None:
+    """Where the axes in front stay where they are."""
+    stay = attrs.perm[: axis + 1] == tuple(range(axis + 1))
+    return each_cell(attrs, io, params, axis) if stay else None
+
+
+def _sliced_reach(attrs: Slice, io: Io, params: Params, axis: int) -> Reach | None:
+    start, step = attrs.start[axis], attrs.step[axis]
+    if step < 1 or io.inputs[0].shape[:axis] != io.output.shape[:axis]:
+        return None
+
+    def alone(cells: int) -> Slice:
+        first, size = (with_entry(v, axis, n) for v, n in ((attrs.start, 0), (attrs.size, cells)))
+        return Slice(first, size, attrs.step)
+
+    return Reach(alone, 1, step, -start)
+
+
+def _padded_reach(attrs: Pad, io: Io, params: Params, axis: int) -> Reach | None:
+    if io.inputs[0].shape[:axis] != io.output.shape[:axis]:
+        return None
+    bare = Pad(with_entry(attrs.before, axis, 0), with_entry(attrs.after, axis, 0), attrs.value)
+    return Reach(lambda _: bare, before=attrs.before[axis])
+
+
+def _copy(attrs: type, view: View, shape: ShapeOf, reach: ReachOf = whole_window) -> Op:
     def result_shape(own: object, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> Shape:
         return shape(own, inputs[0])
 
@@ -206,6 +236,7 @@ def _copy(attrs: type, view: View, shape: ShapeOf) -> Op:
         lambda own, x, _params: moved(own, x[0]),
         lambda own, _io, x, _params: moved(own, x[0]),
         lambda site: _fields(view, site),
+        reach,
     )
 
 
@@ -215,6 +246,7 @@ def _row(
     forward: Callable[[Any, tuple[Array, ...], Params], Array],
     reference: Callable[[Any, Io, tuple[Array, ...], Params], Array],
     fields: Callable[[Site], Fields],
+    reach: ReachOf,
 ) -> Op:
     return Op(
         name=attrs.__name__,
@@ -233,6 +265,7 @@ def _row(
         widens=NO_WIDENING,
         lower=no_constants,
         accumulators=no_accumulators,
+        reach=reach,
         memory=None,
         code=Call(KERNEL, "edgeq_copy_params", fields),
     )
@@ -280,11 +313,16 @@ def _pad_reference(attrs: Pad, io: Io, x: tuple[Array, ...], params: Params) -> 
 
 
 COPIES: tuple[Op, ...] = (
-    _copy(Transpose, lambda a, x: x.transpose(0, *(i + 1 for i in a.perm)), _transposed),
-    _copy(Slice, lambda a, x: x[(slice(None), *_slices(a))], _sliced),
+    _copy(
+        Transpose,
+        lambda a, x: x.transpose(0, *(i + 1 for i in a.perm)),
+        _transposed,
+        _transposed_reach,
+    ),
+    _copy(Slice, lambda a, x: x[(slice(None), *_slices(a))], _sliced, _sliced_reach),
     _copy(Expand, lambda a, x: np.broadcast_to(x, (len(x), *a.shape)), _expanded),
     _copy(ResizeNearest, _repeated, _resized),
     _copy(DepthToSpace, _spread, _spread_shape),
     _copy(SpaceToDepth, _gathered, _gathered_shape),
-    _row(Pad, _padded_shape, _pad_forward, _pad_reference, _pad_fields),
+    _row(Pad, _padded_shape, _pad_forward, _pad_reference, _pad_fields, _padded_reach),
 )

@@ -24,6 +24,7 @@ from edgeq.ops.op import (
     quant_of,
     same_shape,
     shared_scale,
+    whole_window,
 )
 
 
@@ -74,6 +75,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    reach=whole_window,
     memory=Memory(_kind, _run),
     code=Call("Delay", "edgeq_delay_params", _fields),
 )

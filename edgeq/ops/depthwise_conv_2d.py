@@ -16,17 +16,20 @@ from edgeq.ops.op import (
     apply_activation,
     quant_of,
 )
-from edgeq.ops.window import convolution_fields, output_size, windows
+from edgeq.ops.window import convolution_fields, output_size, spanned, window_reach, windows
 
 
 @dataclass(frozen=True)
 class DepthwiseConv2D:
-    """`padding` is (top, left, bottom, right); padded cells hold the real number zero."""
+    """`padding` is (top, left, bottom, right); padded cells hold the real number zero. `dilation`:
+    cells of the map from tap to tap.
+    """
 
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     weight_format: str = "s8"
     activation: str = "none"
+    dilation: tuple[int, int] = (1, 1)
 
 
 def _result_shape(
@@ -35,11 +38,12 @@ def _result_shape(
     kh, kw, channels = params["weight"].shape
     if len(inputs[0]) != 3 or inputs[0][2] != channels:
         raise ValueError(f"input {inputs[0]} does not match weight {params['weight'].shape}")
-    return (*output_size(inputs[0][:2], (kh, kw), attrs.stride, attrs.padding), channels)
+    kernel = spanned((kh, kw), attrs.dilation)
+    return (*output_size(inputs[0][:2], kernel, attrs.stride, attrs.padding), channels)
 
 
 def _products(attrs: DepthwiseConv2D, x: Array, weight: Array) -> Array:
-    view = windows(x, weight.shape[:2], attrs.stride, attrs.padding, 0)
+    view = windows(x, weight.shape[:2], attrs.stride, attrs.padding, 0, attrs.dilation)
     return np.asarray(np.einsum("nhwcij,ijc->nhwc", view, weight))
 
 
@@ -75,4 +79,5 @@ OP = weighted.layer(
     widens=WIDENS,
     struct="edgeq_conv_2d_params",
     fields=lambda site: convolution_fields(site, site.param("weight").shape[:2]),
+    reach=lambda own, _io, params, axis: window_reach(own, params["weight"].shape[:2], axis),
 )

@@ -19,6 +19,7 @@ from edgeq.ops.op import (
     apply_activation,
     clamp_fields,
     quant_of,
+    whole_window,
     zero_point_fields,
 )
 
@@ -80,4 +81,5 @@ OP = weighted.layer(
     widens=NO_WIDENING,
     struct="edgeq_fully_connected_params",
     fields=_fields,
+    reach=whole_window,
 )

@@ -25,6 +25,7 @@ from edgeq.ops.op import (
     no_limit,
     no_macs,
     shared_scale,
+    whole_window,
 )
 
 MOST_PLACES = 1 << 16  # a place is a uint16 on the device
@@ -96,6 +97,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,
+    reach=whole_window,
     memory=None,
     code=Call("Gather", "edgeq_gather_params", _fields),
 )

@@ -1,7 +1,8 @@
-"""exp, 1 / (1 + x), logistic and tanh on fixed-point numbers, step by step as gemmlowp has them.
+"""exp, log, 1 / (1 + x), logistic and tanh on fixed-point numbers, step by step as gemmlowp and
+TensorFlow Lite have them.
 
-TensorFlow Lite Micro's SOFTMAX, LOGISTIC and TANH are made of these. `srdhm` and `rdp` are the
-contract's own.
+TensorFlow Lite Micro's SOFTMAX, LOG_SOFTMAX, LOGISTIC and TANH are made of these. `srdhm` and
+`rdp` are the contract's own.
 """
 
 import math
@@ -113,6 +114,38 @@ def on_q4_27(steps: AnyInt, scale: float, form: Callable[[AnyInt], Int64], bits:
     scaled = multiply_by_quantized_multiplier(inside, np.array(multiplier), np.array(shift))
     y = rdp(form(scaled), np.array(31 - bits))
     return np.where(np.abs(steps) >= radius, np.sign(steps) << bits, y)
+
+
+def difference_q26(scale: float) -> tuple[int, int]:
+    """(multiplier, left shift) of a difference of logits into Q5.26; 0 for steps that are finer
+    than 2^-26, where TensorFlow Lite Micro would abort.
+    """
+    multiplier, shift = quantize_multiplier(min(scale * (1 << FRACTION_BITS), 2.0**31 - 1))
+    return (multiplier, shift) if shift >= 0 else (0, 0)
+
+
+LOG_OF_2, SQRT_HALF, ROOT_4_HALF = 1488522236, 1518500250, 1805811301  # Q0.31
+LOG_N, LOG_D, LOG_I, LOG_F = 117049297, 127690142, 1057819769, 638450708  # of its fraction, Q0.31
+
+
+def log_q26(total: AnyInt) -> Int64:
+    """ln of a total in Q12.19, at least 1, in Q5.26: a fraction of polynomials around 2^-1/4."""
+    total = total.astype(np.int64)
+    zeros = leading_zeros(total, 32)
+    first = _times(total << (zeros - 1), SQRT_HALF) << 1
+    second_zeros = leading_zeros(_times(total, SQRT_HALF), 32)
+    second = total << (second_zeros - 1)
+    r = np.minimum(np.minimum(first, second), INT32_MAX)
+    quarter = 1 << 23  # in Q6.25
+    whole = np.maximum(
+        ((SUM_BITS - zeros) << 25) + quarter, ((SUM_BITS + 1 - second_zeros) << 25) - quarter
+    )
+    p, q = (r + ROOT_4_HALF + 1) >> 1, (r - ROOT_4_HALF) << 1
+    square = _times(q, q)
+    above = _times(q, r) + _times(_times(q, square), LOG_N)
+    below = _times(p, LOG_I + q + _times(square, LOG_D)) + _times(q, LOG_F)
+    share = _times(rdp(above, np.array(6)), _saturated(_reciprocal(below) << 1))
+    return _saturated((_times(whole, LOG_OF_2) + share) << 1)
 
 
 def softmax_q31(q: AnyInt, table: AnyInt) -> Int64:

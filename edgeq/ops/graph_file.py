@@ -5,12 +5,12 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from edgeq.errors import ModelFile
-from edgeq.ir import Graph, Node, TensorType
+from edgeq.ir import Graph, Node, Stream, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.cascade import Cascade
 from edgeq.ops.mixture import Expert, Mixture
@@ -19,7 +19,7 @@ from edgeq.ops.routed import ROUTED
 from edgeq.ops.router import Router
 from edgeq.ops.typed import typed
 from edgeq.plain_json import decode_json
-from edgeq.stored_zip import StoredZip, open_zip
+from edgeq.stored_zip import open_zip
 
 FORMAT = "edgeq-graph"
 VERSION = 2  # 1, which knew no names of ports, is read too
@@ -28,13 +28,32 @@ MAX_BYTES = 512 * 2**20
 
 def write_graph(graph: Graph, path: Path) -> None:
     """Writes the graph; the bytes depend on nothing but the graph."""
-    constants: dict[str, Array] = {}
-    header = {"format": FORMAT, "version": VERSION, "graph": _encode(graph, "", constants)}
+    header, constants = encoded(graph)
     text = json.dumps(header, sort_keys=True).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         _write_array(archive, "header", np.frombuffer(text, np.uint8))
         for name, value in sorted(constants.items()):
             _write_array(archive, name, value)
+
+
+def encoded(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
+    """(header as JSON has it, the arrays that it names)."""
+    constants: dict[str, Array] = {}
+    header = {"format": FORMAT, "version": VERSION, "graph": _encode(graph, "", constants)}
+    return header, constants
+
+
+class Arrays(Protocol):
+    """Where the arrays of a header are read from."""
+
+    def read_array(self, name: str) -> Array:
+        """The array `name`, which ends in .npy. Raises KeyError or ValueError."""
+        ...
+
+
+def decoded(data: object, arrays: Arrays) -> Graph:
+    """The graph of a header. Raises ValueError or KeyError for what `encoded` does not make."""
+    return _decode(data, arrays, "graph")
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, value: Array) -> None:
@@ -57,7 +76,7 @@ def read_graph(path: Path) -> Graph:
             raise ValueError("it is no edgeq graph")
         if header.get("version") not in (1, VERSION):
             raise ValueError(f"it is not of version {VERSION}")
-        return _decode(header.get("graph"), archive, "graph")
+        return decoded(header.get("graph"), archive)
     except (ValueError, KeyError, OSError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ModelFile(f"{path} is damaged ({reason}); run `edgeq export` again") from error
@@ -66,7 +85,9 @@ def read_graph(path: Path) -> Graph:
 def _encode(graph: Graph, prefix: str, constants: dict[str, Array]) -> dict[str, Any]:
     for name, value in graph.constants.items():
         constants[f"c{prefix}/{name}"] = value
+    hops = {} if graph.stream is None else {"stream": dataclasses.asdict(graph.stream)}
     return {
+        **hops,
         "name": graph.name,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
@@ -103,13 +124,14 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
         "outputs": node.outputs,
         "params": dict(node.params),
         "kernel": node.kernel,
+        **({"staged": True} if node.staged else {}),
         "attrs": attrs,
     }
 
 
-def _decode(data: object, archive: StoredZip, where: str) -> Graph:
+def _decode(data: object, archive: Arrays, where: str) -> Graph:
     if isinstance(data, dict):  # version 1 has no names of ports
-        data = {"input_names": [], "output_names": [], **data}
+        data = {"input_names": [], "output_names": [], "stream": None, **data}
     stored = typed(_StoredGraph, data, where)
     tensors = {k: typed(TensorType, t, f"{where}.tensors") for k, t in stored.tensors.items()}
     constants = {k: archive.read_array(f"c{stored.prefix}/{k}.npy") for k in stored.constants}
@@ -128,11 +150,12 @@ def _decode(data: object, archive: StoredZip, where: str) -> Graph:
         constants=constants,
         input_names=stored.input_names,
         output_names=stored.output_names,
+        stream=stored.stream,
     )
 
 
-def _decode_node(data: object, archive: StoredZip, where: str) -> Node:
-    stored = typed(_StoredNode, data, where)
+def _decode_node(data: object, archive: Arrays, where: str) -> Node:
+    stored = typed(_StoredNode, {"staged": False, **_object(data, where)}, where)
     if not all(isinstance(name, str) for name in stored.params.values()):
         raise ValueError(f"{where}.params names no constants")
     if stored.op not in OPS:
@@ -152,22 +175,23 @@ def _decode_node(data: object, archive: StoredZip, where: str) -> Node:
         attrs=attrs,
         params=stored.params,
         kernel=stored.kernel,
+        staged=stored.staged,
     )
 
 
-def _decode_mixture(data: object, archive: StoredZip, where: str) -> Mixture:
+def _decode_mixture(data: object, archive: Arrays, where: str) -> Mixture:
     stored = typed(_StoredMixture, data, where)
     experts = _decode_experts(stored.experts, archive, where)
     return Mixture(experts, stored.router, stored.top_k, stored.gate)
 
 
-def _decode_cascade(data: object, archive: StoredZip, where: str) -> Cascade:
+def _decode_cascade(data: object, archive: Arrays, where: str) -> Cascade:
     stored = typed(_StoredCascade, {"heads": 0, **_object(data, where)}, where)
     experts = _decode_experts(stored.experts, archive, where)
     return Cascade(experts, stored.signal, stored.thresholds, stored.escalate, stored.heads)
 
 
-def _decode_experts(stored: tuple[Any, ...], archive: StoredZip, where: str) -> tuple[Expert, ...]:
+def _decode_experts(stored: tuple[Any, ...], archive: Arrays, where: str) -> tuple[Expert, ...]:
     experts = []
     for each in stored:
         given = {"heads": "", "carry": "", **_object(each, f"{where}.experts")}
@@ -204,6 +228,7 @@ class _StoredGraph:
     constants: tuple[str, ...]
     prefix: str
     nodes: tuple[Any, ...]
+    stream: Stream | None
 
 
 @dataclass(frozen=True)
@@ -214,6 +239,7 @@ class _StoredNode:
     outputs: tuple[str, ...]
     params: dict  # type: ignore[type-arg]  # role -> constant
     kernel: str | None
+    staged: bool
     attrs: Any
 
 

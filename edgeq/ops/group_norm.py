@@ -40,6 +40,7 @@ from edgeq.ops.op import (
     no_macs,
     own_scale,
     quant_of,
+    whole_window,
 )
 
 
@@ -134,6 +135,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # integer_params keeps them inside int32
+    reach=whole_window,
     memory=None,
     code=Call("GroupNorm", "edgeq_group_norm_params", _fields),
 )

@@ -30,6 +30,7 @@ from edgeq.ops.op import (
     activation_bounds,
     apply_activation,
     clamp_fields,
+    each_cell,
     no_accumulators,
     no_macs,
     own_scale,
@@ -192,6 +193,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=lowered_norm,
     accumulators=no_accumulators,  # integer_params keeps them inside int32
+    reach=each_cell,
     memory=None,
     code=Call("LayerNorm", "edgeq_layer_norm_params", _fields),
 )

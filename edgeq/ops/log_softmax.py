@@ -1,12 +1,16 @@
-"""LogSoftmax over the last axis; output scale 1/16, zero point 127, as TensorFlow Lite has it."""
+"""LogSoftmax over the last axis as TensorFlow Lite Micro computes it, byte for byte; output scale
+1/16, zero point 127.
+"""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from edgeq.ir import Quant
-from edgeq.ops.fixed_point import exp_table, leading_zeros
+from edgeq.ops.fixed_point import rdp, srdhm
+from edgeq.ops.gemmlowp import SUM_BITS, difference_q26, exp_q31_table, log_q26
 from edgeq.ops.op import (
     INT8,
     NO_FUSION,
@@ -21,20 +25,17 @@ from edgeq.ops.op import (
     Place,
     Role,
     Site,
+    each_cell,
     no_accumulators,
     no_limit,
     no_macs,
-    same_shape,
 )
 from edgeq.ops.softmax import softmax_fields
 
 OUTPUT_QUANT = Quant((1 / 16,), 127)
-STEPS = 16  # of the output in 1
-FRACTION_BITS = 14
-MOST_FACTOR = 256 << FRACTION_BITS  # a step apart is then as far as the output reaches
-# 16 ln(1 + i / 32) in Q14; the kernel holds the same numbers
-LOG_TABLE = tuple(round(STEPS * math.log1p(i / 32) * 2**FRACTION_BITS) for i in range(33))
-LOG_OF_2 = round(STEPS * math.log(2) * 2**FRACTION_BITS)
+MOST_CLASSES = 4095  # with more, the sum in Q12.19 may pass 2^31
+STEP_BITS = 22  # of an output step in Q5.26
+FAR = -16 << 26  # from here on the answer is the least code, whatever the sum
 
 
 @dataclass(frozen=True)
@@ -47,40 +48,47 @@ def _float_forward(attrs: LogSoftmax, x: tuple[Array, ...], params: Params) -> A
     return np.asarray(apart - np.log(np.exp(apart).sum(axis=-1, keepdims=True)))
 
 
-def log_q14(total: Array) -> Array:
-    """16 ln(total / 2^15) in Q14 for total in [2^15, 2^32): a line between 33 places."""
-    zeros = leading_zeros(total, 32)
-    mantissa = total.astype(np.int64) << zeros
-    place, share = (mantissa >> 26) & 31, (mantissa >> 10) & 0xFFFF
-    table = np.array(LOG_TABLE, np.int64)
-    low = table[place]
-    return np.asarray(
-        (16 - zeros) * LOG_OF_2 + low + (((table[place + 1] - low) * share) >> 16), np.int64
-    )
+def _result_shape(
+    attrs: LogSoftmax, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
+) -> tuple[int, ...]:
+    classes = inputs[0][-1]
+    if classes > MOST_CLASSES:
+        raise ValueError(f"log softmax over {classes:,} classes; {MOST_CLASSES:,} are the most")
+    return inputs[0]
 
 
 def _reference(attrs: LogSoftmax, io: Io, x: tuple[Array, ...], params: Params) -> Array:
-    """params: exp_table (256,) uint16 of the input's scale, factor (1,) int32: its step in Q14."""
+    """params: exp_q31 (256,) int32 of the input's scale; multiplier, shift and most (1,) int32."""
     q = x[0].astype(np.int64)
     apart = q.max(axis=-1, keepdims=True) - q
-    total = params["exp_table"].astype(np.int64)[apart].sum(axis=-1, keepdims=True)
-    below = apart * int(params["factor"][0]) + log_q14(total)
-    steps = (below + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS
-    return np.asarray(np.maximum(127 - steps, -128), np.int8)
+    exponentials = rdp(params["exp_q31"].astype(np.int64), np.array(SUM_BITS))
+    log = log_q26(exponentials[apart].sum(axis=-1, keepdims=True))
+    multiplier, shift, most = (int(params[n][0]) for n in ("multiplier", "shift", "most"))
+    near = -(np.minimum(apart, most) << shift)
+    below = np.where(apart > most, FAR, srdhm(near, np.array(multiplier)))
+    steps = rdp(below - log, np.array(STEP_BITS))
+    return np.asarray(np.clip(127 + steps, -128, 127), np.int8)
 
 
-ROLES = (Role("exp_table", "uint16"), Role("factor", "int32", Place.INLINE))
+ROLES = (
+    Role("exp_q31", "int32"),
+    *(Role(name, "int32", Place.INLINE) for name in ("multiplier", "shift", "most")),
+)
 
 
-def _lower(site: Site) -> Lowered:
-    scale = site.input_quant().per_tensor
-    factor = min(round(min(scale, 2.0**20) * STEPS * 2**FRACTION_BITS), MOST_FACTOR)
-    table, number = exp_table(scale), np.array([factor], np.int32)
-    return Lowered({"exp_table": table, "factor": number}, {})
+def params_of(scale: float) -> dict[str, Array]:
+    """exp_q31 (256,), multiplier, shift and most (1,), int32, of logits in steps of `scale`."""
+    multiplier, shift = difference_q26(scale)
+    scaled = [(-d * (multiplier << shift) + (1 << 30)) >> 31 for d in range(256)]
+    most = sum(1 for y in scaled if y > FAR) - 1
+    numbers = {"multiplier": multiplier, "shift": shift, "most": most}
+    inline = {name: np.array([n], np.int32) for name, n in numbers.items()}
+    return {"exp_q31": exp_q31_table(scale), **inline}
 
 
 def _fields(site: Site) -> Fields:
-    return (*softmax_fields("exp_table")(site), ("factor", int(site.number("factor"))))
+    numbers = ((name, int(site.number(name))) for name in ("multiplier", "shift", "most"))
+    return (*softmax_fields("exp_q31")(site), *numbers)
 
 
 OP = Op(
@@ -88,7 +96,7 @@ OP = Op(
     attrs=LogSoftmax,
     arity=1,
     dtypes=INT8,
-    result_shape=same_shape,
+    result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,
     macs=no_macs,
@@ -98,8 +106,9 @@ OP = Op(
     fuses=NO_FUSION,
     weight_axis=None,
     widens=NO_WIDENING,
-    lower=_lower,
-    accumulators=no_accumulators,  # 255 * factor + 17 ln 2 stays below 2^31
+    lower=lambda site: Lowered(params_of(site.input_quant().per_tensor), {}),
+    accumulators=no_accumulators,  # gemmlowp.log_q26 and MOST_CLASSES state the limits
+    reach=each_cell,
     memory=None,
     code=Call("LogSoftmax", "edgeq_log_softmax_params", _fields),
 )

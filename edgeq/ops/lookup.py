@@ -24,6 +24,7 @@ from edgeq.ops.op import (
     Pointer,
     Role,
     Site,
+    each_cell,
     no_accumulators,
     no_macs,
     own_scale,
@@ -107,6 +108,7 @@ def lookup(
         widens=NO_WIDENING,
         lower=lambda site: Lowered({"table": table_of(steps, site)}, {}),
         accumulators=no_accumulators,
+        reach=each_cell,
         memory=None,
         code=Call(KERNEL, "edgeq_lookup_params", _fields),
     )

@@ -24,7 +24,7 @@ from edgeq.ops.op import (
     no_roles,
     shared_scale,
 )
-from edgeq.ops.window import output_size, window_fields, windows
+from edgeq.ops.window import output_size, window_fields, window_reach, windows
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    reach=lambda own, _io, _params, axis: window_reach(own, own.kernel, axis),
     memory=None,
     code=Call("MaxPool2D", "edgeq_window", _fields),
 )

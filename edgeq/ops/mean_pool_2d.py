@@ -33,7 +33,7 @@ from edgeq.ops.op import (
     quant_of,
     shared_scale,
 )
-from edgeq.ops.window import output_size, window_fields, windows
+from edgeq.ops.window import output_size, window_fields, window_reach, windows
 
 # A sum of n codes is divided by a product with ceil(2^31 / n): exact while 128.5 n^2 < 2^31.
 FRACTION_BITS = 31
@@ -142,6 +142,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # at most 128 times MOST_CELLS
+    reach=lambda own, _io, _params, axis: window_reach(own, own.kernel, axis, anew=True),
     memory=None,
     code=Call("MeanPool2D", "edgeq_mean_pool_2d_params", _fields),
 )

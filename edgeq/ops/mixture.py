@@ -26,6 +26,7 @@ from edgeq.ops.op import (
     no_limit,
     own_scale,
     quant_of,
+    whole_window,
 )
 from edgeq.ops.router import Router, Routing, route_rows
 
@@ -186,6 +187,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=router_constants.lower,
     accumulators=router_constants.accumulators,
+    reach=whole_window,
     memory=None,
     code=Call("Mixture", "edgeq_router_params", router_constants.router_fields),
 )

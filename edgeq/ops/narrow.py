@@ -21,6 +21,7 @@ from edgeq.ops.op import (
     Role,
     Scale,
     Site,
+    each_cell,
     no_limit,
     no_macs,
     quant_of,
@@ -92,6 +93,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    reach=each_cell,
     memory=None,
     code=Call("Narrow", "edgeq_narrow_params", _fields),
 )

@@ -68,6 +68,7 @@ class Absent(Enum):
     """Why an op has no kernel."""
 
     ALIAS = "its output is its input's bytes"
+    PARTS = "its inputs are parts of its output's bytes"
     FOLDED = "a pass folds it into the layer before it"
 
 
@@ -121,6 +122,22 @@ class Memory:
     run: Callable[[Any, Io, tuple[Array, ...], Params, Array], tuple[Array, Array]]
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What an op reads along an axis: its output's cell u is made of `kernel` cells of each input,
+    from cell `stride` * u - `before` on; cells beyond an input are padding.
+
+    `alone` gives the attributes for that many cells without padding along the axis. `anew`: some
+    constants depend on the shape, and are lowered again.
+    """
+
+    alone: Callable[[int], Any]
+    kernel: int = 1
+    stride: int = 1
+    before: int = 0
+    anew: bool = False
+
+
 class Lowered(NamedTuple):
     """Integer constants by role, and the types of those that are quantised."""
 
@@ -141,6 +158,7 @@ class Op:
     finest: the least output scale that its integers can carry, from its inputs' scales and its real
     constants; 0 is no limit, and ops of a SHARED scale are as fine as what they read.
     widens: weight formats without a kernel -> the format that their codes travel in.
+    reach: of an axis, what a cell of the output reads; None where that may be all cells.
     memory: what it keeps from one row to the next, None for nothing. Where there is one,
     `reference` and `float_forward` take their rows for a sequence that begins after a reset.
     """
@@ -161,6 +179,7 @@ class Op:
     widens: Mapping[str, str]
     lower: Callable[[Site], Lowered]
     accumulators: Callable[[Site], tuple[Accumulator, ...]]
+    reach: Callable[[Any, Io, Params, int], Reach | None]
     memory: Memory | None
     code: Call | Absent
 
@@ -196,6 +215,37 @@ INT8: frozenset[str] = frozenset({"int8"})
 NO_FUSION: frozenset[str] = frozenset()
 CLAMP: frozenset[str] = frozenset({"Relu"})  # the kernel's clamp does it
 NO_WIDENING: Mapping[str, str] = {}
+
+
+def whole_window(attrs: object, io: Io, params: Params, axis: int) -> None:
+    """Any cell may read every cell."""
+    return
+
+
+def each_cell(attrs: object, io: Io, params: Params, axis: int) -> Reach | None:
+    """A cell of an axis in front of the last one reads that cell alone."""
+    shape = io.output.shape
+    alike = all(kind.shape[: axis + 1] == shape[: axis + 1] for kind in io.inputs)
+    return Reach(lambda _: attrs) if alike and axis < len(shape) - 1 else None
+
+
+def each_cell_but(role: str) -> Callable[[Any, Io, Params, int], Reach | None]:
+    """As `each_cell`, where the constant of that role, which has an input's last axes, is the same
+    along the axis.
+    """
+
+    def reach(attrs: object, io: Io, params: Params, axis: int) -> Reach | None:
+        shape = params[role].shape if role in params else ()
+        at = axis - len(io.output.shape) + len(shape)
+        varies = at >= 0 and shape[at] > 1
+        return None if varies else each_cell(attrs, io, params, axis)
+
+    return reach
+
+
+def with_entry(values: tuple[int, ...], axis: int, value: int) -> tuple[int, ...]:
+    """`values` with another one at `axis`."""
+    return (*values[:axis], value, *values[axis + 1 :])
 
 
 def no_macs(attrs: object, io: Io, params: Mapping[str, Any]) -> int:

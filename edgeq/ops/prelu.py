@@ -24,6 +24,7 @@ from edgeq.ops.op import (
     Pointer,
     Role,
     Site,
+    each_cell_but,
     no_macs,
     own_scale,
     quant_of,
@@ -126,6 +127,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=_accumulators,
+    reach=each_cell_but("slope"),
     memory=None,
     code=Call("PRelu", "edgeq_prelu_params", _fields),
 )

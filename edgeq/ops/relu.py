@@ -16,6 +16,7 @@ from edgeq.ops.op import (
     activation_bounds,
     apply_activation,
     clamp_fields,
+    each_cell,
     no_accumulators,
     no_constants,
     no_limit,
@@ -58,6 +59,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    reach=each_cell,
     memory=None,
     code=Call(
         "Relu",

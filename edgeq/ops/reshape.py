@@ -14,12 +14,15 @@ from edgeq.ops.op import (
     Io,
     Op,
     Params,
+    Reach,
+    each_cell,
     no_accumulators,
     no_constants,
     no_limit,
     no_macs,
     no_roles,
     shared_scale,
+    with_entry,
 )
 
 
@@ -44,6 +47,13 @@ def _reference(attrs: Reshape, io: Io, x: tuple[Array, ...], params: Params) -> 
     return x[0].reshape(x[0].shape[0], *attrs.shape)
 
 
+def _reach(attrs: Reshape, io: Io, params: Params, axis: int) -> Reach | None:
+    """Of a shape that keeps the axis, and those in front of it, where they are."""
+    if each_cell(attrs, io, params, axis) is None:
+        return None
+    return Reach(lambda cells: Reshape(with_entry(attrs.shape, axis, cells)))
+
+
 OP = Op(
     name="Reshape",
     attrs=Reshape,
@@ -61,6 +71,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=no_constants,
     accumulators=no_accumulators,
+    reach=_reach,
     memory=None,
     code=Absent.ALIAS,
 )

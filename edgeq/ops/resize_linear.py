@@ -29,6 +29,7 @@ from edgeq.ops.op import (
     no_limit,
     no_macs,
     shared_scale,
+    whole_window,
 )
 
 FRACTION_BITS = 10
@@ -126,6 +127,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # at most 2^27
+    reach=whole_window,
     memory=None,
     code=Call("ResizeLinear", "edgeq_resize_linear_params", _fields),
 )

@@ -87,6 +87,11 @@ def uncertainty_factor(passes: int) -> int:
     return round(2**34 / (passes * (passes - 1)))
 
 
+def numerator_per_step(passes: int) -> int:
+    """U of one step of the Q8.24 number that the firmware reports."""
+    return passes * (passes - 1) << 6
+
+
 def uncertainty_real(numerator: int, passes: int) -> float:
     """U as a float."""
     return numerator / (passes * (passes - 1) * 2.0**30)

@@ -22,6 +22,7 @@ from edgeq.ops.op import (
     Pointer,
     Role,
     Site,
+    each_cell,
     no_accumulators,
     no_limit,
     no_macs,
@@ -82,6 +83,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # fixed_point.softmax_q15 states its own limits
+    reach=each_cell,
     memory=None,
     code=Call("Softmax", "edgeq_softmax_params", softmax_fields("exp_table")),
 )

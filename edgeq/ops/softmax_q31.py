@@ -23,7 +23,7 @@ from edgeq.ops.op import (
     Params,
     Role,
     Site,
-    flat_shape,
+    each_cell,
     no_accumulators,
     no_limit,
     no_macs,
@@ -39,10 +39,10 @@ class SoftmaxQ31:
 def _result_shape(
     attrs: SoftmaxQ31, inputs: tuple[tuple[int, ...], ...], params: Mapping[str, Any]
 ) -> tuple[int, ...]:
-    (classes,) = flat_shape(attrs, inputs, params)
+    classes = inputs[0][-1]
     if classes > MOST_CLASSES:
         raise ValueError(f"softmax over {classes:,} classes; {MOST_CLASSES:,} are the most")
-    return (classes,)
+    return inputs[0]
 
 
 def _float_forward(attrs: SoftmaxQ31, x: tuple[Array, ...], params: Params) -> Array:
@@ -78,6 +78,7 @@ OP = Op(
     widens=NO_WIDENING,
     lower=_lower,
     accumulators=no_accumulators,  # gemmlowp.softmax_q31 states its own limits
+    reach=each_cell,
     memory=None,
     code=Call("SoftmaxQ31", "edgeq_softmax_q31_params", softmax_fields("exp_q31")),
 )

@@ -19,6 +19,7 @@ from edgeq.ops.op import (
     Params,
     Place,
     Pointer,
+    Reach,
     Role,
     Shapes,
     Site,
@@ -31,6 +32,9 @@ SILENT_BIAS = 2**20  # the bias of a channel without weights, in its accumulator
 # an s16 row's sums stay below this, so that a 32-bit accumulator is enough (proven by `verify`)
 S16_LIMIT = 2**31 - 2**24
 SUM_STEPS = 2.0**29  # reach << left stays below 2^31, with a factor of two for rounded weights
+# Below one unit's (input step times largest weight) 2^-17 a step says nothing, and LiteRT refuses a
+# bias whose float32 scale is off by 2 % of it (kernel_util.cc, GetQuantizedConvolutionMultipler).
+UNIT_STEPS = 2.0**17
 ODD_FORMATS = ("b1", "s2")  # these cannot say 0
 FUSES = frozenset({"BatchNorm", "Relu"})
 
@@ -95,8 +99,9 @@ def integer_layer(
     per_tensor = len(quant.scale) == 1
     silent = ~codes.any(axis=tuple(i for i in range(codes.ndim) if i != axis))
     size = np.abs(bias.astype(np.float64))
-    finer = np.where(silent & (size > 0), size / (scale_in * SILENT_BIAS), np.inf)
-    if (finer < scale).any():  # no weight wants its scale, so the bias may have it
+    spoken = np.where(size > 0, size / SILENT_BIAS, scale_out * UNIT_STEPS)
+    finer = np.where(silent, spoken / scale_in, np.inf)
+    if (finer < scale).any():  # no weight wants its scale, so bias or output may have it
         scale, per_tensor = np.minimum(scale, finer), False
     needed = size / (scale_in * BIAS_LIMIT)
     if (needed > scale).any():
@@ -140,7 +145,13 @@ def _fit_s16(
 
 def finest_along(axis: int) -> Callable[[Any, tuple[float, ...], Params], float]:
     """The column of a layer whose outputs lie on `axis` of its weight."""
-    return lambda _attrs, scales, real: layer_least(real["weight"], real["bias"], scales[0], axis)
+    return lambda _attrs, scales, real: layer_finest(real["weight"], real["bias"], scales[0], axis)
+
+
+def layer_finest(weight: Array, bias: Array, scale_in: float, axis: int) -> float:
+    """`layer_least`, or a fraction of what one input step times the largest weight is worth."""
+    unit = scale_in * float(np.abs(weight).max(initial=0))
+    return max(layer_least(weight, bias, scale_in, axis), unit / UNIT_STEPS)
 
 
 def layer_least(weight: Array, bias: Array, scale_in: float, axis: int) -> float:
@@ -168,6 +179,7 @@ def layer(
     widens: Mapping[str, str],
     struct: str,
     fields: Callable[[Site], Fields],
+    reach: Callable[[Any, Io, Params, int], Reach | None],
 ) -> Op:
     """The row of a layer named as its attributes' class, its outputs on `axis` of its weight."""
     return Op(
@@ -187,6 +199,7 @@ def layer(
         widens=widens,
         lower=lower,
         accumulators=accumulators_along(axis),
+        reach=reach,
         memory=None,
         code=Call(attrs.__name__, struct, fields),
     )

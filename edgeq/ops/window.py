@@ -1,13 +1,14 @@
 """Sliding windows over channels-last maps, shared by convolutions and pools."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeq.ops import weighted
-from edgeq.ops.op import Fields, Site, clamp_fields, zero_point_fields
+from edgeq.ops.op import Fields, Reach, Site, clamp_fields, with_entry, zero_point_fields
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -24,6 +25,12 @@ class Padded(Strided, Protocol):
     """Attributes of a convolution."""
 
     padding: Padding
+    dilation: Pair
+
+
+def spanned(kernel: Sequence[int], dilation: Pair) -> Pair:
+    """(height, width) from the first to the last tap of a kernel."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Pair:
@@ -37,14 +44,34 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Pai
     return height, width
 
 
-def windows(x: Array, kernel: Pair, stride: Pair, padding: Padding, fill: float) -> Array:
+def window_reach(
+    attrs: Strided, kernel: Sequence[int], axis: int, *, anew: bool = False
+) -> Reach | None:
+    """`Op.reach` of a window that slides along the height (axis 0) or the width (1) of a map."""
+    if axis > 1:
+        return None
+    padding = getattr(attrs, "padding", None)
+    if padding is None:
+        return Reach(lambda _: attrs, kernel[axis], attrs.stride[axis], 0, anew)
+    kernel = spanned(kernel, getattr(attrs, "dilation", (1, 1)))
+    inside = replace(
+        cast(Any, attrs), padding=with_entry(with_entry(padding, axis, 0), axis + 2, 0)
+    )
+    return Reach(lambda _: inside, kernel[axis], attrs.stride[axis], padding[axis], anew)
+
+
+def windows(
+    x: Array, kernel: Pair, stride: Pair, padding: Padding, fill: float, dilation: Pair = (1, 1)
+) -> Array:
     """View of x (rows, H, W, C) as (rows, out_h, out_w, C, kernel_h, kernel_w)."""
     top, left, bottom, right = padding
     padded = np.pad(
         x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=np.asarray(fill, x.dtype)
     )
-    view = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
-    return np.asarray(view[:, :: stride[0], :: stride[1]])
+    view = np.lib.stride_tricks.sliding_window_view(padded, spanned(kernel, dilation), axis=(1, 2))
+    return np.asarray(
+        view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]],
+    )
 
 
 def window_fields(

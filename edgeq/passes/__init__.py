@@ -1,16 +1,23 @@
 """The passes, in order: a float graph becomes the integer graph that every form is emitted from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.passes.calibrate import calibrate
+from edgeq.passes.concat_in_place import in_place
 from edgeq.passes.fold_batch_norm import fold_batch_norm
-from edgeq.passes.freeze_cascade import Cascading, freeze_cascade
-from edgeq.passes.freeze_router import Curiosity, Observed, freeze_router, observe
+from edgeq.passes.freeze_cascade import Cascading, freeze_cascade, frozen_cascade
+from edgeq.passes.freeze_router import (
+    Curiosity,
+    Observed,
+    freeze_router,
+    frozen_curiosity,
+    observe,
+)
 from edgeq.passes.fuse_activation import fuse_activation
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
@@ -64,6 +71,7 @@ def quantize(
     graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
     graph, notes = calibrate(graph, calibration, method)
     graph = with_experts(graph, join_scales)
+    graph = graph.with_nodes(in_place(graph, node) for node in graph.nodes)
     verify(graph, "quantized")
     graph = with_experts(graph, lower)
     rows = quantize_rows(graph, calibration)
@@ -74,12 +82,15 @@ def quantize(
     return Quantized(verify(graph, "lowered"), curiosity, seen, notes, cascading)
 
 
+def as_frozen(graph: Graph, x: Array, features: frozenset[str]) -> Quantized:
+    """A lowered graph whose rules are frozen, its kernels chosen; real rows x show what they do."""
+    rows = quantize_rows(graph, x)
+    seen = observe(graph, rows)
+    effects = frozen_curiosity(graph, seen), frozen_cascade(graph, rows)
+    chosen = verify(select_kernels(graph, features), "lowered")
+    return Quantized(chosen, effects[0], seen, (), effects[1])
+
+
 def with_experts(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """`change` on the graph of every expert of a mixture or cascade, then on the graph itself."""
-    nodes = []
-    for node in graph.nodes:
-        if getattr(node.attrs, "experts", ()):
-            experts = tuple(replace(e, graph=change(e.graph)) for e in node.attrs.experts)
-            node = replace(node, attrs=replace(node.attrs, experts=experts))
-        nodes.append(node)
-    return change(graph.with_nodes(nodes))
+    return change(graph.with_nodes(n.with_experts(lambda _, own: change(own)) for n in graph.nodes))

@@ -35,7 +35,8 @@ def check_calibration(graph: Graph, x: Array) -> None:
 def calibrate(graph: Graph, x: Array, method: str) -> tuple[Graph, tuple[str, ...]]:
     """Types every activation int8 with a Quant; x (rows, *row shape) float, channels-last.
 
-    One that has a Quant, because a file settled it, keeps that where its op can give it.
+    One that has a Quant, because a file settled it, keeps that where its op can give it, and an
+    input that is int16 stays so.
 
     Also returns a note on each layer that never fires on these rows.
     """
@@ -79,7 +80,11 @@ def _quants(
 
 
 def _typed(graph: Graph, nodes: Sequence[Node], quants: Mapping[str, Quant]) -> Graph:
-    types = {n: replace(graph.tensors[n], dtype="int8", quant=q) for n, q in quants.items()}
+    types = {}
+    for name, quant in quants.items():
+        kind = graph.tensors[name]
+        dtype = kind.dtype if kind.dtype == "int16" else "int8"
+        types[name] = replace(kind, dtype=dtype, quant=quant)
     return graph.with_nodes(nodes).with_tensors(types)
 
 

@@ -59,6 +59,15 @@ def _of_shares(attrs: Cascade, signals: Array) -> list[int]:
     return limits
 
 
+def frozen_cascade(graph: Graph, rows: Array) -> Cascading | None:
+    """What thresholds that are frozen already do on int8 rows; None without a cascade."""
+    node = routed_node(graph)
+    if node is None or node.op != "Cascade":
+        return None
+    limits = [int(limit) for limit in graph.param(node, THRESHOLDS)]
+    return effect(node.attrs, limits, run_all_stages(graph, rows))
+
+
 def with_thresholds(graph: Graph, thresholds: Sequence[int]) -> Graph:
     """The graph whose cascade decides by these, in steps of its signal, one a stage but the last.
 

@@ -1,5 +1,6 @@
 """Curiosity's constants from the calibration rows, as integers: a batch of one is routed too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -90,6 +91,14 @@ def freeze_router(
     return graph, _effect(router, attrs, seen, values, reason)
 
 
+def frozen_curiosity(graph: Graph, seen: Observed | None) -> Curiosity | None:
+    """What a rule that is frozen already does on the rows that were seen; None without a router."""
+    if seen is None:
+        return None
+    node = next(n for n in graph.nodes if n.name == seen.name)
+    return _effect(node.attrs.router, node.attrs, seen, graph.params(node), "")
+
+
 def chosen_experts(graph: Graph, rows: Array) -> Array:
     """The experts that run int8 rows, as `Answered.chosen` has them; no columns without any.
 
@@ -160,7 +169,7 @@ def prior_constants(
 
 
 def _effect(
-    router: Router, attrs: Mixture, seen: Observed, values: dict[str, Array], reason: str
+    router: Router, attrs: Mixture, seen: Observed, values: Mapping[str, Array], reason: str
 ) -> Curiosity:
     base = np.argmax(seen.logits, axis=1)
     chosen = choose(scores(router, seen.logits, seen.numerator, values), attrs.top_k)

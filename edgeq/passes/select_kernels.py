@@ -7,8 +7,10 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.kernels.layer_needs import row_norms
 from edgeq.kernels.streams.stream import Stream
-from edgeq.kernels.table import DSP, KERNELS, Kernel, select
+from edgeq.kernels.table import DSP, KERNELS, Kernel, kernel_named, select, whole_norm
+from edgeq.kernels.widening import wider_kernels
 from edgeq.ops import OPS
 from edgeq.ops.op import WEIGHT_RANGE, Accumulator, Call, Site
 
@@ -65,11 +67,28 @@ def fallen(graph: Graph, features: frozenset[str]) -> tuple[str, ...]:
     return tuple(map(str, fallbacks(graph, features)))
 
 
+def widened(graph: Graph, expert: str | None = None) -> Iterator[str]:
+    """A line for each layer whose weights take more bits in flash than they have."""
+    for node in graph.nodes:
+        for one in getattr(node.attrs, "experts", ()):
+            yield from widened(one.graph, one.name)
+        own = getattr(node.attrs, "weight_format", None)
+        stored = kernel_named(node.kernel).weight if node.kernel else own
+        if stored != own:
+            where = f"{expert}: " if expert else ""
+            yield (
+                f"{where}{node.name} stores its {own} weights as {stored}, as {node.kernel} "
+                f"is faster than any kernel for {own}"
+            )
+
+
 def _fallbacks(graph: Graph, features: frozenset[str], expert: str | None) -> Iterator[Fallback]:
     for node in graph.nodes:
         for one in getattr(node.attrs, "experts", ()):
             yield from _fallbacks(one.graph, features, one.name)
         if not isinstance(OPS[node.op].code, Call):
+            continue
+        if any(not refusal(graph, node, kernel) for kernel in _wider(graph, node, features)):
             continue
         best = _best(graph, node, features)
         reason = refusal(graph, node, best) or _no_fast_row(best, features)
@@ -86,6 +105,30 @@ def _no_fast_row(best: Kernel, features: frozenset[str]) -> str | None:
     return f"there is plain C alone for its {best.weight} weights; the fast ones are {widths}"
 
 
+@dataclass(frozen=True)
+class Split:
+    """A fully connected layer whose rows a kernel sums in parts: `rows` of it have a larger norm
+    than `most`, at which they would be whole. `expert` is None outside them."""
+
+    expert: str | None
+    layer: str
+    rows: int
+    most: int
+
+
+def splits(graph: Graph, expert: str | None = None) -> Iterator[Split]:
+    """Those of a graph whose kernels are chosen; nn.with_norm_bounds trains a model without."""
+    for node in graph.nodes:
+        for one in getattr(node.attrs, "experts", ()):
+            yield from splits(one.graph, one.name)
+        if node.op != "FullyConnected" or kernel_named(node.kernel or "").isa != DSP:
+            continue
+        inputs = graph.type_of(node.params["weight"]).shape[1]
+        most = whole_norm(node.attrs.weight_format, inputs)
+        if most is not None and (rows := int((row_norms(graph, node) > most).sum())):
+            yield Split(expert, node.name, rows, most)
+
+
 def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     """Why the kernel would not be exact for this layer; None when it is, for every input."""
     stream = kernel.stream
@@ -94,6 +137,10 @@ def refusal(graph: Graph, node: Node, kernel: Kernel) -> str | None:
     narrow = kernel.weight == "s8" and not stream.minus_128
     if narrow and graph.param(node, "weight").min() < WEIGHT_RANGE["s8"][0]:
         return "a weight is -128"
+    if stream.most_norm is not None:
+        norm = int(row_norms(graph, node).max())
+        if norm > stream.most_norm:
+            return f"a row's weights add up to {norm:,}, of {stream.most_norm:,}"
     if kernel.isa != DSP:  # the others requantise all the exporter makes
         return None
     sums = OPS[node.op].accumulators(Site(graph, node))
@@ -123,6 +170,16 @@ def _best(graph: Graph, node: Node, features: frozenset[str]) -> Kernel:
     return select(code.kernel, weight_format, features, lambda kernel: kernel.suits(graph, node))
 
 
+def _wider(graph: Graph, node: Node, features: frozenset[str]) -> Iterator[Kernel]:
+    """Faster kernels for wider weights than the layer's, were they not refused."""
+    code = OPS[node.op].code
+    if isinstance(code, Call) and "weight" in node.params:
+        weights = int(np.prod(graph.type_of(node.params["weight"]).shape))
+        own = getattr(node.attrs, "weight_format", None)
+        rows = wider_kernels(code.kernel, own, features, weights)
+        yield from (kernel for kernel in rows if kernel.suits(graph, node))
+
+
 def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
     return graph.with_nodes(_with_kernel(graph, node, features, gaps) for node in graph.nodes)
 
@@ -130,16 +187,12 @@ def _select(graph: Graph, features: frozenset[str], gaps: list[str]) -> Graph:
 def _with_kernel(graph: Graph, node: Node, features: frozenset[str], gaps: list[str]) -> Node:
     if not isinstance(OPS[node.op].code, Call):
         return node
-    if getattr(node.attrs, "experts", ()):
-        experts = tuple(
-            replace(e, graph=_select(e.graph, features, gaps)) for e in node.attrs.experts
-        )
-        node = replace(node, attrs=replace(node.attrs, experts=experts))
+    node = node.with_experts(lambda _, own: _select(own, features, gaps))
     try:
-        kernel = _best(graph, node, features)
-        if refusal(graph, node, kernel):
-            kernel = _best(graph, node, PLAIN)
+        tried = (*_wider(graph, node, features), _best(graph, node, features))
+        taken = next((k for k in tried if not refusal(graph, node, k)), None)
+        kernel = taken or _best(graph, node, PLAIN)
     except UnsupportedOp as error:
         gaps.append(f"{node.name} ({error})")
         return node
-    return replace(node, kernel=kernel.name)
+    return replace(node, kernel=kernel.name, staged=False)

@@ -14,17 +14,21 @@ from edgeq.errors import EdgeqError, ModelFile
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import inputs_of, row_shape
 from edgeq.kernels import kernel_named
+from edgeq.kernels.widening import wider_formats
 from edgeq.memory import plan_memory
 from edgeq.ops import OPS
 from edgeq.ops.graph_file import read_graph
 from edgeq.ops.op import WEIGHT_RANGE, Call
+from edgeq.passes.select_kernels import PLAIN, select_kernels
 from edgeq.passes.verify import verify
 from edgeq.reference import run
 from edgeq.weights import pack_weights
 
 MOST_VALUES = 1 << 24  # of all activations, and of a layer's patches: far above any device's
 MOST_EXPERTS, MOST_NODES, MOST_SIDE = 64, 10_000, 4096
+MOST_FRAMES = 1 << 16  # behind an answer of a stream
 ACTIVATIONS = ("none", "relu", "relu6")
+SENSELESS = (EdgeqError, ValueError, LookupError, TypeError, ArithmeticError)
 
 
 def stored_graph(path: Path) -> Graph:
@@ -37,16 +41,32 @@ def stored_graph(path: Path) -> Graph:
         for each in _graphs(graph):
             for node in each.nodes:
                 _check_kernel(each, node)
-        with np.errstate(all="raise", under="ignore"):
-            run(graph, np.zeros((1, *row_shape(graph)), inputs_of(graph).dtype))
-            plan_memory(graph)
-            pack_weights(graph)
-    except (EdgeqError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        _check_runs(graph)
+    except SENSELESS as error:
         reason = error if isinstance(error, EdgeqError | ValueError) else repr(error)
         raise ModelFile(f"{path} is no graph that runs: {reason}; run `edgeq export` again") from (
             error
         )
     return graph
+
+
+def sound_graph(graph: Graph) -> Graph:
+    """A lowered graph without kernels, as it was. Raises ModelFile where it makes no sense."""
+    try:
+        for each in _graphs(graph):
+            _check_sizes(each)
+        _check_runs(select_kernels(verify(graph, "lowered"), PLAIN))
+    except SENSELESS as error:
+        reason = error if isinstance(error, EdgeqError | ValueError) else repr(error)
+        raise ModelFile(f"its graph does not run: {reason}") from error
+    return graph
+
+
+def _check_runs(graph: Graph) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        run(graph, np.zeros((1, *row_shape(graph)), inputs_of(graph).dtype))
+        plan_memory(graph)
+        pack_weights(graph)
 
 
 def _graphs(graph: Graph) -> Iterator[Graph]:
@@ -69,13 +89,40 @@ def _check_sizes(graph: Graph) -> None:
     activations = {n for n in graph.tensors if n not in graph.constants}
     if sum(math.prod(graph.tensors[n].shape) for n in activations) > MOST_VALUES:
         raise ValueError(f"graph {graph.name!r} has more than {MOST_VALUES:,} activations")
+    _check_stream(graph)
     for node in graph.nodes:
         check_attributes(node)
+        if node.op == "History":
+            _check_history(graph, node)
         weight = graph.tensors.get(node.params.get("weight", ""))
         if node.op == "Conv2D" and weight and len(weight.shape) == 4:
             places = math.prod(graph.tensors[node.outputs[0]].shape[:2])
-            if places * math.prod(weight.shape[1:]) > MOST_VALUES:
+            if places * math.prod(weight.shape[1:]) * node.attrs.groups > MOST_VALUES:
                 raise ValueError(f"node {node.name!r} has more than {MOST_VALUES:,} patch values")
+
+
+def _check_stream(graph: Graph) -> None:
+    """The hops of a stream: `prove.stream` runs a window's worth of them."""
+    found = graph.stream
+    if found is None:
+        return
+    shape = graph.tensors[graph.inputs[0]].shape
+    sound = 1 <= found.hop <= max(shape) and found.hop <= found.window <= MOST_FRAMES
+    period = found.period_s
+    sound = sound and 0 <= found.axis < len(shape) and shape[found.axis] == found.hop
+    if not sound or not 0 <= found.lookahead < found.window:
+        raise ValueError(f"graph {graph.name!r} has a stream that no export makes: {found}")
+    if period is not None and not 0 < period < math.inf:
+        raise ValueError(f"graph {graph.name!r} has frames of {period} s")
+
+
+def _check_history(graph: Graph, node: Node) -> None:
+    """What it keeps, before that is made."""
+    shape, attrs = graph.tensors[node.inputs[0]].shape, node.attrs
+    if not 0 <= attrs.axis < len(shape) or not 0 <= attrs.late <= MOST_FRAMES:
+        raise ValueError(f"node {node.name!r} keeps cells of no axis")
+    if (attrs.cells + attrs.late) * (math.prod(shape) // shape[attrs.axis]) > MOST_VALUES:
+        raise ValueError(f"node {node.name!r} keeps more than {MOST_VALUES:,} values")
 
 
 def _check_type(name: str, kind: TensorType) -> None:
@@ -95,10 +142,12 @@ def check_attributes(node: Node) -> None:
     where = f"node {node.name!r} ({node.op})"
     if not node.inputs or not node.outputs:
         raise ValueError(f"{where} has no input or no output")
-    for key, least in (("kernel", 1), ("stride", 1), ("padding", 0)):
+    for key, least in (("kernel", 1), ("stride", 1), ("dilation", 1), ("padding", 0)):
         values = getattr(node.attrs, key, ())
         if not all(least <= n <= MOST_SIDE for n in values):
             raise ValueError(f"{where} has {key} {values}")
+    if node.op == "Conv2D" and not 1 <= node.attrs.groups <= MOST_SIDE:
+        raise ValueError(f"{where} has {node.attrs.groups} groups")
     if getattr(node.attrs, "activation", "none") not in ACTIVATIONS:
         raise ValueError(f"{where} has activation {node.attrs.activation!r}")
     if getattr(node.attrs, "weight_format", "s8") not in WEIGHT_RANGE:
@@ -130,5 +179,6 @@ def _check_kernel(graph: Graph, node: Node) -> None:
         return
     kernel = kernel_named(node.kernel or "none")
     weight = getattr(node.attrs, "weight_format", None)
-    if kernel.op != code.kernel or kernel.weight != weight or not kernel.suits(graph, node):
+    stored = (weight, *wider_formats(code.kernel, weight))
+    if kernel.op != code.kernel or kernel.weight not in stored or not kernel.suits(graph, node):
         raise ValueError(f"node {node.name!r} ({node.op}) names kernel {kernel.name}")

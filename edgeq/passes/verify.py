@@ -30,6 +30,7 @@ from edgeq.ops.routed import ROUTED
 from edgeq.ops.router import MAX_PASSES, RULES
 from edgeq.ops.signals import SIGNALS
 from edgeq.passes.check_ports import check_ports
+from edgeq.passes.concat_in_place import why_apart
 
 STAGES = ("float", "quantized", "lowered")
 
@@ -104,6 +105,8 @@ def _check_node(graph: Graph, node: Node, defined: set[str], stage: str) -> None
     if len(node.inputs) != arity:
         raise EdgeqError(f"{where} reads {len(node.inputs)} tensors, not {arity}")
     _check_shape(graph, node, where)
+    if OPS[node.op].code is Absent.PARTS and (why := why_apart(graph, node)):
+        raise UnsupportedOp(f"{where}: its inputs cannot be parts of its output: {why}")
     if node.op == "Mixture":
         _check_mixture(graph, node, where)
     if node.op == "Cascade":
@@ -226,6 +229,8 @@ def _made(graph: Graph, name: str) -> TensorType | None:
     """The type of a tensor that is some node's own bytes and not the answer; None for others."""
     node = graph.producer(name)
     if node is None or OPS[node.op].code is Absent.ALIAS or name in graph.outputs:
+        return None
+    if any(OPS[reader.op].code is Absent.PARTS for reader in graph.consumers(name)):
         return None
     return graph.tensors.get(name)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeq import nn
+from edgeq.bench.cases import cases_named, layer_graph
 from edgeq.emit.onnx_ops import ONNX_OPS
 from edgeq.emit.tflite_ops import LAYERS
 from edgeq.ir import Graph, Quant
@@ -16,9 +17,11 @@ from edgeq.ops import OPS
 from edgeq.ops.op import Absent, Call, Fields, Name, Op, Place, Pointer, Role, Site
 from edgeq.ops.router_constants import gate_fields, layer_fields
 from tests import factory
+from tests.audio_cases import AUDIO_CASES
 from tests.kernels.c_structs import flat_members, members
 from tests.numeric_cases import NUMERIC_CASES
-from tests.port_graphs import wide_input
+from tests.port_graphs import wide_input, with_history
+from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 RULES = ("precision_prior", "escalation", "off")
@@ -55,7 +58,13 @@ def test_every_op_has_its_form(table: Mapping[str, Any]) -> None:
 
 def test_every_op_has_a_kernel_and_every_kernel_an_op() -> None:
     wanted = {op.code.kernel for op in OPS.values() if isinstance(op.code, Call)}
-    own = {"Gate", "Confidence"}  # called beside a mixture and behind the output
+    own = {
+        "Gate",
+        "Band",
+        "Part",
+        "Staged",
+        "Confidence",
+    }  # called beside a mixture, around a layer, behind the output
     assert wanted == {kernel.op for kernel in KERNELS} - own
 
 
@@ -77,7 +86,12 @@ def graphs() -> Iterator[Graph]:
     build.softmax_q31()
     yield build.graph()
     yield from (make() for make in (*SHAPE_CASES.values(), *NUMERIC_CASES.values()))
+    (blocks,) = cases_named("256x128/64")
+    yield layer_graph(blocks, "s4", "edgeq_block_fully_connected_s8_s4")
+    yield from (RECURRENT_CASES[name]() for name in ("lstm", "gru", "mgu"))
+    yield AUDIO_CASES["log mel of 512"]()
     yield wide_input()
+    yield with_history()
     for rule in RULES:
         yield factory.mixture_graph(rng, rule=rule)
         yield factory.mixture_graph(rng, rule=rule, top_k=2, gate="probability")

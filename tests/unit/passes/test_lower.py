@@ -11,7 +11,7 @@ from edgeq.ir import Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.op import Array, Io
-from edgeq.ops.weighted import BIAS_LIMIT, integer_layer
+from edgeq.ops.weighted import BIAS_LIMIT, UNIT_STEPS, integer_layer, layer_finest
 
 SCALE_IN, ZERO_IN, ROWS, FEATURES, UNITS = 0.02, -7, 12, 9, 4
 
@@ -70,3 +70,22 @@ def test_a_16_bit_row_at_full_scale_stays_within_32_bits(bias: float) -> None:
     reach = np.abs(values["weight"].astype(np.int64)).sum(axis=1) * 255
     assert (reach + np.abs(values["bias"].astype(np.int64))).max() < 2**31
     assert np.abs(error).max() <= 1.01
+
+
+@given(st.floats(2**-30, 1e4), st.floats(2**-30, 1e4), st.floats(4e-9, 1.0), st.booleans())
+def test_a_row_without_weights_takes_steps_that_its_output_can_carry(
+    scale: float, scale_in: float, scale_out: float, shared: bool
+) -> None:
+    """LiteRT holds the float32 bias scale against 2 % of an output step."""
+    codes, quant = np.zeros((1 + shared, 3), np.int8), Quant((scale,), 0, 0)
+    made = integer_layer(codes, quant, np.zeros(1 + shared), scale_in, scale_out)
+    weight = made.types["weight"].quant
+    assert weight is not None
+    assert 0 < scale_in * weight.scale[0] <= scale_out * UNIT_STEPS * (1 + 2**-22)
+    assert not made.values["bias"].any()
+
+
+def test_a_layer_is_no_finer_than_a_fraction_of_its_largest_weight() -> None:
+    weight, bias = np.array([[0.5, -0.5]]), np.zeros(1)
+    assert layer_finest(weight, bias, 2.0, 0) == 1.0 / UNIT_STEPS
+    assert layer_finest(np.ones((1, 2**10)), bias, 2.0, 0) == 2.0 * 255 * 2**10 / 2**29

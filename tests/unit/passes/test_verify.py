@@ -316,10 +316,10 @@ def test_a_broken_lowering(case: str) -> None:
 
 def test_every_unsupported_op_is_listed_with_its_node() -> None:
     graph = mixed(trunk="fc")
-    odd = node("FullyConnected", op="Gru", name="n1")
-    graph = in_expert(node("FullyConnected", op="Lstm", name="n2"))(odd(graph))
+    odd = node("FullyConnected", op="Qrnn", name="n1")
+    graph = in_expert(node("FullyConnected", op="Svdf", name="n2"))(odd(graph))
     every = ", ".join(sorted(OPS))
-    listed = f"unsupported ops: Gru (n1), t2_0: Lstm (n2); supported: {every}"
+    listed = f"unsupported ops: Qrnn (n1), t2_0: Svdf (n2); supported: {every}"
     with pytest.raises(UnsupportedOp, match=f"^{re.escape(listed)}$"):
         verify(graph, "float")
 
