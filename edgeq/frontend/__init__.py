@@ -1,1 +1,1 @@
-"""Loaders: a model becomes a Graph. Own .onnx and .tflite files as inputs come later."""
+"""Loaders: a model or a file becomes a Graph."""

@@ -21,7 +21,7 @@ def step_of(places: Sequence[int]) -> int:
 
 def continued(size: int, pair: tuple[int, int], mode: str) -> list[int]:
     """The cells of an axis with `pair` more before and behind, as numpy's `mode` pads."""
-    if mode not in ("reflect", "edge", "wrap"):
+    if mode not in ("reflect", "symmetric", "edge", "wrap"):
         raise Refused(f"it has mode {mode[:20]!r}")
     if max(pair) > MOST_REPEATS or (mode == "reflect" and size == 1 and max(pair)):
         raise Refused(f"it pads {size} cells by {pair}")

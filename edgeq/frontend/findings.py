@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+ONLY_OWN = "; an If is taken back only with the note that edgeq writes beside it"
+
 
 class Refused(Exception):
     """Why an operator cannot be taken, in words that follow its name."""

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeq.errors import BadInput, UnsupportedOp
+from edgeq.extras import install
 
-EXTRA = "pip install 'edgeq[tensorflow]'"
+EXTRA = install("tensorflow")
 
 
 def tflite_of(model: object) -> bytes:

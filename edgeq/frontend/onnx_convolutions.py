@@ -6,15 +6,12 @@ import numpy as np
 
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import Array
+from edgeq.frontend.grouped import Sliding, filters_of, repeated
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading
-from edgeq.ops.concat import Concat
-from edgeq.ops.conv_2d import Conv2D
-from edgeq.ops.copies import Expand, Pad, Slice
-from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.frontend.transposed import Padding, Pair, stuffed, turned
+from edgeq.ops.window import spanned
 
-Pair = tuple[int, int]
-Padding = tuple[int, int, int, int]
 MOST_WINDOW = 4096
 
 
@@ -53,17 +50,6 @@ def window(op: Operator, kernel: Pair, size: Pair, spatial: int) -> tuple[Pair, 
     return stride, padding, dilation
 
 
-def dilated(weight: Array, dilation: Pair) -> Array:
-    """(M, kh, kw, C) with zeros between its taps: what a dilated window skips adds nothing."""
-    outputs, height, width, depth = weight.shape
-    shape = ((height - 1) * dilation[0] + 1, (width - 1) * dilation[1] + 1)
-    if max(shape) > MOST_WINDOW:
-        raise Refused(f"it has a window of {shape}")
-    wide = np.zeros((outputs, *shape, depth), weight.dtype)
-    wide[:, :: dilation[0], :: dilation[1]] = weight
-    return wide
-
-
 def _filters(g: Reading, op: Operator, spatial: int) -> Array:
     """The weights (.., .., kh, kw), of one dimension with a height of 1."""
     weight = g.real(op, 1)
@@ -87,8 +73,8 @@ def _conv(g: Reading, op: Operator) -> None:
         raise Refused(f"{groups} groups of weights {list(weight.shape)} on {channels} channels")
     if bias.shape != (len(weight),):
         raise Refused(f"its bias has shape {list(bias.shape)}")
-    weight = dilated(weight.transpose(0, 2, 3, 1), dilation)
-    made = _convolved(g, name, weight, bias, (stride, padding), groups)
+    slides = Sliding(stride, padding, dilation)
+    made = _convolved(g, name, weight.transpose(0, 2, 3, 1), bias, slides, groups)
     g.give_map(op, made, len(value.shape))
 
 
@@ -106,11 +92,9 @@ def _conv_transpose(g: Reading, op: Operator) -> None:
     bias = g.real(op, 2) if g.has(op, 2) else np.zeros(outputs * groups, np.float32)
     if bias.shape != (outputs * groups,):
         raise Refused(f"its bias has shape {list(bias.shape)}")
-    parts = weight.reshape(groups, channels // groups, *weight.shape[1:])[..., ::-1, ::-1]
-    turned = parts.transpose(0, 2, 3, 4, 1).reshape(groups * outputs, *weight.shape[2:], -1)
-    turned = dilated(np.ascontiguousarray(turned), dilation)
-    name, padding = _stuffed(g, name, turned.shape[1:3], stride, pads, more)
-    made = _convolved(g, name, turned, bias, ((1, 1), padding), groups)
+    filters = turned(weight, groups)
+    name, padding = stuffed(g, name, spanned(weight.shape[2:], dilation), stride, pads, more)
+    made = _convolved(g, name, filters, bias, Sliding((1, 1), padding, dilation), groups)
     g.give_map(op, made, len(value.shape))
 
 
@@ -139,69 +123,15 @@ def _cut(
     return (top, left, max(total[0], 0) - top, max(total[1], 0) - left), more
 
 
-def _stuffed(
-    g: Reading, name: str, kernel: tuple[int, ...], stride: Pair, pads: Padding, more: Pair
-) -> tuple[str, Padding]:
-    """The map with stride - 1 zeros behind each cell, cut where padding would be negative; and the
-    padding that a window over it has.
-    """
-    height, width, channels = g.shape_of(name)
-    if stride != (1, 1):
-        name = g.reshaped(name, (height, 1, width, 1, channels))
-        pad = Pad((0,) * 5, (0, stride[0] - 1, 0, stride[1] - 1, 0))
-        name = g.reshaped(
-            g.add("Pad", pad, (name,)), (height * stride[0], width * stride[1], channels)
-        )
-    size, sizes = g.shape_of(name), (height, width)
-    before = [kernel[i] - 1 - pads[i] for i in (0, 1)]
-    made = [
-        (sizes[i] - 1) * stride[i] + kernel[i] + more[i] - pads[i] - pads[i + 2] for i in (0, 1)
-    ]
-    after = [made[i] - size[i] - before[i] + kernel[i] - 1 for i in (0, 1)]
-    start = [max(-n, 0) for n in before]
-    kept = [size[i] - start[i] - max(-after[i], 0) for i in (0, 1)]
-    if kept != list(size[:2]):
-        attrs = Slice((*start, 0), (kept[0], kept[1], channels), (1, 1, 1))
-        name = g.add("Slice", attrs, (name,))
-    return name, (max(before[0], 0), max(before[1], 0), max(after[0], 0), max(after[1], 0))
-
-
 def _convolved(
-    g: Reading, name: str, weight: Array, bias: Array, window: tuple[Pair, Padding], groups: int
+    g: Reading, name: str, weight: Array, bias: Array, window: Sliding, groups: int
 ) -> str:
-    """Groups of one channel are depthwise, each channel repeated where it feeds several outputs;
-    others are convolutions of slices, joined.
-    """
-    stride, padding = window
-    if groups == 1:
-        constants = {"weight": np.ascontiguousarray(weight), "bias": bias}
-        return g.add("Conv2D", Conv2D(stride, padding), (name,), constants)
-    if weight.shape[3] == 1:
-        name = _repeated(g, name, len(weight) // groups)
-        depthwise = np.ascontiguousarray(weight[..., 0].transpose(1, 2, 0))
-        constants = {"weight": depthwise, "bias": bias}
-        return g.add("DepthwiseConv2D", DepthwiseConv2D(stride, padding), (name,), constants)
-    height, width, _ = g.shape_of(name)
-    depth, outputs, parts = weight.shape[3], len(weight) // groups, []
-    if groups > 64:
-        raise Refused(f"{groups} groups of {depth} channels; 64 are taken, or one channel each")
-    for i in range(groups):
-        attrs = Slice((0, 0, i * depth), (height, width, depth), (1, 1, 1))
-        part = g.add("Slice", attrs, (name,))
-        rows = slice(i * outputs, (i + 1) * outputs)
-        constants = {"weight": np.ascontiguousarray(weight[rows]), "bias": bias[rows]}
-        parts.append(g.add("Conv2D", Conv2D(stride, padding), (part,), constants))
-    return g.add("Concat", Concat(2), parts)
-
-
-def _repeated(g: Reading, name: str, times: int) -> str:
-    """Each channel of a map `times` times, one after another."""
-    if times == 1:
-        return name
-    height, width, channels = g.shape_of(name)
-    apart = g.reshaped(name, (height, width, channels, 1))
-    wide = g.add("Expand", Expand((height, width, channels, times)), (apart,))
-    return g.reshaped(wide, (height, width, channels * times))
+    """Of weights (outputs, height, width, channels of a group)."""
+    if max(spanned(weight.shape[1:3], window.dilation)) > MOST_WINDOW:
+        raise Refused(f"it has a window of {spanned(weight.shape[1:3], window.dilation)}")
+    made = filters_of(weight, window, groups)
+    name = repeated(g, name, made.times)
+    return g.add(made.op, made.attrs, (name,), {"weight": made.weight, "bias": bias})
 
 
 CONVOLUTION_READERS: dict[str, Reader] = {"Conv": _conv, "ConvTranspose": _conv_transpose}

@@ -19,6 +19,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper
 from onnx import shape_inference as inference
 
 from edgeq.errors import BadInput, ModelFile, UnsupportedOp
+from edgeq.frontend.findings import ONLY_OWN
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -119,7 +120,7 @@ def _check_bounds(model: ModelProto) -> None:
     inner = [n for n in graph.node for a in n.attribute if a.HasField("g") or a.graphs]
     if inner:
         named = ", ".join(f"{n.op_type} ({_shown(n)})" for n in inner[:20])
-        raise UnsupportedOp(f"it has control flow, which is not taken: {named}")
+        raise UnsupportedOp(f"it has control flow, which is not taken{ONLY_OWN}: {named}")
     for tensor in _tensors(model):
         if math.prod(tensor.dims) > LARGEST_TENSOR or min(tensor.dims, default=1) < 0:
             raise ModelFile(f"tensor {tensor.name[:NAME_LENGTH]!r} has shape {[*tensor.dims][:9]}")
@@ -228,7 +229,8 @@ def _inputs(graph: GraphProto, wanted: Sequence[int] | None) -> dict[str, Shape]
             _check_sizes(value.name, sizes[1:], wanted)
             sizes = [1, *wanted]
         if any(n <= 0 for n in sizes[1:]) or not sizes:
-            named = [d.dim_param or "?" for d in kind.shape.dim]
+            dims = zip(kind.shape.dim, sizes, strict=True)
+            named = ", ".join(d.dim_param or (str(n) if n > 0 else "?") for d, n in dims)
             raise UnsupportedOp(
                 f"input {value.name[:NAME_LENGTH]!r} has open sizes {named}; say them with "
                 "--input-shape, without the batch"

@@ -15,6 +15,7 @@ from edgeq.frontend.onnx_places import PLACE_READERS
 from edgeq.frontend.onnx_pools import POOL_READERS
 from edgeq.frontend.onnx_products import PRODUCT_READERS
 from edgeq.frontend.onnx_quantized import QUANTIZED_READERS, clip_codes
+from edgeq.frontend.onnx_recurrent import RECURRENT_READERS
 from edgeq.frontend.onnx_shapes import SHAPE_READERS, joined, sliced
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
@@ -274,6 +275,7 @@ READERS: Readers = {
     **POOL_READERS,
     **PRODUCT_READERS,
     **QUANTIZED_READERS,
+    **RECURRENT_READERS,
     **SHAPE_READERS,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), _binary),
     **dict.fromkeys(("Max", "Min", "Sum"), _variadic),

@@ -146,10 +146,10 @@ def _sizes(g: Reading, op: Operator, shape: tuple[int, ...]) -> tuple[tuple[int,
     rank, given = len(shape), g.optional(op, 3)
     scales = g.optional(op, 2)
     axes = [axis_of(a, rank) for a in op.ints("axes", range(rank))]
+    policy = op.get("keep_aspect_ratio_policy", "stretch")  # of sizes: with scales it says nothing
     if given is not None and given.size:
         wanted = dict(zip(axes, given.reshape(-1), strict=True))
         along = {a: float(n) / shape[a] for a, n in wanted.items()}
-        policy = op.get("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":
             one = min(along.values()) if policy == "not_larger" else max(along.values())
             along = dict.fromkeys(along, one)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT
-from edgeq.frontend.onnx_convolutions import Padding, Pair, two, window
+from edgeq.frontend.onnx_convolutions import two, window
 from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
+from edgeq.frontend.transposed import Padding, Pair
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.concat import Concat
 from edgeq.ops.copies import Pad, Slice

@@ -4,7 +4,7 @@ Fields are numbered as in TensorFlow Lite's schema.fbs; ops and types have its n
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 
 from edgeq.errors import BadInput, ModelFile
 from edgeq.frontend.flatbuffer import Flatbuffer, Table
+from edgeq.ops.int4 import unpack_int4
 
 Array = npt.NDArray[Any]
 IDENTIFIER = b"TFL3"
@@ -79,6 +80,7 @@ class TfliteFile:
     subgraphs: tuple[Subgraph, ...]
     buffers: tuple[Table, ...]
     signature: Mapping[int, str] = field(default_factory=dict)  # tensors of the first subgraph
+    metadata: Mapping[str, int] = field(default_factory=dict)  # buffers by name
     _constants: dict[int, Array | None] = field(default_factory=dict)
 
     def is_constant(self, tensor: Tensor) -> bool:
@@ -91,7 +93,10 @@ class TfliteFile:
         if raw is None:
             raise ModelFile(f"tensor {tensor.name!r} has no values")
         if tensor.dtype == "int4":
-            return _unpacked(raw, tensor)
+            try:
+                return unpack_int4(raw, tensor.size).reshape(tensor.shape)
+            except ValueError as error:
+                raise ModelFile(f"tensor {tensor.name!r} has {error}") from None
         kind = NUMPY.get(tensor.dtype)
         if kind is None or len(raw) != tensor.size * np.dtype(kind).itemsize:
             raise ModelFile(
@@ -100,22 +105,29 @@ class TfliteFile:
             )
         return raw.view(kind).reshape(tensor.shape)
 
+    def note(self, name: str) -> bytes | None:
+        """The metadata of that name."""
+        found = self._buffer(self.metadata[name]) if name in self.metadata else None
+        return None if found is None else found.tobytes()
+
+    def held(self) -> Iterator[bytes]:
+        """The bytes of every buffer that holds some."""
+        for index in range(len(self.buffers)):
+            found = self._buffer(index)
+            if found is not None:
+                yield found.tobytes()
+
     def _bytes(self, tensor: Tensor) -> Array | None:
-        if tensor.buffer not in self._constants:
-            table = self.buffers[tensor.buffer]
+        return self._buffer(tensor.buffer)
+
+    def _buffer(self, index: int) -> Array | None:
+        if index not in self._constants:
+            table = self.buffers[index]
             if table.number(1, "Q"):
                 raise ModelFile("it keeps weights outside its flatbuffer")
             raw = table.numbers(0, "u1")
-            self._constants[tensor.buffer] = raw if raw is not None and len(raw) else None
-        return self._constants[tensor.buffer]
-
-
-def _unpacked(raw: Array, tensor: Tensor) -> Array:
-    """Two codes a byte, the low nibble first."""
-    if len(raw) != -(-tensor.size // 2):
-        raise ModelFile(f"tensor {tensor.name!r} has {tensor.size} int4 codes in {len(raw)} bytes")
-    nibbles = np.stack([raw & 15, raw >> 4], axis=-1).reshape(-1)[: tensor.size]
-    return ((nibbles.astype(np.int8) ^ 8) - 8).reshape(tensor.shape)
+            self._constants[index] = raw if raw is not None and len(raw) else None
+        return self._constants[index]
 
 
 def is_tflite(path: Path) -> bool:
@@ -160,7 +172,18 @@ def parse(data: bytes) -> TfliteFile:
     subgraphs = tuple(_subgraph(table, codes, len(buffers)) for table in root.tables(2))
     if not subgraphs:
         raise ModelFile("it holds no subgraph")
-    return TfliteFile(subgraphs, buffers, _signature(root))
+    return TfliteFile(subgraphs, buffers, _signature(root), _metadata(root, len(buffers)))
+
+
+def _metadata(root: Table, buffers: int) -> dict[str, int]:
+    """The buffer of each entry by its name."""
+    found: dict[str, int] = {}
+    for entry in root.tables(6):
+        index = entry.number(1, "I")
+        if index >= buffers:
+            raise ModelFile(f"its metadata has no buffer {index}")
+        found.setdefault(entry.text(0)[:NAME_LENGTH], index)
+    return found
 
 
 def _signature(root: Table) -> dict[int, str]:

@@ -288,6 +288,15 @@ def _sliced(w: Writing, op: Operator) -> None:
     w.end(op, w.add("Slice", w.given(op, 0), w.constant(start), w.constant(end)))
 
 
+def _repeated(w: Writing, op: Operator) -> None:
+    times = w.constant(w.value(op, 1).reshape(-1).astype(np.int64))
+    w.end(op, w.add("Tile", w.given(op, 0), times))
+
+
+def _blocks(kind: str) -> "Writer":
+    return lambda w, op: w.end(op, _slid(w, op, kind, blocksize=int(op.option(0, "i"))))
+
+
 def _widened(w: Writing, op: Operator) -> None:
     """DEQUANTIZE of float16 weights."""
     if w.tensor(op, 0).dtype != "float16":
@@ -325,6 +334,11 @@ WRITERS: Mapping[str, Writer] = {
     "NEG": _of_one("Neg"),
     "GELU": _gelu,
     "SOFTMAX": _softmax,
+    "LOG_SOFTMAX": lambda w, op: w.end(op, w.add("LogSoftmax", w.given(op, 0), axis=-1)),
+    "PRELU": lambda w, op: w.end(op, w.add("PRelu", w.given(op, 0), w.given(op, 1))),
+    "TILE": _repeated,
+    "DEPTH_TO_SPACE": _blocks("DepthToSpace"),
+    "SPACE_TO_DEPTH": _blocks("SpaceToDepth"),
     "MEAN": _reduced("ReduceMean"),
     "SUM": _reduced("ReduceSum"),
     "REDUCE_MAX": _reduced("ReduceMax"),

@@ -16,16 +16,20 @@ from edgeq.ops.reshape import Reshape
 
 Array = npt.NDArray[Any]
 Padding = tuple[int, int, int, int]
+Pair = tuple[int, int]
 NOTHING = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class GivenMap:
-    """A map that a window slides over: `size` with the padding of a PAD before it."""
+    """A map that a window slides over: `size` with the padding of a PAD before it. `blocks`: cells
+    from one to the next in a row, where a SPACE_TO_BATCH_ND has made rows of it.
+    """
 
-    size: tuple[int, int]
+    size: Pair
     channels: int
     padding: Padding
+    blocks: Pair = (1, 1)
 
     def with_padding(self, more: Padding) -> Padding:
         """The padding of a window that has `more` of its own."""
@@ -33,12 +37,18 @@ class GivenMap:
         return top, left, bottom, right
 
 
+UNKNOWN = "of a shape that is not known; convert with a batch of 1 (docs/import.md)"
 INT8 = frozenset({"int8"})
 BOTH = frozenset({"int8", "int16"})
 
 
 def quant_of_tensor(tensor: Tensor, dtypes: frozenset[str] = INT8) -> Quant:
     """The one scale of an activation, which must be of one of these types. Raises Refused."""
+    if tensor.dtype == "int16" and tensor.dtype not in dtypes:
+        raise Refused(
+            f"{tensor.name!r} is int16: activations of 16 bits are taken as an input that a "
+            "QUANTIZE makes int8, nowhere else; convert it with TFLITE_BUILTINS_INT8"
+        )
     if tensor.dtype not in dtypes:
         raise Refused(f"{tensor.name!r} is {tensor.dtype}, not {' or '.join(sorted(dtypes))}")
     if len(tensor.scale) != 1:
@@ -58,7 +68,9 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 
 @dataclass
 class Growing:
-    """`names` finds the graph's tensor of each that has been computed; `pads` what a PAD made."""
+    """`names` finds the graph's tensor of each that has been computed; `pads` what a PAD made,
+    `rows` the map that a SPACE_TO_BATCH_ND made rows of, `sizes` what is computed of a SHAPE.
+    """
 
     file: TfliteFile
     subgraph: Subgraph
@@ -67,7 +79,9 @@ class Growing:
     values: dict[str, Array] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     pads: dict[int, Padding] = field(default_factory=dict)
+    rows: dict[int, tuple[str, GivenMap]] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
+    sizes: set[int] = field(default_factory=set)
 
     def begin(self, index: int) -> str:
         """Types an activation that no node makes; its name."""
@@ -84,13 +98,30 @@ class Growing:
         except Refused:
             self.refused.add(index)
 
+    def is_of_sizes(self, op: Operator) -> bool:
+        """Whether it computes whole numbers of tensors' sizes alone, as files with an open batch
+        do: what takes them finds the results in its output's shape. Raises Refused for a SHAPE of
+        sizes that are not known.
+        """
+        made = {self.subgraph.tensors[i].dtype for i in op.outputs}
+        if not made or not made <= {"int32", "int64"}:
+            return False
+        tensors = self.subgraph.tensors
+        known = [i in self.sizes or self.file.is_constant(tensors[i]) for i in op.inputs if i >= 0]
+        found = op.op == "SHAPE" or (all(known) and any(i in self.sizes for i in op.inputs))
+        if op.op == "SHAPE":
+            self.operand(op, 0)
+        if found:
+            self.sizes.update(op.outputs)
+        return found
+
     def operand(self, op: Operator, place: int) -> Tensor:
         """The tensor at an input. Raises Refused for one that is absent or no plain tensor."""
         if place >= len(op.inputs) or op.inputs[place] < 0:
             raise Refused(f"it has no input {place}")
         tensor = self.subgraph.tensors[op.inputs[place]]
         if tensor.special or tensor.dynamic:
-            why = tensor.special or "of a shape that is not known"
+            why = tensor.special or UNKNOWN
             raise Refused(f"{tensor.name!r} is {why}")
         return tensor
 
@@ -100,7 +131,7 @@ class Growing:
             raise Refused(f"it has {len(op.outputs)} outputs")
         tensor = self.subgraph.tensors[op.outputs[place or 0]]
         if tensor.dynamic:
-            raise Refused(f"{tensor.name!r} is of a shape that is not known")
+            raise Refused(f"{tensor.name!r} is {UNKNOWN}")
         return tensor
 
     def constant(self, tensor: Tensor) -> Array:
@@ -117,6 +148,8 @@ class Growing:
             return self.padding(index)
         if index in self.refused:
             raise FollowsRefused
+        if index in self.rows:
+            raise Refused("it reads a SPACE_TO_BATCH_ND, which convolutions alone may")
         quant_of_tensor(tensor, dtypes)
         if index not in self.names:
             constant = self.file.is_constant(tensor)
@@ -149,8 +182,10 @@ class Growing:
         return name, _given(shape, NOTHING)
 
     def padded_map(self, op: Operator) -> tuple[str, GivenMap]:
-        """As `map`; where a PAD stands before it, what that reads."""
+        """As `map`; where a PAD or a SPACE_TO_BATCH_ND stands before it, what that reads."""
         tensor, index = self.operand(op, 0), op.inputs[0]
+        if index in self.rows:
+            return self.rows[index]
         if index not in self.pads:
             return self.map(op)
         return self.names[index], _given(tensor.shape, self.pads[index])
@@ -165,27 +200,43 @@ class Growing:
         self.names[op.outputs[0]], self.pads[op.outputs[0]] = name, padding
 
     def constants(
-        self, op: Operator, values: Mapping[str, Array], types: Mapping[str, TensorType]
+        self,
+        op: Operator,
+        values: Mapping[str, Array],
+        types: Mapping[str, TensorType],
+        part: str = "",
     ) -> dict[str, str]:
-        """Names of the node's constants by role."""
+        """Names of the constants by role, of the operator's node or of one of its parts."""
+        names = {role: f"{node_name(op)}{part}.{role}" for role in values}
         for role, value in values.items():
-            name = f"{node_name(op)}.{role}"
-            self.values[name] = value
-            self.tensors[name] = types.get(role) or TensorType(value.shape, str(value.dtype))
-        return {role: f"{node_name(op)}.{role}" for role in values}
+            self.values[names[role]] = value
+            self.tensors[names[role]] = types.get(role) or TensorType(value.shape, str(value.dtype))
+        return names
 
-    def reshaped(self, op: Operator, source: str, shape: tuple[int, ...]) -> str:
+    def reshaped(self, op: Operator, source: str, shape: tuple[int, ...], to: str = "rows") -> str:
         """The tensor under another shape, by a node of its own where it has not got it."""
         if self.tensors[source].shape == shape:
             return source
-        return self.between(op, "Reshape", Reshape(shape), source, "rows")
+        return self.between(op, "Reshape", Reshape(shape), source, to)
 
-    def between(self, op: Operator, kind: str, attrs: Any, source: str, suffix: str) -> str:
-        """A node in front of the one that makes the operator's output; of its input's scale."""
+    def between(
+        self,
+        op: Operator,
+        kind: str,
+        attrs: Any,
+        source: str,
+        suffix: str,
+        quant: Quant | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> str:
+        """A node in front of the one that makes the operator's output; of its input's scale, or of
+        `quant`.
+        """
         name = f"{node_name(op)}_{suffix}"
-        shape = self._shape(kind, attrs, (source,), {})
-        self.tensors[name + ".out"] = TensorType(shape, "int8", self.tensors[source].quant)
-        self.nodes.append(Node(name, kind, (source,), (name + ".out",), attrs))
+        shape = self._shape(kind, attrs, (source,), params or {})
+        quant = quant or self.tensors[source].quant
+        self.tensors[name + ".out"] = TensorType(shape, "int8", quant)
+        self.nodes.append(Node(name, kind, (source,), (name + ".out",), attrs, params or {}))
         return name + ".out"
 
     def alias(self, op: Operator) -> None:

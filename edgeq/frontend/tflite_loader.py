@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
-from edgeq.frontend.findings import Finding, FollowsRefused, Refused
+from edgeq.frontend.findings import ONLY_OWN, Finding, FollowsRefused, Refused
 from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
 from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
 from edgeq.frontend.tflite_ops import READERS
@@ -23,6 +23,10 @@ from edgeq.passes.verify import verify
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above any device's
+RECURRENT = ("LSTM", "RNN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_RNN")
+ADVICE = {
+    **dict.fromkeys(RECURRENT, "recurrent layers are not taken"),
+}
 CONVERT = "convert it anew, as float32 or with TFLITE_BUILTINS_INT8 (docs/import.md)"
 
 
@@ -110,20 +114,28 @@ def _port_names(file: TfliteFile, ends: Sequence[int]) -> tuple[str, ...]:
 
 
 def _taken(growing: Growing, op: Operator) -> Finding:
-    """Reads one operator; a refused one leaves its outputs typed, so that reading goes on."""
+    """Reads one operator; a refused one leaves its outputs typed, so that reading goes on.
+
+    Raises ModelFile for scales that have no integers.
+    """
     tensors = growing.subgraph.tensors
     name = tensors[op.outputs[0]].name if op.outputs else "no output"
     found = Finding(op.index, op.op, name)
     reader = None if op.custom else READERS.get(op.op)
     try:
+        if growing.is_of_sizes(op):
+            return found
         if reader is None:
-            raise Refused("custom operators are not taken" if op.custom else "it is not supported")
+            said = ADVICE.get(op.op, "it is not supported")
+            raise Refused("custom operators are not taken" if op.custom else said)
         reader(growing, op)
         return found
     except FollowsRefused:
         found = replace(found, checked=False)
     except Refused as error:
         found = replace(found, refused=str(error))
+    except (ValueError, OverflowError) as error:
+        raise ModelFile(f"it makes no sense: {name}: {error}") from error
     for output in op.outputs:
         growing.assume(output)
     return found
@@ -193,8 +205,8 @@ def _refuse_kinds(file: TfliteFile) -> None:
     if len(file.subgraphs) > 1:
         more = [op.op for op in file.subgraphs[0].operators if op.op in ("IF", "WHILE", "CALL")]
         raise UnsupportedOp(
-            f"it has {len(file.subgraphs)} subgraphs ({', '.join(more) or 'none called'}); control "
-            "flow is not taken"
+            f"it has {len(file.subgraphs)} subgraphs ({', '.join(more) or 'none called'}): control "
+            f"flow is not taken{ONLY_OWN}"
         )
     subgraph = file.subgraphs[0]
     hybrid = [

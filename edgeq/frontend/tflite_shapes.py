@@ -1,9 +1,10 @@
 """Readers of operators that broadcast, join and move cells. Axes of a file count the batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from edgeq.frontend.cells import continued
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_graph import BOTH, Array, Growing, quant_of_tensor, shape_of
@@ -28,9 +29,10 @@ from edgeq.ops.copies import (
     SpaceToDepth,
     Transpose,
 )
-from edgeq.ops.functions import Quantize
-from edgeq.ops.gather import Gather
+from edgeq.ops.functions import Clip, Quantize
+from edgeq.ops.gather import MOST_PLACES, Gather
 from edgeq.ops.narrow import Narrow
+from edgeq.ops.op import with_entry
 from edgeq.ops.resize_linear import ResizeLinear, tflite_positions
 
 Reader = Callable[[Growing, Operator], None]
@@ -80,8 +82,23 @@ def _with_constant(g: Growing, op: Operator, activation: str, place: int) -> Non
 
 def _extreme(g: Growing, op: Operator) -> None:
     g.same_scale(op, 2)
+    constants = [g.file.is_constant(g.operand(op, i)) for i in (0, 1)]
+    if sum(constants) == 1:
+        return _bounded(g, op, constants.index(True))
     kind = {"MINIMUM": Minimum, "MAXIMUM": Maximum}[op.op]
-    g.add(op, kind.__name__, kind(), (g.value(op, 0), g.value(op, 1)))
+    return g.add(op, kind.__name__, kind(), (g.value(op, 0), g.value(op, 1)))
+
+
+def _bounded(g: Growing, op: Operator, place: int) -> None:
+    """Held to one number."""
+    tensor = g.operand(op, place)
+    if tensor.size != 1:
+        raise Refused(f"{tensor.name!r} holds {tensor.size} constants; one is taken")
+    quant = quant_of_tensor(tensor)
+    code = int(g.constant(tensor).reshape(-1)[0])
+    codes = (-128, code) if op.op == "MINIMUM" else (code, 127)
+    low, high = ((c - quant.zero_point) * quant.per_tensor for c in codes)
+    g.add(op, "Clip", Clip(low, high), (g.value(op, 1 - place),))
 
 
 def _concatenation(g: Growing, op: Operator) -> None:
@@ -145,15 +162,21 @@ def _split(g: Growing, op: Operator) -> None:
     axis = axis + len(shape) + 1 if axis < 0 else axis
     if not 1 <= axis <= len(shape):
         raise Refused(f"it splits axis {axis}")
-    begin = 0
-    for place in range(len(op.outputs)):
-        made = batched(g.output(op, place))
+    made = [batched(g.output(op, place)) for place in range(len(op.outputs))]
+    _parted(g, op, data, axis - 1, made)
+
+
+def _parted(
+    g: Growing, op: Operator, data: int, axis: int, sizes: Sequence[tuple[int, ...]]
+) -> None:
+    """Outputs of these sizes, one behind another along an axis of input `data`."""
+    begin, rank = 0, len(batched(g.operand(op, data)))
+    for place, size in enumerate(sizes):
         if quant_of_tensor(g.output(op, place)) != quant_of_tensor(g.operand(op, data)):
             raise Refused("its input and output have different scales")
-        start = tuple(begin if i == axis - 1 else 0 for i in range(len(shape)))
-        attrs = Slice(start, made, (1,) * len(shape))
+        attrs = Slice(with_entry((0,) * rank, axis, begin), size, (1,) * rank)
         g.add(op, "Slice", attrs, (g.value(op, data),), place=place)
-        begin += made[axis - 1]
+        begin += size[axis]
 
 
 def amounts(g: Growing, op: Operator) -> Array:
@@ -180,6 +203,65 @@ def pad(g: Growing, op: Operator) -> None:
     before, after = (tuple(int(n) for n in by[1:, i]) for i in (0, 1))
     assert len(before) == len(shape)
     g.add(op, "Pad", Pad(before, after, value), (g.value(op, 0),))
+
+
+def _mirror_pad(g: Growing, op: Operator) -> None:
+    """Cells continued at both ends of each axis, with the last one again or without."""
+    by, name = amounts(g, op), g.value(op, 0)
+    shape = batched(g.operand(op, 0))
+    mode = "symmetric" if op.option(0, "b") else "reflect"
+    pairs = [(int(before), int(after)) for before, after in by[1:]]
+    axes = zip(shape, pairs, strict=True)
+    _gathered(g, op, name, [continued(n, pair, mode) if any(pair) else None for n, pair in axes])
+
+
+def _tile(g: Growing, op: Operator) -> None:
+    """The cells of each axis over again."""
+    repeats, name = numbers(g, op, 1), g.value(op, 0)
+    shape = (1, *batched(g.operand(op, 0)))
+    if len(repeats) != len(shape) or repeats[0] != 1 or not all(1 <= n <= 4096 for n in repeats):
+        raise Refused(f"it repeats {list(shape)} by {repeats[:8]}")
+    axes = [*zip(shape[1:], repeats[1:], strict=True)]
+    if any(times > 1 and n * times > MOST_PLACES for n, times in axes):  # before they are listed
+        raise Refused(f"it repeats {list(shape)} by {repeats[:8]}")
+    _gathered(g, op, name, [[*range(n)] * times if times > 1 else None for n, times in axes])
+
+
+def _gathered(g: Growing, op: Operator, name: str, places: Sequence[list[int] | None]) -> None:
+    """The cells at these places of each axis; None: all as they are."""
+    g.same_scale(op)
+    wide = {axis: tuple(cells) for axis, cells in enumerate(places) if cells is not None}
+    for axis, cells in wide.items():
+        attrs = Gather(axis, cells)
+        if axis == max(wide):
+            return g.add(op, "Gather", attrs, (name,))
+        name = g.between(op, "Gather", attrs, name, f"axis_{axis + 1}")
+    return g.alias(op)
+
+
+def _pack(g: Growing, op: Operator) -> None:
+    """Tensors side by side along an axis that they have not got."""
+    rank = len(g.output(op).shape)
+    axis = int(op.option(1, "i"))
+    axis = axis + rank if axis < 0 else axis
+    if not 1 <= axis < rank:
+        raise Refused(f"it joins along axis {axis}")
+    g.same_scale(op, len(op.inputs))
+    parts = []
+    for i in range(len(op.inputs)):
+        shape = [1, *batched(g.operand(op, i))]
+        shape.insert(axis, 1)
+        parts.append(g.reshaped(op, g.value(op, i), tuple(shape[1:]), f"part_{i}"))
+    g.add(op, "Concat", Concat(axis - 1), tuple(parts))
+
+
+def _unpack(g: Growing, op: Operator) -> None:
+    shape = batched(g.operand(op, 0))
+    axis = int(op.option(1, "i"))
+    axis = axis + len(shape) + 1 if axis < 0 else axis
+    if not 1 <= axis <= len(shape) or shape[axis - 1] != len(op.outputs):
+        raise Refused(f"it takes {[1, *shape]} apart along axis {axis}")
+    _parted(g, op, 0, axis - 1, [with_entry(shape, axis - 1, 1)] * len(op.outputs))
 
 
 def _expand(g: Growing, op: Operator) -> None:
@@ -261,6 +343,10 @@ SHAPE_READERS: dict[str, Reader] = {
     "SPLIT": _split,
     "SPLIT_V": _split,
     "PADV2": pad,
+    "MIRROR_PAD": _mirror_pad,
+    "TILE": _tile,
+    "PACK": _pack,
+    "UNPACK": _unpack,
     "BROADCAST_TO": _expand,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
     "RESIZE_BILINEAR": _resize_linear,

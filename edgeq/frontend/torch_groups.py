@@ -1,20 +1,36 @@
-"""Convolutions of PyTorch in groups: depthwise, depthwise with a multiplier, or one a group."""
+"""Convolutions of PyTorch: in one group, in several, or depthwise; transposed ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from edgeq.frontend.findings import Refused
+from edgeq.frontend.grouped import Sliding, filters_of, repeated
 from edgeq.frontend.placed import Placing
-from edgeq.ops.concat import Concat
-from edgeq.ops.conv_2d import Conv2D
-from edgeq.ops.copies import Expand, Slice
-from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.frontend.transposed import Pair, stuffed, turned
 from edgeq.ops.graph_builder import Cursor
 from edgeq.ops.op import Array
 from edgeq.ops.reshape import Reshape
+from edgeq.ops.window import spanned
 
-MOST_GROUPS = 64  # of several channels: each is a layer of its own
-Window = tuple[tuple[int, int], tuple[int, int, int, int]]
-"""(stride, padding)."""
+
+@dataclass
+class _Named:
+    """Nodes in front of a layer, named after it and what they are for."""
+
+    b: Placing
+    name: str
+    what: str
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        return self.b.tensors[name].shape
+
+    def reshaped(self, name: str, shape: Sequence[int]) -> str:
+        return self.add("Reshape", Reshape(tuple(shape)), (name,))
+
+    def add(self, op: str, attrs: object, sources: Sequence[str]) -> str:
+        given = tuple(Cursor(each, self.shape_of(each)) for each in sources)
+        return self.b.add(op, self.b.fresh(f"{self.name}.{self.what}"), attrs, given).name
 
 
 def layer(b: Placing, name: str, weight: Array, bias: Array) -> dict[str, str]:
@@ -27,48 +43,38 @@ def layer(b: Placing, name: str, weight: Array, bias: Array) -> dict[str, str]:
 
 
 def convolved(
-    b: Placing, name: str, x: Cursor, weight: Array, bias: Array, window: Window, groups: int
+    b: Placing, name: str, x: Cursor, weight: Array, bias: Array, window: Sliding, groups: int
 ) -> Cursor:
-    """A map (H, W, C) through filters (out, C / groups, kh, kw).
+    """A map (H, W, C) through filters (out, C / groups, kh, kw)."""
+    return _through(b, name, x.name, weight.transpose(0, 2, 3, 1), bias, window, groups)
 
-    Groups of one channel are depthwise, each channel repeated where it feeds several outputs;
-    others are convolutions of their channels, joined. Raises Refused for too many of them.
+
+def spread_apart(
+    b: Placing,
+    name: str,
+    x: Cursor,
+    weight: Array,
+    bias: Array,
+    window: Sliding,
+    more: Pair,
+    groups: int,
+) -> Cursor:
+    """A transposed convolution: the map with zeros between its cells through filters
+    (C, out / groups, kh, kw). `window` slides over its output; `more` cells stand at that's end.
     """
-    if groups == 1:
-        return _plain(b, name, x, weight, bias, window)
-    if weight.shape[1] == 1:
-        x = _repeated(b, f"{name}.repeat", x, len(weight) // groups)
-        params = layer(b, name, weight[:, 0].transpose(1, 2, 0), bias)
-        return b.add("DepthwiseConv2D", name, DepthwiseConv2D(*window), (x,), params)
-    if groups > MOST_GROUPS:
-        raise Refused(
-            f"{groups} groups of {weight.shape[1]} channels; {MOST_GROUPS} are taken, or one "
-            "channel each"
-        )
-    height, width, channels = x.shape
-    depth, outputs, parts = channels // groups, len(weight) // groups, []
-    for i in range(groups):
-        attrs = Slice((0, 0, i * depth), (height, width, depth), (1, 1, 1))
-        part = b.add("Slice", b.fresh(f"{name}.part"), attrs, (x,))
-        rows = slice(i * outputs, (i + 1) * outputs)
-        own = b.fresh(f"{name}.group")
-        parts.append(_plain(b, own, part, weight[rows], bias[rows], window))
-    return b.add("Concat", name, Concat(2), tuple(parts))
+    stride, dilation = window.stride, window.dilation
+    kernel = spanned(weight.shape[2:], dilation)
+    before = _Named(b, name, "stuffed")
+    source, padding = stuffed(before, x.name, kernel, stride, window.padding, more)
+    own = Sliding((1, 1), padding, dilation)
+    return _through(b, name, source, turned(weight, groups), bias, own, groups)
 
 
-def _plain(b: Placing, name: str, x: Cursor, weight: Array, bias: Array, window: Window) -> Cursor:
-    params = layer(b, name, weight.transpose(0, 2, 3, 1), bias)
-    return b.add("Conv2D", name, Conv2D(*window), (x,), params)
-
-
-def _repeated(b: Placing, name: str, x: Cursor, times: int) -> Cursor:
-    """Each channel `times` times, one after another."""
-    if times == 1:
-        return x
-    height, width, channels = x.shape
-    apart = Reshape((height, width, channels, 1))
-    x = b.add("Reshape", b.fresh(f"{name}.apart"), apart, (x,))
-    wide = Expand((height, width, channels, times))
-    x = b.add("Expand", b.fresh(f"{name}.wide"), wide, (x,))
-    together = Reshape((height, width, channels * times))
-    return b.add("Reshape", b.fresh(name), together, (x,))
+def _through(
+    b: Placing, name: str, source: str, weight: Array, bias: Array, window: Sliding, groups: int
+) -> Cursor:
+    """Of weights (outputs, height, width, channels of a group)."""
+    made = filters_of(weight, window, groups)
+    source = repeated(_Named(b, name, "repeat"), source, made.times)
+    given = Cursor(source, b.tensors[source].shape)
+    return b.add(made.op, name, made.attrs, (given,), layer(b, name, made.weight, bias))

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from edgeq.frontend.findings import Refused
+from edgeq.frontend.grouped import Sliding
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
-from edgeq.frontend.torch_groups import convolved, layer
+from edgeq.frontend.torch_groups import convolved, layer, spread_apart
 from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.conv_2d import Conv2D
@@ -24,6 +25,7 @@ from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.op import Array
+from edgeq.ops.window import spanned
 
 Arguments = Mapping[str, Any]
 Reader = Callable[[Placing, str, Arguments], "Placed | list[Placed]"]
@@ -73,27 +75,31 @@ def out_of(x: Placed, cursor: Cursor) -> Placed:
 def _convolution(b: Placing, name: str, a: Arguments) -> Placed:
     x = activation(a["input"])
     if a.get("transposed"):
-        raise Refused("transposed convolutions are not supported")
+        return _transposed(b, name, a)
     weight = constant(a["weight"], "weight")
     if x.rank == 2:
         weight = weight[:, :, None]
     given = b.as_map(x, name)
-    weight = _dilated(weight, _plane(x, a["dilation"], 1))
-    stride, kernel = _plane(x, a["stride"], 1), weight.shape[2:]
-    padding = _padding(x, a["padding"], kernel, stride)
+    stride, dilation = _plane(x, a["stride"], 1), _plane(x, a["dilation"], 1)
+    padding = _padding(x, a["padding"], spanned(weight.shape[2:], dilation), stride)
     bias = np.zeros(len(weight), np.float32) if a["bias"] is None else constant(a["bias"], "bias")
-    made = convolved(b, name, given, weight, bias, (stride, padding), int(a["groups"]))
+    slides = Sliding(stride, padding, dilation)
+    made = convolved(b, name, given, weight, bias, slides, int(a["groups"]))
     return out_of(x, made)
 
 
-def _dilated(weight: Array, dilation: tuple[int, int]) -> Array:
-    """The kernel with zeros between its cells."""
-    if dilation == (1, 1):
-        return weight
-    height, width = ((n - 1) * d + 1 for n, d in zip(weight.shape[2:], dilation, strict=True))
-    wide = np.zeros((*weight.shape[:2], height, width), np.float32)
-    wide[:, :, :: dilation[0], :: dilation[1]] = weight
-    return wide
+def _transposed(b: Placing, name: str, a: Arguments) -> Placed:
+    x = activation(a["input"])
+    weight, groups = constant(a["weight"], "weight"), int(a["groups"])
+    if x.rank == 2:
+        weight = weight[:, :, None]
+    given, outputs = b.as_map(x, name), weight.shape[1] * groups
+    high, wide = _plane(x, a["padding"], 0)
+    stride, dilation = _plane(x, a["stride"], 1), _plane(x, a["dilation"], 1)
+    slides = Sliding(stride, (high, wide, high, wide), dilation)
+    bias = np.zeros(outputs, np.float32) if a["bias"] is None else constant(a["bias"], "bias")
+    more = _plane(x, a["output_padding"], 0)
+    return out_of(x, spread_apart(b, name, given, weight, bias, slides, more, groups))
 
 
 def _padding(
@@ -267,6 +273,7 @@ def _adaptive_pool(b: Placing, name: str, a: Arguments) -> Placed:
 
 ATEN_LAYERS: Mapping[str, Reader] = {
     **dict.fromkeys(("conv1d", "conv2d", "convolution"), _convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), _transposed),
     "linear": _linear,
     "addmm": _addmm,
     "batch_norm": batch_norm,

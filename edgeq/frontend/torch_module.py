@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from edgeq.arrays import CHANNELS_FIRST, CHANNELS_LAST, Layout
 from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.frontend.findings import Refused
+from edgeq.frontend.float_graph import without_dead
 from edgeq.frontend.placed import LINE, MAP, Placed, Placing
 from edgeq.frontend.torch_batch import Whole, moves_batch, read_whole
 from edgeq.frontend.torch_ends import (
@@ -33,6 +34,7 @@ from edgeq.frontend.torch_norms import ATEN_NORMS
 from edgeq.frontend.torch_parts import ATEN_PARTS
 from edgeq.frontend.torch_places import ATEN_PLACES
 from edgeq.frontend.torch_products import ATEN_PRODUCTS
+from edgeq.frontend.torch_recurrent import ATEN_RECURRENT
 from edgeq.frontend.torch_values import ATEN_VALUES
 from edgeq.ir import Graph
 from edgeq.nn.archive import FROM_TORCH
@@ -45,6 +47,7 @@ READERS = {
     **ATEN_PARTS,
     **ATEN_PLACES,
     **ATEN_PRODUCTS,
+    **ATEN_RECURRENT,
     **ATEN_VALUES,
 }
 
@@ -143,7 +146,7 @@ def _layout(program: torch.export.ExportedProgram) -> Layout:
 
 def _reads_rows(entry: fx.Node) -> bool:
     """Whether what reads an input first takes rows of features."""
-    rows = {"linear", "layer_norm", "rms_norm", "matmul"}
+    rows = {"linear", "layer_norm", "rms_norm", "matmul", *ATEN_RECURRENT}
     stop = {*ATEN_LAYERS, *rows}
     readers = list(entry.users)
     while readers and not (_op_of(readers[0]) in stop or _turns(readers[0])):
@@ -239,7 +242,7 @@ class _Reading:
         """Its output: an activation, a constant, or a stand-in where it is refused."""
         arguments = self._arguments(node)
         if node.target is operator.getitem and isinstance(arguments.get(0), list | tuple):
-            return arguments[0][arguments[1]]
+            return self._one_of(node, arguments[0][arguments[1]])
         if not _activations(arguments):
             return _evaluated(node, self.values)
         name = self.placing.fresh(_name_of(node))
@@ -253,6 +256,14 @@ class _Reading:
             return reader(self.placing, name, arguments)
         except (Refused, ValueError) as error:
             self.refused.append(f"{name} ({op}: {error})")
+        return self._stand_in(node, name)
+
+    def _one_of(self, node: fx.Node, made: object) -> object:
+        """Of what a node made; None is what no reader makes."""
+        if made is not None or not node.users:
+            return made
+        name = self.placing.fresh(_name_of(node))
+        self.refused.append(f"{name} (it reads a last cell, which nothing here takes)")
         return self._stand_in(node, name)
 
     def _arguments(self, node: fx.Node) -> dict[Any, Any]:
@@ -291,7 +302,7 @@ class _Reading:
             last = [self._ended(port, end) for port, end in found.items()]
         except Refused as error:
             raise UnsupportedOp(f"the output: {error}") from None
-        graph = self.placing.graph(name, inputs[0], tuple(last))
+        graph = without_dead(self.placing.graph(name, inputs[0], tuple(last)))
         unread = [n for n in inputs if not graph.consumers(n)]
         if unread:
             raise UnsupportedOp(f"{name} does not read its input {', '.join(unread)}; leave it out")

@@ -1,4 +1,4 @@
-"""Well-known networks, unmodified, from PyTorch and from ONNX to C; the table in docs/import.md.
+"""Well-known networks, unmodified, from PyTorch, ONNX and Keras to C; the table in docs/import.md.
 
     python examples/imports/imports.py              # measures what imports.json lacks, resumes
     python examples/imports/imports.py --write-table
@@ -15,21 +15,28 @@ import resource
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from nets import NETS, TORCHVISION
+from as_keras import AS_KERAS, as_keras
+from nets import NETS, TORCHVISION, Shapes
+from peer import peer_answers
 from torch import Tensor, nn
 
 import edgeq
-from edgeq.arrays import model_rows
+from edgeq.arrays import graph_rows
 from edgeq.compiled import compile_graph
 from edgeq.errors import EdgeqError
 from edgeq.files import scratch_folder, write_file
 from edgeq.frontend.torch_loader import graph_of
-from edgeq.passes import quantize
+from edgeq.ir import Graph
+from edgeq.ir.ports import join, limits, split
+from edgeq.ops import OPS
+from edgeq.passes import prepare, quantize
+from edgeq.passes.float_forward import float_params
 from edgeq.passes.ranges import choose_quant
 from edgeq.prove.firmware import compare
 from edgeq.prove.host import host_runner
@@ -42,24 +49,34 @@ RESULTS, PAGE = HERE / "imports.json", HERE.parents[1] / "docs" / "import.md"
 SEED, CALIBRATION, ROWS, COMPARED = 1, 32, 16, 8
 NORMED = 256  # rows that BatchNorm's statistics are of: others than those that calibrate
 SAID = 240  # letters of a refusal
-CPU_S = 180  # a process that needs more is a row without numbers
+CPU_S = 900  # a process that needs more is a row without numbers
 OPSETS = {"onnx": 17, "onnx dynamo": 18}  # of torch's older exporter, and of its newer one
 VIAS = ("torch", *OPSETS)
+PEER = "onnx"  # the runs that onnxruntime's int8 of the same file stands beside
+FIGURES = ("", "_of_differences", "_in_float", "_of_peer", "_of_rounded_input")
+KINDS = ("int4", "ternary")  # beside int8, on the first network
 DSP = frozenset({"dsp"})  # the kernels of a Cortex-M4
 OWN = [net for net in NETS if net not in TORCHVISION]
 RUNS = [
     *((net, via, "int8") for via in VIAS for net in OWN),
-    *(("ds_cnn", "torch", kind) for kind in ("int4", "ternary")),
+    *((net, "keras", "int8") for net in AS_KERAS),
+    *((OWN[0], via, kind) for via in (*VIAS, "keras") for kind in KINDS),
     *((net, via, "int8") for via in VIAS for net in TORCHVISION),
 ]
 
 
-def rows_of(shape: tuple[int, ...], count: int, seed: int) -> Tensor:
-    """Smooth signals with a little noise (count, *shape): sums along each axis but the channels.
+def rows_of(shapes: Shapes, count: int, seed: int) -> tuple[Tensor, ...]:
+    """For each input smooth signals with a little noise (count, *shape): sums along each axis but
+    the channels.
 
     Each has mean 0 and deviation 1, so that those not calibrated with lie in the same range.
     """
-    x = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(_rows_of(shape, count, generator) for shape in shapes)
+
+
+def _rows_of(shape: tuple[int, ...], count: int, generator: torch.Generator) -> Tensor:
+    x = torch.randn(count, *shape, generator=generator)
     noise = 0.2 * x
     for axis in range(2, x.dim()):
         x = x.cumsum(axis)
@@ -68,7 +85,7 @@ def rows_of(shape: tuple[int, ...], count: int, seed: int) -> Tensor:
     return flat.reshape(x.shape)
 
 
-def run_in(module: nn.Module, x: Tensor) -> nn.Module:
+def run_in(module: nn.Module, x: tuple[Tensor, ...]) -> nn.Module:
     """BatchNorm's statistics as those of x; then in evaluation mode."""
     norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
@@ -79,35 +96,58 @@ def run_in(module: nn.Module, x: Tensor) -> nn.Module:
         module.eval()
         for norm in norms:
             norm.train()
-        module(x)
+        module(*x)
     return module.eval()
 
 
-def imported(module: nn.Module, x: Tensor, via: str, name: str) -> edgeq.nn.Model:
-    """The float model by `via`."""
+def imported(module: nn.Module, x: tuple[Tensor, ...], via: str, name: str) -> edgeq.nn.Model:
+    """The float model by `via`; `x` are examples of its inputs."""
+    example = tuple(part[:1] for part in x)
     if via == "torch":
-        return edgeq.from_torch(module, x[:1], name=name)
+        return edgeq.from_torch(module, example if len(x) > 1 else example[0], name=name)
+    if via == "keras":
+        with contextlib.redirect_stdout(sys.stderr):  # the converter tells its progress
+            return edgeq.from_keras(as_keras(module, tuple(x[0].shape[1:])))
+    with exported(module, example, via, name) as file:
+        try:
+            return edgeq.from_onnx(file)
+        except EdgeqError as error:  # the folder's name is another one each time
+            raise type(error)(str(error).replace(f"{file.parent}/", "")) from None
+
+
+@contextlib.contextmanager
+def exported(module: nn.Module, example: tuple[Tensor, ...], via: str, name: str) -> Iterator[Path]:
+    """The .onnx file that one of torch's exporters writes, until the block ends."""
     with scratch_folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the exporter is the old one
         file = folder / f"{name}.onnx"
         newer = via == "onnx dynamo"
         with contextlib.redirect_stdout(sys.stderr):  # the newer one tells its progress
             torch.onnx.export(
-                module, (x[:1],), file, dynamo=newer, opset_version=OPSETS[via], verbose=False
+                module, example, file, dynamo=newer, opset_version=OPSETS[via], verbose=False
             )
-        return edgeq.from_onnx(file)
+        yield file
+
+
+def peer(module: nn.Module, calibration: tuple[Tensor, ...], rows: tuple[Tensor, ...]) -> Any:
+    """What onnxruntime's int8 of the network answers (rows, values)."""
+    with exported(module, tuple(part[:1] for part in rows), PEER, "peer") as file:
+        return peer_answers(file, calibration, rows)
 
 
 def decibels(wanted: Any, got: Any) -> float:
     return round(float(10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum())), 1)
 
 
-def real(module: nn.Module, x: Tensor) -> Any:
-    """What the float module answers (rows, values), maps channels last as the integers are."""
+def real(module: nn.Module, x: tuple[Tensor, ...]) -> Any:
+    """What the float module answers (rows, values), maps channels last as the integers are;
+    several answers one after another.
+    """
     with torch.no_grad():
-        y = module(x)
-    y = y.permute(0, 2, 3, 1) if y.dim() == 4 else y
-    return y.flatten(1).numpy().astype(np.float64)
+        made = module(*x)
+    made = made if isinstance(made, tuple) else (made,)
+    flat = [(y.permute(0, 2, 3, 1) if y.dim() == 4 else y).flatten(1) for y in made]
+    return torch.cat(flat, 1).numpy().astype(np.float64)
 
 
 def as_int8(x: Tensor, calibration: Tensor) -> Tensor:
@@ -117,16 +157,26 @@ def as_int8(x: Tensor, calibration: Tensor) -> Tensor:
     return (codes - quant.zero_point) * quant.per_tensor
 
 
+def as_given(x: tuple[Tensor, ...], model: edgeq.nn.Model) -> dict[str, Any]:
+    """The rows by the model's inputs, in their order of axes: Keras has channels last."""
+    arrays = [part.numpy() for part in x]
+    if len(arrays) == 1 and (shape := next(iter(model.inputs.values()))) != arrays[0].shape[1:]:
+        arrays = [np.moveaxis(arrays[0], 1, -1).reshape(-1, *shape)]
+    return dict(zip(model.inputs, arrays, strict=True))
+
+
 def measured(net: str, via: str, weights: str) -> dict[str, Any]:
     """One row of the table. Raises EdgeqError for what is refused."""
     facts = NETS[net]
     torch.manual_seed(SEED)
-    calibration = rows_of(facts.shape, CALIBRATION, SEED)
-    module = run_in(facts.build(), rows_of(facts.shape, NORMED, SEED + 2))
-    rows = rows_of(facts.shape, ROWS, SEED + 1)
+    calibration = rows_of(facts.shapes, CALIBRATION, SEED)
+    module = run_in(facts.build(), rows_of(facts.shapes, NORMED, SEED + 2))
+    rows = rows_of(facts.shapes, ROWS, SEED + 1)
     model = imported(module, rows, via, net)
-    model = edgeq.quantize(model, calibration.numpy(), weights, progress=False)
-    given = [model_rows(x.numpy(), facts.shape, "rows", model.layout) for x in (calibration, rows)]
+    arrays = [as_given(x, model) for x in (calibration, rows)]
+    single = arrays[0] if len(arrays[0]) > 1 else next(iter(arrays[0].values()))
+    model = edgeq.quantize(model, single, weights, progress=False)
+    given = [graph_rows(x, model.inputs, "rows", model.layout) for x in arrays]
     graph = quantize(graph_of(model), given[0], "mse", DSP).graph
     codes = quantize_rows(graph, given[1])
     compiled = compile_graph(graph, net, "0" * 64)
@@ -135,7 +185,9 @@ def measured(net: str, via: str, weights: str) -> dict[str, Any]:
         asked = [t for each in trials(graph, codes[:COMPARED], COMPARED) for t in each]
         check = compare(graph, asked, list(runner(asked)), "host")
     got = real_outputs(graph, run(graph, codes).output)
-    wanted, rounded = (real(module, x) for x in (rows, as_int8(rows, calibration)))
+    plain = in_float(model, graph, given[1])
+    coarse = tuple(as_int8(x, c) for x, c in zip(rows, calibration, strict=True))
+    wanted, rounded = (real(module, x) for x in (rows, coarse))
     return {
         "parameters": sum(p.numel() for p in module.parameters()),
         "weight_bytes": compiled.packed.total_bytes,
@@ -143,11 +195,40 @@ def measured(net: str, via: str, weights: str) -> dict[str, Any]:
         "rows": check.samples,
         "mismatches": check.mismatches,
         "sqnr_db": decibels(wanted, got),
+        "sqnr_in_float_db": decibels(wanted, plain),
         "sqnr_of_rounded_input_db": decibels(wanted, rounded),
         "sqnr_of_differences_db": decibels(wanted - wanted.mean(0), got - wanted.mean(0)),
         "top1": int((wanted.argmax(1) == got.argmax(1)).sum()),
         "top1_rows": ROWS,
-    }
+    } | (
+        {"sqnr_of_peer_db": decibels(wanted, peer(module, calibration, rows))}
+        if via == PEER
+        else {}
+    )
+
+
+def in_float(model: edgeq.nn.Model, graph: Graph, rows: Any) -> Any:
+    """What float arithmetic answers (rows, values) with the graph's weights, each activation
+    rounded to its scale: the integers' own rounding is all that this leaves out.
+    """
+    plain = prepare(graph_of(model))
+    values = {name: part.astype(np.float32) for name, part in split(plain, rows).items()}
+    values = {name: _rounded(graph, name, part) for name, part in values.items()}
+    for node in plain.nodes:
+        given = tuple(values[name] for name in node.inputs)
+        made = OPS[node.op].float_forward(node.attrs, given, float_params(plain, node))
+        values[node.outputs[0]] = _rounded(graph, node.outputs[0], made)
+    return join(plain.outputs, values).reshape(len(rows), -1).astype(np.float64)
+
+
+def _rounded(graph: Graph, name: str, values: Any) -> Any:
+    """The nearest codes; as they are where the integer graph has no such tensor."""
+    kind = graph.tensors.get(name)
+    if kind is None or kind.quant is None:
+        return values
+    zero, scale = kind.quant.zero_point, kind.quant.per_tensor
+    codes = np.clip(np.round(values / scale) + zero, *limits(kind))
+    return ((codes - zero) * scale).astype(np.float32)
 
 
 def one(key: tuple[str, str, str]) -> dict[str, Any]:
@@ -190,20 +271,21 @@ def stored() -> list[dict[str, Any]]:
 
 def markdown(runs: list[dict[str, Any]]) -> str:
     """A line for each of RUNS, by network; one that `runs` lacks says so."""
-    heads = ("network", "input", "from", "weights", "bytes", "arena", "rows equal in C")
-    heads += ("SQNR, dB", "of differences", "float on int8 input")
-    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|" + "---:|" * 6]
+    heads = ("network", "from", "weights", "bytes", "arena", "rows equal in C", "SQNR, dB")
+    heads += ("of differences", "in float", "onnxruntime", "int8 input")
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---|" + "---:|" * 8]
     held = {(r["network"], r["via"], r["weights"]): r for r in runs}
     for key in sorted(RUNS, key=lambda key: list(NETS).index(key[0])):
         facts, r = NETS[key[0]], held.get(key, {"refused": "not measured"})
-        cells = [facts.title, "x".join(map(str, facts.shape)), *key[1:]]
+        shapes = " + ".join("x".join(map(str, shape)) for shape in facts.shapes)
+        cells = [f"{facts.title}, {shapes}", *key[1:]]
         if "refused" in r:
-            cells += [r["refused"], "", "", "", "", ""]
+            cells += [r["refused"], *[""] * 7]
         else:
             cells += [f"{r['weight_bytes']:,}", f"{r['arena_bytes']:,}"]
             cells += [f"{r['rows'] - r['mismatches']} of {r['rows']}"]
-            cells += [str(r["sqnr_db"]), str(r["sqnr_of_differences_db"])]
-            cells += [str(r["sqnr_of_rounded_input_db"])]
+            kept = [w for w in FIGURES if w != "_of_peer" or r["weights"] == "int8"]  # which it is
+            cells += [str(r.get(f"sqnr{what}_db", "")) if what in kept else "" for what in FIGURES]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

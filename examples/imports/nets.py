@@ -19,13 +19,22 @@ TORCHVISION = (
 )
 
 
+Shapes = tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True)
 class Net:
-    """`shape` has no batch axis."""
+    """`shape` of the first input and those of `others` have no batch axis."""
 
     title: str
     shape: tuple[int, ...]
     build: Callable[[], nn.Module]
+    others: Shapes = ()
+
+    @property
+    def shapes(self) -> Shapes:
+        """Of every input, in the order of `forward`."""
+        return (self.shape, *self.others)
 
 
 def _conv(
@@ -280,5 +289,7 @@ NETS = {
     "tcn": Net("TCN", (6, 64), tcn),
     "mixer": Net("MLP-Mixer", (3, 32, 32), Mixer),
     "encoder": Net("transformer encoder, 2 layers", (16, 24), Encoder),
+    "two_heads": Net("two-headed net", (3, 32, 32), TwoHeads),
+    "two_inputs": Net("two-input net", (1, 24, 24), TwoInputs, ((12,),)),
     **{name: Net(f"torchvision {name}", (3, 32, 32), _named(name)) for name in TORCHVISION},
 }

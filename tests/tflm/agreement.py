@@ -41,7 +41,7 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
     if loose_parts(graph):
         assert_each_op_agrees(graph, x)
     else:
-        _assert_answers(graph, runs, wanted)
+        _assert_answers(graph, x, runs, wanted)
     _assert_uncertainty(graph, model, runs, wanted)
     return runs
 
@@ -57,16 +57,33 @@ def near_a_threshold(graph: Graph, x: Array) -> Array:
     return np.asarray(near)
 
 
-def _assert_answers(graph: Graph, runs: list[TflmRun], wanted: Answered) -> None:
+def _assert_answers(graph: Graph, x: Array, runs: list[TflmRun], wanted: Answered) -> None:
     """Every answer, and every state that a row leaves behind, to the byte."""
-    results, (_, states) = result_tensors(graph), with_state_ports(graph)
+    results, (open_graph, states) = result_tensors(graph), with_state_ports(graph)
     got: dict[str, Array] = {}
     for i, name in enumerate((*results, *(state.kept for state in states))):
-        shape = graph.tensors[name].shape
+        shape = open_graph.tensors[name].shape
         got[name] = np.stack([each.outputs[i].reshape(shape) for each in runs])
     assert np.array_equal(join(results, got), wanted.output)
+    for name, left in states_left(graph, x).items():
+        assert np.array_equal(got[name], left), name
+
+
+def states_left(graph: Graph, x: Array) -> dict[str, Array]:
+    """What the reference keeps of each row, by tensor: it goes in again with the next row."""
+    open_graph, states = with_state_ports(graph)
+    held: dict[str, Array] = {}
     for state in states:
-        assert np.array_equal(got[state.kept], wanted.values[state.kept]), state.output_name
+        kind = open_graph.tensors[state.given]
+        held[state.given] = np.full((1, *kind.shape), state.reset, kind.dtype)
+    left: dict[str, list[Array]] = {state.kept: [] for state in states}
+    for i in range(len(x) if states else 0):
+        given = join(open_graph.inputs, {**split(graph, x[i : i + 1]), **held})
+        values = run(open_graph, given).values
+        held = {state.given: values[state.kept] for state in states}
+        for state in states:
+            left[state.kept].append(values[state.kept])
+    return {name: np.concatenate(rows) for name, rows in left.items()}
 
 
 def file_inputs(graph: Graph, model: bytes, x: Array) -> list[Array]:

@@ -28,6 +28,8 @@ from edgeq.passes import quantize
 from tests import factory, port_graphs
 from tests.neighbours import script
 from tests.numeric_cases import NUMERIC_CASES
+from tests.recurrent_cases import CASES as LSTMS
+from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -64,6 +66,17 @@ def weighted(op: str, fmt: str, activation: str) -> Graph:
     if op == "Conv2D":
         return single(lambda b: b.conv(5, (3, 3), fmt, activation, padding=PAD), (8, 7, 3))
     return single(lambda b: b.depthwise((3, 3), fmt, activation, (2, 2), PAD), (8, 7, 5))
+
+
+def in_parts(fmt: str) -> Graph:
+    """Groups and dilation, padded as SAME is and otherwise."""
+
+    def grow(build: factory.GraphBuilder) -> None:
+        build.conv(6, (3, 3), fmt, padding=(2, 2, 2, 2), dilation=(2, 2), groups=3)
+        build.depthwise((3, 2), fmt, "none", padding=(3, 0, 0, 2), dilation=(3, 2))
+        build.conv(8, (2, 2), fmt, "relu6", (2, 1), dilation=(1, 3), groups=2)
+
+    return single(grow, (9, 10, 6))
 
 
 def added(activation: str) -> Graph:
@@ -260,6 +273,7 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield f"mean-pool-{kernel}", partial(single, grow, (6, 4, 3))
     yield from SHAPE_CASES.items()
     yield from NUMERIC_CASES.items()
+    yield from ((name, RECURRENT_CASES[name]) for name in LSTMS)
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
         pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)
@@ -271,6 +285,8 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
 
 def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
     mixture = factory.mixture_graph
+    for fmt in ("s8", "s4"):
+        yield f"Conv2D-parts-{fmt}", partial(in_parts, fmt)
     for seed in (0, 1):
         yield f"fc_graph-{seed}", lambda s=seed: factory.fc_graph(rng(s), softmax=bool(s))
         yield f"conv_graph-{seed}", lambda s=seed: factory.conv_graph(rng(s))
@@ -293,13 +309,17 @@ def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
         make = partial(factory.cascade_graph, signal=signal)
         yield f"cascade_graph-{signal}", lambda f=make: f(rng(4))
     yield "smallest_cascade", factory.smallest_cascade
-    for make in (port_graphs.two_inputs, port_graphs.two_by_two, port_graphs.with_delay):
+    for make in (port_graphs.two_inputs, port_graphs.two_by_two):
+        yield make.__name__, make
+    for make in (port_graphs.with_delay, port_graphs.with_history):
         yield make.__name__, make
     for make in (port_graphs.wide_input, port_graphs.wide_delay):
         yield make.__name__, make
 
 
 CASES: Mapping[str, Callable[[], Graph]] = dict([*_singles(), *_graphs()])
+
+
 MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "images": image_net,
     "signal": signal_net,
@@ -310,6 +330,7 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "cascade": cascade_net,
     "exits": exit_net,
     "ends": ends_net,
+    "lstm": lambda: nn.Model(nn.Sequential(nn.LSTM(5, 6), nn.LSTM(6, 4, last=True)), (5, 8)),
     # 16-bit weights have no .tflite
     **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }
@@ -321,7 +342,14 @@ def network(name: str, kind: str) -> Graph:
 
 
 # Folders whose networks have the layers of another's, with other weights.
-ALIKE = {"imports": "networks", "paper_claims": "esc10"}
+ALIKE = {
+    "convolutions": "networks",
+    "imports": "networks",
+    "paper_claims": "esc10",
+    "plans": "digits",
+    "quantizers": "digits",
+    "search": "digits",
+}
 EXAMPLE_CASES: Mapping[str, Callable[[], Graph]] = {
     **{f"networks-{name}": partial(network, name, "int8") for name in ("ad", "kws", "sww")},
     "cascades": cascades,
@@ -349,10 +377,14 @@ def covered(graph: Graph) -> set[tuple[str, ...]]:
     return found
 
 
+NO_TFLITE = {"BlockFullyConnected", "Gru", "LogMel", "Mgu"}  # the emitter refuses them by name
+
+
 def emitted_kinds() -> set[tuple[str, ...]]:
     """What the emitter's own tables say that it can write."""
-    found: set[tuple[str, ...]] = {("op", "Mixture"), *(("op", op) for op in LAYERS)}
-    for op in LAYERS:
+    ops = LAYERS.keys() - NO_TFLITE
+    found: set[tuple[str, ...]] = {("op", "Mixture"), *(("op", op) for op in ops)}
+    for op in ops:
         names = {f.name for f in fields(OPS[op].attrs)}
         if "weight_format" in names:
             found |= {("weight_format", op, fmt) for fmt in formats_of(op)}

@@ -10,6 +10,7 @@ from edgeq.reference import run
 from tests import tflite_files as made
 from tests.factory import input_rows
 from tests.tflite_files import TAKEN
+from tests.tflite_more import LITERT_ALONE, MORE
 from tests.tflm.agreement import assert_agrees
 from tests.tflm.interpreter import run_tflm
 
@@ -28,7 +29,7 @@ def int4(least: int) -> made.Make:
     return make
 
 
-FILES = {**TAKEN, **{f"int4 from {n}": made.written(made.MAP, int4(n)) for n in (-7, -8)}}
+FILES = {**TAKEN, **MORE, **{f"int4 from {n}": made.written(made.MAP, int4(n)) for n in (-7, -8)}}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -41,3 +42,9 @@ def test_an_imported_file(name: str) -> None:
     got = np.stack([r.outputs[0].reshape(-1) for r in runs])
     np.testing.assert_array_equal(got, run(graph, x).output.reshape(ROWS, -1))
     assert_agrees(graph, x)
+
+
+@pytest.mark.parametrize("name", LITERT_ALONE)
+def test_an_export_of_what_litert_alone_has_is_taken(name: str) -> None:
+    graph = graph_of_tflite(LITERT_ALONE[name], "imported")
+    assert_agrees(graph, input_rows(np.random.default_rng(4), graph, 2))

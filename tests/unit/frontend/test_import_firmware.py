@@ -13,21 +13,24 @@ from edgeq.prove.trials import Answer, Trial
 from edgeq.reference import run
 from tests.factory import input_rows
 from tests.tflite_files import TAKEN
+from tests.tflite_more import MORE
 
 SAMPLED = {("dense of -128", "v6m"), ("conv of -128", "dsp"), ("average same", ""), ("sum", "dsp")}
 SAMPLED |= {("conv same asymmetric", "dsp"), ("depthwise same", "dsp"), ("dense of -128", "dsp")}
+SAMPLED |= {("conv in groups", "dsp"), ("mean", ""), ("prelu of every cell", "dsp")}
+FILES = {**TAKEN, **MORE}
 
 
 @pytest.mark.parametrize(
     ("name", "isa"),
     [
         pytest.param(name, isa, marks=() if (name, isa) in SAMPLED else pytest.mark.full)
-        for name in TAKEN
+        for name in FILES
         for isa in ("", "dsp", "v6m")
     ],
 )
 def test_the_firmware_of_an_imported_file(name: str, isa: str, tmp_path: Path) -> None:
-    graph = select_kernels(graph_of_tflite(TAKEN[name], "imported"), frozenset({isa} - {""}))
+    graph = select_kernels(graph_of_tflite(FILES[name], "imported"), frozenset({isa} - {""}))
     compiled = compile_graph(graph, "imported", "0" * 64)
     x = input_rows(np.random.default_rng(6), graph, 12)
     wanted = run(graph, x).output.reshape(len(x), -1)

@@ -229,7 +229,8 @@ def test_what_a_file_may_not_be() -> None:
     assert "no protobuf" in refusal(b"\x08\x0a\x12\xff\xff", ModelFile)
     assert "no graph" in refusal(b"", ModelFile)
     assert "opset 12" in refusal(made.node("Relu", MAP, opset=12))
-    assert "open sizes" in refusal(_with_open_sizes(made.node("Relu", MAP)))
+    open_sizes = refusal(_with_open_sizes(made.node("Relu", MAP)))
+    assert "open sizes 1, 4, height, 6; say them" in open_sizes
     quantized = made.node("QuantizeLinear", MAP, np.float32(0.1), np.int8(0))
     assert "DequantizeLinear" in refusal(quantized)
     assert "it multiplies an activation by a vector" in refusal(_by_a_vector())

@@ -97,6 +97,34 @@ def test_the_graph_answers_as_litert(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, _litert(data, X[:8]), atol=1e-5)
 
 
+OPS: dict[str, tuple[Any, Any, tuple[int, ...]]] = {
+    "LOG_SOFTMAX": (None, schema.LogSoftmaxOptionsT(), (1, 8, 8, 4)),
+    "PRELU": (_weights(1, 1, 4), None, (1, 8, 8, 4)),
+    "TILE": (np.array([1, 2, 1, 3], np.int32), None, (1, 16, 8, 12)),
+    "DEPTH_TO_SPACE": (None, schema.DepthToSpaceOptionsT(2), (1, 16, 16, 1)),
+    "SPACE_TO_DEPTH": (None, schema.SpaceToDepthOptionsT(4), (1, 2, 2, 64)),
+}
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_one_operator_behind_a_layer(op: str, tmp_path: Path) -> None:
+    second, options, out = OPS[op]
+    model = ModelWriter()
+    sg = model.subgraph("main")
+    x = sg.value("x", (1, 8, 8, 3), "float32")
+    weight, window = _weights(4, 1, 1, 3), made.conv_options(made.VALID, 1)
+    y = _layer(sg, "CONV_2D", x, weight, (1, 8, 8, 4), window)
+    more = [] if second is None else [sg.constant("more", second)]
+    y = _then(sg, op, [y, *more], out, options)
+    sg.finish([x], [y])
+    data = model.to_bytes("made by a test", {"input": x}, {"logits": y}, {})
+    (tmp_path / "one.tflite").write_bytes(data)
+    rows = np.random.default_rng(1).normal(size=(3, 8, 8, 3)).astype(np.float32)
+    with torch.no_grad():
+        got = edgeq.from_tflite(tmp_path / "one.tflite")(torch.from_numpy(rows)).numpy()
+    np.testing.assert_allclose(got, _litert(data, rows), atol=1e-5)
+
+
 def test_it_is_exported_with_a_calibration_set(tmp_path: Path) -> None:
     (tmp_path / "net.tflite").write_bytes(_net())
     np.savez(tmp_path / "x.npz", x=X)

@@ -1,5 +1,6 @@
 """What of a .tflite is refused, by which words, and that damage ends in one clear error."""
 
+import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 
 from edgeq.emit.tflite_writer import ModelWriter, SubgraphWriter, Value
 from edgeq.errors import ModelFile, UnsupportedOp
@@ -15,9 +17,11 @@ from edgeq.frontend.tflite_loader import findings_of, graph_of_tflite, is_float
 from edgeq.ir import Quant
 from edgeq.reference import run
 from tests import tflite_files as made
+from tests import tflite_more as more
 from tests.factory import input_rows
 
 MUTATIONS = 1500
+FINE = Quant((1e-10,), 3)
 
 
 def answers(data: bytes) -> np.ndarray[Any, Any]:
@@ -190,10 +194,111 @@ def test_an_add_of_constants_or_of_shapes_that_do_not_fit_is_refused() -> None:
         graph_of_tflite(made.written((1, 5), make((1, 4), False)), "t")
 
 
-def test_groups_are_refused() -> None:
+@pytest.mark.parametrize("channels", [1, 5, 12])
+def test_groups_that_do_not_fit_are_refused(channels: int) -> None:
+    """Weights of 3 channels and 6 outputs: no group, a part of one, 4 groups."""
     make = made.conv(6, 3, 3, made.conv_options(made.SAME, 1), 6)
-    with pytest.raises(UnsupportedOp, match="groups"):
-        graph_of_tflite(made.written((1, 6, 6, 6), make), "t")
+    with pytest.raises(UnsupportedOp, match=rf"on {channels} channels"):
+        graph_of_tflite(made.written((1, 6, 6, channels), make), "t")
+
+
+def test_int16_activations_are_named() -> None:
+    """A convolution of int16 activations and int8 weights, as converters write 16x8."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        wide = sg.value("wide", x.shape, "int16", Quant((0.0002,), 0))
+        sg.op("QUANTIZE", [x], [wide], schema.QuantizeOptionsT())
+        return made.conv(6, 3, 3, made.conv_options(made.SAME, 1), 6)(sg, wide)
+
+    with pytest.raises(UnsupportedOp, match=r"'wide' is int16: .* convert it with TFLITE_BUILTINS"):
+        graph_of_tflite(made.written(made.MAP, make), "t")
+
+
+NO_ENDS = [[0, 0], [0, 0]]
+
+
+def test_rows_of_the_batch_are_dilation() -> None:
+    """Padded with the zero point, as LiteRT has it; TensorFlow Lite Micro pads with the code 0."""
+    data = made.written(made.MAP, more.by_batches((3, 2), [[2, 4], [1, 3]], [[0, 2], [1, 1]]))
+    graph = graph_of_tflite(data, "t")
+    (node,) = graph.nodes
+    assert (node.op, node.attrs.dilation, node.attrs.padding) == ("Conv2D", (3, 2), (2, 0, 2, 2))
+    rows = np.random.default_rng(3).integers(-128, 128, (4, 6, 6, 3), dtype=np.int8)
+    interpreter = Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    ends = (interpreter.get_input_details()[0], interpreter.get_output_details()[0])
+    for row, wanted in zip(rows, run(graph, rows).output, strict=True):
+        interpreter.set_tensor(ends[0]["index"], row[None])
+        interpreter.invoke()
+        got = interpreter.get_tensor(ends[1]["index"])[0].astype(int)
+        assert np.abs(got - wanted.reshape(got.shape)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (more.by_batches((2, 2), NO_ENDS, [[1, 0], [0, 0]]), "crops more than was padded"),
+        (more.by_batches((2, 2), [[1, 0], [0, 0]], NO_ENDS), "does not come apart"),
+        (more.by_batches((2, 2), NO_ENDS, NO_ENDS, again=(2, 1)), "has other blocks"),
+        (more.by_batches((2, 2), NO_ENDS, NO_ENDS, stride=2), "of its own"),
+        (more.by_batches((2, 2), NO_ENDS, NO_ENDS, end="RELU"), "no BATCH_TO_SPACE_ND alone"),
+    ],
+    ids=["crops", "blocks", "other blocks", "stride", "no end"],
+)
+def test_rows_of_the_batch_that_are_no_dilation(file: made.Make, said: str) -> None:
+    with pytest.raises(UnsupportedOp, match=re.escape(said)):
+        graph_of_tflite(made.written(made.MAP, file), "t")
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (more.reduced("MEAN", (0,), (6, 6, 3)), "it reduces axes [0]"),
+        (more.reduced("MEAN", (1, 3), (1, 6)), "which do not follow one another"),
+        (more.reduced("REDUCE_MAX", (1, 2), (1, 3), made.Y), "different scales"),
+        (more.transposed(made.SAME, 0, (12, 12)), "it has stride (0, 0)"),
+        (more.held("MINIMUM", True, 3), ""),
+    ],
+)
+def test_reductions_and_filters_that_are_not_taken(file: made.Make, said: str) -> None:
+    data = made.written(made.MAP, file)
+    if not said:
+        graph_of_tflite(data, "t")
+        return
+    with pytest.raises(UnsupportedOp, match=re.escape(said)):
+        graph_of_tflite(data, "t")
+
+
+def test_tiles_are_cells_over_again() -> None:
+    graph = graph_of_tflite(made.written(made.MAP, more.tiled), "t")
+    x = input_rows(np.random.default_rng(2), graph, 3)
+    np.testing.assert_array_equal(run(graph, x).output, np.tile(x, (1, 2, 1, 3)))
+
+
+def test_a_tile_of_more_cells_than_any_device_has_is_refused_before_they_are_listed() -> None:
+    def change(model: Any) -> None:
+        model.subgraphs[0].tensors[0].shape = [1, 1 << 24, 1, 1]
+        repeats = np.array([1, 4096, 1, 1], np.int32)
+        model.buffers[model.subgraphs[0].tensors[2].buffer].data = repeats.view(np.uint8)
+
+    data = made.written(made.MAP, more.tiled)
+    with pytest.raises(UnsupportedOp, match=r"it repeats \[1, 16777216, 1, 1\] by \[1, 4096"):
+        graph_of_tflite(made.changed(data, change), "t")
+
+
+@pytest.mark.parametrize("make", [made.unary("RELU", FINE), more.prelu((1, 1, 3))])
+def test_scales_that_have_no_integers_are_damage(make: made.Make) -> None:
+    def change(model: Any) -> None:
+        model.subgraphs[0].tensors[0].quantization.scale = [1e10]
+        model.subgraphs[0].tensors[-1].quantization.scale = [FINE.per_tensor]
+
+    with pytest.raises(ModelFile, match="it makes no sense: y: "):
+        graph_of_tflite(made.changed(made.written(made.MAP, make), change), "t")
+
+
+def test_what_helps_stands_beside_an_operator_that_is_not_taken() -> None:
+    with pytest.raises(UnsupportedOp, match=r"node 0 SVDF \(y\): .*recurrent layers"):
+        graph_of_tflite(made.written(made.MAP, made.unary("SVDF", made.X)), "t")
 
 
 def test_tables_that_name_each_other_again_and_again_are_bounded() -> None:
@@ -277,5 +382,5 @@ def test_a_softmax_of_a_scalar_is_refused() -> None:
     def change(model: Any) -> None:
         model.subgraphs[0].tensors[0].shape = []
 
-    with pytest.raises(UnsupportedOp, match="over several rows"):
+    with pytest.raises(UnsupportedOp, match="over a single value"):
         graph_of_tflite(made.changed(made.TAKEN["softmax"], change), "t")

@@ -95,6 +95,26 @@ def test_an_instance_norm_with_statistics_is_a_batch_norm() -> None:
     assert ops == ["DepthwiseConv2D"]
 
 
+TRANSPOSED: dict[str, tuple[Shape, tn.Module]] = {
+    "plain": (MAP, tn.ConvTranspose2d(4, 3, 2, 2)),
+    "cut, and longer": (MAP, tn.ConvTranspose2d(4, 6, 3, (2, 3), 1, (1, 2), groups=2)),
+    "dilated": (MAP, tn.ConvTranspose2d(4, 5, (3, 2), 1, (1, 0), dilation=2, bias=False)),
+    "of a group a channel": (MAP, tn.ConvTranspose2d(4, 8, 4, 2, 1, groups=4)),
+    "more cut than there is": (MAP, tn.ConvTranspose2d(4, 3, 2, 1, 2)),
+    "a line": (LINE, tn.ConvTranspose1d(4, 6, 3, 2, 1, output_padding=1)),
+    "before a norm": (MAP, tn.Sequential(tn.ConvTranspose2d(4, 6, 3, 2), tn.BatchNorm2d(6))),
+}
+
+
+@pytest.mark.parametrize("case", TRANSPOSED)
+def test_transposed_convolutions(case: str) -> None:
+    shape, module = TRANSPOSED[case]
+    made = set(taken(module, shape))
+    depthwise = case == "of a group a channel"
+    assert ("DepthwiseConv2D" if depthwise else "Conv2D") in made
+    assert "BatchNorm" not in made
+
+
 PLACES: dict[str, tuple[Shape, tn.Module, str]] = {
     "places of channels": (
         MAP,
