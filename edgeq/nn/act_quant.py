@@ -83,6 +83,10 @@ class ActQuant(nn.Module):
             if not (self.enabled and self.observe_in_training):
                 return x
             self.observe(x)
+        return self.rounded(x)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """As `forward`, of a range that it does not move."""
         if not self.active:
             return x
         if self.training:

@@ -16,10 +16,16 @@ FROM_TORCH = (
 )
 SAVE_INSTEAD = "save the model with edgeq.save(model, path), which writes the edgeq-model format"
 REBUILD = f"build the module and save its model:\n{FROM_TORCH}"
-_LATER = {
-    ".onnx": "ONNX files as input come later",
-    ".tflite": "TensorFlow Lite files as input come later",
-    ".pt2": "torch.export archives can execute code when loaded and are refused",
+_OTHERS = {  # suffix: (what the file is no model for, what takes it instead)
+    ".onnx": (
+        "an edgeq-model file has another name",
+        "edgeq.from_onnx(path) and `edgeq export` take ONNX files",
+    ),
+    ".tflite": (
+        "an edgeq-model file has another name, a TensorFlow Lite file has TFL3 in its bytes 4 to 7",
+        "edgeq.from_tflite(path) and `edgeq export` take such files",
+    ),
+    ".pt2": ("torch.export archives can execute code when loaded and are refused", REBUILD),
 }
 
 
@@ -65,9 +71,11 @@ def _first(lines: list[str]) -> str:
 
 def refuse_suffix(path: Path, kind: type[EdgeqError]) -> None:
     """Raises `kind` for the suffix of another format: saving refuses what loading would."""
-    reason = _LATER.get(path.suffix.lower())
-    if reason is not None:
-        raise kind(f"{path}: {reason}; {SAVE_INSTEAD}, best as .pt")
+    if path.suffix.lower() in _OTHERS:
+        reason, instead = _OTHERS[path.suffix.lower()]
+        if kind is not ModelFile:
+            instead = f"{SAVE_INSTEAD}, best as .pt"
+        raise kind(f"{path}: {reason}; {instead}")
 
 
 def _refuse_by_name(path: Path) -> None:

@@ -52,8 +52,8 @@ class Cascade(nn.Module):
     the stage's threshold. "entropy": of the softmax of the logits; a sample goes on while it lies
     above. Of `heads`, several answers on the features of the last layer, which are computed once:
     "monte_carlo", the summed variance of probabilities under `passes` seeded dropout masks of the
-    last layer's weights, and "router", that of a BayesianRouter of one hidden layer on the
-    experts' input (arXiv 2511.11743), go on above; "ensemble" (QUTE, arXiv 2404.12599), the gap of
+    last layer's weights, and "router", that of a BayesianRouter on the experts'
+    input (arXiv 2511.11743), go on above; "ensemble" (QUTE, arXiv 2404.12599), the gap of
     the logits summed over a Linear's members, below. `heads`: a Linear of members * classes
     outputs, by default of 4 members, or a router, for every expert but the last; training reaches
     them and not the features. `thresholds`: one a stage but the last, in the signal's unit; None to

@@ -1,6 +1,7 @@
 """Whether a model can be exported at all, told when it is built: layers, shapes, kernels, names."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from edgeq.passes.select_kernels import kernel_gaps
 
 TEXT_LENGTH = 200
 MOST_AXES = 3
+LONGEST_FRAME_S = 3600.0
 
 
 def checked_inputs(
@@ -97,3 +99,16 @@ def check_classes(
         f"the evaluation set has labels up to {labels.max()}, the model knows 0..{outputs - 1}"
         f"{hint}"
     )
+
+
+def checked_period(frame_s: object) -> float | None:
+    """The time from a frame to the next, in seconds, or None. BadInput for none that can be."""
+    if frame_s is None:
+        return None
+    real = isinstance(frame_s, int | float) and not isinstance(frame_s, bool)
+    if not real or not 0 < float(cast(float, frame_s)) <= LONGEST_FRAME_S:
+        raise BadInput(
+            f"frame_s is {str(frame_s)[:40]}; give the seconds from a frame to the next, such as "
+            "0.02"
+        )
+    return float(cast(float, frame_s))

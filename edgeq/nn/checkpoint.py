@@ -13,7 +13,7 @@ from edgeq.errors import BadInput, ModelFile, UnsupportedOp
 from edgeq.files import scratch_folder, write_file
 from edgeq.ir.ports import INPUT
 from edgeq.nn.archive import MAX_BYTES, REBUILD, read_archive, refuse_suffix
-from edgeq.nn.check import checked_body
+from edgeq.nn.check import checked_body, checked_period
 from edgeq.nn.config import config_of, skeleton
 from edgeq.nn.foreign import advice, pending
 from edgeq.nn.layers import QuantLayer
@@ -63,6 +63,8 @@ def _content(model: Model) -> dict[str, Any]:
     }
     if checked_task(model.task) is not None:
         config["task"] = model.task
+    if checked_period(model.frame_s) is not None:
+        config["frame_s"] = model.frame_s
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -171,6 +173,7 @@ def _model(content: object) -> Model:
         _evaluation(content["evaluation"]),
         config["name"],
         config.get("task"),
+        config.get("frame_s"),
     )
     return model.eval()
 
@@ -178,7 +181,7 @@ def _model(content: object) -> Model:
 def _plain_config(config: object) -> dict[str, Any]:
     several = isinstance(config, dict) and "inputs" in config
     wanted = (_CONFIG_KEYS - {"input_shape"}) | {"inputs"} if several else _CONFIG_KEYS
-    if not isinstance(config, dict) or set(config) - {"task"} != wanted:
+    if not isinstance(config, dict) or set(config) - {"task", "frame_s"} != wanted:
         raise ModelFile(f"config must hold exactly {', '.join(sorted(wanted))}")
     names, inputs = config["class_names"], config.get("inputs", {})
     if several and (not isinstance(inputs, dict) or not 1 <= len(inputs) <= MOST_PORTS):

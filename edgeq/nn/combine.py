@@ -6,10 +6,12 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from edgeq.errors import BadInput
+from edgeq.kernels import WHOLE_ROWS, whole_norm
 from edgeq.nn.calibration import routed
 from edgeq.nn.cascade import Cascade, numbered
-from edgeq.nn.config import build, config_of
+from edgeq.nn.config import build, config_of, is_depthwise
 from edgeq.nn.layers import QuantLayer
+from edgeq.nn.learned_steps import PARETOQ, STRAIGHT_THROUGH, checked_quantizer, learns
 from edgeq.nn.mixture import Mixture, TrunkMixture
 from edgeq.nn.model import Model
 from edgeq.nn.weight_kinds import weight_kind
@@ -23,18 +25,72 @@ def with_kind(model: Model, kind: str | int) -> Model:
 
     The first layer, depthwise ones and the last become int8: they hold few of the weights. From
     int8 down to int6 a float network needs no more training; narrower kinds want `fit` or
-    `distill`. Raises BadInput for an unknown kind and for a model of several experts.
+    `distill`. Learned steps begin anew where the kind has them, bounds and blocks go. Raises
+    BadInput for an unknown kind and for a model of several experts.
     """
     name = weight_kind(kind).name
     _refuse_experts(model)
     config = copy.deepcopy(config_of(model.body))
     weighted = list(_weighted(config))
     for i, node in enumerate(weighted):
-        inner = 0 < i < len(weighted) - 1 and node.get("groups", 1) == 1
+        inner = 0 < i < len(weighted) - 1 and not is_depthwise(node)
         node["weights"] = name if inner else KEPT
         node["act_quant"] = True
+        if not learns(weight_kind(node["weights"])):
+            node["quantizer"] = STRAIGHT_THROUGH
+        node["max_norm"] = node["block"] = None
+    return _rebuilt(model, config)
+
+
+def with_quantizer(model: Model, quantizer: str) -> Model:
+    """A copy of `model`, weights and sets too, whose weights are quantised so in training.
+
+    "paretoq" learns the step of every row (edgeq.nn.learned_steps), beginning from the weights as
+    they are; kinds without learned steps (ptq, int9 to int16) stay as they were.
+    "straight_through" finds steps from the weights. Train it with `fit` or `distill`.
+    Raises BadInput for an unknown quantiser, and where no layer has such a kind.
+    """
+    checked_quantizer(quantizer, weight_kind("int8"))
+    config = copy.deepcopy(config_of(model.body))
+    changed = [n for n in _weighted(config) if learns(weight_kind(n["weights"]))]
+    if quantizer == PARETOQ and not changed:
+        raise BadInput(
+            f"{model.name} has no layer of edgeq.nn with ternary or int1 to int8 weights, which "
+            "learn their steps; give kinds first (nn.with_kind)"
+        )
+    for node in changed:
+        node["quantizer"] = quantizer
+    return _rebuilt(model, config)
+
+
+def with_norm_bounds(model: Model) -> Model:
+    """A copy of `model`, weights and sets too, whose fully connected rows DSP kernels never split.
+
+    Linear layers of ternary or int4 weights with rows longer than a kernel takes at once get the
+    norm at which they may stay whole (`max_norm`; edgeq.kernels.whole_norm). Train it with `fit` or
+    `distill`. Raises BadInput where no layer is of that kind and length.
+    """
+    config = copy.deepcopy(config_of(model.body))
+    found = 0
+    for node in _weighted(config):
+        token = weight_kind(node["weights"]).token
+        most = whole_norm(token, node["in_features"]) if node["kind"] == "linear" else None
+        if most is not None:
+            node["max_norm"] = most
+            found += 1
+    if not found:
+        raise BadInput(
+            f"{model.name} has no Linear whose rows are split: ternary ones are from "
+            f"{WHOLE_ROWS['t2'][0] + 1} inputs on, int4 ones from {WHOLE_ROWS['s4'][0] + 1}"
+        )
+    return _rebuilt(model, config, steps=True)
+
+
+def _rebuilt(model: Model, config: dict[str, Any], *, steps: bool = False) -> Model:
+    """`model` around a body of that config with its weights; learned steps begin anew, or not."""
     body = build(config)
-    body.load_state_dict(model.body.state_dict())
+    state = model.body.state_dict()
+    body.load_state_dict({k: v for k, v in state.items() if steps or "log_step" not in k})
     return _settled(model.around(body))
 
 

@@ -12,10 +12,22 @@ import torch
 from torch import nn
 
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
-from edgeq.nn import activations, cascade, layers, mixture, norms, pooling, router, structure
+from edgeq.nn import (
+    activations,
+    audio,
+    cascade,
+    layers,
+    mixture,
+    norms,
+    pooling,
+    recurrent,
+    router,
+    structure,
+)
 from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.graph_plan import plan_of
+from edgeq.nn.learned_steps import STRAIGHT_THROUGH
 from edgeq.ops.op import snake_case
 
 MAX_PARAMETERS = 64_000_000
@@ -69,6 +81,10 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _count_or_none(value: object) -> object:
+    return None if value is None else _whole(1, 2**31 - 1)(value)
+
+
 def _graph(value: object) -> object:
     plan_of(value)
     return value
@@ -83,7 +99,12 @@ QUANT = {
     "per_tensor": _flag,
     "threshold": FRACTION,
     "act_quant": _flag,
+    "quantizer": _text,
+    "max_norm": _count_or_none,
+    "block": _count_or_none,
 }
+QUANT_LATER = (("quantizer", STRAIGHT_THROUGH), ("max_norm", None), ("block", None))
+RECURRENT = {"input_size": SIZE, "hidden_size": SIZE, "weights": _text, "last": _flag}
 ROUTER = {
     "in_features": SIZE,
     "experts": _whole(2, 64),
@@ -101,11 +122,25 @@ def _conv(dims: int) -> dict[str, Check]:
         "stride": size,
         "padding": count,
         "groups": SIZE,
+        "dilation": size,
         **QUANT,
     }
 
 
 POOL = {k: _conv(2)[k] for k in ("kernel_size", "stride", "padding")}
+LOG_MEL = {
+    "sample_rate": _whole(1),
+    "window": SIZE,
+    "hop": SIZE,
+    "fft": SIZE,
+    "mels": SIZE,
+    "low_hz": _number(0.0, 1e5),
+    "high_hz": _number(0.0, 1e5),
+    "floor": _number(0.0, 1e6),
+    "mean": _number(-100.0, 100.0),
+    "std": _number(0.0, 1e3),
+    "preemphasis": FRACTION,
+}
 MIXTURE = {
     "kinds": _listed(_text, 2, 64),
     "top_k": SIZE,
@@ -146,9 +181,16 @@ MODULES: dict[str, ModuleRow] = {
     "residual": ModuleRow(
         structure.Residual, {}, children=("body", "shortcut"), optional=("shortcut",)
     ),
-    "linear": ModuleRow(layers.Linear, {"in_features": SIZE, "out_features": SIZE, **QUANT}),
-    "conv1d": ModuleRow(layers.Conv1d, _conv(1)),
-    "conv2d": ModuleRow(layers.Conv2d, _conv(2)),
+    "linear": ModuleRow(
+        layers.Linear,
+        {"in_features": SIZE, "out_features": SIZE, **QUANT},
+        later=QUANT_LATER,
+    ),
+    "conv1d": ModuleRow(layers.Conv1d, _conv(1), later=(*QUANT_LATER, ("dilation", [1]))),
+    "conv2d": ModuleRow(layers.Conv2d, _conv(2), later=(*QUANT_LATER, ("dilation", [1, 1]))),
+    "lstm": ModuleRow(recurrent.LSTM, RECURRENT),
+    "gru": ModuleRow(recurrent.GRU, RECURRENT),
+    "mgu": ModuleRow(recurrent.MGU, RECURRENT),
     "layer_norm": ModuleRow(norms.LayerNorm, {"features": SIZE}),
     "batch_norm1d": ModuleRow(norms.BatchNorm1d, {"features": SIZE}),
     "batch_norm2d": ModuleRow(norms.BatchNorm2d, {"features": SIZE}),
@@ -161,6 +203,7 @@ MODULES: dict[str, ModuleRow] = {
         for cls in activations.ACTIVATIONS
     },
     "graph": ModuleRow(GraphBody, {"description": _graph}),
+    "log_mel": ModuleRow(audio.LogMel, LOG_MEL),
     "softmax": ModuleRow(structure.Softmax, {}),
     "delay": ModuleRow(structure.Delay, {}),
     "flatten": ModuleRow(structure.Flatten, {}),
@@ -254,6 +297,12 @@ def skeleton(config: object) -> nn.Module:
             f"the config asks for {total:,} parameters; the limit is {MAX_PARAMETERS:,}"
         )
     return module
+
+
+def is_depthwise(node: dict[str, Any]) -> bool:
+    """Whether a layer's config is a convolution with as many groups as channels."""
+    groups: int = node.get("groups", 1)
+    return groups > 1 and groups == node["in_channels"]
 
 
 class _Builder:

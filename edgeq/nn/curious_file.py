@@ -140,16 +140,18 @@ def from_curious_qmoe(path: str | os.PathLike[str], sidecar: str | os.PathLike[s
         raise ModelFile(f"{where}: {error}") from None
 
 
+WRITTEN = "write widths, alpha, passes, dropout, scaler and class_names as a JSON object"
+
+
 def _sidecar(path: Path) -> Sidecar:
     try:
         return read_strict(path, Sidecar)[0]
     except OSError:
         raise BadInput(
-            f"{path}: no such sidecar; a checkpoint holds none of widths, alpha, passes, dropout, "
-            "scaler and class_names: write them as a JSON object"
+            f"{path}: no such sidecar; a checkpoint holds none of what it says: {WRITTEN}"
         ) from None
     except ValueError as error:
-        raise ModelFile(f"{path}: {error}") from None
+        raise ModelFile(f"{path} is no sidecar: {error}; {WRITTEN}") from None
 
 
 def _tensors(path: Path, content: object) -> dict[str, Tensor]:

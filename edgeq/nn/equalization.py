@@ -16,14 +16,14 @@ MOST = 16.0  # a factor: beyond it the activations' one scale suffers more than 
 
 def equalize(body: GraphBody) -> int:
     """Rescales every pair in place; returns how many. The float answer stays."""
-    pairs = list(_pairs(body))
+    pairs = list(pairs_of(body))
     with torch.no_grad():
         for first, second in pairs:
             _rescale(first, second)
     return len(pairs)
 
 
-def _pairs(body: GraphBody) -> Iterator[tuple[GraphLayer, GraphLayer]]:
+def pairs_of(body: GraphBody) -> Iterator[tuple[GraphLayer, GraphLayer]]:
     """Layers that follow each other with at most a ReLU between, read by nothing else."""
     steps, outputs = body.plan.steps, body.plan.outputs
     readers: dict[str, int] = dict.fromkeys(outputs, 1)
@@ -57,7 +57,7 @@ def _reach(layer: GraphLayer) -> Tensor | None:
 
 def _rescale(first: GraphLayer, second: GraphLayer) -> None:
     after = _reach(second)
-    assert after is not None  # _pairs asked
+    assert after is not None  # pairs_of asked
     before = first.weight.detach().abs().flatten(1).amax(1)
     if len(before) != len(after):  # a group of its own, or a reshape in disguise
         return

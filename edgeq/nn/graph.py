@@ -9,10 +9,10 @@ from edgeq.arrays import Shapes
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
 from edgeq.ir.ports import INPUT
-from edgeq.nn import activations, cascade, layers, mixture, norms, pooling, structure
+from edgeq.nn import activations, audio, cascade, layers, mixture, norms, pooling, structure
 from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
-from edgeq.nn.graph_constants import Loading, bias, ordered, same_size, weight
+from edgeq.nn.graph_constants import Loading, bias, in_blocks, ordered, pair, same_size, weight
 from edgeq.nn.graph_ends import (
     Several,
     check_one,
@@ -23,7 +23,9 @@ from edgeq.nn.graph_ends import (
     same_order,
     several,
 )
+from edgeq.nn.graph_front import avg_pool, log_mel, max_pool, repeated
 from edgeq.nn.graph_heads import add_heads, carried
+from edgeq.nn.graph_recurrent import RECURRENT
 from edgeq.nn.graph_routed import (
     check_ends,
     check_logits,
@@ -38,12 +40,10 @@ from edgeq.ops.average_pool_2d import AveragePool2D
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.cascade import Cascade
 from edgeq.ops.conv_2d import Conv2D
-from edgeq.ops.delay import Delay
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.graph_builder import Cursor, channels_last_order
 from edgeq.ops.layer_norm import LayerNorm
-from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mixture import Expert, Mixture
 from edgeq.ops.op import Array
 from edgeq.ops.relu import Relu
@@ -167,6 +167,8 @@ def _flat(x: Cursor) -> Cursor:
 def _linear(b: Loading, m: layers.Linear, path: str, x: Cursor) -> Cursor:
     _flat(x)
     same_size("features", m.in_features, x.shape[0])
+    if m.block is not None:
+        return in_blocks(b, m, path, x)
     params = {"weight": weight(b, m, path, ordered(x.order)), "bias": bias(b, m, path)}
     return b.add("FullyConnected", path, FullyConnected(m.weight_format), (x,), params)
 
@@ -181,9 +183,9 @@ def _convolution(
 ) -> Cursor:
     if len(x.shape) != 3:
         raise ValueError(f"takes a feature map, got {x.shape[0]} flat features")
-    if m.depthwise and m.out_channels != m.in_channels:
-        raise UnsupportedOp("depthwise multipliers above 1 have no kernel; use groups=1 or repeat")
     same_size("channels", m.in_channels, x.shape[2])
+    if m.block is not None:
+        return in_blocks(b, m, path, x)
 
     def to_map(w: Array) -> Array:
         return w if w.ndim == 4 else w[:, :, None, :]
@@ -194,13 +196,17 @@ def _convolution(
         else (lambda w: to_map(w).transpose(0, 2, 3, 1))
     )
     params = {"weight": weight(b, m, path, place), "bias": bias(b, m, path)}
-    op, attrs = ("DepthwiseConv2D", DepthwiseConv2D) if m.depthwise else ("Conv2D", Conv2D)
-    both = (*padding, *padding)
-    return b.add(op, path, attrs(stride, both, m.weight_format), (x,), params)
+    both, dilation = (*padding, *padding), pair((1, *m.dilation)[-2:])
+    if m.depthwise:
+        alone = DepthwiseConv2D(stride, both, m.weight_format, dilation=dilation)
+        given = repeated(b, path, x, m.out_channels // m.in_channels)
+        return b.add("DepthwiseConv2D", path, alone, (given,), params)
+    attrs = Conv2D(stride, both, m.weight_format, dilation=dilation, groups=m.groups)
+    return b.add("Conv2D", path, attrs, (x,), params)
 
 
 def _conv2d(b: Loading, m: layers.Conv2d, path: str, x: Cursor) -> Cursor:
-    return _convolution(b, m, path, x, _pair(m.stride), _pair(m.padding))
+    return _convolution(b, m, path, x, pair(m.stride), pair(m.padding))
 
 
 def _conv1d(b: Loading, m: layers.Conv1d, path: str, x: Cursor) -> Cursor:
@@ -211,10 +217,6 @@ def _shown(x: Cursor) -> str:
     """A map's shape as PyTorch has it."""
     height, width, channels = x.shape
     return f"({channels}, {height}, {width})"
-
-
-def _pair(value: tuple[int, ...]) -> tuple[int, int]:
-    return value[0], value[1]
 
 
 def _layer_norm(b: Loading, m: norms.LayerNorm, path: str, x: Cursor) -> Cursor:
@@ -254,19 +256,6 @@ def _activation(b: Loading, m: activations.Activation, path: str, x: Cursor) -> 
     return b.add(m.op, path, attrs, (x,), order=x.order)
 
 
-def _max_pool(b: Loading, m: pooling.MaxPool2d, path: str, x: Cursor) -> Cursor:
-    pad = _pair(m.padding)
-    attrs = MaxPool2D(_pair(m.kernel_size), _pair(m.stride), (*pad, *pad))
-    return b.add("MaxPool2D", path, attrs, (x,))
-
-
-def _avg_pool(b: Loading, m: pooling.AvgPool2d, path: str, x: Cursor) -> Cursor:
-    if any(m.padding):
-        raise UnsupportedOp("average pools with padding have no kernel; use padding 0")
-    attrs = AveragePool2D(_pair(m.kernel_size), _pair(m.stride))
-    return b.add("AveragePool2D", path, attrs, (x,))
-
-
 def _global_pool(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     if len(x.shape) == 1:
         return x
@@ -285,10 +274,6 @@ def _flatten(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
 
 def _dropout(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
     return x
-
-
-def _delay(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
-    return b.add("Delay", path, Delay(), (x,), order=x.order)
 
 
 def _softmax(b: Loading, m: object, path: str, x: Cursor) -> Cursor:
@@ -382,17 +367,18 @@ HANDLERS: Mapping[type, Handler] = {
     layers.Linear: _linear,
     layers.Conv1d: _conv1d,
     layers.Conv2d: _conv2d,
+    **RECURRENT,
     norms.LayerNorm: _layer_norm,
     **dict.fromkeys((norms.BatchNorm1d, norms.BatchNorm2d), _batch_norm),
     **dict.fromkeys((structure.ReLU, structure.ReLU6), _relu),
     **dict.fromkeys(activations.ACTIVATIONS, _activation),
-    pooling.MaxPool2d: _max_pool,
-    pooling.AvgPool2d: _avg_pool,
+    pooling.MaxPool2d: max_pool,
+    pooling.AvgPool2d: avg_pool,
     pooling.GlobalAvgPool: _global_pool,
     structure.Flatten: _flatten,
     structure.Dropout: _dropout,
     structure.Softmax: _softmax,
-    structure.Delay: _delay,
+    audio.LogMel: log_mel,
     mixture.TrunkMixture: _trunk_mixture,
     mixture.Mixture: _mixture,
     cascade.Cascade: _cascade,

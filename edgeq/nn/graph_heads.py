@@ -4,6 +4,8 @@ The masks of Monte Carlo dropout are constants, so a masked layer is another lay
 weights: K of them stand in one.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from edgeq.errors import UnsupportedOp
@@ -34,49 +36,56 @@ def add_heads(b: Loading, m: Cascade, place: tuple[str, int], last: Cursor, seen
     if m.signal == "monte_carlo":
         made = m.monte_carlo(stage)
         masks = made.masks if features.order is None else made.masks[:, features.order]
-        return _masked(
-            b, node.params, node.attrs.weight_format, masks, made.dropout, path, features
-        )
+        kind = node.attrs.weight_format
+        return _masked(b, node.params, kind, masks, made.dropout, path, features).name
     head = m.heads[stage]
     assert isinstance(head, Linear)  # as the module's constructor has seen to
-    params = {"weight": weight(b, head, path, ordered(features.order)), "bias": bias(b, head, path)}
-    return b.add(
-        "FullyConnected", path, FullyConnected(head.weight_format), (features,), params
-    ).name
+    params = _constants(b, head, path, ordered(features.order))
+    kind = FullyConnected(head.weight_format)
+    return b.add("FullyConnected", path, kind, (features,), params).name
 
 
 def _router(b: Loading, router: object, path: str, seen: Cursor) -> str:
-    """Its first layer once, its last one under the masks."""
+    """Its first layer once, the others under the masks of each pass."""
     assert isinstance(router, BayesianRouter)  # as the module's constructor has seen to
-    first, last = router.linears
     same_size("features", router.in_features, seen.shape[0])
-    given = {
-        "weight": weight(b, first, f"{path}.fc1", ordered(seen.order)),
-        "bias": bias(b, first, f"{path}.fc1"),
-    }
+    first, *rest = router.linears
     kind = FullyConnected(first.weight_format)
-    hidden = b.add("FullyConnected", f"{path}.fc1", kind, (seen,), given)
-    hidden = b.add("Relu", f"{path}.relu", Relu("relu"), (hidden,))
-    end = {
-        "weight": weight(b, last, f"{path}.fc2", ordered(None)),
-        "bias": bias(b, last, f"{path}.fc2"),
-    }
-    return _masked(b, end, last.weight_format, router.masks(0), router.dropout, path, hidden)
+    params = _constants(b, first, f"{path}.fc1", ordered(seen.order))
+    x = b.add("FullyConnected", f"{path}.fc1", kind, (seen,), params)
+    for i, layer in enumerate(rest):
+        x = b.add("Relu", f"{path}.relu{i + 1}", Relu("relu"), (x,))
+        given = _constants(b, layer, f"{path}.fc{i + 2}", ordered(None))
+        own = path if layer is rest[-1] else f"{path}.passes{i + 2}"
+        masks = router.masks(i)
+        x = _masked(b, given, layer.weight_format, masks, router.dropout, own, x, shared=i == 0)
+    return x.name
+
+
+def _constants(
+    b: Loading, layer: Linear, path: str, place: Callable[[Array], Array]
+) -> dict[str, str]:
+    return {"weight": weight(b, layer, path, place), "bias": bias(b, layer, path)}
 
 
 def _masked(
     b: Loading,
-    params: object,
+    params: Mapping[str, str],
     weight_format: str,
     masks: Array,
     dropout: float,
     path: str,
     features: Cursor,
-) -> str:
-    """The layer with these constants once for each mask (K, in), kept weights over 1 - p."""
-    assert isinstance(params, dict)
+    shared: bool = True,
+) -> Cursor:
+    """The layer with these constants once for each mask (K, in), kept weights over 1 - p.
+
+    The copies read the same features, or, where those are not `shared`, each its own: then the
+    weights of all other copies' features are zeros.
+    """
     codes, quant = b.constants[params["weight"]], b.tensors[params["weight"]].quant
-    stacked = (codes[None] * masks[:, None].astype(codes.dtype)).reshape(-1, codes.shape[1])
+    copies = codes[None] * masks[:, None].astype(codes.dtype)
+    stacked = copies.reshape(-1, codes.shape[1]) if shared else _apart(copies)
     if quant is None:
         grown = None
         stacked = (stacked / np.float32(1.0 - dropout)).astype(codes.dtype)
@@ -89,7 +98,15 @@ def _masked(
         "bias": b.constant(f"{path}.bias", np.tile(b.constants[params["bias"]], len(masks))),
     }
     kind = FullyConnected("s8" if weight_format in WITHOUT_ZERO else weight_format)
-    return b.add("FullyConnected", path, kind, (features,), own).name
+    return b.add("FullyConnected", path, kind, (features,), own)
+
+
+def _apart(copies: Array) -> Array:
+    """(K * out, K * in) of (K, out, in): blocks on the diagonal."""
+    count, outputs, inputs = copies.shape
+    made = np.zeros((count, outputs, count, inputs), copies.dtype)
+    made[np.arange(count), :, np.arange(count)] = copies
+    return made.reshape(count * outputs, count * inputs)
 
 
 def carried(b: Loading) -> Cursor | None:

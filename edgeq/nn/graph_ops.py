@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgeq.errors import UnsupportedOp
+from edgeq.nn import recurrence
 from edgeq.nn.graph_shape_ops import SHAPE_FORWARDS, Forward, Tensors, clamped
 from edgeq.ops import OPS
 from edgeq.ops.add import Add
@@ -102,14 +103,13 @@ def _convolved(
     given, padding = _first(x), (top, left)
     if (top, left) != (bottom, right):
         given, padding = _padded(given, a.padding), (0, 0)
-    dilation = getattr(a, "dilation", (1, 1))
-    made = F.conv2d(given, weight, bias, a.stride, padding, dilation, groups)
+    made = F.conv2d(given, weight, bias, a.stride, padding, a.dilation, groups)
     return clamped(a.activation, _last(made))
 
 
 def _conv_2d(a: Conv2D, x: Sequence[Tensor], c: Tensors) -> Tensor:
     weight = c["weight"].permute(0, 3, 1, 2)
-    return _convolved(a, x[0], weight, c["bias"], x[0].shape[3] // weight.shape[1])
+    return _convolved(a, x[0], weight, c["bias"], a.groups)
 
 
 def _depthwise_conv_2d(a: DepthwiseConv2D, x: Sequence[Tensor], c: Tensors) -> Tensor:
@@ -159,6 +159,21 @@ def _group_norm(a: GroupNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     return clamped(a.activation, made.reshape(shape) * c["gamma"] + c["beta"])
 
 
+def _lstm(_: object, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    given = F.linear(x[0], c["input_weight"], c["bias"])
+    return recurrence.lstm(given, c["recurrent_weight"])
+
+
+def _gru(_: object, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    given = F.linear(x[0], c["input_weight"], c["bias"])
+    return recurrence.gru(given, c["recurrent_weight"], c["recurrent_bias"])
+
+
+def _mgu(_: object, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    given = F.linear(x[0], c["input_weight"], c["bias"])
+    return recurrence.mgu(given, c["recurrent_weight"], c["recurrent_bias"])
+
+
 FORWARDS: Mapping[str, Forward] = {
     **SHAPE_FORWARDS,
     "FullyConnected": _fully_connected,
@@ -171,6 +186,9 @@ FORWARDS: Mapping[str, Forward] = {
     "Relu": lambda a, x, _: clamped(a.activation, x[0]),
     "HardSwish": lambda _, x, __: F.hardswish(x[0]),
     "LayerNorm": _layer_norm,
+    "Lstm": _lstm,
+    "Gru": _gru,
+    "Mgu": _mgu,
     "PRelu": lambda _, x, c: torch.where(x[0] < 0, x[0] * c["slope"], x[0]),
     "BatchMatMul": lambda a, x, _: x[0] @ (x[1].transpose(-1, -2) if a.transpose else x[1]),
     "ArgMax": _arg_max,

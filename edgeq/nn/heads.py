@@ -48,8 +48,11 @@ def with_features(expert: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def masked_logits(layer: Linear, x: Tensor, masks: Tensor, dropout: float) -> Tensor:
-    """(N, K, out) of features (N, in) under keep masks (K, in), kept ones scaled up."""
-    kept = layer.act(x).double()[:, None] * (masks / (1.0 - dropout))
+    """(N, K, out) of features (N, in), or (N, K, in), under keep masks (K, in), kept ones scaled
+    up.
+    """
+    each = layer.act(x).double()
+    kept = (each if each.dim() == 3 else each[:, None]) * (masks / (1.0 - dropout))
     bias = None if layer.bias is None else layer.bias.double()
     return F.linear(kept, layer.effective_weight().double(), bias).to(x.dtype)
 
@@ -68,11 +71,13 @@ class MonteCarloHead:
 
 
 def router_logits(router: BayesianRouter, x: Tensor) -> Tensor:
-    """(N, passes, experts) of a router of one hidden layer, of a map or flat features."""
-    first, last = router.linears
-    hidden = F.relu(first(GlobalAvgPool()(x)))
-    masks = torch.from_numpy(router.masks(0)).to(torch.float64)
-    return masked_logits(last, hidden, masks, router.dropout)
+    """(N, passes, experts) of a router, of a map or flat features."""
+    first, *rest = router.linears
+    out: Tensor = first(GlobalAvgPool()(x))
+    for i, layer in enumerate(rest):
+        masks = torch.from_numpy(router.masks(i)).to(torch.float64)
+        out = masked_logits(layer, F.relu(out), masks, router.dropout)
+    return out
 
 
 def ensemble_logits(head: Linear, features: Tensor, classes: int) -> Tensor:
@@ -98,10 +103,6 @@ def check_heads(signal: str, heads: Sequence[nn.Module], experts: Sequence[nn.Mo
         )
     for head, expert in zip(heads, experts[:-1], strict=True):
         if isinstance(head, BayesianRouter):
-            if len(head.hidden) != 1:
-                raise BadInput(
-                    f"a router that decides in a cascade has one hidden layer, got {head.hidden}"
-                )
             check_members(head.passes)
         elif isinstance(head, Linear):
             last = last_linear(expert)

@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from edgeq.errors import BadInput
 from edgeq.nn.act_quant import ActQuant
-from edgeq.nn.weight_kinds import quantize_weight, weight_kind
+from edgeq.nn.block_scales import block_codes, checked_block, over_blocks
+from edgeq.nn.learned_steps import (
+    PARETOQ,
+    STRAIGHT_THROUGH,
+    checked_quantizer,
+    learned_codes,
+    learned_weight,
+    steps_at_start,
+)
+from edgeq.nn.norm_bound import checked_norm, refitted, within_norm
+from edgeq.nn.weight_kinds import centred, quantize_weight, weight_kind
 
 Pair = int | Sequence[int]
 
@@ -20,12 +30,16 @@ class QuantLayer(nn.Module):
     """What the quantised layers share: float `weight` (out, ...), `bias` (out,) or None, `act`.
 
     forward() multiplies the int8 fake-quantised input by the fake-quantised weight; gradients
-    pass straight through both. Kind "ptq" trains in float; once calibrated
-    (edgeq.nn.calibration) its evaluation forward is int8 as well.
+    pass straight through both. With `quantizer="paretoq"` the rows' steps are learned
+    (edgeq.nn.learned_steps): `log_step` (out,), or (1,) of `per_tensor`. `max_norm` is the largest
+    sum of |code| of an output (edgeq.nn.norm_bound). `block` inputs of an output share a scale
+    beside the output's own (edgeq.nn.block_scales), where None is all of them. Kind "ptq" trains in
+    float; once calibrated (edgeq.nn.calibration) its evaluation forward is int8 as well.
     """
 
     weight: nn.Parameter
     bias: nn.Parameter | None
+    log_step: nn.Parameter | None
 
     def __init__(
         self,
@@ -36,6 +50,9 @@ class QuantLayer(nn.Module):
         per_tensor: bool,
         threshold: float,
         act_quant: bool,
+        quantizer: str = STRAIGHT_THROUGH,
+        max_norm: int | None = None,
+        block: int | None = None,
     ) -> None:
         super().__init__()
         if not 0.0 <= threshold <= 1.0:
@@ -43,6 +60,14 @@ class QuantLayer(nn.Module):
         positive(f"{type(self).__name__}: sizes of the weight", shape)
         self._kind = weight_kind(kind)
         self.kind = self._kind.name
+        self.quantizer = checked_quantizer(quantizer, self._kind)
+        self.max_norm = checked_norm(max_norm, self._kind)
+        self.block = checked_block(block, self._kind, shape)
+        if block and (per_tensor or max_norm or quantizer == PARETOQ):
+            raise BadInput(
+                f"block {block} goes with none of per_tensor, max_norm and quantizer {PARETOQ!r}: "
+                "its scales are found from the weights, block by block"
+            )
         self.per_tensor = per_tensor
         self.threshold = threshold
         self.act_quant = act_quant
@@ -50,6 +75,10 @@ class QuantLayer(nn.Module):
         self.weight = nn.Parameter(torch.empty(*shape))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
+        self.log_step = None
+        if quantizer == PARETOQ:
+            self.log_step = nn.Parameter(self.steps_of(self.weight))
+            self.register_load_state_dict_pre_hook(_begin_steps)  # type: ignore[no-untyped-call]
 
     @property
     def weight_format(self) -> str:
@@ -67,22 +96,77 @@ class QuantLayer(nn.Module):
         return self._kind.stored_bits
 
     def quantized(self) -> tuple[Tensor, Tensor]:
-        """(codes int16 shaped like weight, scale float32 (out,)): what the firmware ships."""
+        """(codes int16 shaped like weight, scale float32 (out,)): what the firmware ships, codes
+        times their block scales where there are some.
+        """
         codes, scale = self._codes()
         return codes.to(torch.int16), scale.clone()
 
+    def blocks(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(codes int16 (out, in), block scales int16 (out, blocks), scale float32 (out,)), of a
+        layer with `block`.
+        """
+        codes, scales, step = self._blocks()
+        return codes.to(torch.int16), scales.to(torch.int16), step
+
+    def _blocks(self) -> tuple[Tensor, Tensor, Tensor]:
+        assert self.block is not None
+        rows = self.weight.detach().flatten(1)
+        return block_codes(rows, self._kind, self.block, self.threshold)
+
     def _codes(self) -> tuple[Tensor, Tensor]:
+        codes, scale = self._free_codes()
+        if self.max_norm is None:
+            return codes, scale
+        rows, flat = self.weight.detach().flatten(1), codes.flatten(1)
+        if self.kind == "ternary" and self.log_step is None:
+            rows = centred(self._rows().detach()).reshape(rows.shape)
+        kept = within_norm(flat, rows, scale, self.max_norm)
+        if kept is not flat and self.log_step is None and not self.per_tensor:
+            scale = refitted(kept, rows, scale)
+        return kept.reshape(codes.shape), scale
+
+    def _free_codes(self) -> tuple[Tensor, Tensor]:
+        """Of rows without a bound."""
+        if self.block is not None:
+            codes, scales, step = self._blocks()
+            counted = codes * over_blocks(scales, self.block, codes.shape[1])
+            return counted.reshape(self.weight.shape), step
+        if self.log_step is not None:
+            codes, step = learned_codes(self._rows().detach(), self.log_step, self._kind)
+            return codes.reshape(self.weight.shape), step.expand(self.weight.shape[0])
         return quantize_weight(
             self.weight, self._kind, per_tensor=self.per_tensor, threshold=self.threshold
         )
+
+    def _rows(self) -> Tensor:
+        """The weights that have a step of their own, a row each."""
+        return self.weight.reshape(1 if self.per_tensor else len(self.weight), -1)
 
     def effective_weight(self) -> Tensor:
         """codes * scale, with the gradient of the float weight; ptq: float until calibrated."""
         if self.kind == "ptq" and (self.training or not self.act.active):
             return self.weight
         codes, scale = self._codes()
+        if self.training and self.log_step is not None:
+            rows = self._rows()
+            made = learned_weight(rows, self.log_step, self._kind, codes.reshape(rows.shape))
+            return made.reshape(self.weight.shape)
         fake = codes * scale.reshape(-1, *[1] * (self.weight.dim() - 1))
         return self.weight + (fake - self.weight).detach() if self.training else fake
+
+    def steps_of(self, weight: Tensor) -> Tensor:
+        """What `log_step` begins with for a `weight` of the layer's shape."""
+        rows = weight.reshape(1 if self.per_tensor else len(weight), -1)
+        return steps_at_start(rows, self._kind)
+
+
+def _begin_steps(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Weights that are loaded without steps, as float ones are, give them anew."""
+    assert isinstance(module, QuantLayer)
+    weight = state.get(f"{prefix}weight")
+    if weight is not None and weight.shape == module.weight.shape:
+        state.setdefault(f"{prefix}log_step", module.steps_of(weight))
 
 
 class Linear(QuantLayer):
@@ -102,6 +186,9 @@ class Linear(QuantLayer):
         per_tensor: bool = False,
         threshold: float = 0.15,
         act_quant: bool = True,
+        quantizer: str = STRAIGHT_THROUGH,
+        max_norm: int | None = None,
+        block: int | None = None,
     ) -> None:
         super().__init__(
             (out_features, in_features),
@@ -110,6 +197,9 @@ class Linear(QuantLayer):
             per_tensor=per_tensor,
             threshold=threshold,
             act_quant=act_quant,
+            quantizer=quantizer,
+            max_norm=max_norm,
+            block=block,
         )
         self.in_features = in_features
         self.out_features = out_features
@@ -127,7 +217,7 @@ class Linear(QuantLayer):
 
 
 class _Conv(QuantLayer):
-    """Shared by Conv1d and Conv2d: groups=1, or depthwise with groups == in_channels."""
+    """Shared by Conv1d and Conv2d: one group or several; depthwise with groups == in_channels."""
 
     dims = 0
 
@@ -147,18 +237,14 @@ class _Conv(QuantLayer):
         act_quant: bool = True,
         dilation: Pair = 1,
         padding_mode: str = "zeros",
+        quantizer: str = STRAIGHT_THROUGH,
+        max_norm: int | None = None,
+        block: int | None = None,
     ) -> None:
         name = type(self).__name__
-        if groups not in (1, in_channels) or out_channels % groups:
-            raise BadInput(
-                f"{name}: groups is {groups}; allowed are 1, or depthwise: {in_channels} "
-                f"(in_channels) with out_channels a multiple of it, got {out_channels}"
-            )
-        if set(spread(dilation, self.dims, f"{name}: dilation")) != {1} or padding_mode != "zeros":
-            raise BadInput(
-                f"{name}: dilation {dilation}, padding_mode {padding_mode!r}; there are kernels "
-                "for dilation 1 and padding_mode 'zeros' only"
-            )
+        _check_groups(name, in_channels, out_channels, groups)
+        if padding_mode != "zeros":
+            raise BadInput(f"{name}: padding_mode {padding_mode!r}; kernels pad with 'zeros' only")
         kernel = positive(
             f"{name}: kernel_size", spread(kernel_size, self.dims, f"{name}: kernel_size")
         )
@@ -169,6 +255,9 @@ class _Conv(QuantLayer):
             per_tensor=per_tensor,
             threshold=threshold,
             act_quant=act_quant,
+            quantizer=quantizer,
+            max_norm=max_norm,
+            block=block,
         )
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -176,11 +265,26 @@ class _Conv(QuantLayer):
         self.stride = positive(f"{name}: stride", spread(stride, self.dims, f"{name}: stride"))
         self.padding = spread(padding, self.dims, f"{name}: padding")
         self.groups = groups
+        what = f"{name}: dilation"
+        self.dilation = positive(what, spread(dilation, self.dims, what))
+        if block:
+            self._check_cells()
+
+    def _check_cells(self) -> None:
+        if set(self.stride) != {1} or any(self.padding) or self.groups != 1:
+            name = type(self).__name__
+            raise BadInput(f"{name}: block scales are for stride 1, padding 0 and groups 1")
 
     @property
     def depthwise(self) -> bool:
         """One filter per input channel."""
-        return self.groups > 1 or (self.in_channels == 1 and self.out_channels == 1)
+        one = self.groups == self.in_channels
+        return one and (self.groups > 1 or self.out_channels == 1)
+
+    @property
+    def _window(self) -> tuple[Any, ...]:
+        """What torch's functions take behind weight and bias."""
+        return self.stride, self.padding, self.dilation, self.groups
 
     def _check(self, x: Tensor) -> None:
         if x.dim() != 2 + self.dims or x.shape[1] != self.in_channels:
@@ -188,28 +292,35 @@ class _Conv(QuantLayer):
             raise BadInput(f"{type(self).__name__} takes ({', '.join(axes)}), got {tuple(x.shape)}")
 
 
+def _check_groups(name: str, in_channels: int, out_channels: int, groups: int) -> None:
+    positive(f"{name}: channels and groups", (in_channels, out_channels, groups))
+    if in_channels % groups or out_channels % groups:
+        raise BadInput(
+            f"{name}: groups is {groups}; both channels must be a multiple of it, got "
+            f"{in_channels} in and {out_channels} out"
+        )
+
+
 class Conv1d(_Conv):
-    """(N, C, L) -> (N, out_channels, L'); zero padding, no dilation."""
+    """(N, C, L) -> (N, out_channels, L'); zero padding, taps `dilation` cells apart."""
 
     dims = 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Raises BadInput when `x` is not (N, in_channels, L)."""
         self._check(x)
-        w = self.effective_weight()
-        return F.conv1d(self.act(x), w, self.bias, self.stride, self.padding, 1, self.groups)
+        return F.conv1d(self.act(x), self.effective_weight(), self.bias, *self._window)
 
 
 class Conv2d(_Conv):
-    """(N, C, H, W) -> (N, out_channels, H', W'); zero padding, no dilation."""
+    """(N, C, H, W) -> (N, out_channels, H', W'); zero padding, taps `dilation` cells apart."""
 
     dims = 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Raises BadInput when `x` is not (N, in_channels, H, W)."""
         self._check(x)
-        w = self.effective_weight()
-        return F.conv2d(self.act(x), w, self.bias, self.stride, self.padding, 1, self.groups)
+        return F.conv2d(self.act(x), self.effective_weight(), self.bias, *self._window)
 
 
 def spread(value: object, dims: int, what: str) -> tuple[int, ...]:

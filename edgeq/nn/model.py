@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from edgeq.arrays import CHANNELS_FIRST, Layout, row_shape
 from edgeq.errors import BadInput
 from edgeq.nn import calibration as settling
-from edgeq.nn.check import check_classes, checked_body, checked_inputs, checked_text
+from edgeq.nn.audio import front_ends
+from edgeq.nn.check import (
+    check_classes,
+    checked_body,
+    checked_inputs,
+    checked_period,
+    checked_text,
+)
 from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.layers import QuantLayer
 from edgeq.nn.mixture import Mixture
@@ -29,7 +36,9 @@ class Model(nn.Module):
     data is a dict of an array (N, *shape) each. `calibration` is float32 (N, *input_shape) or None;
     `evaluation` is (x float32 (N, *input_shape), y) or None: y int64 (N,) are labels, y float32
     (N, *answer) what the model should answer. `task` says how answers are judged (docs/import.md),
-    None that the shapes tell. `inputs` and `outputs` have the shapes by name, the outputs' as the
+    None that the shapes tell; `frame_s` is the time from a frame to the next, of models that hear
+    (docs/streams.md), from a sample to the next where the body begins with LogMel.
+    `inputs` and `outputs` have the shapes by name, the outputs' as the
     device holds them; the first output is the answer, which classes are of. Raises UnsupportedOp,
     by the layers' paths, for what no export could take; BadInput for data that is empty, constant,
     not finite or of another shape, and for names and labels that do not fit the answer.
@@ -44,9 +53,14 @@ class Model(nn.Module):
         evaluation: tuple[Any, Any] | None = None,
         name: str = "model",
         task: Task | None = None,
+        frame_s: float | None = None,
     ) -> None:
         super().__init__()
         self.task = checked_task(task)
+        heard = next(front_ends(body), None)  # whose frames are samples
+        if frame_s is None and heard is not None:
+            frame_s = 1 / heard.sample_rate
+        self.frame_s = checked_period(frame_s)
         self.body = body
         self.inputs = checked_inputs(input_shape)
         self.class_names: tuple[str, ...] | None = None
@@ -115,7 +129,9 @@ class Model(nn.Module):
     def around(self, body: nn.Module, name: str | None = None) -> "Model":
         """Another body with this one's inputs, classes, data and task, of its name or `name`."""
         sets = self.calibration, self.evaluation
-        return Model(body, self.inputs, self.class_names, *sets, name or self.name, self.task)
+        return Model(
+            body, self.inputs, self.class_names, *sets, name or self.name, self.task, self.frame_s
+        )
 
     def name_classes(self, names: Sequence[str]) -> None:
         """Gives the outputs names. Raises BadInput for another number of them."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from edgeq.errors import BadInput
-from edgeq.nn.config import MODULES, build, config_of
+from edgeq.nn.config import MODULES, build, config_of, is_depthwise
 from edgeq.nn.model import Model
 
 LANES = 4  # kernels take four channels at a time: a rest costs as much as a whole group
@@ -99,19 +99,30 @@ class _Narrower:
         linear = node["kind"] == "linear"
         into, out = ("in_features", "out_features") if linear else ("in_channels", "out_channels")
         old = node[out]
-        depthwise = not linear and node["groups"] > 1
+        depthwise = is_depthwise(node)
         node[into] = x.of(node[into])
         if depthwise:
             node["groups"] = node[into]
             node[out] = x.of(old)
         else:
             node[out] = to if to is not None else old if keep else self.width(old)
+            _check_groups(node)
         return _Width(old, node[out])
+
+
+def _check_groups(node: Config) -> None:
+    """BadInput where the new channels do not fill the groups of a convolution."""
+    groups = node.get("groups", 1)
+    if groups > 1 and (node["in_channels"] % groups or node["out_channels"] % groups):
+        raise BadInput(
+            f"narrowed: a convolution in {groups} groups would take {node['in_channels']} channels "
+            f"and make {node['out_channels']}; choose a width at which both are multiples of that"
+        )
 
 
 def _sets_width(node: Config) -> bool:
     """Whether a layer in it chooses its own number of channels."""
     if node["kind"] in _WIDTHS:
-        return bool(node["kind"] == "linear" or node["groups"] == 1)
+        return not is_depthwise(node)
     held = [*node.get("layers", ()), node.get("body"), node.get("shortcut")]
     return any(_sets_width(part) for part in held if part is not None)

@@ -52,13 +52,13 @@ def quantize(
     """
     if ptq not in METHODS:
         raise BadInput(f"ptq is {ptq!r}; choose from {', '.join(METHODS)}")
-    made = _graph_copy(model)
+    made = graph_copy(model)
     if x is not None:
         made.calibration = made._inputs("calibration set", x)
     if made.calibration is None:
         raise BadInput("quantize needs real inputs: pass x, float32 (N, *input shape)")
     body = made.body
-    assert isinstance(body, GraphBody)  # _graph_copy makes one
+    assert isinstance(body, GraphBody)  # graph_copy makes one
     kinds = _kinds(body.layers, weight_kind(weights).name, keep or {})
     rows = torch.from_numpy(made.calibration[:ROWS])
     with torch.no_grad():
@@ -69,7 +69,14 @@ def quantize(
     return made.eval()
 
 
-def _graph_copy(model: Model) -> Model:
+def weighted_layers(model: Model) -> tuple[str, ...]:
+    """Names of the layers that `quantize` gives a kind to, in order. Raises as it does."""
+    body = graph_copy(model).body
+    assert isinstance(body, GraphBody)  # graph_copy makes one
+    return tuple(body.layers)
+
+
+def graph_copy(model: Model) -> Model:
     """The model with a graph for its body; one of layers becomes one, its norms folded."""
     if not isinstance(model, Model):
         raise BadInput(f"quantize takes an edgeq.nn.Model, got {type(model).__name__}")
@@ -107,11 +114,11 @@ def _kinds(layers: Layers, weights: str, keep: Mapping[str, str | int]) -> dict[
 
 def _quantize(body: GraphBody, kinds: Mapping[str, str], rows: Tensor) -> None:
     """Ranges, then a layer at a time in the order that they run in: steps, bias."""
-    wanted = _means(body, rows)
-    _set_ranges(body, rows)
+    wanted = float_means(body, rows)
+    set_ranges(body, rows)
     for name, layer in body.layers.items():
-        _set_kind(layer, kinds[name])
-    with _after_each(body, lambda layer, _, out: _correct(layer, out, wanted)):
+        settle_kind(layer, kinds[name])
+    with after_each(body, lambda layer, _, out: corrected(layer, out, wanted)):
         body(rows)
 
 
@@ -121,18 +128,18 @@ def _quantize_best(body: GraphBody, kinds: Mapping[str, str], rows: Tensor, prog
     if _off(body, kinds, rows, equalized=True) < _off(body, kinds, rows, equalized=False):
         equalize(body)
     wanted = _outputs(body, rows)
-    _set_ranges(body, rows)
+    set_ranges(body, rows)
     for name, layer in body.layers.items():
-        _set_kind(layer, kinds[name])
+        settle_kind(layer, kinds[name])
     means = {name: _per_output(out) for name, out in wanted.items()}
     with bar("rounding", len(wanted), progress) as advance:
 
         def settle(layer: GraphLayer, x: Tensor, _: Tensor) -> Tensor:
             learn_rounding(layer, x, wanted.pop(layer.step.name))
             advance(layer.step.name)
-            return _correct(layer, _again(layer, x), means)
+            return corrected(layer, _again(layer, x), means)
 
-        with _after_each(body, settle):
+        with after_each(body, settle):
             body(rows)
 
 
@@ -149,7 +156,7 @@ def _values(body: GraphBody) -> int:
 
 def _off(body: GraphBody, kinds: Mapping[str, str], rows: Tensor, *, equalized: bool) -> float:
     """How far a copy, quantised fast, is from the float model: mean squared, on the output."""
-    with _float(body):
+    with in_float(body):
         wanted = joined(body(rows))
     other = copy.deepcopy(body)
     if equalized and not equalize(other):
@@ -165,19 +172,19 @@ def _outputs(body: GraphBody, rows: Tensor) -> dict[str, Tensor]:
     def keep(layer: GraphLayer, _: Tensor, out: Tensor) -> None:
         found[layer.step.name] = out.clone()
 
-    with _float(body), _after_each(body, keep):
+    with in_float(body), after_each(body, keep):
         body(rows)
     return found
 
 
-def _means(body: GraphBody, rows: Tensor) -> dict[str, Tensor]:
+def float_means(body: GraphBody, rows: Tensor) -> dict[str, Tensor]:
     """The float mean of every output of every layer: (out,)."""
     found: dict[str, Tensor] = {}
 
     def keep(layer: GraphLayer, _: Tensor, out: Tensor) -> None:
         found[layer.step.name] = _per_output(out)
 
-    with _float(body), _after_each(body, keep):
+    with in_float(body), after_each(body, keep):
         body(rows)
     return found
 
@@ -187,7 +194,7 @@ def _per_output(out: Tensor) -> Tensor:
 
 
 @contextmanager
-def _float(body: GraphBody) -> Iterator[None]:
+def in_float(body: GraphBody) -> Iterator[None]:
     """No rounding for a while: of a float model's layers nothing is changed."""
     before = {name: layer.kind for name, layer in body.layers.items()}
     ranges = {name: layer.act.enabled for name, layer in body.layers.items()}
@@ -205,7 +212,7 @@ def _float(body: GraphBody) -> Iterator[None]:
 
 
 @contextmanager
-def _after_each(
+def after_each(
     body: GraphBody, call: Callable[[GraphLayer, Tensor, Tensor], Tensor | None]
 ) -> Iterator[None]:
     """`call(layer, input, output)` behind every layer; what it returns takes the output's place."""
@@ -222,7 +229,7 @@ def _after_each(
             handle.remove()
 
 
-def _set_ranges(body: GraphBody, rows: Tensor) -> None:
+def set_ranges(body: GraphBody, rows: Tensor) -> None:
     """The range of every layer's input from a float run, by least squared error as exports do."""
 
     def keep(layer: GraphLayer, x: Tensor, _: Tensor) -> None:
@@ -230,11 +237,11 @@ def _set_ranges(body: GraphBody, rows: Tensor) -> None:
         layer.act.low.fill_((QMIN - quant.zero_point) * quant.per_tensor)
         layer.act.high.fill_((QMAX - quant.zero_point) * quant.per_tensor)
 
-    with _float(body), _after_each(body, keep):
+    with in_float(body), after_each(body, keep):
         body(rows)
 
 
-def _set_kind(layer: GraphLayer, kind: str) -> None:
+def settle_kind(layer: GraphLayer, kind: str) -> None:
     layer.set_kind(kind)
     if kind != "ptq" and layer.weight_format != "s16":
         layer.scale.copy_(best_scale(layer.weight, weight_kind(kind)))
@@ -257,7 +264,7 @@ def best_scale(weight: Tensor, kind: WeightKind) -> Tensor:
     return best
 
 
-def _correct(layer: GraphLayer, out: Tensor, wanted: Mapping[str, Tensor]) -> Tensor:
+def corrected(layer: GraphLayer, out: Tensor, wanted: Mapping[str, Tensor]) -> Tensor:
     """Moves the bias by what rounding has moved the mean of each output, and the output with it."""
     if layer.step.attrs.activation != "none":  # behind a clamp the mean is no longer the bias's
         return out

@@ -85,6 +85,13 @@ def fit(
     return descend(model, rows, checked, loss, plan, freeze)
 
 
+def cross_entropy(model: nn.Module, x: Tensor, y: Tensor, smoothing: float) -> Tensor:
+    """The loss of a single network: summed over the outputs that have labels."""
+    pairs = labelled(model(x), y)
+    losses = [F.cross_entropy(logits, own, label_smoothing=smoothing) for logits, own in pairs]
+    return torch.stack(losses).sum()
+
+
 def labelled_sets(
     train: Labelled, validation: Labelled | None, model: nn.Module
 ) -> tuple[Rows, Rows]:

@@ -100,16 +100,20 @@ def codes_at(weight: Tensor, scale: Tensor, kind: WeightKind) -> Tensor:
     return _round(rows, scale[:, None], kind).reshape(weight.shape)
 
 
-def _ternary(rows: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """A row is centred where that keeps most of it: without its mean a row of one weight, or of
-    equal weights, would be nothing."""
+def centred(rows: Tensor) -> Tensor:
+    """What ternary codes are the signs of. A row is centred where that keeps most of it: without
+    its mean a row of one weight, or of equal weights, would be nothing."""
     mean = rows.mean(1, keepdim=True)
     spread = (rows - mean).square().mean(1, keepdim=True)
-    centred = torch.where(spread < mean * mean, rows, rows - mean)
-    magnitude = centred.abs()
+    return torch.where(spread < mean * mean, rows, rows - mean)
+
+
+def _ternary(rows: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    about = centred(rows)
+    magnitude = about.abs()
     keep = (magnitude >= threshold * magnitude.mean(1, keepdim=True)).to(rows.dtype)
     scale = (magnitude * keep).sum(1, keepdim=True) / keep.sum(1, keepdim=True).clamp_min(1.0)
-    return centred.sign() * keep, scale
+    return about.sign() * keep, scale
 
 
 def _signs(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,9 @@ from torch import nn
 from edgeq.errors import BadInput, ModelFile, UnsupportedOp
 from edgeq.nn import (
     ACTIVATIONS,
+    GRU,
+    LSTM,
+    MGU,
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
@@ -28,6 +31,7 @@ from edgeq.nn import (
     Inputs,
     LayerNorm,
     Linear,
+    LogMel,
     MaxPool2d,
     Mixture,
     Model,
@@ -72,6 +76,10 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: TrunkMixture(depthwise_separable((8, 6), (2, 2), 4), _mixture(6), "trunk"),
         (1, 16, 20),
     ),
+    "recurrent": (
+        lambda: Sequential(LSTM(4, 5, "int4"), MGU(5, 5), GRU(5, 6, last=True), Linear(6, 3)),
+        (4, 7),
+    ),
     "cascade": (
         lambda: Cascade(
             [Sequential(Linear(6, 4, 4), ReLU(), Linear(4, 3)), Linear(6, 3, 8)],
@@ -106,9 +114,22 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (2, 6, 8),
     ),
+    "log_mel": (
+        lambda: Sequential(LogMel(hop=100), Conv1d(40, 4, 2), Flatten(), Linear(16, 3)),
+        (1, 912),
+    ),
     "delay": (lambda: Sequential(Linear(5, 4), Delay(), Linear(4, 3)), (5,)),
     "activations": (lambda: Sequential(Linear(5, 3), *(cls() for cls in ACTIVATIONS)), (5,)),
     "delayed": (lambda: Sequential(Linear(5, 4), ReLU(), Delay(), Linear(4, 3)), (5,)),
+    "windows": (
+        lambda: Sequential(
+            Conv1d(4, 8, 3, "int4", groups=2, dilation=3),
+            Conv1d(8, 16, 3, groups=8, dilation=2),
+            GlobalAvgPool(),
+            Linear(16, 3),
+        ),
+        (4, 30),
+    ),
     "conv1d": (
         lambda: Sequential(Conv1d(2, 4, 5, 3, 2, 2), GlobalAvgPool(), Linear(4, 3)),
         (2, 30),
@@ -179,13 +200,13 @@ def test_a_model_may_carry_no_data(tmp_path: Path) -> None:
 
 
 def test_all_unknown_modules_are_listed_and_nothing_is_written(tmp_path: Path) -> None:
-    body = Sequential(Linear(4, 4), nn.CELU(), Residual(Sequential(nn.LSTM(4, 4))), Linear(4, 2))
+    body = Sequential(Linear(4, 4), nn.CELU(), Residual(Sequential(nn.RNN(4, 4))), Linear(4, 2))
     model = Model(Linear(4, 2), (4,))
     model.body = body
     with pytest.raises(UnsupportedOp) as caught:
         save(model, tmp_path / "m.pt")
     assert "body.1 (CELU)" in str(caught.value)
-    assert "body.2.body.0 (LSTM)" in str(caught.value)
+    assert "body.2.body.0 (RNN)" in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 

@@ -230,7 +230,10 @@ def test_what_does_not_fit_is_refused(
 def test_nothing_is_guessed(tmp_path: Path, key: str) -> None:
     path, side = write(tmp_path, mixture_state())
     side.write_text(json.dumps({k: v for k, v in SIDECAR.items() if k != key}))
-    with pytest.raises(ModelFile, match=key):
+    with pytest.raises(ModelFile, match=f"is no sidecar: {key}: Field required"):
+        edgeq.from_curious_qmoe(path, side)
+    side.write_text("widths = [4]")
+    with pytest.raises(ModelFile, match=r"is no sidecar: Expecting value.*write widths, alpha, "):
         edgeq.from_curious_qmoe(path, side)
     side.unlink()
     with pytest.raises(BadInput, match="no such sidecar"):

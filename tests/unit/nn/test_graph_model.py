@@ -40,12 +40,15 @@ from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.gather import Gather
 from edgeq.ops.group_norm import GroupNorm
+from edgeq.ops.gru import Gru
 from edgeq.ops.hard_swish import HardSwish
 from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.leaky_relu import LeakyRelu
 from edgeq.ops.log_softmax import LogSoftmax
+from edgeq.ops.lstm import Lstm
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
+from edgeq.ops.mgu import Mgu
 from edgeq.ops.prelu import PRelu
 from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
@@ -66,6 +69,17 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (Relu("relu6"), MAP, {}),
     (HardSwish(), MAP, {}),
     (LeakyRelu(0.2), MAP, {}),
+    (Lstm(), (5, 3), {"input_weight": (8, 3), "recurrent_weight": (8, 2), "bias": (8,)}),
+    (
+        Gru(),
+        (5, 3),
+        {"input_weight": (6, 3), "recurrent_weight": (6, 2), "bias": (6,), "recurrent_bias": (6,)},
+    ),
+    (
+        Mgu(),
+        (5, 3),
+        {"input_weight": (4, 3), "recurrent_weight": (4, 2), "bias": (4,), "recurrent_bias": (4,)},
+    ),
     (LayerNorm(1e-3, "relu"), (9,), {"gamma": (9,), "beta": (9,)}),
     (GroupNorm(2, 0, True, 1e-3, "relu"), MAP, {"gamma": (4,), "beta": (4,)}),
     (GroupNorm(1, 2, False), MAP, {"gamma": (4,), "beta": (4,)}),
@@ -353,9 +367,9 @@ def test_a_lone_norm_is_a_convolution_and_an_unknown_op_refused() -> None:
     x = torch.randn(3, 4, 4, 2)
     wanted = x * torch.from_numpy(values["g"]) + torch.from_numpy(values["o"])
     torch.testing.assert_close(_answers(made, x), wanted)
-    gru = Node("g", "Gru", ("x",), ("y",), norm.attrs)
-    with pytest.raises(UnsupportedOp, match="Gru"):
-        nn.graph_model(Graph("n", ("x",), ("y",), (gru,), types, {}))
+    svdf = Node("g", "Svdf", ("x",), ("y",), norm.attrs)
+    with pytest.raises(UnsupportedOp, match="Svdf"):
+        nn.graph_model(Graph("n", ("x",), ("y",), (svdf,), types, {}))
 
 
 def test_the_float_graph_and_the_model_agree_layer_by_layer() -> None:

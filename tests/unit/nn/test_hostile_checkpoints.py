@@ -66,9 +66,9 @@ def test_torchscript_and_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFile, match="TorchScript"):
         load(tmp_path / "script.pt")
     for suffix, message in (
-        (".onnx", "come later"),
-        (".tflite", "come later"),
-        (".pt2", "execute code"),
+        (".onnx", r"edgeq\.from_onnx\(path\) and `edgeq export` take ONNX files"),
+        (".tflite", r"TFL3 in its bytes 4 to 7; edgeq\.from_tflite\(path\)"),
+        (".pt2", r"execute code when loaded and are refused; build the module and save its"),
     ):
         (tmp_path / f"m{suffix}").write_bytes(b"\x08\x01")
         with pytest.raises(ModelFile, match=message):

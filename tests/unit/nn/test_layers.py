@@ -59,14 +59,24 @@ def test_linear_row_does_not_depend_on_its_batch(n: int, kind: str, seed: int) -
 def test_conv2d_and_depthwise_use_the_shipped_codes(kind: str) -> None:
     torch.manual_seed(1)
     x = torch.randn(2, 4, 9, 8)
-    for layer in (Conv2d(4, 6, 3, kind, (2, 1), 1), Conv2d(4, 8, 3, kind, groups=4, padding=1)):
+    for layer in (
+        Conv2d(4, 6, 3, kind, (2, 1), 1),
+        Conv2d(4, 8, 3, kind, groups=4, padding=1),
+        Conv2d(4, 6, 3, kind, groups=2, padding=2, dilation=(2, 3)),
+    ):
         _settle(layer, x)
         codes, scale = layer.quantized()
         assert codes.shape == layer.weight.shape
         w = codes * scale.reshape(-1, 1, 1, 1)
         xq = layer.act.codes(x) * layer.act.qparams()[0]
         want = F.conv2d(
-            xq, w.double(), layer.bias.double(), layer.stride, layer.padding, 1, layer.groups
+            xq,
+            w.double(),
+            layer.bias.double(),
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
         )
         torch.testing.assert_close(layer(x).double(), want, rtol=1e-4, atol=1e-5)
 
@@ -74,7 +84,8 @@ def test_conv2d_and_depthwise_use_the_shipped_codes(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["ternary", "int4", "int8"])
 def test_conv1d_equals_conv2d_of_height_one(kind: str) -> None:
     torch.manual_seed(2)
-    one, two = Conv1d(3, 5, 3, kind, 2, 1), Conv2d(3, 5, (1, 3), kind, (1, 2), (0, 1))
+    one = Conv1d(3, 5, 3, kind, 2, 1, dilation=3)
+    two = Conv2d(3, 5, (1, 3), kind, (1, 2), (0, 1), dilation=(1, 3))
     two.weight.data = one.weight.data[:, :, None].clone()
     x = torch.randn(2, 3, 21)
     _settle(one, x)
@@ -139,10 +150,15 @@ def test_pools_match_pytorch_and_do_not_count_padding() -> None:
 
 
 def test_wrong_shapes_and_groups_are_refused() -> None:
-    with pytest.raises(BadInput, match="groups"):
-        Conv2d(4, 8, 3, groups=2)
-    with pytest.raises(BadInput, match="multiple"):
-        Conv2d(4, 6, 3, groups=4)
+    for inputs, outputs in ((4, 7), (5, 8)):
+        with pytest.raises(BadInput, match=f"multiple of it, got {inputs} in and {outputs} out"):
+            Conv2d(inputs, outputs, 3, groups=2)
+    with pytest.raises(BadInput, match="each must be a whole number of 1 or more"):
+        Conv2d(4, 8, 3, groups=0)
+    with pytest.raises(BadInput, match=r"dilation: \(1, 0\); each"):
+        Conv2d(4, 8, 3, dilation=(1, 0))
+    with pytest.raises(BadInput, match="padding_mode 'reflect'"):
+        Conv1d(4, 8, 3, padding_mode="reflect")
     with pytest.raises(BadInput, match="flat features"):
         LayerNorm(4)(torch.zeros(2, 4, 3))
     with pytest.raises(BadInput, match="takes 4 features"):
