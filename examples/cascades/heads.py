@@ -1,145 +1,127 @@
-"""Every signal of a cascade against the cheap expert's errors: digits, from the device's integers.
+"""Every signal of a cascade against the cheap expert's errors, from the device's integers.
 
-    python examples/cascades/heads.py --out build/cascades/heads   # trains what is not there yet
-    python examples/cascades/heads.py --write-table                # of the kept answers, in seconds
+    python examples/cascades/heads.py esc10 --out build/cascades/heads_esc10 --data DIR
+    python examples/cascades/heads.py digits --out build/cascades/heads_digits
+    python examples/cascades/heads.py esc10 --write-table   # of the kept answers, in seconds
 
-Two cheap experts, each before the full int8 network: the dense one of digits_cells.py, and an exit
-behind that network's own convolutions, where a router has features to read. The heads learn on the
-rows that the networks learnt on; the test rows decide nothing.
+Two cheap experts, each before the full int8 network: a small network of its own, and an exit behind
+that network's own convolutions, where a router has features to read. The heads learn on the rows
+that the networks learnt on; the test rows decide nothing. A cell (fold and seed) is a file; the
+script goes on where it was cut, and scores the seeds whose cells are all there.
 """
 
 import argparse
-import copy
+import importlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import digits_cells as cells
 import numpy as np
 import torch
-from answers import DROPOUT, PASSES, Cell, graph_of, keep
+from answers import Cell, keep
 
-from edgeq import nn
 from edgeq.comparing.cascades import auroc, draws
+from edgeq.errors import BadInput, EdgeqError
 from edgeq.files import write_file
 from edgeq.ops.op import Array
 from edgeq.ops.signals import SIGNALS
-from edgeq.reference import quantize_rows, run_all_stages
 from edgeq.reporting.markdown import commit_of, write_table
 
 HERE = Path(__file__).parent
-STORED, TOLD = HERE / "heads_answers.npz", HERE / "heads.json"
-EPOCHS, LR, ROUTER_HIDDEN, MEMBERS = 10, 6e-3, 16, 8
-CHEAP = ("dense int8", "exit int8")
-WITHOUT_ROUTER = ("dense int8",)  # its input is an image, whose mean says nothing
+STUDIES = ("esc10", "digits")
+WHAT = {
+    "esc10": "ESC-10, the test folds' clips ({clusters} recordings)",
+    "digits": "digits, test rows",
+}
 
 
-def cell(seed: int) -> Cell:
-    """Trains one seed; every signal of the test rows, and which answers are wrong."""
-    learn, _, test = cells.parts(seed)
-    teacher = cells.train.precise((learn["x"], learn["y"]), seed, progress=False)
-    told: Cell = {"row": test["row"]}
-    for name in CHEAP:
-        experts, trunk = built(name, teacher, learn, seed)
-        for signal in SIGNALS:
-            if signal == "router" and name in WITHOUT_ROUTER:
-                continue
-            model = cascade(signal, experts, trunk, learn, seed)
-            graph = graph_of(model)
-            x = quantize_rows(graph, test["x"].transpose(0, 2, 3, 1))
-            stages = run_all_stages(graph, x)
-            told[f"{name}/{signal}"] = stages.signals[:, 0]
-            told[f"{name}/wrong"] = stages.outputs[:, 0].argmax(1) != test["y"]
-            print(f"heads: seed {seed}: {name}, {signal}", file=sys.stderr, flush=True)
-    return told
+def stored(study: str) -> Path:
+    """What the signals of its test rows were."""
+    return HERE / f"heads_{study}_answers.npz"
 
 
-def built(
-    name: str, teacher: nn.Model, learn: Cell, seed: int
-) -> tuple[list[torch.nn.Module], torch.nn.Module | None]:
-    """The trained experts and what they share."""
-    if name == "dense int8":
-        student = cells.train.taught(
-            cells.train.dense("int8", seed), teacher, learn["x"], seed, progress=False
-        )
-        return [student.body, teacher.body], None
-    layers = list(teacher.body)
-    cut = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
-    trunk, rest = nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        exit_ = nn.Sequential(nn.GlobalAvgPool(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 10))
-    model = nn.Model(nn.Cascade([exit_, rest], trunk=trunk), cells.train.SHAPE)
-    taught(model, learn, seed, [trunk, rest])
-    return [exit_, rest], trunk
+def told(study: str) -> Path:
+    """The result."""
+    return HERE / f"heads_{study}.json"
 
 
-def cascade(
-    signal: str,
-    experts: Sequence[torch.nn.Module],
-    trunk: torch.nn.Module | None,
-    learn: Cell,
-    seed: int,
-) -> nn.Model:
-    """The same experts under one signal; what it reads beside them is trained."""
-    own = [copy.deepcopy(expert) for expert in experts]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        heads: list[torch.nn.Module] | None = None
-        if signal == "router":
-            heads = [nn.BayesianRouter(16, 2, (ROUTER_HIDDEN,), DROPOUT, PASSES, seed)]
-        if signal == "ensemble":
-            features = list(own[0])[-1].in_features
-            heads = [nn.Linear(features, MEMBERS * 10, "int8")]
-    shared = None if trunk is None else copy.deepcopy(trunk)
-    options = {"passes": PASSES, "dropout": DROPOUT, "seed": seed}
-    body = nn.Cascade(own, signal, trunk=shared, heads=heads, **options)
-    model = nn.Model(body, cells.train.SHAPE, calibration=learn["x"][:200])
-    if heads:
-        taught(model, learn, seed, [*own, *([] if shared is None else [shared])])
-    model.calibrate()
-    return model
+def gather(study: str, out: Path, data: Path | None, most: int) -> dict[str, Array]:
+    """The cells of a study, trained where they are not there yet; of seeds that are whole.
+
+    At most `most` cells are trained now.
+    """
+    made = importlib.import_module(f"heads_{study}")  # each has its own neighbour `train`
+    rows = made.opened(data, out)
+    for name in made.CELLS:
+        path = out / f"cell_{name.replace('/', '_')}.npz"
+        if path.is_file() or most > 0:
+            most -= not path.is_file()
+            keep(path, lambda n=name: made.cell(rows, n))
+            print(f"heads: {study}: {name} is there", file=sys.stderr, flush=True)
+    there = {n: out / f"cell_{n.replace('/', '_')}.npz" for n in made.CELLS}
+    seeds = {n.rpartition("/")[2] for n, path in there.items() if not path.is_file()}
+    whole = [n for n in made.CELLS if n.rpartition("/")[2] not in seeds]
+    if not whole:
+        raise BadInput(f"no seed of {study} has all its cells in {out}; run it once more")
+    kept = {"cell": np.array(whole), "cluster": made.clusters(rows)}
+    for name in whole:
+        kept |= {f"{name}/{key}": value for key, value in np.load(there[name]).items()}
+    return kept
 
 
-def taught(model: nn.Model, learn: Cell, seed: int, frozen: Sequence[torch.nn.Module]) -> None:
-    rows = learn["x"], learn["y"]
-    plan = {"epochs": EPOCHS, "lr": LR, "seed": seed, "progress": False}
-    nn.fit(model, rows, augment=cells.train.shifted, freeze=frozen, **plan)
-
-
-def result(kept: Cell, commit: str) -> dict[str, Any]:
-    """AUROC of every signal of each cheap expert against its errors, seeds pooled in pairs."""
-    seeds = kept["seeds"].tolist()
-    drawn = draws(np.arange(len(kept[f"{seeds[0]}/row"])))
+def result(study: str, kept: Cell, commit: str) -> dict[str, Any]:
+    """AUROC of every signal of each cheap expert against its errors, pairs inside a cell."""
+    cells = kept["cell"].tolist()
+    tested = np.unique(np.concatenate([kept[f"{c}/row"] for c in cells]))
+    drawn = draws(kept["cluster"][tested])
+    weights = {c: drawn[:, np.searchsorted(tested, kept[f"{c}/row"])] for c in cells}
     table: dict[str, Any] = {}
-    for name in CHEAP:
-        wrong = {str(s): kept[f"{s}/{name}/wrong"] for s in seeds}
+    for key in kept:
+        cell, _, name = key.removesuffix("/wrong").rpartition("/")
+        if not key.endswith("/wrong") or cell != cells[0]:
+            continue
+        wrong = {c: kept[f"{c}/{name}/wrong"] for c in cells}
         table[name] = {}
         for signal, rule in SIGNALS.items():
-            if f"{seeds[0]}/{name}/{signal}" in kept:
+            if f"{cell}/{name}/{signal}" in kept:
                 sign = 1 if rule.doubt else -1
-                doubt = {str(s): sign * kept[f"{s}/{name}/{signal}"] for s in seeds}
-                found = auroc(doubt, wrong, {str(s): drawn for s in seeds})
+                doubt = {c: sign * kept[f"{c}/{name}/{signal}"] for c in cells}
+                found = auroc(doubt, wrong, weights)
                 table[name][signal] = {"value": found.value, "interval": found.interval}
         table[name]["errors"] = {"wrong": found.wrong, "rows": found.rows}
-    return {"commit": commit, "seeds": seeds, "signals": table}
+    seeds = sorted({int(c.rpartition("/")[2]) for c in cells})
+    clusters = len(np.unique(kept["cluster"][tested]))
+    facts = {"study": study, "commit": commit, "seeds": seeds, "cells": len(cells)}
+    return {**facts, "clusters": clusters, "signals": table}
 
 
-def markdown(told: dict[str, Any]) -> str:
+def markdown(found: dict[str, Any]) -> str:
+    """The table."""
+    what = WHAT[found["study"]].format(**found)
     lines = [
-        "AUROC of each signal of the cascade against its cheap expert's errors, digits, test rows.",
+        f"AUROC of each signal of the cascade against its cheap expert's errors, {what}.",
         "",
         f"| cheap expert | errors | {' | '.join(f'`{s}` [95 %]' for s in SIGNALS)} |",
         f"|---|---|{'---|' * len(SIGNALS)}",
     ]
-    for name, of in told["signals"].items():
+    for name, of in found["signals"].items():
         shown = [_shown(of[s]) if s in of else "-" for s in SIGNALS]
         errors = f"{of['errors']['wrong']} of {of['errors']['rows']}"
         lines.append(f"| {name} | {errors} | {' | '.join(shown)} |")
-    seeds = ", ".join(map(str, told["seeds"]))
-    return "\n".join([*lines, "", f"Integers of the reference, seeds {seeds}; {told['commit']}."])
+    shown = [mean_auroc(found, s) for s in SIGNALS]
+    means = " | ".join("-" if mean is None else f"{mean:.3f}" for mean in shown)
+    lines.append(f"| mean of the two | | {means} |")
+    seeds = ", ".join(map(str, found["seeds"]))
+    return "\n".join([*lines, "", f"Integers of the reference, seeds {seeds}; {found['commit']}."])
+
+
+def mean_auroc(found: dict[str, Any], signal: str) -> float | None:
+    """Of a signal, over the cheap experts; None where one has none."""
+    of = found["signals"].values()
+    values = [each[signal]["value"] for each in of if signal in each]
+    return float(np.mean(values)) if len(values) == len(of) else None
 
 
 def _shown(found: dict[str, Any]) -> str:
@@ -148,27 +130,31 @@ def _shown(found: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains, scores and prints."""
+    """Trains, scores and prints; returns edgeq's exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--out", type=Path, help="where trained cells stand or go")
+    parser.add_argument("--data", type=Path, help="ESC-10's folder, with --out")
+    parser.add_argument("--most", type=int, default=sys.maxsize, help="cells to train now")
     parser.add_argument("--write-table", action="store_true", help="into the README")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
-    commit = commit_of(HERE)
-    if given.out:
-        kept: dict[str, Array] = {"seeds": np.array(cells.SEEDS)}
-        for seed in cells.SEEDS:
-            path = given.out / f"seed{seed}.npz"
-            keep(path, lambda s=seed: cell(s))
-            kept |= {f"{seed}/{key}": value for key, value in np.load(path).items()}
-        np.savez_compressed(STORED, **kept)
-    else:
-        commit = json.loads(TOLD.read_text())["commit"]
-    told = result(dict(np.load(STORED)), commit)
-    write_file(TOLD, json.dumps(told, indent=1).encode() + b"\n")
-    print(markdown(told))
+    study = given.study
+    try:
+        if given.out:
+            kept, commit = gather(study, given.out, given.data, given.most), commit_of(HERE)
+            np.savez_compressed(stored(study), **kept)
+        else:
+            kept = dict(np.load(stored(study)))
+            commit = json.loads(told(study).read_text())["commit"]
+    except EdgeqError as error:
+        print(f"heads: {error}", file=sys.stderr)
+        return error.exit_code
+    found = result(study, kept, commit)
+    write_file(told(study), json.dumps(found, indent=1).encode() + b"\n")
+    print(markdown(found))
     if given.write_table:
-        write_table(HERE / "README.md", markdown(told), "heads")
+        write_table(HERE / "README.md", markdown(found), f"heads_{study}")
     return 0
 
 

@@ -8,7 +8,7 @@ in a row is averaged before the logarithm, so that a frame covers 80 ms and come
 import csv
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -79,19 +79,40 @@ def load_clips(
     esc50.csv or meta/esc50.csv, and the files it names in audio/ (any rate; resampled to 16 kHz).
     Raises BadInput with the next step when something is missing.
     """
+    files, clips = _listed(data, fold, count)
+    return replace(clips, x=_cached(files, cache))
+
+
+def load_sound(data: Path, fold: int | None = None, count: int | None = None) -> Clips:
+    """As `load_clips`, but `x` is the sound itself: float32 (clip, 1, CLIP_SAMPLES, 1) in [-1, 1),
+    cut or zero-padded to five seconds, and nothing is kept.
+    """
+    files, clips = _listed(data, fold, count)
+    return replace(clips, x=np.stack([_cut(read_clip(file)) for file in files])[:, None, :, None])
+
+
+def _listed(data: Path, fold: int | None, count: int | None) -> tuple[list[Path], Clips]:
+    """The files, and all that is known of them but `x`."""
     rows = _metadata(data)
     if fold is not None:
         rows = [row for row in rows if int(row["fold"]) == fold]
     rows = _in_turn(rows)[:count]
     y = np.array([list(CLASSES).index(int(r["target"])) for r in rows], np.int64)
-    fold = np.array([int(r["fold"]) for r in rows], np.int64)
+    folds = np.array([int(r["fold"]) for r in rows], np.int64)
     source = np.array([int(r["src_file"]) for r in rows], np.int64)
     names = tuple(r["filename"] for r in rows)
     files = [data / "audio" / name for name in names]
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise BadInput(f"{missing[0]} and {len(missing) - 1} more are missing; {NEXT_STEP}")
-    return Clips(_cached(files, cache), y, fold, source, names)
+    return files, Clips(np.zeros(0, np.float32), y, folds, source, names)
+
+
+def _cut(samples: npt.NDArray[np.float64]) -> Floats:
+    """Five seconds, zeros behind what is shorter."""
+    clip = np.zeros(CLIP_SAMPLES, np.float32)
+    clip[: len(samples)] = samples[:CLIP_SAMPLES]
+    return clip
 
 
 def log_mel(samples: npt.NDArray[np.float64]) -> Floats:

@@ -148,18 +148,51 @@ def heads() -> Iterator[ModuleType]:
         yield module
 
 
-def test_the_table_of_heads_is_that_of_the_stored_signals(heads: ModuleType) -> None:
-    told = json.loads(heads.TOLD.read_text())
-    again = heads.result(dict(np.load(heads.STORED)), told["commit"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_table_of_heads_is_that_of_the_stored_signals(heads: ModuleType, name: str) -> None:
+    told = json.loads(heads.told(name).read_text())
+    again = heads.result(name, dict(np.load(heads.stored(name))), told["commit"])
     for (path, found), (wanted_path, wanted) in zip(_leaves(again), _leaves(told), strict=True):
         assert path == wanted_path
         assert found == (pytest.approx(wanted) if isinstance(wanted, float) else wanted), path
     assert heads.markdown(told) in (FOLDER / "README.md").read_text()
 
 
-def test_no_signal_of_heads_is_better_than_the_default(heads: ModuleType) -> None:
-    """Beyond the default's interval, for either cheap expert."""
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_signal_of_heads_is_better_than_the_default(heads: ModuleType, name: str) -> None:
+    """In the mean of the cheap experts, and for either beyond the default's interval."""
     default = inspect.signature(nn.Cascade).parameters["signal"].default
-    for found in json.loads(heads.TOLD.read_text())["signals"].values():
+    told = json.loads(heads.told(name).read_text())
+    means = {signal: heads.mean_auroc(told, signal) for signal in heads.SIGNALS}
+    assert default == max(means, key=lambda signal: means[signal] or 0.0)
+    for found in told["signals"].values():
         best = max(v["value"] for s, v in found.items() if s != "errors")
         assert found[default]["interval"][1] >= best
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_signal_of_heads_is_ranked_by_plain_loops(heads: ModuleType, name: str) -> None:
+    """Every wrong answer against every right one of its own cell; ties are a half."""
+    kept, told = np.load(heads.stored(name)), json.loads(heads.told(name).read_text())
+    expert, signals = next(iter(told["signals"].items()))
+    for signal, sign in (("ensemble", -1), ("monte_carlo", 1)):
+        over = pairs = 0.0
+        for cell in kept["cell"].tolist():
+            doubt = sign * kept[f"{cell}/{expert}/{signal}"]
+            wrong = kept[f"{cell}/{expert}/wrong"]
+            for bad in doubt[wrong].tolist():
+                for good in doubt[~wrong].tolist():
+                    over += (bad > good) + 0.5 * (bad == good)
+                    pairs += 1
+        assert signals[signal]["value"] == pytest.approx(over / pairs)
+
+
+def test_the_clips_of_heads_are_those_of_the_folds(heads: ModuleType) -> None:
+    """Each seed has every clip once, in the cell of its own fold and of its own recording."""
+    kept, studied = np.load(heads.stored("esc10")), np.load(FOLDER / "esc10_answers.npz")
+    assert (kept["cluster"] == studied["cluster"]).all()
+    for seed in {cell.partition("/")[2] for cell in kept["cell"].tolist()}:
+        rows = [kept[f"{c}/row"] for c in kept["cell"].tolist() if c.endswith(f"/{seed}")]
+        assert sorted(np.concatenate(rows).tolist()) == list(range(400))
+    for cell in kept["cell"].tolist():
+        assert set(kept[f"{cell}/row"].tolist()) == set(studied[f"{cell}/test/row"].tolist())

@@ -1,7 +1,6 @@
 """examples/esc10: the stored checkpoint on the virtual board; in full, training and every clip."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,14 +43,6 @@ def example() -> Iterator[ModuleType]:
     """esc10.py as a module, with its neighbours."""
     with script(FOLDER, "esc10") as module:
         yield module
-
-
-@pytest.fixture(scope="module")
-def data() -> Path:
-    folder = Path(os.environ.get("EDGEQ_DATA", "")) / "esc10"
-    if "EDGEQ_DATA" not in os.environ or not folder.is_dir():
-        pytest.skip("EDGEQ_DATA names no folder with esc10: the ESC-10 clips are absent")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -40,8 +40,17 @@ def test_no_byte_differs_and_what_is_missing_is_told(example: ModuleType) -> Non
             assert run["mismatches"] == 0
 
 
-def test_one_network_is_as_the_json_says(example: ModuleType) -> None:
-    key = ("ds_cnn", "torch", "int8")
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("ds_cnn", "torch", "int8"),
+        pytest.param(("two_inputs", "onnx", "int8"), marks=pytest.mark.full),
+        pytest.param(("two_heads", "onnx dynamo", "int8"), marks=pytest.mark.full),
+    ],
+)
+def test_one_network_of_each_importer_is_as_the_json_says(
+    example: ModuleType, key: tuple[str, str, str]
+) -> None:
     try:
         host_command()
     except Toolchain as error:
