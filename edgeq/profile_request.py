@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeq.extras import require
 from edgeq.harness.windows import LEAST_WINDOW_S, WINDOWS
 from edgeq.metering import MODEL, MeterPlan
 from edgeq.plain_text import command
@@ -33,6 +34,10 @@ class ProfileRequest:
     windows: int = WINDOWS
     window_seconds: float = LEAST_WINDOW_S
     resume: bool = False
+    stream: Path | None = None
+    place: str | None = None
+    coordinator: str | None = None
+    labgrid: Path | None = None
 
     @property
     def plan(self) -> MeterPlan:
@@ -45,6 +50,13 @@ class ProfileRequest:
             self.windows,
             self.window_seconds,
         )
+
+    def check(self) -> None:
+        """Raises Toolchain when what is asked needs Parquet and pyarrow is not installed."""
+        if self.parquet is not None:
+            require("parquet", "--parquet")
+        if self.meter != MODEL:
+            require("parquet", f"--meter {self.meter}, whose samples are kept as Parquet,")
 
     def resume_command(self, run: Path) -> str:
         """The command line that continues `run`."""

@@ -66,7 +66,9 @@ def read_samples(source: Path, report: Mapping[str, Any], graph: Graph) -> Sampl
     plain = len(graph.inputs) == 1  # as the file has it, whatever order of axes a model wants
     x = np.asarray(read_npz(source, "x")[0], np.float32) if plain else real
     known = labels if targets is None else targets
-    origin = Data(source=str(source), digest=_digest(x, known), input_digest=_digest(rows, known))
+    origin = Data(
+        source=str(source), digest=digest_of(x, known), input_digest=digest_of(rows, known)
+    )
     judged = scored(task, labels, targets)
     return Samples(rows, labels, origin, judged, row_groups(source, len(rows)), targets)
 
@@ -113,5 +115,6 @@ def _targets(y: Array, rows: int, graph: Graph, report: Mapping[str, Any], where
     return given.astype(np.float64).reshape(rows, *wanted).transpose(back).reshape(rows, -1)
 
 
-def _digest(x: Array, y: Array) -> str:
+def digest_of(x: Array, y: Array) -> str:
+    """Of a data set."""
     return hashlib.sha256(np.ascontiguousarray(x).tobytes() + y.tobytes()).hexdigest()

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from edgeq.arrays import Array
-from edgeq.board import Board, load_board
 from edgeq.emit.firmware import LayerInfo, layer_table
 from edgeq.errors import BadInput, Link, Meter, Mismatch
+from edgeq.expected_board import check_board, known_board
 from edgeq.export_folder import EVALUATION, GRAPH, RUNS, read_report
 from edgeq.files import write_file
-from edgeq.flashers import is_virtual, look
-from edgeq.flashers.one_port import find_port
+from edgeq.flashers import look
 from edgeq.harness.link import BoardLink
 from edgeq.harness.manifest import Manifest
 from edgeq.harness.messages import InferResult, Info
@@ -25,7 +24,7 @@ from edgeq.harness.meters import CurrentMeter
 from edgeq.harness.profile_summary import Summary
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import CURRENT, SUMMARY, Run, read_run, run_folders
-from edgeq.harness.trace_table import records_lines, table_bytes
+from edgeq.harness.trace_part import records_lines
 from edgeq.harness.trace_writer import RunWriter, create_next_run, create_run, resume_run
 from edgeq.harness.windows import Window
 from edgeq.ir import Graph
@@ -33,7 +32,6 @@ from edgeq.ir.ports import inputs_of, outputs_of, result_tensors
 from edgeq.metering import Repeater, Tell, measure, powered, source_of, with_energy
 from edgeq.ops.op import quant_of
 from edgeq.passes.stored_graph import stored_graph
-from edgeq.plain_text import command
 from edgeq.profile_request import ProfileRequest
 from edgeq.profile_samples import Samples, read_samples
 from edgeq.reference import Numbers, numbers
@@ -42,12 +40,14 @@ from edgeq.reporting.export import experts_of
 from edgeq.reporting.memory_map import memory_map
 from edgeq.reporting.profile import Profiled, summarize
 from edgeq.reporting.run_rows import Costs, Rows, costs_of
+from edgeq.reporting.statistics import latency_source
+from edgeq.reporting.stream import stream_entry
 from edgeq.reporting.task import UNLABELLED, errors, reconstruction
 from edgeq.run_manifest import run_manifest
+from edgeq.seat import seat_of
+from edgeq.stream_samples import read_recording
 from edgeq.strict import Strict, Whole, read_strict
 
-GREETING_S = 20.0
-EMULATED_GREETING_S = 120.0  # a busy computer gives an emulated board little time
 Watch = Callable[[int, int, float], None]  # samples done, in all, accuracy so far (or NaN)
 Kept = Callable[[str], None]  # what Ctrl-C left of the run, and how to go on
 
@@ -69,20 +69,20 @@ def profile(
     """
     from edgeq.reporting.profile_files import write_results
 
+    request.check()
     folder = request.firmware
     report, graph = read_report(folder), stored_graph(folder / GRAPH)
     samples = _samples(request, report, graph)
     layers = layer_table(graph)
     with (
-        powered(request.plan, _usb) as meter,  # first: it may be what feeds the board
-        BoardLink.open(
-            port := request.port or find_port(request.probe), _greeting_s(port), request.baud
-        ) as link,
+        seat_of(request) as seat,
+        powered(request.plan, _usb) as meter,  # before the link: it may be what feeds the board
+        BoardLink.open(seat.port, seat.greeting_s, request.baud) as link,
     ):
         info = link.info()
-        _check_board(info, report, graph, layers, folder)
+        check_board(info, report, graph, layers, folder)
         subject = _subject(info, report, graph, layers, folder)
-        subject = dataclasses.replace(subject, virtual=is_virtual(port), task=samples.task)
+        subject = dataclasses.replace(subject, virtual=seat.virtual, task=samples.task)
         manifest = run_manifest(subject, report["input_shape"], samples.source, len(samples.rows))
         writer, before = _open_run(request, manifest)
         with _saying_what_is_kept(writer.folder, request, kept):
@@ -94,12 +94,23 @@ def profile(
     if meter:
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.plan, source)
-    summary = summary.but(
-        **_provenance(request, report, graph, subject), run=str(recorded.folder), link=statistics
-    )
+    summary = summary.but(**_provenance(request, report, graph, subject))
+    summary = summary.but(**_as_stream(graph, subject, recorded))
+    summary = summary.but(run=str(recorded.folder), link=statistics)
     write_file(recorded.folder / SUMMARY, json.dumps(summary.entry, indent=2).encode() + b"\n")
     write_results(folder, recorded, summary)
     return summary
+
+
+def _as_stream(graph: Graph, subject: Profiled, recorded: Run) -> dict[str, Any]:
+    """Cycles a frame, duty cycle and energy a second, where a sample is a hop."""
+    if graph.stream is None:
+        return {}
+    records, board = recorded.records, subject.board
+    source = latency_source(board, [r.cycles for r in records], subject.virtual)
+    clock_hz, figures = subject.info.clock_hz, board.energy if board else None
+    entry = stream_entry(graph.stream, records, _classes(graph), clock_hz, figures, source)
+    return {"stream": entry}
 
 
 def _provenance(
@@ -153,10 +164,6 @@ def refuse_mismatches(summary: Summary) -> None:
         )
 
 
-def _greeting_s(port: str) -> float:
-    return EMULATED_GREETING_S if is_virtual(port) else GREETING_S
-
-
 def _usb() -> list[tuple[str, str]]:
     return [(device.port, device.usb_id) for device in look().devices]
 
@@ -176,6 +183,8 @@ def _measure(
 
 
 def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> Samples:
+    if request.stream is not None:
+        return read_recording(request.stream, report, graph).first(request.limit)
     source = request.data or request.firmware / EVALUATION
     if not request.data and not source.is_file():
         raise BadInput(
@@ -189,30 +198,6 @@ def _classes(graph: Graph) -> int:
     return outputs_of(graph).ports[0].size
 
 
-def _check_board(
-    info: Info,
-    report: dict[str, Any],
-    graph: Graph,
-    layers: tuple[LayerInfo, ...],
-    folder: Path,
-) -> None:
-    """Raises Link unless the board runs the model of this folder."""
-    again = command("edgeq", "flash", "--board", info.board, "--firmware", folder)
-    flash_again = f"run `{again}`"
-    if info.model_digest != report["model_digest"]:
-        raise Link(
-            f"the board runs model {info.model_digest}, {folder} holds {report['model_digest']}; "
-            f"{flash_again}, or name the folder of the board's model with --firmware"
-        )
-    inputs, outputs = inputs_of(graph), outputs_of(graph)
-    if (info.inputs, info.outputs, info.layer_count) != (inputs, outputs, len(layers)):
-        raise Link(
-            f"the board takes {info.inputs.said}, gives {info.outputs.said} and has "
-            f"{info.layer_count} layers, {folder} says {inputs.said}, {outputs.said} and "
-            f"{len(layers)}; {flash_again}"
-        )
-
-
 def _subject(
     info: Info,
     report: dict[str, Any],
@@ -222,15 +207,8 @@ def _subject(
 ) -> Profiled:
     names = report.get("class_names") or [str(i) for i in range(_classes(graph))]
     experts = tuple(e.name for e in experts_of(graph))
-    board = _board(info.board)
+    board = known_board(info.board)
     return Profiled(info, board, layers, experts, tuple(names), _build(folder, info))
-
-
-def _board(name: str) -> Board | None:
-    try:
-        return load_board(name)
-    except BadInput:
-        return None
 
 
 class _Built(Strict):
@@ -360,6 +338,8 @@ def _export(run: Run, request: ProfileRequest) -> Run:
     if request.trace:
         write_file(request.trace, records_lines(run.records), parents=True)
     if request.parquet:
+        from edgeq.harness.trace_table import table_bytes
+
         table = table_bytes(run.records, run.manifest.model.ports)
         write_file(request.parquet, table, parents=True)
     return run

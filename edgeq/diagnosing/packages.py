@@ -15,10 +15,8 @@ from edgeq.version import __version__
 _MODULES = {"pyserial": "serial", "pyelftools": "elftools", "scikit-learn": "sklearn"}
 # seconds to import: looked at, never loaded
 _HEAVY = frozenset({"torch", "onnx", "onnxruntime", "ai-edge-litert", "tensorflow", "pyarrow"})
-# what is left of edgeq without them still flashes and profiles
-_EXPORT_ONLY = frozenset({"torch", "onnx", "onnxruntime", "ai-edge-litert", "flatbuffers"})
 _NOT_FOR_USERS = frozenset({"dev", "examples"})
-_FALLBACK = ("numpy", "torch", "onnx", "ai-edge-litert", "pyserial", "unicorn", "ziglang")
+_FALLBACK = ("numpy", "pyserial", "unicorn")
 
 
 def packages() -> list[Finding]:
@@ -49,7 +47,8 @@ def _requirements() -> tuple[list[Requirement], list[tuple[Requirement, str]]]:
         lines = metadata.requires("edgeq") or []
     except metadata.PackageNotFoundError:
         lines = list(_FALLBACK)
-    needs, extras = [], []
+    needs: list[Requirement] = []
+    extras: list[tuple[Requirement, str]] = []
     for line in lines:
         try:
             need = Requirement(line)
@@ -58,8 +57,8 @@ def _requirements() -> tuple[list[Requirement], list[tuple[Requirement, str]]]:
         extra = line.partition("extra ==")[2].strip("\"' ")
         if not extra and (need.marker is None or need.marker.evaluate()):
             needs.append(need)
-        elif extra and extra not in _NOT_FOR_USERS:
-            extras.append((need, extra))
+        elif extra and extra not in _NOT_FOR_USERS and need.name not in [n.name for n, _ in extras]:
+            extras.append((need, extra))  # one that two extras bring is a finding of the first
     return needs, extras
 
 
@@ -70,9 +69,7 @@ def _package(need: Requirement, extra: str | None) -> Finding:
     if reason == "absent" and extra:
         return Finding(name, "ok", f"not installed; optional: {install}")
     if reason == "absent":
-        export_only = need.name in _EXPORT_ONLY
-        found = "not installed" + ("; `edgeq export` needs it" if export_only else "")
-        return Finding(name, "warning" if export_only else "error", found, install)
+        return Finding(name, "error", "not installed", install)
     if reason is not None:
         again = f"{install} --force-reinstall"
         return Finding(name, "error", f"is there but does not load: {reason}", again)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgeq.board import load_board
 from edgeq.diagnosing.finding import Finding
 from edgeq.errors import Toolchain
+from edgeq.extras import install
 from edgeq.files import scratch_folder
 from edgeq.flashers import cubeprogrammer
 from edgeq.toolchain import Compiler, find_compiler
@@ -18,7 +19,7 @@ ASK_TIMEOUT_S = 20.0
 COMPILE_TIMEOUT_S = 120.0  # zig's first run on a machine fills its cache
 _INSTALL = {
     "gcc": "apt install gcc-arm-none-eabi, or brew install --cask gcc-arm-embedded",
-    "zig": "pip install ziglang",
+    "zig": install("zig"),
 }
 
 
@@ -30,6 +31,7 @@ class Program:
     ask: str
     purpose: str
     install: str
+    code: int = 0  # which it ends with
 
 
 PROGRAMS: tuple[Program, ...] = (
@@ -52,10 +54,23 @@ PROGRAMS: tuple[Program, ...] = (
         "apt install dfu-util, or brew install dfu-util",
     ),
     Program(
+        "bossac",
+        "--help",
+        "flashes the Arduino Nano 33 BLE",
+        "apt install bossa-cli",
+        code=1,  # it has no --version, and its --help ends so
+    ),
+    Program(
         "qemu-system-arm",
         "--version",
         "runs the qemu_ boards",
         "apt install qemu-system-arm, or brew install qemu",
+    ),
+    Program(
+        "qemu-system-riscv32",
+        "--version",
+        "runs qemu_virt_rv32",
+        "apt install qemu-system-misc, or brew install qemu",
     ),
 )
 
@@ -140,7 +155,7 @@ def _program(program: Program) -> Finding:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(name, "warning", f"{path} does not run: {error}", program.install)
     version = re.search(r"\d+\.\d+[\w.+-]*", run.stdout + run.stderr)
-    if run.returncode != 0 or version is None:
+    if run.returncode != program.code or version is None:
         found = f"{path} does not say its version (exit code {run.returncode})"
         return Finding(
             name, "warning", found, f"{program.install}; then try `{path} {program.ask}`"

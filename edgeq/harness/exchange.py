@@ -2,8 +2,9 @@
 
 A few requests are in flight at once. The line keeps order and the device answers in order, so an
 answer to a later request proves an earlier one lost, and a damaged answer means a lost one: both
-are sent again at once. Timers serve the rest. Every request is idempotent, so sending it again is
-always safe.
+are sent again at once. Timers serve the rest; where every copy of a request is answered in the end,
+none was lost and the timer was early. Every request is idempotent, so sending it again is always
+safe.
 """
 
 import secrets
@@ -23,6 +24,7 @@ _MOST_TIMEOUT_S = 4.0
 _MOST_BACKOFF = 4  # a lossy line is no congested one: repeating slowly would only take longer
 _LOSSY = 0.05  # share of requests lost from which on all of them go out twice
 _LOSS_MEMORY = 32  # requests over which that share is taken
+_KEPT_COPIES = 256  # requests whose late answers are still told apart
 
 
 class NoAnswer(Link):
@@ -73,6 +75,25 @@ class _Sent:
     seq: int
     at: float
     again: bool
+
+
+@dataclass
+class _Copies:
+    """What became of a request and its repetitions, all of which may be answered."""
+
+    pace: _Pace
+    at: float  # the first was sent
+    sent: int = 0
+    repeats: int = 0
+    heard: int = 0
+    took_s: float = 0.0  # until the first answer
+
+    def hear(self, now: float) -> bool:
+        """An answer; whether it shows that no copy was lost, so that a timer was early."""
+        self.heard += 1
+        if self.heard == 1:
+            self.took_s = now - self.at
+        return self.repeats > 0 and self.heard == self.sent
 
 
 class _Batch:
@@ -131,6 +152,7 @@ class Exchange:
         self._seq = secrets.randbelow(65536)  # an earlier session's answers must not match
         self._loss = 0.0  # share of recent requests that only a timer brought back
         self._paces = {True: _Pace(), False: _Pace()}  # inferences, everything else
+        self._copies: dict[int, _Copies] = {}  # of the newest requests, by seq
 
     def transact(self, requests: Sequence[Request], deadline: float) -> list[Frame]:
         """The answers, in order (refusals among them). `deadline` is in time.monotonic seconds.
@@ -142,7 +164,7 @@ class Exchange:
         pace = self._paces[any(request.type == RUN for request in requests)]
         pace.backoff = 1
         while not batch.done:
-            self._send(batch, deadline)
+            self._send(batch, deadline, pace)
             now = time.monotonic()
             wait = min(batch.flying[0].at + pace.timeout_s, deadline) - now
             if self._receive(batch, self.port.read(wait), pace) and batch.flying:
@@ -161,7 +183,25 @@ class Exchange:
         for _ in range(count):
             self._loss += (lost - self._loss) / _LOSS_MEMORY
 
-    def _send(self, batch: _Batch, deadline: float) -> None:
+    def _observe_early(self, copies: _Copies) -> None:
+        """A timer ran out on a request that was only slow: it waits longer, and nothing was lost.
+
+        Without this an end that has become slow is drowned in repetitions, which Karn's rule keeps
+        from ever teaching the timer.
+        """
+        copies.pace.observe(copies.took_s)
+        self._loss = max(0.0, self._loss - copies.repeats / _LOSS_MEMORY)
+
+    def _note(self, seq: int, copies: int, again: bool, pace: _Pace) -> None:
+        if not again:
+            self._copies[seq] = _Copies(pace, time.monotonic())
+            while len(self._copies) > _KEPT_COPIES:
+                del self._copies[next(iter(self._copies))]
+        if kept := self._copies.get(seq):
+            kept.sent += copies
+            kept.repeats += again
+
+    def _send(self, batch: _Batch, deadline: float, pace: _Pace) -> None:
         wire = b""
         while batch.waiting and len(batch.flying) < self.window:
             index = batch.waiting.popleft()
@@ -172,6 +212,7 @@ class Exchange:
             # One of two copies survives more often than a timer costs.
             copies = 2 if again or self._loss > _LOSSY else 1
             wire += encode(Frame(request.type, seq, request.payload)) * copies
+            self._note(seq, copies, again, pace)
             self.statistics.requests += 1
             self.statistics.retries += again
         if wire:
@@ -183,6 +224,9 @@ class Exchange:
         damaged = self.decoder.damaged
         self.statistics.bytes_received += len(data)
         for frame in self.decoder.feed(data):
+            copies = self._copies.get(frame.seq) if frame.type & ANSWER_BIT else None
+            if copies and copies.hear(time.monotonic()):
+                self._observe_early(copies)
             accepted, sent = batch.accept(frame)
             if not accepted:
                 self.statistics.stale += 1

@@ -63,7 +63,12 @@ class BoardLink:
         `timeout` (s) bounds the greeting and each question, `infer_timeout` (s) one sample with all
         repetitions. Raises errors.Link: absent, busy, silent, or speaking something else.
         """
-        link = cls(Port.open(port, baud), timeout, infer_timeout)
+        return cls.over(Port.open(port, baud), timeout, infer_timeout)
+
+    @classmethod
+    def over(cls, port: Port, timeout: float = 5.0, infer_timeout: float = 60.0) -> "BoardLink":
+        """As `open`, over a port that is open already; it is closed with the link."""
+        link = cls(port, timeout, infer_timeout)
         try:
             link._greet()
             link._info = link._read_info()
@@ -101,6 +106,8 @@ class BoardLink:
                 result = self._attempt(sample_id, data, deadline)
                 if result is not None:
                     return result
+                if time.monotonic() >= deadline:  # a board that answers at once, always wrongly
+                    raise NoAnswer(f"{self._exchange.port.name}: no sound answer")
 
     def reset(self) -> None:
         """The model's state as after a start: what comes next is the first row of a sequence.

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from edgeq.harness.stream_figures import StreamFigures
 from edgeq.plain_text import plain
 from edgeq.strict import (
     Check,
@@ -315,6 +316,7 @@ class Summary(Strict):
     macro_f1: Share | None
     reconstruction: Reconstruction | None = None
     errors: OutputErrors | None = None
+    stream: StreamFigures | None = None
     mismatches: Whole
     mismatch_samples: list[Whole]
     latency: Latency

@@ -1,8 +1,8 @@
 """Reads the folder of a run: `read_run(folder)`; docs/traces.md has its format.
 
-A record stands in a Parquet part or, until its part is full, in a journal. Every file but the
-journal appears whole, and a journal can lose its last line only: the folder is readable at any
-moment, also while a run writes it and after its host was killed.
+A record stands in a part (Parquet, or JSON lines) or, until its part is full, in a journal. Every
+file but the journal appears whole, and a journal can lose its last line only: the folder is
+readable at any moment, also while a run writes it and after its host was killed.
 """
 
 import re
@@ -14,6 +14,7 @@ from edgeq.harness.journal import read_journal
 from edgeq.harness.manifest import Manifest, read_manifest
 from edgeq.harness.profile_summary import Summary, read_summary
 from edgeq.harness.record import SampleRecord as SampleRecord
+from edgeq.harness.trace_part import SUFFIXES, read_part
 from edgeq.ports import Ports
 from edgeq.strict import Strict, read_strict
 
@@ -24,7 +25,7 @@ CURRENT = "current.parquet"
 COMPLETE = "complete"
 _RUN_NAME = re.compile(r"\d{4,}")
 _JOURNAL_NAME = re.compile(r"journal-(\d{5,})\.log")
-_PART_NAME = re.compile(r"(\d{5,})\.parquet")
+_PART_NAME = re.compile(r"(\d{5,})(?:\.parquet|\.jsonl)")
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,22 @@ def segments(folder: Path) -> tuple[dict[int, Path], dict[int, Path]]:
     return _numbered(folder / PARTS, _PART_NAME), _numbered(folder, _JOURNAL_NAME)
 
 
+def part_stem(folder: Path, number: int) -> Path:
+    """Where a full segment stands, without the suffix of its form."""
+    return folder / PARTS / f"{number:05}"
+
+
 def part_path(folder: Path, number: int) -> Path:
-    """Where a full segment stands."""
-    return folder / PARTS / f"{number:05}.parquet"
+    """A full segment, in the form that it was written in."""
+    stem = part_stem(folder, number)
+    forms = [stem.with_suffix(suffix) for suffix in SUFFIXES]
+    return next((path for path in forms if path.is_file()), forms[0])
 
 
 def read_segment(path: Path, outputs: Ports | None = None) -> list[SampleRecord]:
     """The records of one part or one journal of a model with these output ports."""
-    if path.suffix == ".parquet":
-        from edgeq.harness.trace_table import read_records
-
-        return read_records(path, outputs)
+    if path.suffix in SUFFIXES:
+        return read_part(path, outputs)
     try:
         return [SampleRecord.parse(fields) for fields in read_journal(path)]
     except (ValueError, TypeError) as error:

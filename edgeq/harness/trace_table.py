@@ -1,7 +1,6 @@
 """Records as Parquet, in the columns that docs/traces.md lists."""
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,11 +65,6 @@ def table_bytes(records: Sequence[SampleRecord], outputs: Ports | None = None) -
     file = io.BytesIO()
     pq.write_table(records_table(records, outputs), file)
     return file.getvalue()
-
-
-def records_lines(records: Sequence[SampleRecord]) -> bytes:
-    """The records as JSON lines, for other programs."""
-    return b"".join(json.dumps(r.fields()).encode() + b"\n" for r in records)
 
 
 def read_records(path: Path, outputs: Ports | None = None) -> list[SampleRecord]:

@@ -1,6 +1,6 @@
 """Writes the folder of a run, so that it can be read at any moment; docs/traces.md has its format.
 
-Segment n is `journal-n.log` while it fills and `records/n.parquet` once it is full. The part
+Segment n is `journal-n.log` while it fills and a part of `records` once it is full. The part
 appears before the journal goes, and a part that exists outranks its journal.
 """
 
@@ -20,13 +20,13 @@ from edgeq.harness.trace import (
     PARTS,
     SUMMARY,
     Run,
-    part_path,
+    part_stem,
     read_run,
     read_segment,
     run_folders,
     segments,
 )
-from edgeq.harness.trace_table import table_bytes
+from edgeq.harness.trace_part import write_part
 from edgeq.ports import Ports
 
 SEGMENT_RECORDS = 1000
@@ -110,7 +110,7 @@ def seal(
 ) -> None:
     """Writes the part of a segment, then removes its journal."""
     (folder / PARTS).mkdir(exist_ok=True)
-    write_file(part_path(folder, number), table_bytes(records, outputs))
+    write_part(part_stem(folder, number), records, outputs)
     journal_path(folder, number).unlink(missing_ok=True)  # gone: Ctrl-C came just after
 
 

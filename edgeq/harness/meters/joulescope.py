@@ -13,6 +13,7 @@ import numpy as np
 
 from edgeq.arrays import Array
 from edgeq.errors import BadInput, Meter
+from edgeq.extras import install
 from edgeq.harness.meters.meter import MeterRequest, Pump, Recording, Work, now
 from edgeq.harness.power_trace import PowerTrace
 
@@ -82,8 +83,7 @@ def _package() -> _Package:
         import joulescope  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         raise Meter(
-            f"{TITLE} needs its maker's package, which is not installed: run "
-            f"`pip install 'edgeq[{EXTRA}]'`"
+            f"{TITLE} needs its maker's package, which is not installed: run `{install(EXTRA)}`"
         ) from None
     package: _Package = joulescope
     return package

@@ -90,7 +90,7 @@ def _prepared(place: Place) -> Path:
 
     from edgeq.reporting import page
 
-    page._library = lru_cache(page._library)
+    page.library_text = lru_cache(page.library_text)
     base = _run_folder(place)
     show_run(base, base, page=True)
     return base

@@ -53,15 +53,22 @@ class LossyLine:
             return b""
         if not self.rate:
             return data
-        out = bytearray()
-        for byte in data:
-            if self._random.random() >= self.rate:
-                out.append(byte)
-                continue
-            self.damage += 1
-            kind = self._random.randrange(3)
-            if kind == 1:
-                out.append(byte ^ (1 << self._random.randrange(8)))
-            elif kind == 2:
-                out += bytes((byte, byte))
-        return bytes(out)
+        hurt, count = damaged(data, self.rate, self._random)
+        self.damage += count
+        return hurt
+
+
+def damaged(data: bytes, rate: float, rng: random.Random) -> tuple[bytes, int]:
+    """The data with a share `rate` of its bytes lost, flipped in a bit or doubled; how many."""
+    out, count = bytearray(), 0
+    for byte in data:
+        if rng.random() >= rate:
+            out.append(byte)
+            continue
+        count += 1
+        kind = rng.randrange(3)
+        if kind == 1:
+            out.append(byte ^ (1 << rng.randrange(8)))
+        elif kind == 2:
+            out += bytes((byte, byte))
+    return bytes(out), count

@@ -9,8 +9,8 @@ import pytest
 from lossy_line import LossyLine
 
 from edgeq.errors import Link
+from edgeq.expected_board import check_board
 from edgeq.harness import link
-from edgeq.profiling import _check_board
 from tests.hang import HANG_S
 
 NAMES = ("x; touch F #", "`touch F`", "$(touch F)", "'; touch F '")
@@ -27,7 +27,7 @@ def test_case_24_a_command_with_a_boards_name_is_one_command(
     assert info.board == name
     report: dict[str, Any] = {"model_digest": "another"}
     with pytest.raises(Link, match="edgeq flash") as error:
-        _check_board(info, report, None, (), "my folder")  # type: ignore[arg-type]
+        check_board(info, report, None, (), "my folder")  # type: ignore[arg-type]
     told = str(error.value)
     assert told.isprintable()
     words = shlex.split(told.partition("run `")[2].rpartition("`, or name")[0])

@@ -158,6 +158,14 @@ def test_failing_inference_names_sample(line):
         run_samples(link, 2)
 
 
+def test_a_board_that_answers_at_once_and_always_wrongly_is_left(line, monkeypatch):
+    """Found by the hostile campaign: no single wait is long, so none was over."""
+    with BoardLink.open(line().path, infer_timeout=0.05) as board:
+        monkeypatch.setattr(board, "_attempt", lambda *_: None)
+        with pytest.raises(Link, match=r"sample 7: .*: no sound answer within 0\.05 s"):
+            board.infer(7, bytes(board.info().input_bytes))
+
+
 def test_absent_port():
     with pytest.raises(Link, match="does not exist"):
         BoardLink.open("/dev/ttyNOSUCH")

@@ -20,7 +20,7 @@ from edgeq.errors import BadInput
 from edgeq.harness.journal import decode_line, encode_line
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.trace import read_run, run_folders
-from edgeq.harness.trace_table import records_lines
+from edgeq.harness.trace_part import records_lines
 from edgeq.harness.trace_writer import create_next_run, create_run, resume_run
 
 SEGMENT = 4
