@@ -46,6 +46,11 @@ class Check:
         return cls(name, 0, 0, None, None, None, passed=False, said=said, failed=failed)
 
     @property
+    def strays(self) -> bool:
+        """Whether outputs or routes are another model's, not steps away."""
+        return (self.mean_lsb or 0.0) > MOST_MEAN or (self.route_agreement or 0.0) < LEAST_ROUTES
+
+    @property
     def entry(self) -> dict[str, Any]:
         """The JSON object; "failed" is there only with its reason."""
         return {k: v for k, v in asdict(self).items() if k != "failed" or v is not None}

@@ -13,7 +13,7 @@ from edgeq.prove.check import Check
 from edgeq.prove.firmware import check_on_twin, check_with
 from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
-from edgeq.sim.cores import CORES
+from edgeq.sim.cores import CORES, RISCV_CORES
 from edgeq.sim.faults import GuestFault
 from edgeq.task import Task
 from edgeq.toolchain.host import host_label
@@ -68,7 +68,7 @@ def check_firmware(subject: Subject) -> Check:
     Where nothing can run it the check says so: it has no samples, and did not pass.
     """
     compiled, why = subject.compiled, f"no virtual {subject.board.core}"
-    if subject.board.core in CORES:
+    if subject.board.core in (*CORES, *RISCV_CORES):
         try:
             return check_on_twin(compiled.graph, subject.rows, subject.board, subject.elf)
         except GuestFault as fault:

@@ -10,15 +10,14 @@ from edgeq.emit.firmware_layers import mixture_of
 from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import result_tensors
-from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.routed import ROUTED
 from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check, has_classes
-from edgeq.reference import quantize_rows, run, run_all_stages
+from edgeq.prove.settled import MARGIN, settled
+from edgeq.reference import quantize_rows, run
 from edgeq.task import Task
 
 LEAST_ROWS = 50
-MARGIN = 2  # steps between the reference's two best outputs, above which a row's top-1 counts
 LARGEST_SHARE = 0.05  # of a layer's values that differ by more than a step
 
 
@@ -181,25 +180,7 @@ def judge(graph: Graph, rows: Array) -> Judged:
     zero = np.repeat(np.array([[q.zero_point for q in one] for one in every]).T, sizes, axis=1)
     values = ran.output.reshape(len(rows), -1).astype(np.int64)
     chosen = ran.chosen if node is not None else np.zeros((len(rows), 0), np.int64)
-    return Judged(values, scale, zero, chosen, _settled(plain, rows), sizes[0])
-
-
-def _settled(graph: Graph, rows: Array) -> Array:
-    """Rows whose route no small difference can change."""
-    node = mixture_of(graph)
-    settled = np.ones(len(rows), bool)
-    if node is None or node.op != "Cascade":
-        return settled
-    rule, limits = node.attrs.rule, graph.param(node, THRESHOLDS)
-    signals, reached = run_all_stages(graph, rows).signals, settled
-    step = rule.step(quant_of(graph.tensors[node.outputs[0]]).per_tensor)
-    for stage, limit in enumerate(limits.tolist()):
-        near = (signals[:, stage] + steps * step for steps in (-MARGIN, MARGIN))
-        low, high = (rule.goes_on(values, limit) for values in near)
-        fixed = limit in (rule.never, rule.always)
-        settled = settled & (~reached | fixed | (low == high))
-        reached = reached & rule.goes_on(signals[:, stage], limit)
-    return settled
+    return Judged(values, scale, zero, chosen, settled(plain, rows), sizes[0])
 
 
 def without_softmax(graph: Graph) -> Graph:

@@ -3,16 +3,21 @@
 A wrong rounding in one layer rarely shows in the last one's few outputs. So the twin stops at the
 entry of each kernel: there the layer before it has written its output, and nothing has reused it.
 There it can also feed the layer with other codes (drills.py) than the layers before it left.
+A layer in bands or parts, or with weights in RAM, begins where its function does, and calls its
+kernel for every one.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from capstone import arm  # type: ignore[import-untyped]
 
+from edgeq.emit.firmware_bands import bands_symbol, staged_symbol
 from edgeq.emit.firmware_layers import Layer, mixture_of
+from edgeq.emit.firmware_parts import parts_symbol
 from edgeq.estimating.routes import Experts
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS
@@ -21,6 +26,7 @@ from edgeq.prove.drills import Drills
 from edgeq.prove.trials import Trial, forced_graph
 from edgeq.reference import run
 from edgeq.sim import Machine
+from edgeq.sim.any_machine import AnyMachine
 
 Tensor = tuple[str, str]  # (expert or "", the tensor's name)
 Expected = Mapping[Tensor, bytes]
@@ -45,21 +51,30 @@ class _Pending:
     layer: Layer
     address: int  # of its output
     wanted: bytes
+    in_calls: bool  # of its kernel: more than one
 
 
 class WatchedLayers:
     """Compares each layer's output bytes as it is done; `layers` are those it can tell."""
 
-    def __init__(self, machine: Machine, layers: Sequence[Layer]) -> None:
+    def __init__(self, machine: AnyMachine, layers: Sequence[Layer]) -> None:
         self._machine = machine
-        self._arguments = [machine.register_reader(number) for number in ARGUMENTS]
+        if isinstance(machine, Machine):
+            self._arguments = [machine.register_reader(number) for number in ARGUMENTS]
+        else:
+            self._arguments = machine.argument_readers()[: len(ARGUMENTS)]
         self._by_params = dict(_params(machine, layers))
         self._expected: Expected = {}
         self._drills: Drills | None = None
         self._pending: _Pending | None = None
         self._found: Difference | None = None
         self._failed: BaseException | None = None
-        machine.on_entry(_entries(machine, self._by_params.values()), self._entered)
+        for kernel, entries in _entries(machine, self._by_params.values()).items():
+            machine.on_entry(entries, partial(self._noting, partial(self._kernel, kernel)))
+        for layer in self._by_params.values():
+            own = bands_symbol(layer), staged_symbol(layer), parts_symbol(layer)
+            begins = [machine.symbols[s] for s in own if s in machine.symbols]
+            machine.on_entry(begins, partial(self._noting, partial(self._in_calls, layer)))
 
     @property
     def layers(self) -> Collection[Layer]:
@@ -78,16 +93,31 @@ class WatchedLayers:
             raise self._failed
         return self._found
 
-    def _entered(self) -> None:
+    def _noting(self, entered: Callable[[], None]) -> None:
         try:
-            self._compare()
-            arguments = [read() for read in self._arguments]
-            layer = self._by_params.get(arguments[0])
-            wanted = None if layer is None else self._wanted(layer, arguments)
-            if layer is not None and wanted is not None:
-                self._pending = _Pending(layer, arguments[_output_place(layer.node)], wanted)
+            entered()
         except BaseException as error:  # C would swallow it
             self._failed = self._failed or error
+
+    def _kernel(self, name: str) -> None:
+        arguments = [read() for read in self._arguments]
+        layer, running = self._by_params.get(arguments[0]), self._pending
+        if layer is None and running and running.in_calls and running.layer.info.kernel == name:
+            return  # one of its calls
+        self._compare()
+        if layer is not None:
+            self._begin(layer, arguments, in_calls=False)
+
+    def _in_calls(self, layer: Layer) -> None:
+        self._compare()
+        self._begin(layer, [0, *(read() for read in self._arguments)], in_calls=True)
+
+    def _begin(self, layer: Layer, arguments: Sequence[int], in_calls: bool) -> None:
+        """`arguments` of its kernel, were it one call."""
+        wanted = self._wanted(layer, arguments)
+        if wanted is not None:
+            address = arguments[_output_place(layer.node)]
+            self._pending = _Pending(layer, address, wanted, in_calls)
 
     def _wanted(self, layer: Layer, arguments: Sequence[int]) -> bytes | None:
         """The output of the layer that begins; in a drill, on what it is fed with now."""
@@ -122,7 +152,7 @@ def _output_place(node: Node) -> int:
     return 2 if OPS[node.op].arity == ANY_NUMBER else 1 + len(node.inputs)
 
 
-def _params(machine: Machine, layers: Sequence[Layer]) -> Iterator[tuple[int, Layer]]:
+def _params(machine: AnyMachine, layers: Sequence[Layer]) -> Iterator[tuple[int, Layer]]:
     """Layers by the address of their parameters, which each call of their kernel is given."""
     for layer in layers:
         symbol = f"layer_{layer.info.index}"
@@ -131,11 +161,14 @@ def _params(machine: Machine, layers: Sequence[Layer]) -> Iterator[tuple[int, La
             yield machine.symbol(symbol), layer
 
 
-def _entries(machine: Machine, layers: Iterable[Layer]) -> list[int]:
+def _entries(machine: AnyMachine, layers: Iterable[Layer]) -> dict[str, list[int]]:
     """Where the kernels of these layers begin; their names carry a version in an export."""
-    kernels = {layer.info.kernel for layer in layers}
+    entries: dict[str, list[int]] = {layer.info.kernel: [] for layer in layers}
     ends = re.compile(r"_[0-9a-f]{8}$")
-    return sorted({at for name, at in machine.symbols.items() if ends.sub("", name) in kernels})
+    for name, at in sorted(machine.symbols.items()):
+        if (kernel := ends.sub("", name)) in entries:
+            entries[kernel].append(at)
+    return entries
 
 
 def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:

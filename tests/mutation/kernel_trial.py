@@ -11,7 +11,9 @@ from pathlib import Path
 
 from edgeq.errors import EdgeqError
 from edgeq.kernels import Kernel
+from edgeq.kernels.table import MVE
 from edgeq.sim import GuestFault
+from edgeq.toolchain import find_compiler
 from tests.kernels import cross_kernels, host_kernels
 from tests.kernels.differential import fixed_point
 from tests.kernels.differential.case import Case
@@ -19,11 +21,15 @@ from tests.kernels.differential.core import OnCore
 from tests.kernels.differential.host import Host
 from tests.kernels.differential.table import DIFFERENTIAL, in_assembly
 from tests.kernels.dsp.core import Core
+from tests.kernels.mve import machine
 from tests.mutation.c_faults import c_faults
 from tests.mutation.fault import Fault
 from tests.mutation.outcome import Outcome, in_a_child
 
 CPU_SECONDS = 10  # of one mutant's run
+QEMU_S = 20.0
+M55 = "m55"
+M55_FLAGS = ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-mfpu=auto")
 TRAP = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 HOST = (*host_kernels.FLAGS, *TRAP)
 INCLUDE = re.compile(r'#include "([^"]+)"')
@@ -33,7 +39,7 @@ MEMORY_C = host_kernels.FOLDER.parent / "runtime" / "memory.c"
 
 @dataclass(frozen=True)
 class Build:
-    """Objects of one compiler: "host" or "core"."""
+    """Objects of one compiler: "host", "core" or "m55", which QEMU runs."""
 
     name: str
     compile: tuple[str, ...]
@@ -44,6 +50,10 @@ class Build:
 def builds(kernel: Kernel) -> tuple[Build, ...]:
     """The host's, and the core's for kernels with assembly. Skips without the compilers."""
     host = Build("host", ("gcc", *HOST), ("gcc", "-shared"), "kernels.so")
+    if kernel.isa == MVE:
+        gcc = (cross_kernels.command("gcc")[0], *M55_FLAGS)
+        compiled = (*gcc, *cross_kernels.FLAGS, "-fno-builtin")
+        return host, Build(M55, compiled, (), "")
     if not in_assembly(kernel):
         return (host,)
     command = cross_kernels.command("gcc")
@@ -97,9 +107,12 @@ class KernelTrial:
             made = self._compile(build, source, *flags)
             assert made is None, made
             self.objects[build.name, source] = self._object(build, source).read_bytes()
+        if build.name == M55:
+            return self._in_qemu()
         self._link(build)
         for case in self.cases:
             self._run_on(build, None).run(case)  # the unchanged kernel answers
+        return None
 
     def _object(self, build: Build, source: str) -> Path:
         return self.folder / f"{build.name}-{source}.o"
@@ -174,7 +187,8 @@ class KernelTrial:
             changed |= made != self.objects[build.name, source]
         if not changed:
             return Outcome.IDENTICAL, ""
-        self._link(build)
+        if build.name != M55:
+            self._link(build)
         said = in_a_child(lambda: self._answers(build), CPU_SECONDS)
         if said[0] is Outcome.SURVIVED and fault.file in fixed_point.FILES and build.name == "host":
             return self._on_its_functions(build)
@@ -196,7 +210,19 @@ class KernelTrial:
 
         return in_a_child(answers, CPU_SECONDS)
 
+    def _in_qemu(self) -> None:
+        """The folder's sources on QEMU's Cortex-M55."""
+        place = self.folder / M55
+        place.mkdir(exist_ok=True)
+        linked = machine.link(find_compiler("gcc"), [self.kernel.name], place, self.folder)
+        try:
+            machine.run(linked, self.cases, place, QEMU_S)
+        except subprocess.TimeoutExpired as late:
+            raise TimeoutError(str(late)) from None
+
     def _answers(self, build: Build) -> None:
+        if build.name == M55:
+            return self._in_qemu()
         runner = self._run_on(build, self.cycles)
         for case in self.cases:
             try:
@@ -207,6 +233,7 @@ class KernelTrial:
                 raise
             except EdgeqError as error:
                 raise AssertionError(str(error)) from None
+        return None
 
     def _included(self, source: str) -> set[str]:
         direct = set(INCLUDE.findall(self.texts[source]))
