@@ -156,10 +156,12 @@ class GraphBuilder:
         activation: str = "relu",
         stride: tuple[int, int] = (1, 1),
         padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
     ) -> str:
-        depth = self.tensors[self.last].shape[2]
+        depth = self.tensors[self.last].shape[2] // groups
         weight = random_codes(self.rng, fmt, (channels, *kernel, depth))
-        attrs = Conv2D(stride, padding, fmt, activation)
+        attrs = Conv2D(stride, padding, fmt, activation, dilation, groups)
         return self._weighted("Conv2D", attrs, weight, 0, None)
 
     def depthwise(
@@ -169,9 +171,10 @@ class GraphBuilder:
         activation: str = "relu",
         stride: tuple[int, int] = (1, 1),
         padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
     ) -> str:
         weight = random_codes(self.rng, fmt, (*kernel, self.tensors[self.last].shape[2]))
-        attrs = DepthwiseConv2D(stride, padding, fmt, activation)
+        attrs = DepthwiseConv2D(stride, padding, fmt, activation, dilation)
         return self._weighted("DepthwiseConv2D", attrs, weight, 2, None)
 
     def layer_norm(self, activation: str = "none") -> str:

@@ -8,7 +8,10 @@ from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops.delay import Delay
 from edgeq.ops.narrow import Narrow
 from edgeq.passes.lower import lower_node
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.stream import stream, timing
 from tests.factory import GraphBuilder
+from tests.stream_graphs import window_graph
 
 LEFT, RIGHT = 6, 6
 
@@ -52,6 +55,12 @@ def with_delay(seed: int = 0) -> Graph:
     build.delay()
     build.fully_connected(4)
     return build.graph()
+
+
+def with_history(seed: int = 0) -> Graph:
+    """A window of fourteen frames, two at a time."""
+    window = window_graph(seed, 0)
+    return select_kernels(stream(window, 2 * timing(window).step), frozenset())
 
 
 def wide_input(seed: int = 0) -> Graph:

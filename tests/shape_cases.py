@@ -86,6 +86,19 @@ def joined(axis: int, shape: Shape, parts: int) -> Make:
     return make
 
 
+def in_place() -> Graph:
+    """Two parts that kernels write where they lie in the whole."""
+    nodes = [
+        Node("relu", "Relu", ("x",), ("r",), Relu("relu6")),
+        Node("above", "Quantize", ("r",), ("p",), OPS["Quantize"].attrs()),
+        Node("other", "Quantize", ("x",), ("q",), OPS["Quantize"].attrs()),
+        Node("one", "ConcatInPlace", ("p", "q"), ("y",), concat.ConcatInPlace(0)),
+    ]
+    kinds = {"x": ((2, 3, 4), X), "r": ((2, 3, 4), X), "p": ((2, 3, 4), Y), "q": ((2, 3, 4), Y)}
+    kinds["y"] = ((4, 3, 4), Y)
+    return finished(nodes, {n: TensorType(s, "int8", q) for n, (s, q) in kinds.items()})
+
+
 def _resized(shape: Shape, made: Shape, **how: bool) -> resize_linear.ResizeLinear:
     ways = {"align": False, "half": False, **how}
     sides = zip(shape[:2], made, strict=True)
@@ -170,6 +183,7 @@ def _cases() -> dict[str, Make]:
     found["concat features"] = joined(0, (7,), 2)
     found["concat four"] = joined(2, (2, 3, 4, 5), 2)
     found["concat of one"] = joined(1, ROWS, 1)
+    found["concat in place"] = in_place
     return found
 
 

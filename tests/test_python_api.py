@@ -16,9 +16,9 @@ import pytest
 
 import edgeq
 from edgeq.arrays import Layout
-from edgeq.errors import BadInput, Toolchain
-from edgeq.toolchain import find_compiler
+from edgeq.errors import BadInput
 from tests.hang import HANG_S
+from tests.pages import run_page
 
 ROOT = Path(__file__).parents[1]
 FLAGS = doctest.ELLIPSIS
@@ -29,15 +29,8 @@ EXAMPLES = sorted(
 )
 
 
-def test_the_page_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    try:
-        find_compiler("auto")
-    except Toolchain as error:
-        pytest.skip(str(error))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    page = str(ROOT / "docs" / "python.md")
-    failed, tried = doctest.testfile(page, module_relative=False, optionflags=FLAGS)
+def test_the_page_runs_as_written(tmp_path: Path) -> None:
+    failed, tried = run_page("python.md", tmp_path, FLAGS)
     assert (failed, tried > 20) == (0, True)
 
 

@@ -31,6 +31,7 @@ def tiny_export(
     project = firmware_project(
         graph, plan_memory(graph), pack_weights(graph), model_name="tiny", digest=DIGEST
     )
+    project.write(folder / "firmware")
     out = folder / "build" / board.name
     built = build(with_board(project, board), board, find_compiler("auto"), out)
     facts = {"firmware_digest": built.digest, "compiler": built.compiler, "flags": built.flags}

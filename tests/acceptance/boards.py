@@ -103,17 +103,21 @@ def virtual_board(elf: Path, board: str = "virtual_m4") -> Iterator[str]:
 
 
 @contextmanager
-def qemu_board(machine: str, elf: Path) -> Iterator[str]:
+def qemu_board(
+    machine: str, elf: Path, program: str = "qemu-system-arm", *more: str
+) -> Iterator[str]:
     """The port of a QEMU machine that runs `elf`; killed afterwards. Skips without QEMU."""
-    with _qemu(machine, elf, "pty") as process:
+    with _qemu(machine, elf, "pty", *more, program=program) as process:
         yield _pty_of(process)
 
 
 @contextmanager
-def _qemu(machine: str, elf: Path, serial: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    if shutil.which("qemu-system-arm") is None:
-        pytest.skip("qemu-system-arm is not installed")
-    command = ["qemu-system-arm", "-M", machine, "-kernel", str(elf), "-serial", serial]
+def _qemu(
+    machine: str, elf: Path, serial: str, *more: str, program: str = "qemu-system-arm"
+) -> Iterator[subprocess.Popen[bytes]]:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    command = [program, "-M", machine, "-kernel", str(elf), "-serial", serial]
     command += ["-display", "none", "-monitor", "none", *more]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

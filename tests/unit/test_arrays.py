@@ -133,3 +133,24 @@ def test_an_entry_without_npy_is_no_key(tmp_path: Path) -> None:
         file.writestr("x", npy(np.zeros(3)))
     with pytest.raises(BadInput, match="has keys none, not x"):
         read_npz(tmp_path / "a.npz", "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ((3, 8, 6), "; one row of it is x[None]"),
+        ((5, 8, 6, 3), "; turn its axes: x.transpose(0, 3, 1, 2)"),
+        ((5, 144), "; as many values: x.reshape(-1, 3, 8, 6)"),
+        ((5, 145), ""),
+        ((5,), ""),
+        ((), ""),
+    ],
+)
+def test_rows_of_a_likely_shape_say_how_to_turn_them(given: tuple[int, ...], advice: str) -> None:
+    x = np.zeros(given, np.float32)
+    with pytest.raises(BadInput) as refused:
+        model_rows(x, (3, 8, 6), "x.npz")
+    assert str(refused.value) == f"x.npz has shape {given}, the model takes (N, 3, 8, 6){advice}"
+    if "x." in advice:
+        right = eval(advice.split(": ")[1], {"x": x})
+        assert model_rows(right, (3, 8, 6), "x.npz").shape == (5, 8, 6, 3)

@@ -64,6 +64,14 @@ def cancelling_sum(by: float) -> nn.Model:
     return nn.Model(nn.Sequential(*layers), (2, 4, 4))
 
 
+def one_output(kind: int | str, weight: float, first: torch.nn.Module) -> nn.Model:
+    """Equal weights of a norm of two, which is +1 and -1, leave float noise; none leave 0."""
+    last = nn.Linear(2, 1, kind, bias=False)
+    with torch.no_grad():
+        last.weight.fill_(weight)
+    return nn.Model(nn.Sequential(first, last), (2,))
+
+
 def steep_router(by: float, top_k: int = 1, gate: str = "none") -> nn.Model:
     """A router of which one logit step decides alone."""
     kinds = ("ternary", 8)
@@ -83,6 +91,8 @@ DEGENERATE: dict[str, Callable[[], nn.Model]] = {
     "gamma-zero": lambda: small_gamma(0.0),
     "sum": lambda: cancelling_sum(1e-9),
     "sum-zero": lambda: cancelling_sum(0.0),
+    "silent": lambda: one_output(8, 0.0, nn.Linear(2, 2)),
+    "silent-ternary": lambda: one_output("ternary", 0.0, nn.Linear(2, 2)),
     "router": lambda: steep_router(1e3),
     "router-gate": lambda: steep_router(1e3, gate="probability"),
     "router-sum": lambda: steep_router(1e6, top_k=2, gate="probability"),
@@ -107,6 +117,15 @@ def test_case_10_a_layer_norm_beyond_float32_has_no_tflite() -> None:
     graph = from_torch(lambda: scaled(layers, (8,), 0, 1e25))
     with pytest.raises(UnsupportedOp, match=r"TFLite: body\.1 \(LayerNorm\) reads steps of"):
         tflite_model(graph, "t")
+
+
+@pytest.mark.parametrize("kind", ["ternary", 8])
+def test_a_layer_of_noise_alone_is_not_refused(kind: int | str) -> None:
+    """Its scale said less than LiteRT's check of the bias allows. A step of the norm says all."""
+    graph = from_torch(lambda: one_output(kind, -0.55412728, nn.LayerNorm(2)))
+    rows = input_rows(np.random.default_rng(1), graph, 20)
+    with Apart() as apart:
+        apart.tflite(tflite_model(graph, "t"), rows)
 
 
 def exported(model: nn.Model, folder: Path) -> dict[str, Any]:

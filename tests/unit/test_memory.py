@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.ir import Graph, Node, Quant, TensorType
-from edgeq.memory import ALIGNMENT_BYTES, Buffer, MemoryPlan, place, plan_memory
+from edgeq.memory import MemoryPlan, plan_memory
+from edgeq.ops.concat import ConcatInPlace
+from edgeq.placement import ALIGNMENT_BYTES, Buffer, fits, place
 from tests.factory import conv_graph, fc_graph, mixture_graph
 from tests.port_graphs import wide_delay
 
@@ -16,12 +18,12 @@ buffers = st.lists(
 
 
 def assert_disjoint(plan: MemoryPlan) -> None:
+    pairs = {frozenset((o.read, o.written)): o for o in plan.overlaps}
     for i, a in enumerate(plan.buffers):
         assert a.offset % ALIGNMENT_BYTES == 0
         assert a.offset + a.bytes <= plan.arena_bytes
         for b in plan.buffers[i + 1 :]:
-            apart = a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset
-            assert apart or not a.meets(b)
+            assert not a.meets(b) or fits(a, b, pairs.get(frozenset((a.name, b.name))))
     assert plan.lower_bound_bytes <= plan.arena_bytes
     assert plan.arena_bytes <= sum(b.bytes + ALIGNMENT_BYTES for b in plan.buffers)
 
@@ -35,21 +37,30 @@ def test_no_two_buffers_in_use_together_overlap(wanted: list[Buffer]) -> None:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    """Random directed graphs of Add and Reshape over tensors of random sizes."""
+    """Random directed graphs of Add, Reshape and joined parts over tensors of random sizes."""
     quant = Quant((1.0,), 0)
     tensors = {"x": TensorType((draw(st.integers(1, 99)),), "int8", quant)}
-    nodes = []
+    nodes: list[Node] = []
+    hidden: dict[str, TensorType] = {}  # parts, which nothing else reads
     for i in range(draw(st.integers(1, 12))):
         known = st.sampled_from(sorted(tensors))
-        out = f"t{i}"
-        if i > 1 and draw(st.integers(0, 3)) == 0:
+        out, joins = f"t{i}", draw(st.integers(0, 3)) == 0
+        if joins:
+            parts = (f"part{i}.0", f"part{i}.1")
+            made = {p: TensorType((8 * draw(st.integers(1, 9)),), "int8", quant) for p in parts}
+            sources = [(draw(known), draw(known)) for _ in parts]
+            nodes += [Node(p, "Add", s, (p,), None) for p, s in zip(parts, sources, strict=True)]
+            nodes.append(Node(f"n{i}", "ConcatInPlace", parts, (out,), ConcatInPlace(0)))
+            whole = {out: TensorType((sum(t.size for t in made.values()),), "int8", quant)}
+            tensors, hidden = {**tensors, **whole}, {**hidden, **made}
+        elif i > 1 and draw(st.integers(0, 3)) == 0:
             source = draw(known.filter(lambda name: name != "x"))
             nodes.append(Node(f"n{i}", "Reshape", (source,), (out,), None))
             tensors[out] = tensors[source]
         else:
             nodes.append(Node(f"n{i}", "Add", (draw(known), draw(known)), (out,), None))
             tensors[out] = TensorType((draw(st.integers(1, 99)),), "int8", quant)
-    return Graph("random", ("x",), (nodes[-1].outputs[0],), tuple(nodes), tensors, {})
+    return Graph("random", ("x",), (nodes[-1].outputs[0],), tuple(nodes), {**tensors, **hidden}, {})
 
 
 @given(graphs())
@@ -61,15 +72,29 @@ def test_every_tensor_survives_until_its_last_reader(graph: Graph) -> None:
 
     def span(name: str) -> slice | None:
         buffer = next((b for b in plan.buffers if b.name == plan.places[name]), None)
-        return buffer and slice(buffer.offset, buffer.offset + buffer.bytes)
+        begin = buffer.offset + plan.offsets.get(name, 0) if buffer else 0
+        return buffer and slice(begin, begin + graph.tensors[name].bytes)
 
     names = [b.name for b in plan.buffers]
     for node in graph.nodes:
         for name in node.inputs:
             if (where := span(name)) is not None:
                 assert (owner[where] == names.index(plan.places[name])).all()
-        if node.op != "Reshape" and (where := span(node.outputs[0])) is not None:
-            owner[where] = names.index(node.outputs[0])
+        if node.op == "Add" and (where := span(node.outputs[0])) is not None:
+            owner[where] = names.index(plan.places[node.outputs[0]])
+
+
+def test_parts_lie_one_behind_the_other() -> None:
+    quant = Quant((1.0,), 0)
+    sizes = {"x": 5, "a": 8, "b": 24, "c": 3, "y": 35, "z": 9}
+    tensors = {name: TensorType((size,), "int8", quant) for name, size in sizes.items()}
+    nodes = [Node(name, "Add", ("x", "x"), (name,), None) for name in "abc"]
+    nodes.append(Node("y", "ConcatInPlace", ("a", "b", "c"), ("y",), ConcatInPlace(0)))
+    nodes.append(Node("z", "Add", ("y", "x"), ("z",), None))
+    plan = plan_memory(Graph("parts", ("x",), ("z",), tuple(nodes), tensors, {}))
+    assert {plan.places[name] for name in "abcy"} == {"y"}
+    assert plan.offsets == {"b": 8, "c": 32}
+    assert [(b.name, b.bytes) for b in plan.buffers] == [("y", 35)]
 
 
 def test_chain_needs_two_neighbours_only() -> None:

@@ -63,7 +63,7 @@ class Followed:
             told = [frame.f_locals.get(name) for name in names]
             given = self._ids((*told, *(frame.f_locals["changes"].values() if replaced else ())))
             self._open[id(frame)] = given
-            if code.co_qualname == "_write":
+            if code.co_qualname == "write_report":
                 self.written = given
         elif not code.co_flags & inspect.CO_GENERATOR:
             given, made = self._open.pop(id(frame), frozenset()), self._ids(result)

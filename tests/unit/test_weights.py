@@ -3,9 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgeq.bench.cases import INPUT_QUANT, Case, layer_graph
 from edgeq.errors import BadInput
 from edgeq.kernels import PACKINGS, weight_rows
-from edgeq.kernels.streams import row_groups, two_rows
+from edgeq.kernels.streams import block_rows, convolutions, patch_pairs, row_groups, two_rows
+from edgeq.kernels.streams.stream import Stream
+from edgeq.ops.block_fully_connected import BlockFullyConnected
+from edgeq.ops.conv_2d import Conv2D
+from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.fixed_point import exp_table
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.weights import OUTPUT_TABLE, SYMBOL_LENGTH, PackedWeights, pack_weights, packed_words
@@ -151,3 +156,47 @@ def test_true_width() -> None:
     node = graph.nodes[0].name
     assert values_of(packed, ("", node, "weight")).nbytes == 64 * 8 // 4
     assert packed.layer_bytes["", node] == 64 * 8 // 4 + 8 * (4 + 4 + 1)
+
+
+def test_rows_are_packed_as_the_kernel_reads_them() -> None:
+    """A window that is the whole map has a kernel of packed rows, for 8 bits alone."""
+    case = Case("DepthwiseConv2D", "one window", (1, 15, 64), (1, 15, 64), DepthwiseConv2D())
+    for token in ("s8", "s4"):
+        graph = select_kernels(layer_graph(case, token, ""), frozenset({"dsp"}))
+        assert graph.nodes[0].kernel == "edgeq_depthwise_frame_s8_s8_dsp"
+        (words,) = (c.values for c in pack_weights(graph).constants if c.role == "weight")
+        codes = graph.param(graph.nodes[0], "weight")
+        assert words.astype("<u4").tobytes() == codes.astype("int8").tobytes()
+
+
+@pytest.mark.parametrize("stream", [convolutions.CONV_S4, patch_pairs.CONV_S4], ids=["dsp", "v6m"])
+def test_groups_stand_one_behind_the_other(stream: Stream) -> None:
+    """Each as a layer of its own would: three outputs are filled to a block of four."""
+    kernel = f"edgeq_conv_2d_s8_s4_{'dsp' if stream.join else 'v6m'}"
+    case = Case("Conv2D", "groups", (5, 5, 8), (6, 3, 3, 4), Conv2D(groups=2))
+    graph = layer_graph(case, "s4", kernel)
+    packed, params = pack_weights(graph), graph.params(graph.nodes[0])
+    sums = params["weight"].astype(int).sum((1, 2, 3))
+    bias, parts = stream.bias(sums, params["bias"], INPUT_QUANT.zero_point), []
+    for own in (slice(0, 3), slice(3, 6)):
+        words = stream.pack(params["weight"][own])
+        if stream.join:
+            words = stream.join(words, bias[own], params["multiplier"][own], params["shift"][own])
+        parts.append(words)
+    assert len(parts[0]) == len(parts[1])
+    found = values_of(packed, ("", "layer", "weight"))
+    np.testing.assert_array_equal(found, np.concatenate(parts))
+    if not stream.join:
+        np.testing.assert_array_equal(values_of(packed, ("", "layer", "bias")), bias)
+
+
+def test_block_scales_stand_in_the_stream() -> None:
+    case = Case("BlockFullyConnected", "blocks", (64,), (9, 64), BlockFullyConnected(block=32))
+    graph = layer_graph(case, "s4", "edgeq_block_fully_connected_s8_s4_dsp")
+    packed, params = pack_weights(graph), graph.params(graph.nodes[0])
+    scales, weight = params["block_scale"], params["weight"].astype(int)
+    words = block_rows.S4.pack(params["weight"], scales, 32)
+    np.testing.assert_array_equal(values_of(packed, ("", "layer", "weight")), words)
+    sums = (weight.reshape(9, 2, 32) * scales[:, :, None]).sum((1, 2))
+    bias = block_rows.S4.bias(sums, params["bias"], INPUT_QUANT.zero_point)
+    np.testing.assert_array_equal(values_of(packed, ("", "layer", "bias")), bias)

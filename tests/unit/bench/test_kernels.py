@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from edgeq.bench import bench_kernels
+from edgeq.bench.cases import cases_named, runs
 from edgeq.bench.text import bench_text, markdown, read_results, refuse_differences
 from edgeq.errors import BadInput, Mismatch
 
@@ -102,3 +103,9 @@ def test_results_are_read_back_and_others_refused(tmp_path: Path) -> None:
             read_results(path)
     with pytest.raises(BadInput, match="absent"):
         read_results(tmp_path / "absent.json")
+
+
+def test_the_kernel_of_one_window_is_tried_on_nothing_else() -> None:
+    tried = {one.kernel for one in runs({"dsp"}, None, cases_named("dw3x3"))}
+    assert "edgeq_depthwise_conv_2d_s8_s8_dsp" in tried
+    assert "edgeq_depthwise_frame_s8_s8_dsp" not in tried

@@ -1,5 +1,6 @@
 """Signals of several heads: by hand, in PyTorch, and as an export leaves them."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 import edgeq
 from edgeq import nn, pipeline
 from edgeq.errors import BadInput, ModelFile
+from edgeq.frontend.torch_loader import graph_of
 from edgeq.nn.checkpoint import _content
 from edgeq.nn.heads import last_linear, with_features
 from edgeq.ops.mc_dropout import dropout_masks
@@ -21,11 +23,28 @@ from edgeq.reference import quantize_rows, run_all_stages
 from tests.unit.cascade.made import CLASSES, FEATURES, cascade_model, expert, quantized, rows
 
 HEADS = hnp.arrays(np.int8, st.tuples(st.integers(1, 9), st.integers(2, 16), st.integers(2, 9)))
+
+
+def sure(router: nn.BayesianRouter) -> nn.BayesianRouter:
+    """With logits as large as a trained one's: then a step of rounding moves few routes."""
+    for layer in router.linears:
+        layer.weight.data *= 3.0
+    return router
+
+
+torch.manual_seed(1)
 OPTIONS: dict[str, dict[str, Any]] = {
     "monte_carlo": {"passes": 6, "dropout": 0.3, "seed": 5},
     "ensemble": {},
     "router": {"heads": [nn.BayesianRouter(FEATURES, 2, (8,), 0.3, passes=6)]},
+    "deep router": {"heads": [sure(nn.BayesianRouter(FEATURES, 2, (16, 12, 10), 0.4, passes=6))]},
 }
+
+
+def model_of(name: str, **options: Any) -> nn.Model:
+    """The small cascade under that row of OPTIONS, untrained heads."""
+    own = copy.deepcopy(OPTIONS[name])
+    return cascade_model(2, signal=name.removeprefix("deep "), **own, **options)
 
 
 def spread(heads: np.ndarray, scale: float) -> np.ndarray:
@@ -57,7 +76,7 @@ def test_it_is_the_variance_and_nothing_where_heads_agree(heads: np.ndarray, sca
 @torch.no_grad()
 def test_monte_carlo_heads_are_the_last_layer_with_weights_dropped() -> None:
     """In eval arithmetic, on features that are computed once."""
-    model, x = cascade_model(2, signal="monte_carlo", **OPTIONS["monte_carlo"]), rows()
+    model, x = model_of("monte_carlo"), rows()
     body = model.body.eval()
     features, logits = with_features(body.experts[0], torch.from_numpy(x))
     last = last_linear(body.experts[0])
@@ -70,10 +89,28 @@ def test_monte_carlo_heads_are_the_last_layer_with_weights_dropped() -> None:
         torch.testing.assert_close(made[:, k].double(), alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("signal", OPTIONS)
-def test_the_integers_follow_pytorch(signal: str) -> None:
+@torch.no_grad()
+def test_a_router_of_any_depth_spreads_as_it_does_in_a_mixture() -> None:
+    """The passes one by one, by the router's own method; in the graph a pass reads no other's."""
+    model, x = model_of("deep router"), torch.from_numpy(rows())
+    body = model.body.eval()
+    (router,) = body.heads
+    _, spreads = body.answer(0, x)
+    torch.testing.assert_close(spreads, router.uncertainty(x), atol=1e-6, rtol=1e-4)
+    graph = graph_of(model)
+    inner = graph.nodes[-1].attrs.experts[0].graph
+    deeper = [n for n in inner.nodes if ".passes3" in n.name and n.op == "FullyConnected"]
+    (node,) = deeper
+    blocks = inner.param(node, "weight").reshape(6, 10, 6, 12)
+    for k in range(6):
+        assert not np.delete(blocks[k], k, axis=1).any()
+        assert blocks[k, :, k].any()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_integers_follow_pytorch(name: str) -> None:
     """Signals of the graph beside the module's own, and routes of the calibration rows."""
-    model = cascade_model(2, signal=signal, **OPTIONS[signal])
+    model = model_of(name)
     made = quantized(model)
     node = made.graph.nodes[-1]
     scale = made.graph.tensors[node.outputs[0]].quant.per_tensor  # type: ignore[union-attr]
@@ -88,27 +125,27 @@ def test_the_integers_follow_pytorch(signal: str) -> None:
 
 
 def test_training_reaches_heads_and_routers_and_leaves_the_features() -> None:
-    for signal in ("ensemble", "router"):
-        body = cascade_model(2, signal=signal, **OPTIONS[signal]).body.train()
+    for name in ("ensemble", "router", "deep router"):
+        body = model_of(name).body.train()
         body(torch.from_numpy(rows()))
         extra = body.expert_logits[2:]
-        assert len(extra) == (4 if signal == "ensemble" else 1)
+        assert len(extra) == (4 if name == "ensemble" else 1)
         assert all(each.shape == (80, CLASSES) for each in extra)
         torch.stack(extra).sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in body.heads.parameters())
         assert all(p.grad is None for p in body.experts.parameters())
 
 
-@pytest.mark.parametrize("signal", OPTIONS)
-def test_an_export_with_heads(signal: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_export_with_heads(name: str, tmp_path: Path) -> None:
     """Proven against PyTorch, ONNX Runtime, LiteRT and the twin; the file gives the model back."""
-    model = cascade_model(2, signal=signal, trunk=signal == "router", **OPTIONS[signal])
+    model = model_of(name, trunk=name == "router")
     edgeq.save(model, tmp_path / "m.pt")
     again = edgeq.load(tmp_path / "m.pt")
     np.testing.assert_array_equal(again.predict(rows())[0], model.predict(rows())[0])
     report = pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out")
     assert all(check["passed"] for check in report["checks"])
-    assert report["cascade"]["signal"] == signal
+    assert report["cascade"]["signal"] == name.removeprefix("deep ")
     assert edgeq.verify(tmp_path / "out", model=tmp_path / "m.pt")["passed"]
 
 
@@ -122,7 +159,10 @@ def test_an_export_with_heads(signal: str, tmp_path: Path) -> None:
         ({"signal": "router"}, "heads are none; signal 'router' reads a BayesianRouter"),
         ({"signal": "ensemble", "heads": [nn.Linear(5, 9)]}, "maps 5 features to 9"),
         ({"signal": "ensemble", "heads": [nn.Linear(5, 4)]}, "1 heads or passes"),
-        ({"signal": "router", "heads": [nn.BayesianRouter(6, 2)]}, "one hidden layer, got"),
+        (
+            {"signal": "router", "heads": [nn.PlainRouter(6, 2)]},
+            "PlainRouter; signal 'router' reads",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, Any], said: str) -> None:

@@ -43,7 +43,7 @@ def test_without_a_compiler_the_message_says_how_to_get_one(process: Run, tmp_pa
     path = os.pathsep.join((str(tmp_path), str(ROOT)))
     ended = process("bench", "kernels", "--compiler", "zig", PATH="/nowhere", PYTHONPATH=path)
     assert ended.returncode == 7
-    assert "pip install ziglang" in ended.stderr
+    assert "pip install 'edgeq[zig]'" in ended.stderr
 
 
 def test_a_missing_package_is_one_line(process: Run, tmp_path: Path) -> None:

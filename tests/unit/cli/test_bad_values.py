@@ -27,7 +27,13 @@ REQUIRED = {
     "completion": {"shell": "bash"},
     "flash": {"--firmware": "absent"},
     "profile": {"--firmware": "absent"},
+    "listen": {"--firmware": "absent", "--wav": "absent.wav"},
     "estimate": {"source": "absent"},
+    "inspect": {"model": "absent.pt"},
+    "pareto": {"model": "absent.pt", "--board": "virtual_m4"},
+    "advise": {"model": "absent.pt", "--board": "virtual_m4"},
+    "search": {"space": "absent.py", "--board": "virtual_m4"},
+    "plan": {"model": "absent.pt", "--board": "virtual_m4"},
     "bench kernels": {"--shape": "absent"},
 }
 

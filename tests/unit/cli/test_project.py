@@ -98,7 +98,7 @@ def test_what_config_prints_is_a_file_again(edgeq: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[exprt]\n", r"unknown table [exprt]; did you mean [export]? Allowed: [bench], "),
+        ("[exprt]\n", r"unknown table [exprt]; did you mean [export]? Allowed: [advise], "),
         ("[bench.kernel]\n", r"unknown table [bench.kernel]; did you mean [bench.kernels]?"),
         ("[export]\ntarge = 1\n", "[export] unknown key targe; did you mean target? Allowed: mod"),
         ("[export]\nzzz = 1\n", "[export] unknown key zzz. Allowed: model, target, out, "),

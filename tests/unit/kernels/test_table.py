@@ -1,5 +1,6 @@
 """Choosing a kernel."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from edgeq.bench.cases import CASES, _fully_connected, layer_graph
 from edgeq.errors import UnsupportedOp
-from edgeq.kernels import KERNELS, PACKINGS, kernel_named, select, table
+from edgeq.kernels import KERNELS, PACKINGS, kernel_named, select, table, whole_norm
 from edgeq.kernels.streams import trits
+from edgeq.kernels.streams.convolutions import scratch_bytes_depthwise_s8
 from edgeq.passes.select_kernels import refusal, select_kernels
 from edgeq.weights import pack_weights, packed_words
 
@@ -33,7 +35,8 @@ def test_unknown_op_and_format_are_refused_with_what_exists() -> None:
 
 
 def test_first_row_that_the_core_can_run_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = replace(KERNELS[0], name="fast", isa="dsp", needs=frozenset({"dsp"}))
+    first = kernel_named("edgeq_fully_connected_s8_s16_dsp")
+    fast = replace(first, name="fast", isa="dsp", needs=frozenset({"dsp"}))
     monkeypatch.setattr(table, "KERNELS", (fast, *KERNELS))
     assert select("FullyConnected", "s16", {"dsp", "fpu"}).name == "fast"
     assert select("FullyConnected", "s16", {"fpu"}).name == "edgeq_fully_connected_s8_s16"
@@ -106,6 +109,78 @@ def test_a_conv_2d_of_tiny_scales_is_exact_or_refused() -> None:
     assert refusal(graph, node, kernel) is None
     words = next(c.values for c in pack_weights(graph).constants if c.role == "weight")
     block = words.reshape(16, -1)[0]
-    assert (block[-5] >> 24, block[-1]) == (0, 0)
+    assert block[-5] == 0  # its multiplier
     wide = np.where(np.arange(64) == 3, 2**23, graph.constants[bias]).astype(np.int32)
     assert "below 2^-22" in str(refusal(graph.with_constants({bias: wide}), node, kernel))
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs", "most"), [("t2", 65, 63), ("t2", 1536, 63), ("s4", 640, 4095)]
+)
+def test_rows_whose_norm_allows_it_stay_whole(token: str, inputs: int, most: int) -> None:
+    name = f"edgeq_fully_connected_s8_{token}_whole_dsp"
+    graph = layer_graph(_fully_connected(inputs, 3), token, name)
+    (node,) = graph.nodes
+    weight = graph.param(node, "weight").copy()
+    top = 1 if token == "t2" else 7
+    weight[1] = top * (np.arange(inputs) < most // top)
+    weight[1, -1] = most % top
+    assert np.abs(weight[1].astype(int)).sum() == most
+    graph = graph.with_constants({node.params["weight"]: weight})
+    (chosen,) = select_kernels(graph, frozenset({"dsp"})).nodes
+    assert chosen.kernel == name
+    weight[1, -1] += 1
+    graph = graph.with_constants({node.params["weight"]: weight})
+    said = refusal(graph, node, kernel_named(name))
+    assert said == f"a row's weights add up to {most + 1:,}, of {most:,}"
+    (chosen,) = select_kernels(graph, frozenset({"dsp"})).nodes
+    assert chosen.kernel == f"edgeq_fully_connected_s8_{token}_dsp"
+
+
+def test_rows_that_are_not_split_need_no_norm() -> None:
+    assert whole_norm("t2", 64) is whole_norm("s4", 512) is whole_norm("s8", 9000) is None
+    assert (whole_norm("t2", 65), whole_norm("s4", 513)) == (63, 4095)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kernel"),
+    [(128, 640, "t2_v6m"), (1536, 640, "t5"), (1536, 128, "t2_v6m")],
+)
+def test_a_ternary_layer_never_falls_between_tables_and_lanes(
+    inputs: int, outputs: int, kernel: str
+) -> None:
+    """Outputs enough for tables on ARMv6-M, but too few weights for their kilobyte of code."""
+    graph = layer_graph(_fully_connected(inputs, outputs), "t2", "")
+    (node,) = select_kernels(graph, frozenset({"v6m"})).nodes
+    assert node.kernel == f"edgeq_fully_connected_s8_{kernel}"
+
+
+@pytest.mark.parametrize(
+    ("token", "near", "far"), [("s8", -2, (-31, -13, -1, 0, 5)), ("t2", 0, (-31, -13, 1, 5))]
+)
+def test_a_block_tells_by_its_first_bias_that_a_shift_is_far(
+    token: str, near: int, far: tuple[int, ...]
+) -> None:
+    join = kernel_named(f"edgeq_conv_2d_s8_{token}_dsp").stream.join
+    for one in far:
+        _tells(join, np.array([-12, near, -5, -9, -4, -3, one, -5]))
+
+
+def _tells(join: Callable[..., np.ndarray], shift: np.ndarray) -> None:
+    for multiplier, odd in ((2**30, [0, 1]), (0, [0, 0])):  # one of 0 needs no shift
+        factors = np.full(8, multiplier)
+        words = join(np.zeros(4, np.uint32), np.arange(8) - 4, factors, shift).reshape(2, -1)
+        assert (words[:, 2] & 1).tolist() == odd
+        assert (words[:, 2:6] & 0xFFFFFFFE).astype(np.int32).ravel().tolist() == [*range(-8, 8, 2)]
+
+
+@pytest.mark.parametrize(
+    ("stride", "size"), [((2, 2), 1696), ((1, 3), 304), ((3, 1), 320), ((3, 3), 464)]
+)
+def test_strips_of_a_depthwise_layer_are_for_steps_of_one_and_two(
+    stride: tuple[int, int], size: int
+) -> None:
+    """Three by three cells to three by three outputs; longer steps take the window alone."""
+    height, width = (2 * step + 3 for step in stride)
+    window = (3, 3, 8), (height, width, 8), (3, 3, 8), (0, 0, 0, 0)
+    assert scratch_bytes_depthwise_s8(*window, stride) == size

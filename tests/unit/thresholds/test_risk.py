@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import beta, binom, binomtest
 
 from edgeq.errors import BadInput
-from edgeq.thresholds.risk import Promise, read_share, upper_bound
+from edgeq.thresholds.risk import Promise, ends_of_few, read_share, upper_bound
 
 
 def test_149_rows_without_a_disagreement() -> None:
@@ -58,3 +58,16 @@ def test_shares() -> None:
     for text in ("2", "0%", "100%", "-1%", "2 %%", "", "nan%", "1e1%"):
         with pytest.raises(BadInput, match=r"--x .* as 2%"):
             read_share("--x", text)
+
+
+@given(st.integers(1, 5_000), st.data())
+def test_the_ends_of_few_are_clopper_pearsons(units: int, data: st.DataObject) -> None:
+    """By scipy's beta, which the function does without; the error is shared where both occur."""
+    losses = data.draw(st.integers(0, min(4, units)))
+    gains = data.draw(st.integers(0, min(4, units - losses)))
+    low, high = ends_of_few(losses, gains, units)
+    for end, up, down in ((high, gains, losses), (-low, losses, gains)):
+        tail = 0.05 / (4 if down else 2)
+        most = float(beta.ppf(1 - tail, up + 1, units - up)) if up < units else 1.0
+        least = float(beta.ppf(tail, down, units - down + 1)) if down else 0.0
+        assert end == pytest.approx(most - least, abs=1e-9)
