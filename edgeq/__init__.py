@@ -17,11 +17,13 @@ from edgeq.models import (
     save,
 )
 from edgeq.pipeline import build, estimate, export, flash, profile, verify
-from edgeq.verbs import boards, compare, doctor, meters, mix, read_run, report, stop
+from edgeq.study_verbs import advise, inspect, pareto, plan, search
+from edgeq.verbs import boards, compare, doctor, listen, meters, mix, read_run, report, stop
 from edgeq.version import __version__
 
 __all__ = [
     "__version__",
+    "advise",
     "boards",
     "build",
     "compare",
@@ -34,15 +36,20 @@ __all__ = [
     "from_onnx",
     "from_tflite",
     "from_torch",
+    "inspect",
+    "listen",
     "load",
     "meters",
     "mix",
     "mixture_of",
+    "pareto",
+    "plan",
     "profile",
     "quantize",
     "read_run",
     "report",
     "save",
+    "search",
     "stop",
     "verify",
 ]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +16,7 @@ Array = npt.NDArray[Any]
 RowsT = TypeVar("RowsT", bound=Any)  # an array, or a tensor of PyTorch
 MAX_FILE_BYTES = 1 << 30
 SHOWN_KEYS = 10
+MOST_PERMUTED = 4  # axes of a row whose orders are tried
 Layout = Literal["channels first", "channels last"]
 CHANNELS_FIRST: Layout = "channels first"
 CHANNELS_LAST: Layout = "channels last"
@@ -55,7 +57,8 @@ def model_rows(x: Array, shape: tuple[int, ...], what: str, layout: str = CHANNE
     """
     wanted = "(" + ", ".join(map(str, ("N", *shape))) + ")"
     if x.shape[1:] != tuple(shape) or x.ndim == 0:
-        raise BadInput(f"{what} has shape {x.shape}, the model takes {wanted}")
+        advice = _advice(x.shape, tuple(shape))
+        raise BadInput(f"{what} has shape {x.shape}, the model takes {wanted}{advice}")
     if len(x) == 0:
         raise BadInput(f"{what} is empty; give rows of shape {wanted}")
     if x.dtype.kind not in "fiu":
@@ -65,6 +68,20 @@ def model_rows(x: Array, shape: tuple[int, ...], what: str, layout: str = CHANNE
     if not np.isfinite(rows).all():
         raise BadInput(f"{what} holds NaN or infinite values; remove those rows")
     return rows if layout == CHANNELS_LAST else channels_last(rows)
+
+
+def _advice(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """How an array of a likely shape is brought into the wanted one, "" for another."""
+    if given == wanted:
+        return "; one row of it is x[None]"
+    row = given[1:]
+    orders = permutations(range(len(row))) if len(row) == len(wanted) <= MOST_PERMUTED else ()
+    order = next((o for o in orders if tuple(row[i] for i in o) == wanted), None)
+    if order is not None:
+        return f"; turn its axes: x.transpose(0, {', '.join(str(i + 1) for i in order)})"
+    if row and math.prod(row) == math.prod(wanted):
+        return f"; as many values: x.reshape(-1, {', '.join(map(str, wanted))})"
+    return ""
 
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -140,6 +157,27 @@ def channels_last(x: Array) -> Array:
     if x.ndim == 3:
         return np.ascontiguousarray(x.transpose(0, 2, 1)[:, None])
     return x
+
+
+def own_axis(axes: int, axis: int, layout: str) -> int:
+    """Which of a model's own `axes`, the batch left away, is that `axis` of the graph's."""
+    if layout == CHANNELS_LAST or axes < 2:
+        return axis
+    return axis + 1 if axes == 3 else axes - 1
+
+
+def hops(recordings: Array, axis: int, hop: int) -> Array:
+    """(N, *shape), one recording behind another along `axis` of a shape, cut into as many `hop`
+    frames as are whole: (n, *shape with hop frames).
+    """
+    frames = np.concatenate(list(recordings), axis=axis)
+    count = frames.shape[axis] // hop
+    if count == 0:
+        empty = list(frames.shape)
+        empty[axis] = hop
+        return np.zeros((0, *empty), frames.dtype)
+    kept = np.take(frames, np.arange(count * hop), axis=axis)
+    return np.stack(np.split(kept, count, axis=axis))
 
 
 def class_labels(y: Array, rows: int, classes: int, what: str) -> Array:

@@ -33,6 +33,8 @@ class Core(_Facts):
     fpu: str | None  # GCC's -mfpu value; None means soft float
     dsp: bool
     zig_cpu: str
+    mve: bool = False  # Helium, integers at least
+    isa: Literal["arm", "riscv"] = "arm"
     thumb2: bool = True  # False: ARMv6-M, where long products and shifts are calls
 
 
@@ -44,6 +46,9 @@ CORES: dict[str, Core] = {
         Core(name="cortex-m4", fpu="fpv4-sp-d16", dsp=True, zig_cpu="cortex_m4"),
         Core(name="cortex-m33", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m33"),
         Core(name="cortex-m7", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m7"),
+        Core(name="cortex-m55", fpu="auto", dsp=True, zig_cpu="cortex_m55", mve=True),
+        Core(name="rv32imc", fpu=None, dsp=False, zig_cpu="generic_rv32+m+c", isa="riscv"),
+        Core(name="rv32imac", fpu=None, dsp=False, zig_cpu="generic_rv32+m+a+c", isa="riscv"),
     )
 }
 
@@ -76,18 +81,31 @@ class FlashCache(_Facts):
 
 
 class Region(_Facts):
-    """A memory region; `wait_states` at the board's clock."""
+    """A memory region; `wait_states` at the board's clock.
+
+    `data_origin`: where loads see the same bytes, on a part that only fetches code at `origin`.
+    """
 
     origin: int = Field(ge=0)
     bytes: int = Field(gt=0)
     wait_states: int = Field(ge=0)
     cache: FlashCache | None = None
+    data_origin: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _is_addressable(self) -> "Region":
-        if self.origin + self.bytes > ADDRESSES:
-            raise ValueError(f"{self.bytes} bytes at {self.origin:#x} end past 32 bits")
+        for origin in (self.origin, self.data_origin or 0):
+            if origin + self.bytes > ADDRESSES:
+                raise ValueError(f"{self.bytes} bytes at {origin:#x} end past 32 bits")
+        if self.data_origin is not None and abs(self.data_origin - self.origin) < self.bytes:
+            raise ValueError(f"data_origin {self.data_origin:#x} lies within the region's bytes")
         return self
+
+    def stored_at(self, address: int) -> int:
+        """The address at `origin` of the byte that loads see at `address`."""
+        if self.data_origin is None or not 0 <= address - self.data_origin < self.bytes:
+            return address
+        return address - self.data_origin + self.origin
 
 
 class Memory(_Facts):
@@ -129,6 +147,8 @@ class Probe(_Facts):
     pyocd_pack: str | None = None
     openocd_config: str | None = None  # several files are separated by spaces
     uf2_family: int | None = None
+    esptool_chip: str | None = None
+    teensy_mcu: str | None = None
     qemu_machine: str | None = None
 
 
@@ -235,9 +255,10 @@ class Board(_Facts):
 
     @property
     def features(self) -> frozenset[str]:
-        """What kernels may ask of the core: "dsp", or "v6m" for those written for ARMv6-M."""
-        dsp, v6m = {"dsp"} if self.dsp else set(), set() if CORES[self.core].thumb2 else {"v6m"}
-        return frozenset(dsp | v6m)
+        """What kernels may ask of the core: "dsp", "mve", or "v6m" for those of ARMv6-M."""
+        core = CORES[self.core]
+        has = {"dsp": self.dsp, "mve": core.mve, "v6m": not core.thumb2}
+        return frozenset(name for name, there in has.items() if there)
 
 
 def _read_board(path: Path) -> Board:
@@ -347,7 +368,11 @@ def target_board(target: str) -> Board:
 
 
 def virtual_board(core: Core) -> Board:
-    """The virtual board that lends a bare core its memory, port and clock."""
+    """The emulated board that lends a bare core its memory, port and clock."""
+    if core.isa == "riscv":
+        return load_board("virtual_rv32imc")
+    if core.mve:  # which the emulator of the others does not have
+        return load_board("qemu_mps3_an547")
     return load_board("virtual_m4" if core.thumb2 else "virtual_m0plus")
 
 

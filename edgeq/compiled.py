@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgeq.emit.firmware import LayerInfo, firmware_project, layer_table
+from edgeq.emit.package import package
 from edgeq.firmware_project import FirmwareProject
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_prefix
-from edgeq.memory import MemoryPlan, plan_memory
+from edgeq.memory import MemoryPlan, kernel_scratch, plan_memory
 from edgeq.weights import PackedWeights, pack_weights
 
 
@@ -40,13 +41,16 @@ def compile_graph(
     class_names: Sequence[str] | None = None,
     weights_as: str = "auto",
     project: FirmwareProject | None = None,
+    in_one_call: bool = False,
 ) -> Compiled:
     """Plans the arena, packs the weights, lists the layers and writes the C, in that order.
 
-    `project`: that of an export, which is not written anew. Raises UnsupportedOp for a kernel that
-    does not exist, BadInput for a digest, benchmark or form of weights that is none.
+    `project`: that of an export, which is not written anew. `in_one_call`: no layer runs in bands,
+    as where a kernel alone is counted. Raises UnsupportedOp for a kernel that does not exist,
+    BadInput for a digest, benchmark or form of weights that is none.
     """
-    plan, packed = plan_memory(graph), pack_weights(graph)
+    plan = plan_memory(graph, kernel_scratch if in_one_call else None)
+    packed = pack_weights(graph)
     layers = layer_table(graph, packed)
     if project is None:
         project = firmware_project(
@@ -60,3 +64,16 @@ def compile_graph(
             weights_as=weights_as,
         )
     return Compiled(name, digest, graph, plan, packed, layers, project)
+
+
+def library(compiled: Compiled, formats: Sequence[str], target: str) -> FirmwareProject:
+    """The model as a library in these formats (emit/package.py), for the core of `target`."""
+    return package(
+        compiled.project,
+        compiled.graph,
+        formats,
+        target=target,
+        digest=compiled.digest,
+        weight_bytes=compiled.packed.total_bytes,
+        arena_bytes=compiled.plan.arena_bytes,
+    )

@@ -74,6 +74,12 @@ class Link(EdgeqError):
     exit_code = 5
 
 
+class Taken(EdgeqError):
+    """A board of a farm that another user holds; the message says who, and what to do."""
+
+    exit_code = 8
+
+
 class Flash(Link):
     """A board that could not be flashed."""
 

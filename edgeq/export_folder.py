@@ -23,7 +23,9 @@ MARK = "export.json"
 SCHEMA = 1  # of export.json: another one is refused, not guessed at
 FIRMWARE = "firmware"
 GRAPH = "graph.npz"
+WINDOW = "window.npz"  # of a stream: the graph that its steps answer as
 EVALUATION = "evaluation.npz"
+PACKAGE = "package"  # the model as a library of other people's projects
 RUNS = "runs"  # what `edgeq profile` recorded; a new export keeps them
 
 
@@ -34,7 +36,7 @@ class Artifacts:
     report: dict[str, Any]
     project: FirmwareProject
     files: dict[str, bytes]
-    written: dict[str, Callable[[Path], None]]
+    written: Mapping[str, Callable[[Path], None]]
 
 
 def check_free(out: Path) -> None:
@@ -89,6 +91,7 @@ class OriginEntry(Strict):
     weights: str | None
     ptq: Literal["fast", "best"]
     calibration: Digest | None
+    keep: dict[str, str] | None = None
 
 
 class LayerCost(Strict):
@@ -103,6 +106,16 @@ class EstimatedOn(Strict):
     board: str
 
 
+class StreamEntry(Strict):
+    """Of an export whose input is a hop of a stream; all in frames."""
+
+    hop: Size
+    window: Size
+    lookahead: Whole
+    period_s: float | None
+    axis: Whole
+
+
 class Report(Strict):
     """export.json, as far as it is read again; `edgeq export --json` prints the whole of it."""
 
@@ -114,6 +127,7 @@ class Report(Strict):
     inputs: Entries | None = None  # None: an export of an edgeq that knew one of each
     outputs: Entries | None = None
     state_bytes: Whole = 0
+    stream: StreamEntry | None = None
     origin: OriginEntry | None = None
     class_names: list[str] | None
     task: Task | None = None

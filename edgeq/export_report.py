@@ -6,18 +6,28 @@ from typing import Any
 
 from edgeq.arrays import Shapes
 from edgeq.board import is_core
+from edgeq.compiled import Compiled
+from edgeq.emit.firmware_bands import calls_of
+from edgeq.emit.firmware_layers import layers_of
 from edgeq.emit.forms import Forms
 from edgeq.estimating import Costed, Identity
-from edgeq.export_folder import GRAPH, SCHEMA
+from edgeq.export_folder import GRAPH, PACKAGE, SCHEMA
 from edgeq.export_request import ExportRequest
 from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_by_name, result_tensors
 from edgeq.ops.op import quant_of
 from edgeq.passes import Quantized
-from edgeq.passes.select_kernels import fallen
+from edgeq.passes.select_kernels import fallen, widened
 from edgeq.prove import Check
-from edgeq.reporting.export import cascade_entry, curiosity_entry, expert_entries, layer_entries
-from edgeq.sources import Source
+from edgeq.reporting.export import (
+    cascade_entry,
+    curiosity_entry,
+    expert_entries,
+    layer_entries,
+    layer_name,
+)
+from edgeq.staging import staged_layers
+from edgeq.streaming import Exported
 from edgeq.toolchain import OPTIMIZE
 
 
@@ -29,11 +39,14 @@ class ExportReport:
     target: str
     model: str
     model_digest: str
-    origin: dict[str, str | None] | None
+    origin: dict[str, Any] | None
     artifacts: dict[str, str | None]
     flash_bytes: int
     ram_bytes: int
     arena_bytes: int
+    arena_bound_bytes: int
+    bands: dict[str, int]
+    staged: dict[str, int]
     weight_bytes: int
     compiler: str
     optimize: str
@@ -52,6 +65,8 @@ class ExportReport:
     inputs: list[dict[str, Any]]
     outputs: list[dict[str, Any]]
     state_bytes: int
+    stream: dict[str, Any] | None
+    deadline: dict[str, Any] | None
     input_layout: str
     class_names: list[str] | None
     task: str | None
@@ -67,7 +82,7 @@ class ExportReport:
 def export_report(
     asked: ExportRequest,
     of: Identity,
-    model: Source,
+    model: Exported,
     quantized: Quantized,
     costed: Costed,
     checks: Sequence[Check],
@@ -75,17 +90,18 @@ def export_report(
 ) -> ExportReport:
     """The report of a costed and proven model; `quantized` holds the model's own curiosity."""
     compiled, graph = costed.compiled, costed.compiled.graph
-    notes = (*forms.notes, *quantized.notes, *model.notes, *fallen(graph, asked.features))
+    notes = (*forms.notes, *quantized.notes, *model.notes)
+    notes = (*notes, *fallen(graph, asked.features), *widened(graph))
     return ExportReport(
         schema=SCHEMA,
         target=of.target,
         model=of.name,
         model_digest=of.digest,
         origin=model.origin.entry if model.origin else None,
-        artifacts=_artifacts(forms),
+        artifacts=_artifacts(forms, asked),
         flash_bytes=costed.firmware.flash_bytes,
         ram_bytes=costed.firmware.ram_bytes,
-        arena_bytes=compiled.plan.arena_bytes,
+        **_arena_entries(compiled),
         weight_bytes=compiled.packed.total_bytes,
         compiler=costed.firmware.compiler,
         optimize=OPTIMIZE,
@@ -104,6 +120,8 @@ def export_report(
         inputs=port_entries(graph, graph.inputs, model.inputs),
         outputs=port_entries(graph, result_tensors(graph), output_shapes(graph)),
         state_bytes=compiled.plan.state_bytes,
+        stream=None if graph.stream is None else asdict(graph.stream),
+        deadline=asked.deadline(costed),
         input_layout=model.layout,
         class_names=list(model.class_names) if model.class_names else None,
         task=model.task,
@@ -112,10 +130,29 @@ def export_report(
     )
 
 
-def _artifacts(forms: Forms) -> dict[str, str | None]:
+def _arena_entries(compiled: Compiled) -> dict[str, Any]:
+    return {
+        "arena_bytes": compiled.plan.arena_bytes,
+        "arena_bound_bytes": compiled.plan.lower_bound_bytes,
+        "bands": bands_entry(compiled),
+        "staged": staged_layers(compiled.graph),
+    }
+
+
+def bands_entry(compiled: Compiled) -> dict[str, int]:
+    """Calls of the kernel of each layer that runs in bands, so as to write over its input."""
+    layers = layers_of(compiled.graph, compiled.packed)
+    calls = calls_of(compiled.plan, compiled.graph, layers)
+    infos = {layer.index: layer for layer in compiled.layers}
+    return {layer_name(infos[index]): count for index, count in calls.items()}
+
+
+def _artifacts(forms: Forms, asked: ExportRequest) -> dict[str, str | None]:
     """What stands in the folder, by kind."""
     tflite = "model.tflite" if forms.tflite else None
-    return {"onnx": "model.onnx", "tflite": tflite, "firmware": "firmware", "graph": GRAPH}
+    library = {"package": PACKAGE} if asked.formats else {}
+    known = {"onnx": "model.onnx", "tflite": tflite, "firmware": "firmware", "graph": GRAPH}
+    return known | library
 
 
 def output_shapes(graph: Graph) -> Shapes:

@@ -1,28 +1,42 @@
 """What to export: one value from the options of `edgeq export` to its report."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeq.arrays import class_labels, has_key, read_npz, row_groups
-from edgeq.board import target_board
+from edgeq.board import is_core, target_board
 from edgeq.emit.mlperf import fitting_task
+from edgeq.emit.package import read_formats
 from edgeq.errors import BadInput
-from edgeq.estimating import Budget, Identity, Promised
+from edgeq.estimating import (
+    Budget,
+    Costed,
+    Identity,
+    Promised,
+    deadline_entry,
+    hop_seconds,
+)
+from edgeq.estimating.count_cache import CountCache, default_path
+from edgeq.estimating.fastest import Watch, choice_words, fastest_kernels
 from edgeq.export_folder import check_free
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
+from edgeq.ir.graph import Place
 from edgeq.ir.ports import ends_in_map, inputs_of, outputs_of, result_tensors
 from edgeq.ops.op import Array
 from edgeq.reference import quantize_rows
 from edgeq.sources import Source, given_rows
+from edgeq.streaming import Exported, Streamed, StreamRequest, streamed
 from edgeq.task import Task
 from edgeq.thresholds import Promise
 from edgeq.thresholds.risk import read_share
 from edgeq.toolchain import find_compiler
 
-OBJECTIVES = ("latency", "size")
+OBJECTIVES = ("latency", "measured", "size")
 
 
 def check_task(graph: Graph, task: Task | None) -> None:
@@ -126,28 +140,75 @@ class ExportRequest:
     name: str | None = None
     weights_as: str = "auto"
     promise: PromiseRequest | None = None
+    package: Sequence[str] | str | None = None
+    stream: str | None = None
+    lookahead: bool = False
+    hop: str | None = None
 
-    def check(self) -> None:
-        """BadInput or Toolchain for what can be told before the model is read."""
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Of the library; BadInput for one that is none."""
+        return read_formats(self.package)
+
+    def checked(self) -> "ExportRequest":
+        """Itself; BadInput or Toolchain for what can be told before the model is read."""
         if self.objective not in OBJECTIVES:
             known = ", ".join(OBJECTIVES)
             raise BadInput(f"objective {self.objective!r} is not one of {known}")
         target_board(self.target)
         find_compiler(self.compiler)
+        StreamRequest.read(self.stream, self.lookahead)
         check_free(self.out)
         if self.name is not None:
             c_name("", self.name)
+        if self.formats and self.weights_as == "binary":
+            raise BadInput("--package writes C alone; leave out --weights-as binary")
+        return self
 
     @property
     def features(self) -> frozenset[str]:
         """What kernels may use of the core: for size none is worth its code."""
-        return target_board(self.target).features if self.objective == "latency" else frozenset()
+        return frozenset() if self.objective == "size" else target_board(self.target).features
 
-    def promised(self, model: Source, x: Array, graph: Graph) -> Promised | None:
+    def streamed(self, source: Source) -> Streamed:
+        """One step of the source's stream, which is asked for."""
+        hop = StreamRequest.read(self.stream, self.lookahead)
+        assert hop is not None
+        return streamed(source, hop, self.calibration, self.method, self.features)
+
+    def tuned(
+        self, graph: Graph, of: Identity, watch: Watch | None
+    ) -> tuple[Mapping[Place, str], Identity]:
+        """The kernels that take the fewest cycles on the target where that is asked for, and notes
+        of them.
+        """
+        if self.objective != "measured":
+            return {}, of
+        cache = CountCache.opened(default_path())
+        kernels, choices = fastest_kernels(graph, of.board, of.compiler, cache, watch)
+        return kernels, replace(of, notes=(*of.notes, *choice_words(choices)))
+
+    def deadline(self, costed: Costed) -> dict[str, Any] | None:
+        """Whether the worst case fits in a hop, of a board; None where no hop has a time, and of a
+        bare core that --hop does not ask of. CostBudget where it does not, BadInput without cost.
+        """
+        hop_s = hop_seconds(costed.compiled.graph, self.hop)
+        if self.hop is not None and costed.cost is None:
+            raise BadInput(f"--hop cannot be proven here: {costed.no_cost}")
+        asked = self.hop is not None or not is_core(self.target)
+        if hop_s is None or costed.cost is None or not asked:
+            return None
+        return deadline_entry(costed.cost, costed.compiled.layers, hop_s)
+
+    def promised(self, model: Exported, x: Array, graph: Graph) -> Promised | None:
         """The promise with its rows, if one is asked for; `x` are the calibration rows."""
-        return None if self.promise is None else self.promise.rows(model, x, graph)
+        if self.promise is None:
+            return None
+        if isinstance(model, Streamed):
+            raise BadInput("--max-disagreement is of a cascade, which no --stream has")
+        return self.promise.rows(model, x, graph)
 
-    def identity(self, model: Source, graph: Graph, x: Array) -> Identity:
+    def identity(self, model: Exported, graph: Graph, x: Array) -> Identity:
         """Of the model and its lowered graph; x (rows, *graph shape) float: calibration rows.
 
         BadInput for a model that does not have the shapes of its task or of the benchmark `mlperf`.
@@ -161,6 +222,6 @@ class ExportRequest:
             find_compiler(self.compiler),
             self.mlperf,
             model.class_names,
-            self.weights_as,
+            "c" if self.formats and self.weights_as == "auto" else self.weights_as,
             tuple(fitting_task(graph, self.mlperf)) if self.mlperf else (),
         )

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -43,7 +43,47 @@ def writing(path: Path, parents: bool = False) -> Iterator[BinaryIO]:
         with _through(path, own) if special else _replacing(path, mode) as file:
             yield file
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}; choose another") from error
+        raise _unwritable(path, error) from error
+
+
+@contextmanager
+def adding_lines(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """A function that adds a line to a new file at `path` as it comes, whole or not at all: what
+    was added stays, however the process ends.
+
+    FIFOs with a reader, character devices and descriptors are written through. Raises BadInput for
+    what `writing` refuses, and for a file that holds something.
+    """
+    try:
+        mode, own = _mode(path), _descriptor(path)
+        if own is not None or (mode is not None and not stat.S_ISREG(mode)):
+            descriptor = _open_through(path, own)
+        else:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY, 0o666)
+            if os.fstat(descriptor).st_size:
+                os.close(descriptor)
+                raise BadInput(f"{path} holds something already, which is kept; choose another")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield lambda line: _add(path, descriptor, line)
+    finally:
+        os.close(descriptor)
+
+
+def _add(path: Path, descriptor: int, line: bytes) -> None:
+    written = 0
+    try:
+        while written < len(line):  # a full disk takes a part, then fails
+            written += os.write(descriptor, line[written:])
+    except OSError as error:
+        with contextlib.suppress(OSError):  # of a device nothing can be taken back
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> BadInput:
+    return BadInput(f"cannot write {path}: {error.strerror or error}; choose another")
 
 
 def write_file(path: Path, data: bytes, parents: bool = False) -> None:

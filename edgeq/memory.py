@@ -5,8 +5,9 @@ second name of the same bytes. One expert runs at a time, so all experts of a mi
 (and the router's scratch, which is dead before an expert starts) share one region.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import (
@@ -20,36 +21,41 @@ from edgeq.ir.ports import (
     result_tensors,
 )
 from edgeq.kernels import kernel_named
+from edgeq.kernels.parts import node_scratch
+from edgeq.kernels.staging import staged_bytes
+from edgeq.kernels.ways import Way
 from edgeq.ops import OPS
 from edgeq.ops.op import Absent, Site
+from edgeq.overlaps import Needs, ScratchBytes, options
+from edgeq.placement import (
+    Buffer,
+    Order,
+    Overlap,
+    aligned,
+    apart,
+    end_of,
+    in_use,
+    lower_bound,
+    place,
+)
 
-ALIGNMENT_BYTES = 8  # router scratch holds int64 sums
 EXPERT_REGION = ".experts"
 EXPERT_OUTPUT = ".expert_output"
 ACCUMULATOR = ".accumulator"
 SCRATCH = ".scratch"
+STAGED = ".staged"
 CARRIED = ".carried"
 MOST_STEPS = 1 << 30  # behind every node
 
-ScratchBytes = Callable[[Graph, Node], int]
-
 
 @dataclass(frozen=True)
-class Buffer:
-    """Bytes [offset, offset + bytes) of the arena, in use from step `first` to `last` inclusive.
-
-    Step i is node i; a buffer that a node writes is in use while the node runs.
+class Bands:
+    """A convolution in bands of `rows` rows of its output (of pixels, where kernels/bands.py takes
+    them one by one), UP or DOWN.
     """
 
-    name: str
-    bytes: int
-    first: int
-    last: int
-    offset: int = -1
-
-    def meets(self, other: "Buffer") -> bool:
-        """True if both are in use at some step."""
-        return self.first <= other.last and other.first <= self.last
+    rows: int
+    order: Order
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class MemoryPlan:
 
     `experts` are the plans inside the mixture's region, their offsets relative to it. `state` is
     what a node keeps from one inference to the next, in a region of its own, by the node's name.
+    `bands`: nodes that run in parts, so as to write over their input. `overlaps`: what might.
+    `offsets`: where a tensor begins in its place, of those that do not begin with it.
     """
 
     graph: str
@@ -68,20 +76,27 @@ class MemoryPlan:
     output_bytes: int
     experts: tuple["MemoryPlan", ...] = ()
     state: tuple[Buffer, ...] = ()
+    bands: Mapping[str, Bands] = field(default_factory=dict)
+    overlaps: tuple[Overlap, ...] = ()
+    offsets: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def state_bytes(self) -> int:
         """Of what one inference leaves for the next."""
-        return max((_aligned(b.offset + b.bytes) for b in self.state), default=0)
+        return max((aligned(b.offset + b.bytes) for b in self.state), default=0)
 
     @property
     def arena_bytes(self) -> int:
-        return max((_aligned(b.offset + b.bytes) for b in self.buffers), default=0)
+        return end_of(self.buffers)
 
     @property
     def lower_bound_bytes(self) -> int:
-        """The most bytes in use at one step: no plan can be smaller."""
-        return max((sum(b.bytes for b in self.in_use(s)) for s in self._steps()), default=0)
+        """The most bytes in use at one step: no plan with these bands can be smaller."""
+        return lower_bound(self.buffers, self.overlaps)
+
+    def bytes_at(self, step: int) -> int:
+        """The least that what is in use at a step takes."""
+        return in_use(self.buffers, self.overlaps, step)
 
     def _steps(self) -> list[int]:
         return sorted({b.first for b in self.buffers})
@@ -94,7 +109,7 @@ class MemoryPlan:
         """Buffers in use at the fullest step, largest first."""
         if not self.buffers:
             return ()
-        step = max(self._steps(), key=lambda s: sum(b.bytes for b in self.in_use(s)))
+        step = max(self._steps(), key=self.bytes_at)
         return tuple(sorted(self.in_use(step), key=lambda b: (-b.bytes, b.name)))
 
     def largest(self) -> Buffer | None:
@@ -113,41 +128,82 @@ class MemoryPlan:
 
 def kernel_scratch(graph: Graph, node: Node) -> int:
     """Bytes that the node's kernel needs while it runs; none for a node without a kernel."""
-    return kernel_named(node.kernel).scratch(graph, node) if node.kernel else 0
+    return node_scratch(graph, node, kernel_named(node.kernel)) if node.kernel else 0
 
 
 def plan_memory(
     graph: Graph,
-    scratch_bytes: ScratchBytes = kernel_scratch,
+    scratch_bytes: ScratchBytes | None = None,
     kept: Sequence[str] = (),
     carried: Buffer | None = None,
 ) -> MemoryPlan:
-    """Offsets of all activations of `graph`, greedily from the largest buffer down.
+    """Offsets of all activations of `graph`, in as few bytes as its nodes' ways allow.
 
-    `scratch_bytes(graph, node)` is what a node needs beside its tensors; `kept` names tensors that
-    are read behind the last node; `carried`: the arena's bytes that are the input. Raises
-    ValueError for a graph whose output is its input, another output, or not made by a node.
+    `scratch_bytes(graph, node)` is what a node needs beside its tensors; by default each node's
+    kernel says so, and may write over its input. `kept` names tensors that are read behind the last
+    node; `carried`: the arena's bytes that are the input. Raises ValueError for a graph whose
+    output is its input, another output, or not made by a node.
     """
-    roots = _roots(graph)
+    roots, offsets = _roots(graph)
     external = _external(graph, roots)
     experts = tuple(plan for node in graph.nodes for plan in _experts(node, scratch_bytes))
-    buffers = [
+    expert_bytes = max((p.arena_bytes for p in experts), default=0)
+    tensors = [
         *([] if carried is None else [carried]),
         *_activations(graph, roots, external, kept),
-        *_extras(graph, scratch_bytes, max((p.arena_bytes for p in experts), default=0)),
     ]
+    needs = Needs(graph, roots, offsets, tensors, partial(_extras, graph, expert_bytes))
+    plans = [
+        _laid(needs, chosen, external, experts)
+        for chosen in needs.choices(options(graph, scratch_bytes))
+    ]
+    return min(plans, key=lambda plan: plan.arena_bytes)  # of equal ones that with fewest calls
+
+
+def _laid(
+    needs: Needs,
+    chosen: Mapping[str, Way],
+    external: Mapping[str, str],
+    experts: tuple[MemoryPlan, ...],
+) -> MemoryPlan:
+    """The plan with a way for each node."""
+    graph, overlaps = needs.graph, needs.overlaps(chosen)
+    buffers = place(needs.buffers(chosen), overlaps)
     return MemoryPlan(
         graph.name,
-        place(buffers),
-        {name: external.get(root, root) for name, root in roots.items()},
+        buffers,
+        {name: external.get(root, root) for name, root in needs.roots.items()},
         inputs_of(graph).extent,
         outputs_of(graph).extent,
         experts,
         _state(graph),
+        dict(_bands(needs, chosen, {b.name: b for b in buffers})),
+        overlaps,
+        needs.offsets,
     )
 
 
-def _experts(node: Node, scratch_bytes: ScratchBytes) -> Iterator[MemoryPlan]:
+def _bands(
+    needs: Needs, chosen: Mapping[str, Way], placed: Mapping[str, Buffer]
+) -> Iterator[tuple[str, Bands]]:
+    """Of nodes whose output lies on their input, and those that have scratch for a band alone."""
+    for node in needs.graph.nodes:
+        read, written = (placed.get(needs.roots[n]) for n in (node.inputs[0], node.outputs[0]))
+        way, order = chosen[node.name], Order.UP
+        if not way.rows:
+            continue
+        if read is None or written is None or apart(read, written):
+            if way.scratch >= kernel_scratch(needs.graph, node):
+                continue
+        else:
+            overlap = Overlap(read.name, written.name, way.up, way.down)
+            found = overlap.order(read.offset, written.offset)
+            assert found is not None  # `place` saw to it
+            order = found
+        yield node.name, Bands(way.rows, order)
+
+
+def _experts(node: Node, scratch_bytes: ScratchBytes | None) -> Iterator[MemoryPlan]:
     """The plan of each expert: what one carries to the next stays where it is."""
     carried = None
     for expert in getattr(node.attrs, "experts", ()):
@@ -169,7 +225,7 @@ def _state(graph: Graph) -> tuple[Buffer, ...]:
             continue
         size = memory.kind(node.attrs, Site(graph, node).io).bytes
         found.append(Buffer(node.name, size, 0, len(graph.nodes), at))
-        at += _aligned(size)
+        at += aligned(size)
     return tuple(found)
 
 
@@ -201,14 +257,26 @@ def _external(graph: Graph, roots: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _roots(graph: Graph) -> dict[str, str]:
-    """Activation -> the tensor whose bytes it shares (itself but behind a Reshape)."""
+def _roots(graph: Graph) -> tuple[dict[str, str], dict[str, int]]:
+    """Activation -> the tensor whose bytes it shares (itself but behind a Reshape, and for a part
+    of another), and where in those it begins, of parts that do not begin with them.
+    """
+    parts = {part: (whole, at) for node in graph.nodes for part, whole, at in _parts(graph, node)}
     roots = {name: name for name in graph.inputs}
     for node in graph.nodes:
-        roots[node.outputs[0]] = (
-            roots[node.inputs[0]] if OPS[node.op].code is Absent.ALIAS else node.outputs[0]
-        )
-    return roots
+        made = node.outputs[0]
+        alias = OPS[node.op].code is Absent.ALIAS
+        roots[made] = roots[node.inputs[0]] if alias else parts.get(made, (made, 0))[0]
+    return roots, {part: at for part, (_, at) in parts.items() if at}
+
+
+def _parts(graph: Graph, node: Node) -> Iterator[tuple[str, str, int]]:
+    """(part, whole, where it begins) of a node whose inputs are parts of its output."""
+    if OPS[node.op].code is Absent.PARTS:
+        at = 0
+        for name in node.inputs:
+            yield name, node.outputs[0], at
+            at += graph.tensors[name].bytes
 
 
 def _activations(
@@ -228,37 +296,19 @@ def _activations(
             yield Buffer(root, graph.tensors[root].bytes, first[root], last[root])
 
 
-def _extras(graph: Graph, scratch: ScratchBytes, expert_bytes: int) -> Iterable[Buffer]:
-    """Scratch of kernels; where experts run, their shared region and what a weighted sum needs."""
-    for step, node in enumerate(graph.nodes):
-        wanted = {SCRATCH: scratch(graph, node)}
-        if getattr(node.attrs, "experts", ()):
-            size = graph.tensors[node.outputs[0]].size
-            gated = node.attrs.gate != "none"
-            wanted = {
-                EXPERT_REGION: max(expert_bytes, wanted[SCRATCH]),
-                EXPERT_OUTPUT: size if gated else 0,
-                ACCUMULATOR: 4 * size if gated else 0,
-            }
-        for suffix, count in wanted.items():
-            if count:
-                yield Buffer(node.name + suffix, count, step, step)
-
-
-def place(buffers: Iterable[Buffer]) -> tuple[Buffer, ...]:
-    """Each buffer, the largest first, at the lowest offset free for as long as it is in use."""
-    given = list(buffers)
-    placed = [b for b in given if b.offset >= 0]
-    for buffer in sorted(
-        (b for b in given if b.offset < 0), key=lambda b: (-b.bytes, b.first, b.name)
-    ):
-        offset = 0
-        for other in sorted(placed, key=lambda b: b.offset):
-            if buffer.meets(other) and other.offset < offset + buffer.bytes:
-                offset = max(offset, _aligned(other.offset + other.bytes))
-        placed.append(Buffer(buffer.name, buffer.bytes, buffer.first, buffer.last, offset))
-    return tuple(sorted(placed, key=lambda b: (b.first, b.offset, b.name)))
-
-
-def _aligned(count: int) -> int:
-    return -(-count // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+def _extras(
+    graph: Graph, expert_bytes: int, step: int, node: Node, scratch: int
+) -> tuple[Buffer, ...]:
+    """Scratch of a kernel and the weights that it reads from there; where experts run, their shared
+    region and what a weighted sum needs.
+    """
+    wanted = {SCRATCH: scratch, STAGED: staged_bytes(graph, node) if node.staged else 0}
+    if getattr(node.attrs, "experts", ()):
+        size = graph.tensors[node.outputs[0]].size
+        gated = node.attrs.gate != "none"
+        wanted = {
+            EXPERT_REGION: max(expert_bytes, scratch),
+            EXPERT_OUTPUT: size if gated else 0,
+            ACCUMULATOR: 4 * size if gated else 0,
+        }
+    return tuple(Buffer(node.name + k, count, step, step) for k, count in wanted.items() if count)

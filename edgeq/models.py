@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeq.extras import needs
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from edgeq.nn import CuriousQmoe, Model
 
 
+@needs("export", "from_torch")
 def from_torch(
     module: "nn.Module",
     example: "Tensor | Sequence[Tensor] | Mapping[str, Tensor]",
@@ -53,6 +56,7 @@ def from_torch(
     )
 
 
+@needs("export", "from_onnx")
 def from_onnx(path: "str | Path", input_shape: Sequence[int] | None = None) -> "Model":
     """The edgeq.nn.Model of a float .onnx file, to quantise, train, save and export.
 
@@ -65,6 +69,7 @@ def from_onnx(path: "str | Path", input_shape: Sequence[int] | None = None) -> "
     return run(path, input_shape)
 
 
+@needs("export", "from_tflite")
 def from_tflite(path: "str | Path") -> "Model":
     """The edgeq.nn.Model of a float .tflite file, to quantise, train, save and export.
 
@@ -76,6 +81,7 @@ def from_tflite(path: "str | Path") -> "Model":
     return run(path)
 
 
+@needs("export", "from_keras")
 def from_keras(model: object) -> "Model":
     """The edgeq.nn.Model of a Keras model, or of the path of a .keras, .h5 or SavedModel file.
 
@@ -88,6 +94,7 @@ def from_keras(model: object) -> "Model":
     return run(model)
 
 
+@needs("export", "load")
 def load(path: str | os.PathLike[str]) -> "Model":
     """The saved model, in evaluation mode.
 
@@ -99,6 +106,7 @@ def load(path: str | os.PathLike[str]) -> "Model":
     return run(path)
 
 
+@needs("export", "save")
 def save(model: "Model", path: str | os.PathLike[str]) -> None:
     """Write `model` with its calibration and evaluation sets; the file appears whole or not.
 
@@ -114,6 +122,7 @@ def save(model: "Model", path: str | os.PathLike[str]) -> None:
     run(model, path)
 
 
+@needs("export", "quantize")
 def quantize(
     model: "Model",
     x: object = None,
@@ -139,6 +148,7 @@ def quantize(
     return run(model, x, weights, keep, ptq=ptq, progress=progress)
 
 
+@needs("export", "mixture_of")
 def mixture_of(
     model: "Model",
     widths: Sequence[str | int] = ("ternary", "int8"),
@@ -158,6 +168,7 @@ def mixture_of(
     return run(model, widths, signal=signal, escalate=escalate)
 
 
+@needs("export", "from_curious_qmoe")
 def from_curious_qmoe(
     path: str | os.PathLike[str], sidecar: str | os.PathLike[str]
 ) -> "CuriousQmoe":

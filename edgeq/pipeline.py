@@ -1,22 +1,19 @@
 """The straight line: model file -> graph -> passes -> emitted forms; build; flash; profile."""
 
-import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeq.errors import BadInput
+from edgeq.extras import needs, require
 from edgeq.files import path_of, scratch_folder, write_file
 
 if TYPE_CHECKING:
-    from edgeq.arrays import Array
     from edgeq.board import Board
     from edgeq.compiled import Compiled
-    from edgeq.emit.forms import Forms
     from edgeq.estimating import Estimated
-    from edgeq.export_report import ExportReport
     from edgeq.export_request import ExportRequest
     from edgeq.nn import Model
     from edgeq.prove import Check
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     from edgeq.toolchain import Firmware
 
 
+@needs("export", "an export")
 def export(
     model: "str | Path | Model",
     target: str,
@@ -49,18 +47,19 @@ def export(
     labels: str | Path | None = None,
     task: str | None = None,
     input_shape: Sequence[int] | str | None = None,
+    plan: str | Path | None = None,
+    package: Sequence[str] | str | None = None,
+    stream: str | None = None,
+    lookahead: bool = False,
+    hop: str | None = None,
+    watch: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
-    `model` is a file (`input_shape`: an .onnx with open sizes), or an edgeq.nn.Model. `target` is a
-    core (sizes reported) or a board (fit enforced). `objective`: "latency" takes the core's
-    fastest kernels, "size" the plain, short ones. Budgets carry units ("20ms", "1mJ"): what an
-    inference may cost at worst, and in the mean of the calibration rows, for which curiosity is
-    weakened. `max_disagreement` ("2%"): docs/thresholds.md. `mlperf` ("kws01"): docs/mlperf.md.
-    `name` begins every global C name. `weights_as`: "c", "binary" or "auto". `weights` and `ptq`
-    quantise a float model after training; `labels`: a class name a line; `task`: docs/import.md.
-    Raises ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch
-    before anything is written; `accept_mismatch` writes a model whose integers answer otherwise.
+    `model` is a file or an edgeq.nn.Model, `target` a core (sizes reported) or a board (fit
+    enforced). Budgets carry units ("20ms", "1mJ"): the worst case, and the calibration rows' mean.
+    The others: docs/commands.md; `watch`: docs/python.md. Raises ModelFile, UnsupportedOp,
+    BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch before anything is written.
     """
     from edgeq.estimating import Budget
     from edgeq.export_request import ExportRequest, PromiseRequest
@@ -68,33 +67,44 @@ def export(
 
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
     promise = PromiseRequest.read(max_disagreement, confidence, path_of(threshold_data))
-    options = (method, compiler, objective, budget, mlperf, name, weights_as, promise)
-    asked = ExportRequest(target, Path(out), path_of(calibration), *options)
-    asked.check()
-    how = (weights, ptq, asked.calibration, path_of(labels), input_shape)
-    return _exported(asked, with_task(requantized(model, *how), task), accept_mismatch)
+    options = (method, compiler, objective, budget, mlperf, name, weights_as, promise, package)
+    given = (target, Path(out), path_of(calibration), *options, stream, lookahead, hop)
+    asked = ExportRequest(*given).checked()
+    how = (weights, ptq, asked.calibration, path_of(labels), input_shape, plan)
+    return _exported(asked, with_task(requantized(model, *how), task), accept_mismatch, watch)
 
 
-def _exported(asked: "ExportRequest", model: "Source", accept_mismatch: bool) -> dict[str, Any]:
+def _exported(
+    asked: "ExportRequest",
+    source: "Source",
+    accept_mismatch: bool,
+    watch: Callable[[int, int, str], None] | None,
+) -> dict[str, Any]:
     from edgeq.emit.forms import emit_forms
     from edgeq.estimating import within_budget
     from edgeq.export_report import export_report
-    from edgeq.prove import Subject, prove_export
+    from edgeq.export_write import write_report
+    from edgeq.prove import Subject
+    from edgeq.streaming import proven
 
+    model = asked.streamed(source) if asked.stream else source
     x = model.rows(asked.calibration)
     quantized = model.quantized(x, asked.method, asked.features, asked.name)
     of = asked.identity(model, quantized.graph, x)
+    kernels, of = asked.tuned(quantized.graph, of, watch)
+    quantized = replace(quantized, graph=quantized.graph.with_kernels(kernels))
     promised = asked.promised(model, x, quantized.graph)
     with scratch_folder() as scratch:
         costed = within_budget(quantized, of, asked.budget, scratch, promised)
-        forms = emit_forms(costed.compiled.graph, of.name, of.digest)
+        asked.deadline(costed)  # before the proofs, which take their time
+        forms = emit_forms(costed.compiled.graph, of.name, of.digest, of.class_names)
         trained = model.check(costed.compiled.graph, x, anew=asked.calibration is not None)
         subject = Subject(
             costed.compiled, x, of.rows, of.board, costed.firmware.elf, *forms.files, model.task
         )
-        checks = prove_export(subject, trained, accept=accept_mismatch)
+        checks = proven(model, subject, trained, accept=accept_mismatch)
     report = export_report(asked, of, model, quantized, costed, checks, forms)
-    return _write(asked.out, report, _marked(costed.compiled, checks, of.board), model, forms)
+    return write_report(asked, report, _marked(costed.compiled, checks, of.board), model, forms)
 
 
 def _marked(compiled: "Compiled", checks: Iterable["Check"], board: "Board") -> "Compiled":
@@ -105,42 +115,6 @@ def _marked(compiled: "Compiled", checks: Iterable["Check"], board: "Board") -> 
         compiled = compiled.with_remark(f"ACCEPTED MISMATCH, --accept-mismatch. {check.said}")
         compiled = replace(compiled, project=with_board(compiled.project, board))
     return compiled
-
-
-def _write(
-    out: Path, report: "ExportReport", compiled: "Compiled", model: "Source", forms: "Forms"
-) -> dict[str, Any]:
-    """The export folder; returns export.json."""
-    from edgeq.export_folder import EVALUATION, GRAPH, Artifacts, write_export
-    from edgeq.ops.graph_file import write_graph
-
-    entry = report.entry
-    files = {"model.onnx": forms.onnx, "report.txt": _plain_text(entry, out.name)}
-    if forms.tflite:
-        files["model.tflite"] = forms.tflite
-    if model.evaluation is not None:
-        files[EVALUATION] = _npz(**model.evaluation)
-    written = {GRAPH: lambda path: write_graph(compiled.graph, path)}
-    write_export(out, Artifacts(entry, compiled.project, files, written))
-    return entry
-
-
-def _npz(**arrays: "Array") -> bytes:
-    import numpy as np
-
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
-
-
-def _plain_text(report: dict[str, Any], folder: str) -> bytes:
-    from edgeq.reporting.export import export_text
-    from edgeq.reporting.terminal import console
-
-    text = io.StringIO()
-    said = export_text(report, folder, verbose=True)
-    console(file=text, width=140, color_system=None).print(said, crop=False)
-    return text.getvalue().encode()
 
 
 def estimate(
@@ -170,6 +144,7 @@ def estimate(
     wanted = [load_board(name) for name in boards]
     found = find_compiler(compiler)
     if path.is_file():
+        require("export", f"the estimate of a model file ({path})")
         if not wanted:
             raise BadInput(f"on which board? {path} is a model file; pass --board NAME")
         model = _of_model(path, calibration)
@@ -179,6 +154,32 @@ def estimate(
     model = of_folder(path)
     wanted = wanted or [runnable_board(str(read_report(path)["target"]))]
     return estimate_boards(model, wanted, found, prove=prove, explain=explain, watch=watch)
+
+
+def overlay(source: str | Path, estimated: Mapping[str, Any], folder: str | Path) -> list[str]:
+    """Writes an estimate of the export folder `source` as overlays for Model Explorer.
+
+    A file of cycles a board and one of widths, each keyed by the tensors of model.tflite. Returns
+    their paths. Raises BadInput where `source` is no export folder with that file.
+    """
+    from edgeq.export_folder import read_report
+
+    model = Path(source) / "model.tflite"
+    if not model.is_file():
+        raise BadInput(
+            f"an overlay lies on model.tflite, and {model} is not there: export it first"
+        )
+    require("export", "an overlay")
+    from edgeq.emit.tflite_names import written_tensors
+    from edgeq.reporting.overlay import overlays
+
+    report, written = read_report(Path(source)), written_tensors(model.read_bytes())
+    files: dict[str, Any] = {}
+    for entry in estimated["boards"]:
+        files |= overlays(report, entry, written) if entry["fits"] else {}
+    for name, content in files.items():
+        write_file(Path(folder) / name, json.dumps(content, indent=1).encode(), parents=True)
+    return [str(Path(folder) / name) for name in files]
 
 
 def _of_model(path: Path, calibration: str | Path | None) -> "Estimated":
@@ -195,6 +196,7 @@ def _of_model(path: Path, calibration: str | Path | None) -> "Estimated":
     return Estimated(model.name, model.digest, quantized.graph, rows, "calibration", chosen, shares)
 
 
+@needs("export", "a verify")
 def verify(
     export: str | Path = "build/export",
     *,
@@ -213,17 +215,21 @@ def verify(
     on it, Toolchain.
     """
     from edgeq.prove.again import verified, verify_folder
+    from edgeq.streaming import check_step, window_of
     from edgeq.toolchain import find_compiler
 
     folder = Path(export)
     found = None if port else find_compiler(compiler)
     exported, checks = verify_folder(folder, found, port, baud)
+    window = window_of(folder)
+    if window is not None:
+        checks.append(check_step(exported.graph, window))
     if model is not None:
         from edgeq.export_folder import read_report
         from edgeq.sources import check_source
 
         report, rows = read_report(folder), path_of(calibration)
-        of = (Path(model), exported.digest, exported.graph)
+        of = (Path(model), exported.digest, window or exported.graph)
         shape, task = report.get("input_shape"), report.get("task")
         given = check_source(
             *of, origin=report.get("origin"), calibration=rows, task=task, input_shape=shape
@@ -292,6 +298,7 @@ def flash(
     baud: int | None = None,
     probe: str | None = None,
     marker_file: str | Path | None = None,
+    serve: str | None = None,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
@@ -300,7 +307,8 @@ def flash(
     `watch` hears how far it is (0..1, or None) and with what. `marker` is how the firmware's marker
     pin shows an inference, "levels" or "pulses" (docs/energy.md); `baud` the speed of its serial
     port instead of the board file's; `probe` the serial number of the board's probe, among several
-    of a kind; `marker_file` where a virtual board writes the edges of its marker pin. Raises Link
+    of a kind; `marker_file` where a virtual board writes the edges of its marker pin, `serve` the
+    HOST:PORT of its serial port instead of a pseudo-terminal (docs/farm.md). Raises Link
     when there is no board or it does not answer, MemoryBudget when the firmware does not fit,
     Toolchain without a compiler or tool, Flash when flashing fails, Mismatch when the board runs
     something else.
@@ -312,17 +320,12 @@ def flash(
     around = None if probe is None or dry_run else flashers.look_at(probe)
     plain = flashers.choose_board(board, around)
     built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
+    edges, asked = path_of(marker_file), verify and not dry_run
     result |= flashers.flash(
-        built,
-        chosen,
-        tool=tool,
-        dry_run=dry_run,
-        watch=tell,
-        probe=probe,
-        marker_file=path_of(marker_file),
+        built, chosen, tool, dry_run, watch=tell, probe=probe, marker_file=edges, serve=serve
     )
     port = port or result["port"]
-    asked = verify and not dry_run and port is not None
+    asked = asked and port is not None
     if asked:
         tell(None, "verifying")
         flashers.verify_or_stop(str(port), built.digest, chosen.uart.baud, result["pid"])
@@ -350,6 +353,10 @@ def profile(
     tell: Callable[[int, int, str], None] | None = None,
     kept: Callable[[str], None] | None = None,
     probe: str | None = None,
+    stream: str | Path | None = None,
+    place: str | None = None,
+    coordinator: str | None = None,
+    labgrid: str | Path | None = None,
 ) -> dict[str, Any]:
     """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
 
@@ -357,11 +364,11 @@ def profile(
     `firmware`/runs); `resume` continues that run, or the newest. `trace` and `parquet` name files
     for the records as JSON lines and as one table. `watch` hears of samples done, samples in all
     and the accuracy so far. With a `meter` other than the model, energy is measured afterwards in
-    `windows` windows of at least `window_s` seconds (docs/energy.md), at `volts` where the meter
-    supplies the board; `tell` hears of each, and `kept`, when Ctrl-C ends it, of what is left and
-    how to go on. `probe` instead of `port` is the serial number of the
-    board's probe. Raises Link when there is no board or it is lost,
-    Meter when the meter fails, BadInput for the data or the run.
+    `windows` windows of `window_s` seconds or more (docs/energy.md), at `volts` where the meter
+    supplies the board; `tell` hears of each, and `kept`, when Ctrl-C ends it, of what is left.
+    `probe` instead of `port` is the probe's serial number, `stream` instead of `data` a recording
+    (docs/streams.md), `place` a board of a labgrid farm (docs/farm.md). Raises Link without a board
+    or when it is lost, Taken for a place of another user, Meter, and BadInput.
     """
     from edgeq import profiling
     from edgeq.profile_request import ProfileRequest
@@ -369,9 +376,8 @@ def profile(
     request = ProfileRequest(
         Path(firmware), port, probe, path_of(run), path_of(data), path_of(trace), path_of(parquet)
     )
-    request = replace(
-        request, limit=limit, baud=baud, resume=resume, meter=meter, meter_port=meter_port
-    )
-    request = replace(request, meter_rate=meter_rate, volts=volts, windows=windows)
-    request = replace(request, window_seconds=window_s)
+    request = replace(request, limit=limit, baud=baud, resume=resume, meter=meter, volts=volts)
+    request = replace(request, meter_port=meter_port, meter_rate=meter_rate, windows=windows)
+    request = replace(request, window_seconds=window_s, stream=path_of(stream), place=place)
+    request = replace(request, coordinator=coordinator, labgrid=path_of(labgrid))
     return profiling.profile(request, watch, tell, kept).entry

@@ -34,7 +34,7 @@ def run_manifest(
     return Manifest(
         format=FORMAT,
         version=VERSION,
-        sessions=(_session(),),
+        sessions=(session_of_now(),),
         board=board.model_dump(mode="json") if board else {"name": subject.info.board},
         firmware=_firmware(subject),
         model=Model(
@@ -71,7 +71,7 @@ def _firmware(subject: Profiled) -> Firmware:
     )
 
 
-def _session() -> Session:
+def session_of_now() -> Session:
     return Session(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_command(sys.argv),
@@ -79,9 +79,17 @@ def _session() -> Session:
         host={
             "system": platform.platform(),
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
+            **{n: v for n in PACKAGES if (v := _version(n))},
         },
     )
+
+
+def _version(package: str) -> str | None:
+    """None for one that is not installed: pyarrow is an extra."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _command(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeq.arrays import (
-    CHANNELS_LAST,
     Layout,
     Shapes,
     graph_rows,
@@ -25,19 +24,20 @@ from edgeq.errors import BadInput, ModelFile
 from edgeq.files import scratch_folder
 from edgeq.float_files import INTEGERS, model_in
 from edgeq.frontend.tflite_file import is_onnx, is_tflite
+from edgeq.imported import Imported, own_source
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
-from edgeq.ir.ports import LABELS, input_names, row_shape
+from edgeq.ir.ports import LABELS
 from edgeq.ops.op import Array
 from edgeq.passes import Quantized
+from edgeq.plan_file import read_plan
 from edgeq.prove.check import Check
-from edgeq.task import Task, checked_task
+from edgeq.task import Task, checked_task, read_class_names
 
 if TYPE_CHECKING:
     from edgeq.nn import Model
 
 Shape = Sequence[int]
-AS_IN_THE_FILE = "the file's own"  # in place of a calibration method
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,17 @@ class Origin:
     """What a model was before the export changed it: quantised it, or gave its classes names.
 
     `digest`: of the file, or of an object as a file. `calibration`: of the rows that it was
-    quantised on, None for the stored ones.
+    quantised on, None for the stored ones. `keep`: kinds of layers that are others than `weights`.
     """
 
     digest: str
     weights: str | None
     ptq: str
     calibration: str | None
+    keep: dict[str, str] | None = None
 
     @property
-    def entry(self) -> dict[str, str | None]:
+    def entry(self) -> dict[str, Any]:
         """`origin` of export.json."""
         return asdict(self)
 
@@ -68,6 +69,7 @@ class Trained:
     path: Path | None = None  # None for an object
     origin: Origin | None = None  # of one that the export changed first
     task: Task | None = None  # None: its shapes tell
+    window: None = None
 
     @property
     def layout(self) -> Layout:
@@ -148,61 +150,6 @@ class Trained:
         return check_model(self.model, graph, x[:MODEL_ROWS], task=self.task)
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A .tflite file: `graph` is lowered, with the file's integers; it brings no data."""
-
-    path: Path
-    digest: str
-    data: bytes
-    graph: Graph
-    layout: Layout = CHANNELS_LAST
-    class_names: tuple[str, ...] | None = None
-    evaluation: dict[str, Array] | None = None
-    notes: tuple[str, ...] = ()
-    origin: None = None
-    task: Task | None = None
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return row_shape(self.graph)
-
-    @property
-    def inputs(self) -> Shapes:
-        names = zip(input_names(self.graph), self.graph.inputs, strict=True)
-        return {name: self.graph.tensors[tensor].shape for name, tensor in names}
-
-    def method(self, _asked: str) -> str:
-        """How its activations got their ranges."""
-        return AS_IN_THE_FILE
-
-    def rows(self, calibration: Path | None) -> Array:
-        """Rows to run proofs and estimates on: the user's, else seeded ones."""
-        from edgeq.frontend.tflite_loader import seeded_rows
-
-        return seeded_rows(self.graph) if calibration is None else given_rows(self, calibration)
-
-    def quantized(
-        self, _x: Array, _method: str, features: frozenset[str], name: str | None
-    ) -> Quantized:
-        """The graph with its kernels chosen; nothing is calibrated."""
-        from edgeq.passes.select_kernels import select_kernels
-
-        graph = select_kernels(self.graph, features)
-        return Quantized(replace(graph, name=c_name(self.name, name)), None, None)
-
-    def check(self, graph: Graph, x: Array, *, anew: bool) -> Check:  # noqa: ARG002
-        """The file itself, in LiteRT, against the graph's integers."""
-        from edgeq.prove.export import CHECKED_ROWS
-        from edgeq.prove.imported import check_imported
-
-        return check_imported(self.data, graph, x[:CHECKED_ROWS], self.task)
-
-
 Source = Trained | Imported
 
 
@@ -214,6 +161,9 @@ def source_of(given: "str | Path | Model", input_shape: Shape | str | None = Non
     if not isinstance(given, str | Path):
         return _of_object(given)
     where = Path(given)
+    own = own_source(where)
+    if own is not None:
+        return own
     if is_tflite(where):
         from edgeq.frontend.tflite_loader import is_float_file, load_tflite
 
@@ -275,20 +225,44 @@ def requantized(
     calibration: Path | None,
     labels: Path | None,
     input_shape: Shape | str | None = None,
+    plan: str | Path | None = None,
 ) -> Source:
     """The source of `given`, or of its model quantised after training and with class names, where
     that is asked; its `origin` says so.
 
-    `labels` is a text file with a name a line. Raises BadInput, as `nn.quantize`.
+    `labels` is a text file with a name a line, `plan` a file of widths in place of `weights`.
+    Raises BadInput, as `nn.quantize`.
     """
+    if weights is not None and plan is not None:
+        raise BadInput("--weights and --plan both say which widths; give one of them")
     source = source_of(given, input_shape)
-    if weights is None and labels is None:
+    if weights is None and labels is None and plan is None:
         return source
-    return _changed(_as_float(source), weights, ptq, calibration, labels)
+    before, keep = _as_float(source), None
+    if plan is not None:
+        weights, keep = planned(before.model, plan)
+    return _changed(before, weights, ptq, calibration, labels, keep)
+
+
+def planned(model: "Model", plan: str | Path) -> tuple[str, dict[str, str]]:
+    """`weights` and `keep` of nn.quantize for the plan in a file. BadInput, as `read_plan`, and for
+    layers that the model has not, or that the plan lacks.
+    """
+    from edgeq.nn.post_training import weighted_layers
+
+    widths = read_plan(plan).for_layers(weighted_layers(model), plan)
+    kinds = list(widths.values())
+    most = max(kinds, key=kinds.count)
+    return most, {name: kind for name, kind in widths.items() if kind != most}
 
 
 def _changed(
-    before: Trained, weights: str | None, ptq: str, calibration: Path | None, labels: Path | None
+    before: Trained,
+    weights: str | None,
+    ptq: str,
+    calibration: Path | None,
+    labels: Path | None,
+    keep: dict[str, str] | None = None,
 ) -> Source:
     """The model of a source quantised and named, as `requantized` says."""
     model, x = before.model, None
@@ -296,10 +270,10 @@ def _changed(
         from edgeq.nn import quantize
 
         x = None if calibration is None else input_arrays(calibration, model.inputs)
-        model = quantize(model, x, weights, ptq=ptq)
+        model = quantize(model, x, weights, keep, ptq=ptq)
     if labels is not None:
-        model.name_classes(_lines(labels))
-    origin = Origin(before.digest, weights, ptq, None if x is None else _rows_digest(x))
+        model.name_classes(read_class_names(labels))
+    origin = Origin(before.digest, weights, ptq, None if x is None else _rows_digest(x), keep)
     return replace(_of_object(model), origin=origin)
 
 
@@ -309,15 +283,6 @@ def _rows_digest(x: Mapping[str, Array]) -> str:
     for rows in x.values():
         found.update(np.ascontiguousarray(rows).tobytes())
     return found.hexdigest()
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{path} cannot be read as text: {error}; give a class name a line"
-        ) from error
 
 
 def given_rows(source: Source, path: Path) -> Array:
@@ -368,4 +333,4 @@ def _once_more(
     given = calibration if wanted is not None else None
     if given is not None and _rows_digest(input_arrays(given, before.inputs)) != wanted:
         raise ModelFile(f"{given} holds other rows than those that the export quantised {path} on")
-    return _changed(before, origin["weights"], origin["ptq"], given, None)
+    return _changed(before, origin["weights"], origin["ptq"], given, None, origin.get("keep"))

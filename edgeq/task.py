@@ -1,5 +1,6 @@
 """What a model is for, which says how its answers are judged."""
 
+from pathlib import Path
 from typing import Literal, get_args
 
 from edgeq.errors import BadInput
@@ -17,3 +18,13 @@ def checked_task(value: object) -> Task | None:
     if value is None:
         return None
     raise BadInput(f"the task is {str(value)[:40]!r}; choose from {', '.join(TASKS)}")
+
+
+def read_class_names(path: Path) -> list[str]:
+    """A text file with a class name a line. Raises BadInput."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path} cannot be read as text: {error}; give a class name a line"
+        ) from error

@@ -1,10 +1,12 @@
 """The commands that are no step of the straight line, as functions of the Python API."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeq.errors import BadInput, UnsupportedOp
+from edgeq.extras import needs
 
 if TYPE_CHECKING:
     from edgeq.harness.trace import Run
@@ -44,6 +46,7 @@ def meters() -> dict[str, Any]:
     return meters_json(serial, [device.usb_id for device in usb_devices()])
 
 
+@needs("export", "reading .tflite and .onnx files")
 def imported_ops(
     file: str | Path | None = None, input_shape: Sequence[int] | str | None = None
 ) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def imported_ops(
     from edgeq.arrays import read_shape
     from edgeq.frontend import onnx_ops, tflite_ops
     from edgeq.frontend.onnx_loader import findings_of_onnx
+    from edgeq.frontend.own_form import findings_of_own, own_form
     from edgeq.frontend.tflite_file import is_onnx, is_tflite
     from edgeq.frontend.tflite_loader import findings_of
 
@@ -70,7 +74,11 @@ def imported_ops(
                 f"{path} is no .tflite or .onnx file; `edgeq export` checks a saved model"
             )
         shape = read_shape(input_shape)
-        nodes = findings_of_onnx(path, shape) if is_onnx(path) else findings_of(path)
+        own = own_form(path)
+        if own is not None:
+            nodes = findings_of_own(own)
+        else:
+            nodes = findings_of_onnx(path, shape) if is_onnx(path) else findings_of(path)
     return {
         "supported": sorted(tflite_ops.READERS),
         "supported_onnx": sorted(onnx_ops.READERS),
@@ -95,6 +103,39 @@ def refuse_unsupported(facts: dict[str, Any]) -> None:
         named = "; ".join(f"node {n['index']} {n['op']} ({n['name']})" for n in refused)
         count = f"{len(refused)} of {len(facts['nodes'])}"
         raise UnsupportedOp(f"{facts['file']}: {count} nodes are not taken: {named}")
+
+
+def listen(
+    wav: str | Path,
+    port: str | None = None,
+    firmware: str | Path = "build/export",
+    *,
+    log: str | Path | None = None,
+    labels: str | Path | None = None,
+    threshold: float = 0.5,
+    hop: str | None = None,
+    pace: bool = True,
+    baud: int = 115200,
+    probe: str | None = None,
+    place: str | None = None,
+    coordinator: str | None = None,
+    labgrid: str | Path | None = None,
+) -> dict[str, Any]:
+    """Sends a WAV file to a board hop by hop, as `edgeq listen`: events, latency, real-time factor.
+
+    `log` names a new CSV file for the events, `labels` a text file with a class name a line; a
+    class is heard from the score `threshold` on. `hop`, as "250ms": of an export of whole windows.
+    Without `pace` hops go as fast as answers come. `place` in the place of `port`: a board of a
+    farm, as in `profile`. Raises BadInput for the sound, the folder or a
+    model that does not take sound, Link without a board or when it is lost; `log` keeps what came.
+    """
+    from edgeq import listening
+    from edgeq.files import path_of
+
+    request = listening.ListenRequest(Path(wav), Path(firmware), port, probe, baud, path_of(log))
+    request = replace(request, labels=path_of(labels), threshold=threshold, hop=hop, pace=pace)
+    request = replace(request, place=place, coordinator=coordinator, labgrid=path_of(labgrid))
+    return listening.listen(request, listening.Watch())
 
 
 def stop(which: str | int | None = None, everything: bool = False) -> list[dict[str, Any]]:
@@ -145,14 +186,16 @@ def read_run(folder: str | Path) -> "Run":
 def compare(a: str | Path, b: str | Path, fail_if: Sequence[str] = ()) -> dict[str, Any]:
     """What run B changes against run A, input by input; the object of `edgeq compare --json`.
 
-    Every change is a fraction of A: 0.05 is 5 % more (accuracy: 5 points more). Raises BadInput
-    for a rule that cannot be read, a folder without a run, or runs of different data.
+    Every change is a fraction of A: 0.05 is 5 % more (accuracy: 5 points more). Two studies (of
+    plan, inspect, pareto, search) are compared row by row. Raises BadInput for a rule that cannot
+    be read, a folder without a run, or runs of different data.
     """
     from edgeq.comparing.comparison import compare as run
 
     return run(a, b, fail_if)
 
 
+@needs("export", "mix")
 def mix(
     models: Sequence[str | Path],
     out: str | Path,

@@ -52,7 +52,7 @@ def bench_kernels(
         if watch:
             watch(i, len(todo), f"{one.kernel} {one.case.shape}")
         with scratch_folder() as folder:
-            compiled = compile_graph(one.graph, "bench", DIGEST)
+            compiled = compile_graph(one.graph, "bench", DIGEST, in_one_call=True)
             project = with_board(compiled.project, board)
             built = build(project, board, found, folder, optimize)
             flags = built.flags

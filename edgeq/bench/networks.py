@@ -21,7 +21,8 @@ from edgeq.errors import BadInput, Mismatch
 from edgeq.files import scratch_folder
 from edgeq.reference import quantize_rows
 from edgeq.reference import run as reference
-from edgeq.sim.cores import CORES
+from edgeq.sim.runnable import why_not_run
+from edgeq.staging import stage_weights
 from edgeq.toolchain import OPTIMIZE, Compiler, Firmware, build, find_compiler, with_board
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def bench_networks(
     width that does not exist, Toolchain without a compiler, Mismatch where an answer differs.
     """
     board, found = load_board(board_name), find_compiler(compiler)
-    if board.core not in CORES:
-        raise BadInput(f"{board.name} has no clock model; there are models of {', '.join(CORES)}")
+    if (why := why_not_run(board)) is not None:
+        raise BadInput(why)
     todo = [(n, w) for n in _chosen(network, NETWORKS) for w in _chosen(weights, WIDTHS)]
     rows: list[dict[str, Any]] = []
     flags: tuple[str, ...] = ()
@@ -169,8 +170,13 @@ def _chosen(asked: str | None, there: Iterable[str]) -> list[str]:
     return list(there) if asked is None else [asked]
 
 
-def compiled_network(name: str, kind: str, features: frozenset[str]) -> tuple[Compiled, Any]:
-    """The network with random weights as an export would lower it, and int8 rows to run."""
+def compiled_network(
+    name: str, kind: str, features: frozenset[str], board: Board | None = None
+) -> tuple[Compiled, Any]:
+    """The network with random weights as an export would lower it, and int8 rows to run.
+
+    `board`: whose flash decides which weights are read from RAM.
+    """
     import torch
 
     from edgeq import nn
@@ -186,13 +192,14 @@ def compiled_network(name: str, kind: str, features: frozenset[str]) -> tuple[Co
     model.calibrate(x)
     laid = channels_last(x)
     graph = quantize(graph_of(model), laid, "mse", features).graph
+    graph = stage_weights(graph, board) if board else graph
     return compile_graph(graph, model.name, DIGEST), quantize_rows(graph, laid[:ROWS])
 
 
 def _measured(
     name: str, width: str, board: Board, compiler: Compiler, folder: Path
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    compiled, rows = compiled_network(name, width, board.features)
+    compiled, rows = compiled_network(name, width, board.features, board)
     built = build(with_board(compiled.project, board), board, compiler, folder, OPTIMIZE)
     graph = compiled.graph
     size = graph.tensors[graph.outputs[0]].size

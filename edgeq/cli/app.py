@@ -17,29 +17,43 @@ from edgeq.cli.config import config
 from edgeq.cli.doctor import doctor
 from edgeq.cli.estimate import estimate
 from edgeq.cli.export import export
+from edgeq.cli.farm import farm
 from edgeq.cli.flash import flash
 from edgeq.cli.group import CommandGroup, nearest_project
+from edgeq.cli.inspect import inspect
+from edgeq.cli.listen import listen
 from edgeq.cli.meters import meters
 from edgeq.cli.mix import mix
 from edgeq.cli.ops import ops
 from edgeq.cli.output import Interrupted, say
+from edgeq.cli.pareto import advise, pareto
+from edgeq.cli.plan import plan
 from edgeq.cli.profile import profile
 from edgeq.cli.quantize import quantize
 from edgeq.cli.report import report
+from edgeq.cli.search import search
 from edgeq.cli.stop import stop
 from edgeq.cli.verify import verify
 from edgeq.errors import BadInput, EdgeqError, Toolchain, abridged
+from edgeq.extras import extra_of, install
 from edgeq.version import __version__
 
 COMMANDS: tuple[click.Command, ...] = (
     export,
     quantize,
+    inspect,
+    plan,
+    pareto,
+    advise,
+    search,
     estimate,
     verify,
     mix,
     ops,
     flash,
     profile,
+    listen,
+    farm,
     report,
     compare,
     boards,
@@ -55,7 +69,7 @@ EPILOG = """\b
 Every command takes --help, and --show-config, which tells where its values come from.
 Exit codes: 0 ok, 2 usage or bad data or file, 3 unsupported op or model, 4 does not fit,
 5 no board or link, 6 mismatch or failed comparison, 7 no usable compiler or tool,
-130 interrupted.
+8 board held by another user, 130 interrupted.
 """
 
 
@@ -118,7 +132,9 @@ def _run() -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "edgeq":
             raise  # a fault of edgeq, not of what is installed
-        say(f"edgeq: package {error.name} is missing; `edgeq doctor` has the fix", err=True)
+        extra = extra_of(error.name or "")
+        fix = install(extra) if extra else "`edgeq doctor` has the fix"
+        say(f"edgeq: package {error.name} is missing; {fix}", err=True)
         return Toolchain.exit_code
     except EdgeqError as error:
         told = str(error).replace("\n", "\n  ")  # a name with a line end forges no line

@@ -23,11 +23,12 @@ def compare(run_a: Path, run_b: Path, fail_if: tuple[str, ...], as_json: bool) -
     """What RUN_B changes against RUN_A, input by input, and whether that is shown."""
     from edgeq.comparing import compare as run
     from edgeq.comparing import refuse_failures
+    from edgeq.comparing.studies_text import studies_text
     from edgeq.comparing.text import compare_text
 
     result = run(run_a, run_b, fail_if)
     if as_json:
         say_json(result)
     else:
-        show(compare_text(result))
+        show(studies_text(result) if "study" in result else compare_text(result))
     refuse_failures(result)

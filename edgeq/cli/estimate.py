@@ -37,6 +37,12 @@ from edgeq.cli.output import say_json, show, working
     metavar="LAYER",
     help="Why a layer runs on its kernel: the others' cycles, its loop against the cache.",
 )
+@click.option(
+    "--overlay",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Also write cycles and widths as node data for Google's Model Explorer.",
+)
 @compiler_option
 @verbose_option
 @json_option
@@ -46,6 +52,7 @@ def estimate(
     calibration: Path | None,
     prove: bool,
     explain: tuple[str, ...],
+    overlay: Path | None,
     compiler: str,
     verbose: bool,
     as_json: bool,
@@ -65,6 +72,10 @@ def estimate(
             prove=prove,
             explain=explain,
         )
+    if overlay is not None:
+        from edgeq.pipeline import overlay as write
+
+        write(source, result, overlay)
     if as_json:
         say_json(result)
     else:

@@ -1,5 +1,8 @@
 """`edgeq export`: a model becomes ONNX, TFLite and firmware."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +15,7 @@ from edgeq.cli.options import (
     out_option,
     verbose_option,
 )
-from edgeq.cli.output import say_json, show, working
+from edgeq.cli.output import say_json, show, stderr_console, working
 from edgeq.task import TASKS
 
 
@@ -37,8 +40,9 @@ from edgeq.task import TASKS
     "--optimize",
     default="latency",
     show_default=True,
-    type=click.Choice(["latency", "size"]),
-    help="Kernels by cycles, or by bytes of code.",
+    type=click.Choice(["latency", "measured", "size"]),
+    help="Kernels by cycles (in the table's order, or each layer counted on the board's twin), or "
+    "by bytes of code.",
 )
 @click.option("--max-latency", help="Fail if the worst case takes longer, e.g. 20ms.")
 @click.option(
@@ -77,11 +81,16 @@ from edgeq.task import TASKS
 )
 @click.option("--weights", help="Quantise a float model to this weight kind first, e.g. int4.")
 @click.option(
+    "--plan",
+    type=click.Path(),
+    help="Quantise a float model to the widths of this file of `edgeq plan` first.",
+)
+@click.option(
     "--ptq",
     default="fast",
     show_default=True,
     type=click.Choice(["fast", "best"]),
-    help="How --weights rounds: in seconds, or by learning for minutes.",
+    help="How --weights or --plan rounds: in seconds, or by learning for minutes.",
 )
 @click.option("--labels", type=click.Path(), help="A text file with a class name a line.")
 @click.option(
@@ -89,8 +98,20 @@ from edgeq.task import TASKS
     type=click.Choice(TASKS),
     help="How answers are judged (default: the model's own, else as its shapes tell).",
 )
+@click.option("--stream", help="One step of a stream instead: hop=1 (frames), or hop=20ms.")
+@click.option(
+    "--lookahead",
+    is_flag=True,
+    help="Of --stream: wait for the frames that layers look ahead to.",
+)
+@click.option("--hop", help="Fail if the worst case takes longer than a hop, e.g. 20ms.")
 @input_shape_option
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
+@click.option(
+    "--package",
+    help="A library of the model too, in these formats, e.g. cmake,zephyr,arduino (also make, "
+    "platformio, esp-idf, cmsis-pack).",
+)
 @click.option(
     "--accept-mismatch",
     is_flag=True,
@@ -115,6 +136,7 @@ def export(
     accept_mismatch: bool,
     threshold_data: Path | None,
     ptq: str,
+    lookahead: bool,
     **limits: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -126,21 +148,17 @@ def export(
     from edgeq.pipeline import export as run
 
     target_board(target)  # a misspelt one is told before torch is loaded
-    with working("exporting"):
-        report = run(
-            model,
-            target,
-            out,
-            calibration,
-            method,
-            compiler,
-            optimize,
+    exporting = partial(run, model, target, out, calibration, method, compiler, optimize)
+    with _shown(counting=optimize == "measured", quiet=as_json) as watch:
+        report = exporting(
+            watch=watch,
             mlperf=mlperf,
             name=name,
             weights_as=weights_as,
             accept_mismatch=accept_mismatch,
             threshold_data=threshold_data,
             ptq=ptq,
+            lookahead=lookahead,
             **limits,
         )
     if as_json:
@@ -149,3 +167,16 @@ def export(
         from edgeq.reporting.export import export_text
 
         show(export_text(report, str(out), verbose))
+
+
+@contextmanager
+def _shown(counting: bool, quiet: bool) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A spinner, or a bar of the counts."""
+    if not counting:
+        with working("exporting"):
+            yield None
+        return
+    from edgeq.reporting.progress import step_bar
+
+    with step_bar(stderr_console(quiet=quiet)) as watch:
+        yield watch

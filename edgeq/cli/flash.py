@@ -5,7 +5,15 @@ from pathlib import Path
 import click
 
 from edgeq.cli import names
-from edgeq.cli.options import compiler_option, firmware_option, json_option, probe_option
+from edgeq.cli.options import (
+    compiler_option,
+    coordinator_option,
+    firmware_option,
+    json_option,
+    labgrid_option,
+    place_option,
+    probe_option,
+)
 from edgeq.cli.output import say, say_json, stderr_console
 
 
@@ -48,6 +56,14 @@ from edgeq.cli.output import say, say_json, stderr_console
     help="Ask the board for the digest of what it runs.",
 )
 @click.option("--port", shell_complete=names.ports, help="Where to ask it.")
+@click.option(
+    "--serve",
+    metavar="HOST:PORT",
+    help="Of a virtual board: its serial port at this address, not on a pseudo-terminal.",
+)
+@place_option
+@coordinator_option
+@labgrid_option
 @json_option
 def flash(
     board: str | None,
@@ -62,33 +78,38 @@ def flash(
     dry_run: bool,
     verify: bool,
     port: str | None,
+    serve: str | None,
+    place: str | None,
+    coordinator: str | None,
+    labgrid: Path | None,
     as_json: bool,
 ) -> None:
     """Build the export for a board and flash it, or start it where the board is emulated."""
+    from edgeq.farming.flashing import HowToFlash, flash_at
     from edgeq.pipeline import flash as run
     from edgeq.reporting.progress import flash_bar
 
     if virtual and tool not in (None, "virtual"):
         raise click.UsageError(f"--virtual starts the board's twin; --with {tool} flashes")
     tool = "virtual" if virtual else tool
+    how = HowToFlash(firmware, compiler, tool, verify, marker, baud, probe)
     with flash_bar(stderr_console()) as watch:
-        result = run(
-            board,
-            firmware,
-            compiler,
-            tool,
-            dry_run,
-            port,
-            verify,
-            watch,
-            marker,
-            baud,
-            probe,
-            marker_file,
-        )
+        if place is not None:
+            _refuse_with_place(port=port, serve=serve, marker_file=marker_file, dry_run=dry_run)
+            result = flash_at(place, board, how, watch, labgrid=labgrid, coordinator=coordinator)
+        else:
+            asked = (board, firmware, compiler, tool, dry_run, port, verify)
+            result = run(*asked, watch, marker, baud, probe, marker_file, serve)
     if as_json:
         say_json(result)
     else:
         from edgeq.flashers.text import flash_text
 
         say(flash_text(result))
+
+
+def _refuse_with_place(**given: object) -> None:
+    """What a place has of its own, or what would hold it for nothing."""
+    for name, value in given.items():
+        if value:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --place")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from edgeq.cli import names
-from edgeq.cli.options import firmware_option, json_option, probe_option, verbose_option
+from edgeq.cli.options import json_option, seat_options, verbose_option
 from edgeq.cli.output import Interrupted, say, say_json, show, stderr_console
 from edgeq.plain_text import one_line
 
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Accuracy, routes, latency and energy on the board.")
-@click.option(
-    "--port",
-    shell_complete=names.ports,
-    help="The board's serial port; without it, the only board there is.",
-)
-@probe_option
-@firmware_option
-@click.option("--baud", default=115200, show_default=True, help="As `edgeq flash --baud`.")
+@seat_options
 @click.option("--data", type=click.Path(path_type=Path), help="An .npz file with keys x and y.")
+@click.option(
+    "--stream",
+    type=click.Path(path_type=Path),
+    help="Of an export --stream: an .npz file with a recording as key x.",
+)
 @click.option("--limit", type=int, help="Only the first so many samples.")
 @click.option(
     "--run",
@@ -61,6 +59,8 @@ def profile(verbose: bool, as_json: bool, **options: object) -> None:
     from edgeq.reporting.profile_text import profile_text
     from edgeq.reporting.progress import sample_bar
 
+    if options["stream"] is not None and options["data"] is not None:
+        raise click.UsageError("--stream and --data are both what is sent; give one")
     request = ProfileRequest(**cast(dict[str, Any], options))  # click has made every value
     if request.port is not None and request.probe is not None:
         raise click.UsageError("--port and --probe name the same thing; give one")

@@ -18,12 +18,17 @@ from edgeq.cli.output import say, say_json
     type=click.Path(path_type=Path),
     help="The model file to write.",
 )
-@click.option("--weights", default="int8", show_default=True, help="The weight kind, e.g. ternary.")
+@click.option("--weights", help="The weight kind, e.g. ternary.  [default: int8]")
 @click.option(
     "--keep",
     multiple=True,
     metavar="LAYER=KIND",
     help="Another kind for a layer, or for all of a module; may be given again.",
+)
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    help="A file of `edgeq plan` in the place of --weights and --keep.",
 )
 @click.option(
     "--calibration",
@@ -42,8 +47,9 @@ from edgeq.cli.output import say, say_json
 def quantize(
     model: Path,
     out: Path,
-    weights: str,
+    weights: str | None,
     keep: tuple[str, ...],
+    plan: Path | None,
     calibration: Path | None,
     ptq: str,
     input_shape: str | None,
@@ -56,15 +62,19 @@ def quantize(
     from edgeq import nn
     from edgeq.arrays import input_arrays
     from edgeq.errors import BadInput
-    from edgeq.sources import model_of
+    from edgeq.sources import model_of, planned
 
+    if plan is not None and (weights is not None or keep):
+        raise BadInput("--plan says every width; give it without --weights and --keep")
     odd = [each for each in keep if not each.partition("=")[2]]
     if odd:
         raise BadInput(f"--keep {odd[0]}: give LAYER=KIND, e.g. --keep stem=int8")
     kept = {name: kind for name, _, kind in (each.partition("=") for each in keep)}
     found = model_of(model, input_shape)
     x = None if calibration is None else input_arrays(calibration, found.inputs)
-    made = nn.quantize(found, x, weights, kept, ptq=ptq)
+    if plan is not None:
+        weights, kept = planned(found, plan)
+    made = nn.quantize(found, x, weights or "int8", kept, ptq=ptq)
     nn.save(made, out)
     body = made.body
     assert isinstance(body, nn.GraphBody)  # quantize makes one

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeq.errors import Toolchain
+from edgeq.extras import install
 
 if TYPE_CHECKING:
     from choreographer import browser_async as choreographer
@@ -100,7 +101,7 @@ def browser_tab() -> Iterator[Tab]:
         from choreographer.browsers.chromium import ChromeNotFoundError
     except ImportError:
         raise Toolchain(
-            "PNGs are taken with choreographer, which is not installed: pip install 'edgeq[report]'"
+            f"PNGs are taken with choreographer, which is not installed: {install('report')}"
         ) from None
 
     class Quiet(Chromium):  # type: ignore[misc, unused-ignore]

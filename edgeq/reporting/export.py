@@ -1,6 +1,6 @@
 """What an export says of itself: the JSON object and the text of `edgeq export`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -18,6 +18,7 @@ from edgeq.reporting.estimate_text import cost_lines, rest_lines
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_kernel
 from edgeq.reporting.profile_text import joules, milliseconds
+from edgeq.reporting.stream import deadline_words
 from edgeq.thresholds.words import promise_words
 from edgeq.weights import PackedWeights
 
@@ -153,15 +154,31 @@ def export_text(report: dict[str, Any], folder: str, verbose: bool = False) -> R
     parts: list[RenderableType] = [
         Paragraph(f"({fit})", label=f"{title} ", label_style="bold"),
         Paragraph(sizes),
+        *(Paragraph(line) for line in _arena_lines(report)),
         _layer_table(report["layers"]),
     ]
     if report["experts"]:
         parts.append(_expert_table(report["experts"]))
     parts += [_check_table(report["checks"]), *_check_words(report["checks"])]
     parts += _cost_parts(report, verbose)
+    if report.get("deadline"):
+        parts.append(Paragraph(deadline_words(report["deadline"])))
     parts += [Paragraph(f"note: {note}", style="yellow") for note in report["notes"]]
     parts.append(Paragraph(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
     return Group(*parts)
+
+
+def _arena_lines(report: dict[str, Any]) -> Iterator[str]:
+    """How far the arena is from the least it could be, and what is paid for its size."""
+    more = report["arena_bytes"] - report["arena_bound_bytes"]
+    if more:
+        yield f"arena: {more:,} B above its fullest step, which no plan can undercut"
+    if report["bands"]:
+        calls = ", ".join(f"{one_line(name)} in {n} calls" for name, n in report["bands"].items())
+        yield f"arena: these layers write over their input, {calls}"
+    if report.get("staged"):
+        sizes = ", ".join(f"{one_line(name)} {n:,} B" for name, n in report["staged"].items())
+        yield f"arena: weights read from RAM, as the flash has wait states: {sizes}"
 
 
 def _cost_parts(report: dict[str, Any], verbose: bool) -> list[RenderableType]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeq.ir import Graph
-from edgeq.memory import EXPERT_REGION, SCRATCH, Buffer, MemoryPlan, kernel_scratch, plan_memory
+from edgeq.memory import EXPERT_REGION, SCRATCH, MemoryPlan, kernel_scratch, plan_memory
+from edgeq.placement import Buffer
 from edgeq.weights import PackedWeights, pack_weights
 
 IN_RAM_ONLY = (".bss", ".noinit", ".stack", ".heap")

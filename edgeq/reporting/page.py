@@ -15,20 +15,22 @@ import jinja2
 from markupsafe import Markup
 
 from edgeq.errors import Toolchain
+from edgeq.extras import install
 from edgeq.harness.profile_summary import ExportFacts
 from edgeq.plain_text import command, one_line
 from edgeq.reporting import port_words, profile_text, sources
 from edgeq.reporting.figures import Figure, ReportedRun, figures_of, pareto, style
+from edgeq.reporting.stream import stream_words
 from edgeq.templates import environment
 
 HERE = Path(__file__).parent
 TEMPLATE = "page.html.j2"
-EXTRA = "pip install 'edgeq[report]'"
+EXTRA = install("report")
 
 
 def page(subjects: Sequence[ReportedRun]) -> str:
     """One page of one run or several. Raises Toolchain without the plotting library."""
-    library = _library()
+    library = library_text()
     names = run_names(subjects)
     across = pareto(subjects, names) if len(subjects) > 1 else []
     each = [figures_of(subject) for subject in subjects]
@@ -36,7 +38,7 @@ def page(subjects: Sequence[ReportedRun]) -> str:
     for at, figures in enumerate(each):
         plots |= {f"{_id(at, f)}-plot": f.plot for f in figures}
     return (
-        _environment()
+        page_environment()
         .get_template(TEMPLATE)
         .render(
             title=names[0] if len(names) == 1 else f"{len(names)} runs of edgeq",
@@ -44,7 +46,7 @@ def page(subjects: Sequence[ReportedRun]) -> str:
             script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
             runs=[_run(at, s, names[at], each[at]) for at, s in enumerate(subjects)],
             pareto=[_figure(f.key, f) for f in across],
-            plots=Markup(_in_script(plots)),
+            plots=Markup(in_script(plots)),
             library=Markup(library),
         )
     )
@@ -59,7 +61,7 @@ def run_names(subjects: Sequence[ReportedRun]) -> list[str]:
     ]
 
 
-def _library() -> str:
+def library_text() -> str:
     try:
         from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
     except ImportError:
@@ -70,7 +72,7 @@ def _library() -> str:
     return base64.b64encode(zlib.compress(get_plotlyjs().encode(), 9)).decode()
 
 
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
     made = environment(HERE, html=True, finalize=_harmless)
     made.filters["ms"] = profile_text.milliseconds
     made.filters["percent"] = profile_text.percent
@@ -84,7 +86,7 @@ def _harmless(value: object) -> object:
     return one_line(value) if type(value) is str else value
 
 
-def _in_script(value: object) -> str:
+def in_script(value: object) -> str:
     """JSON in which no text can end the <script> around it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -126,6 +128,7 @@ def _run(at: int, subject: ReportedRun, name: str, figures: Sequence[Figure]) ->
         "alone": profile_text.alone_rows(alone.model_dump()) if alone else [],
         "gain": alone.gain if alone else None,
         "signals": profile_text.signal_rows([signal.model_dump() for signal in summary.signals]),
+        "stream": stream_words(summary.stream) if summary.stream else [],
         "ports": port_words.port_rows(summary.export),
         "port_columns": port_words.COLUMNS,
         "answer": export.answer,

@@ -1,11 +1,11 @@
 """Writes what a profile leaves in its folder: profile.json, profile.txt and report.html."""
 
-import importlib.util
 import io
 import json
 from pathlib import Path
 
 from edgeq.errors import BadInput
+from edgeq.extras import installed
 from edgeq.files import write_file
 from edgeq.harness.profile_summary import Summary
 from edgeq.harness.trace import Run
@@ -41,7 +41,7 @@ def write_results(folder: Path, run: Run, summary: Summary) -> None:
 
 def can_draw() -> bool:
     """Whether the plotting library is installed."""
-    return importlib.util.find_spec("plotly") is not None
+    return installed("plotly")
 
 
 def written_line(folder: Path, run: str) -> str:

@@ -15,11 +15,13 @@ from edgeq.harness.profile_summary import (
     LayerFigures,
     Summary,
 )
+from edgeq.harness.stream_figures import StreamFigures
 from edgeq.reporting.clock_model import without_rules
 from edgeq.reporting.energy_words import energy_words
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_op
 from edgeq.reporting.port_words import COLUMNS, port_rows
+from edgeq.reporting.stream import stream_words
 
 SMALLEST_MS = 1e-5
 CONFUSION_CLASSES = 20  # more columns than this no terminal shows
@@ -31,6 +33,8 @@ def profile_text(summary: Summary, verbose: bool = False) -> RenderableType:
     parts: list[RenderableType] = _head(summary, verbose)
     if summary.export and summary.export.told:
         parts += [Text(), _ports(summary.export)]
+    if summary.stream:
+        parts += [Text(), _stream(summary.stream)]
     if summary.experts:
         parts += [Text(), _experts(summary.experts)]
         if summary.energy.experts:
@@ -161,6 +165,11 @@ def _ports(export: ExportFacts) -> FittedTable:
     columns = (name_column("name"), *map(Column, COLUMNS[1:]))
     answer = f" (accuracy is of {export.answer})" if export.answer else ""
     return table(f"Inputs and outputs{answer}", columns, port_rows(export))
+
+
+def _stream(stream: StreamFigures) -> FittedTable:
+    columns = name_column("what"), Column("how much", right=False, words=True)
+    return table("Stream", columns, stream_words(stream))
 
 
 def _experts(experts: list[ExpertFigures]) -> FittedTable:

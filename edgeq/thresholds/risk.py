@@ -31,11 +31,6 @@ def upper_bound(disagreements: int, rows: int, confidence: float) -> float:
     return float(beta.ppf(confidence, disagreements + 1, rows - disagreements))
 
 
-def lower_bound(agreements: int, rows: int, confidence: float) -> float:
-    """The one-sided Clopper-Pearson lower bound of the rate, [0, 1)."""
-    return 1.0 - upper_bound(rows - agreements, rows, confidence)
-
-
 def ends_of_few(
     losses: int, gains: int, units: int, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -43,6 +38,7 @@ def ends_of_few(
 
     Resamples of a few hardly vary, of none not at all. Here each end is a difference of rates by
     their Clopper-Pearson bounds, which share the error where there are two: never too narrow.
+    Every profile asks for it, so it does without scipy: sums of few terms.
     """
     return -_most(losses, gains, units, confidence), _most(gains, losses, units, confidence)
 
@@ -50,8 +46,23 @@ def ends_of_few(
 def _most(up: int, down: int, units: int, confidence: float) -> float:
     """The upper end of the rate of `up` less that of `down`; no error is spent on a rate of 0."""
     tail = (1 - confidence) / (4 if down else 2)
-    least = lower_bound(down, units, 1 - tail) if down else 0.0
-    return upper_bound(up, units, 1 - tail) - least
+    least = _rate_of(down - 1, units, 1 - tail) if down else 0.0
+    return _rate_of(up, units, tail) - least
+
+
+def _rate_of(most: int, units: int, share: float) -> float:
+    """The rate at which at most `most` of the units are seen with probability `share`."""
+    if most >= units:
+        return 1.0
+    ways = [math.log(math.comb(units, k)) for k in range(most + 1)]
+    low, high = 0.0, 1.0
+    while low < (middle := (low + high) / 2) < high:
+        seen, not_seen = math.log(middle), math.log1p(-middle)
+        chance = math.fsum(
+            math.exp(way + k * seen + (units - k) * not_seen) for k, way in enumerate(ways)
+        )
+        low, high = (middle, high) if chance > share else (low, middle)
+    return middle
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,27 @@ def _view(
     ]
     if len(points) < 2:
         return None
+    return drawn(
+        f"pareto_{key}",
+        f"Accuracy against {key}",
+        "Up and to the left is better; no run beats one on the dotted line in both.",
+        f"{' / '.join(sorted({_source(s, key) for s in subjects}))}; each run's build is below",
+        unit,
+        points,
+        names,
+    )
+
+
+def drawn(
+    key: str,
+    title: str,
+    caption: str,
+    source: str,
+    unit: str,
+    points: Sequence[tuple[float, float, int]],
+    names: Sequence[str],
+) -> Figure:
+    """Points (cost, accuracy in %, index of the name), and their front."""
     edge = front([(cost, gain) for cost, gain, _ in points])
     line = {
         "type": "scatter",
@@ -52,14 +73,8 @@ def _view(
         "hoverinfo": "skip",
     }
     data = [line, *(_point(cost, gain, i, names[i], unit) for cost, gain, i in points)]
-    sources = sorted({_source(s, key) for s in subjects})
-    return Figure(
-        f"pareto_{key}",
-        f"Accuracy against {key}",
-        "Up and to the left is better; no run beats one on the dotted line in both.",
-        f"{' / '.join(sources)}; each run's build is below",
-        {"data": data, "layout": style.layout(380, unit, "accuracy, %")},
-    )
+    layout = style.layout(380, unit, "accuracy, %")
+    return Figure(key, title, caption, source, {"data": data, "layout": layout})
 
 
 def _point(cost: float, gain: float, i: int, name: str, unit: str) -> dict[str, object]:
