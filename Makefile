@@ -10,7 +10,7 @@ WANTED := -c constraints.txt pip -e '.[examples,dev]'
 unexport PYTHONDONTWRITEBYTECODE
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup test test-full test-seeds check demo clean
+.PHONY: setup test test-full test-seeds check demo docs clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,11 @@ check: $(STAMP)
 
 demo: $(STAMP)
 	$(RUN)python examples/digits/demo.py --out build/demo
+
+# The pages as a site with a search, in an environment of its own.
+docs: $(STAMP)
+	$(RUN)uv tool run --from mkdocs --with mkdocs-material mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache
