@@ -40,13 +40,21 @@ def interrupt_waits(stop: Callable[[], None] = _nothing) -> Iterator[None]:
 
 
 @contextmanager
-def signals_call(stop: Callable[[], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """Within the block these signals call `stop`; what they did before is theirs again after it."""
+def signals_call(
+    stop: Callable[[], None], numbers: Sequence[signal.Signals], waker: int
+) -> Iterator[None]:
+    """Within the block these signals call `stop`; what they did before is theirs again after it.
+
+    A signal writes a byte to the descriptor `waker`, too (nonblocking): one that comes just before
+    the system call of a wait does not interrupt it, and `stop` would not be called before its end.
+    """
     before = {number: signal.getsignal(number) for number in numbers}
+    woken = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     for number in numbers:
         signal.signal(number, lambda _number, _frame: stop())
     try:
         yield
     finally:
+        signal.set_wakeup_fd(woken)
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

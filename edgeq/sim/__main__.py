@@ -24,8 +24,9 @@ from edgeq.sim.cores import CORES, CoreModel
 
 if TYPE_CHECKING:
     from edgeq.sim.any_machine import AnyMachine
-    from edgeq.sim.port import SerialPort
+    from edgeq.sim.port import DescriptorPort
     from edgeq.sim.profile import Profile
+    from edgeq.sim.tcp_port import TcpPort
 
 HALF_CYCLES_PER_CYCLE = 2
 FLASH: dict[str, dict[str, Any]] = {
@@ -100,8 +101,9 @@ def serve(options: argparse.Namespace) -> int:
     machine = machine_of(config, port, _to_standard_error)
     if isinstance(edges, MarkerFile):
         machine.on_marker(edges.edge)
+    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     try:
-        with edges, signals_call(machine.stop, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+        with edges, signals_call(machine.stop, ends, port.waker):
             machine.load(options.firmware)
             _announce(getattr(port, "path", "stdio"), config, options, out)
             result = machine.run(deadline_s=options.deadline, max_cycles=options.max_cycles)
@@ -113,7 +115,7 @@ def serve(options: argparse.Namespace) -> int:
     return result.exit_code & 0xFF
 
 
-def _wire(options: argparse.Namespace) -> "SerialPort":
+def _wire(options: argparse.Namespace) -> "DescriptorPort | TcpPort":
     from edgeq.sim.port import PtyPort, StdioPort
     from edgeq.sim.tcp_port import TcpPort
 

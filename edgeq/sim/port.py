@@ -71,9 +71,9 @@ class DescriptorPort:
 
     def __init__(self, incoming: int, outgoing: int) -> None:
         self._in, self._out = incoming, outgoing
-        self._wake_read, self._wake_write = os.pipe()
+        self._wake_read, self.waker = os.pipe()  # a byte in it ends every sleep
         self._ended = False
-        for descriptor in (incoming, outgoing, self._wake_write):
+        for descriptor in (incoming, outgoing, self.waker):
             os.set_blocking(descriptor, False)
 
     def read(self) -> bytes:
@@ -114,12 +114,12 @@ class DescriptorPort:
     def wake(self) -> None:
         """End every sleep from now on."""
         with contextlib.suppress(OSError):
-            os.write(self._wake_write, b"!")
+            os.write(self.waker, b"!")
 
     def close(self) -> None:
         """Close the wake pipe; descriptors that were passed in stay open."""
         os.close(self._wake_read)
-        os.close(self._wake_write)
+        os.close(self.waker)
 
 
 class StdioPort(DescriptorPort):

@@ -28,8 +28,8 @@ class TcpPort:
         self._listener.setblocking(False)
         self.path = f"socket://{host}:{self._listener.getsockname()[1]}"
         self._client: socket.socket | None = None
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
+        self._wake_read, self.waker = os.pipe()  # a byte in it ends every sleep
+        os.set_blocking(self.waker, False)
 
     def read(self) -> bytes:
         """What has arrived; b"" if nothing. Never blocks."""
@@ -67,14 +67,14 @@ class TcpPort:
     def wake(self) -> None:
         """End every sleep from now on."""
         with contextlib.suppress(OSError):
-            os.write(self._wake_write, b"!")
+            os.write(self.waker, b"!")
 
     def close(self) -> None:
         """Hang up and listen no more."""
         self._hang_up()
         self._listener.close()
         os.close(self._wake_read)
-        os.close(self._wake_write)
+        os.close(self.waker)
 
     def _admit(self) -> None:
         try:

@@ -1,12 +1,17 @@
 """Ctrl-C is raised after what it must not break: an emulator's callback, a start of a process."""
 
+import os
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from edgeq.interrupts import interrupt_waits, signals_call
 from edgeq.sim.emulator import Emulator
+from edgeq.sim.port import PtyPort
+from edgeq.sim.tcp_port import TcpPort
 
 FLASH = 0x10000
 LOOP = b"\xfe\xe7"  # b .
@@ -93,9 +98,24 @@ def test_the_block_is_finished_first() -> None:
 def test_signals_call_for_the_length_of_a_block() -> None:
     heard: list[str] = []
     before = signal.getsignal(signal.SIGTERM)  # another test may have run the command in here
-    with signals_call(lambda: heard.append("stop"), (signal.SIGINT, signal.SIGTERM)):
+    with (
+        closing(PtyPort()) as port,
+        signals_call(lambda: heard.append("stop"), (signal.SIGINT, signal.SIGTERM), port.waker),
+    ):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert heard == ["stop", "stop"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize("wire", [PtyPort, lambda: TcpPort("127.0.0.1:0")], ids=["pty", "tcp"])
+def test_a_signal_just_before_a_sleep_ends_it(wire: Callable[[], PtyPort | TcpPort]) -> None:
+    """The handler of such a signal waits for the end of the system call: the byte has to do."""
+    unheard = signal.SIGUSR1
+    with closing(wire()) as port, signals_call(lambda: None, (unheard,), port.waker):
+        later = threading.Timer(0.2, lambda: os.kill(os.getpid(), unheard))
+        later.start()
+        assert not port.wait()  # the call of select is begun again after a handler
+        later.join()
