@@ -59,7 +59,7 @@ def imported_ops(
     (True, True)
     """
     from edgeq.arrays import read_shape
-    from edgeq.frontend import onnx_ops, tflite_ops
+    from edgeq.frontend import onnx_ops, tflite_float, tflite_ops
     from edgeq.frontend.onnx_loader import findings_of_onnx
     from edgeq.frontend.own_form import findings_of_own, own_form
     from edgeq.frontend.tflite_file import is_onnx, is_tflite
@@ -81,6 +81,7 @@ def imported_ops(
             nodes = findings_of_onnx(path, shape) if is_onnx(path) else findings_of(path)
     return {
         "supported": sorted(tflite_ops.READERS),
+        "supported_tflite_float": sorted(tflite_float.WRITERS),
         "supported_onnx": sorted(onnx_ops.READERS),
         "file": None if path is None else str(path),
         "nodes": [

@@ -3,16 +3,17 @@
 import json
 from pathlib import Path
 
+from edgeq.frontend.torch_module import READERS as ATEN
 from edgeq.verbs import imported_ops
 
 PAGE = Path(__file__).parents[1] / "docs" / "import.md"
 RECORD = PAGE.parent / "measured" / "onnx_nodes.json"
-START = "<!-- table onnx ops: start, written by a script -->"
-END = "<!-- table onnx ops: end -->"
+START = "<!-- table of operators: start, written by a script -->"
+END = "<!-- table of operators: end -->"
 
 
 def table() -> str:
-    """Between its marks, the operators that `edgeq ops` lists."""
+    """Between its marks, the operators that `edgeq ops` lists, and PyTorch's."""
     facts, nodes = imported_ops(), json.loads(RECORD.read_text(encoding="utf-8"))
     skipped = sum(nodes["skipped"].values())
     said = (
@@ -25,6 +26,8 @@ def table() -> str:
         f"| ONNX, float or quantised | {', '.join(facts['supported_onnx'])} |",
         f"| ONNX's own node tests | {said} |",
         f"| TensorFlow Lite, int8 | {', '.join(facts['supported'])} |",
+        f"| TensorFlow Lite, float | {', '.join(facts['supported_tflite_float'])} |",
+        f"| PyTorch, by their names in ATen | {', '.join(sorted(ATEN))} |",
     ]
     return "\n".join([START, *lines, END])
 

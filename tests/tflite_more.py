@@ -158,6 +158,48 @@ def tiled(sg: SubgraphWriter, x: Value) -> Value:
     return y
 
 
+def placed(op: str, axis: int, *, shaped: tuple[int, ...] = ()) -> Make:
+    """ARG_MAX or ARG_MIN, its whole numbers the output, `shaped` anew."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        left = tuple(n for i, n in enumerate(x.shape) if i != axis % len(x.shape))
+        y = sg.value("place", left, "int32")
+        kind = schema.ArgMaxOptionsT if op == "ARG_MAX" else schema.ArgMinOptionsT
+        axes = sg.constant("axis", np.array([axis], np.int32))
+        sg.op(op, [x, axes], [y], kind(outputType=schema.TensorType.INT32))
+        if not shaped:
+            return y
+        again = sg.value("again", shaped, "int32")
+        sg.op("RESHAPE", [y], [again], schema.ReshapeOptionsT(newShape=list(shaped)))
+        return again
+
+    return make
+
+
+def tabled(table: tuple[int, ...] = (256,), middle: int = 128) -> Make:
+    """A table of every code, as edgeq writes functions that have no int8 operator."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        types = schema.TensorType
+        wide, place = (sg.value(name, x.shape, "int32") for name in ("wide", "place"))
+        sg.op("CAST", [x], [wide], schema.CastOptionsT(types.INT8, types.INT32))
+        sg.op("ADD", [wide, sg.constant("middle", np.array([middle], np.int32))], [place],
+              schema.AddOptionsT(0))  # fmt: skip
+        codes = rng(12).integers(-128, 128, table).astype(np.int8)
+        y = sg.value("y", x.shape, "int8", Y)
+        sg.op("GATHER", [sg.constant("table", codes, Y), place], [y], schema.GatherOptionsT())
+        return y
+
+    return make
+
+
+def turned(sg: SubgraphWriter, x: Value) -> Value:
+    y = sg.value("y", x.shape, "int8", x.quant)
+    axes = sg.constant("axes", np.array([2], np.int32))
+    sg.op("REVERSE_V2", [x, axes], [y], schema.ReverseV2OptionsT())
+    return y
+
+
 def dense_rows(sg: SubgraphWriter, x: Value) -> Value:
     """FULLY_CONNECTED that keeps its axes, on five rows of 24."""
     options = schema.FullyConnectedOptionsT(keepNumDims=True, fusedActivationFunction=RELU)
@@ -277,6 +319,11 @@ MORE: Mapping[str, bytes] = {
     "mirrored": written(MAP, mirrored(schema.MirrorPadMode.REFLECT)),
     "mirrored, edge again": written(MAP, mirrored(schema.MirrorPadMode.SYMMETRIC)),
     "apart and together": written(MAP, apart_and_together),
+    "place of the largest": written((1, 24), placed("ARG_MAX", 1)),
+    "places of channels": written(MAP, placed("ARG_MAX", -1, shaped=(1, 36))),
+    "places of the least": written(MAP, placed("ARG_MIN", 1), Quant((0.02,), -17)),
+    "table": written((1, 4, 8, 8), tabled()),
+    "turned around": written(MAP, turned),
     "relu of another scale": written((1, 4, 8, 8), unary("RELU", Y)),
     "relu, finer": written((1, 4, 8, 8), unary("RELU", Quant((0.021,), -100))),
     "dense on rows": written((1, 5, 24), dense_rows),

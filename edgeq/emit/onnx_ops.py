@@ -40,6 +40,16 @@ def _plain(op: str, **attributes: str) -> Form:
     return form
 
 
+def _table(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """Gather at the input's code; one below zero counts from the end."""
+    given, made = (quant_of(graph.tensors[n]) for n in (node.inputs[0], node.outputs[0]))
+    codes = np.roll(graph.param(node, "table").astype(np.float32), 128)
+    real = b.constant(f"{node.name}.real", (codes - made.zero_point) * made.per_tensor, np.float32)
+    code, _ = b.requantize(x[0], f"{node.name}.code", given)
+    place = b.node("Cast", [code], f"{node.name}.place", to=TensorProto.INT32)
+    return b.node("Gather", [real, place], f"{node.name}.gather", axis=0)
+
+
 def _weights(
     b: OnnxBuilder, graph: Graph, node: Node, codes: Array, container: int | None = None
 ) -> tuple[str, str]:
@@ -218,6 +228,7 @@ ONNX_OPS: Mapping[str, Form] = {
     "Affine": _affine,
     "Power": _power,
     "Erf": _plain("Erf"),
+    "Table": _table,
     "Clip": _clip,
     **NORM_OPS,
     "Reshape": _reshape,

@@ -89,6 +89,7 @@ _INT32_INPUTS: Mapping[str, tuple[int, ...]] = {
     "TRANSPOSE": (1,),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (9, 10, 11, 12),  # absent ones are not counted
 }
+REAL = (np.float32, np.int32, np.int64)  # numbers as they are; others are codes
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 _COMPARISONS = ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
 _DTYPE = {value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -162,7 +163,7 @@ def run_plain_tflite(model: bytes, x: Array, real: Array) -> tuple[Array, Array]
         interpreter.invoke()
         outputs.append(np.concatenate([_as_codes(interpreter, each) for each in made]))
     sizes = [int(np.prod(each["shape"], dtype=np.int64)) for each in made]
-    floats = [np.full(n, e["dtype"] == np.float32) for n, e in zip(sizes, made, strict=True)]
+    floats = [np.full(n, e["dtype"] in REAL) for n, e in zip(sizes, made, strict=True)]
     return np.stack(outputs), np.concatenate(floats)
 
 

@@ -303,6 +303,7 @@ LAYERS: Mapping[str, Emit] = {
             "Affine",
             "Power",
             "Erf",
+            "Table",
         ),
         _looked_up,
     ),

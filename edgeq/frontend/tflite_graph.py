@@ -69,7 +69,8 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 @dataclass
 class Growing:
     """`names` finds the graph's tensor of each that has been computed; `pads` what a PAD made,
-    `rows` the map that a SPACE_TO_BATCH_ND made rows of, `sizes` what is computed of a SHAPE.
+    `rows` the map that a SPACE_TO_BATCH_ND made rows of, `sizes` what is computed of a SHAPE,
+    `wide` the codes of whole numbers and what is added to them (tflite_places.py).
     """
 
     file: TfliteFile
@@ -82,6 +83,7 @@ class Growing:
     rows: dict[int, tuple[str, GivenMap]] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
     sizes: set[int] = field(default_factory=set)
+    wide: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def begin(self, index: int) -> str:
         """Types an activation that no node makes; its name."""
@@ -241,7 +243,11 @@ class Growing:
 
     def alias(self, op: Operator) -> None:
         """The output is the input's bytes under its own shape."""
-        source, made = self.value(op, 0), self.output(op)
+        self.renamed(op, self.value(op, 0))
+
+    def renamed(self, op: Operator, source: str) -> None:
+        """The output is that tensor's bytes under its own shape."""
+        made = self.output(op)
         if self.operand(op, 0).size != made.size:
             raise Refused(f"it makes {list(made.shape)} of {list(self.operand(op, 0).shape)}")
         self.add(op, "Reshape", Reshape(shape_of(made)), (source,))
@@ -254,10 +260,13 @@ class Growing:
         sources: tuple[str, ...],
         params: Mapping[str, str] | None = None,
         place: int | None = None,
+        quant: Quant | None = None,
     ) -> None:
-        """The node that makes the operator's output; its shape must be what the file says."""
+        """The node that makes the operator's output, of the file's scale unless `quant` is another;
+        its shape must be what the file says.
+        """
         made = self.output(op, place)
-        quant, index = quant_of_tensor(made), op.outputs[place or 0]
+        quant, index = quant or quant_of_tensor(made), op.outputs[place or 0]
         shape = self._shape(kind, attrs, sources, params or {})
         if math.prod(shape) != made.size:
             raise Refused(f"it computes {list(shape)}, the file says {list(made.shape)}")

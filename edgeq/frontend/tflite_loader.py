@@ -14,6 +14,7 @@ from edgeq.frontend.findings import ONLY_OWN, Finding, FollowsRefused, Refused
 from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
 from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
 from edgeq.frontend.tflite_ops import READERS
+from edgeq.frontend.tflite_places import WHOLE
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import join, limits, port_name
 from edgeq.ops import OPS
@@ -26,6 +27,9 @@ MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above a
 RECURRENT = ("LSTM", "RNN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_RNN")
 ADVICE = {
     **dict.fromkeys(RECURRENT, "recurrent layers are not taken"),
+    "NEG": "LiteRT negates codes whatever their scales, TensorFlow Lite Micro has no int8 kernel; "
+    "a MUL by -1 is taken",
+    "DIV": "it divides codes; a MUL by a constant is taken",
 }
 CONVERT = "convert it anew, as float32 or with TFLITE_BUILTINS_INT8 (docs/import.md)"
 
@@ -87,12 +91,18 @@ def _read(data: bytes, name: str) -> tuple[Graph | None, list[Finding]]:
         for index in subgraph.inputs:
             growing.begin(index)
         for index in subgraph.outputs:
-            quant_of_tensor(subgraph.tensors[index])
+            if subgraph.tensors[index].dtype not in WHOLE:
+                quant_of_tensor(subgraph.tensors[index])
     except Refused as error:
         raise UnsupportedOp(f"at its ends {error}") from None
     findings = [_taken(growing, op) for op in subgraph.operators]
     if any(f.refused for f in findings):
         return None, findings
+    for index in subgraph.outputs:
+        tensor = subgraph.tensors[index]
+        if tensor.dtype in WHOLE and index not in growing.names:
+            said = "whole numbers are taken from ARG_MAX"
+            raise UnsupportedOp(f"its output {tensor.name!r} is {tensor.dtype}; {said}")
     ends = (
         _port_names(file, file.subgraphs[0].inputs),
         _port_names(file, file.subgraphs[0].outputs),

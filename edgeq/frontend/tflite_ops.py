@@ -13,9 +13,17 @@ from edgeq.frontend.tflite_file import Operator
 from edgeq.frontend.tflite_filters import FILTER_READERS, activation_of, window_of
 from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
 from edgeq.frontend.tflite_lstm import lstm
+from edgeq.frontend.tflite_places import (
+    PLACE_READERS,
+    is_lookup,
+    is_wide,
+    looked_up,
+    wide_shape,
+    wide_sum,
+)
 from edgeq.frontend.tflite_prelu import prelu, rectified
 from edgeq.frontend.tflite_reductions import REDUCTION_READERS
-from edgeq.frontend.tflite_shapes import SHAPE_READERS, Reader, amounts, elementwise, pad
+from edgeq.frontend.tflite_shapes import SHAPE_READERS, Reader, amounts, elementwise, gather, pad
 from edgeq.frontend.tflite_tables import TABLE_READERS
 from edgeq.ir import Quant
 from edgeq.ops import OPS, log_softmax
@@ -50,6 +58,8 @@ def _pool(g: Growing, op: Operator, average: bool) -> None:
 
 def _elementwise(g: Growing, op: Operator) -> None:
     """ADD of two activations of one shape has the shorter kernel."""
+    if op.op == "ADD" and is_wide(g, op):
+        return wide_sum(g, op)
     activation = activation_of(op, 0)
     tensors = [g.operand(op, i) for i in (0, 1)]
     plain = not any(g.file.is_constant(t) for t in tensors)
@@ -106,8 +116,15 @@ def _check_output(g: Growing, op: Operator, wanted: Quant) -> None:
 
 def _reshape(g: Growing, op: Operator) -> None:
     """The new shape is the output's own, whether options, a second input or nothing says it too."""
+    if is_wide(g, op):
+        return wide_shape(g, op)
     g.same_scale(op)
-    g.alias(op)
+    return g.alias(op)
+
+
+def _gather(g: Growing, op: Operator) -> None:
+    """Constant places of an activation, or a table of every code."""
+    return looked_up(g, op) if is_lookup(g, op) else gather(g, op)
 
 
 def _pad(g: Growing, op: Operator) -> None:
@@ -171,5 +188,7 @@ READERS: Mapping[str, Reader] = {
     "SPACE_TO_BATCH_ND": space_to_batch,
     "BATCH_TO_SPACE_ND": batch_to_space,
     **SHAPE_READERS,
+    "GATHER": _gather,
+    **PLACE_READERS,
     **REDUCTION_READERS,
 }

@@ -304,7 +304,7 @@ def _batch_matmul(g: Growing, op: Operator) -> None:
     g.add(op, "BatchMatMul", attrs, (g.value(op, 0), g.value(op, 1)))
 
 
-def _gather(g: Growing, op: Operator) -> None:
+def gather(g: Growing, op: Operator) -> None:
     """Constant places along one axis."""
     shape, places = batched(g.operand(op, 0)), numbers(g, op, 1)
     axis = int(op.option(0, "i"))
@@ -313,6 +313,18 @@ def _gather(g: Growing, op: Operator) -> None:
         raise Refused("it gathers along the batch, or by other than a list of places")
     g.same_scale(op)
     g.add(op, "Gather", Gather(axis - 1, tuple(places)), (g.value(op, 0),))
+
+
+def _reversed(g: Growing, op: Operator) -> None:
+    """Cells of some axes from the last to the first."""
+    shape, axes = batched(g.operand(op, 0)), numbers(g, op, 1)
+    found = {a + len(shape) if a < 0 else a - 1 for a in axes}
+    if not found or min(found) < 0 or max(found) >= len(shape):
+        raise Refused(f"it turns axes {axes[:8]} of {[1, *shape]} around")
+    g.same_scale(op)
+    starts = tuple(n - 1 if i in found else 0 for i, n in enumerate(shape))
+    steps = tuple(-1 if i in found else 1 for i in range(len(shape)))
+    g.add(op, "Slice", Slice(starts, shape, steps), (g.value(op, 0),))
 
 
 def _blocks(g: Growing, op: Operator) -> None:
@@ -350,7 +362,8 @@ SHAPE_READERS: dict[str, Reader] = {
     "BROADCAST_TO": _expand,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
     "RESIZE_BILINEAR": _resize_linear,
-    "GATHER": _gather,
+    "GATHER": gather,
+    "REVERSE_V2": _reversed,
     "BATCH_MATMUL": _batch_matmul,
     "DEPTH_TO_SPACE": _blocks,
     "SPACE_TO_DEPTH": _blocks,

@@ -39,6 +39,7 @@ from edgeq.ops import (
     resize_linear,
     softmax,
     softmax_q31,
+    table,
 )
 from edgeq.ops.op import Op
 
@@ -65,6 +66,7 @@ OPS: Mapping[str, Op] = {
         leaky_relu.OP,
         prelu.OP,
         *functions.FUNCTIONS,
+        table.OP,
         layer_norm.OP,
         group_norm.OP,
         softmax.OP,

@@ -40,6 +40,8 @@ def test_an_imported_file(name: str) -> None:
     runs = run_tflm(FILES[name], x)
     assert not any(r.refused for r in runs), runs[0].refused
     got = np.stack([r.outputs[0].reshape(-1) for r in runs])
+    if got.dtype == np.int32:  # places, which are 128 more than their codes
+        got -= 128
     np.testing.assert_array_equal(got, run(graph, x).output.reshape(ROWS, -1))
     assert_agrees(graph, x)
 

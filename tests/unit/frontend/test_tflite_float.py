@@ -13,12 +13,10 @@ from ai_edge_litert.interpreter import Interpreter
 import edgeq
 from edgeq.emit.tflite_writer import TENSOR_TYPE, ModelWriter, SubgraphWriter, Value
 from edgeq.errors import BadInput, UnsupportedOp
-from edgeq.frontend.tflite_float import WRITERS
 from edgeq.frontend.tflite_loader import is_float
 from edgeq.verbs import imported_ops
 from tests import tflite_files as made
 
-ROOT = Path(__file__).parents[3]
 SHAPE = (1, 9, 8, 3)
 
 
@@ -175,11 +173,6 @@ def test_half_floats_are_widened(tmp_path: Path) -> None:
     with torch.no_grad():
         got = edgeq.from_tflite(tmp_path / "n.tflite")(rows)
     torch.testing.assert_close(got, rows @ torch.from_numpy(weight.astype(np.float32)).T)
-
-
-def test_the_page_names_what_is_taken() -> None:
-    text = " ".join((ROOT / "docs" / "import.md").read_text(encoding="utf-8").split())
-    assert ", ".join(sorted(WRITERS)) in text
 
 
 def test_keras_models_come_through_its_converter() -> None:
