@@ -6,8 +6,9 @@
 
 A float net is trained; uniform int8, int4 and int3, and the plans of the integer program at the
 cycles, and at the weight bytes, of the latter two are quantised from it and trained a little on
-(nn.fit). Test rows are answered in integers. The loss of a plan is weighed on rows that trained no
-weights. Goes on where it was cut: each net's answers are a file of --out.
+(nn.fit). Test rows are answered in integers. A width's loss is the divergence of the answers from
+the float net's, on training rows: labels of a few held-out rows are noise there. Goes on where it
+was cut: each net's answers are a file of --out.
 """
 
 import argparse
