@@ -1,7 +1,6 @@
 """Boards and cores: reads and checks `boards/<board>.toml`, the only place with board facts."""
 
 import difflib
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgeq.errors import BadInput
 from edgeq.resources import boards_dir
 from edgeq.strict import first_problem
+from edgeq.toml_file import read_toml
 
 MARKERS = ("levels", "pulses")
 ADDRESSES = 1 << 32  # of every core that edgeq knows
@@ -263,13 +263,9 @@ class Board(_Facts):
 
 def _read_board(path: Path) -> Board:
     try:
-        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        board = Board.model_validate(read_toml(path, "board file"))
     except ValidationError as error:
         raise BadInput(f"board file {path.name} is not usable: {first_problem(error)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"board file {path.name} is not usable: {error}") from None
-    except RecursionError:
-        raise BadInput(f"board file {path.name} is not usable: it is nested too deeply") from None
     if board.name != path.stem:
         raise BadInput(f"board file {path.name} names itself {board.name!r}; both must agree")
     return board

@@ -21,5 +21,7 @@ def read_toml(path: str | Path, what: str) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise BadInput(f"the {what} {path} cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} is no {what}: it cannot be read as TOML: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{path} is no {what}: it is nested too deeply") from None

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -11,8 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgeq.cli.group import settings
 from edgeq.errors import BadInput
-
-MOST_BYTES = 1 << 20
+from edgeq.toml_file import read_toml
 
 
 def read_project(root: click.Group, path: Path) -> dict[str, Any]:
@@ -20,17 +18,7 @@ def read_project(root: click.Group, path: Path) -> dict[str, Any]:
 
     Paths in the file are relative to its folder. BadInput names each wrong key and what is allowed.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise BadInput(f"{path} has more than {MOST_BYTES:,} bytes, too many")
-        tables = tomllib.loads(text.decode("utf-8-sig"))  # some editors write a byte order mark
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
-    except RecursionError:
-        raise BadInput(f"{path} cannot be read: it is nested too deeply") from None
-    return _group(root, tables, path, "")
+    return _group(root, read_toml(path, "project file"), path, "")
 
 
 def _group(group: click.Group, tables: dict[str, Any], path: Path, where: str) -> dict[str, Any]:
