@@ -4,8 +4,8 @@ Its maps are channels last; each window stands between two transposes, which mov
 float_graph.py). Weights of float16 are widened.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,84 +14,20 @@ import numpy as np
 from edgeq.errors import ModelFile, UnsupportedOp
 from edgeq.frontend.findings import Finding, Refused
 from edgeq.frontend.onnx_file import OnnxFile
-from edgeq.frontend.onnx_file import Operator as OnnxOperator
 from edgeq.frontend.onnx_loader import Imported, findings_in, imported
 from edgeq.frontend.tflite_file import (
-    Array,
     Operator,
     Subgraph,
-    Tensor,
     TfliteFile,
     parse,
     read_bytes,
 )
+from edgeq.frontend.tflite_float_cells import CELL_WRITERS
+from edgeq.frontend.tflite_writing import Writer, Writing, slid
 
 OPSET = 18
-FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # channels
-ACTIVATIONS = {0: "", 1: "Relu", 2: "N1To1", 3: "Relu6"}
-CLAMPS = {"N1To1": (-1.0, 1.0), "Relu6": (0.0, 6.0)}
-
-
-@dataclass
-class Writing:
-    """The operators so far. A tensor of the file is called t and its number."""
-
-    file: TfliteFile
-    subgraph: Subgraph
-    operators: list[OnnxOperator] = field(default_factory=list)
-    constants: dict[str, Array] = field(default_factory=dict)
-    index: int = 0
-    name: str = ""
-
-    def tensor(self, op: Operator, place: int) -> Tensor:
-        """Raises Refused for an input that is absent or no plain tensor."""
-        if place >= len(op.inputs) or op.inputs[place] < 0:
-            raise Refused(f"it has no input {place}")
-        tensor = self.subgraph.tensors[op.inputs[place]]
-        if tensor.special or tensor.dynamic:
-            raise Refused(f"{tensor.name!r} is {tensor.special or 'of a shape that is not known'}")
-        return tensor
-
-    def given(self, op: Operator, place: int) -> str:
-        """The name of an input, its values known where the file holds them."""
-        tensor, name = self.tensor(op, place), f"t{op.inputs[place]}"
-        if name not in self.constants and self.file.is_constant(tensor):
-            value = self.file.constant(tensor)
-            self.constants[name] = value.astype(np.float32) if value.dtype == np.float16 else value
-        return name
-
-    def value(self, op: Operator, place: int) -> Array:
-        """A constant input."""
-        name = self.given(op, place)
-        if name not in self.constants:
-            raise Refused(f"its input {place} is computed; a constant is taken there")
-        return self.constants[name]
-
-    def has(self, op: Operator, place: int) -> bool:
-        return place < len(op.inputs) and op.inputs[place] >= 0
-
-    def constant(self, value: Array) -> str:
-        """A constant of its own."""
-        name = f"c{len(self.constants)}"
-        self.constants[name] = np.ascontiguousarray(value)
-        return name
-
-    def add(self, kind: str, *inputs: str, out: str = "", **attributes: Any) -> str:
-        """Appends an operator; the name of what it makes."""
-        out = out or f"n{len(self.operators)}"
-        self.operators.append(OnnxOperator(self.index, kind, self.name, inputs, (out,), attributes))
-        return out
-
-    def end(self, op: Operator, name: str, activation: int = 0) -> None:
-        """The operator's output is that tensor behind a fused activation."""
-        kind, out = ACTIVATIONS.get(activation), f"t{op.outputs[0]}"
-        if kind is None:
-            raise Refused(f"it has fused activation {activation}")
-        if kind in CLAMPS:
-            ends = (self.constant(np.array(n, np.float32)) for n in CLAMPS[kind])
-            self.add("Clip", name, *ends, out=out)
-        else:
-            self.add(kind or "Identity", name, out=out)
+PLACES = ("ARG_MAX", "ARG_MIN")  # whole numbers of values, not of sizes
+SEVERAL = ("SPLIT", "SPLIT_V", "UNPACK")  # of several outputs
 
 
 def load_float_tflite(path: Path) -> tuple[Imported, bytes]:
@@ -136,12 +72,12 @@ def onnx_of(file: TfliteFile) -> tuple[OnnxFile, list[Finding]]:
 
 
 def _write(w: Writing, op: Operator) -> None:
-    if _of_shapes(w.subgraph, op):
+    if _of_shapes(w.subgraph, op) and op.op not in PLACES:
         return
     writer = None if op.custom else WRITERS.get(op.op)
     if writer is None:
         raise Refused("custom operators are not taken" if op.custom else "it is not supported")
-    if len(op.outputs) != 1:
+    if len(op.outputs) != 1 and op.op not in SEVERAL:
         raise Refused(f"it has {len(op.outputs)} outputs")
     try:
         writer(w, op)
@@ -153,12 +89,6 @@ def _of_shapes(subgraph: Subgraph, op: Operator) -> bool:
     """Whether it computes whole numbers: shapes, which the tensors have anyway."""
     made = [subgraph.tensors[i].dtype for i in op.outputs]
     return bool(made) and all(dtype in ("int32", "int64") for dtype in made)
-
-
-def _slid(w: Writing, op: Operator, kind: str, *more: str, **attributes: Any) -> str:
-    """An operator over a map, its channels first for as long."""
-    x = w.add("Transpose", w.given(op, 0), perm=FIRST)
-    return w.add("Transpose", w.add(kind, x, *more, **attributes), perm=LAST)
 
 
 def _window(op: Operator) -> dict[str, Any]:
@@ -177,7 +107,7 @@ def _conv(w: Writing, op: Operator, dilations: tuple[int, int], activation: int)
     if channels % placed.shape[1]:
         raise Refused(f"weights {list(weight.shape)} on {channels} channels")
     bias = [w.given(op, 2)] if w.has(op, 2) else []
-    y = _slid(
+    y = slid(
         w, op, "Conv", w.constant(placed), *bias,
         dilations=dilations, group=channels // placed.shape[1], **_window(op),
     )  # fmt: skip
@@ -206,23 +136,23 @@ def _fully_connected(w: Writing, op: Operator) -> None:
     w.end(op, y, op.option(0, "b"))
 
 
-def _pool(kind: str) -> "Writer":
+def _pool(kind: str) -> Writer:
     def write(w: Writing, op: Operator) -> None:
         kernel = (int(op.option(4, "i")), int(op.option(3, "i")))
-        y = _slid(w, op, kind, kernel_shape=kernel, **_window(op))
+        y = slid(w, op, kind, kernel_shape=kernel, **_window(op))
         w.end(op, y, op.option(5, "b"))
 
     return write
 
 
-def _both(kind: str) -> "Writer":
+def _both(kind: str) -> Writer:
     def write(w: Writing, op: Operator) -> None:
         w.end(op, w.add(kind, w.given(op, 0), w.given(op, 1)), op.option(0, "b"))
 
     return write
 
 
-def _of_one(kind: str, *clamp: float, **options: tuple[int, str]) -> "Writer":
+def _of_one(kind: str, *clamp: float, **options: tuple[int, str]) -> Writer:
     """`options`: attributes by the place and form of the option that holds them."""
 
     def write(w: Writing, op: Operator) -> None:
@@ -253,7 +183,7 @@ def _softmax(w: Writing, op: Operator) -> None:
     w.end(op, w.add("Softmax", w.given(op, 0), axis=-1))
 
 
-def _reduced(kind: str) -> "Writer":
+def _reduced(kind: str) -> Writer:
     def write(w: Writing, op: Operator) -> None:
         axes = w.constant(w.value(op, 1).reshape(-1).astype(np.int64))
         w.end(op, w.add(kind, w.given(op, 0), axes, keepdims=int(op.option(0, "?"))))
@@ -293,8 +223,8 @@ def _repeated(w: Writing, op: Operator) -> None:
     w.end(op, w.add("Tile", w.given(op, 0), times))
 
 
-def _blocks(kind: str) -> "Writer":
-    return lambda w, op: w.end(op, _slid(w, op, kind, blocksize=int(op.option(0, "i"))))
+def _blocks(kind: str) -> Writer:
+    return lambda w, op: w.end(op, slid(w, op, kind, blocksize=int(op.option(0, "i"))))
 
 
 def _widened(w: Writing, op: Operator) -> None:
@@ -304,7 +234,6 @@ def _widened(w: Writing, op: Operator) -> None:
     w.constants[f"t{op.outputs[0]}"] = w.value(op, 0)
 
 
-Writer = Callable[[Writing, Operator], None]
 WRITERS: Mapping[str, Writer] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -349,4 +278,8 @@ WRITERS: Mapping[str, Writer] = {
     **dict.fromkeys(("PAD", "PADV2"), _padded),
     "SLICE": _sliced,
     "DEQUANTIZE": _widened,
+    "POW": lambda w, op: w.end(op, w.add("Pow", w.given(op, 0), w.given(op, 1))),
+    "SQUARE": lambda w, op: w.end(op, w.add("Mul", w.given(op, 0), w.given(op, 0))),
+    "RELU_0_TO_1": _of_one("Clip", 0.0, 1.0),
+    **CELL_WRITERS,
 }
