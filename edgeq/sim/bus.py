@@ -8,7 +8,10 @@ from edgeq.sim.config import MachineConfig
 from edgeq.sim.decode import Access
 from edgeq.sim.emulator import PAGE, Emulator
 from edgeq.sim.flash_setup import FlashSetup
+from edgeq.sim.nvic import Nvic
 from edgeq.sim.port import SerialPort
+from edgeq.sim.sampling import Sound
+from edgeq.sim.timeline import Device, Timeline
 
 
 class Registers(Protocol):
@@ -55,7 +58,8 @@ class Bus:
     (cycles, level) of every change of the marker pin, `core_hz` the clock the firmware has set.
     A family may set `boot`, which gives stack pointer and entry, and `execution_refused`, which
     says why the flash cannot be executed from now ("": it can); `baud` is the rate of its UART;
-    `set_up_flash` is called with what the firmware makes of `flash_at_reset`.
+    `set_up_flash` is called with what the firmware makes of `flash_at_reset`. `sound` is what a
+    microphone hears.
     """
 
     def __init__(
@@ -80,6 +84,28 @@ class Bus:
         self.set_up_flash: Callable[[FlashSetup], None] = lambda _setup: None
         self._emulator, self._clock = emulator, clock
         self._pages: dict[int, _Page] = {}
+        self.sound = Sound()
+        self._nvic, self._timeline = Nvic(set(), [], {}), Timeline()  # of a board without a core
+        self.changed: Callable[[], None] = lambda: None
+
+    def connect(self, nvic: Nvic, timeline: Timeline, changed: Callable[[], None]) -> None:
+        """The core's interrupts and time; `changed()`: a device's next moment may be another."""
+        self._nvic, self._timeline, self.changed = nvic, timeline, changed
+        nvic.changed = changed
+
+    def add_device(self, device: Device, line: int) -> None:
+        """`device` goes on by itself and drives interrupt `line`."""
+        self._timeline.add(device)
+        self._nvic.add(line)
+
+    def interrupt(self, line: int, high: bool) -> None:
+        """The device's request on `line`."""
+        self._nvic.drive(line, high)
+
+    @property
+    def lives(self) -> bool:
+        """True while a device goes on by itself: then time passes though the firmware polls."""
+        return self._timeline.due() is not None
 
     def map(self, base: int, registers: Registers, size: int = PAGE) -> None:
         """Answer `size` bytes at `base` by `registers`; several may share a page."""

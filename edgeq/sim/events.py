@@ -1,4 +1,4 @@
-"""What interrupts the flow of a run: calls of the supervisor and the debugger, SysTick, returns.
+"""What interrupts the flow of a run: calls of the supervisor and the debugger, interrupts, returns.
 
 The emulator cannot enter or leave an exception while it runs. So it is stopped at the end of a
 block, what happened is done here, and it goes on where that leads.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from edgeq.sim.clock import NO_LIMIT, Clock
 from edgeq.sim.emulator import Emulator
-from edgeq.sim.exceptions import Exc, ExceptionFault, Exceptions
+from edgeq.sim.exceptions import ExceptionFault, Exceptions
 from edgeq.sim.semihosting import BREAKPOINT, Semihosting
 
 SUPERVISOR_CALL, PREFETCH_ABORT, DATA_ABORT, BREAKPOINT_HIT, EXCEPTION_RETURN = 2, 3, 4, 7, 8
@@ -92,7 +92,9 @@ class Events:
         return address
 
     def sleep(self) -> bool:
-        """The core waits for an interrupt: True if one is pending, or came by sleeping for it."""
+        """The core waits for an interrupt: False if none is pending and nothing happens by itself;
+        else it has slept until what happens next, of which woken() says whether it wakes.
+        """
         if not self._may_interrupt:
             return False
         due = self._exceptions.due()
@@ -103,6 +105,10 @@ class Events:
             self._exceptions.tick(self._clock.cycles)
         self.set_limit()
         return True
+
+    def woken(self) -> bool:
+        """True if an interrupt is pending, which PRIMASK does not hold back, or time is up."""
+        return self._exceptions.wakes() or self._clock.half > self._budget
 
     def expected(self) -> bool:
         """True if an exception may still interrupt an endless loop."""
@@ -123,7 +129,7 @@ class Events:
         self._clock.enter()  # the block at `pc` was announced but did not run
         if number is None:
             return pc
-        handler = self._exceptions.take(Exc(number), pc)
+        handler = self._exceptions.take(number, pc)
         self._spend("exc", ENTRY)
         return handler
 

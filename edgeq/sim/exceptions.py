@@ -1,10 +1,10 @@
-"""Exceptions of the core: SVCall, PendSV and SysTick, taken and left at the ends of basic blocks.
+"""Exceptions: SVCall, PendSV, SysTick and devices, taken and left at the ends of basic blocks.
 
 Armv7-M Architecture Reference Manual (DDI 0403): B1.5.4 priorities, B1.5.6 entry, B1.5.8 return.
 Unicorn has no exception entry for this profile, so registers are stacked here; the emulator keeps
 the two stack pointers apart by itself once the exception number stands in IPSR. The floating-point
-registers are stacked at once, not lazily; subpriorities and tail-chaining are not modelled, and
-interrupts of devices do not exist: a firmware that enables one is refused by name.
+registers are stacked at once, not lazily; subpriorities and tail-chaining are not modelled.
+Interrupts of devices (nvic.py) come from what goes on beside the core (timeline.py).
 """
 
 from enum import IntEnum
@@ -12,7 +12,9 @@ from enum import IntEnum
 from unicorn import UcError  # type: ignore[attr-defined]
 
 from edgeq.sim.emulator import Emulator
+from edgeq.sim.nvic import FIRST, Nvic
 from edgeq.sim.systick import SysTick
+from edgeq.sim.timeline import Timeline
 
 
 class Exc(IntEnum):
@@ -35,6 +37,15 @@ STACKED = ("r0", "r1", "r2", "r3", "r12", "lr")
 FP_STACKED = (*(f"s{number}" for number in range(16)), "fpscr")
 
 
+def name_of(number: int) -> str:
+    """An exception as a firmware's author calls it.
+
+    >>> name_of(15), name_of(27)
+    ('SysTick', 'interrupt 11')
+    """
+    return f"interrupt {number - FIRST}" if number >= FIRST else str(Exc(number))
+
+
 class ExceptionFault(Exception):
     """The core would lock up or escalate to HardFault; the text says why."""
 
@@ -45,34 +56,45 @@ class Exceptions:
     def __init__(self, emulator: Emulator, systick: SysTick) -> None:
         self._emulator, self.systick = emulator, systick
         self.vectors = 0
-        self.priorities = dict.fromkeys(Exc, 0)
-        self.pending: set[Exc] = set()
-        self.active: list[Exc] = []
+        self.priorities: dict[int, int] = {}
+        self.pending: set[int] = set()
+        self.active: list[int] = []
+        self.nvic = Nvic(self.pending, self.active, self.priorities)
+        self.timeline = Timeline()
 
     def reset(self, vectors: int) -> None:
         """Nothing pending, all priorities zero."""
         self.vectors = vectors
-        self.priorities = dict.fromkeys(Exc, 0)
+        self.priorities.clear()
         self.pending.clear()
         self.active.clear()
+        self.nvic.reset()
+
+    def priority(self, number: int) -> int:
+        """Zero unless the firmware has set another."""
+        return self.priorities.get(number, 0)
 
     def due(self) -> int | None:
         """Whole cycles from which on one may be taken; None while none is in sight."""
-        return 0 if self.pending else self.systick.due()
+        if self.pending:
+            return 0
+        nexts = (self.systick.due(), self.timeline.due())
+        return min((at for at in nexts if at is not None), default=None)
 
     def tick(self, now: int) -> None:
-        """Pend SysTick if its counter has passed zero by cycle `now`."""
+        """Devices act up to cycle `now`; SysTick is pended if its counter has passed zero."""
+        self.timeline.advance(now)
         due = self.systick.due()
         if due is not None and due <= now:
             self.systick.raised(now)
             self.pending.add(Exc.SYS_TICK)
 
-    def ready(self) -> Exc | None:
+    def ready(self) -> int | None:
         """The pending exception that would be taken now: masks and priorities allow it."""
         if not self.pending:
             return None
-        first = min(self.pending, key=lambda one: (self.priorities[one], one))
-        return first if self.priorities[first] < self._execution_priority() else None
+        first = min(self.pending, key=lambda one: (self.priority(one), one))
+        return first if self.priority(first) < self._execution_priority() else None
 
     def wakes(self) -> bool:
         """True if a pending exception ends WFI: PRIMASK does not hold that back."""
@@ -80,13 +102,14 @@ class Exceptions:
 
     def call(self, pc: int) -> int:
         """SVC, whose next instruction is at `pc`: the handler's address."""
-        if self.priorities[Exc.SV_CALL] >= self._execution_priority():
+        if self.priority(Exc.SV_CALL) >= self._execution_priority():
             raise ExceptionFault("SVC where its priority does not allow it: HardFault")
         return self.take(Exc.SV_CALL, pc)
 
-    def take(self, number: Exc, return_to: int) -> int:
+    def take(self, number: int, return_to: int) -> int:
         """Stack the registers and enter the handler of `number`; its address."""
         self.pending.discard(number)
+        self.nvic.taken(number)
         handler = self._handler(number)
         control = self._get("control")
         on_psp = not self.active and bool(control & SPSEL)
@@ -107,12 +130,12 @@ class Exceptions:
             raise ExceptionFault(f"exception return with the value 0x{value:08x}, which means none")
         if (plain == TO_HANDLER) != (len(self.active) > 1):
             raise ExceptionFault(f"exception return 0x{value:08x} to where no one was interrupted")
-        self.active.pop()
+        self.nvic.left(self.active.pop())
         stack = "psp" if plain == TO_THREAD_PSP else "msp"
         return self._pop(stack, with_fp=not value & BASIC_FRAME)
 
     def _execution_priority(self) -> int:
-        lowest = min((self.priorities[one] for one in self.active), default=THREAD_PRIORITY)
+        lowest = min((self.priority(one) for one in self.active), default=THREAD_PRIORITY)
         base = self._get("basepri")
         masked = 0 if self._get("primask") else base or THREAD_PRIORITY
         return min(lowest, -1 if self._get("faultmask") else masked)
@@ -155,7 +178,7 @@ class Exceptions:
                 self._set(name, word)
         return pc & ~1
 
-    def _handler(self, number: Exc) -> int:
+    def _handler(self, number: int) -> int:
         at = self.vectors + 4 * number
         try:
             vector = int.from_bytes(self._emulator.read(at, 4), "little")
@@ -163,8 +186,8 @@ class Exceptions:
             raise ExceptionFault(f"no vector table at 0x{self.vectors:08x}") from error
         if not vector & 1:
             raise ExceptionFault(
-                f"{number} without a handler: its vector at 0x{at:08x} holds 0x{vector:08x}, "
-                "which is no Thumb code"
+                f"{name_of(number)} without a handler: its vector at 0x{at:08x} holds "
+                f"0x{vector:08x}, which is no Thumb code"
             )
         return vector & ~1
 

@@ -28,6 +28,7 @@ from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import SerialPort
 from edgeq.sim.profile import Profile
 from edgeq.sim.results import CallResult, RunResult
+from edgeq.sim.sampling import Sound
 from edgeq.sim.semihosting import Semihosting
 from edgeq.sim.systick import SysTick
 
@@ -73,6 +74,7 @@ class Machine(Guest):
         self._bus = Bus(
             self.config, self._emulator, self.clock, self.port, self._end_with, self._finish
         )
+        self._bus.connect(self._exceptions.nvic, self._exceptions.timeline, self._events.set_limit)
         self._peripherals = Peripherals(self._bus, self._exceptions, self._events.set_limit)
         self._flash_reads: FlashReads | None = None
         if self.clock.flash is not None:
@@ -215,7 +217,7 @@ class Machine(Guest):
         elif ends is not None and time.monotonic() >= ends and not self._reason:
             self._raise("its deadline passed")
         elif not self._reason and not self._stopped:
-            self._wait_for_event()
+            self._wait_for_event(ends)
 
     def _resolve(self) -> None:
         try:
@@ -225,11 +227,19 @@ class Machine(Guest):
         except UcError as error:
             self._raise(f"semihosting with an address that is no memory: {error}")
 
-    def _wait_for_event(self) -> None:
-        """WFI and WFE return to the host: SysTick wakes the core, or else serial input."""
+    def _wait_for_event(self, ends: float | None) -> None:
+        """WFI and WFE return to the host: an interrupt wakes the core, or else serial input."""
         self._peripherals.uart.flush()
-        if not self._events.sleep() and not self._peripherals.uart.wait():
+        while self._events.sleep():
+            if self._events.woken() or self._stopped or (ends and time.monotonic() >= ends):
+                return
+        if not self._peripherals.uart.wait():
             self._finish("idle")
+
+    def hear(self, sound: Sound) -> Self:
+        """What the board's microphone hears from the moment that the firmware starts to capture."""
+        self._bus.sound = sound
+        return self
 
     def _exit(self, code: int) -> None:
         self._exit_code = code

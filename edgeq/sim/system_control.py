@@ -15,25 +15,19 @@ SCS_BASE = 0xE000E000
 SYSTICK, SYSTICK_END = 0x010, 0x020
 CPUID, ICSR, VTOR, AIRCR, CPACR, DEMCR = 0xD00, 0xD04, 0xD08, 0xD0C, 0xD88, 0xDFC
 SCR, MPU_CTRL, SAU_CTRL, DHCSR, FPCCR = 0xD10, 0xD94, 0xDD0, 0xDF0, 0xF34
-# What has a model, or no effect on anything that is modelled: NVIC without an interrupt enabled
-# (registers of each kind from 0x100 on, every 0x80; the priorities), the fault status and the
-# fault enables (a fault ends the run), MPU and SAU while they are off, the caches of an M7 (code
-# and data count as resident), lazy stacking (the frame is written at once).
+# What has a model, or no effect on anything that is modelled: the fault status and the fault
+# enables (a fault ends the run), MPU and SAU while they are off, the caches of an M7 (code and data
+# count as resident), lazy stacking (the frame is written at once). The NVIC is in nvic.py.
 KEPT = frozenset(
     (
-        *range(0x100, 0x380, 4),
-        *range(0x400, 0x5F0, 4),
         *range(0xD00, 0xD40, 4),
         *(0xD80, 0xD84, CPACR, DHCSR, DEMCR, FPCCR, 0xF38, 0xF3C),
         *range(0xD90, 0xDE8, 4),
         *range(0xF50, 0xF7C, 4),
     )
 )
-NVIC_ENABLE, NVIC_PEND = range(0x100, 0x140), range(0x200, 0x240)
 # (offsets, bits that need a model which is not there, what they ask for)
 REFUSED: tuple[tuple[range, int, str], ...] = (
-    (NVIC_ENABLE, WORD, "enables a device's interrupt in the NVIC; those are not modelled: poll"),
-    (NVIC_PEND, WORD, "pends a device's interrupt in the NVIC; those are not modelled"),
     (range(MPU_CTRL, MPU_CTRL + 1), 1, "enables the MPU (MPU_CTRL), which is not modelled"),
     (range(SAU_CTRL, SAU_CTRL + 1), 1, "enables the SAU (SAU_CTRL), which is not modelled"),
     (range(SCR, SCR + 1), 0b110, "asks for a sleep mode (SCR: SLEEPDEEP, SLEEPONEXIT), which is "
@@ -79,6 +73,8 @@ class SystemControl:
             return self._exceptions.systick.read(offset - SYSTICK, now)
         if offset in PRIORITIES:
             return self._priorities(offset)
+        if self._exceptions.nvic.has(offset):
+            return self._exceptions.nvic.read(offset)
         if offset & -4 not in KEPT:
             self._refuse(f"read of 0x{SCS_BASE + offset:08x}: {UNKNOWN}")
             return 0
@@ -93,6 +89,9 @@ class SystemControl:
             self._changed()
         elif offset in PRIORITIES:
             self._set_priorities(offset, value)
+        elif self._exceptions.nvic.has(offset):
+            if why := self._exceptions.nvic.write(offset, value & WORD):
+                self._refuse(why)
         elif why := self._refusal(offset, value):
             self._refuse(why)
         else:
@@ -133,7 +132,7 @@ class SystemControl:
 
     def _priorities(self, offset: int) -> int:
         numbers = (PRIORITY_OF.get(offset + at) for at in range(4))
-        levels = [0 if one is None else self._exceptions.priorities[one] for one in numbers]
+        levels = [0 if one is None else self._exceptions.priority(one) for one in numbers]
         return int.from_bytes(bytes(levels), "little")
 
     def _set_priorities(self, offset: int, value: int) -> None:

@@ -1,7 +1,8 @@
 """The serial wire behind every UART model: what a firmware that polls sends, and waits for.
 
 Bits take no time on the wire: a transmitter is never full. When the firmware polls for input and
-there is none, the host sleeps and virtual time stands still, so cycles do not depend on it.
+there is none, the host sleeps and virtual time stands still, so cycles do not depend on it. While a
+device goes on by itself (sound comes in) time passes: the firmware is told that there is none.
 
 Most UARTs have one status register for "may I send" and "has something come", so a read of it may
 be either question. The block that asks tells: a site whose answer is followed by a byte sent
@@ -102,6 +103,8 @@ class Wire:
     def _fill(self) -> bool:
         self.flush()
         self._rx, self._at = self._port.read(), 0
+        if self._bus.lives:
+            return bool(self._rx)
         if not self._rx and self._port.wait():
             self._rx = self._port.read()
         if not self._rx:

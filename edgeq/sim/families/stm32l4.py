@@ -1,7 +1,7 @@
-"""STM32L4R5: clock tree from HSI16, LPUART1 on port G, GPIO, the marker (RM0432)."""
+"""STM32L4R5: clock tree from HSI16, LPUART1 on port G, GPIO, the marker, sound in (RM0432)."""
 
 from edgeq.sim.bus import Bus
-from edgeq.sim.stm32 import flash, gpio, pwr_l4, rcc_l4, usart
+from edgeq.sim.stm32 import capture_l4, flash, gpio, pwr_l4, rcc_l4, usart
 from edgeq.sim.stm32.clock_gate import clock_gate
 from edgeq.sim.uart import Uart
 
@@ -32,5 +32,6 @@ def attach(bus: Bus) -> Uart:
     serial = usart.Lpuart(bus, config["UART_BASE"], gate, lambda: rcc.lpuart_hz, wired)
     for block in (rcc, acr, pwr, *ports.values(), serial):
         bus.map(block.base, block, gpio.SIZE)
+    capture_l4.Capture(bus, rcc).attach()
     bus.baud = lambda: serial.baud
     return serial.wire

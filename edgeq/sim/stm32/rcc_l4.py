@@ -6,8 +6,8 @@ from edgeq.sim.stm32.flash import Flash
 from edgeq.sim.stm32.pwr_l4 import Pwr
 
 CR, ICSCR, CFGR, PLLCFGR = 0x00, 0x04, 0x08, 0x0C
-AHB2ENR, APB1ENR1, APB1ENR2, APB2ENR, CCIPR = 0x4C, 0x58, 0x5C, 0x60, 0x88
-RESETS = {CR: 0x63, ICSCR: 0, CFGR: 0, PLLCFGR: 0x1000} | dict.fromkeys(
+AHB1ENR, AHB2ENR, APB1ENR1, APB1ENR2, APB2ENR, CCIPR = 0x48, 0x4C, 0x58, 0x5C, 0x60, 0x88
+RESETS = {CR: 0x63, ICSCR: 0, CFGR: 0, PLLCFGR: 0x1000, AHB1ENR: 0x100} | dict.fromkeys(
     (AHB2ENR, APB1ENR1, APB1ENR2, APB2ENR, CCIPR), 0
 )
 MSIRGSEL, MSI_4_MHZ = 1 << 3, 6  # CR[7:4]
@@ -57,6 +57,12 @@ class Rcc(Block):
             return HSI_HZ
         code = self.words[CFGR] >> 8 & 7
         return self.core_hz >> (code - 3 if code >= 4 else 0)
+
+    @property
+    def timer_divider(self) -> int:
+        """Core cycles a tick of the timers on APB1: twice its clock where that is divided."""
+        code = self.words[CFGR] >> 8 & 7
+        return 1 << max(0, code - 4) if code >= 4 else 1
 
     def load(self, offset: int) -> int:
         """CR and CFGR show oscillator, PLL and switch as they are."""
