@@ -191,6 +191,17 @@ class Port(_Facts):
     config: dict[str, int] = {}
 
 
+class Microphone(_Facts):
+    """Where a microphone is wired to, and what the family's capture driver asks for.
+
+    `config` becomes EDGEQ_CAPTURE_... of board_config.h in a firmware that captures.
+    """
+
+    kind: Literal["analog", "pdm"]
+    pins: str
+    config: dict[str, int]
+
+
 class Board(_Facts):
     """One board. `evidence` is the best its port has seen: no board here has run on silicon."""
 
@@ -212,6 +223,7 @@ class Board(_Facts):
     marker: Marker
     probe: Probe
     port: Port
+    microphone: Microphone | None = None
     energy: Energy | None = None
     sources: dict[str, str] = Field(min_length=1)
 

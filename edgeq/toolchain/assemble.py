@@ -8,6 +8,7 @@ from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir
 from edgeq.templates import render
+from edgeq.toolchain.capturing import IRQ
 from edgeq.toolchain.compiler import C_FLAGS, GCC, WARNINGS, ZIG_ONLY, link_flags, target_flags
 from edgeq.version import __version__
 
@@ -103,8 +104,17 @@ def port_files(board: Board) -> dict[str, bytes]:
         **_copied(root / "port" / kind, f"port/{kind}"),
         **armv6m,
         **shared,
+        **_capture_files(board, root / "port" / "capture"),
         **_copied(family, f"port/{board.port.family}"),
     }
+
+
+def _capture_files(board: Board, folder: Path) -> dict[str, bytes]:
+    """What a firmware needs to hear the board's microphone; nothing in one that does not."""
+    if IRQ not in board.port.config:
+        return {}
+    names = ("capture.h", "frames.h", "frames.c", f"{board.port.family}.c")
+    return {f"port/capture/{name}": (folder / name).read_bytes() for name in names}
 
 
 def _build_context(project: FirmwareProject, board: Board) -> dict[str, Any]:

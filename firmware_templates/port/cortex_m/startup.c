@@ -1,4 +1,6 @@
-/* Vector table, memory set-up and faults. No interrupt is ever enabled: the firmware polls. */
+/* Vector table, memory set-up and faults. The firmware polls: a microphone's is the one interrupt
+ * that is ever enabled. */
+#include "board_config.h"
 #include "cortex_m/cortex_m.h"
 #include "start.h"
 
@@ -21,7 +23,14 @@ typedef union {
     void (*handler)(void);
 } vector_t;
 
-__attribute__((section(".vectors"), used)) static const vector_t vectors[16] = {
+#ifdef EDGEQ_CAPTURE_IRQ
+void capture_interrupt(void);
+#define VECTORS (16u + EDGEQ_CAPTURE_IRQ + 1u)
+#else
+#define VECTORS 16u
+#endif
+
+__attribute__((section(".vectors"), used)) static const vector_t vectors[VECTORS] = {
     {.stack = __stack_top__},
     {.handler = Reset_Handler},
     {.handler = fault_handler}, /* NMI */
@@ -38,6 +47,9 @@ __attribute__((section(".vectors"), used)) static const vector_t vectors[16] = {
     {.stack = 0},
     {.handler = fault_handler}, /* PendSV */
     {.handler = fault_handler}, /* SysTick */
+#ifdef EDGEQ_CAPTURE_IRQ
+    [16u + EDGEQ_CAPTURE_IRQ] = {.handler = capture_interrupt},
+#endif
 };
 
 void Reset_Handler(void) {
