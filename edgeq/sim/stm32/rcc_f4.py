@@ -45,6 +45,12 @@ class Rcc(Block):
         code = self.words[CFGR] >> (13 if second else 10) & 7
         return self.core_hz >> (code - 3 if code >= 4 else 0)
 
+    @property
+    def timer_divider(self) -> int:
+        """Core cycles a tick of the timers on APB1: twice its clock where that is divided."""
+        code = self.words[CFGR] >> 10 & 7
+        return 1 << (code - 4) if code >= 4 else 1
+
     def load(self, offset: int) -> int:
         """CR and CFGR show the PLL and the switch as they are."""
         word = super().load(offset)

@@ -62,7 +62,7 @@ class Rcc(Block):
     def timer_divider(self) -> int:
         """Core cycles a tick of the timers on APB1: twice its clock where that is divided."""
         code = self.words[CFGR] >> 8 & 7
-        return 1 << max(0, code - 4) if code >= 4 else 1
+        return 1 << (code - 4) if code >= 4 else 1
 
     def load(self, offset: int) -> int:
         """CR and CFGR show oscillator, PLL and switch as they are."""

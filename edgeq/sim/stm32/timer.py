@@ -12,7 +12,9 @@ SIZE = 0x400
 
 
 class Timer(Block):
-    """Its trigger only: no interrupt, no DMA of its own. `changed()` after each write."""
+    """TIM6, or what a general-purpose one shares with it: its trigger, no interrupt, no DMA of its
+    own. `changed()` after each write.
+    """
 
     def __init__(self, bus: Bus, name: str, base: int, gate: Gate) -> None:
         words = dict.fromkeys((CR1, CR2, DIER, SR, EGR, CNT, PSC), 0) | {ARR: 0xFFFF}

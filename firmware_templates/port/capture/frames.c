@@ -7,6 +7,7 @@ static uint32_t length;
 static volatile uint32_t filled; /* frames, by the interrupt */
 static uint32_t taken;           /* frames copied or lost */
 static uint32_t lost;
+static volatile uint32_t missed; /* by the interrupt */
 
 void frames_begin(const uint16_t *halves, uint32_t samples) {
     buffer = halves;
@@ -14,6 +15,11 @@ void frames_begin(const uint16_t *halves, uint32_t samples) {
     filled = 0;
     taken = 0;
     lost = 0;
+    missed = 0;
+}
+
+void frames_missed(void) {
+    missed++;
 }
 
 void frames_filled(bool first, bool second) {
@@ -60,5 +66,5 @@ bool capture_frame(int16_t *frame, bool sleep) {
 
 uint32_t capture_overruns(void) {
     uint32_t ready = filled - taken;
-    return lost + (ready > 1u ? ready - 1u : 0u);
+    return lost + missed + (ready > 1u ? ready - 1u : 0u);
 }

@@ -20,4 +20,7 @@ void frames_begin(const uint16_t *halves, uint32_t samples);
 /* From the interrupt: which halves the DMA has filled since the last one. */
 void frames_filled(bool first, bool second);
 
+/* From the interrupt: a frame was filled and nobody saw it. */
+void frames_missed(void);
+
 #endif

@@ -58,7 +58,7 @@ def test_case_37_enabling_the_mpu_is_refused(machine_of):
         ("nucleo_f446re", 0x40014800, "TIM11"),
         ("nucleo_f446re", 0x40026010, "DMA1"),
         ("nucleo_f446re", 0x40005400, "I2C1"),
-        ("nucleo_f401re", 0x40012000, "ADC"),
+        ("nucleo_f401re", 0x40012C00, "SDIO"),
         ("nucleo_f401re", 0x40006000, "FMPI2C1"),
         ("nucleo_l4r5zi", 0x40012C00, "TIM1"),
         ("nucleo_l4r5zi", 0x40020400, "DMA2"),

@@ -1,4 +1,4 @@
-"""TIM6, ADC1, DMA1 and DMAMUX1 of the L4+: what they do, and what they refuse."""
+"""Sound in on the twins: what timers, converters and DMA do, and what they refuse."""
 
 from fractions import Fraction
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeq.sim.sampling import Sampler, Sound
-from tests.unit.sim.test_families import Board
+from tests.unit.sim.test_families import Board, f446
 
 CLOCKS = {"x40021048": 5, "x4002104C": 1 << 13, "x40021058": 1 << 4}
 POWERED, ENABLED = 1 << 28, 1 << 28 | 1
@@ -57,6 +57,49 @@ def test_the_counter_of_the_timer_is_refused():
     made = board()
     made.get(0x40001024)
     assert "the counter of TIM6" in made.refused[0]
+
+
+@pytest.mark.parametrize(
+    ("writes", "said"),
+    [
+        ({"x40012004": 1 << 5}, "interrupts"),
+        ({"x40012008": 2}, "another mode"),
+        ({"x4001202C": 1 << 20}, "several channels"),
+        ({"x40026410": 1}, "DMA2 for another transfer"),
+        ({"x4000040C": 1}, "TIM3 for interrupts or DMA"),
+    ],
+)
+def test_what_is_not_modelled_on_the_f4_is_refused(writes, said):
+    made = Board("nucleo_f446re")
+    made.set(x40023830=1 << 22, x40023840=1 << 1, x40023844=1 << 8)
+    made.set(**writes)
+    assert said in made.refused[0]
+
+
+def test_an_adc_of_the_f4_that_is_clocked_too_fast_is_told():
+    made = f446()
+    made.set(x40023844=1 << 8, x40012008=1)
+    assert "clocks ADC1 at 45000000 Hz" in made.refused[0]
+    made = f446()
+    made.set(x40023844=1 << 8, x40012304=1 << 16, x40012008=1)
+    assert made.refused == []
+
+
+@pytest.mark.parametrize(
+    ("writes", "said"),
+    [
+        ({"x4001D508": 0}, "stereo"),
+        ({"x4001D518": 0}, "another gain"),
+        ({"x4001D000": 1}, "a clock that is not modelled"),
+        ({"x4001D504": 0x0A000000, "x4001D000": 1}, "before it is enabled"),
+        ({"x4001D504": 0x0A000000, "x4001D500": 1, "x4001D540": 30, "x50000518": 1 << 30,
+          "x4001D000": 1}, "no samples"),
+    ],
+)  # fmt: skip
+def test_pdm_refuses_what_is_not_modelled(writes, said):
+    made = Board("nrf52840dk")
+    made.set(**writes)
+    assert said in made.refused[0]
 
 
 @given(st.integers(1, 50), st.fractions(1, 40, max_denominator=9), st.lists(st.integers(0, 900)))
