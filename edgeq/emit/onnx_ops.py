@@ -8,7 +8,7 @@ from onnx import TensorProto
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
 from edgeq.emit.onnx_log_mel import log_mel
 from edgeq.emit.onnx_norms import NORM_OPS
-from edgeq.emit.onnx_recurrent import gru, lstm
+from edgeq.emit.onnx_recurrent import gru, lstm, svdf_feature, svdf_time
 from edgeq.emit.onnx_shapes import SHAPE_OPS
 from edgeq.ir import Graph, Node
 from edgeq.ops.average_pool_2d import share_of
@@ -198,6 +198,8 @@ ONNX_OPS: Mapping[str, Form] = {
     "Gru": gru,
     "Lstm": lstm,
     "Mgu": gru,
+    "SvdfFeature": svdf_feature,
+    "SvdfTime": svdf_time,
     "LogMel": log_mel,
     "FullyConnected": _fully_connected,
     "BlockFullyConnected": _block_fully_connected,

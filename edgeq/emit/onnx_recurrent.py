@@ -1,4 +1,6 @@
-"""Lstm, Gru and Mgu -> ONNX's, in floats; the hidden state is rounded behind the layer alone."""
+"""Lstm, Gru and Mgu -> ONNX's, in floats; the hidden state is rounded behind the layer alone.
+The halves of an SVDF are convolutions.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -84,3 +86,28 @@ def _ordered(rows: Array, order: Sequence[int]) -> Array:
     """Blocks of gates in ONNX's order."""
     blocks = np.split(rows, len(order))
     return np.concatenate([blocks[gate] for gate in order])
+
+
+def svdf_feature(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """A 1x1 Conv of the frames, (N, features, 1, T) -> (N, filters, 1, T)."""
+    codes, quant = graph.param(node, "feature_weight"), _one_scale(graph, node, "feature_weight")
+    weight = b.integers(f"{node.name}.weight", codes[:, :, None, None], TensorProto.INT8, quant)
+    return b.node("Conv", [x[0], weight], f"{node.name}.conv", kernel_shape=[1, 1])
+
+
+def svdf_time(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """A Conv along time, a group a unit."""
+    attrs, taps = node.attrs, graph.param(node, "taps")
+    memory, filters = taps.shape
+    codes = taps.T.reshape(filters // attrs.rank, attrs.rank, 1, memory)
+    scale = _one_scale(graph, node, "taps")
+    weight = b.integers(f"{node.name}.taps", codes, TensorProto.INT16, scale)
+    given = quant_of(graph.tensors[node.inputs[0]]).per_tensor
+    bias = b.constant(f"{node.name}.bias", graph.param(node, "bias") * given * scale[0], np.float32)
+    options = {"kernel_shape": [1, memory], "pads": [0, attrs.before, 0, 0]}
+    inputs, groups = [x[0], weight, bias], filters // attrs.rank
+    return b.node("Conv", inputs, f"{node.name}.conv", group=groups, **options)
+
+
+def _one_scale(graph: Graph, node: Node, role: str) -> tuple[float, ...]:
+    return (quant_of(graph.tensors[node.params[role]]).per_tensor,)

@@ -59,6 +59,7 @@ TFLM_DTYPES: Mapping[str, frozenset[str]] = {
     "BATCH_MATMUL": _INT8,
     "LOG_SOFTMAX": _INT8,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _BOTH,
+    "SVDF": _BOTH,
     "DEPTH_TO_SPACE": _INT8,
     "SPACE_TO_DEPTH": _INT8,
     "PADV2": _INT8,
@@ -87,6 +88,7 @@ _INT32_INPUTS: Mapping[str, tuple[int, ...]] = {
     "SLICE": (1, 2),
     "GATHER": (1,),
     "TRANSPOSE": (1,),
+    "SVDF": (3,),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (9, 10, 11, 12),  # absent ones are not counted
 }
 REAL = (np.float32, np.int32, np.int64)  # numbers as they are; others are codes

@@ -13,6 +13,7 @@ from edgeq.emit.tflite_layer_norm import group_norm, layer_norm
 from edgeq.emit.tflite_lstm import lstm
 from edgeq.emit.tflite_pad import padded, scheme_of
 from edgeq.emit.tflite_shapes import SHAPE_LAYERS
+from edgeq.emit.tflite_svdf import svdf_feature, svdf_time
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
@@ -270,6 +271,8 @@ LAYERS: Mapping[str, Emit] = {
     "Gru": _refused("TFLite has no operator for a GRU: {} is one; an LSTM has one"),
     "Lstm": lstm,
     "Mgu": _refused("TFLite has no operator for an MGU: {} is one; an LSTM has one"),
+    "SvdfFeature": svdf_feature,
+    "SvdfTime": svdf_time,
     "LogMel": _refused("TFLite has no audio front end: {} is one"),
     "FullyConnected": _fully_connected,
     "BlockFullyConnected": _refused("TFLite has no block scales: {} has them"),

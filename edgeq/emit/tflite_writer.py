@@ -74,6 +74,7 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("LESS", "int8"): 2,
     ("ARG_MAX", "int8"): 2,
     ("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8"): 3,
+    ("SVDF", "int8"): 3,
 }
 _ALIGNMENT = 16
 

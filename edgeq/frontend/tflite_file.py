@@ -28,7 +28,14 @@ NAME_LENGTH = 80  # of a tensor in a message
 
 OPS = {v: k for k, v in vars(schema.BuiltinOperator).items() if k.isupper()}
 TYPES = {v: k.lower() for k, v in vars(schema.TensorType).items() if k.isupper()}
-NUMPY = {"int8": "i1", "float16": "<f2", "int32": "<i4", "int64": "<i8", "float32": "<f4"}
+NUMPY = {
+    "int8": "i1",
+    "int16": "<i2",
+    "float16": "<f2",
+    "int32": "<i4",
+    "int64": "<i8",
+    "float32": "<f4",
+}
 
 
 @dataclass(frozen=True)

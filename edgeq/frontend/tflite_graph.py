@@ -230,6 +230,7 @@ class Growing:
         suffix: str,
         quant: Quant | None = None,
         params: Mapping[str, str] | None = None,
+        dtype: str = "int8",
     ) -> str:
         """A node in front of the one that makes the operator's output; of its input's scale, or of
         `quant`.
@@ -237,7 +238,7 @@ class Growing:
         name = f"{node_name(op)}_{suffix}"
         shape = self._shape(kind, attrs, (source,), params or {})
         quant = quant or self.tensors[source].quant
-        self.tensors[name + ".out"] = TensorType(shape, "int8", quant)
+        self.tensors[name + ".out"] = TensorType(shape, dtype, quant)
         self.nodes.append(Node(name, kind, (source,), (name + ".out",), attrs, params or {}))
         return name + ".out"
 

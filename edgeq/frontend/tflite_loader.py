@@ -24,7 +24,7 @@ from edgeq.passes.verify import verify
 
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above any device's
-RECURRENT = ("LSTM", "RNN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_RNN")
+RECURRENT = ("LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN")
 ADVICE = {
     **dict.fromkeys(RECURRENT, "recurrent layers are not taken"),
     "NEG": "LiteRT negates codes whatever their scales, TensorFlow Lite Micro has no int8 kernel; "

@@ -24,6 +24,7 @@ from edgeq.frontend.tflite_places import (
 from edgeq.frontend.tflite_prelu import prelu, rectified
 from edgeq.frontend.tflite_reductions import REDUCTION_READERS
 from edgeq.frontend.tflite_shapes import SHAPE_READERS, Reader, amounts, elementwise, gather, pad
+from edgeq.frontend.tflite_svdf import svdf
 from edgeq.frontend.tflite_tables import TABLE_READERS
 from edgeq.ir import Quant
 from edgeq.ops import OPS, log_softmax
@@ -162,6 +163,7 @@ def _share(op: Operator) -> float:
 
 
 READERS: Mapping[str, Reader] = {
+    "SVDF": svdf,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
     **FILTER_READERS,
     "AVERAGE_POOL_2D": lambda g, op: _pool(g, op, average=True),

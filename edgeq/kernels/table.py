@@ -319,6 +319,8 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_lstm_s8", "Lstm", ("edgeq_gates.h",), scratch=recurrent_scratch),
     _weightless("edgeq_gru_s8", "Gru", _GRU, scratch=recurrent_scratch),
     _weightless("edgeq_mgu_s8", "Mgu", _GRU, scratch=recurrent_scratch),
+    _weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
+    _weightless("edgeq_svdf_time_s16", "SvdfTime"),
     _weightless("edgeq_log_mel_s16", "LogMel", ("edgeq_log_mel.h",), scratch=log_mel_scratch),
     Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
     Kernel(

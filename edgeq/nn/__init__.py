@@ -52,6 +52,7 @@ from edgeq.nn.structure import (
     Sequential,
     Softmax,
 )
+from edgeq.nn.svdf import SVDF
 from edgeq.nn.train import fit
 from edgeq.nn.train_router import fit_router
 from edgeq.nn.two_runs import in_two_runs
@@ -63,6 +64,7 @@ __all__ = [
     "KINDS",
     "LSTM",
     "MGU",
+    "SVDF",
     "ActQuant",
     "AvgPool2d",
     "BatchNorm1d",

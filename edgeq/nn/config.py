@@ -23,6 +23,7 @@ from edgeq.nn import (
     recurrent,
     router,
     structure,
+    svdf,
 )
 from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
@@ -105,6 +106,8 @@ QUANT = {
 }
 QUANT_LATER = (("quantizer", STRAIGHT_THROUGH), ("max_norm", None), ("block", None))
 RECURRENT = {"input_size": SIZE, "hidden_size": SIZE, "weights": _text, "last": _flag}
+SVDF = {"input_size": SIZE, "units": SIZE, "weights": _text, "last": _flag}
+SVDF |= dict.fromkeys(("memory", "rank"), _whole(1, svdf.MOST_TAPS))
 ROUTER = {
     "in_features": SIZE,
     "experts": _whole(2, 64),
@@ -191,6 +194,7 @@ MODULES: dict[str, ModuleRow] = {
     "lstm": ModuleRow(recurrent.LSTM, RECURRENT),
     "gru": ModuleRow(recurrent.GRU, RECURRENT),
     "mgu": ModuleRow(recurrent.MGU, RECURRENT),
+    "svdf": ModuleRow(svdf.SVDF, SVDF),
     "layer_norm": ModuleRow(norms.LayerNorm, {"features": SIZE}),
     "batch_norm1d": ModuleRow(norms.BatchNorm1d, {"features": SIZE}),
     "batch_norm2d": ModuleRow(norms.BatchNorm2d, {"features": SIZE}),

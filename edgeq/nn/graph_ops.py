@@ -27,6 +27,7 @@ from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.op import Call, Op
+from edgeq.ops.svdf_time import SvdfTime
 
 CHORD = 1e-3  # half the width of the chord whose slope stands for a derivative
 LOOKUP = "Lookup"
@@ -174,6 +175,15 @@ def _mgu(_: object, x: Sequence[Tensor], c: Tensors) -> Tensor:
     return recurrence.mgu(given, c["recurrent_weight"], c["recurrent_bias"])
 
 
+def _svdf_feature(_: object, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    return F.linear(x[0], c["feature_weight"])
+
+
+def _svdf_time(a: SvdfTime, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    made = recurrence.svdf(x[0][:, 0], c["taps"], a.rank, a.before) + c["bias"]
+    return clamped(a.activation, made[:, None])
+
+
 FORWARDS: Mapping[str, Forward] = {
     **SHAPE_FORWARDS,
     "FullyConnected": _fully_connected,
@@ -189,6 +199,8 @@ FORWARDS: Mapping[str, Forward] = {
     "Lstm": _lstm,
     "Gru": _gru,
     "Mgu": _mgu,
+    "SvdfFeature": _svdf_feature,
+    "SvdfTime": _svdf_time,
     "PRelu": lambda _, x, c: torch.where(x[0] < 0, x[0] * c["slope"], x[0]),
     "BatchMatMul": lambda a, x, _: x[0] @ (x[1].transpose(-1, -2) if a.transpose else x[1]),
     "ArgMax": _arg_max,

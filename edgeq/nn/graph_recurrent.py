@@ -6,15 +6,20 @@ from typing import Any
 import numpy as np
 
 from edgeq.nn.graph_constants import Loading, bias, quant_of_rows, same_size
-from edgeq.nn.recurrent import GRU, LSTM, MGU, Gates, Recurrent
+from edgeq.nn.layers import QuantLayer
+from edgeq.nn.recurrent import GRU, LSTM, MGU, Recurrent
 from edgeq.nn.structure import Delay
+from edgeq.nn.svdf import SVDF
 from edgeq.ops import delay
 from edgeq.ops.copies import Slice
 from edgeq.ops.graph_builder import Cursor
 from edgeq.ops.gru import Gru
 from edgeq.ops.lstm import Lstm
 from edgeq.ops.mgu import Mgu
+from edgeq.ops.op import Array
 from edgeq.ops.reshape import Reshape
+from edgeq.ops.svdf_feature import SvdfFeature
+from edgeq.ops.svdf_time import SvdfTime
 
 
 def _lstm(b: Loading, m: LSTM, path: str, x: Cursor) -> Cursor:
@@ -41,20 +46,44 @@ def _weights(b: Loading, m: Recurrent, path: str) -> dict[str, str]:
     }
 
 
-def _rows(b: Loading, features: int, path: str, x: Cursor) -> Cursor:
-    """(T, features) of a map (1, T, features). ValueError for what is no sequence."""
+def _svdf(b: Loading, m: SVDF, path: str, x: Cursor) -> Cursor:
+    _check_sequence(m.input_size, x)
+    weight = {"feature_weight": _codes(b, m.filters, f"{path}.feature_weight")}
+    x = b.add("SvdfFeature", f"{path}.filters", SvdfFeature(), (x,), weight)
+    taps = _codes(b, m.taps, f"{path}.taps", lambda codes: codes.T)
+    params = {"taps": taps, "bias": b.constant(f"{path}.bias", b.values(m.bias))}
+    made = f"{path}.units" if m.last else path
+    x = b.add("SvdfTime", made, SvdfTime(m.rank, m.memory - 1), (x,), params)
+    if not m.last:
+        return x
+    attrs = Slice((0, x.shape[1] - 1, 0), (1, 1, m.units), (1, 1, 1))
+    x = b.add("Slice", f"{path}.last_step", attrs, (x,))
+    return b.add("Reshape", path, Reshape((m.units,)), (x,))
+
+
+def _check_sequence(features: int, x: Cursor) -> None:
+    """ValueError for what is no map (1, T, features)."""
     if len(x.shape) != 3 or x.shape[0] != 1:
         raise ValueError(f"takes a sequence (C, T), got {x.shape}; put it before Flatten")
     same_size("features", features, x.shape[2])
+
+
+def _rows(b: Loading, features: int, path: str, x: Cursor) -> Cursor:
+    """(T, features) of a map (1, T, features). ValueError for what is no sequence."""
+    _check_sequence(features, x)
     return b.add("Reshape", f"{path}.rows", Reshape(x.shape[1:]), (x,))
 
 
-def _codes(b: Loading, m: Gates, name: str) -> str:
-    """The weights, as codes once they are trained as such."""
+def _codes(
+    b: Loading, m: QuantLayer, name: str, place: Callable[[Array], Array] = lambda values: values
+) -> str:
+    """The weights, as codes once they are trained as such; `place` orders their axes."""
     if b.shapes_only or m.kind == "ptq":
-        return b.constant(name, b.values(m.weight))
+        return b.constant(name, np.ascontiguousarray(place(b.values(m.weight))))
     codes, scale = m.quantized()
-    return b.constant(name, codes.numpy().astype(np.int8), quant_of_rows(scale.numpy()))
+    scales = scale.numpy()[:1] if m.per_tensor else scale.numpy()
+    values = np.ascontiguousarray(place(codes.numpy().astype(np.int8)))
+    return b.constant(name, values, quant_of_rows(scales))
 
 
 def _ended(b: Loading, path: str, x: Cursor, *, last: bool) -> Cursor:
@@ -75,5 +104,6 @@ RECURRENT: Mapping[type, Callable[[Loading, Any, str, Cursor], Cursor]] = {
     GRU: _one_state,
     LSTM: _lstm,
     MGU: _one_state,
+    SVDF: _svdf,
     Delay: _delay,
 }

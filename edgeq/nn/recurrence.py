@@ -78,3 +78,13 @@ def _states(
         h = hidden(kept)
         made.append(h)
     return torch.stack(made, 1)
+
+
+def svdf(filters: Tensor, taps: Tensor, rank: int, before: int) -> Tensor:
+    """Units (N, T', filters / rank) of filters (N, T, filters) and taps (memory, filters), behind
+    `before` frames of zeros; without a bias.
+    """
+    cells = F.pad(filters.transpose(1, 2), (before, 0))
+    each = F.conv1d(cells, taps.t()[:, None], groups=taps.shape[1])
+    units = each.reshape(len(each), -1, rank, each.shape[2])
+    return units.sum(2).transpose(1, 2)

@@ -39,6 +39,8 @@ from edgeq.ops import (
     resize_linear,
     softmax,
     softmax_q31,
+    svdf_feature,
+    svdf_time,
     table,
 )
 from edgeq.ops.op import Op
@@ -76,6 +78,8 @@ OPS: Mapping[str, Op] = {
         gru.OP,
         lstm.OP,
         mgu.OP,
+        svdf_feature.OP,
+        svdf_time.OP,
         arg_max.OP,
         reshape.OP,
         delay.OP,

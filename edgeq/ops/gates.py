@@ -58,7 +58,8 @@ def gate_sums(params: Params, name: str, gate: int, x: Array, bias: str | None =
 def numbers(name: str, real: Array) -> dict[str, Array]:
     """`real` as multipliers and shifts, by role."""
     multiplier, shift = quantize_multipliers(real)
-    return {f"{name}_multiplier": multiplier, f"{name}_shift": shift.astype(np.int32)}
+    name = f"{name}_" if name else ""
+    return {f"{name}multiplier": multiplier, f"{name}shift": shift.astype(np.int32)}
 
 
 def gate_numbers(name: str, quant: Quant, scales: Array) -> dict[str, Array]:
@@ -99,6 +100,11 @@ def weight_types(values: Mapping[str, Array], given: Array, kept: Array) -> dict
         rows = np.repeat(np.asarray(scales, np.float64), len(values[name]) // len(scales))
         found[name] = TensorType(values[name].shape, "int8", Quant(tuple(rows.tolist()), 0, 0))
     return found
+
+
+def weight_types_of(role: str, codes: Array, scale: float) -> dict[str, TensorType]:
+    """The type of a weight of one scale."""
+    return {role: TensorType(codes.shape, str(codes.dtype), Quant((scale,), 0, 0))}
 
 
 def accumulator(site: Site, name: str, bias: str | None) -> Accumulator:

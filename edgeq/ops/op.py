@@ -59,6 +59,7 @@ class Scale(Enum):
     """What the output's scale and zero point come from, where they are no constant of the op."""
 
     OWN = "calibration"
+    WIDE = "calibration, for an int16 of zero point 0"
     KEPT = "the input, though the kernel could rescale"
     SHARED = "the input: the kernel does not rescale"
     JOINED = "calibration, and every input is given in it"

@@ -14,7 +14,7 @@ from edgeq.ops.op import Array, Scale, Site
 from edgeq.ops.weighted import SUM_STEPS, layer_least
 from edgeq.passes.float_forward import FloatRun, float_params, run_float
 from edgeq.passes.least_scale import least_scale, no_finer, silent_nodes, silent_quant
-from edgeq.passes.ranges import choose_quant
+from edgeq.passes.ranges import choose_quant, wide_quant
 
 
 def check_calibration(graph: Graph, x: Array) -> None:
@@ -81,9 +81,10 @@ def _quants(
 
 def _typed(graph: Graph, nodes: Sequence[Node], quants: Mapping[str, Quant]) -> Graph:
     types = {}
+    wide = {node.outputs[0] for node in nodes if _scale(graph, node) is Scale.WIDE}
     for name, quant in quants.items():
         kind = graph.tensors[name]
-        dtype = kind.dtype if kind.dtype == "int16" else "int8"
+        dtype = "int16" if kind.dtype == "int16" or name in wide else "int8"
         types[name] = replace(kind, dtype=dtype, quant=quant)
     return graph.with_nodes(nodes).with_tensors(types)
 
@@ -94,7 +95,7 @@ def _output_quant(
     scale = _scale(graph, node)
     if isinstance(scale, Quant):
         return scale
-    if scale not in (Scale.OWN, Scale.JOINED):
+    if scale not in (Scale.OWN, Scale.JOINED, Scale.WIDE):
         return quants[node.inputs[0]]
     values, least = run.values[node.outputs[0]], least_scale(graph, node.outputs[0], quants)
     settled = graph.tensors[node.outputs[0]].quant
@@ -102,7 +103,8 @@ def _output_quant(
         return no_finer(settled, least)
     if OPS[node.op].weight_axis is not None and not values.any():
         return no_finer(silent_quant(graph, node, quants), least)
-    return no_finer(choose_quant(values, method), least)
+    chosen = wide_quant(values) if scale is Scale.WIDE else choose_quant(values, method)
+    return no_finer(chosen, least)
 
 
 def _scale(graph: Graph, node: Node) -> Scale | Quant:

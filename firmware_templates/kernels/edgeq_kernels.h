@@ -330,6 +330,40 @@ void edgeq_gru_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *s
 /* Two gates, forget and new, whose rows and multipliers are the first two; else as edgeq_gru_s8. */
 void edgeq_mgu_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *scratch);
 
+/* Of each of `frames` rows of `features` its `filters`, rows of the weight. */
+typedef struct {
+    const int8_t *feature_weight;
+    int32_t frames;
+    int32_t features;
+    int32_t filters;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t input_zero_point;
+} edgeq_svdf_feature_params;
+
+void edgeq_svdf_feature_s8(const edgeq_svdf_feature_params *p, const int8_t *x, int16_t *y);
+
+/* y has `frames` rows of filters / rank units; x one of filters for each of them, and memory - 1 in
+ * front of those, of which the first `before`, fewer than memory, are zeros that do not stand
+ * there. taps: a row of filters for each of `memory` frames, the oldest first; a unit sums `rank`
+ * filters that follow one another, modulo 2^32. */
+typedef struct {
+    const int16_t *taps;
+    const int32_t *bias;
+    int32_t frames;
+    int32_t before;
+    int32_t memory;
+    int32_t filters;
+    int32_t rank;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_zero_point;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_svdf_time_params;
+
+void edgeq_svdf_time_s16(const edgeq_svdf_time_params *p, const int16_t *x, int8_t *y);
+
 /* Bytes, int8 or int16. Of `given` by this call, after what others left: y takes the first `old` of
  * the state and the first `new_made` given; the state keeps its last `stays`, then the last
  * `new_kept` given. */

@@ -306,6 +306,17 @@ void run_mgu_s8(void) {
     edgeq_mgu_s8(&p, x, y, scratch);
 }
 
+void run_svdf_feature_s8(void) {
+    static const edgeq_svdf_feature_params p = {(const int8_t *)weight, 3, 7, 6, 1 << 30, -3, 5};
+    edgeq_svdf_feature_s8(&p, x, (int16_t *)(void *)y);
+}
+
+void run_svdf_time_s16(void) {
+    static const edgeq_svdf_time_params p = {
+        (const int16_t *)weight, bias, 4, 2, 3, 6, 2, 1 << 30, -9, 4, -100, 100};
+    edgeq_svdf_time_s16(&p, (const int16_t *)(const void *)x, y);
+}
+
 void run_history_s8(void) {
     edgeq_history_params p = {32, 8, 12, 20, 12};
     edgeq_history_s8(&p, x, y, scratch);

@@ -1,7 +1,6 @@
 """What is emitted, one case a row: quantised graphs for TensorFlow Lite Micro to be held to.
 
-A case names a graph; what it covers is read off the graph, and test_coverage.py fails for an op,
-weight format, activation, rule, layer or example without one.
+What a case covers is read off its graph; test_guards.py fails for what the emitter has without one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from tests.numeric_cases import NUMERIC_CASES
 from tests.recurrent_cases import CASES as LSTMS
 from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
+from tests.svdf_cases import SVDF_CASES, svdf_net
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FORMATS = ("s8", *NARROW)
@@ -273,7 +273,7 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield f"mean-pool-{kernel}", partial(single, grow, (6, 4, 3))
     yield from SHAPE_CASES.items()
     yield from NUMERIC_CASES.items()
-    yield from ((name, RECURRENT_CASES[name]) for name in LSTMS)
+    yield from (*((name, RECURRENT_CASES[name]) for name in LSTMS), *SVDF_CASES.items())
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
         pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)
@@ -331,6 +331,7 @@ MODELS: Mapping[str, Callable[[], nn.Model]] = {
     "exits": exit_net,
     "ends": ends_net,
     "lstm": lambda: nn.Model(nn.Sequential(nn.LSTM(5, 6), nn.LSTM(6, 4, last=True)), (5, 8)),
+    "svdf": svdf_net,
     # 16-bit weights have no .tflite
     **{f"kind-{k.name}": partial(of_kind, k.name) for k in nn.KINDS.values() if k.token != "s16"},
 }

@@ -25,6 +25,7 @@ from tests.kernels.differential.case import (
 from tests.numeric_cases import NUMERIC_CASES
 from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import DEEP_CASES, SHAPE_CASES
+from tests.svdf_cases import SVDF_CASES
 
 SEEDS = range(3)
 
@@ -68,3 +69,11 @@ def cases(kernel: str) -> Iterator[Case]:
         for node in graph.nodes:
             if node.kernel == kernel and node.name == "one":
                 yield from (case(name, graph, node, seed) for seed in SEEDS)
+
+
+def svdf_cases(kernel: str) -> Iterator[Case]:
+    """The halves of every SVDF."""
+    for name, make in SVDF_CASES.items():
+        graph = make()
+        (node,) = (node for node in graph.nodes if node.kernel == kernel)
+        yield from (case(name, graph, node, seed) for seed in SEEDS)

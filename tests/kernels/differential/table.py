@@ -96,6 +96,10 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     },
     "edgeq_add_s8_dsp": elementwise.add_dsp_cases,
     "edgeq_relu_s8": elementwise.relu_cases,
+    **{
+        name: partial(shapes.svdf_cases, name)
+        for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_time_s16")
+    },
     "edgeq_narrow_s16": frames.narrow_cases,
     "edgeq_delay_s8": frames.delay_cases,
     "edgeq_history_s8": frames.history_cases,

@@ -297,8 +297,8 @@ def test_scales_that_have_no_integers_are_damage(make: made.Make) -> None:
 
 
 def test_what_helps_stands_beside_an_operator_that_is_not_taken() -> None:
-    with pytest.raises(UnsupportedOp, match=r"node 0 SVDF \(y\): .*recurrent layers"):
-        graph_of_tflite(made.written(made.MAP, made.unary("SVDF", made.X)), "t")
+    with pytest.raises(UnsupportedOp, match=r"node 0 RNN \(y\): .*recurrent layers"):
+        graph_of_tflite(made.written(made.MAP, made.unary("RNN", made.X)), "t")
 
 
 def test_tables_that_name_each_other_again_and_again_are_bounded() -> None:

@@ -16,6 +16,7 @@ from edgeq.nn import (
     GRU,
     LSTM,
     MGU,
+    SVDF,
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
@@ -80,6 +81,7 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: Sequential(LSTM(4, 5, "int4"), MGU(5, 5), GRU(5, 6, last=True), Linear(6, 3)),
         (4, 7),
     ),
+    "svdf": (lambda: Sequential(SVDF(4, 5, 3, 4, 2), SVDF(5, 3, 2, last=True)), (4, 7)),
     "cascade": (
         lambda: Cascade(
             [Sequential(Linear(6, 4, 4), ReLU(), Linear(4, 3)), Linear(6, 3, 8)],

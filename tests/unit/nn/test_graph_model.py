@@ -54,6 +54,8 @@ from edgeq.ops.relu import Relu
 from edgeq.ops.reshape import Reshape
 from edgeq.ops.resize_linear import ResizeLinear
 from edgeq.ops.softmax import Softmax
+from edgeq.ops.svdf_feature import SvdfFeature
+from edgeq.ops.svdf_time import SvdfTime
 from edgeq.passes import quantize
 from edgeq.passes.float_forward import run_float
 
@@ -80,6 +82,8 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
         (5, 3),
         {"input_weight": (4, 3), "recurrent_weight": (4, 2), "bias": (4,), "recurrent_bias": (4,)},
     ),
+    (SvdfFeature(), (1, 4, 5), {"feature_weight": (6, 5)}),
+    (SvdfTime(2, 1, "relu"), (1, 4, 6), {"taps": (3, 6), "bias": (3,)}),
     (LayerNorm(1e-3, "relu"), (9,), {"gamma": (9,), "beta": (9,)}),
     (GroupNorm(2, 0, True, 1e-3, "relu"), MAP, {"gamma": (4,), "beta": (4,)}),
     (GroupNorm(1, 2, False), MAP, {"gamma": (4,), "beta": (4,)}),
