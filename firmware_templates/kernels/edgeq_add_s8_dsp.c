@@ -23,40 +23,87 @@ typedef struct {
     int32_t last_rounding; /* with the zero point */
 } edgeq_sum;
 
+/* The product has the sign of what is multiplied, or it is 0 and rounds to 0 with either. */
 static inline int8_t edgeq_sum_of(const edgeq_sum *s, int32_t plain, int32_t other) {
-    int32_t v = edgeq_smmulr(s->other_start + other * (1 << 21), s->multiplier);
-    v = (v + (v >> 31) + s->rounding) >> s->shift;
+    int32_t v = s->other_start + other * (1 << 21);
+    v = edgeq_smmlar(v, s->multiplier, s->rounding + (v >> 31)) >> s->shift;
     int32_t twice = s->plain_start + plain * (1 << 20) + 2 * v;
     v = edgeq_smmlar(twice, s->factor, s->last_rounding + (twice >> 31));
     return (int8_t)edgeq_saturate_half(v >> s->last_shift);
 }
 
-/* Byte i of a word. */
-static inline int32_t edgeq_byte(uint32_t word, int32_t i) {
-    return (int8_t)(uint8_t)(word >> (8 * i));
-}
+#if EDGEQ_DSP_ASM
+EDGEQ_AT(edgeq_sum, plain_start, 0);
+EDGEQ_AT(edgeq_sum, other_start, 4);
+EDGEQ_AT(edgeq_sum, multiplier, 8);
+EDGEQ_AT(edgeq_sum, shift, 12);
+EDGEQ_AT(edgeq_sum, rounding, 16);
+EDGEQ_AT(edgeq_sum, factor, 20);
+EDGEQ_AT(edgeq_sum, last_shift, 24);
+EDGEQ_AT(edgeq_sum, last_rounding, 28);
 
-static void edgeq_sums(const edgeq_sum *of, const int8_t *plain, const int8_t *other, int32_t size,
-                       int8_t *y) {
-    edgeq_sum s = *of;
-    const int8_t *end = y + (size & ~3);
+/* edgeq_sum_of, other in `to`, plain in lr. */
+#define SUM(to, t)                                                                                 \
+    "add.w " to ", r5, " to ", lsl #21\n"                                                          \
+    "add.w " t ", r8, " to ", asr #31\n"                                                           \
+    "smmlar " to ", " to ", r6, " t "\n"                                                           \
+    "add.w lr, r4, lr, lsl #20\n"                                                                  \
+    "asr.w " to ", " to ", r7\n"                                                                   \
+    "add.w " to ", lr, " to ", lsl #1\n"                                                           \
+    "add.w lr, r11, " to ", asr #31\n"                                                             \
+    "smmlar " to ", " to ", r9, lr\n"                                                              \
+    "asr.w " to ", " to ", r10\n"                                                                  \
+    "ssat " to ", #8, " to ", asr #1\n"
+#define NEXT(to, t, at)                                                                            \
+    "ldrsb.w " to ", [r2, #" at "]\n"                                                              \
+    "ldrsb.w lr, [r1, #" at "]\n"                                                                  \
+    "strb.w " t ", [r3], #1\n" SUM(to, t)
+
+/* Fours up to `end`; r4 to r11 are the sum's members. A byte is stored behind the loads of the
+ * next one, where that costs nothing; y may be an input all the same. */
+__attribute__((naked, noinline)) static void
+edgeq_fours(const edgeq_sum *s __attribute__((unused)), const int8_t *plain __attribute__((unused)),
+            const int8_t *other __attribute__((unused)), int8_t *y __attribute__((unused)),
+            const int8_t *end __attribute__((unused))) {
+    /* clang-format off */
+    __asm__("push {r4-r11, lr}\n"
+            "ldm.w r0, {r4-r11}\n"
+            "ldr.w r0, [sp, #36]\n"
+            "cmp.w r3, r0\n"
+            "beq.w 2f\n"
+            ".balign 4\n"
+            "1:\n"
+            "ldrsb.w r0, [r2], #4\n"
+            "ldrsb.w lr, [r1], #4\n"
+            SUM("r0", "r12")
+            NEXT("r12", "r0", "-3")
+            NEXT("r0", "r12", "-2")
+            NEXT("r12", "r0", "-1")
+            "ldr.w r0, [sp, #36]\n"
+            "strb.w r12, [r3], #1\n"
+            "cmp.w r3, r0\n"
+            "bne.w 1b\n"
+            "2:\n"
+            "pop {r4-r11, pc}\n");
+    /* clang-format on */
+}
+#else
+static void edgeq_fours(const edgeq_sum *s, const int8_t *plain, const int8_t *other, int8_t *y,
+                        const int8_t *end) {
     while (y != end) {
-        uint32_t a = edgeq_load_word(plain);
-        uint32_t b = edgeq_load_word(other);
-        int8_t y0 = edgeq_sum_of(&s, edgeq_byte(a, 0), edgeq_byte(b, 0));
-        int8_t y1 = edgeq_sum_of(&s, edgeq_byte(a, 1), edgeq_byte(b, 1));
-        int8_t y2 = edgeq_sum_of(&s, edgeq_byte(a, 2), edgeq_byte(b, 2));
-        int8_t y3 = edgeq_sum_of(&s, edgeq_byte(a, 3), edgeq_byte(b, 3));
-        plain += 4;
-        other += 4;
-        y[0] = y0;
-        y[1] = y1;
-        y[2] = y2;
-        y[3] = y3;
-        y += 4;
+        *y++ = edgeq_sum_of(s, *plain++, *other++);
     }
-    for (size &= 3; size > 0; size--) {
-        *y++ = edgeq_sum_of(&s, *plain++, *other++);
+}
+#endif
+
+static void edgeq_sums(const edgeq_sum *s, const int8_t *plain, const int8_t *other, int32_t size,
+                       int8_t *y) {
+    int32_t fours = size & ~3;
+    EDGEQ_IN_MEMORY(s);
+    edgeq_fours(s, plain, other, y, y + fours);
+    EDGEQ_IN_MEMORY(s);
+    for (int32_t i = fours; i < size; i++) {
+        y[i] = edgeq_sum_of(s, plain[i], other[i]);
     }
 }
 

@@ -208,7 +208,8 @@ def test_a_layer_that_differs_inside_fails_the_proof_by_its_name(
     with torch.no_grad():
         body[2].weight[:, 1:] = 0.0  # the answer hangs on one sum
     edgeq.save(nn.Model(body, (9,), calibration=x), tmp_path / "m.pt")
-    spoil("edgeq_add_s8_dsp.c", "y[1] = y1;", "y[1] = (int8_t)(y1 ^ 1);")
+    sums = "    edgeq_sums(&s, half == 0 ? a : b, half == 0 ? b : a, p->size, y);\n"
+    spoil("edgeq_add_s8_dsp.c", sums, sums + "    y[1] = (int8_t)(y[1] ^ 1);\n")
     with pytest.raises(Mismatch, match=r"layer .*add.* of 9 values are not the reference's"):
         pipeline.export(tmp_path / "m.pt", "virtual_m4", tmp_path / "out", accept_mismatch=True)
 
