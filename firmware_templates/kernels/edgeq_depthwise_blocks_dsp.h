@@ -87,7 +87,7 @@ EDGEQ_SMALL static uint32_t edgeq_cell(const int8_t *at, int32_t channels) {
 }
 
 /* Four words a turn. */
-__attribute__((noinline)) static void edgeq_fill(uint32_t *to, int32_t words, uint32_t fill) {
+EDGEQ_SMALL static void edgeq_fill(uint32_t *to, int32_t words, uint32_t fill) {
     for (; words > 0; words -= 4, to += 4) {
         to[0] = fill;
         to[1] = fill;

@@ -16,11 +16,12 @@ static inline uint32_t spread(uint32_t half) {
 static const uint32_t *edgeq_block_taps(const uint32_t *stream, int32_t block, int32_t pairs,
                                         uint32_t *to) {
     const char *from = (const char *)(stream + pairs * block);
-    for (int32_t i = 0; i < 2 * pairs; i++) {
+    int32_t i = 0;
+    do {
         uint16_t half;
         __builtin_memcpy(&half, from + 2 * i, sizeof half);
         to[i] = spread(half);
-    }
+    } while (++i < 2 * pairs);
     return to;
 }
 

@@ -33,12 +33,12 @@ enum {
 typedef struct {
     int32_t zero_point;
     int32_t row_step;  /* from row to row of y */
-    int32_t step;      /* from column to column of y */
+    int32_t step;      /* from a column's last turn to the next one's first, in y */
     int32_t last_step; /* row_step, or 0 when the last turn's lower row is not wanted */
     int32_t length;    /* bytes of a column's bands: 16 (turns + 1); 4 less at stride 2 */
     int32_t advance;   /* bytes of bands from the end of a column to the next one */
     int32_t span;      /* from the first one to the end of the last one */
-    int32_t rewind;    /* bytes of y from a channel's last column to the next one's first */
+    int32_t rewind;    /* from the last turn of a channel to the first of the next, in y */
     int32_t turns;     /* from here on the twin's alone */
     int32_t columns;
     int32_t between; /* words of bands between two columns */
@@ -57,8 +57,8 @@ EDGEQ_HOLDS(4 * EDGEQ_STRIP_PITCH == 272); /* bytes from column to column of the
 
 /* Constants live in s0..s14, or in a frame where there is no FPU: s0..s2 are the channel's first
  * members, s3..s10 the strip's, the others are
- * s11: end of the last column, s12: of this one, s13: its place in y, s14: the next channel,
- * s15: the end of the channels. */
+ * s11: end of the last column, s12: of this one, s14: the next channel, s15: the end of the
+ * channels. */
 #if defined(__ARM_PCS_VFP)
 #define EDGEQ_SLIDE_ENTER                                                                          \
     "push {r4-r11, lr}\n"                                                                          \
@@ -106,15 +106,7 @@ edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
             "smlad \\next, \\x, \\w01, \\next\n"
             "smlatb \\below, \\x, \\w01, \\below\n"
             ".endm\n"
-            ".macro turn upper, lower, next, below\n"
-            "get \\next, 0\n"
-            "smlatb \\below, r12, r2, \\next\n"
-            "smlad \\next, r12, r2, \\next\n"
-            "smlabt \\upper, r12, r3, \\upper\n"
-            "smlad \\lower, r12, r3, \\lower\n"
-            "ldr.w r12, [r0, #2 * 272 - 16]\n"
-            "taps lr, r4, r5, \\upper, \\lower, \\next, \\below\n"
-            "taps r12, r6, r7, \\upper, \\lower, \\next, \\below\n"
+            ".macro scale upper, lower\n"
             "get lr, 1\n"
             "smmulr \\upper, \\upper, lr\n"
             "smmulr \\lower, \\lower, lr\n"
@@ -124,6 +116,17 @@ edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
             "smmlar \\lower, \\lower, r12, lr\n"
             "ssat \\upper, #8, \\upper\n"
             "ssat \\lower, #8, \\lower\n"
+            ".endm\n"
+            ".macro turn upper, lower, next, below\n"
+            "get \\next, 0\n"
+            "smlatb \\below, r12, r2, \\next\n"
+            "smlad \\next, r12, r2, \\next\n"
+            "smlabt \\upper, r12, r3, \\upper\n"
+            "smlad \\lower, r12, r3, \\lower\n"
+            "ldr.w r12, [r0, #2 * 272 - 16]\n"
+            "taps lr, r4, r5, \\upper, \\lower, \\next, \\below\n"
+            "taps r12, r6, r7, \\upper, \\lower, \\next, \\below\n"
+            "scale \\upper, \\lower\n"
             ".endm\n"
             ".macro load\n"
             "ldr.w lr, [r0, #272]\n"
@@ -158,18 +161,17 @@ edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
             "strb.w \\upper, [r1]\n"
             "add.w r1, r1, r11\n"
             ".endm\n" EDGEQ_SLIDE_ENTER "set r2, 15\n"
-            "mov.w r8, r1\n"
-            "mov.w r0, r3\n"
+            "mov r8, r1\n"
+            "mov r0, r3\n"
             "get r9, 9\n"
-            "add.w r9, r0, r9\n"
+            "add r9, r0\n"
             "set r9, 11\n"
-            "ldr.w r1, [sp, #36 + " EDGEQ_SLIDE_FRAME "]\n"
+            "ldr r1, [sp, #36 + " EDGEQ_SLIDE_FRAME "]\n"
             "6:\n" /* a channel */
             EDGEQ_SLIDE_CHANNEL "ldm.w r8!, {r2-r7}\n"
             "set r8, 14\n"
             ".balign 4\n"
             "5:\n" /* a column */
-            "set r1, 13\n"
             "get r10, 7\n"
             "add.w r12, r0, r10\n"
             "set r12, 12\n"
@@ -186,53 +188,59 @@ edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
             "smlad r8, r11, r6, r8\n"
             "bmi.w 7f\n"
             "load\n"
-            "bcs.w 2f\n"
-            "mov.w r10, r8\n"
-            "mov.w r11, r9\n"
-            "b.w 3f\n"
+            "bcs 2f\n"
+            "mov r10, r8\n"
+            "mov r11, r9\n"
+            "b 3f\n"
             ".balign 4\n"
             "1:\n"
+            "turn r10, r11, r8, r9\n"
             "put r10, r11\n"
             "2:\n"
             "turn r8, r9, r10, r11\n"
             "put r8, r9\n"
             "3:\n"
-            "turn r10, r11, r8, r9\n"
-            "get r12, 12\n"
-            "cmp.w r0, r12\n"
+            "get r8, 12\n"
+            "cmp.w r0, r8\n"
             "bne.w 1b\n"
+            "smlabt r10, r12, r3, r10\n" /* the last turn: nothing is begun */
+            "smlad r11, r12, r3, r11\n"
+            "ldr.w r12, [r0, #2 * 272 - 16]\n"
+            "smlabt r10, lr, r5, r10\n"
+            "smlad r11, lr, r5, r11\n"
+            "smlabt r10, r12, r7, r10\n"
+            "smlad r11, r12, r7, r11\n"
+            "scale r10, r11\n"
             "8:\n"
             "get r8, 6\n"
             "get r9, 11\n"
             "strb.w r11, [r1, r8]\n"
             "strb.w r10, [r1]\n" /* wins where they share a place */
-            "cmp.w r0, r9\n"
-            "get r1, 13\n"
+            "cmp r0, r9\n"
+            "beq 4f\n"
             "get r8, 5\n"
             "get r12, 8\n"
-            "beq.w 4f\n"
-            "add.w r0, r0, r12\n"
-            "add.w r1, r1, r8\n"
-            "b.w 5b\n"
+            "add r1, r8\n"
+            "add r0, r12\n"
+            "b 5b\n"
             "4:\n"
             "get r8, 14\n"
             "get r12, 15\n"
             "get r2, 10\n"
             "get r3, 9\n"
-            "add.w r1, r1, r2\n"
-            "sub.w r0, r9, r3\n"
-            "add.w r0, r0, #4\n"
-            "add.w r9, r9, #4\n"
+            "add r9, r9, #4\n"
             "set r9, 11\n"
-            "cmp.w r8, r12\n"
+            "add r1, r2\n"
+            "sub.w r0, r9, r3\n"
+            "cmp r8, r12\n"
             "bne.w 6b\n" EDGEQ_SLIDE_LEAVE ".balign 4\n"
             "7:\n"
             "ldr.w r9, [r0, #2 * 272]\n"
             "load\n"
             "get r11, 4\n"
-            "bcc.w 2f\n"
-            "mov.w r10, r8\n"
-            "b.w 3f\n"
+            "bcc 2f\n"
+            "mov r10, r8\n"
+            "b 3f\n"
             ".balign 4\n"
             "1:\n"
             "put_2 r10\n"
@@ -242,12 +250,13 @@ edgeq_slide_block(const edgeq_slide *strip __attribute__((unused)),
             "3:\n"
             "turn_2 r10, r8\n"
             "get r12, 12\n"
-            "cmp.w r0, r12\n"
-            "blo.w 1b\n"
-            "b.w 8b\n"
+            "cmp r0, r12\n"
+            "blo 1b\n"
+            "b 8b\n"
             ".purgem get\n"
             ".purgem set\n"
             ".purgem taps\n"
+            ".purgem scale\n"
             ".purgem turn\n"
             ".purgem load\n"
             ".purgem put\n"
@@ -260,10 +269,11 @@ static int8_t edgeq_slide_output(int32_t acc, const edgeq_block_channel *of, int
     return (int8_t)edgeq_clamp(v + zero_point, -128, 127);
 }
 
-static void edgeq_slide_column(const edgeq_slide *strip, const edgeq_block_channel *of,
-                               const uint32_t *a, int8_t *y) {
+/* Answers the place of the last turn. */
+static int8_t *edgeq_slide_column(const edgeq_slide *strip, const edgeq_block_channel *of,
+                                  const uint32_t *a, int8_t *y) {
     bool one = (strip->length & 15) == 0; /* the stride */
-    for (int32_t i = 0; i < strip->turns; i++, y += one ? 2 * strip->row_step : strip->row_step) {
+    for (int32_t i = 0; i < strip->turns; i++) {
         int32_t upper = of->bias;
         int32_t lower = of->bias;
         for (int32_t k = 0; k < 3; k++) {
@@ -276,22 +286,24 @@ static void edgeq_slide_column(const edgeq_slide *strip, const edgeq_block_chann
             lower = edgeq_smlad(above >> 16, w01 & 0xFFFFu, lower);
             lower = edgeq_smlad(below, w12, lower);
         }
+        y += i == 0 ? 0 : one ? 2 * strip->row_step : strip->row_step;
         if (one) {
             int32_t step = i + 1 < strip->turns ? strip->row_step : strip->last_step;
             y[step] = edgeq_slide_output(lower, of, strip->zero_point);
         }
         y[0] = edgeq_slide_output(upper, of, strip->zero_point);
     }
+    return y;
 }
 
 static void edgeq_slide_block(const edgeq_slide *strip, const edgeq_block_channel *of,
                               const edgeq_block_channel *end, const uint32_t *bands, int8_t *y) {
-    for (; of < end; of++, bands++, y += strip->rewind) {
+    for (; of < end; of++, bands++) {
         const uint32_t *a = bands;
-        for (int32_t j = 0; j < strip->columns; j++) {
-            edgeq_slide_column(strip, of, a, y);
+        for (int32_t j = 1; j <= strip->columns; j++) {
+            y = edgeq_slide_column(strip, of, a, y);
             a += strip->between;
-            y += j + 1 < strip->columns ? strip->step : 0;
+            y += j < strip->columns ? strip->step : strip->rewind;
         }
     }
 }
