@@ -73,12 +73,23 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
 #define EDGEQ_F_FIRST     "[sp, #68]"
 #define EDGEQ_F_LENGTH    "[sp, #72]"
 #define EDGEQ_F_SUMS      "[sp, #76]"
-#define EDGEQ_F_CHUNK_END "[sp, #80]"
 #define EDGEQ_F_FIRST_END "[sp, #84]"
 #define EDGEQ_F_Y0_END    "[sp, #88]"
 #define EDGEQ_F_SUM0      "[sp, #92]"
 #define EDGEQ_F_SUM1      "[sp, #96]"
 #define EDGEQ_FRAME       "#100"
+
+/* The end of the chunk, to and from a register: in s4, as a load would have to be waited for, or
+ * in the frame where there is no FPU. */
+#if defined(__ARM_PCS_VFP)
+#define EDGEQ_PAIR_FPU      ".fpu fpv4-sp-d16\n" /* zig takes this core to have none */
+#define EDGEQ_PUT_END(from) "vmov s4, " from "\n"
+#define EDGEQ_GET_END(to)   "vmov " to ", s4\n"
+#else
+#define EDGEQ_PAIR_FPU      ""
+#define EDGEQ_PUT_END(from) "str.w " from ", [sp, #80]\n"
+#define EDGEQ_GET_END(to)   "ldr.w " to ", [sp, #80]\n"
+#endif
 
 #define EDGEQ_STRING_(x)      #x
 #define EDGEQ_STRING(x)       EDGEQ_STRING_(x)
@@ -94,26 +105,25 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
 
 /* Label 1 is where the unrolled loop begins, label 7 a pair of pixels. */
 #define EDGEQ_PAIR_ENTER(clear)                                                                    \
-    "push {r4-r11, lr}\n"                                                                          \
-    "sub sp, sp, " EDGEQ_FRAME "\n"                                                                \
-    "add r12, sp, #32\n"                                                                           \
-    "ldm r0!, {r1-r8}\n"                                                                           \
-    "subs r7, r7, #3\n"                                                                            \
-    "stm r12!, {r1-r8}\n"                                                                          \
-    "ldm r0, {r1-r4}\n"                                                                            \
-    "adr.w r6, 1f\n"                                                                               \
-    "add r1, r1, r6\n"                                                                             \
-    "stm r12, {r1-r4}\n" clear "7:\n"                                                              \
-    "ldr r1, " EDGEQ_F_PATCH "\n"                                                                  \
-    "ldr r2, " EDGEQ_F_FIRST "\n"                                                                  \
-    "ldr r4, " EDGEQ_F_Y0 "\n"                                                                     \
-    "ldr r5, " EDGEQ_F_ROWS "\n"                                                                   \
-    "ldr r0, " EDGEQ_F_WEIGHT "\n"                                                                 \
-    "adds r2, r2, r1\n"                                                                            \
-    "adds r5, r5, r4\n"                                                                            \
-    "str r2, " EDGEQ_F_CHUNK_END "\n"                                                              \
-    "str r2, " EDGEQ_F_FIRST_END "\n"                                                              \
-    "str r5, " EDGEQ_F_Y0_END "\n"
+    EDGEQ_PAIR_FPU "push {r4-r11, lr}\n"                                                           \
+                   "sub sp, sp, " EDGEQ_FRAME "\n"                                                 \
+                   "add r12, sp, #32\n"                                                            \
+                   "ldm r0!, {r1-r8}\n"                                                            \
+                   "subs r7, r7, #3\n"                                                             \
+                   "stm r12!, {r1-r8}\n"                                                           \
+                   "ldm r0, {r1-r4}\n"                                                             \
+                   "adr.w r6, 1f\n"                                                                \
+                   "add r1, r1, r6\n"                                                              \
+                   "stm r12, {r1-r4}\n" clear "7:\n"                                               \
+                   "ldr r1, " EDGEQ_F_PATCH "\n"                                                   \
+                   "ldr r2, " EDGEQ_F_FIRST "\n"                                                   \
+                   "ldr r4, " EDGEQ_F_Y0 "\n"                                                      \
+                   "ldr r5, " EDGEQ_F_ROWS "\n"                                                    \
+                   "ldr r0, " EDGEQ_F_WEIGHT "\n"                                                  \
+                   "adds r2, r2, r1\n"                                                             \
+                   "adds r5, r5, r4\n"                                                             \
+                   "str r2, " EDGEQ_F_FIRST_END "\n"                                               \
+                   "str r5, " EDGEQ_F_Y0_END "\n" EDGEQ_PUT_END("r2")
 
 /* Doubled biases of four rows into r2, r3, r12, lr; NE for a block with a channel of another shift,
  * which the constants alone tell: nothing up to EDGEQ_PAIR_LEAVE may set flags. */
@@ -189,10 +199,10 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
     "cmp r1, r3\n"                                                                                 \
     "bhi 8f\n"                                                                                     \
     "strb r6, [r1, #1]\n"                                                                          \
-    "strb r7, [r1, #2]\n"                                                                          \
-    "strb r5, [r1], #3\n"                                                                          \
     "strb r10, [r2, #1]\n"                                                                         \
     "strb r11, [r2, #2]\n"                                                                         \
+    "strb r7, [r1, #2]\n"                                                                          \
+    "strb r5, [r1], #3\n"                                                                          \
     "strb r9, [r2], #3\n"                                                                          \
     "9:\n"                                                                                         \
     "str r1, " EDGEQ_F_Y0 "\n"                                                                     \

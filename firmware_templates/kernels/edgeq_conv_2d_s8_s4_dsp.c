@@ -56,7 +56,7 @@ enum { PAIR_BYTES = 56 };
     "smlad r4, r12, r2, r4\n"                                                                      \
     "smlad r8, r12, r3, r8\n"
 #define PAIR      LOADS PREFIXES
-#define LAST_PAIR LOADS "ldr.w lr, " EDGEQ_F_CHUNK_END "\n" PREFIXES
+#define LAST_PAIR LOADS EDGEQ_GET_END("lr") PREFIXES
 /* Rows 2 and 3 times 256 and 4096, row 1 as it is. */
 #define HIGH_DIFFERENCES                                                                           \
     "sub.w r7, r7, r6\n"                                                                           \
@@ -84,19 +84,18 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                                "ldr r6, " EDGEQ_F_FIRST "\n"
                                                "ldr r7, " EDGEQ_F_LENGTH "\n"
                                                "ldm r1!, {r2, r4}\n"
-                                               "lsls r2, r2, #3\n"
-                                               "lsls r4, r4, #3\n"
-                                               "negs r2, r2\n"
-                                               "negs r4, r4\n"
+                                               "movs r3, #0\n"
+                                               "sub.w r2, r3, r2, lsl #3\n"
+                                               "sub.w r4, r3, r4, lsl #3\n"
                                                "str r1, " EDGEQ_F_SUMS "\n"
                                                "mov r3, r2\n"
                                                "mov r5, r4\n"
-                                               "cmp r6, r7\n"
+                                               "cmp.w r6, r7\n"
                                                "itt eq\n"
                                                "addeq.w r3, r2, r2, lsl #8\n"
                                                "addeq.w r5, r4, r4, lsl #8\n"
-                                               "add r12, sp, #16\n"
-                                               "stm r12, {r2-r5}\n"
+                                               "add r6, sp, #16\n"
+                                               "stm r6!, {r2-r5}\n"
                                                /* the first pair starts the accumulators */
                                                ".balign 4\n"
                                                "2:\n"
@@ -147,17 +146,16 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                                      "mov r7, r5\n"
                                      "mov r10, r9\n"
                                      "mov r11, r9\n"
-                                     "addw r2, r1, #" CHUNK_LESS_ONE "\n"
-                                     "str r2, " EDGEQ_F_CHUNK_END "\n"
-                                     "b.w 1b\n"
-                                     "5:\n"
-                                     "ldr r2, [sp, #16]\n"
-                                     "ldr r3, [sp, #24]\n"
-                                     "add r6, r6, r2\n"
-                                     "add r10, r10, r3\n" LOW_DIFFERENCE
-                                     "ldr r2, " EDGEQ_F_FIRST_END "\n"
-                                     "str r2, " EDGEQ_F_CHUNK_END
-                                     "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1", "lsl #1") "b.w 3b\n");
+                                     "addw r2, r1, #" CHUNK_LESS_ONE "\n" EDGEQ_PUT_END(
+                                         "r2") "b.w 1b\n"
+                                               "5:\n"
+                                               "ldr r2, [sp, #16]\n"
+                                               "ldr r3, [sp, #24]\n"
+                                               "add r6, r6, r2\n"
+                                               "add r10, r10, r3\n" LOW_DIFFERENCE
+                                               "ldr r2, " EDGEQ_F_FIRST_END "\n" EDGEQ_PUT_END("r2")
+                                                   EDGEQ_PAIR_CLEAR BIAS("lsl #1",
+                                                                         "lsl #1") "b.w 3b\n");
 }
 #else
 /* The sum by which one prefix exceeds the next shorter one. */

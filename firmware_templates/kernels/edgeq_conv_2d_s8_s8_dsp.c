@@ -73,59 +73,58 @@ enum { PAIR_BYTES = 56 };
 
 /* Even accumulators hold A, odd ones S. */
 __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pair_job *job) {
-    __asm__(
-        EDGEQ_PAIR_ENTER(EDGEQ_PAIR_CLEAR)
-        /* the first pair starts the accumulators */
-        ".balign 4\n"
-        "2:\n"
-        "ldr.w lr, " EDGEQ_F_ENTRY "\n"
-        "ldr.w r1, " EDGEQ_F_PATCH "\n"
-        "ldr.w r4, [r0, #4]\n"
-        "ldr.w r12, [r0], #8\n"
-        "ldr.w r3, [r1, #4]\n"
-        "ldr.w r2, [r1], #8\n"
-        "smuad r5, r12, r2\n"
-        "smuad r9, r12, r3\n"
-        "sxtb16 r12, r12\n"
-        "smuad r7, r4, r2\n"
-        "smuad r11, r4, r3\n"
-        "sxtb16 r4, r4\n"
-        "smuad r6, r4, r2\n"
-        "smuad r10, r4, r3\n"
-        "smuad r8, r12, r3\n"
-        "smuad r4, r12, r2\n"
-        "bx lr\n"
+    __asm__(EDGEQ_PAIR_ENTER(EDGEQ_PAIR_CLEAR)
+            /* the first pair starts the accumulators */
+            ".balign 4\n"
+            "2:\n"
+            "ldr.w lr, " EDGEQ_F_ENTRY "\n"
+            "ldr.w r1, " EDGEQ_F_PATCH "\n"
+            "ldr.w r4, [r0, #4]\n"
+            "ldr.w r12, [r0], #8\n"
+            "ldr.w r3, [r1, #4]\n"
+            "ldr.w r2, [r1], #8\n"
+            "smuad r5, r12, r2\n"
+            "smuad r9, r12, r3\n"
+            "sxtb16 r12, r12\n"
+            "smuad r7, r4, r2\n"
+            "smuad r11, r4, r3\n"
+            "sxtb16 r4, r4\n"
+            "smuad r6, r4, r2\n"
+            "smuad r10, r4, r3\n"
+            "smuad r8, r12, r3\n"
+            "smuad r4, r12, r2\n"
+            "bx lr\n"
 
-        ".balign 4\n"
-        "1:\n" EDGEQ_REPEAT(UNROLLED, PAIR)
-        /* a chunk that is not the only one ends a byte early */
-        "ldr r2, " EDGEQ_F_CHUNK_END "\n"
-        "cmp r1, r2\n"
-        "blo.w 1b\n" ROW_B_LESS_A "bne.w 4f\n" BIAS(
-            "asr #7") "3:\n" EDGEQ_PAIR_LEAVE
-                      /* the end of one chunk of several: sums of rows 1 and 3 go to the frame */
-                      "4:\n"
-                      "ldm sp, {r2, r3, r12, lr}\n"
-                      "add.w r5, r2, r5, asr #8\n"
-                      "add.w r7, r3, r7, asr #8\n"
-                      "add r9, r12, r9, asr #8\n"
-                      "add r11, lr, r11, asr #8\n"
-                      "ldr r2, " EDGEQ_F_LENGTH "\n"
-                      "ldr r3, " EDGEQ_F_PATCH "\n"
-                      "adds r2, r2, r3\n"
-                      "cmp r1, r2\n"
-                      "beq 5f\n"
-                      "stm sp, {r5, r7, r9, r11}\n"
-                      "mov r5, r4\n"
-                      "mov r7, r6\n"
-                      "mov r9, r8\n"
-                      "mov r11, r10\n"
-                      "addw r2, r1, #" CHUNK_LESS_ONE "\n"
-                      "str r2, " EDGEQ_F_CHUNK_END "\n"
-                      "b.w 1b\n"
-                      "5:\n"
-                      "ldr r2, " EDGEQ_F_FIRST_END "\n"
-                      "str r2, " EDGEQ_F_CHUNK_END "\n" EDGEQ_PAIR_CLEAR BIAS("lsl #1") "b.w 3b\n");
+            ".balign 4\n"
+            "1:\n" EDGEQ_REPEAT(UNROLLED, PAIR)
+            /* a chunk that is not the only one ends a byte early */
+            EDGEQ_GET_END(
+                "r2") "cmp.w r1, r2\n"
+                      "blo.w 1b\n" ROW_B_LESS_A "bne.w 4f\n" BIAS(
+                          "asr #7") "3:\n" EDGEQ_PAIR_LEAVE
+                                    /* the end of one chunk of several: sums of rows 1 and 3 go to
+                                       the frame */
+                                    "4:\n"
+                                    "ldm sp, {r2, r3, r12, lr}\n"
+                                    "add.w r5, r2, r5, asr #8\n"
+                                    "add.w r7, r3, r7, asr #8\n"
+                                    "add r9, r12, r9, asr #8\n"
+                                    "add r11, lr, r11, asr #8\n"
+                                    "ldr r2, " EDGEQ_F_LENGTH "\n"
+                                    "ldr r3, " EDGEQ_F_PATCH "\n"
+                                    "adds r2, r2, r3\n"
+                                    "cmp r1, r2\n"
+                                    "beq 5f\n"
+                                    "stm sp, {r5, r7, r9, r11}\n"
+                                    "mov r5, r4\n"
+                                    "mov r7, r6\n"
+                                    "mov r9, r8\n"
+                                    "mov r11, r10\n"
+                                    "addw r2, r1, #" CHUNK_LESS_ONE "\n" EDGEQ_PUT_END(
+                                        "r2") "b 1b\n"
+                                              "5:\n"
+                                              "ldr r2, " EDGEQ_F_FIRST_END "\n" EDGEQ_PUT_END("r2")
+                                                  EDGEQ_PAIR_CLEAR BIAS("lsl #1") "b.w 3b\n");
 }
 #else
 static void sums(const edgeq_pair_job *job, const uint32_t *w, int32_t i, uint32_t sum[4]) {

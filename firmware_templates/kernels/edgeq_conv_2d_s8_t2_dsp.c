@@ -53,6 +53,14 @@ enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
     "subs" w " r3, " t ", " a "\n"                                                                 \
     "sbfx r3, r3, #0, #14\n"                                                                       \
     "adds" w " " a ", " a ", r3\n"
+/* The four A, between chunks of 32 columns. */
+#if defined(__ARM_PCS_VFP)
+#define PUT_A(a, b, c, d) "vmov s0, s1, " a ", " b "\nvmov s2, s3, " c ", " d "\n"
+#define GET_A(a, b, c, d) "vmov " a ", " b ", s0, s1\nvmov " c ", " d ", s2, s3\n"
+#else
+#define PUT_A(a, b, c, d) "stm sp, {" a ", " b ", " c ", " d "}\n"
+#define GET_A(a, b, c, d) "ldm sp, {" a ", " b ", " c ", " d "}\n"
+#endif
 #define CLEAR_HIGH                                                                                 \
     "movs r2, #0\n"                                                                                \
     "str r2, [sp, #16]\n"                                                                          \
@@ -94,47 +102,73 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
                     "mov r7, r5\n"
                     "movw r2, #0xC003\n"
                     "movt r2, #0xC003\n"
-                    "mov.w r11, r9\n"
-                    "stm sp, {r5, r7, r9, r11}\n"
-                    "bx r3\n"
-                    ".balign 4\n"
-                    "1:\n" EDGEQ_REPEAT(4, EIGHT) "ldm sp, {r4, r6, r8, r10}\n" GROW("r4", "r5", "")
-                        GROW("r6", "r7", "") GROW("r8", "r9", ".w")
-                            GROW("r10", "r11",
-                                 ".w") "ldr.w r3, " EDGEQ_F_CHUNK_END "\n"
-                                       "cmp r1, r3\n"
-                                       "bhs 3f\n"
-                                       "stm sp, {r4, r6, r8, r10}\n"
-                                       "b 1b\n"
-                                       ".balign 4\n"
-                                       "3:\n" ROW_B_LESS_A "bne.w 4f\n" BIAS(
-                                           "asr #13") "6:\n" EDGEQ_PAIR_LEAVE
-                                                      /* the end of one chunk of several: sums of
-                                                         rows 1 and 3 go to the frame */
-                                                      "4:\n"
-                                                      "stm sp, {r4, r6, r8, r10}\n"
-                                                      "add r3, sp, #16\n"
-                                                      "ldm r3, {r4, r6, r8, r10}\n"
-                                                      "add.w r4, r4, r5, asr #14\n"
-                                                      "add.w r6, r6, r7, asr #14\n"
-                                                      "add r8, r8, r9, asr #14\n"
-                                                      "add r10, r10, r11, asr #14\n"
-                                                      "ldr r5, " EDGEQ_F_LENGTH "\n"
-                                                      "ldr r7, " EDGEQ_F_PATCH "\n"
-                                                      "adds r5, r5, r7\n"
-                                                      "cmp r1, r5\n"
-                                                      "stm r3, {r4, r6, r8, r10}\n"
-                                                      "beq 5f\n"
-                                                      "ldm sp, {r5, r7, r9, r11}\n"
-                                                      "addw r4, r1, #2047\n"
-                                                      "str r4, " EDGEQ_F_CHUNK_END "\n"
-                                                      "b 1b\n"
-                                                      "5:\n"
-                                                      "ldm r3, {r5, r7, r9, r11}\n"
-                                                      "ldm sp, {r4, r6, r8, r10}\n"
-                                                      "ldr r2, " EDGEQ_F_FIRST_END "\n"
-                                                      "str r2, " EDGEQ_F_CHUNK_END
-                                                      "\n" CLEAR_HIGH BIAS("lsl #1") "b 6b\n");
+                    "mov r11, r9\n" PUT_A(
+                        "r5", "r7", "r9",
+                        "r11") "bx r3\n"
+                               ".balign 4\n"
+                               "1:\n" EDGEQ_REPEAT(4, EIGHT) GET_A("r4", "r6", "r8", "r10") GROW(
+                                   "r4", "r5", "") GROW("r6", "r7", "") GROW("r8", "r9", ".w")
+                                   GROW("r10", "r11", ".w") EDGEQ_GET_END(
+                                       "r3") "cmp r1, r3\n"
+                                             "bhs 3f\n" PUT_A(
+                                                 "r4", "r6", "r8",
+                                                 "r10") "b 1b\n"
+                                                        ".balign 4\n"
+                                                        "3:\n" ROW_B_LESS_A
+                                                        "bne.w 4f\n" BIAS(
+                                                            "asr #13") "6:\n" EDGEQ_PAIR_LEAVE
+                                                                       /* the end of one chunk of
+                                                                          several: sums of rows 1
+                                                                          and 3 go to the frame */
+                                                                       "4:\n" PUT_A(
+                                                                           "r4", "r6", "r8",
+                                                                           "r10") "add r3, sp, "
+                                                                                  "#16\n"
+                                                                                  "ldm r3, {r4, "
+                                                                                  "r6, r8, r10}\n"
+                                                                                  "add.w r4, r4, "
+                                                                                  "r5, asr #14\n"
+                                                                                  "add.w r6, r6, "
+                                                                                  "r7, asr #14\n"
+                                                                                  "add r8, r8, r9, "
+                                                                                  "asr #14\n"
+                                                                                  "add r10, r10, "
+                                                                                  "r11, asr #14\n"
+                                                                                  "ldr "
+                                                                                  "r5,"
+                                                                                  " " EDGEQ_F_LENGTH
+                                                                                  "\n"
+                                                                                  "ldr "
+                                                                                  "r7,"
+                                                                                  " " EDGEQ_F_PATCH
+                                                                                  "\n"
+                                                                                  "adds r5, r5, "
+                                                                                  "r7\n"
+                                                                                  "cmp r1, r5\n"
+                                                                                  "stm r3, {r4, "
+                                                                                  "r6, r8, r10}\n"
+                                                                                  "beq 5f\n" GET_A("r5", "r7", "r9", "r11") "addw r4, r1, #2047\n" EDGEQ_PUT_END(
+                                                                                      "r4") "b 1b\n"
+                                                                                            "5:\n"
+                                                                                            "ldm "
+                                                                                            "r3, "
+                                                                                            "{r5, "
+                                                                                            "r7, "
+                                                                                            "r9, "
+                                                                                            "r11}"
+                                                                                            "\n" GET_A(
+                                                                                                "r"
+                                                                                                "4",
+                                                                                                "r"
+                                                                                                "6",
+                                                                                                "r"
+                                                                                                "8",
+                                                                                                "r1"
+                                                                                                "0") "ldr r2, " EDGEQ_F_FIRST_END
+                                                                                                     "\n" EDGEQ_PUT_END(
+                                                                                                         "r2") CLEAR_HIGH
+                                                                                                         BIAS(
+                                                                                                             "lsl #1") "b 6b\n");
 }
 #else
 #define MASK 0xC003C003u
