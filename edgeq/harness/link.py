@@ -15,6 +15,7 @@ from edgeq.errors import BadInput, Link
 from edgeq.harness.exchange import Exchange, LinkStatistics, NoAnswer, refusal
 from edgeq.harness.frame import Frame
 from edgeq.harness.messages import (
+    BAUD,
     DATA_BYTES,
     INFO,
     INPUT,
@@ -39,6 +40,7 @@ from edgeq.harness.messages import (
 from edgeq.harness.port import Port
 
 _INFO_MOST_BYTES = 4096
+_AT_NEW_RATE_S = 1.0
 LOST_STATE = (
     "the board was not told to begin a sequence, or restarted within it: the model's state is "
     "lost; begin again"
@@ -53,6 +55,7 @@ class BoardLink:
         self._timeout = timeout
         self._infer_timeout = infer_timeout
         self._info: Info | None = None
+        self._usual: int | None = None  # the rate to leave the board at
 
     @classmethod
     def open(
@@ -130,8 +133,41 @@ class BoardLink:
             for index, data in enumerate(before):
                 self.infer(index, data)
 
+    def hasten(self, baud: int, usual: int) -> int:
+        """Asks the board for `baud` instead of `usual`; the rate that both ends have then.
+
+        It is `usual` where firmware or UART do not make the other, or nothing comes through at it:
+        a board that hears nothing for some seconds goes back by itself. Raises errors.Link when it
+        is lost.
+        """
+        if baud == usual or not self._offered(baud):
+            return usual
+        try:
+            self._exchange.port.set_baud(baud)
+            self._ping(time.monotonic() + _AT_NEW_RATE_S)
+        except Link:  # nothing comes through, or the port has one rate only
+            self._exchange.port.set_baud(usual)
+            self._greet()
+            return usual
+        self._usual = usual
+        return baud
+
+    def _offered(self, baud: int) -> bool:
+        """False where the board refused; True also where its answer was lost."""
+        deadline = time.monotonic() + _AT_NEW_RATE_S
+        with contextlib.suppress(NoAnswer):
+            asked = Request(BAUD, baud.to_bytes(4, "little"))
+            return refusal(self._exchange.transact([asked], deadline)[0]) is None
+        return True
+
+    def _ping(self, deadline: float) -> None:
+        self._ask([Request(PING, secrets.token_bytes(8))], deadline)
+
     def close(self) -> None:
-        """Closes the port. The board keeps running."""
+        """Closes the port. The board keeps running, at the rate of its build."""
+        if self._usual is not None:
+            with contextlib.suppress(Link):
+                self._offered(self._usual)
         self._exchange.port.close()
 
     def __enter__(self) -> "BoardLink":
@@ -174,7 +210,7 @@ class BoardLink:
         """Repeats a ping until it is answered: a board may still be starting."""
         deadline = time.monotonic() + self._timeout
         try:
-            self._ask([Request(PING, secrets.token_bytes(8))], deadline)
+            self._ping(deadline)
         except NoAnswer:
             raise Link(self._why_no_greeting()) from None
 

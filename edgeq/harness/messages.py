@@ -18,7 +18,7 @@ from edgeq.ports import DTYPES, MOST_PORTS, Port, Ports
 
 PROTOCOL_VERSION, OLDEST_VERSION = 2, 1
 
-PING, WRITE, READ, RUN, RESET = 0x01, 0x02, 0x03, 0x04, 0x05
+PING, WRITE, READ, RUN, RESET, BAUD = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 ANSWER_BIT = 0x80
 NAK = 0xFF
 INFO, INPUT, RESULT, LAYERS = 0, 1, 2, 3
@@ -30,6 +30,7 @@ NAK_REASONS = {
     4: "offset and length leave the region",
     5: "the region is read-only",
     NAK_INPUT_CRC: "the input buffer differs from what was sent",
+    8: "the board's UART does not make that rate",
     NAK_STATE: "the model's state is not known; it was not reset since the board started",
 }
 
@@ -125,7 +126,7 @@ def answers(request: Request, kind: int, payload: bytes) -> bool:
         return len(payload) == 2 and payload[1] == request.type
     if kind != request.type | ANSWER_BIT:
         return False
-    if request.type in (PING, RESET):
+    if request.type in (PING, RESET, BAUD):
         return payload == request.payload
     if request.type == RUN:
         return payload[:PLACE_BYTES] == place(RESULT, 0)

@@ -44,6 +44,17 @@ class Port:
         """Hands all of `data` to the system. Raises Link when it is not taken in time."""
         self._guard(lambda: self._write(data, max(0.0, timeout_s)))
 
+    def set_baud(self, baud: int) -> None:
+        """The rate from now on. Raises Link where the port does not take it."""
+
+        def change() -> None:
+            self._device.baudrate = baud
+
+        try:
+            self._guard(change)
+        except ValueError as error:
+            raise Link(f"{self.name}: no {baud} baud: {error}") from None
+
     def close(self) -> None:
         """Closes the port; a vanished one too."""
         try:

@@ -34,7 +34,10 @@ class Line:
             return ()
         faster = ""
         if self.baud < FAST_BAUD:
-            faster = f"; `edgeq flash --baud {FAST_BAUD}`, then `listen --baud {FAST_BAUD}`"
+            faster = (
+                "; firmware, UART or port refused more by themselves: "
+                f"`edgeq flash --baud {FAST_BAUD}`, then `listen --baud {FAST_BAUD}`"
+            )
         slow = "it falls behind" if paced else "it takes longer than the sound"
         return (
             f"slower than sound: {self.baud:,} baud carry {self.carries:.2f} of it at most, so "

@@ -15,7 +15,7 @@ from edgeq.files import adding_lines
 from edgeq.harness.link import BoardLink
 from edgeq.ir.ports import inputs_of
 from edgeq.listening.events import HEADER, Ear, Event, Heard, csv_line
-from edgeq.listening.figures import Figures, Line, Pace
+from edgeq.listening.figures import FAST_BAUD, Figures, Line, Pace
 from edgeq.listening.hearing import Hearing, hearing_of, names_of
 from edgeq.listening.link_rate import carried
 from edgeq.passes.stored_graph import stored_graph
@@ -145,9 +145,17 @@ def _log(path: Path | None) -> Iterator[Callable[[bytes], None]]:
 
 
 def _line(link: BoardLink, hearing: Hearing, virtual: bool, baud: int) -> Line:
-    """What the line carries, of a silent row; a pseudo-terminal has no rate."""
+    """What the line carries, of a silent row, at a rate that is negotiated where sound needs it; a
+    pseudo-terminal has none, and is asked all the same.
+    """
     row = bytes(link.info().input_bytes)
-    return Line(baud, virtual, None if virtual else carried(link.info(), row, hearing.hop_s, baud))
+
+    def carries(rate: int) -> float:
+        return carried(link.info(), row, hearing.hop_s, rate)
+
+    if baud < FAST_BAUD and (virtual or carries(baud) < 1):
+        baud = link.hasten(FAST_BAUD, baud)
+    return Line(baud, virtual, None if virtual else carries(baud))
 
 
 def _kept(run: _Run, request: ListenRequest) -> str:

@@ -17,6 +17,10 @@ uint32_t hal_clock_hz(void); /* cycles per second of hal_cycles */
 void hal_marker(bool high);  /* trigger pin for a current meter */
 void hal_idle(void);         /* called while waiting for input; may do nothing */
 
+/* A port may leave these two out: runtime/line_rate.c says then that its rate stays. */
+uint32_t hal_baud_near(uint32_t baud); /* the rate its UART makes of this one, 0 for none */
+void hal_set_baud(uint32_t baud);      /* once what was sent is out */
+
 /* The stack grows down from __stack_top__ to __stack_limit__ (linker symbols). */
 extern uint32_t __stack_limit__[];
 extern uint32_t __stack_top__[];

@@ -4,6 +4,7 @@
 
 #include "elapsed.h"
 #include "frame.h"
+#include "line_rate.h"
 #include "mlperf.h"
 #include "port/hal.h"
 #include "requests.h"
@@ -20,6 +21,7 @@ void protocol_init(void) {
 bool protocol_poll(void) {
     struct frame request;
     int byte = hal_getc();
+    line_rate_check();
     if (byte < 0) {
         (void)elapsed_cycles(); /* the line falls idle far more often than 32 bits wrap */
         return false;
@@ -30,6 +32,7 @@ bool protocol_poll(void) {
         break;
     case FRAME_READY:
         requests_answer(&request);
+        line_rate_agreed();
         break;
     case FRAME_TAKEN:
         if ((uint8_t)byte == FRAME_DELIMITER) {

@@ -1,6 +1,7 @@
 #include "requests.h"
 
 #include "firmware_id.h"
+#include "line_rate.h"
 #include "little_endian.h"
 #include "port/hal.h"
 #include "sample.h"
@@ -150,6 +151,17 @@ static void answer_run(const struct frame *request) {
     }
 }
 
+static void answer_baud(const struct frame *request) {
+    if (request->length != 4u) {
+        refuse(request, NAK_LENGTH);
+    } else if (!line_rate_possible(get_u32(request->payload))) {
+        refuse(request, NAK_BAUD);
+    } else {
+        answer(request, request->payload, 4);
+        line_rate_set(get_u32(request->payload));
+    }
+}
+
 void requests_answer(const struct frame *request) {
     switch (request->type) {
     case REQUEST_PING:
@@ -171,6 +183,9 @@ void requests_answer(const struct frame *request) {
             sample_reset();
             answer(request, request->payload, 0);
         }
+        break;
+    case REQUEST_BAUD:
+        answer_baud(request);
         break;
     default:
         refuse(request, NAK_TYPE);

@@ -20,6 +20,7 @@
 #define REQUEST_READ  0x03u /* region, offset u32, count -> region, offset, bytes */
 #define REQUEST_RUN   0x04u /* id u32, input CRC u32 -> as READ of the result region at 0 */
 #define REQUEST_RESET 0x05u /* nothing -> nothing; the model's state is as after a start */
+#define REQUEST_BAUD  0x06u /* baud u32 -> the same, at the old rate; the line then has that one */
 #define ANSWER_BIT    0x80u
 #define ANSWER_NAK    0xFFu /* reason, type of the request */
 
@@ -35,6 +36,7 @@
 #define NAK_RANGE     4u /* offset and count leave the region */
 #define NAK_READ_ONLY 5u
 #define NAK_INPUT_CRC 6u /* RUN: the input buffer is not what the host sent */
+#define NAK_BAUD      8u /* BAUD: the board's UART does not make that rate */
 #define NAK_STATE 7u /* RUN: the model has a state, and no RESET came since a start or `infer` */
 
 void requests_init(void);

@@ -58,6 +58,20 @@ void hal_putc(uint8_t byte) {
     }
 }
 
+/* The divisor counts core cycles, 16 at least (DDI0479, 4.3.3). No flag says that the last byte is
+ * out: the buffer's room does, and then its time. */
+uint32_t hal_baud_near(uint32_t baud) {
+    return baud > EDGEQ_CLOCK_HZ / 16u ? 0u : baud;
+}
+
+void hal_set_baud(uint32_t baud) {
+    (void)port_wait(&UART_STATE, STATE_TX_FULL, 0u);
+    uint32_t start = cycles();
+    while (cycles() - start < 10u * UART_BAUDDIV) {
+    }
+    UART_BAUDDIV = port_quotient(EDGEQ_CLOCK_HZ + baud / 2u, baud);
+}
+
 uint32_t hal_cycles(void) {
     return cycles();
 }

@@ -18,27 +18,27 @@
 #define GPIO_OUTPUT             3u /* driven, input buffer off */
 #define GPIO_INPUT              0u
 
-#define UART_TASKS_STARTRX  REG32(EDGEQ_UART_BASE + 0x000u)
-#define UART_TASKS_STARTTX  REG32(EDGEQ_UART_BASE + 0x008u)
-#define UART_EVENTS_RXDRDY  REG32(EDGEQ_UART_BASE + 0x108u)
-#define UART_EVENTS_TXDRDY  REG32(EDGEQ_UART_BASE + 0x11Cu)
-#define UART_ENABLE         REG32(EDGEQ_UART_BASE + 0x500u)
-#define UART_PSEL_TXD       REG32(EDGEQ_UART_BASE + 0x50Cu)
-#define UART_PSEL_RXD       REG32(EDGEQ_UART_BASE + 0x514u)
-#define UART_RXD            REG32(EDGEQ_UART_BASE + 0x518u)
-#define UART_TXD            REG32(EDGEQ_UART_BASE + 0x51Cu)
-#define UART_BAUDRATE       REG32(EDGEQ_UART_BASE + 0x524u)
-#define UART_CONFIG         REG32(EDGEQ_UART_BASE + 0x56Cu)
-#define UART_ENABLE_UART    4u
-#define UART_CONFIG_8N1     0u
-#define UART_BAUDRATE_CLOCK 16000000u
+#define UART_TASKS_STARTRX REG32(EDGEQ_UART_BASE + 0x000u)
+#define UART_TASKS_STARTTX REG32(EDGEQ_UART_BASE + 0x008u)
+#define UART_EVENTS_RXDRDY REG32(EDGEQ_UART_BASE + 0x108u)
+#define UART_EVENTS_TXDRDY REG32(EDGEQ_UART_BASE + 0x11Cu)
+#define UART_ENABLE        REG32(EDGEQ_UART_BASE + 0x500u)
+#define UART_PSEL_TXD      REG32(EDGEQ_UART_BASE + 0x50Cu)
+#define UART_PSEL_RXD      REG32(EDGEQ_UART_BASE + 0x514u)
+#define UART_RXD           REG32(EDGEQ_UART_BASE + 0x518u)
+#define UART_TXD           REG32(EDGEQ_UART_BASE + 0x51Cu)
+#define UART_BAUDRATE      REG32(EDGEQ_UART_BASE + 0x524u)
+#define UART_CONFIG        REG32(EDGEQ_UART_BASE + 0x56Cu)
+#define UART_ENABLE_UART   4u
+#define UART_CONFIG_8N1    0u
+#define UART_BAUDRATE_STEP 1125899907u /* 2^54 over 16 MHz */
 
 static bool sending; /* a byte is on its way: TXDRDY will tell */
 
 /* BAUDRATE is baud / 16 MHz in Q32, of which the upper 20 bits count (table in 6.33.10). */
-static uint32_t baud_rate(void) {
-    uint64_t q32 = ((uint64_t)EDGEQ_UART_BAUD << 32) / UART_BAUDRATE_CLOCK;
-    return ((uint32_t)q32 + 0x800u) & 0xFFFFF000u;
+static uint32_t baud_rate(uint32_t baud) {
+    uint32_t q32 = (uint32_t)(((uint64_t)baud * UART_BAUDRATE_STEP) >> 22);
+    return (q32 + 0x800u) & 0xFFFFF000u;
 }
 
 /* The core runs at 64 MHz either way; unanswered, it stays on the RC oscillator, whose
@@ -56,7 +56,7 @@ static void uart_init(void) {
     GPIO_PIN_CNF(GPIO_BASE(rx), GPIO_PIN(rx)) = GPIO_INPUT;
     UART_PSEL_TXD = EDGEQ_UART_TX_PIN;
     UART_PSEL_RXD = EDGEQ_UART_RX_PIN;
-    UART_BAUDRATE = baud_rate();
+    UART_BAUDRATE = baud_rate(EDGEQ_UART_BAUD);
     UART_CONFIG = UART_CONFIG_8N1;
     UART_ENABLE = UART_ENABLE_UART;
     UART_EVENTS_RXDRDY = 0u;
@@ -89,6 +89,19 @@ void hal_putc(uint8_t byte) {
         UART_TXD = byte;
         sending = true;
     }
+}
+
+/* Up to 1 Mbaud (6.33.10). */
+uint32_t hal_baud_near(uint32_t baud) {
+    return baud > 1000000u ? 0u : baud;
+}
+
+/* TXDRDY comes when the last byte is out. */
+void hal_set_baud(uint32_t baud) {
+    if (sending) {
+        (void)port_wait(&UART_EVENTS_TXDRDY, 1u, 1u);
+    }
+    UART_BAUDRATE = baud_rate(baud);
 }
 
 uint32_t hal_cycles(void) {

@@ -21,6 +21,7 @@ extern uint32_t stm32_clock_hz;
 /* Of the status register, in both versions of the peripheral. */
 #define UART_ORE  (1u << 3)
 #define UART_RXNE (1u << 5)
+#define UART_TC   (1u << 6)
 #define UART_TXE  (1u << 7)
 
 #define PIN_OUTPUT    1u

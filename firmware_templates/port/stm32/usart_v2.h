@@ -22,6 +22,13 @@ static inline void stm32_usart_start(uint32_t divisor) {
     USART_CR1 = USART_CR1_FIFO | USART_CR1_ON;
 }
 
+/* The same once the last byte is out: the divisor is written while the peripheral is off. */
+static inline void stm32_usart_change(uint32_t divisor) {
+    (void)port_wait(&USART_ISR, UART_TC, UART_TC);
+    USART_CR1 = 0u;
+    stm32_usart_start(divisor);
+}
+
 /* The next byte, or -1 at once; an overrun is forgotten, or nothing would be received any more. */
 static inline int stm32_usart_getc(void) {
     uint32_t status = USART_ISR;

@@ -15,8 +15,6 @@
 #define SWITCH_TO_HSI  EDGEQ_SWITCH_TO_HSI
 #define SWITCHED_SHIFT EDGEQ_SWITCHED_SHIFT
 
-#define BAUD_DIVISOR(clock_hz) (((clock_hz) + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD)
-
 /* Wait states before the clock that needs them. Leaves the core on its reset clock whenever a step
  * is not answered. */
 static bool start_hsi(void) {
@@ -32,12 +30,19 @@ static bool start_hsi(void) {
     return port_wait(&RCC_CFGR, SWITCH_MASK << SWITCHED_SHIFT, SWITCH_TO_HSI << SWITCHED_SHIFT);
 }
 
+static uint32_t uart_hz;
+
+static uint32_t baud_divisor(uint32_t baud) {
+    return port_quotient(uart_hz + baud / 2u, baud);
+}
+
 /* Bus clocks are undivided after reset: the USART has the core's clock. */
 static void uart_init(bool on_hsi) {
     REG32(EDGEQ_UART_ENABLE_REGISTER) |= 1u << EDGEQ_UART_ENABLE_BIT;
     (void)REG32(EDGEQ_UART_ENABLE_REGISTER);
     stm32_uart_pins();
-    stm32_usart_start(on_hsi ? BAUD_DIVISOR(EDGEQ_CLOCK_HZ) : BAUD_DIVISOR(EDGEQ_RESET_CLOCK_HZ));
+    uart_hz = on_hsi ? EDGEQ_CLOCK_HZ : EDGEQ_RESET_CLOCK_HZ;
+    stm32_usart_start(baud_divisor(EDGEQ_UART_BAUD));
 }
 
 void hal_init(void) {
@@ -48,6 +53,16 @@ void hal_init(void) {
     uart_init(on_hsi);
     stm32_marker_init();
     port_cycles_init();
+}
+
+/* 16 clocks a bit at least. */
+uint32_t hal_baud_near(uint32_t baud) {
+    uint32_t divisor = baud_divisor(baud);
+    return divisor < 16u ? 0u : port_quotient(uart_hz, divisor);
+}
+
+void hal_set_baud(uint32_t baud) {
+    stm32_usart_change(baud_divisor(baud));
 }
 
 int hal_getc(void) {

@@ -28,8 +28,7 @@
 #define USART_CR1    REG32(EDGEQ_UART_BASE + 0x0Cu)
 #define USART_CR1_ON ((1u << 13) | (1u << 3) | (1u << 2)) /* USART, transmitter, receiver */
 
-#define RESET_CLOCK_HZ         16000000u /* HSI */
-#define BAUD_DIVISOR(clock_hz) (((clock_hz) + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD)
+#define RESET_CLOCK_HZ 16000000u /* HSI */
 
 /* Above 168 MHz the F446 wants its regulator in over-drive (RM0390, 5.1.4). */
 static bool start_overdrive(void) {
@@ -66,10 +65,17 @@ static bool start_pll(void) {
     return true;
 }
 
+static uint32_t uart_hz;
+
+static uint32_t baud_divisor(uint32_t baud) {
+    return (uart_hz + baud / 2u) / baud;
+}
+
 static void uart_init(bool full_speed) {
     REG32(EDGEQ_UART_ENABLE_REGISTER) |= 1u << EDGEQ_UART_ENABLE_BIT;
     stm32_uart_pins();
-    USART_BRR = full_speed ? BAUD_DIVISOR(EDGEQ_UART_CLOCK_HZ) : BAUD_DIVISOR(RESET_CLOCK_HZ);
+    uart_hz = full_speed ? EDGEQ_UART_CLOCK_HZ : RESET_CLOCK_HZ;
+    USART_BRR = baud_divisor(EDGEQ_UART_BAUD);
     USART_CR1 = USART_CR1_ON;
 }
 
@@ -81,6 +87,19 @@ void hal_init(void) {
     uart_init(full_speed);
     stm32_marker_init();
     port_cycles_init();
+}
+
+/* 16 clocks a bit at least (RM0390, 25.4.4). */
+uint32_t hal_baud_near(uint32_t baud) {
+    uint32_t divisor = baud_divisor(baud);
+    return divisor < 16u ? 0u : uart_hz / divisor;
+}
+
+void hal_set_baud(uint32_t baud) {
+    (void)port_wait(&USART_SR, UART_TC, UART_TC);
+    USART_CR1 = 0u;
+    USART_BRR = baud_divisor(baud);
+    USART_CR1 = USART_CR1_ON;
 }
 
 int hal_getc(void) {

@@ -67,6 +67,11 @@ static bool start_pll(void) {
     return switch_to_pll();
 }
 
+/* In 256ths; 256 * HSI16_HZ fits 32 bits. */
+static uint32_t baud_divisor(uint32_t baud) {
+    return (256u * HSI16_HZ + baud / 2u) / baud;
+}
+
 /* Clocked by HSI16, so the baud rate is right whether or not the PLL came up. */
 static void uart_init(void) {
     PWR_CR2 |= PWR_CR2_IOSV; /* pins PG2 to PG15 hang on VddIO2 (RM0432 5.1.3) */
@@ -74,7 +79,7 @@ static void uart_init(void) {
     RCC_APB1ENR2 |= RCC_APB1ENR2_LPUART1;
     (void)RCC_APB1ENR2;
     stm32_uart_pins();
-    stm32_usart_start((256u * HSI16_HZ + EDGEQ_UART_BAUD / 2u) / EDGEQ_UART_BAUD);
+    stm32_usart_start(baud_divisor(EDGEQ_UART_BAUD));
 }
 
 void hal_init(void) {
@@ -84,6 +89,16 @@ void hal_init(void) {
     uart_init();
     stm32_marker_init();
     port_cycles_init();
+}
+
+/* 3 to 4096 clocks a bit (RM0432, 51.4.7). */
+uint32_t hal_baud_near(uint32_t baud) {
+    uint32_t divisor = baud_divisor(baud);
+    return divisor < 0x300u ? 0u : 256u * HSI16_HZ / divisor;
+}
+
+void hal_set_baud(uint32_t baud) {
+    stm32_usart_change(baud_divisor(baud));
 }
 
 int hal_getc(void) {

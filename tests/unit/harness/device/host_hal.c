@@ -1,9 +1,12 @@
 /* The port of the tests: stdin and stdout of a process, cycles counted per call, so that two runs
  * agree. CYCLES_A_CALL is large, so that the 32-bit counter wraps within one test. */
+#define _DEFAULT_SOURCE /* cfsetspeed */
 #define _POSIX_C_SOURCE 200809L
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "port/hal.h"
@@ -69,6 +72,27 @@ uint32_t hal_cycles(void) {
 uint32_t hal_clock_hz(void) {
     return 1000000u;
 }
+
+#ifdef SETS_BAUD
+/* The rates that the tests ask for; the line between reads them from the terminal. */
+static speed_t speed(uint32_t baud) {
+    return baud == 115200u ? B115200 : baud == 921600u ? B921600 : B0;
+}
+
+uint32_t hal_baud_near(uint32_t baud) {
+    return speed(baud) == B0 ? 0u : baud;
+}
+
+void hal_set_baud(uint32_t baud) {
+    struct termios line;
+    struct timespec on_the_wire = {0, 100000000};
+    flush();
+    (void)nanosleep(&on_the_wire, NULL);
+    (void)tcgetattr(0, &line);
+    (void)cfsetspeed(&line, speed(baud));
+    (void)tcsetattr(0, TCSANOW, &line);
+}
+#endif
 
 /* Edges go to stderr with their cycle: what a current meter would see of the pin. */
 void hal_marker(bool high) {
