@@ -6,7 +6,9 @@ import numpy as np
 
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops.delay import Delay
+from edgeq.ops.embedding import Embedding
 from edgeq.ops.narrow import Narrow
+from edgeq.passes import quantize
 from edgeq.passes.lower import lower_node
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stream import stream, timing
@@ -76,6 +78,16 @@ def wide_input(seed: int = 0) -> Graph:
     (layer,) = graph.nodes
     graph = replace(graph, inputs=("sound",)).with_tensors(tensors)
     return lower_node(graph.with_nodes((narrow, replace(layer, inputs=("small",)))), narrow)
+
+
+def of_ids(seed: int = 0) -> Graph:
+    """Five ids among seven rows, to a layer of classes."""
+    rng = np.random.default_rng(seed)
+    tensors = {"ids": TensorType((5,)), "rows": TensorType((5, 4)), "table": TensorType((7, 4))}
+    node = Node("words", "Embedding", ("ids",), ("rows",), Embedding(), {"table": "table"})
+    values = {"table": rng.normal(size=(7, 4)).astype(np.float32)}
+    graph = Graph("words", ("ids",), ("rows",), (node,), tensors, values)
+    return quantize(graph, rng.integers(0, 7, (20, 5)).astype(np.float32), "minmax").graph
 
 
 def wide_delay(seed: int = 0) -> Graph:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import OnnxBuilder, Shape, channels_first
 from edgeq.ir import Graph, Node
@@ -107,6 +108,25 @@ def _gather(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     return b.node("Gather", [x[0], places], f"{node.name}.gather", axis=axis)
 
 
+def _embedding(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """Gather from the table, its ids held inside."""
+    name, kind = node.name, graph.tensors[node.params["table"]]
+    quant, codes = quant_of(kind), graph.param(node, "table")
+    held = b.constant(f"{name}.table", codes, np.int8)
+    scale = b.constant(f"{name}.table.scale", quant.per_tensor, np.float32)
+    zero = b.constant(f"{name}.table.zero_point", quant.zero_point, np.int8)
+    table = b.node("DequantizeLinear", [held, scale, zero], f"{name}.table.dequantized")
+    ends = [
+        b.constant(f"{name}.{n}", end, np.int64)
+        for n, end in (("first", 0), ("last", len(codes) - 1))
+    ]
+    ids = b.node("Cast", [x[0]], f"{name}.whole", to=TensorProto.INT64)
+    ids = b.node("Clip", [ids, *ends], f"{name}.ids")
+    made = b.node("Gather", [table, ids], f"{name}.rows", axis=0)
+    rank = len(graph.tensors[node.outputs[0]].shape)
+    return b.to_channels_first(made, name) if rank == 3 else made
+
+
 def _resize_linear(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     """A product with a matrix from either side: Resize knows its own coordinates alone."""
     height, width, _ = graph.tensors[node.inputs[0]].shape
@@ -181,6 +201,7 @@ SHAPE_OPS: Mapping[str, Form] = {
     "Expand": _expand,
     "ResizeNearest": _resize,
     "Gather": _gather,
+    "Embedding": _embedding,
     "ResizeLinear": _resize_linear,
     "PRelu": _prelu,
     "BatchMatMul": _batch_matmul,

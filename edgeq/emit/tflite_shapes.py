@@ -120,6 +120,22 @@ def _gather(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Val
     return y
 
 
+def _embedding(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """GATHER from the table, its ids held inside."""
+    y, name, types = _made(sg, graph, node), node.name, schema.TensorType
+    codes, shape = graph.param(node, "table"), x[0].shape
+    ids = sg.value(f"{name}.whole", shape, "int32")
+    sg.op("CAST", x, [ids], schema.CastOptionsT(types.INT16, types.INT32))
+    for op, end in (("MAXIMUM", 0), ("MINIMUM", len(codes) - 1)):
+        bound = sg.constant(f"{name}.{op.lower()}", np.full((1,) * len(shape), end, np.int32))
+        held = sg.value(f"{name}.{op.lower()}.ids", shape, "int32")
+        sg.op(op, [ids, bound], [held], schema.MaximumMinimumOptionsT())
+        ids = held
+    table = sg.constant(node.params["table"], codes, _out(graph, node))
+    sg.op("GATHER", [table, ids], [y], schema.GatherOptionsT(axis=0, batchDims=0))
+    return y
+
+
 def _batch_matmul(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     y = _made(sg, graph, node)
     options = schema.BatchMatMulOptionsT(adjX=False, adjY=node.attrs.transpose)
@@ -230,6 +246,7 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "Expand": _expand,
     "ResizeNearest": _resize,
     "Gather": _gather,
+    "Embedding": _embedding,
     "ResizeLinear": _resize_linear,
     "BatchMatMul": _batch_matmul,
     "PRelu": _prelu,

@@ -60,9 +60,14 @@ class Operator:
         return tuple(int(n) for n in self.attributes.get(name, default))
 
 
+INTEGERS = (TensorProto.INT32, TensorProto.INT64)
+
+
 @dataclass(frozen=True)
 class OnnxFile:
-    """`inputs` and `outputs`: name -> shape, the batch included. `shapes`: what onnx infers."""
+    """`inputs` and `outputs`: name -> shape, the batch included. `shapes`: what onnx infers.
+    `whole`: inputs of whole numbers.
+    """
 
     inputs: Mapping[str, Shape]
     outputs: tuple[str, ...]
@@ -70,6 +75,7 @@ class OnnxFile:
     constants: Mapping[str, Array]
     shapes: Mapping[str, Shape]
     opset: int
+    whole: frozenset[str] = frozenset()
 
 
 def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> tuple[OnnxFile, bytes]:
@@ -104,7 +110,9 @@ def parse(data: bytes, folder: Path, input_shape: Sequence[int] | None = None) -
     constants = {t.name: _constant(t) for t in model.graph.initializer}
     operators = tuple(_operator(i, node) for i, node in enumerate(model.graph.node))
     outputs = tuple(v.name for v in model.graph.output)
-    return OnnxFile(inputs, outputs, operators, constants, _inferred(model), opset)
+    return OnnxFile(
+        inputs, outputs, operators, constants, _inferred(model), opset, _whole(model.graph)
+    )
 
 
 def _check_bounds(model: ModelProto) -> None:
@@ -211,6 +219,10 @@ def _opset(model: ModelProto) -> int:
     return version
 
 
+def _whole(graph: GraphProto) -> frozenset[str]:
+    return frozenset(v.name for v in graph.input if v.type.tensor_type.elem_type in INTEGERS)
+
+
 def _inputs(graph: GraphProto, wanted: Sequence[int] | None) -> dict[str, Shape]:
     """Shapes of what is no initialiser, an open batch as 1. UnsupportedOp where others are open."""
     held = {t.name for t in graph.initializer}
@@ -219,7 +231,7 @@ def _inputs(graph: GraphProto, wanted: Sequence[int] | None) -> dict[str, Shape]
         if value.name in held:
             continue
         kind = value.type.tensor_type
-        if kind.elem_type != TensorProto.FLOAT:
+        if kind.elem_type not in (TensorProto.FLOAT, *INTEGERS):
             given = TYPES.get(kind.elem_type, "of no known type").lower()
             raise UnsupportedOp(f"input {value.name[:NAME_LENGTH]!r} is {given}, not float32")
         sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]

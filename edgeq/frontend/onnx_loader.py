@@ -19,6 +19,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import INPUT, port_name
 from edgeq.ops import OPS
 from edgeq.ops.op import Scale, Site
+from edgeq.passes.ids import rows_of_ids, with_ids
 from edgeq.passes.tidy import tidy
 from edgeq.passes.verify import verify
 from edgeq.ports import MOST_PORTS
@@ -109,6 +110,12 @@ def imported(file: OnnxFile, name: str) -> Imported:
         raise
     except EdgeqError as error:
         raise ModelFile(f"it makes no sense: {error}") from error
+    numbers = [n for n in file.whole if n in entries and entries[n].name not in rows_of_ids(graph)]
+    if numbers:
+        raise UnsupportedOp(
+            f"input {numbers[0][:80]!r} is whole numbers, not float32; no Gather reads rows by it"
+        )
+    with_ids(graph)  # raises where they are computed with
     shapes = {entry.name: entry.shape[1:] for entry in entries.values()}
     shape = shapes if len(shapes) > 1 else next(iter(shapes.values()))
     return Imported(graph, shape, layout, _settled(graph))

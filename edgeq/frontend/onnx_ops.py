@@ -8,7 +8,7 @@ import numpy as np
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.float_graph import UNIT, Array, Value
 from edgeq.frontend.onnx_convolutions import CONVOLUTION_READERS
-from edgeq.frontend.onnx_file import Operator
+from edgeq.frontend.onnx_file import INTEGERS, Operator
 from edgeq.frontend.onnx_graph import Reader, Readers, Reading, constant_like, widened
 from edgeq.frontend.onnx_layers import LAYER_READERS, channel_affine
 from edgeq.frontend.onnx_places import PLACE_READERS
@@ -113,7 +113,8 @@ def _prelu(g: Reading, op: Operator) -> None:
 
 
 def _cast(g: Reading, op: Operator) -> None:
-    if int(op.get("to", 0)) != FLOAT:
+    to, name = int(op.get("to", 0)), op.inputs[0]
+    if to != FLOAT and not (to in INTEGERS and name in g.file.whole):
         raise Refused("it casts to another type than float32")
     g.same(op, g.value(op))
 

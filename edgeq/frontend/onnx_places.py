@@ -12,6 +12,7 @@ from edgeq.frontend.onnx_file import Operator
 from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.frontend.onnx_shapes import give_value, reshape, sliced
 from edgeq.ops.copies import Pad, ResizeNearest
+from edgeq.ops.embedding import Embedding
 from edgeq.ops.gather import Gather
 from edgeq.ops.resize_linear import ResizeLinear
 
@@ -39,7 +40,9 @@ def _with_axis(g: Reading, value: Value, axis: int) -> Value:
 
 
 def _gather(g: Reading, op: Operator) -> None:
-    """By constant places."""
+    """By constant places; rows of a constant table by an input's."""
+    if g.is_constant(op, 0) and not g.is_constant(op, 1):
+        return _embedding(g, op)
     value, index = g.value(op), g.constant(op, 1)
     rank = len(value.shape)
     axis = axis_of(int(op.get("axis", 0)), rank)
@@ -53,6 +56,16 @@ def _gather(g: Reading, op: Operator) -> None:
     if index.ndim == 1:
         return give_value(g, op, made)
     return reshape(g, op, made, (*made.shape[:axis], *index.shape, *made.shape[axis + 1 :]))
+
+
+def _embedding(g: Reading, op: Operator) -> None:
+    table, ids = g.real(op, 0), g.value(op, 1)
+    if table.ndim != 2 or axis_of(int(op.get("axis", 0)), 2):
+        raise Refused(f"it reads {list(table.shape)} by computed places; rows of a table are taken")
+    rank = len(ids.shape)
+    axes = [a for a in range(rank) if ids.shape[a] > 1] or [rank - 1]
+    made = g.add("Embedding", Embedding(), (g.ordered(ids, axes),), {"table": table})
+    g.give(op, made, (*ids.shape, table.shape[1]), (*axes, rank))
 
 
 def _tile(g: Reading, op: Operator) -> None:

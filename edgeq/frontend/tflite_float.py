@@ -56,6 +56,8 @@ def onnx_of(file: TfliteFile) -> tuple[OnnxFile, list[Finding]]:
     """The file as ONNX has it, and what is said of each of its operators."""
     subgraph, findings = file.subgraphs[0], list[Finding]()
     w = Writing(file, subgraph)
+    w.ids = {i for i in subgraph.inputs if subgraph.tensors[i].dtype in ("int32", "int64")}
+    whole = frozenset(f"t{i}" for i in w.ids)
     for op in subgraph.operators:
         w.index, w.name = op.index, subgraph.tensors[op.outputs[0]].name if op.outputs else "none"
         refused = ""
@@ -67,13 +69,15 @@ def onnx_of(file: TfliteFile) -> tuple[OnnxFile, list[Finding]]:
     shapes = {f"t{i}": tensor.shape for i, tensor in enumerate(subgraph.tensors)}
     inputs = {f"t{i}": subgraph.tensors[i].shape for i in subgraph.inputs}
     outputs = tuple(f"t{i}" for i in subgraph.outputs)
-    made = OnnxFile(inputs, outputs, tuple(w.operators), w.constants, shapes, OPSET)
+    made = OnnxFile(inputs, outputs, tuple(w.operators), w.constants, shapes, OPSET, whole)
     return made, findings
 
 
 def _write(w: Writing, op: Operator) -> None:
     if _of_shapes(w.subgraph, op) and op.op not in PLACES:
-        return
+        if not w.ids & set(op.inputs):
+            return
+        w.ids |= set(op.outputs)
     writer = None if op.custom else WRITERS.get(op.op)
     if writer is None:
         raise Refused("custom operators are not taken" if op.custom else "it is not supported")
@@ -234,6 +238,13 @@ def _widened(w: Writing, op: Operator) -> None:
     w.constants[f"t{op.outputs[0]}"] = w.value(op, 0)
 
 
+def _cast(w: Writing, op: Operator) -> None:
+    """Of ids to other whole numbers, and of places to floats."""
+    if w.subgraph.tensors[op.outputs[0]].dtype == "float32" or op.inputs[0] in w.ids:
+        return w.end(op, w.given(op, 0))
+    raise Refused("it casts to another type than float32")
+
+
 WRITERS: Mapping[str, Writer] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
@@ -278,6 +289,7 @@ WRITERS: Mapping[str, Writer] = {
     **dict.fromkeys(("PAD", "PADV2"), _padded),
     "SLICE": _sliced,
     "DEQUANTIZE": _widened,
+    "CAST": _cast,
     "POW": lambda w, op: w.end(op, w.add("Pow", w.given(op, 0), w.given(op, 1))),
     "SQUARE": lambda w, op: w.end(op, w.add("Mul", w.given(op, 0), w.given(op, 0))),
     "RELU_0_TO_1": _of_one("Clip", 0.0, 1.0),

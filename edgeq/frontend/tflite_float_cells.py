@@ -50,13 +50,19 @@ def _pack(w: Writing, op: Operator) -> None:
 
 
 def _gather(w: Writing, op: Operator) -> None:
-    """Constant places along one axis."""
+    """Constant places along one axis, or rows by an input's whole numbers."""
+    if op.inputs[1] in w.ids:
+        return w.end(op, w.add("Gather", w.given(op, 0), w.given(op, 1), axis=0))
     axis, shape = _axis(int(op.option(0, "i")), len(w.tensor(op, 0).shape)), w.made(op)
     if op.option(1, "i"):
         raise Refused("it gathers along the batch")
     places = w.numbers(op, 1)
     made = w.add("Gather", w.given(op, 0), w.whole(places), axis=axis)
-    w.end(op, w.add("Reshape", made, w.whole(shape)))
+    return w.end(op, w.add("Reshape", made, w.whole(shape)))
+
+
+def _embedding_lookup(w: Writing, op: Operator) -> None:
+    w.end(op, w.add("Gather", w.given(op, 1), w.given(op, 0), axis=0))
 
 
 def _strided_slice(w: Writing, op: Operator) -> None:
@@ -171,6 +177,7 @@ CELL_WRITERS: Mapping[str, Writer] = {
     "UNPACK": _unpack,
     "PACK": _pack,
     "GATHER": _gather,
+    "EMBEDDING_LOOKUP": _embedding_lookup,
     "STRIDED_SLICE": _strided_slice,
     "REVERSE_V2": _reversed,
     "MIRROR_PAD": _mirror_pad,

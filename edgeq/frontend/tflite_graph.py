@@ -12,6 +12,7 @@ from edgeq.frontend.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from edgeq.ir import Node, Quant, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.copies import Pad
+from edgeq.ops.embedding import IDS
 from edgeq.ops.reshape import Reshape
 
 Array = npt.NDArray[Any]
@@ -70,7 +71,8 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 class Growing:
     """`names` finds the graph's tensor of each that has been computed; `pads` what a PAD made,
     `rows` the map that a SPACE_TO_BATCH_ND made rows of, `sizes` what is computed of a SHAPE,
-    `wide` the codes of whole numbers and what is added to them (tflite_places.py).
+    `wide` the codes of whole numbers and what is added to them (tflite_places.py),
+    `bounds` where those end.
     """
 
     file: TfliteFile
@@ -84,6 +86,7 @@ class Growing:
     refused: set[int] = field(default_factory=set)
     sizes: set[int] = field(default_factory=set)
     wide: dict[int, tuple[str, int]] = field(default_factory=dict)
+    bounds: dict[int, int] = field(default_factory=dict)
 
     def begin(self, index: int) -> str:
         """Types an activation that no node makes; its name."""
@@ -92,6 +95,15 @@ class Growing:
         quant = quant_of_tensor(tensor, BOTH)
         self.tensors[name] = TensorType(shape_of(tensor), tensor.dtype, quant)
         return name
+
+    def begin_ids(self, index: int) -> None:
+        """Types an input of whole numbers, which are int16 on the device."""
+        name = self.names[index] = f"t{index}"
+        tensor = self.subgraph.tensors[index]
+        if tensor.dynamic:
+            raise Refused(f"{tensor.name!r} is {UNKNOWN}")
+        self.tensors[name] = TensorType(shape_of(tensor), "int16", IDS)
+        self.wide[index] = name, 0
 
     def assume(self, index: int) -> None:
         """What a refused operator would have made, as the file types it: reading goes on."""
@@ -238,6 +250,8 @@ class Growing:
         name = f"{node_name(op)}_{suffix}"
         shape = self._shape(kind, attrs, (source,), params or {})
         quant = quant or self.tensors[source].quant
+        if kind == "Reshape":
+            dtype = self.tensors[source].dtype
         self.tensors[name + ".out"] = TensorType(shape, dtype, quant)
         self.nodes.append(Node(name, kind, (source,), (name + ".out",), attrs, params or {}))
         return name + ".out"

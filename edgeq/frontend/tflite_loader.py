@@ -18,7 +18,9 @@ from edgeq.frontend.tflite_places import WHOLE
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import join, limits, port_name
 from edgeq.ops import OPS
+from edgeq.ops.embedding import IDS
 from edgeq.ops.op import Array
+from edgeq.passes.ids import rows_of_ids
 from edgeq.passes.lower import lower_node
 from edgeq.passes.verify import verify
 
@@ -89,7 +91,8 @@ def _read(data: bytes, name: str) -> tuple[Graph | None, list[Finding]]:
     growing = Growing(file, subgraph)
     try:
         for index in subgraph.inputs:
-            growing.begin(index)
+            whole = subgraph.tensors[index].dtype in WHOLE
+            growing.begin_ids(index) if whole else growing.begin(index)
         for index in subgraph.outputs:
             if subgraph.tensors[index].dtype not in WHOLE:
                 quant_of_tensor(subgraph.tensors[index])
@@ -173,6 +176,11 @@ def _finished(
     )
     if any(_source_of(graph, output) in graph.inputs for output in graph.outputs):
         raise UnsupportedOp("its output is its own input: it computes nothing")
+    others = [
+        n for n in graph.inputs if graph.tensors[n].quant == IDS and n not in rows_of_ids(graph)
+    ]
+    if others:
+        raise UnsupportedOp("an input of whole numbers is taken where a GATHER reads rows by it")
     _check_work(graph)
     for node in graph.nodes:
         if {role.name for role in OPS[node.op].roles(node.attrs)} - {*node.params}:
@@ -236,9 +244,10 @@ def is_float(data: bytes) -> bool:
     _refuse_kinds(file)
     subgraph = file.subgraphs[0]
     ends = {subgraph.tensors[i].dtype for i in (*subgraph.inputs, *subgraph.outputs)}
-    quantizes = any(op.op == "QUANTIZE" for op in subgraph.operators)
+    made = {subgraph.tensors[i].dtype for op in subgraph.operators for i in op.outputs}
+    quantizes = bool(made & {"int8", "uint8", "int16"})
     floats = any(given == "float32" for _, given, _ in _weighted(subgraph))
-    return floats or (ends == {"float32"} and not quantizes)
+    return floats or (ends - {*WHOLE} == {"float32"} and not quantizes)
 
 
 def _weighted(subgraph: Subgraph) -> Iterator[tuple[Operator, str, str]]:
@@ -282,7 +291,19 @@ def seeded_rows(graph: Graph, count: int = 64, seed: int = 0) -> Array:
     A file brings no data of its own; these are what the proofs and the estimate run on.
     """
     rng = np.random.default_rng(seed)
-    return join(graph.inputs, {n: _seeded(graph.tensors[n], count, rng) for n in graph.inputs})
+    ids = rows_of_ids(graph)
+    found = {
+        n: _seeded_ids(graph.tensors[n], ids[n], count, rng)
+        if n in ids
+        else _seeded(graph.tensors[n], count, rng)
+        for n in graph.inputs
+    }
+    return join(graph.inputs, found)
+
+
+def _seeded_ids(kind: TensorType, rows: int, count: int, rng: np.random.Generator) -> Array:
+    """Of an Embedding: the file's own interpreters end at one beyond its table."""
+    return rng.integers(0, rows, (count, *kind.shape)).astype(np.float32)
 
 
 def _seeded(kind: TensorType, count: int, rng: np.random.Generator) -> Array:

@@ -18,12 +18,21 @@ from edgeq.frontend.tflite_places import (
     is_lookup,
     is_wide,
     looked_up,
+    wide_bound,
     wide_shape,
     wide_sum,
 )
 from edgeq.frontend.tflite_prelu import prelu, rectified
 from edgeq.frontend.tflite_reductions import REDUCTION_READERS
-from edgeq.frontend.tflite_shapes import SHAPE_READERS, Reader, amounts, elementwise, gather, pad
+from edgeq.frontend.tflite_shapes import (
+    SHAPE_READERS,
+    Reader,
+    amounts,
+    elementwise,
+    extreme,
+    gather,
+    pad,
+)
 from edgeq.frontend.tflite_svdf import svdf
 from edgeq.frontend.tflite_tables import TABLE_READERS
 from edgeq.ir import Quant
@@ -123,6 +132,10 @@ def _reshape(g: Growing, op: Operator) -> None:
     return g.alias(op)
 
 
+def _extreme(g: Growing, op: Operator) -> None:
+    return wide_bound(g, op) if is_wide(g, op) else extreme(g, op)
+
+
 def _gather(g: Growing, op: Operator) -> None:
     """Constant places of an activation, or a table of every code."""
     return looked_up(g, op) if is_lookup(g, op) else gather(g, op)
@@ -191,6 +204,8 @@ READERS: Mapping[str, Reader] = {
     "BATCH_TO_SPACE_ND": batch_to_space,
     **SHAPE_READERS,
     "GATHER": _gather,
+    "MINIMUM": _extreme,
+    "MAXIMUM": _extreme,
     **PLACE_READERS,
     **REDUCTION_READERS,
 }

@@ -80,7 +80,7 @@ def _with_constant(g: Growing, op: Operator, activation: str, place: int) -> Non
     return g.add(op, "AddConstant", attrs, (source,), params)
 
 
-def _extreme(g: Growing, op: Operator) -> None:
+def extreme(g: Growing, op: Operator) -> None:
     g.same_scale(op, 2)
     constants = [g.file.is_constant(g.operand(op, i)) for i in (0, 1)]
     if sum(constants) == 1:
@@ -346,8 +346,8 @@ def quantize(g: Growing, op: Operator) -> None:
 
 
 SHAPE_READERS: dict[str, Reader] = {
-    "MINIMUM": _extreme,
-    "MAXIMUM": _extreme,
+    "MINIMUM": extreme,
+    "MAXIMUM": extreme,
     "CONCATENATION": _concatenation,
     "TRANSPOSE": _transpose,
     "SLICE": _slice,

@@ -17,12 +17,15 @@ CLAMPS = {"N1To1": (-1.0, 1.0), "Relu6": (0.0, 6.0)}
 
 @dataclass
 class Writing:
-    """The operators so far. A tensor of the file is called t and its number."""
+    """The operators so far. A tensor of the file is called t and its number; `ids` are those of an
+    input of whole numbers.
+    """
 
     file: TfliteFile
     subgraph: Subgraph
     operators: list[OnnxOperator] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
+    ids: set[int] = field(default_factory=set)
     index: int = 0
     name: str = ""
 

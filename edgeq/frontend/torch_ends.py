@@ -15,7 +15,7 @@ Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 MOST_OFF = 1e-3  # of the largest answer: another order of float32 sums, never another network
 STEP, OWN = 1 + 2.0**-23, 10  # a step of float32, and how often what the module makes of one
 PLACED_OFF = 2e-3  # of each ResizeLinear: 1/2048 of a cell along two axes, twice the largest apart
-WANTED = "a float tensor of shape (N, *input shape), a tuple of them, or a dict by argument"
+WANTED = "a float tensor (N, *input shape), or ids of nn.Embedding, a tuple of them, or a dict"
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Examples:
         return Examples(tuple(x[begin:end] for x in self.args), kwargs)
 
     def a_step_off(self) -> "Examples":
-        """Each value to the next of float32."""
-        kwargs = {name: x * STEP for name, x in self.kwargs.items()}
-        return Examples(tuple(x * STEP for x in self.args), kwargs)
+        """Each value to the next of float32; ids stay."""
+        kwargs = {name: _next(x) for name, x in self.kwargs.items()}
+        return Examples(tuple(map(_next, self.args)), kwargs)
 
     def named(self, arguments: Sequence[str]) -> dict[str, Tensor]:
         """By the names of a program's arguments, as ports are called."""
@@ -45,6 +45,10 @@ class Examples:
             return {INPUT: self.tensors[0]}
         left = iter(self.args)
         return {port_name(n): self.kwargs[n] if n in self.kwargs else next(left) for n in arguments}
+
+
+def _next(x: Tensor) -> Tensor:
+    return x * STEP if x.is_floating_point() else x
 
 
 def examples_of(example: object) -> Examples:

@@ -146,7 +146,7 @@ def _layout(program: torch.export.ExportedProgram) -> Layout:
 
 def _reads_rows(entry: fx.Node) -> bool:
     """Whether what reads an input first takes rows of features."""
-    rows = {"linear", "layer_norm", "rms_norm", "matmul", *ATEN_RECURRENT}
+    rows = {"linear", "layer_norm", "rms_norm", "matmul", "embedding", *ATEN_RECURRENT}
     stop = {*ATEN_LAYERS, *rows}
     readers = list(entry.users)
     while readers and not (_op_of(readers[0]) in stop or _turns(readers[0])):
@@ -374,6 +374,8 @@ def _compare(
     generator = torch.Generator().manual_seed(0)
 
     def more(x: Tensor) -> Tensor:
+        if not x.is_floating_point():  # ids: others may be none of its table
+            return torch.cat([x, x[:1].flip(-1), x[:1]])
         return torch.cat([x.float(), torch.randn(2, *x.shape[1:], generator=generator)])
 
     rows = Examples(

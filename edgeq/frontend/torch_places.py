@@ -9,10 +9,18 @@ from edgeq.errors import UnsupportedOp
 from edgeq.frontend.cells import MOST_REPEATS, between, continued, coordinates, step_of
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.placed import Placed, Placing, permuted
-from edgeq.frontend.torch_layers import Arguments, Reader, activation, numbers, out_of
+from edgeq.frontend.torch_layers import (
+    Arguments,
+    Reader,
+    activation,
+    constant,
+    numbers,
+    out_of,
+)
 from edgeq.frontend.torch_parts import cut, in_order, padded
 from edgeq.frontend.torch_values import axis_of
 from edgeq.ops.copies import DepthToSpace
+from edgeq.ops.embedding import Embedding
 from edgeq.ops.gather import Gather
 from edgeq.ops.graph_builder import Cursor
 from edgeq.ops.resize_linear import ResizeLinear
@@ -127,9 +135,18 @@ def _upsample_linear(b: Placing, name: str, a: Arguments) -> Placed:
     return out_of(x, b.add("ResizeLinear", name, ResizeLinear(down, across), (given,)))
 
 
+def _embedding(b: Placing, name: str, a: Arguments) -> Placed:
+    """Rows of a table that is no activation, by whole numbers that are an input."""
+    table, ids = constant(a["weight"], "table"), in_order(activation(a["indices"]))
+    params = {"table": b.constant(f"{name}.table", table)}
+    made = b.add("Embedding", name, Embedding(), (Cursor(ids.name, ids.memory),), params)
+    return Placed(made.name, (*ids.shape, table.shape[1]), (*ids.axes, ids.rank))
+
+
 ATEN_PLACES: Mapping[str, Reader] = {
     "index_select": _index_select,
     "index": _index,
+    "embedding": _embedding,
     **dict.fromkeys(("repeat", "tile"), _repeat),
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "pixel_shuffle": _shuffle,

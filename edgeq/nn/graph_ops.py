@@ -151,6 +151,11 @@ def _arg_max(a: ArgMax, x: Sequence[Tensor], _: Tensors) -> Tensor:
     return (x[0].shape[-1] - 1 - x[0].flip(-1).argmax(-1, keepdim=True)).float()
 
 
+def _embedding(_: object, x: Sequence[Tensor], c: Tensors) -> Tensor:
+    ids = x[0].round().long().clamp(0, len(c["table"]) - 1)
+    return F.embedding(ids, c["table"])
+
+
 def _group_norm(a: GroupNorm, x: Sequence[Tensor], c: Tensors) -> Tensor:
     shape = x[0].shape
     cells = x[0].reshape(len(x[0]), *shape[1 : a.rows + 1], -1, a.groups, shape[-1] // a.groups)
@@ -204,6 +209,7 @@ FORWARDS: Mapping[str, Forward] = {
     "PRelu": lambda _, x, c: torch.where(x[0] < 0, x[0] * c["slope"], x[0]),
     "BatchMatMul": lambda a, x, _: x[0] @ (x[1].transpose(-1, -2) if a.transpose else x[1]),
     "ArgMax": _arg_max,
+    "Embedding": _embedding,
     "LogSoftmax": lambda _, x, __: F.log_softmax(x[0], dim=-1),
     "GroupNorm": _group_norm,
     "BatchNorm": lambda _, x, c: x[0] * c["gain"] + c["offset"],

@@ -414,6 +414,16 @@ typedef struct {
 /* They may not overlap. */
 void edgeq_gather_s8(const edgeq_gather_params *p, const int8_t *x, int8_t *y);
 
+/* count ids, held between 0 and `last`: a row of `width` for each. */
+typedef struct {
+    const int8_t *table;
+    int32_t count;
+    int32_t last;
+    int32_t width;
+} edgeq_embedding_params;
+
+void edgeq_embedding_s16(const edgeq_embedding_params *p, const int16_t *x, int8_t *y);
+
 /* down, across: where each row and column of the output lies, in 1/1024 of a cell, inside the map.
  */
 typedef struct {

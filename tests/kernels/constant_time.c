@@ -186,6 +186,11 @@ void run_gather_s8(void) {
     edgeq_gather_s8(&p, x, y);
 }
 
+void run_embedding_s16(void) {
+    edgeq_embedding_params p = {(const int8_t *)bias, 6, 3, 5};
+    edgeq_embedding_s16(&p, (const int16_t *)(const void *)x, y);
+}
+
 void run_resize_linear_s8(void) {
     static const int32_t down[3] = {0, 700, 2048}, across[2] = {512, 3072};
     edgeq_resize_linear_params p = {down, across, 4, 5, 3, 2};

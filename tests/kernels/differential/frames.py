@@ -6,6 +6,7 @@ import numpy as np
 
 from edgeq.ir import Quant, TensorType
 from edgeq.ops import OPS
+from edgeq.ops.embedding import IDS
 from edgeq.ops.fixed_point import quantize_multipliers
 from edgeq.ops.op import Io, quant_of
 from tests.kernels import samples
@@ -33,6 +34,26 @@ def narrowed(size: int, seed: int) -> Case:
 def narrow_cases() -> Iterator[Case]:
     for seed in range(24):
         yield narrowed(1 + 5 * seed % 41, seed)
+
+
+def embedded(count: int, rows: int, width: int, seed: int) -> Case:
+    """Ids inside and beyond both ends of the table."""
+    rng, ends = np.random.default_rng(seed), np.iinfo(np.int16)
+    x = rng.integers(-2, rows + 2, (1, count)).astype(np.int16)
+    x[0, : min(count, 4)] = (ends.max, ends.min, rows - 1, rows)[:count]
+    table = rng.integers(-128, 128, (rows, width), dtype=np.int8)
+    kinds = TensorType((count,), "int16", IDS), TensorType((count, width), "int8", IDS)
+    wanted = OPS["Embedding"].reference(
+        OPS["Embedding"].attrs(), Io(kinds[:1], kinds[1]), (x,), {"table": table}
+    )[0]
+    given = Pointer((Struct((Const(table), count, rows - 1, width)),))
+    call = Call("edgeq_embedding_s16", (given, Const(x), Out(wanted)))
+    return Case(f"edgeq_embedding_s16 {count} of {rows}x{width}, seed {seed}", (call,))
+
+
+def embedding_cases() -> Iterator[Case]:
+    for seed in range(16):
+        yield embedded(1 + 3 * seed % 11, 1 + 5 * seed % 23, 1 + 7 * seed % 19, seed)
 
 
 def delayed(size: int, seed: int, dtype: str) -> Case:

@@ -101,6 +101,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
         for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_time_s16")
     },
     "edgeq_narrow_s16": frames.narrow_cases,
+    "edgeq_embedding_s16": frames.embedding_cases,
     "edgeq_delay_s8": frames.delay_cases,
     "edgeq_history_s8": frames.history_cases,
     "edgeq_lookup_s8": elementwise.lookup_cases,

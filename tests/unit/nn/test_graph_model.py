@@ -37,6 +37,7 @@ from edgeq.ops.concat import Concat
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.copies import Expand, Pad, ResizeNearest, Slice, Transpose
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
+from edgeq.ops.embedding import Embedding
 from edgeq.ops.fully_connected import FullyConnected
 from edgeq.ops.gather import Gather
 from edgeq.ops.group_norm import GroupNorm
@@ -91,6 +92,7 @@ CASES: list[tuple[object, tuple[int, ...], dict[str, tuple[int, ...]]]] = [
     (LogSoftmax(), (5,), {}),
     (ArgMax(), MAP, {}),
     (ArgMax(last=True), (5,), {}),
+    (Embedding(), (6, 7), {"table": (5, 3)}),
     (PRelu(), MAP, {"slope": (7, 4)}),
     (BatchMatMul(True), MAP, {}),
     (Reshape((4, 42)), MAP, {}),

@@ -20,7 +20,7 @@ from tests import factory
 from tests.audio_cases import AUDIO_CASES
 from tests.kernels.c_structs import flat_members, members
 from tests.numeric_cases import NUMERIC_CASES
-from tests.port_graphs import wide_input, with_history
+from tests.port_graphs import of_ids, wide_input, with_history
 from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 from tests.svdf_cases import SVDF_CASES
@@ -93,6 +93,7 @@ def graphs() -> Iterator[Graph]:
     yield SVDF_CASES["svdf"]()
     yield AUDIO_CASES["log mel of 512"]()
     yield wide_input()
+    yield of_ids()
     yield with_history()
     for rule in RULES:
         yield factory.mixture_graph(rng, rule=rule)

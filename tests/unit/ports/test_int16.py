@@ -26,10 +26,10 @@ from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
 from edgeq.reference import quantize_rows, random_rows, real_inputs, run
 from edgeq.toolchain import build, find_compiler, with_board
-from tests.port_graphs import wide_delay, wide_input
+from tests.port_graphs import of_ids, wide_delay, wide_input
 
 DIGEST = "ab" * 32
-GRAPHS = [wide_input, wide_delay]
+GRAPHS = [wide_input, wide_delay, of_ids]
 Make = Callable[[], Graph]
 
 
@@ -55,7 +55,7 @@ def test_codes_are_int16(make: Make) -> None:
     assert rows.dtype == np.int16
     assert np.abs(rows.astype(int)).max() > 1000
     np.testing.assert_array_equal(quantize_rows(graph, real_inputs(graph, rows)), rows)
-    assert run(graph, rows).output.dtype == (np.int8 if make is wide_input else np.int16)
+    assert run(graph, rows).output.dtype == (np.int16 if make is wide_delay else np.int8)
 
 
 @pytest.mark.parametrize("make", GRAPHS)
