@@ -299,6 +299,7 @@ def flash(
     probe: str | None = None,
     marker_file: str | Path | None = None,
     serve: str | None = None,
+    microphone: bool = False,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
@@ -308,17 +309,21 @@ def flash(
     pin shows an inference, "levels" or "pulses" (docs/energy.md); `baud` the speed of its serial
     port instead of the board file's; `probe` the serial number of the board's probe, among several
     of a kind; `marker_file` where a virtual board writes the edges of its marker pin, `serve` the
-    HOST:PORT of its serial port instead of a pseudo-terminal (docs/farm.md). Raises Link
+    HOST:PORT of its serial port instead of a pseudo-terminal (docs/farm.md); `microphone` builds a
+    firmware that hears the board's own (docs/capture.md). Raises Link
     when there is no board or it does not answer, MemoryBudget when the firmware does not fit,
     Toolchain without a compiler or tool, Flash when flashing fails, Mismatch when the board runs
     something else.
     """
     from edgeq import flashers
+    from edgeq.toolchain import that_captures
 
     tell = watch or flashers.unwatched
     tell(None, "building")
     around = None if probe is None or dry_run else flashers.look_at(probe)
     plain = flashers.choose_board(board, around)
+    if microphone:
+        plain = that_captures(plain)
     built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
     edges, asked = path_of(marker_file), verify and not dry_run
     result |= flashers.flash(

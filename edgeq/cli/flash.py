@@ -43,6 +43,9 @@ from edgeq.cli.output import say, say_json, stderr_console
     type=click.Path(path_type=Path),
     help="Where a virtual board writes its marker pin's edges, a JSON object a line.",
 )
+@click.option(
+    "--microphone", is_flag=True, help="A firmware that hears the board's microphone (`start%`)."
+)
 @probe_option
 @click.option("--baud", type=int, help="The speed of the serial port, instead of the board's.")
 @click.option(
@@ -72,6 +75,7 @@ def flash(
     tool: str | None,
     marker: str,
     marker_file: Path | None,
+    microphone: bool,
     probe: str | None,
     baud: int | None,
     virtual: bool,
@@ -95,11 +99,14 @@ def flash(
     how = HowToFlash(firmware, compiler, tool, verify, marker, baud, probe)
     with flash_bar(stderr_console()) as watch:
         if place is not None:
-            _refuse_with_place(port=port, serve=serve, marker_file=marker_file, dry_run=dry_run)
+            _refuse_with_place(
+                port=port, serve=serve, marker_file=marker_file, dry_run=dry_run,
+                microphone=microphone,
+            )  # fmt: skip
             result = flash_at(place, board, how, watch, labgrid=labgrid, coordinator=coordinator)
         else:
             asked = (board, firmware, compiler, tool, dry_run, port, verify)
-            result = run(*asked, watch, marker, baud, probe, marker_file, serve)
+            result = run(*asked, watch, marker, baud, probe, marker_file, serve, microphone)
     if as_json:
         say_json(result)
     else:

@@ -86,6 +86,8 @@ class Wire:
         return self._at < len(self._rx) or self._port.wait()
 
     def _ask(self) -> bool:
+        if self._bus.lives:
+            return self._fill()
         site = self._bus.site()
         kind = self._sites.get(site, 0)
         return (kind == WAITS or self._asks_again(site)) and self._fill()

@@ -6,6 +6,7 @@
 
 #include "board_config.h"
 #include "divide.h"
+#include "ears.h"
 #include "elapsed.h"
 #include "firmware_id.h"
 #include "mlperf_input.h"
@@ -17,7 +18,11 @@
 
 /* A model that was exported for no benchmark answers to this one's name. */
 #ifndef EDGEQ_MLPERF_ID
+#ifdef EDGEQ_CAPTURE_IRQ
+#define EDGEQ_MLPERF_ID "sww01"
+#else
 #define EDGEQ_MLPERF_ID "ic01"
+#endif
 #endif
 
 #define COMMAND_BYTES 80u
@@ -283,6 +288,40 @@ static void help(void) {
                         "results      : Return the result vector\r\n");
 }
 
+#ifdef EDGEQ_CAPTURE_IRQ
+#define SOUND_HZ 16000
+
+/* `start [RATE [OUTPUT]]`: the board answers first and hears then, until it is told to stop. */
+static void start(char *arguments) {
+    char *token = next_token(&arguments);
+    int32_t rate_hz = token == NULL ? SOUND_HZ : parse_number(token);
+    token = next_token(&arguments);
+    int32_t target = token == NULL ? 0 : parse_number(token);
+    if (rate_hz <= 0 || target < 0 || !ears_start((uint32_t)rate_hz, (uint32_t)target)) {
+        serial_text("e-[Cannot hear at this rate, or no such output]\r\n");
+        return;
+    }
+    serial_text("m-ready\r\n");
+    mlperf_discard();
+    ears_listen();
+    ears_report();
+}
+
+static bool hears(const char *token, char *arguments) {
+    if (equal(token, "start")) {
+        start(arguments);
+        return true;
+    }
+    return equal(token, "stop"); /* there is nothing to stop */
+}
+#else
+static bool hears(const char *token, char *arguments) {
+    (void)token;
+    (void)arguments;
+    return false;
+}
+#endif
+
 static void execute(char *text) {
     char *token = next_token(&text);
     if (token == NULL) {
@@ -301,7 +340,7 @@ static void execute(char *text) {
         infer(text);
     } else if (equal(token, "results")) {
         print_results();
-    } else {
+    } else if (!hears(token, text)) {
         serial_text("e-[Unknown command: ");
         print_safe(token);
         serial_text("]\r\n");
