@@ -90,6 +90,12 @@ def test_neg_is_refused_with_what_is_taken() -> None:
         graph_of_tflite(data, "t")
 
 
+def test_what_float_files_have_alone_is_refused_with_that_way() -> None:
+    unit = made.unary("L2_NORMALIZATION", Quant((1 / 128,), 0), schema.L2NormOptionsT())
+    with pytest.raises(UnsupportedOp, match="the float file of this network is taken with --calib"):
+        graph_of_tflite(made.written((1, 8), unit), "t")
+
+
 def test_more_places_than_a_byte_has_are_refused() -> None:
     with pytest.raises(UnsupportedOp, match="ArgMax of 257 values; at most 256"):
         graph_of_tflite(made.written((1, 257), placed("ARG_MAX", 1)), "t")
