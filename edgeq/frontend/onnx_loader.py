@@ -19,7 +19,7 @@ from edgeq.ir import Graph
 from edgeq.ir.ports import INPUT, port_name
 from edgeq.ops import OPS
 from edgeq.ops.op import Scale, Site
-from edgeq.passes.ids import rows_of_ids, with_ids
+from edgeq.passes.ids import rows_of_ids, settled_types
 from edgeq.passes.tidy import tidy
 from edgeq.passes.verify import verify
 from edgeq.ports import MOST_PORTS
@@ -115,7 +115,7 @@ def imported(file: OnnxFile, name: str) -> Imported:
         raise UnsupportedOp(
             f"input {numbers[0][:80]!r} is whole numbers, not float32; no Gather reads rows by it"
         )
-    with_ids(graph)  # raises where they are computed with
+    settled_types(graph)  # raises where they are computed with
     shapes = {entry.name: entry.shape[1:] for entry in entries.values()}
     shape = shapes if len(shapes) > 1 else next(iter(shapes.values()))
     return Imported(graph, shape, layout, _settled(graph))

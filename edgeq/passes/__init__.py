@@ -19,7 +19,6 @@ from edgeq.passes.freeze_router import (
     observe,
 )
 from edgeq.passes.fuse_activation import fuse_activation
-from edgeq.passes.ids import with_ids
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
 from edgeq.passes.select_kernels import select_kernels
@@ -70,7 +69,6 @@ def quantize(
     """
     graph = prepare(graph)
     graph = with_experts(graph, quantize_weights)  # before ranges: they must see rounded weights
-    graph = with_ids(graph)
     graph, notes = calibrate(graph, calibration, method)
     graph = with_experts(graph, join_scales)
     graph = graph.with_nodes(in_place(graph, node) for node in graph.nodes)

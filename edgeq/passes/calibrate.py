@@ -13,6 +13,7 @@ from edgeq.ops.mixture import Mixture
 from edgeq.ops.op import Array, Scale, Site
 from edgeq.ops.weighted import SUM_STEPS, layer_least
 from edgeq.passes.float_forward import FloatRun, float_params, run_float
+from edgeq.passes.ids import settled_types
 from edgeq.passes.least_scale import least_scale, no_finer, silent_nodes, silent_quant
 from edgeq.passes.ranges import choose_quant, wide_quant
 
@@ -41,6 +42,7 @@ def calibrate(graph: Graph, x: Array, method: str) -> tuple[Graph, tuple[str, ..
     Also returns a note on each layer that never fires on these rows.
     """
     check_calibration(graph, x)
+    graph = graph.with_tensors(settled_types(graph))
     run = run_float(graph, x, curious=True)
     ends = {
         name: graph.tensors[name].quant or choose_quant(run.values[name], method)

@@ -11,8 +11,10 @@ from edgeq.ops.embedding import IDS
 NAME = "Embedding"
 
 
-def with_ids(graph: Graph) -> Graph:
-    """Raises UnsupportedOp for ids that another op computes or reads."""
+def settled_types(graph: Graph) -> dict[str, TensorType]:
+    """Of ids, by tensor, and of rows whose scale no file settled. Raises UnsupportedOp for ids that
+    another op computes or reads.
+    """
     types: dict[str, TensorType] = {}
     for node in graph.nodes:
         if node.op == NAME:
@@ -22,7 +24,7 @@ def with_ids(graph: Graph) -> Graph:
             if graph.tensors[made].quant is None:
                 shape, table = graph.tensors[made].shape, graph.param(node, "table")
                 types[made] = TensorType(shape, graph.tensors[made].dtype, constant_quant(table))
-    return graph.with_tensors(types) if types else graph
+    return types
 
 
 def rows_of_ids(graph: Graph) -> dict[str, int]:

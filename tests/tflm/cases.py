@@ -313,7 +313,7 @@ def _graphs() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield make.__name__, make
     for make in (port_graphs.with_delay, port_graphs.with_history):
         yield make.__name__, make
-    for make in (port_graphs.wide_input, port_graphs.wide_delay):
+    for make in (port_graphs.wide_input, port_graphs.wide_delay, port_graphs.of_ids):
         yield make.__name__, make
 
 
