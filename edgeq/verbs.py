@@ -116,6 +116,8 @@ def listen(
     threshold: float = 0.5,
     hop: str | None = None,
     pace: bool = True,
+    truth: str | Path | None = None,
+    wake: str | None = None,
     baud: int = 115200,
     probe: str | None = None,
     place: str | None = None,
@@ -126,9 +128,11 @@ def listen(
 
     `log` names a new CSV file for the events, `labels` a text file with a class name a line; a
     class is heard from the score `threshold` on. `hop`, as "250ms": of an export of whole windows.
-    Without `pace` hops go as fast as answers come. `place` in the place of `port`: a board of a
-    farm, as in `profile`. Raises BadInput for the sound, the folder or a
-    model that does not take sound, Link without a board or when it is lost; `log` keeps what came.
+    Without `pace` hops go as fast as answers come. `truth`: a JSON list of [start, stop] in seconds
+    where the class `wake` (None: the first) is said, for the counts `wake_words`. `place` in
+    the place of `port`: a board of a farm, as in `profile`. Raises BadInput for the sound, the
+    folder or a model that does not take sound, Link without a board or when it is lost; `log` keeps
+    what came.
     """
     from edgeq import listening
     from edgeq.files import path_of
@@ -136,6 +140,7 @@ def listen(
     request = listening.ListenRequest(Path(wav), Path(firmware), port, probe, baud, path_of(log))
     request = replace(request, labels=path_of(labels), threshold=threshold, hop=hop, pace=pace)
     request = replace(request, place=place, coordinator=coordinator, labgrid=path_of(labgrid))
+    request = replace(request, truth=path_of(truth), wake=wake)
     return listening.listen(request, listening.Watch())
 
 

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Send as a microphone would, or as fast as answers come.",
 )
+@click.option(
+    "--truth", type=click.Path(path_type=Path), help="When the wake word is said: a JSON file."
+)
+@click.option("--wake", metavar="CLASS", help="The wake word; without it, the first class.")
 @json_option
 def listen(as_json: bool, **options: object) -> None:
     """Send a sound to the board hop by hop: live scores, events, latency, real-time factor."""

@@ -18,6 +18,7 @@ from edgeq.listening.events import HEADER, Ear, Event, Heard, csv_line
 from edgeq.listening.figures import FAST_BAUD, Figures, Line, Pace
 from edgeq.listening.hearing import Hearing, hearing_of, names_of
 from edgeq.listening.link_rate import carried
+from edgeq.listening.wake_words import read_truth
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.seat import seat_of
 from edgeq.sound import Sound, read_wav
@@ -28,6 +29,7 @@ from edgeq.task import read_class_names
 class ListenRequest:
     """What to listen to; each field is the option of `edgeq listen` that has its name.
 
+    `truth`: where the wake word `wake` is said (wake_words.py).
     None: the one board there is, no log, the export's own class names, a window from one to the
     next. `pace`: wait for each hop as a microphone does, or send as fast as answers come.
     """
@@ -42,6 +44,8 @@ class ListenRequest:
     threshold: float = 0.5
     hop: str | None = None
     pace: bool = True
+    truth: Path | None = None
+    wake: str | None = None
     place: str | None = None
     coordinator: str | None = None
     labgrid: Path | None = None
@@ -85,6 +89,7 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
     hearing, names = hearing_of(graph, request.hop), names_of(graph, report, labels)
     ear, sound = Ear(names, request.threshold), read_wav(request.wav, hearing.rate_hz)
     hearing.check(sound, request.wav)
+    truth = None if request.truth is None else read_truth(request.truth, names, request.wake)
     with (
         seat_of(request) as seat,
         _log(request.log) as add,
@@ -107,6 +112,7 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
             raise Link(f"{error}; {_kept(run, request)}") from error
         finally:
             summary = figures.entry(pace, run.events, line, link.statistics, request.log, stopped)
+            summary["wake_words"] = None if truth is None else truth.entry(run.events)
             watch.ends(summary)
     return summary
 

@@ -43,6 +43,8 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     counts = Counter(e["name"] for e in entry["events"] if e["event"] == BEGINS)
     shown = ", ".join(f"{name} {count}" for name, count in counts.most_common(8))
     yield "events", shown or "none"
+    if entry.get("wake_words"):
+        yield "wake word", _wake_words(entry["wake_words"])
     if entry["latency_ms"]:
         yield "latency", _spread(entry["latency_ms"]) + " from sending a hop to its answer"
     if entry["board_ms"]:
@@ -55,6 +57,14 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "link", hurt
     if entry["log"]:
         yield "log", one_line(entry["log"])
+
+
+def _wake_words(counts: Mapping[str, Any]) -> str:
+    """As MLPerf Tiny's runner counts."""
+    return (
+        f"{one_line(counts['class'])}: {len(counts['true_positives'])} heard, "
+        f"{len(counts['false_negatives'])} missed, {len(counts['false_positives'])} false"
+    )
 
 
 def _spread(ms: Mapping[str, float]) -> str:

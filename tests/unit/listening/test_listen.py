@@ -106,8 +106,15 @@ def logged(path: Path) -> list[tuple[float, str, str, float]]:
 def test_the_events_are_those_of_the_reference(board: Board, tmp_path: Path) -> None:
     """By the API, and the log is the summary's."""
     log = tmp_path / "events.csv"
-    said = edgeq.listen(board.wav, board.port, board.folder, log=log, pace=False)
+    truth = tmp_path / "windows.json"
+    truth.write_text("[[0.1, 0.2]]")  # its second holds both
+    said = edgeq.listen(
+        board.wav, board.port, board.folder, log=log, pace=False, truth=truth, wake="hum"
+    )
     assert logged(log) == wanted(board)
+    counts = said["wake_words"]
+    assert (counts["true_positives"], counts["false_negatives"]) == ((0.1,), ())
+    assert counts["false_positives"] == ()
     assert [e["name"] for e in said["events"] if e["event"] == "begins"].count("hum") == 2
     assert (said["hops"], said["answers"], said["hop_s"]) == (31, 30, 0.016)
     assert said["heard_s"] == pytest.approx(31 * 0.016)
