@@ -144,6 +144,7 @@ class ExportRequest:
     stream: str | None = None
     lookahead: bool = False
     hop: str | None = None
+    carry: bool = False
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -157,7 +158,7 @@ class ExportRequest:
             raise BadInput(f"objective {self.objective!r} is not one of {known}")
         target_board(self.target)
         find_compiler(self.compiler)
-        StreamRequest.read(self.stream, self.lookahead)
+        StreamRequest.read(self.stream, self.lookahead, self.carry)
         check_free(self.out)
         if self.name is not None:
             c_name("", self.name)
@@ -172,7 +173,7 @@ class ExportRequest:
 
     def streamed(self, source: Source) -> Streamed:
         """One step of the source's stream, which is asked for."""
-        hop = StreamRequest.read(self.stream, self.lookahead)
+        hop = StreamRequest.read(self.stream, self.lookahead, self.carry)
         assert hop is not None
         return streamed(source, hop, self.calibration, self.method, self.features)
 

@@ -51,15 +51,15 @@ def export(
     package: Sequence[str] | str | None = None,
     stream: str | None = None,
     lookahead: bool = False,
+    carry: bool = False,
     hop: str | None = None,
     watch: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
-    `model` is a file or an edgeq.nn.Model, `target` a core (sizes reported) or a board (fit
-    enforced). Budgets carry units ("20ms", "1mJ"): the worst case, and the calibration rows' mean.
-    The others: docs/commands.md; `watch`: docs/python.md. Raises ModelFile, UnsupportedOp,
-    BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch before anything is written.
+    `model`: a file or an edgeq.nn.Model; `target`: a core, or a board, which it must fit. Budgets
+    have units ("20ms", "1mJ"). Others: docs/commands.md, `watch`: docs/python.md. Raises ModelFile,
+    UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch, nothing being written.
     """
     from edgeq.estimating import Budget
     from edgeq.export_request import ExportRequest, PromiseRequest
@@ -68,7 +68,7 @@ def export(
     budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
     promise = PromiseRequest.read(max_disagreement, confidence, path_of(threshold_data))
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise, package)
-    given = (target, Path(out), path_of(calibration), *options, stream, lookahead, hop)
+    given = (target, Path(out), path_of(calibration), *options, stream, lookahead, hop, carry)
     asked = ExportRequest(*given).checked()
     how = (weights, ptq, asked.calibration, path_of(labels), input_shape, plan)
     return _exported(asked, with_task(requantized(model, *how), task), accept_mismatch, watch)

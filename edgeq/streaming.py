@@ -11,6 +11,7 @@ from edgeq.export_folder import WINDOW
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
 from edgeq.ir.ports import LABELS
+from edgeq.ops.carried import CARRYING
 from edgeq.ops.op import with_entry
 from edgeq.passes import Quantized
 from edgeq.passes.select_kernels import select_kernels
@@ -19,10 +20,14 @@ from edgeq.passes.stream import padded, stream, time_axis, timing, unpadded
 from edgeq.passes.verify import verify
 from edgeq.prove import Subject, prove_export
 from edgeq.prove.check import Check
-from edgeq.prove.stream import check_stream
+from edgeq.prove.stream import check_carried, check_stream
 from edgeq.sources import Origin, Source
 from edgeq.task import Task
 
+CARRIES = (
+    "recurrent layers carry their state on: an answer is of all frames since the last reset, and "
+    "the window's where those are one window"
+)
 WHOLE = 1e-6  # how far a hop may be from a whole number of frames
 
 
@@ -32,15 +37,18 @@ class StreamRequest:
 
     hop: str
     lookahead: bool = False
+    carry: bool = False
 
     @classmethod
-    def read(cls, hop: str | None, lookahead: bool) -> "StreamRequest | None":
+    def read(cls, hop: str | None, lookahead: bool, carry: bool = False) -> "StreamRequest | None":
         """From the command line's options. BadInput for a hop that is none."""
         if hop is None:
-            if lookahead:
-                raise BadInput("--lookahead goes with --stream hop=N")
+            if lookahead or carry:
+                raise BadInput(
+                    f"--{'lookahead' if lookahead else 'carry'} goes with --stream hop=N"
+                )
             return None
-        request = cls(hop, lookahead)
+        request = cls(hop, lookahead, carry)
         request.frames(1.0)
         return request
 
@@ -134,6 +142,8 @@ class Streamed:
     def notes(self) -> tuple[str, ...]:
         """The source's own, and what padding along time became."""
         front, behind = padded(self.window.graph, timing(self.window.graph))
+        if carries(self.graph):
+            return *self.source.notes, CARRIES
         if not front and not behind:
             return self.source.notes
         said = (
@@ -184,8 +194,17 @@ def window_of(folder: Path) -> Graph | None:
     return stored_graph(path) if path.is_file() else None
 
 
+def carries(graph: Graph) -> bool:
+    """Whether a step's recurrent layers go on where the hop before ended."""
+    return any(node.op in CARRYING for node in graph.nodes)
+
+
 def check_step(step: Graph, window: Graph) -> Check:
-    """A step against its window, hop by hop."""
+    """A step against its window, hop by hop; one that carries its state on against the first of
+    each sequence.
+    """
+    if carries(step):
+        return check_carried(step, window, timing(window).axis)
     return check_stream(step, unpadded(window), timing(window).axis)
 
 
@@ -203,6 +222,6 @@ def streamed(
     hop = asked.frames(period_s)
     windows = source.rows(calibration)
     window = source.quantized(windows, method, features, None)
-    step = stream(window.graph, hop, asked.lookahead, period_s)
+    step = stream(window.graph, hop, asked.lookahead, period_s, asked.carry)
     graph = verify(select_kernels(step, features), "lowered")
     return Streamed(source, windows, window, graph)

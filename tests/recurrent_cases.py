@@ -1,6 +1,7 @@
 """A lowered graph for each way of a recurrent op: RECURRENT_CASES is the table."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from edgeq.ops.gru import Gru
 from edgeq.ops.lstm import Lstm
 from edgeq.ops.mgu import Mgu
 from edgeq.passes import quantize
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.stream import stream
 
 CASES: Mapping[str, tuple[Lstm, tuple[int, int], int]] = {
     "lstm": (Lstm(-11), (9, 7), 5),
@@ -63,3 +66,33 @@ def _lowered(name: str) -> Callable[[], Graph]:
 
 
 RECURRENT_CASES: Mapping[str, Callable[[], Graph]] = {name: _lowered(name) for name in LAYERS}
+
+
+def _carried(name: str, hop: int, wait: int) -> Callable[[], Graph]:
+    """One step of a sequence whose state is kept, `wait` rows after a reset."""
+
+    def make() -> Graph:
+        step = stream(RECURRENT_CASES[name](), hop, carry=True)
+        nodes = [
+            replace(n, attrs=replace(n.attrs, wait=wait)) if n.name == "one" else n
+            for n in step.nodes
+        ]
+        return select_kernels(step.with_nodes(nodes), frozenset())
+
+    return make
+
+
+CARRIED_CASES: Mapping[str, Callable[[], Graph]] = {
+    "lstm": _carried("lstm", 1, 0),
+    "lstm, three frames a step": _carried("lstm", 3, 2),
+    "lstm of a coarse, clipped cell": _carried("lstm of a coarse, clipped cell", 2, 1),
+    "gru": _carried("gru", 1, 2),
+    "gru, three frames a step": _carried("gru", 3, 0),
+    "mgu": _carried("mgu", 1, 2),
+    "mgu, three frames a step": _carried("mgu", 3, 0),
+    **{
+        f"{name}, all at once": _carried(name, LAYERS[name][1][0], 0)
+        for name in LAYERS
+        if name.endswith(("many steps", "fine cell", "large sums", "nearly shut"))
+    },
+}

@@ -104,6 +104,11 @@ from edgeq.task import TASKS
     is_flag=True,
     help="Of --stream: wait for the frames that layers look ahead to.",
 )
+@click.option(
+    "--carry",
+    is_flag=True,
+    help="Of --stream: recurrent layers go on from the hop before, up to a reset.",
+)
 @click.option("--hop", help="Fail if the worst case takes longer than a hop, e.g. 20ms.")
 @input_shape_option
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
@@ -137,6 +142,7 @@ def export(
     threshold_data: Path | None,
     ptq: str,
     lookahead: bool,
+    carry: bool,
     **limits: str | None,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
@@ -159,6 +165,7 @@ def export(
             threshold_data=threshold_data,
             ptq=ptq,
             lookahead=lookahead,
+            carry=carry,
             **limits,
         )
     if as_json:

@@ -58,6 +58,15 @@ class OnnxBuilder:
         self.nodes.append(helper.make_node(op, list(inputs), [full], name=full, **attrs))
         return full
 
+    def several(
+        self, op: str, inputs: Sequence[str], name: str, more: Sequence[str], **attrs: Any
+    ) -> str:
+        """As `node`, with more outputs, which are called as it is with these endings."""
+        full = self.prefix + name
+        outputs = [full, *(full + ending for ending in more)]
+        self.nodes.append(helper.make_node(op, list(inputs), outputs, name=full, **attrs))
+        return full
+
     def rename(self, value: str, output: str) -> None:
         """Gives a tensor the name of a model output."""
         self.nodes.append(helper.make_node("Identity", [value], [output], name=output))

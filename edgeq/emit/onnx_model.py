@@ -18,6 +18,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from onnx.checker import check_model
 
 from edgeq.emit.onnx_builder import IR_VERSION, OPSET, OnnxBuilder, Shape, channels_first
+from edgeq.emit.onnx_carried import CARRIED_OPS
 from edgeq.emit.onnx_cascade import emit_cascade
 from edgeq.emit.onnx_mixture import emit_mixture
 from edgeq.emit.onnx_ops import ONNX_OPS, emit_node
@@ -82,7 +83,8 @@ def _check_supported(graph: Graph) -> None:
     for node in graph.nodes:
         inner = [n for e in getattr(node.attrs, "experts", ()) for n in e.graph.nodes]
         own = [] if node.op in ROUTED else [node]
-        bad += [f"{n.op} ({n.name})" for n in (*own, *inner) if n.op not in ONNX_OPS]
+        known = {*ONNX_OPS, *CARRIED_OPS}
+        bad += [f"{n.op} ({n.name})" for n in (*own, *inner) if n.op not in known]
     if bad:
         allowed = ", ".join(sorted([*ONNX_OPS, *ROUTED]))
         raise UnsupportedOp(

@@ -6,6 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
+from edgeq.emit.onnx_carried import CARRIED_OPS
 from edgeq.emit.onnx_log_mel import log_mel
 from edgeq.emit.onnx_norms import NORM_OPS
 from edgeq.emit.onnx_recurrent import gru, lstm, svdf_feature, svdf_time
@@ -23,7 +24,7 @@ Form = Callable[[OnnxBuilder, Graph, Node, list[str]], str]
 def emit_node(b: OnnxBuilder, graph: Graph, node: Node) -> None:
     """Appends one node (any but a Mixture) and the quantisation of its output."""
     inputs = [b.values[name] for name in node.inputs]
-    value = ONNX_OPS[node.op](b, graph, node, inputs)
+    value = {**ONNX_OPS, **CARRIED_OPS}[node.op](b, graph, node, inputs)
     value = b.activation(getattr(node.attrs, "activation", "none"), value, node.name)
     output = node.outputs[0]
     kind = graph.tensors[output]

@@ -15,6 +15,8 @@ from edgeq.ops import lstm as lstm_op
 from edgeq.ops import mgu as mgu_op
 from edgeq.ops.op import Array, quant_of
 
+ENDS = {"LSTM": (".hidden", ".cell"), "GRU": (".hidden",)}  # the names of what stands at the end
+
 
 def lstm(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     """(N, T, features) -> (N, T, units)"""
@@ -36,7 +38,7 @@ def _gates(node: Node, rows: Array, sign: int = -1) -> Array:
     """Rows of a node's gates; of an Mgu those of the Gru that it is, f its reset and -f its update:
     1 - sigmoid(f) is sigmoid(-f).
     """
-    if node.op != "Mgu":
+    if not node.op.startswith("Mgu"):
         return rows
     forget, new = np.split(rows, mgu_op.GATES)
     return np.concatenate([forget, sign * forget, new])
@@ -52,12 +54,14 @@ def _layer(
     biases: Array,
     **attributes: Any,
 ) -> str:
+    """`x`: the rows, and the states that a step begins with."""
     units = graph.tensors[node.outputs[0]].shape[1]
     given, kept = (_weights(b, graph, node, f"{n}_weight", order) for n in ("input", "recurrent"))
     both = b.constant(f"{node.name}.bias", biases, np.float32)
     turned = b.node("Transpose", [x[0]], f"{node.name}.time_first", perm=[1, 0, 2])
-    inputs, name = [turned, given, kept, both], f"{node.name}.{op.lower()}"
-    made = b.node(op, inputs, name, hidden_size=units, **attributes)
+    name, begun = f"{node.name}.{op.lower()}", ["", *x[1:]] if x[1:] else []
+    inputs = [turned, given, kept, both, *begun]
+    made = b.several(op, inputs, name, ENDS[op], hidden_size=units, **attributes)
     axis = b.constant(f"{node.name}.directions", [1], np.int64)
     flat = b.node("Squeeze", [made, axis], f"{node.name}.one_direction")
     return b.node("Transpose", [flat], f"{node.name}.batch_first", perm=[1, 0, 2])

@@ -2,7 +2,8 @@
 
 A Delay gives what it kept and keeps what it is given; so its output becomes an input of the graph,
 its input an output, and the node is gone. A History is its state and its input joined, of which the
-oldest cells go on and the newest are kept. Whoever runs the file hands the one back as the other.
+oldest cells go on and the newest are kept. A recurrent step reads its state beside its rows and
+makes the next one beside its answers. Whoever runs the file hands the one back as the other.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from edgeq.ops.concat import Concat
 from edgeq.ops.copies import Slice
 from edgeq.ops.op import quant_of, with_entry
 from edgeq.reference import memories
+
+LEFT, LEFT_OP = ".left", "Left"  # of a recurrent step: the state behind it
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,17 @@ def with_state_ports(graph: Graph) -> tuple[Graph, tuple[StatePort, ...]]:
             nodes.append(node)
             continue
         given, kept = node.outputs[0], node.inputs[0]
-        if node.op == "History":
+        kind = kinds[node.name]
+        if node.op != "Delay":
             given, kept = f"{node.name}.given", f"{node.name}.kept"
-            kind = tensors[given] = tensors[kept] = kinds[node.name]
+            tensors[given] = tensors[kept] = kind
+        if node.op != "Delay" and node.op != "History":
+            nodes.append(replace(node, inputs=(*node.inputs, given)))
+            left = node.outputs[0], given
+            nodes.append(
+                replace(node, name=node.name + LEFT, op=LEFT_OP, inputs=left, outputs=(kept,))
+            )
+        if node.op == "History":
             cells = f"{node.name}.cells"
             tensors[cells] = _joined(kind, tensors[node.inputs[0]], node.attrs.axis)
             new = tensors[node.inputs[0]].shape[node.attrs.axis]

@@ -14,6 +14,7 @@ from edgeq.emit.tflite_writer import ModelWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import result_tensors
+from edgeq.ops.carried import CARRYING
 from edgeq.ops.graph_note import NOTE, About, is_routed, note_of
 from edgeq.ops.routed import ROUTED
 from edgeq.version import __version__
@@ -84,6 +85,12 @@ def _refuse_unsupported(graph: Graph) -> None:
     if wide:
         raise UnsupportedOp(
             f"TFLite has no 16-bit weights: {', '.join(wide)}; export C or ONNX instead"
+        )
+    carried = [n.name for _, n in nodes if n.op in CARRYING]
+    if carried:
+        raise UnsupportedOp(
+            f"TFLite has no recurrent operator whose state comes from outside: {', '.join(carried)}"
+            " carries it on; the file of an export without --carry has the window"
         )
     known = {*LAYERS, *ROUTED}
     unknown = [f"{n.name} ({n.op})" for _, n in nodes if n.op not in known]

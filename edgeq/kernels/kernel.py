@@ -8,6 +8,8 @@ from edgeq.kernels.streams import trits
 from edgeq.kernels.streams.stream import Stream
 
 DSP, MVE, V6M = "dsp", "mve", "v6m"
+RECURRENT = ("Gru", "Lstm", "Mgu")
+WITH_SCRATCH = ("Conv2D", "LogMel", "Mixture", *RECURRENT, *(f"{op}Step" for op in RECURRENT))
 
 
 @dataclass(frozen=True)
@@ -43,5 +45,4 @@ class Kernel:
     @property
     def takes_scratch(self) -> bool:
         """Whether the function has a scratch argument (its size may still be 0 for a node)."""
-        with_scratch = "Conv2D", "Gru", "LogMel", "Lstm", "Mgu", "Mixture"
-        return self.op in with_scratch or self.stream is not None
+        return self.op in WITH_SCRATCH or self.stream is not None

@@ -88,6 +88,11 @@ def recurrent_scratch(graph: Graph, node: Node) -> int:
     return 3 * graph.type_of(node.outputs[0]).shape[1]
 
 
+def step_scratch(graph: Graph, node: Node) -> int:
+    """The hidden state before the first step."""
+    return graph.type_of(node.outputs[0]).shape[1]
+
+
 def log_mel_scratch(_graph: Graph, node: Node) -> int:
     """A cell for each bin."""
     return scratch_bytes(node.attrs.fft)

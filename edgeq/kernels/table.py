@@ -26,6 +26,7 @@ from edgeq.kernels.layer_needs import (
     recurrent_scratch,
     router_dsp_scratch,
     router_scratch,
+    step_scratch,
     trits_scratch,
     trits_suit,
     whole_rows,
@@ -75,7 +76,9 @@ _DEPTHWISE_V6M = (
     *(f"edgeq_{part}_v6m.h" for part in ("depthwise", "lines", "taps")),
 )
 _SOFTMAX, _PUBLIC = ("edgeq_softmax_q15.c",), (PUBLIC, VERSION)
-_GRU = ("edgeq_gates.h", "edgeq_gru.h")
+_LSTM = ("edgeq_gates.h", "edgeq_lstm.h")
+_GRU, _MGU = (("edgeq_gates.h", "edgeq_gru.h", f"edgeq_{n}_unit.h") for n in ("gru", "mgu"))
+_WAITING = "edgeq_waiting.h"
 
 
 def _plain(op: str, weight: str, *more: str, scratch: Scratch = no_scratch) -> Kernel:
@@ -317,9 +320,12 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_prelu_s8", "PRelu", in_place=on_its_input),
     _weightless("edgeq_narrow_s16", "Narrow"),
     Kernel("edgeq_delay_s8", "Delay", None, ("edgeq_delay_s8.c",), _PUBLIC),
-    _weightless("edgeq_lstm_s8", "Lstm", ("edgeq_gates.h",), scratch=recurrent_scratch),
+    _weightless("edgeq_lstm_s8", "Lstm", _LSTM, scratch=recurrent_scratch),
     _weightless("edgeq_gru_s8", "Gru", _GRU, scratch=recurrent_scratch),
-    _weightless("edgeq_mgu_s8", "Mgu", _GRU, scratch=recurrent_scratch),
+    _weightless("edgeq_mgu_s8", "Mgu", _MGU, scratch=recurrent_scratch),
+    _weightless("edgeq_lstm_step_s8", "LstmStep", (*_LSTM, _WAITING), scratch=step_scratch),
+    _weightless("edgeq_gru_step_s8", "GruStep", (*_GRU, _WAITING), scratch=step_scratch),
+    _weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
     _weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
     _weightless("edgeq_svdf_time_s16", "SvdfTime"),
     _weightless("edgeq_log_mel_s16", "LogMel", ("edgeq_log_mel.h",), scratch=log_mel_scratch),

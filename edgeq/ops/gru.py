@@ -83,25 +83,48 @@ def half_up(x: Array) -> Array:
     return (x + (1 << 14)) >> 15
 
 
-def _sequence(gates: int, step: Step, io: Io, x: Array, params: Params) -> Array:
-    """The int8 answers of all steps, each of which makes the next state."""
-    zero, units = quant_of(io.output).zero_point, units_of(params)
+def _sequence(
+    gates: int, step: Step, io: Io, x: Array, params: Params, state: Array
+) -> tuple[Array, Array]:
+    """The int8 answers of all steps, each of which makes the next state, from one (rows, units);
+    and the last.
+    """
+    zero = quant_of(io.output).zero_point
     given = x.astype(np.int64) - quant_of(io.inputs[0]).zero_point
-    hidden, state = (np.zeros((len(given), units), np.int64) for _ in range(2))
-    made = []
+    hidden, made = _shown(state, params, zero) - zero, []
     for at in range(given.shape[1]):
         own, kept = (
             [gate_sums(params, name, gate, rows, BIASES[name]) for gate in range(gates)]
             for name, rows in (("input", given[:, at]), ("recurrent", hidden))
         )
         state = step(own, kept, state)
-        out = np.clip(scaled(state, params, "output", 0) + zero, -128, 127)
-        hidden = out - zero
-        made.append(out)
-    return np.stack(made, axis=1).astype(np.int8)
+        made.append(_shown(state, params, zero))
+        hidden = made[-1] - zero
+    return np.stack(made, axis=1).astype(np.int8), state
 
 
-def _step(own: Sequence[Array], kept: Sequence[Array], state: Array) -> Array:
+def _shown(state: Array, params: Params, zero: int) -> Array:
+    """A state as it is answered."""
+    return np.asarray(np.clip(scaled(state, params, "output", 0) + zero, -128, 127))
+
+
+def _reference(gates: int, step: Step, io: Io, x: Array, params: Params) -> Array:
+    nothing = np.zeros((len(x), units_of(params)), np.int64)
+    return _sequence(gates, step, io, x, params, nothing)[0]
+
+
+def run_from(
+    gates: int, step: Step
+) -> Callable[[object, Io, Array, Params, Array], tuple[Array, Array]]:
+    """Answers of x (1, T, features) from a state (1, units), and the state behind them."""
+
+    def run(attrs: object, io: Io, x: Array, params: Params, state: Array) -> tuple[Array, Array]:
+        return _sequence(gates, step, io, x, params, state.astype(np.int64))
+
+    return run
+
+
+def step(own: Sequence[Array], kept: Sequence[Array], state: Array) -> Array:
     reset, update = (sigmoid_q15(saturated(own[g] + kept[g])) for g in (RESET, UPDATE))
     new = tanh_q15(saturated(own[NEW] + half_up(reset * kept[NEW])), -12)
     return half_up(update * state + ((1 << 15) - update) * new)
@@ -175,7 +198,7 @@ def row(
         dtypes=INT8,
         result_shape=lambda _, inputs, params: sequence_shape(gates, inputs[0], params),
         float_forward=float_forward,
-        reference=lambda _, io, x, params: _sequence(gates, step, io, x[0], params),
+        reference=lambda _, io, x, params: _reference(gates, step, io, x[0], params),
         macs=macs,
         roles=lambda _: ROLES,
         scale=own_scale,
@@ -191,4 +214,4 @@ def row(
     )
 
 
-OP = row(Gru, GATES, _float_forward, _step)
+OP = row(Gru, GATES, _float_forward, step)

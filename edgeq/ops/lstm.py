@@ -102,11 +102,12 @@ def _gate(params: Params, gate: int, x: Array, hidden: Array) -> Array:
     return saturated(own + gate_sums(params, "recurrent", gate, hidden))
 
 
-def _reference(attrs: Lstm, io: Io, x: tuple[Array, ...], params: Params) -> Array:
-    zero, units = quant_of(io.output).zero_point, units_of(params)
-    given = x[0].astype(np.int64) - quant_of(io.inputs[0]).zero_point
-    hidden, cell = (np.zeros((len(given), units), np.int64) for _ in range(2))
-    made = []
+def _sequence(
+    attrs: Lstm, io: Io, x: Array, params: Params, cell: Array, hidden: Array
+) -> tuple[Array, Array, Array]:
+    """Answers of all steps, the last cell and the last hidden state (rows, units)."""
+    zero = quant_of(io.output).zero_point
+    given, made = x.astype(np.int64) - quant_of(io.inputs[0]).zero_point, []
     for step in range(given.shape[1]):
         i, f, c, o = (_gate(params, gate, given[:, step], hidden) for gate in range(GATES))
         kept = saturated(scaled(sigmoid_q15(f) * cell, params, "product", 0))
@@ -118,7 +119,21 @@ def _reference(attrs: Lstm, io: Io, x: tuple[Array, ...], params: Params) -> Arr
         out = np.clip(scaled(product, params, "product", 2) + zero, -128, 127)
         hidden = out - zero
         made.append(out)
-    return np.stack(made, axis=1).astype(np.int8)
+    return np.stack(made, axis=1).astype(np.int8), cell, hidden
+
+
+def _reference(attrs: Lstm, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+    nothing = np.zeros((len(x[0]), units_of(params)), np.int64)
+    return _sequence(attrs, io, x[0], params, nothing, nothing)[0]
+
+
+def run_from(attrs: Lstm, io: Io, x: Array, params: Params, state: Array) -> tuple[Array, Array]:
+    """Answers of x (1, T, features) from a state (2, units): the cell, and the hidden state less
+    its zero point; and the state behind them.
+    """
+    cell, hidden = state.astype(np.int64)[:, None]
+    made, cell, hidden = _sequence(attrs, io, x, params, cell, hidden)
+    return made, np.concatenate([cell, hidden])
 
 
 def integer_params(

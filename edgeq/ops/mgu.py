@@ -37,10 +37,10 @@ def _float_forward(attrs: Mgu, x: tuple[Array, ...], params: Params) -> Array:
     return np.stack(made, axis=1)
 
 
-def _step(own: Sequence[Array], kept: Sequence[Array], state: Array) -> Array:
+def step(own: Sequence[Array], kept: Sequence[Array], state: Array) -> Array:
     share = sigmoid_q15(saturated(own[FORGET] + kept[FORGET]))
     new = tanh_q15(saturated(own[NEW] + half_up(share * kept[NEW])), -12)
     return half_up(((1 << 15) - share) * state + share * new)
 
 
-OP = row(Mgu, GATES, _float_forward, _step)
+OP = row(Mgu, GATES, _float_forward, step)

@@ -36,20 +36,42 @@ static inline int32_t edgeq_gru_gate(const edgeq_gru_params *p, const int8_t *x,
     return edgeq_gate_sigmoid(p->table, edgeq_gate_half(sum));
 }
 
-/* A state of zero; the hidden state that it is lies behind it. */
-static inline int8_t *edgeq_gru_begin(const edgeq_gru_params *p, int16_t *state) {
-    int8_t *hidden = (int8_t *)(state + p->units);
-    for (int32_t i = 0; i < p->units; i++) {
-        state[i] = 0;
-        hidden[i] = (int8_t)p->output_zero_point;
-    }
-    return hidden;
-}
-
 /* A state as it is answered. */
 static inline int8_t edgeq_gru_answer(const edgeq_gru_params *p, int32_t state) {
     return edgeq_requantize(state, p->output_multiplier, p->output_shift, p->output_zero_point,
                             -128, 127);
+}
+
+/* One unit at one time: its state, and what it answers. */
+typedef int8_t edgeq_gru_step(const edgeq_gru_params *p, const int8_t *x, const int8_t *hidden,
+                              int16_t *state, int32_t unit);
+
+/* All steps, from a state, which becomes the last one; the hidden state that it is goes to `first`.
+ */
+static inline void edgeq_gru_run(const edgeq_gru_params *p, const int8_t *x, int8_t *y,
+                                 int16_t *state, int8_t *first, edgeq_gru_step *step) {
+    for (int32_t i = 0; i < p->units; i++) {
+        first[i] = edgeq_gru_answer(p, state[i]);
+    }
+    const int8_t *hidden = first;
+    for (int32_t t = 0; t < p->steps; t++) {
+        for (int32_t i = 0; i < p->units; i++) {
+            y[i] = step(p, x, hidden, &state[i], i);
+        }
+        hidden = y;
+        x += p->features;
+        y += p->units;
+    }
+}
+
+/* From a state of zero, in scratch, the hidden state behind it. */
+static inline void edgeq_gru_from_zero(const edgeq_gru_params *p, const int8_t *x, int8_t *y,
+                                       void *scratch, edgeq_gru_step *step) {
+    int16_t *state = scratch;
+    for (int32_t i = 0; i < p->units; i++) {
+        state[i] = 0;
+    }
+    edgeq_gru_run(p, x, y, state, (int8_t *)(state + p->units), step);
 }
 
 #endif

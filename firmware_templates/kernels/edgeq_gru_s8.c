@@ -1,32 +1,7 @@
 /* A GRU over a sequence: int8 in and out, an int16 state in Q0.15, gates in Q3.12. */
-#include "edgeq_gru.h"
-
-enum { EDGEQ_GRU_RESET, EDGEQ_GRU_UPDATE, EDGEQ_GRU_NEW };
-
-/* One unit at one time: its state, and what it answers. */
-static inline int8_t edgeq_gru_unit(const edgeq_gru_params *p, const int8_t *x,
-                                    const int8_t *hidden, int16_t *state, int32_t unit) {
-    const int32_t reset = edgeq_gru_gate(p, x, hidden, EDGEQ_GRU_RESET, unit);
-    const int32_t update = edgeq_gru_gate(p, x, hidden, EDGEQ_GRU_UPDATE, unit);
-    const int32_t before =
-        edgeq_gru_half_up(reset * edgeq_gru_kept(p, hidden, EDGEQ_GRU_NEW, unit));
-    const int32_t sum = edgeq_gru_given(p, x, EDGEQ_GRU_NEW, unit) + before;
-    const int32_t fresh = edgeq_gate_tanh(p->table, edgeq_gate_half(sum), -12);
-    const int32_t now = edgeq_gru_half_up(update * *state + ((1 << 15) - update) * fresh);
-    *state = (int16_t)now;
-    return edgeq_gru_answer(p, now);
-}
+#include "edgeq_gru_unit.h"
 
 EDGEQ_KERNEL void edgeq_gru_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y,
                                void *scratch) {
-    int16_t *state = scratch;
-    const int8_t *hidden = edgeq_gru_begin(p, state);
-    for (int32_t t = 0; t < p->steps; t++) {
-        for (int32_t i = 0; i < p->units; i++) {
-            y[i] = edgeq_gru_unit(p, x, hidden, &state[i], i);
-        }
-        hidden = y;
-        x += p->features;
-        y += p->units;
-    }
+    edgeq_gru_from_zero(p, x, y, scratch, edgeq_gru_unit);
 }

@@ -301,6 +301,17 @@ typedef struct {
  */
 void edgeq_lstm_s8(const edgeq_lstm_params *p, const int8_t *x, int8_t *y, void *scratch);
 
+/* A call whose number since the reset is below `wait` leaves a state of zero. */
+typedef struct {
+    edgeq_lstm_params sequence;
+    int32_t wait;
+} edgeq_lstm_step_params;
+
+/* As edgeq_lstm_s8 from where the call before ended. state: the cells, the hidden states without
+ * the zero point and a count, all int16 and 0 after a reset. scratch: units bytes. */
+void edgeq_lstm_step_s8(const edgeq_lstm_step_params *p, const int8_t *x, int8_t *y, void *state,
+                        void *scratch);
+
 /* A GRU of `units` over `steps` rows of `features`. Rows of the weights: gate by gate, in the order
  * reset, update, new; their multipliers give Q3.12. The reset gate multiplies the new gate's sums
  * of the hidden state. The state is Q0.15, which the output's multiplier makes int8. table: that of
@@ -329,6 +340,18 @@ void edgeq_gru_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *s
 
 /* Two gates, forget and new, whose rows and multipliers are the first two; else as edgeq_gru_s8. */
 void edgeq_mgu_s8(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *scratch);
+
+typedef struct {
+    edgeq_gru_params sequence;
+    int32_t wait;
+} edgeq_gru_step_params;
+
+/* As edgeq_gru_s8 and edgeq_mgu_s8, and as edgeq_lstm_step_s8; state: the states and a count. */
+void edgeq_gru_step_s8(const edgeq_gru_step_params *p, const int8_t *x, int8_t *y, void *state,
+                       void *scratch);
+
+void edgeq_mgu_step_s8(const edgeq_gru_step_params *p, const int8_t *x, int8_t *y, void *state,
+                       void *scratch);
 
 /* Of each of `frames` rows of `features` its `filters`, rows of the weight. */
 typedef struct {

@@ -322,6 +322,70 @@ void run_svdf_time_s16(void) {
     edgeq_svdf_time_s16(&p, (const int16_t *)(const void *)x, y);
 }
 
+void run_lstm_step_s8(void) {
+    static const edgeq_lstm_step_params p = {{(const int8_t *)weight,
+                                              (const int8_t *)weight,
+                                              bias,
+                                              exp_table,
+                                              {1 << 30, 1 << 30, 1 << 30, 1 << 30},
+                                              {-3, -3, -3, -3},
+                                              {1 << 30, 1 << 30, 1 << 30, 1 << 30},
+                                              {-3, -3, -3, -3},
+                                              {1 << 30, 1 << 30, 1 << 30},
+                                              {-14, -17, -22},
+                                              3,
+                                              7,
+                                              5,
+                                              -12,
+                                              30000,
+                                              3,
+                                              -5},
+                                             1};
+    edgeq_lstm_step_s8(&p, x, y, scratch, scratch + 512);
+}
+
+void run_gru_step_s8(void) {
+    static const edgeq_gru_step_params p = {{(const int8_t *)weight,
+                                             (const int8_t *)weight,
+                                             bias,
+                                             bias,
+                                             exp_table,
+                                             {1 << 30, 1 << 30, 1 << 30},
+                                             {-3, -3, -3},
+                                             {1 << 30, 1 << 30, 1 << 30},
+                                             {-3, -3, -3},
+                                             1 << 30,
+                                             -7,
+                                             3,
+                                             7,
+                                             5,
+                                             3,
+                                             -5},
+                                            1};
+    edgeq_gru_step_s8(&p, x, y, scratch, scratch + 512);
+}
+
+void run_mgu_step_s8(void) {
+    static const edgeq_gru_step_params p = {{(const int8_t *)weight,
+                                             (const int8_t *)weight,
+                                             bias,
+                                             bias,
+                                             exp_table,
+                                             {1 << 30, 1 << 30, 1 << 30},
+                                             {-3, -3, -3},
+                                             {1 << 30, 1 << 30, 1 << 30},
+                                             {-3, -3, -3},
+                                             1 << 30,
+                                             -7,
+                                             3,
+                                             7,
+                                             5,
+                                             3,
+                                             -5},
+                                            1};
+    edgeq_mgu_step_s8(&p, x, y, scratch, scratch + 512);
+}
+
 void run_history_s8(void) {
     edgeq_history_params p = {32, 8, 12, 20, 12};
     edgeq_history_s8(&p, x, y, scratch);

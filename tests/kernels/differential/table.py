@@ -8,6 +8,7 @@ from edgeq.kernels.table import MVE
 from tests.kernels.differential import (
     bands,
     block_rows,
+    carried,
     convolutions,
     elementwise,
     frames,
@@ -99,6 +100,10 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     **{
         name: partial(shapes.svdf_cases, name)
         for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_time_s16")
+    },
+    **{
+        f"edgeq_{name}_step_s8": partial(carried.cases, f"edgeq_{name}_step_s8")
+        for name in ("lstm", "gru", "mgu")
     },
     "edgeq_narrow_s16": frames.narrow_cases,
     "edgeq_embedding_s16": frames.embedding_cases,

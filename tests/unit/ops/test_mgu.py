@@ -6,7 +6,7 @@ import pytest
 from edgeq.emit.forms import emit_forms
 from edgeq.ops import OPS
 from edgeq.ops.gru import Gru
-from edgeq.ops.mgu import Mgu, _step
+from edgeq.ops.mgu import Mgu, step
 from edgeq.passes import quantize
 from edgeq.reference import run
 from tests.recurrent_cases import LAYERS, RECURRENT_CASES, float_graph, rows_of
@@ -25,7 +25,7 @@ def test_it_is_a_gru_of_one_gate() -> None:
 def test_a_step_by_hand() -> None:
     """A gate that is half open, sums of 0: half of what was kept; ties upward."""
     zero = np.zeros(3, np.int64)
-    made = _step([zero, zero], [zero, zero], np.array([3, -3, 32767]))
+    made = step([zero, zero], [zero, zero], np.array([3, -3, 32767]))
     np.testing.assert_array_equal(made, [2, -1, 16384])
 
 

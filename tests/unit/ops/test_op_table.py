@@ -21,7 +21,7 @@ from tests.audio_cases import AUDIO_CASES
 from tests.kernels.c_structs import flat_members, members
 from tests.numeric_cases import NUMERIC_CASES
 from tests.port_graphs import of_ids, wide_input, with_history
-from tests.recurrent_cases import RECURRENT_CASES
+from tests.recurrent_cases import CARRIED_CASES, RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 from tests.svdf_cases import SVDF_CASES
 
@@ -90,6 +90,7 @@ def graphs() -> Iterator[Graph]:
     (blocks,) = cases_named("256x128/64")
     yield layer_graph(blocks, "s4", "edgeq_block_fully_connected_s8_s4")
     yield from (RECURRENT_CASES[name]() for name in ("lstm", "gru", "mgu"))
+    yield from (CARRIED_CASES[name]() for name in ("lstm", "gru", "mgu"))
     yield SVDF_CASES["svdf"]()
     yield AUDIO_CASES["log mel of 512"]()
     yield wide_input()
