@@ -72,7 +72,7 @@ def test_shapes_are_arguments() -> None:
 def test_every_function_of_a_kernel_file_is_marked() -> None:
     """What is not could not come twice into one program, nor carry its version's name."""
     for path in FOLDER.glob("*.c"):
-        text = path.read_text()
+        text = path.read_text().replace(" void\n", " void ")  # a long head, of two lines
         heads = re.findall(r"(?m)^(?!static|\s)([\w ]*?)\bedgeq_\w+\([^;{]*\{", text)
         assert heads, path.name
         assert all(head.startswith("EDGEQ_KERNEL ") for head in heads), path.name
