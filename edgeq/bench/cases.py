@@ -13,7 +13,7 @@ import numpy as np
 from edgeq.errors import BadInput
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.kernels import KERNELS, kernel_named
-from edgeq.kernels.layer_needs import one_window
+from edgeq.kernels.layer_needs import one_window, paired_cells
 from edgeq.ops import OPS
 from edgeq.ops.block_fully_connected import BLOCKS, BlockFullyConnected
 from edgeq.ops.conv_2d import Conv2D
@@ -51,6 +51,7 @@ def _blocks(inputs: int, outputs: int, block: int, cells: tuple[int, ...] = ()) 
     return Case("BlockFullyConnected", name, (*cells, inputs), (outputs, inputs), attrs)
 
 
+_ALONE = (one_window, paired_cells)  # what a kernel can do; other ones say what is fast
 _FLAT = ((1536, 640), (640, 320), (320, 50), (256, 128), (64, 12))
 _SAME = (1, 1, 1, 1)
 CASES: tuple[Case, ...] = (
@@ -77,6 +78,7 @@ CASES: tuple[Case, ...] = (
     *(_blocks(1536, 640, block) for block in BLOCKS),
     *(_blocks(256, 128, block) for block in BLOCKS),
     *(_blocks(128, 64, block, (25, 5)) for block in BLOCKS),
+    _blocks(64, 64, 64, (25, 5)),
 )
 
 
@@ -103,8 +105,8 @@ def runs(features: Iterable[str], wanted: str | None, cases: Iterable[Case]) -> 
             if kernel.op != case.op or not kernel.needs <= has or wanted not in (None, kernel.name):
                 continue
             graph = layer_graph(case, str(kernel.weight), kernel.name)
-            if kernel.suits is one_window and not one_window(graph, graph.nodes[0]):
-                continue  # others are suited by what is fast; it answers nothing else
+            if kernel.suits in _ALONE and not kernel.suits(graph, graph.nodes[0]):
+                continue
             if refusal(graph, graph.nodes[0], kernel) is None:
                 yield KernelRun(case, kernel.name, str(kernel.packing), graph, _rows(case))
 

@@ -1,11 +1,12 @@
 """What a layer says of a kernel: its scratch, and whether the layer gains by it."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from edgeq.ir import Graph, Node
-from edgeq.kernels.streams import block_rows, row_groups, trits
+from edgeq.kernels.streams import block_cells, block_rows, row_groups, trits
 from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.log_mel import scratch_bytes
 from edgeq.ops.op import Array
@@ -115,6 +116,22 @@ def block_scratch(weight: str) -> Scratch:
         return block_rows.SCRATCH[weight](inputs, node.attrs.block)
 
     return scratch
+
+
+def block_cells_scratch(weight: str) -> Scratch:
+    """BlockFullyConnected by twos of cells: the activations of a few pairs."""
+
+    def scratch(graph: Graph, node: Node) -> int:
+        *cells, inputs = graph.type_of(node.inputs[0]).shape
+        return block_cells.SCRATCH[weight](inputs, node.attrs.block, math.prod(cells))
+
+    return scratch
+
+
+def paired_cells(graph: Graph, node: Node) -> bool:
+    """BlockFullyConnected: cells to pair, of whole fours of inputs."""
+    *cells, inputs = graph.type_of(node.inputs[0]).shape
+    return math.prod(cells) >= block_cells.CELLS and inputs % block_cells.COLUMNS == 0
 
 
 def add_suits(graph: Graph, node: Node) -> bool:

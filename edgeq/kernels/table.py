@@ -16,12 +16,14 @@ from edgeq.kernels.layer_needs import (
     add_suits,
     any_shape,
     average_pool_suits,
+    block_cells_scratch,
     block_scratch,
     decides,
     gate_scratch,
     log_mel_scratch,
     no_scratch,
     one_window,
+    paired_cells,
     patch_scratch,
     recurrent_scratch,
     router_dsp_scratch,
@@ -33,6 +35,7 @@ from edgeq.kernels.layer_needs import (
     without_tables,
 )
 from edgeq.kernels.streams import (
+    block_cells,
     block_rows,
     convolutions,
     lanes,
@@ -180,6 +183,14 @@ def _block_dsp(weight: str, own: tuple[str, ...], stream: Stream) -> Kernel:
     return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, needs, stream)
 
 
+def _block_cells_dsp(weight: str, stream: Stream) -> Kernel:
+    name = f"edgeq_block_fully_connected_s8_{weight}_cells_dsp"
+    headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_block_cells_dsp.h", *_CONV_2D[1:])
+    scratch, op, needs = block_cells_scratch(weight), "BlockFullyConnected", frozenset({DSP})
+    files = (f"{name}.c",)
+    return Kernel(name, op, weight, files, headers, scratch, DSP, needs, stream, paired_cells)
+
+
 def _weightless(
     name: str,
     op: str,
@@ -231,6 +242,8 @@ KERNELS: tuple[Kernel, ...] = (
     ),
     _fully_connected_dsp("t2", _NARROW, two_rows.T2, two_rows.scratch_bytes_t2),
     _fully_connected_dsp("b1", _NARROW, two_rows.B1, two_rows.scratch_bytes_b1),
+    _block_cells_dsp("s4", block_cells.S4),
+    _block_cells_dsp("t2", block_cells.T2),
     _block_dsp("s4", (), block_rows.S4),
     _block_dsp("t2", ("edgeq_narrow_rows_dsp.h",), block_rows.T2),
     _convolution_dsp("Conv2D", "s8", convolutions.CONV_S8, convolutions.scratch_bytes_conv_s8),

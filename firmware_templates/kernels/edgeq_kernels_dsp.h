@@ -40,6 +40,12 @@ void edgeq_block_fully_connected_s8_s4_dsp(const edgeq_block_fully_connected_par
 void edgeq_block_fully_connected_s8_t2_dsp(const edgeq_block_fully_connected_params *p,
                                            const int8_t *x, int8_t *y, void *scratch);
 
+/* Whole fours of inputs; the parameters stand in the stream, too. */
+void edgeq_block_fully_connected_s8_s4_cells_dsp(const edgeq_block_fully_connected_params *p,
+                                                 const int8_t *x, int8_t *y, void *scratch);
+void edgeq_block_fully_connected_s8_t2_cells_dsp(const edgeq_block_fully_connected_params *p,
+                                                 const int8_t *x, int8_t *y, void *scratch);
+
 void edgeq_conv_2d_s8_s8_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,
                              void *scratch);
 void edgeq_conv_2d_s8_s4_dsp(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y,

@@ -134,6 +134,7 @@ MODULES = (
         f"{STREAMS}/block_rows.py",
         tuple(k.name for k in KERNELS if k.op == "BlockFullyConnected" and k.isa == DSP),
     ),
+    ModuleUnit(f"{STREAMS}/block_cells.py", _rows("_cells_dsp"), _TABLE),
     ModuleUnit(f"{STREAMS}/lanes.py", _rows("_v6m"), _TABLE),
     ModuleUnit(
         f"{STREAMS}/patch_pairs.py",

@@ -55,11 +55,18 @@ def _bytes(weight: Array, scale: Array) -> tuple[Array, Array]:
     return weight, (scale.reshape(-1, 2, 4) << 8 * np.arange(4)).sum(2)
 
 
+def turned(weight: Array, scale: Array) -> tuple[Array, Array]:
+    """Blocks of rows (groups, rows, columns) and their scales (groups, rows); a row of nothing but
+    -1 turns round with its scale, as its sum could be 2^13.
+    """
+    low = (weight == -1).all(2)
+    return np.where(low[:, :, None], -weight, weight), np.where(low, -scale, scale)
+
+
 def _halves(weight: Array, scale: Array) -> tuple[Array, Array]:
-    """A signed half a row; a row of nothing but -1 turns round, as its sum could be 2^13."""
-    turned = (weight == -1).all(2)
-    signed = np.where(turned, -scale, scale).reshape(-1, 4, 2) & 0xFFFF
-    stored = np.where(turned[:, :, None], -weight, weight)
+    """A signed half a row."""
+    stored, scales = turned(weight, scale)
+    signed = scales.reshape(-1, 4, 2) & 0xFFFF
     return stored, signed[:, :, 0] | signed[:, :, 1] << 16
 
 

@@ -48,9 +48,9 @@ def _patches(weight: Array) -> Array:
     return np.pad(rows, [(0, 0), (0, -rows.shape[1] % 4)])
 
 
-def _parameters(near: range) -> Callable[[Array, Array, Array, Array], Array]:
-    """Behind the weights of each block: biases, doubled; multipliers; divisors. The first bias of
-    a block with a shift outside `near` is odd, and its divisors are others.
+def parameters(near: range, more: int = 1) -> Callable[[Array, Array, Array, Array], Array]:
+    """Behind the weights of each block: biases, doubled; multipliers; divisors, 2^(32 + shift) and
+    `more`. The first bias of a block with a shift outside `near` is odd, its divisors are others.
     """
 
     def join(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
@@ -62,7 +62,7 @@ def _parameters(near: range) -> Callable[[Array, Array, Array, Array], Array]:
         )
         far = ~np.isin(signed, near).reshape(blocks, ROWS).all(1)
         right, left = np.minimum(signed, -1), np.maximum(signed, 0)
-        close = np.where(signed < 0, (1 << 32 + right) + 1, -1)
+        close = np.where(signed < 0, (1 << 32 + right) + more, -1)
         divisor = np.where(
             far.repeat(ROWS), np.where(signed < 0, 1 << 31 + right, LEFT + left), close
         )
@@ -229,7 +229,7 @@ scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
 scratch_bytes_depthwise_s4 = _depthwise_scratch(4)
 
 CONV_S8, CONV_S4, CONV_T2 = (
-    Stream(pack, join=_parameters(near), least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
+    Stream(pack, join=parameters(near), least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
     for pack, near in ((_conv_s8, NEAR), (_conv_s4, NEAR), (_conv_t2, HALVES))
 )
 DEPTHWISE_S8 = Stream(_depthwise_s8, most_shift=MOST_SHIFT)

@@ -80,11 +80,9 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_conv_2d_staged": staged.cases,
     "edgeq_conv_2d_part": parts.cases,
     **{
-        f"edgeq_block_fully_connected_s8_{token}{'_dsp' if dsp else ''}": partial(
-            block_rows.cases, token, dsp=dsp
-        )
+        f"edgeq_block_fully_connected_s8_{token}{form}": partial(block_rows.cases, token, form)
         for token in ("s4", "t2")
-        for dsp in (False, True)
+        for form in (block_rows.PLAIN, block_rows.ROWS, block_rows.CELLS)
     },
     "edgeq_average_pool_2d_s8": elementwise.average_pool_cases,
     "edgeq_average_pool_2d_s8_dsp": elementwise.average_pool_dsp_cases,

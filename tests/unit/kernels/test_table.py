@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgeq.bench.cases import CASES, _fully_connected, layer_graph
+from edgeq.bench.cases import CASES, Case, _fully_connected, layer_graph
 from edgeq.errors import UnsupportedOp
 from edgeq.kernels import KERNELS, PACKINGS, kernel_named, select, table, whole_norm
-from edgeq.kernels.streams import trits
+from edgeq.kernels.streams import block_cells, trits
 from edgeq.kernels.streams.convolutions import scratch_bytes_depthwise_s8
+from edgeq.ops.block_fully_connected import BlockFullyConnected
 from edgeq.passes.select_kernels import refusal, select_kernels
 from edgeq.weights import pack_weights, packed_words
 
@@ -184,3 +185,25 @@ def test_strips_of_a_depthwise_layer_are_for_steps_of_one_and_two(
     height, width = (2 * step + 3 for step in stride)
     window = (3, 3, 8), (height, width, 8), (3, 3, 8), (0, 0, 0, 0)
     assert scratch_bytes_depthwise_s8(*window, stride) == size
+
+
+@pytest.mark.parametrize("token", ["s4", "t2"])
+@pytest.mark.parametrize(
+    ("cells", "inputs", "form"),
+    [((5, 5), 64, "_cells"), ((1, 2), 36, "_cells"), ((1,), 64, ""), ((), 64, ""), ((9,), 66, "")],
+)
+def test_cells_with_block_scales_go_by_twos(
+    token: str, cells: tuple[int, ...], inputs: int, form: str
+) -> None:
+    """Where there are two, and whole fours of inputs."""
+    attrs = BlockFullyConnected(block=32)
+    case = Case("BlockFullyConnected", "cells", (*cells, inputs), (5, inputs), attrs)
+    (node,) = select_kernels(layer_graph(case, token, ""), frozenset({"dsp"})).nodes
+    assert node.kernel == f"edgeq_block_fully_connected_s8_{token}{form}_dsp"
+
+
+def test_scratch_of_cells_has_room_for_as_many_pairs_as_there_are_and_fit() -> None:
+    """A head of 6 words and 64 of activations, 7 times in 512 words; one pair whatever it takes."""
+    wanted = {2: 280, 3: 560, 13: 1960, 14: 1960, 500: 1960}
+    assert {n: block_cells.SCRATCH["s4"](64, 64, n) for n in wanted} == wanted
+    assert block_cells.SCRATCH["t2"](1024, 64, 9) == 4 * 16 * 68
