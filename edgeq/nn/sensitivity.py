@@ -37,10 +37,17 @@ Table = dict[str, dict[str, float]]  # layer -> kind -> loss
 
 @dataclass(frozen=True)
 class Judge:
-    """A loss of answers against what is wanted of `rows`. `name` says which in a report."""
+    """A loss of answers against what is wanted of `rows`. `name` says which in a report.
+
+    each: of answers (N, ...) the loss of every row, (N,).
+    """
 
     name: str
-    loss: Callable[[Tensor], Tensor]
+    each: Callable[[Tensor], Tensor]
+
+    def loss(self, out: Tensor) -> Tensor:
+        """The mean over the rows."""
+        return self.each(out).mean()
 
     @classmethod
     def of(cls, model: Model, answer: Tensor, y: Tensor | None) -> "Judge":
@@ -52,12 +59,16 @@ class Judge:
         """
         if not classifies(model):
             scale = answer.square().mean().clamp_min(1e-12)
-            return cls("relative squared error", lambda out: (out - answer).square().mean() / scale)
+            return cls("relative squared error", lambda out: _squares(out - answer) / scale)
         if y is not None:
-            return cls("cross entropy", lambda out: F.nll_loss(_log_p(out), y))
+            return cls("cross entropy", lambda out: F.nll_loss(_log_p(out), y, reduction="none"))
         wanted = _log_p(answer)
-        p, entropy = wanted.exp(), -(wanted.exp() * wanted).sum(1).mean()
-        return cls("divergence", lambda out: -(p * _log_p(out)).sum(1).mean() - entropy)
+        p = wanted.exp()
+        return cls("divergence", lambda out: (p * (wanted - _log_p(out))).sum(1))
+
+
+def _squares(out: Tensor) -> Tensor:
+    return out.square().flatten(1).mean(1)
 
 
 def classifies(model: Model) -> bool:
@@ -91,8 +102,10 @@ class Weighed:
 
 
 @torch.no_grad()
-def weighed(model: Model, x: object = None, y: object = None) -> Weighed:
-    """The model in float on at most 512 rows `x` (default: its calibration set), labels `y` (N,).
+def weighed(model: Model, x: object = None, y: object = None, most: int = ROWS) -> Weighed:
+    """The model in float on at most `most` rows `x` (default: its calibration set).
+
+    `y`: their labels (N,). Ranges of activations are those of the first 512 rows.
 
     Raises BadInput without rows, or for labels that are none; UnsupportedOp for a mixture.
     """
@@ -106,31 +119,42 @@ def weighed(model: Model, x: object = None, y: object = None) -> Weighed:
         labels = torch.from_numpy(made._labelled("calibration set", made.calibration, y)[1])
         if labels.is_floating_point() or int(labels.max()) >= made.classes:
             raise BadInput(f"labels must be whole numbers of 0 to {made.classes - 1}")
-        labels = labels[:ROWS]
+        labels = labels[:most]
     body = made.body
     assert isinstance(body, GraphBody)  # graph_copy makes one
-    rows = torch.from_numpy(made.calibration[:ROWS])
-    set_ranges(body, rows)
+    rows = torch.from_numpy(made.calibration[:most])
+    set_ranges(body, rows[:ROWS])
     with in_float(body):
         answer = joined(body(rows)).double()
     judge = Judge.of(made, answer, labels)
     return Weighed(body, rows, judge, float(judge.loss(answer)))
 
 
-@torch.no_grad()
 def loss_increases(of: Weighed, kinds: Sequence[str], watch: Watch | None = None) -> Table:
     """Loss with one layer at a kind, its input int8, its mean corrected, less the loss in float."""
-    means = float_means(of.body, of.rows)
-    table: Table = {}
+    found = row_increases(of, kinds, watch)
+    return {n: {k: float(row.mean()) for k, row in own.items()} for n, own in found.items()}
+
+
+@torch.no_grad()
+def row_increases(
+    of: Weighed, kinds: Sequence[str], watch: Watch | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """The same of every row: layer -> kind -> (N,) float64."""
+    means, base = float_means(of.body, of.rows), of.judge.each(_in_float(of))
+    table: dict[str, dict[str, Tensor]] = {}
     for at, (name, layer) in enumerate(of.body.layers.items()):
         if watch:
             watch(at, len(of.layers), name)
-        table[name] = {
-            kind: float(of.judge.loss(_alone(of, layer, kind, means))) - of.base for kind in kinds
-        }
+        table[name] = {k: of.judge.each(_alone(of, layer, k, means)) - base for k in kinds}
     if watch:
         watch(len(of.layers), len(of.layers), "")
     return table
+
+
+def _in_float(of: Weighed) -> Tensor:
+    with in_float(of.body):
+        return joined(of.body(of.rows)).double()
 
 
 def _alone(of: Weighed, layer: GraphLayer, kind: str, means: Mapping[str, Tensor]) -> Tensor:

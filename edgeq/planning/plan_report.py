@@ -8,6 +8,7 @@ from rich.text import Text
 
 from edgeq.plain_text import plain
 from edgeq.planning.folder import Told
+from edgeq.planning.noise import MANY, ROWS
 from edgeq.reporting.figures import Figure, style
 from edgeq.reporting.fitted import Column, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_op
@@ -48,7 +49,7 @@ def layer_rows(result: Entry) -> list[tuple[str, ...]]:
         choice = _chosen(layer)
         widest = layer["choices"][-1]
         share = f"{choice['cycles'] / widest['cycles']:.0%}" if widest["cycles"] else "-"
-        numbers = (f"{choice['cycles']:,.0f}", f"{choice['weight_bytes']:,}", loss(choice["loss"]))
+        numbers = (f"{choice['cycles']:,.0f}", f"{choice['weight_bytes']:,}", _loss_of(choice))
         rows.append((layer["layer"], layer["op"], layer["width"], *numbers, share))
     return rows
 
@@ -88,12 +89,19 @@ def loss(value: float) -> str:
     return f"{value:.3g}"
 
 
+def _loss_of(choice: Entry) -> str:
+    """With its standard error, where there is one."""
+    error = choice["loss_error"]
+    return loss(choice["loss"]) + ("" if error is None else f" ±{error:.1g}")
+
+
 def said(result: Entry) -> Iterator[str]:
     """What the plan rests on, in sentences."""
     labels = "with their labels" if result["labelled"] else "without labels"
     yield (
         f"loss: {result['loss']} of each layer alone at its width on {result['rows']} calibration "
-        f"rows, {labels}, summed over the layers. Cycles and energy: modelled."
+        f"rows, {labels}, ± its standard error, summed over the layers. Cycles and energy: "
+        "modelled."
     )
     budget = ", ".join(budget_words(result["budget"])) or "the board's own memory"
     learned = result.get("learned")
@@ -126,9 +134,27 @@ def notes(result: Entry) -> Iterator[str]:
             f"the table predicted {result['cycles_error']:+.2%} cycles against the plan's own "
             "firmware; its figures are the second row"
         )
-    best = min(u["sensitivity"] for u in result["uniform"])
-    if result["predicted"]["sensitivity"] > 0 and best < 0:
-        yield "some losses are below zero: the rows are too few to tell widths apart"
+    if (beside := result["against_uniform"]) is not None and not beside["shown"]:
+        yield _noise(beside, result["rows"])
+
+
+def _noise(beside: Entry, rows: int) -> str:
+    """That the loss does not tell the plan from one width throughout, and what would."""
+    width, error = beside["width"], f"{beside['error']:.1g}"
+    if beside["rows_needed"] is None:
+        return (
+            f"on {rows} rows the plan loses no less than {width} throughout, which meets the "
+            "budget too: ship that, or weigh on more rows (--calibration)"
+        )
+    many = beside["rows_needed"]
+    more = f"about {many:,}" if many <= MANY else f"more than {MANY:,}"
+    does = "give as many (--calibration)"
+    if many > ROWS:  # they would not be used
+        does = "take either, or let edgeq pareto --plan judge both"
+    return (
+        f"{width} throughout meets the budget, too, and loses {beside['difference']:.2g} ±{error} "
+        f"more than the plan: {rows} rows do not tell them apart, {more} would; {does}"
+    )
 
 
 def told(result: Entry) -> Told:

@@ -11,6 +11,7 @@ from edgeq.errors import BadInput, CostBudget
 from edgeq.estimating.cost import figures
 from edgeq.planning.counted import Counted
 from edgeq.planning.limits import Allowed
+from edgeq.planning.noise import ROWS, Weights
 from edgeq.planning.priced import Priced
 from edgeq.planning.program import Costs, Limits, Total, solve
 from edgeq.planning.table import Bench, Watch, cost_table, uniform
@@ -67,17 +68,19 @@ def plan_widths(model: "Model", asked: Asked, watch: Watch, tell: Tell) -> dict[
 
     asked.check()
     start = time.perf_counter()
-    of = weighed(model, asked.bench.x, asked.y)
+    of = weighed(model, asked.bench.x, asked.y, ROWS)
     tell(_expected(of, asked, time.perf_counter() - start))
-    losses = _losses(of, asked, watch)
+    weights = _weights(of, asked, watch)
     counts = uniform(asked.bench, model, of.layers, asked.kinds, watch)
-    costs = cost_table(of.layers, counts, losses)
+    costs = cost_table(of.layers, counts, weights.losses)
     learned = None if asked.priced is None else asked.priced.learned(model, costs)
     if learned is None:
         widths, counted = _held(model, asked, costs, watch)
     else:
         widths = learned.pop("widths")
         counted = _built(model, asked, widths)
+    throughout = [_uniform(k, of.layers, costs, asked) for k in asked.kinds]
+    rivals = [one["width"] for one in throughout if one["meets"]]
     return {
         "model": model.name,
         "board": asked.bench.board.name,
@@ -95,8 +98,9 @@ def plan_widths(model: "Model", asked: Asked, watch: Watch, tell: Tell) -> dict[
         "predicted": _figures(costs.of(widths), asked.bench.board),
         "counted": _counted_figures(counted, costs.of(widths).loss, asked.bench.board),
         "cycles_error": costs.of(widths).cycles / counted.cycles - 1,
-        "uniform": [_uniform(k, of.layers, costs, asked) for k in asked.kinds],
-        "layers": [_layer(n, costs, counts, widths[n]) for n in of.layers],
+        "uniform": throughout,
+        "against_uniform": None if learned else weights.against(widths, rivals),
+        "layers": [_layer(n, costs, counts, widths[n], weights) for n in of.layers],
         "seconds": time.perf_counter() - start,
     }
 
@@ -122,12 +126,13 @@ def duration(seconds: float) -> str:
     return f"about {round(seconds / 60):,} min"
 
 
-def _losses(of: "Weighed", asked: Asked, watch: Watch) -> Mapping[str, Mapping[str, float]]:
-    from edgeq.nn.sensitivity import hessian_increases, hessian_traces, loss_increases
+def _weights(of: "Weighed", asked: Asked, watch: Watch) -> Weights:
+    from edgeq.nn.sensitivity import hessian_increases, hessian_traces, row_increases
 
     if asked.by == "loss":
-        return loss_increases(of, asked.kinds, watch)
-    return hessian_increases(of, asked.kinds, hessian_traces(of, watch))
+        found = row_increases(of, asked.kinds, watch)
+        return Weights.of_rows({n: {k: r.numpy() for k, r in o.items()} for n, o in found.items()})
+    return Weights(hessian_increases(of, asked.kinds, hessian_traces(of, watch)))
 
 
 def _held(
@@ -195,7 +200,9 @@ def _uniform(kind: str, layers: tuple[str, ...], costs: Costs, asked: Asked) -> 
     return {"width": kind, **_figures(total, asked.bench.board), "meets": meets}
 
 
-def _layer(name: str, costs: Costs, counts: Mapping[str, Counted], chosen: str) -> dict[str, Any]:
+def _layer(
+    name: str, costs: Costs, counts: Mapping[str, Counted], chosen: str, weights: Weights
+) -> dict[str, Any]:
     kernels = {
         kind: next(layer for layer in found.layers if layer.name == name)
         for kind, found in counts.items()
@@ -212,6 +219,7 @@ def _layer(name: str, costs: Costs, counts: Mapping[str, Counted], chosen: str) 
                 "weight_bytes": choice.weight_bytes,
                 "ram_bytes": choice.ram_bytes,
                 "loss": choice.loss,
+                "loss_error": weights.error(name, kind),
             }
             for kind, choice in costs.layers[name].items()
         ],
