@@ -48,8 +48,9 @@ typedef struct {
 } edgeq_cells_format;
 
 #if EDGEQ_DSP_ASM
-/* In the frame: where a pair's activations end, and behind a block its totals. */
-#define EDGEQ_CELLS_END "[sp, #92]"
+/* In the frame: where a block's activations end, and a pair's. */
+#define EDGEQ_CELLS_BLOCK_END "[sp, #80]"
+#define EDGEQ_CELLS_END       "[sp, #92]"
 #define EDGEQ_CELLS_ENTER                                                                          \
     EDGEQ_PAIR_ENTER("")                                                                           \
     "ldr r3, " EDGEQ_F_LENGTH "\n"                                                                 \

@@ -67,7 +67,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
             "ldr.w lr, " EDGEQ_F_ENTRY "\n"
             "add r2, r2, r1\n"
             "add lr, lr, r3\n"
-            "str r2, " EDGEQ_F_CHUNK_END "\n"
+            "str r2, " EDGEQ_CELLS_BLOCK_END "\n"
             LOADS
             "and r4, r12, #0x000F000F\n"
             "smlad r8, r4, r3, r9\n"
@@ -83,7 +83,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
             "bx lr\n"
             ".balign 4\n"
             "1:\n" EDGEQ_REPEAT(UNROLLED - 1, LOADS PREFIXES)
-            LOADS "ldr.w lr, " EDGEQ_F_CHUNK_END "\n" PREFIXES
+            LOADS "ldr.w lr, " EDGEQ_CELLS_BLOCK_END "\n" PREFIXES
             "cmp.w r1, lr\n"
             "bne.w 1b\n"
             "ldr.w r12, [r0], #4\n"

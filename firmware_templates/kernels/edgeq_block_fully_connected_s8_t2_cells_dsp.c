@@ -70,7 +70,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
             "ldr.w lr, " EDGEQ_F_ENTRY "\n"
             "add r2, r2, r1\n"
             "add lr, lr, r3\n"
-            "str r2, " EDGEQ_F_CHUNK_END "\n"
+            "str r2, " EDGEQ_CELLS_BLOCK_END "\n"
             "mov r7, r5\n"
             "mov r11, r9\n"
             "movw r2, #0xC003\n"
@@ -78,7 +78,7 @@ __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pai
             "bx lr\n"
             ".balign 4\n"
             "1:\n" EDGEQ_REPEAT(4, EIGHT)
-            "ldr r3, " EDGEQ_F_CHUNK_END "\n"
+            "ldr r3, " EDGEQ_CELLS_BLOCK_END "\n"
             "cmp r1, r3\n"
             "bne.w 1b\n"
             "ldr r4, " EDGEQ_F_FIRST_END "\n"
