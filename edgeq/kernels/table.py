@@ -49,8 +49,7 @@ from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.op import snake_case
 
 Shape = tuple[int, ...]
-Padding = tuple[int, int, int, int]
-Stride = tuple[int, int]
+Padding, Stride = tuple[int, int, int, int], tuple[int, int]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
@@ -186,9 +185,9 @@ def _block_dsp(weight: str, own: tuple[str, ...], stream: Stream) -> Kernel:
 def _block_cells_dsp(weight: str, stream: Stream) -> Kernel:
     name = f"edgeq_block_fully_connected_s8_{weight}_cells_dsp"
     headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_block_cells_dsp.h", *_CONV_2D[1:])
-    scratch, op, needs = block_cells_scratch(weight), "BlockFullyConnected", frozenset({DSP})
-    files = (f"{name}.c",)
-    return Kernel(name, op, weight, files, headers, scratch, DSP, needs, stream, paired_cells)
+    row, scratch = _block_dsp(weight, (), stream), block_cells_scratch(weight)
+    more = {"headers": headers, "scratch": scratch, "suits": paired_cells}
+    return replace(row, name=name, sources=(f"{name}.c",), **more)
 
 
 def _weightless(
@@ -272,14 +271,7 @@ KERNELS: tuple[Kernel, ...] = (
         "Mixture",
         None,
         ("edgeq_router_s8_dsp.c", "edgeq_fully_connected_s8_s8_dsp.c", *_SOFTMAX),
-        (
-            *_PUBLIC,
-            PUBLIC_DSP,
-            *_DSP,
-            *_WIDE,
-            "edgeq_router.h",
-            "edgeq_softmax_q15.h",
-        ),
+        (*_PUBLIC, PUBLIC_DSP, *_DSP, *_WIDE, "edgeq_router.h", "edgeq_softmax_q15.h"),
         router_dsp_scratch,
         DSP,
         frozenset({DSP}),

@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.ir import TensorType
 from edgeq.kernels import PACKINGS
 from edgeq.kernels.streams import block_cells, block_rows
+from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.block_fully_connected import OP, BlockFullyConnected, times_blocks
 from edgeq.ops.op import Io, activation_bounds
 from tests.kernels import samples
@@ -15,6 +16,7 @@ from tests.kernels.differential.case import Call, Case, Const, Out, Pointer, Scr
 from tests.kernels.differential.fully_connected import params
 from tests.kernels.dsp.layers import ACTIVATIONS, right_shifts
 
+NAME = "edgeq_block_fully_connected_s8_"
 PLAIN, ROWS, CELLS = "", "_dsp", "_cells_dsp"  # what a kernel's name ends in
 STREAMS = {
     ("s4", ROWS): block_rows.S4,
@@ -63,9 +65,7 @@ def case(
     left: bool = False,
     most: int = 127,
 ) -> Case:
-    """A random layer; fills: those of activations and weights; aim, left: see samples.aimed; most:
-    what no output of a layer without activation goes beyond.
-    """
+    """fills: activations', weights'; aim, left: samples.aimed; most: of outputs, without act."""
     inputs, outputs, block, cells = shape
     rng = np.random.default_rng(seed)
     x = samples.activations(rng, fills[0], (1, cells, inputs))
@@ -90,21 +90,32 @@ def case(
     low, high = activation_bounds(act, q_out)
     wanted, high = np.minimum(wanted, most), min(high, most)
     numbers = (inputs, outputs, q_in.zero_point, q_out.zero_point, low, high)
-    name = f"edgeq_block_fully_connected_s8_{token}{form}"
+    name = NAME + token + form
     label = f"{name} {inputs}x{outputs}/{block}, {cells} cells, {fills}, {act}, seed {seed}"
     if stream is None:
         packed = np.frombuffer(PACKINGS[token].pack(weight), np.uint8)
         layer = params(packed, r, r.bias, numbers)
         given = Pointer((Struct((layer, Const(scale), block, cells)),))
         return Case(label, (Call(name, (given, Const(x[0]), Out(wanted))),))
-    words = stream.pack(weight, scale, block)
     bias = stream.bias(counted.sum(1), r.bias, q_in.zero_point)
-    if stream.join is not None:
-        words = stream.join(words, bias, r.multiplier, r.shift)
+    words = packed_by(stream, weight, scale, block, bias, r)
     layer = params(words, replace(r, shift=stream.shifts(r.shift)), bias, numbers)
     given = Pointer((Struct((layer, None, block, cells)),))
-    scratch = scratch_of(token, form, inputs, block, cells)
-    return Case(label, (Call(name, (given, Const(x[0], off=1), Out(wanted, off=1), scratch)),))
+    more = Out(wanted, off=1), scratch_of(token, form, inputs, block, cells)
+    return Case(label, (Call(name, (given, Const(x[0], off=1), *more)),))
+
+
+def packed_by(
+    stream: Stream,
+    weight: samples.Array,
+    scale: samples.Array,
+    block: int,
+    bias: samples.Array,
+    r: samples.Requantization,
+) -> samples.Array:
+    """The stream, with the parameters where they stand in it."""
+    words = stream.pack(weight, scale, block)
+    return words if stream.join is None else stream.join(words, bias, r.multiplier, r.shift)
 
 
 def scratch_of(token: str, form: str, inputs: int, block: int, cells: int) -> Scratch:
