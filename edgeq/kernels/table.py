@@ -186,8 +186,8 @@ def _block_cells_dsp(weight: str, stream: Stream) -> Kernel:
     name = f"edgeq_block_fully_connected_s8_{weight}_cells_dsp"
     headers = (*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_block_cells_dsp.h", *_CONV_2D[1:])
     row, scratch = _block_dsp(weight, (), stream), block_cells_scratch(weight)
-    more = {"headers": headers, "scratch": scratch, "suits": paired_cells}
-    return replace(row, name=name, sources=(f"{name}.c",), **more)
+    row = replace(row, name=name, sources=(f"{name}.c",), headers=headers)
+    return replace(row, scratch=scratch, suits=paired_cells)
 
 
 def _weightless(
@@ -277,17 +277,11 @@ KERNELS: tuple[Kernel, ...] = (
         frozenset({DSP}),
         row_groups.S8,
     ),
-    _fully_connected_v6m("s8"),
-    _fully_connected_v6m("s4"),
-    _fully_connected_v6m("s3"),
-    _fully_connected_v6m("s2"),
+    *(_fully_connected_v6m(w) for w in ("s8", "s4", "s3", "s2")),
     _fully_connected_v6m("t2", without_tables),
     _fully_connected_v6m("b1"),
-    _conv_2d_v6m("s8"),
-    _conv_2d_v6m("s4"),
-    _conv_2d_v6m("t2"),
-    _depthwise_v6m("s8"),
-    _depthwise_v6m("s4"),
+    *(_conv_2d_v6m(w) for w in ("s8", "s4", "t2")),
+    *(_depthwise_v6m(w) for w in ("s8", "s4")),
     Kernel(
         "edgeq_fully_connected_s8_t5",
         "FullyConnected",
