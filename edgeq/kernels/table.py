@@ -49,7 +49,8 @@ from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.op import snake_case
 
 Shape = tuple[int, ...]
-Padding, Stride = tuple[int, int, int, int], tuple[int, int]
+Padding = tuple[int, int, int, int]
+Stride = tuple[int, int]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
