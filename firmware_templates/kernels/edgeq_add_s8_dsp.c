@@ -61,10 +61,11 @@ EDGEQ_AT(edgeq_sum, last_rounding, 28);
 
 /* Fours up to `end`; r4 to r11 are the sum's members. A byte is stored behind the loads of the
  * next one, where that costs nothing; y may be an input all the same. */
-__attribute__((naked, noinline)) static void
-edgeq_fours(const edgeq_sum *s __attribute__((unused)), const int8_t *plain __attribute__((unused)),
-            const int8_t *other __attribute__((unused)), int8_t *y __attribute__((unused)),
-            const int8_t *end __attribute__((unused))) {
+__attribute__((naked, noinline)) static void fours(const edgeq_sum *s __attribute__((unused)),
+                                                   const int8_t *plain __attribute__((unused)),
+                                                   const int8_t *other __attribute__((unused)),
+                                                   int8_t *y __attribute__((unused)),
+                                                   const int8_t *end __attribute__((unused))) {
     /* clang-format off */
     __asm__("push {r4-r11, lr}\n"
             "ldm.w r0, {r4-r11}\n"
@@ -88,8 +89,8 @@ edgeq_fours(const edgeq_sum *s __attribute__((unused)), const int8_t *plain __at
     /* clang-format on */
 }
 #else
-static void edgeq_fours(const edgeq_sum *s, const int8_t *plain, const int8_t *other, int8_t *y,
-                        const int8_t *end) {
+static void fours(const edgeq_sum *s, const int8_t *plain, const int8_t *other, int8_t *y,
+                  const int8_t *end) {
     while (y != end) {
         *y++ = edgeq_sum_of(s, *plain++, *other++);
     }
@@ -98,11 +99,11 @@ static void edgeq_fours(const edgeq_sum *s, const int8_t *plain, const int8_t *o
 
 static void edgeq_sums(const edgeq_sum *s, const int8_t *plain, const int8_t *other, int32_t size,
                        int8_t *y) {
-    int32_t fours = size & ~3;
+    int32_t whole = size & ~3;
     EDGEQ_IN_MEMORY(s);
-    edgeq_fours(s, plain, other, y, y + fours);
+    fours(s, plain, other, y, y + whole);
     EDGEQ_IN_MEMORY(s);
-    for (int32_t i = fours; i < size; i++) {
+    for (int32_t i = whole; i < size; i++) {
         y[i] = edgeq_sum_of(s, plain[i], other[i]);
     }
 }
