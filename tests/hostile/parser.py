@@ -97,6 +97,9 @@ def seeds() -> list[bytes]:
         Frame(4, 4, b"\x01\0\0\0" + (0x6D9F9E67).to_bytes(4, "little")),
         Frame(5, 4, b""),
         Frame(5, 4, b"x"),
+        Frame(6, 4, b"x"),
+        Frame(6, 4, (100).to_bytes(4, "little")),
+        Frame(6, 4, (921_600).to_bytes(4, "little")),
         Frame(200, 1, b""),
     ]
     odd = [b"~" * 4, b"~abc\n", b"~\x7d\x7d~", b"~" + b"a" * 200 + b"~", b"~\x7d~", b"~abcdefgh~"]

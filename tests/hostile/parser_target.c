@@ -54,6 +54,14 @@ uint32_t hal_clock_hz(void) {
     return 1000000u;
 }
 
+uint32_t hal_baud_near(uint32_t baud) {
+    return baud;
+}
+
+void hal_set_baud(uint32_t baud) {
+    (void)baud;
+}
+
 void hal_marker(bool high) {
     (void)high;
 }
