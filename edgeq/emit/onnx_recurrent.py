@@ -61,7 +61,8 @@ def _layer(
     turned = b.node("Transpose", [x[0]], f"{node.name}.time_first", perm=[1, 0, 2])
     name, begun = f"{node.name}.{op.lower()}", ["", *x[1:]] if x[1:] else []
     inputs = [turned, given, kept, both, *begun]
-    made = b.several(op, inputs, name, ENDS[op], hidden_size=units, **attributes)
+    ends = ENDS[op] if begun else ()  # a whole sequence leaves nothing behind
+    made = b.several(op, inputs, name, ends, hidden_size=units, **attributes)
     axis = b.constant(f"{node.name}.directions", [1], np.int64)
     flat = b.node("Squeeze", [made, axis], f"{node.name}.one_direction")
     return b.node("Transpose", [flat], f"{node.name}.batch_first", perm=[1, 0, 2])

@@ -108,7 +108,7 @@ def test_what_config_prints_is_a_file_again(edgeq: Run, tmp_path: Path) -> None:
         ('[profile]\nlimit = "5"\n', "limit = '5': Input should be a valid integer"),
         ("[profile]\nlimit = true\n", "limit = True: Input should be a valid integer"),
         ("[compare]\nfail-if = 'x'\n", "fail-if = 'x': Input should be a valid list"),
-        ("[export\n", "cannot be read: Expected ']'"),
+        ("[export\n", "cannot be read as TOML: Expected ']'"),
         ("\xff", "cannot be read"),
     ],
 )
