@@ -314,7 +314,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("edgeq_copy_s8", "Copy", None, ("edgeq_copy_s8.c",), _PUBLIC),
     _weightless("edgeq_batch_matmul_s8", "BatchMatMul"),
     Kernel("edgeq_gather_s8", "Gather", None, ("edgeq_gather_s8.c",), _PUBLIC),
-    _weightless("edgeq_embedding_s16", "Embedding"),
+    _weightless("edgeq_embedding_s16", "Embedding", (LAYOUT,)),
     _weightless("edgeq_resize_linear_s8", "ResizeLinear"),
     _weightless("edgeq_relu_s8", "Relu", in_place=on_its_input),
     _weightless("edgeq_prelu_s8", "PRelu", in_place=on_its_input),
