@@ -27,7 +27,7 @@ test: $(STAMP)
 	$(RUN)python -m pytest -q $(WORKERS) -m "not full and not hardware"
 
 test-full: $(STAMP)
-	EDGEQ_EXAMPLES=40 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
+	EDGEQ_EXAMPLES=25 $(RUN)python -m pytest -q $(WORKERS) -m "full and not hardware"
 
 # The properties alone, SEEDS times with fresh seeds, which are printed: pytest --hypothesis-seed=N.
 SEEDS ?= 5

@@ -30,7 +30,7 @@ MATRIX = {
     "zig": ("-O0", "-Og", "-O1", "-Os -g", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi", SHORT),
 }  # fmt: skip
 OFTEN = (("gcc", "-O0"), ("gcc", PIC), ("gcc", SHORT))
-CASES = 3  # every third of them: without optimisation the C around the assembly is slow
+CASES = 8  # every eighth of them: without optimisation the C around the assembly is slow
 
 
 def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
