@@ -12,6 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "esc10" / "boards_table.py"
 MARKS = "<!-- table boards: start, written by a script -->\n<!-- table boards: end -->\n"
 
 
+@pytest.mark.full
 def test_the_table_names_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         compiler = find_compiler("auto")

@@ -69,6 +69,7 @@ def exported(cache: Path, checkpoint: Path) -> Path:
     return cache / "export"
 
 
+@pytest.mark.full
 def test_ten_clips_on_the_virtual_board(
     example: ModuleType, data: Path, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -101,9 +101,17 @@ def test_four_trials_through_the_grpc_proxy(tmp_path: Path) -> None:
     [
         (space_files.NO_FUNCTION, "has no function train, score"),
         (space_files.NO_PYTHON, "cannot run: SyntaxError"),
-        (space_files.RAISES, "the first 3 trials .* failed, the last: ValueError: too few, at "),
+        pytest.param(
+            space_files.RAISES,
+            "the first 3 trials .* failed, the last: ValueError: too few, at ",
+            marks=pytest.mark.full,
+        ),
         (space_files.NO_MODEL, "the first 3 trials .* gave int, not an edgeq.nn.Model"),
-        (space_files.ENDS, r"3 workers died before any trial ended \(exit code 9\)"),
+        pytest.param(
+            space_files.ENDS,
+            r"3 workers died before any trial ended \(exit code 9\)",
+            marks=pytest.mark.full,
+        ),
     ],
     ids=["no function", "no Python", "raises", "no model", "ends"],
 )
