@@ -12,7 +12,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_graph import BOTH, Array, Growing, quant_of_tensor
 from edgeq.ir import Quant, TensorType
-from edgeq.ops import svdf_feature, svdf_time
+from edgeq.ops import svdf_feature
 from edgeq.ops.conv_2d import Conv2D
 from edgeq.ops.history import History
 from edgeq.ops.svdf_feature import SvdfFeature
@@ -42,7 +42,7 @@ def svdf(g: Growing, op: Operator) -> None:
     made = quant_of_tensor(g.output(op))
     ends = quant_of_tensor(given).per_tensor, parts.state.per_tensor, made.per_tensor
     first = svdf_feature.integer_params(ends[0], parts.scales[0], ends[1])
-    second = svdf_time.integer_params(ends[1], parts.scales[1], ends[2])
+    second = svdf_feature.integer_params(ends[1], parts.scales[1], ends[2])
     if second["shift"][0] > 0:
         raise Refused("its output's steps are finer than its sums")
     frame = g.reshaped(op, g.value(op, 0), (1, 1, given.size), "frame")

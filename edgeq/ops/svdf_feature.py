@@ -81,7 +81,7 @@ def _scale(attrs: SvdfFeature, io: Io) -> Scale:
 
 
 def integer_params(given: float, weight: float, made: float) -> dict[str, Array]:
-    """The scales' quotient is a float32, as TensorFlow Lite Micro has it."""
+    """Of either half: the scales' quotient is a float32, as TensorFlow Lite Micro has it."""
     real = np.float32(given) * np.float32(weight) / np.float32(made)
     return numbers("", np.array([float(real)]))
 

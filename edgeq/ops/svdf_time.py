@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ops.fixed_point import requantize
-from edgeq.ops.gates import numbers, weight_types_of
+from edgeq.ops.gates import weight_types_of
 from edgeq.ops.op import (
     CLAMP,
     NO_WIDENING,
@@ -37,7 +37,7 @@ from edgeq.ops.op import (
     no_accumulators,
     quant_of,
 )
-from edgeq.ops.svdf_feature import frames_of
+from edgeq.ops.svdf_feature import frames_of, integer_params
 from edgeq.ops.weighted import SUM_STEPS
 
 STATE_REACH, MOST_TAP, MOST_BIAS = 1 << 15, 32767, (1 << 30) - 1
@@ -101,12 +101,6 @@ def _scale(attrs: SvdfTime, io: Io) -> Scale:
     if types not in (("int16", "int8"), ("float32", "float32"), ("int16", "float32")):
         raise UnsupportedOp(f"SvdfTime takes int16 to int8, not {types[0]} to {types[1]}")
     return Scale.OWN
-
-
-def integer_params(given: float, taps: float, made: float) -> dict[str, Array]:
-    """The scales' quotient is a float32, as TensorFlow Lite Micro has it."""
-    real = np.float32(given) * np.float32(taps) / np.float32(made)
-    return numbers("", np.array([float(real)]))
 
 
 def _lower(site: Site) -> Lowered:
