@@ -5,12 +5,11 @@ The image begins behind the boot loader, whose own addresses begin there too: no
 
 import dataclasses
 import shutil
-from typing import Any
 
 from edgeq.board import Board
 from edgeq.errors import Link, Toolchain
 from edgeq.flashers.attached import Surroundings
-from edgeq.flashers.flasher import Commands, Facts, Flasher, run_commands
+from edgeq.flashers.flasher import Commands, Facts, Flasher, run_tool
 from edgeq.toolchain import Firmware
 
 PROGRAM = "bossac"
@@ -52,15 +51,9 @@ def commands(firmware: Firmware, _board: Board, facts: Facts) -> Commands:
     return ((*facts.program, where, "-U", "-i", "-e", "-w", str(firmware.bin), "-R"),)
 
 
-def run(_firmware: Firmware, _board: Board, facts: Facts, commands: Commands) -> dict[str, Any]:
-    """Runs bossac."""
-    run_commands(commands, watch=facts.watch)
-    return {"hint": None}
-
-
 def hint(_board: Board) -> str:
     """How the boot loader is entered."""
     return "needs the boot loader: press the board's button twice, its light then pulses"
 
 
-FLASHER = Flasher(find, assumed, commands, run, hint)
+FLASHER = Flasher(find, assumed, commands, run_tool, hint)

@@ -76,6 +76,14 @@ def run_commands(
         _run(command, timeout_s, watch)
 
 
+def run_tool(
+    _firmware: Firmware, _board: Board, facts: Facts, commands: Commands
+) -> dict[str, Any]:
+    """The `run` of a tool that talks to a boot loader: no hint is left when it has ended."""
+    run_commands(commands, watch=facts.watch)
+    return {"hint": None}
+
+
 def _run(command: tuple[str, ...], timeout_s: float, watch: Watch) -> None:
     module = command[1:2] == ("-m",)  # of edgeq, run by this Python
     name, deadline = command[2] if module else Path(command[0]).name, time.monotonic() + timeout_s

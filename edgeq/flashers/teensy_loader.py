@@ -4,12 +4,11 @@ Its licence is the GPL: it is started as a program.
 """
 
 import shutil
-from typing import Any
 
 from edgeq.board import Board
 from edgeq.errors import BadInput, Link, Toolchain
 from edgeq.flashers.attached import Surroundings
-from edgeq.flashers.flasher import Commands, Facts, Flasher, run_commands
+from edgeq.flashers.flasher import Commands, Facts, Flasher, run_tool
 from edgeq.flashers.usb import usb_devices
 from edgeq.toolchain import Firmware
 
@@ -49,15 +48,9 @@ def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     return ((*facts.program, f"--mcu={board.probe.teensy_mcu}", "-v", file),)
 
 
-def run(_firmware: Firmware, _board: Board, facts: Facts, commands: Commands) -> dict[str, Any]:
-    """Runs the tool."""
-    run_commands(commands, watch=facts.watch)
-    return {"hint": None}
-
-
 def hint(_board: Board) -> str:
     """How the boot loader is entered."""
     return "press the button on the Teensy: its boot loader waits for a program then"
 
 
-FLASHER = Flasher(find, assumed, commands, run, hint)
+FLASHER = Flasher(find, assumed, commands, run_tool, hint)
