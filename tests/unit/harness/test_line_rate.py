@@ -12,7 +12,12 @@ from tests.unit.harness.test_link import PATIENT, run_samples
 
 FAST, USUAL = 921_600, 115_200
 CHANGES = ("-DSETS_BAUD", "-DEDGEQ_LINE_SILENCE_MS=300u")  # a call of the counter takes 1 ms
-HOST_SPEEDS = {termios.B115200: USUAL, termios.B921600: FAST}
+SPEEDS = {termios.B115200: USUAL, termios.B921600: FAST}
+
+
+def speed(fd: int) -> int:
+    """0: one that no test here sets, as a fresh pty's before the host has opened it."""
+    return SPEEDS.get(termios.tcgetattr(fd)[4], 0)
 
 
 class RatedLine(LossyLine):
@@ -24,11 +29,10 @@ class RatedLine(LossyLine):
 
     @property
     def board_rate(self) -> int:
-        return HOST_SPEEDS[termios.tcgetattr(self._board)[4]]
+        return speed(self._board)
 
     def _hurt(self, data: bytes) -> bytes:
-        host = HOST_SPEEDS[termios.tcgetattr(self.host_master)[4]]
-        if host == self.board_rate <= self.most:
+        if speed(self.host_master) == self.board_rate <= self.most:
             return super()._hurt(data)
         return bytes(byte ^ 0x5A for byte in data)
 
@@ -48,6 +52,15 @@ def line(board: Callable[..., object]) -> Iterator[Callable[..., RatedLine]]:
     yield make
     for one in lines:
         one.close()
+
+
+def test_a_board_that_talks_before_the_host_is_there_is_noise(line):
+    """A fresh pty has a rate of its own: what comes then is lost, the line goes on."""
+    made = line(*CHANGES)
+    assert speed(made.host_master) == 0
+    assert made._hurt(b"early") != b"early"
+    with BoardLink.open(made.path, **PATIENT) as link:
+        run_samples(link, 1)
 
 
 def test_a_faster_line_is_agreed_on_and_given_back(line):
