@@ -300,6 +300,7 @@ def flash(
     marker_file: str | Path | None = None,
     serve: str | None = None,
     microphone: bool = False,
+    sound: str | Path | None = None,
 ) -> dict[str, Any]:
     """Builds the export for `board` and brings it there; returns sizes, commands, port and pid.
 
@@ -310,10 +311,10 @@ def flash(
     port instead of the board file's; `probe` the serial number of the board's probe, among several
     of a kind; `marker_file` where a virtual board writes the edges of its marker pin, `serve` the
     HOST:PORT of its serial port instead of a pseudo-terminal (docs/farm.md); `microphone` builds a
-    firmware that hears the board's own (docs/capture.md). Raises Link
-    when there is no board or it does not answer, MemoryBudget when the firmware does not fit,
-    Toolchain without a compiler or tool, Flash when flashing fails, Mismatch when the board runs
-    something else.
+    firmware that hears the board's own (docs/capture.md), `sound` is the WAV file that a virtual
+    board's hears. Raises Link when there is no board or it does not answer, MemoryBudget when the
+    firmware does not fit, Toolchain without a compiler or tool, Flash when flashing fails, Mismatch
+    when the board runs something else.
     """
     from edgeq import flashers
     from edgeq.toolchain import that_captures
@@ -327,8 +328,9 @@ def flash(
     built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
     edges, asked = path_of(marker_file), verify and not dry_run
     result |= flashers.flash(
-        built, chosen, tool, dry_run, watch=tell, probe=probe, marker_file=edges, serve=serve
-    )
+        built, chosen, tool, dry_run, watch=tell, probe=probe, marker_file=edges, serve=serve,
+        sound=path_of(sound),
+    )  # fmt: skip
     port = port or result["port"]
     asked = asked and port is not None
     if asked:

@@ -39,14 +39,16 @@ class Sound:
 
 
 @needs("sound", "reading a WAV file")
-def read_wav(path: Path, rate_hz: int) -> Sound:
+def read_wav(path: Path, rate_hz: int | None = None) -> Sound:
     """A WAV file of any rate and channel count (scipy.io.wavfile: 8 to 64 bits or floats) as sound
-    at `rate_hz`: its channels averaged, then resampled by scipy's polyphase filter.
+    at `rate_hz`: its channels averaged, then resampled by scipy's polyphase filter; None keeps its
+    own rate.
 
     Raises BadInput for what is none, is damaged, empty, not finite or too long; Toolchain without
     scipy.
     """
     own_hz, given, said = _decoded(path)
+    rate_hz = own_hz if rate_hz is None else rate_hz
     samples: npt.NDArray[np.floating] = _real(given, path)
     if samples.ndim > 1:
         said.append(f"{samples.shape[1]} channels averaged to one")

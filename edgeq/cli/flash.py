@@ -46,6 +46,12 @@ from edgeq.cli.output import say, say_json, stderr_console
 @click.option(
     "--microphone", is_flag=True, help="A firmware that hears the board's microphone (`start%`)."
 )
+@click.option(
+    "--sound",
+    metavar="FILE.wav",
+    type=click.Path(path_type=Path),
+    help="What the microphone of a virtual board hears.",
+)
 @probe_option
 @click.option("--baud", type=int, help="The speed of the serial port, instead of the board's.")
 @click.option(
@@ -76,6 +82,7 @@ def flash(
     marker: str,
     marker_file: Path | None,
     microphone: bool,
+    sound: Path | None,
     probe: str | None,
     baud: int | None,
     virtual: bool,
@@ -101,12 +108,12 @@ def flash(
         if place is not None:
             _refuse_with_place(
                 port=port, serve=serve, marker_file=marker_file, dry_run=dry_run,
-                microphone=microphone,
+                microphone=microphone, sound=sound,
             )  # fmt: skip
             result = flash_at(place, board, how, watch, labgrid=labgrid, coordinator=coordinator)
         else:
             asked = (board, firmware, compiler, tool, dry_run, port, verify)
-            result = run(*asked, watch, marker, baud, probe, marker_file, serve, microphone)
+            result = run(*asked, watch, marker, baud, probe, marker_file, serve, microphone, sound)
     if as_json:
         say_json(result)
     else:

@@ -80,6 +80,7 @@ def flash(
     probe: str | None = None,
     marker_file: Path | None = None,
     serve: str | None = None,
+    sound: Path | None = None,
 ) -> dict[str, Any]:
     """Flashes `board`, or starts it where it is emulated, with the first of its tools that is here.
 
@@ -87,7 +88,8 @@ def flash(
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
     the commands, also those of a tool that is not installed. `watch` hears how far it is. `probe`
     is the serial number of the one to take among several, `marker_file` where a virtual board
-    writes the edges of its marker pin, `serve` the HOST:PORT of a virtual board's serial port.
+    writes the edges of its marker pin, `serve` the HOST:PORT of a virtual board's serial port,
+    `sound` the WAV file that its microphone hears.
     Raises BadInput for an unknown tool, Toolchain without a usable one, Link when the board is not
     attached, Flash when flashing fails.
     """
@@ -101,6 +103,8 @@ def flash(
     if probe is not None and name in EMULATED:
         raise BadInput(f"--probe names a debug probe; {board.name} is emulated by {name}")
     facts = _of_virtual(facts, marker_file, serve, board, name)
+    if sound is not None:
+        facts = dataclasses.replace(facts, sound=_sound(sound, board, name))
     commands = FLASHERS[name].commands(firmware, board, facts)
     result: dict[str, Any] = {
         "bin": str(firmware.bin),
@@ -150,6 +154,18 @@ def _marker_file(path: Path, board: Board, tool: str) -> Path:
             f"--marker-file is for a virtual board; the marker of {board.name} with {tool} is "
             f"{board.marker.pin}, which a current meter watches: `edgeq profile --meter`"
         )
+    return path.absolute()
+
+
+def _sound(path: Path, board: Board, tool: str) -> Path:
+    """For the process that will read it; a board that cannot hear it is told before it starts."""
+    if tool != virtual.TOOL:
+        raise BadInput(
+            f"--sound is for a virtual board; {board.name} with {tool} hears its own microphone"
+        )
+    from edgeq.sim.wav_file import Playback
+
+    Playback.of(path, board.name, board.port.family)
     return path.absolute()
 
 

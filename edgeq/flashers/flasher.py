@@ -37,8 +37,8 @@ class Facts:
 
     `program` starts the tool, `serial_number` names one probe, `volume` is the board's drive,
     `port` the serial port of its boot loader, `marker_file` is where a virtual board writes the
-    edges of its marker pin, `serve` the HOST:PORT at which it has its serial port instead of a
-    pseudo-terminal, `watch` hears of the progress.
+    edges of its marker pin, `sound` the WAV file that its microphone hears, `serve` the HOST:PORT
+    at which it has its serial port instead of a pseudo-terminal, `watch` hears of the progress.
     """
 
     program: tuple[str, ...]
@@ -46,6 +46,7 @@ class Facts:
     volume: Path | None = None
     port: str | None = None
     marker_file: Path | None = None
+    sound: Path | None = None
     serve: str | None = None
     watch: Watch = unwatched
 

@@ -37,8 +37,10 @@ def assumed(board: Board) -> Facts:
 def commands(firmware: Firmware, board: Board, facts: Facts) -> Commands:
     """Runs the ELF until it is stopped."""
     edges = () if facts.marker_file is None else ("--marker", str(facts.marker_file))
+    sound = () if facts.sound is None else ("--sound", str(facts.sound))
     wire = ("--pty",) if facts.serve is None else ("--tcp", facts.serve)
-    return ((*facts.program, str(firmware.elf), "--board", board.name, *wire, "--json", *edges),)
+    asked = (*wire, "--json", *edges, *sound)
+    return ((*facts.program, str(firmware.elf), "--board", board.name, *asked),)
 
 
 def port_in(text: str) -> str | None:

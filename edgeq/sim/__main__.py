@@ -3,7 +3,8 @@
 The first line on standard output is final and names the port; the cycles and instructions follow
 and cycles by function and by instruction class at the end. With --json both lines are JSON
 objects: {"port", "pid", "board", "link"} and {"reason", "exit_code", "cycles", "instructions",
-"functions", "classes", "class_cycles", "rules", "flash_model", "evidence"}. What the firmware
+"functions", "classes", "class_cycles", "rules", "flash_model", "evidence"} and, with --sound,
+{"sound_s", "heard_s"}. What the firmware
 prints by semihosting goes to standard error; its exit code, if it gives one, is this program's.
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from edgeq.sim.port import DescriptorPort
     from edgeq.sim.profile import Profile
     from edgeq.sim.tcp_port import TcpPort
+    from edgeq.sim.wav_file import Playback
 
 HALF_CYCLES_PER_CYCLE = 2
 FLASH: dict[str, dict[str, Any]] = {
@@ -55,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     )
     line.add_argument(
         "--marker", type=Path, metavar="FILE", help="the marker pin's edges, a JSON object a line"
+    )
+    line.add_argument(
+        "--sound", type=Path, metavar="WAV", help="what the board's microphone hears, then silence"
     )
     line.add_argument("--max-cycles", type=int, help="end with an error after so many cycles")
     line.add_argument("--deadline", type=float, help="end with an error after so many seconds")
@@ -92,13 +97,17 @@ def print_rules(core: CoreModel, board: str | None, as_json: bool) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Run the firmware until a signal, the end of its input, or its own end."""
     from edgeq.sim.any_machine import machine_of
+    from edgeq.sim.machine import Machine
     from edgeq.sim.marker_file import MarkerFile
 
     out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
     config = dataclasses.replace(config_of(options.board), **FLASH[options.flash])
     edges = contextlib.nullcontext() if options.marker is None else MarkerFile(options.marker)
+    playback = _playback(options.sound, config)
     port = _wire(options)
     machine = machine_of(config, port, _to_standard_error)
+    if playback is not None and isinstance(machine, Machine):
+        machine.hear(playback)
     if isinstance(edges, MarkerFile):
         machine.on_marker(edges.edge)
     ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -111,8 +120,22 @@ def serve(options: argparse.Namespace) -> int:
     finally:
         port.close()
     facts = _summary(machine, profile) | {"reason": result.reason, "exit_code": result.exit_code}
+    if playback is not None:
+        facts |= {"sound_s": playback.seconds, "heard_s": playback.heard_s}
     _say(out, options.json, facts)
     return result.exit_code & 0xFF
+
+
+def _playback(path: Path | None, config: MachineConfig) -> "Playback | None":
+    """What the microphone hears; what was changed of the file is said on standard error."""
+    if path is None:
+        return None
+    from edgeq.sim.wav_file import Playback
+
+    playback = Playback.of(path, config.name, config.family)
+    for said in playback.said:
+        print(f"sound: {said}", file=sys.stderr)
+    return playback
 
 
 def _wire(options: argparse.Namespace) -> "DescriptorPort | TcpPort":
@@ -160,6 +183,7 @@ def _text(facts: dict[str, Any]) -> str:
         f"{facts['reason']}: {facts['cycles']} cycles (modelled, {facts['rules']}), "
         f"{facts['instructions']} instructions",
         f"flash: {facts['flash_model']}",
+        *_sound_lines(facts),
         "cycles by function:",
         *(f"{cycles:14.1f}  {name}" for name, cycles in list(facts["functions"].items())[:SHOWN]),
         "cycles by instruction class:",
@@ -169,6 +193,12 @@ def _text(facts: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _sound_lines(facts: dict[str, Any]) -> list[str]:
+    if "sound_s" not in facts:
+        return []
+    return [f"sound: {facts['heard_s']:.3f} of {facts['sound_s']:.3f} s heard"]
 
 
 def main(arguments: list[str] | None = None) -> int:

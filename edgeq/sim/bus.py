@@ -10,7 +10,7 @@ from edgeq.sim.emulator import PAGE, Emulator
 from edgeq.sim.flash_setup import FlashSetup
 from edgeq.sim.nvic import Nvic
 from edgeq.sim.port import SerialPort
-from edgeq.sim.sampling import Sound
+from edgeq.sim.sampling import Hearable, Sound
 from edgeq.sim.timeline import Device, Timeline
 
 
@@ -84,7 +84,7 @@ class Bus:
         self.set_up_flash: Callable[[FlashSetup], None] = lambda _setup: None
         self._emulator, self._clock = emulator, clock
         self._pages: dict[int, _Page] = {}
-        self.sound = Sound()
+        self.sound: Hearable = Sound()
         self._nvic, self._timeline = Nvic(set(), [], {}), Timeline()  # of a board without a core
         self.changed: Callable[[], None] = lambda: None
 

@@ -28,7 +28,7 @@ from edgeq.sim.peripherals import Peripherals
 from edgeq.sim.port import SerialPort
 from edgeq.sim.profile import Profile
 from edgeq.sim.results import CallResult, RunResult
-from edgeq.sim.sampling import Sound
+from edgeq.sim.sampling import Hearable
 from edgeq.sim.semihosting import Semihosting
 from edgeq.sim.systick import SysTick
 
@@ -236,7 +236,7 @@ class Machine(Guest):
         if not self._peripherals.uart.wait():
             self._finish("idle")
 
-    def hear(self, sound: Sound) -> Self:
+    def hear(self, sound: Hearable) -> Self:
         """What the board's microphone hears from the moment that the firmware starts to capture."""
         self._bus.sound = sound
         return self

@@ -3,11 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 Samples = np.ndarray[Any, np.dtype[np.int16]]
+
+
+class Hearable(Protocol):
+    """What lies at a converter's pin."""
+
+    def heard(self, first: int, count: int, period_s: Fraction) -> Samples:
+        """Samples `first` on of a converter that takes one every `period_s`: (count,) int16."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Sampler:
 
     def __init__(
         self,
-        sound: Callable[[], Sound],
+        sound: Callable[[], Hearable],
         core_hz: Callable[[], int],
         room: Callable[[], int],
         take: Callable[[Samples], None],

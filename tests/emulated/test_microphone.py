@@ -1,10 +1,15 @@
 """A firmware that hears by itself, by the runner's commands: start, detections, stop."""
 
+import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 import edgeq
 from edgeq.board import load_board
@@ -116,6 +121,46 @@ def test_a_second_start_begins_anew_and_text_goes_on(made: tuple[Path, Path]) ->
     again, _ = session(made[1], f"start {RATE} {HUM}%".encode(), b"stop%name%", 6.5)
     assert again.endswith("m-name-dut-[nucleo_l4r5zi]\r\nm-ready\r\n")
     assert "m-detected-[" in first
+
+
+def said_until(board: subprocess.Popen[bytes], mark: bytes) -> str:
+    """What the board says up to `mark`."""
+    assert board.stdout is not None
+    text = bytearray()
+    while not text.endswith(mark):
+        byte = board.stdout.read(1)
+        assert byte, text
+        text += byte
+    return text.decode()
+
+
+def test_a_wav_file_at_the_simulator_is_heard_as_it_is(
+    made: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wavfile.write(tmp_path / "street.wav", RATE, street())
+    command = [sys.executable, "-m", "edgeq.sim", str(made[1]), "--board", "nucleo_l4r5zi"]
+    board = subprocess.Popen(
+        [*command, "--stdio", "--json", "--sound", str(tmp_path / "street.wav")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert board.stdin is not None
+    hops, heard_for = 0, 0.5
+    with board:
+        said_until(board, b"m-ready\r\n")
+        while hops < HOPS:  # each start hears the file from its beginning
+            for said in (f"start {RATE} {HUM}%".encode(), b"stop%"):
+                board.stdin.write(said)
+                board.stdin.flush()
+                text = said_until(board, b"m-ready\r\n")
+                time.sleep(heard_for if said != b"stop%" else 0)
+            report = dict(re.findall(r"m-([a-z-]+)-(\d+)\r", text))
+            hops, heard_for = int(report["hops"]), 2 * heard_for
+        board.stdin.close()
+        facts = json.loads(board.stderr.read().splitlines()[-1])
+    detected = [int(n) for n in re.search(r"m-detected-\[([\d,]*)\]", text)[1].split(",")]
+    assert [at for at in detected if at < HOPS] == wanted(made[0])
+    assert (facts["reason"], report["overruns"]) == ("idle", "0")
+    assert facts["heard_s"] == facts["sound_s"] == len(street()) / RATE
 
 
 @pytest.mark.parametrize("said", [b"start 100%", b"start 8000 9%", b"start -1%", b"start 8000 -1%"])
