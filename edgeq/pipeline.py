@@ -323,16 +323,13 @@ def flash(
     tell(None, "building")
     around = None if probe is None or dry_run else flashers.look_at(probe)
     plain = flashers.choose_board(board, around)
-    if microphone:
-        plain = that_captures(plain)
+    plain = that_captures(plain) if microphone else plain
     built, chosen, result = _build(plain, Path(firmware), compiler, marker, baud)
-    edges, asked = path_of(marker_file), verify and not dry_run
-    result |= flashers.flash(
-        built, chosen, tool, dry_run, watch=tell, probe=probe, marker_file=edges, serve=serve,
-        sound=path_of(sound),
-    )  # fmt: skip
+    edges, wav = path_of(marker_file), path_of(sound)
+    more = (flashers.look, tell, probe, edges, serve, wav)
+    result |= flashers.flash(built, chosen, tool, dry_run, *more)
     port = port or result["port"]
-    asked = asked and port is not None
+    asked = verify and not dry_run and port is not None
     if asked:
         tell(None, "verifying")
         flashers.verify_or_stop(str(port), built.digest, chosen.uart.baud, result["pid"])

@@ -88,10 +88,9 @@ def flash(
     Returns bin, tool, commands (shell-quoted), port, pid, dry_run and hint. A dry run only names
     the commands, also those of a tool that is not installed. `watch` hears how far it is. `probe`
     is the serial number of the one to take among several, `marker_file` where a virtual board
-    writes the edges of its marker pin, `serve` the HOST:PORT of a virtual board's serial port,
-    `sound` the WAV file that its microphone hears.
-    Raises BadInput for an unknown tool, Toolchain without a usable one, Link when the board is not
-    attached, Flash when flashing fails.
+    writes the edges of its marker pin, `serve` the HOST:PORT of its serial port, `sound` the WAV
+    file that its microphone hears. Raises BadInput for an unknown tool, Toolchain without a usable
+    one, Link when the board is not attached, Flash when flashing fails.
     """
     firmware = dataclasses.replace(firmware, elf=firmware.elf.resolve(), bin=firmware.bin.resolve())
     tool = tool_named(tool)
@@ -102,9 +101,7 @@ def flash(
     name, facts = _tool(board, tool, dry_run, around)
     if probe is not None and name in EMULATED:
         raise BadInput(f"--probe names a debug probe; {board.name} is emulated by {name}")
-    facts = _of_virtual(facts, marker_file, serve, board, name)
-    if sound is not None:
-        facts = dataclasses.replace(facts, sound=_sound(sound, board, name))
+    facts = _of_virtual(facts, marker_file, serve, sound, board, name)
     commands = FLASHERS[name].commands(firmware, board, facts)
     result: dict[str, Any] = {
         "bin": str(firmware.bin),
@@ -118,8 +115,7 @@ def flash(
     if dry_run:
         return result
     watch(None, name)
-    watched = dataclasses.replace(facts, watch=watch)
-    result |= _run(name, firmware, board, watched, commands)
+    result |= _run(name, firmware, board, dataclasses.replace(facts, watch=watch), commands)
     if board.probe.usb_ids and name != virtual.TOOL:
         number = facts.serial_number if name != "uf2" else probe  # its drive is no probe's
         result |= _port_of(board, lambda: of_probe(look(), number), result["hint"])
@@ -137,13 +133,20 @@ def _run(
 
 
 def _of_virtual(
-    facts: Facts, marker_file: Path | None, serve: str | None, board: Board, tool: str
+    facts: Facts,
+    marker_file: Path | None,
+    serve: str | None,
+    sound: Path | None,
+    board: Board,
+    tool: str,
 ) -> Facts:
     """With what only a virtual board takes. Raises BadInput for another."""
     if marker_file is not None:
         facts = dataclasses.replace(facts, marker_file=_marker_file(marker_file, board, tool))
     if serve is not None:
         facts = dataclasses.replace(facts, serve=_served(serve, board, tool))
+    if sound is not None:
+        facts = dataclasses.replace(facts, sound=_sound(sound, board, tool))
     return facts
 
 
