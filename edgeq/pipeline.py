@@ -358,6 +358,7 @@ def profile(
     kept: Callable[[str], None] | None = None,
     probe: str | None = None,
     stream: str | Path | None = None,
+    hop: int | None = None,
     place: str | None = None,
     coordinator: str | None = None,
     labgrid: str | Path | None = None,
@@ -371,8 +372,9 @@ def profile(
     `windows` windows of `window_s` seconds or more (docs/energy.md), at `volts` where the meter
     supplies the board; `tell` hears of each, and `kept`, when Ctrl-C ends it, of what is left.
     `probe` instead of `port` is the probe's serial number, `stream` instead of `data` a recording
-    (docs/streams.md), `place` a board of a labgrid farm (docs/farm.md). Raises Link without a board
-    or when it is lost, Taken for a place of another user, Meter, and BadInput.
+    (docs/streams.md), of which a model of whole windows gets the newest every `hop` frames; `place`
+    is a board of a labgrid farm (docs/farm.md). Raises Link without a board or when it is lost,
+    Taken for a place of another user, Meter, and BadInput.
     """
     from edgeq import profiling
     from edgeq.profile_request import ProfileRequest
@@ -382,6 +384,6 @@ def profile(
     )
     request = replace(request, limit=limit, baud=baud, resume=resume, meter=meter, volts=volts)
     request = replace(request, meter_port=meter_port, meter_rate=meter_rate, windows=windows)
-    request = replace(request, window_seconds=window_s, stream=path_of(stream), place=place)
-    request = replace(request, coordinator=coordinator, labgrid=path_of(labgrid))
+    request = replace(request, window_seconds=window_s, stream=path_of(stream), hop=hop)
+    request = replace(request, place=place, coordinator=coordinator, labgrid=path_of(labgrid))
     return profiling.profile(request, watch, tell, kept).entry

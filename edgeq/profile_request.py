@@ -35,6 +35,7 @@ class ProfileRequest:
     window_seconds: float = LEAST_WINDOW_S
     resume: bool = False
     stream: Path | None = None
+    hop: int | None = None
     place: str | None = None
     coordinator: str | None = None
     labgrid: Path | None = None

@@ -12,7 +12,7 @@ from edgeq.arrays import CHANNELS_FIRST, Array, class_labels, has_key, read_npz,
 from edgeq.errors import BadInput
 from edgeq.export_folder import export_rows
 from edgeq.harness.manifest import Data
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Stream
 from edgeq.ir.ports import ends_in_map, outputs_of, result_tensors
 from edgeq.reference import quantize_rows
 from edgeq.reporting.task import UNLABELLED, scored, task_of
@@ -25,6 +25,7 @@ LABELLED: tuple[Task, ...] = ("classification", "autoencoder")  # by a whole num
 class Samples:
     """Rows of codes as the model takes them, their labels and groups, and where they come from.
 
+    `stream`: how rows follow on one another in a recording, the first answer that of row `begins`.
     `targets` (rows, values): what the first output should be, real numbers as the device orders
     them, of tasks that are judged by it.
     """
@@ -35,6 +36,8 @@ class Samples:
     task: ProfiledTask
     groups: Array | None = None
     targets: Array | None = None
+    stream: Stream | None = None
+    begins: int = 0
 
     def first(self, count: int | None) -> "Samples":
         """Its first rows. BadInput for fewer than one."""

@@ -95,21 +95,25 @@ def profile(
         source = source_of(subject.board, meter.title)
         summary = with_energy(summary, windows, request.plan, source)
     summary = summary.but(**_provenance(request, report, graph, subject))
-    summary = summary.but(**_as_stream(graph, subject, recorded))
+    summary = summary.but(**_as_stream(graph, samples, subject, recorded))
     summary = summary.but(run=str(recorded.folder), link=statistics)
     write_file(recorded.folder / SUMMARY, json.dumps(summary.entry, indent=2).encode() + b"\n")
     write_results(folder, recorded, summary)
     return summary
 
 
-def _as_stream(graph: Graph, subject: Profiled, recorded: Run) -> dict[str, Any]:
-    """Cycles a frame, duty cycle and energy a second, where a sample is a hop."""
-    if graph.stream is None:
-        return {}
+def _as_stream(graph: Graph, samples: Samples, subject: Profiled, recorded: Run) -> dict[str, Any]:
+    """Cycles a frame, duty cycle, energy a second and routes, where a sample is a hop."""
+    stream, first = samples.stream, samples.begins
+    if stream is None:
+        if graph.stream is None:
+            return {}
+        stream, first = graph.stream, graph.stream.first
     records, board = recorded.records, subject.board
     source = latency_source(board, [r.cycles for r in records], subject.virtual)
     clock_hz, figures = subject.info.clock_hz, board.energy if board else None
-    entry = stream_entry(graph.stream, records, _classes(graph), clock_hz, figures, source)
+    told = clock_hz, figures, source, subject.experts, first
+    entry = stream_entry(stream, records, _classes(graph), *told)
     return {"stream": entry}
 
 
@@ -184,7 +188,7 @@ def _measure(
 
 def _samples(request: ProfileRequest, report: dict[str, Any], graph: Graph) -> Samples:
     if request.stream is not None:
-        return read_recording(request.stream, report, graph).first(request.limit)
+        return read_recording(request.stream, report, graph, request.hop).first(request.limit)
     source = request.data or request.firmware / EVALUATION
     if not request.data and not source.is_file():
         raise BadInput(

@@ -9,44 +9,81 @@ import numpy as np
 from edgeq.arrays import CHANNELS_FIRST, graph_rows, hops, own_axis, read_npz
 from edgeq.errors import BadInput
 from edgeq.harness.manifest import Data
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Stream
 from edgeq.ops.op import Array, with_entry
+from edgeq.passes.stream import time_axis
 from edgeq.profile_samples import Samples, digest_of
 from edgeq.reference import quantize_rows
 from edgeq.reporting.task import UNLABELLED
 
 
-def read_recording(source: Path, report: Mapping[str, Any], graph: Graph) -> Samples:
+def read_recording(
+    source: Path, report: Mapping[str, Any], graph: Graph, hop: int | None = None
+) -> Samples:
     """Key x of an .npz file: one recording, in the model's own order of axes and as long as it is,
     or several of them along an axis in front, one after another. Frames that fill no hop are left
-    away. BadInput for other shapes, fewer frames than an answer takes, and an export that is no
-    stream.
+    away. `hop`, in frames: of a model of whole windows, from one window to the next.
+
+    BadInput for other shapes, fewer frames than an answer takes, and a hop that is missing, does
+    not belong there, or lies outside the window.
     """
+    own_shape, layout = tuple(report["input_shape"]), report.get("input_layout", CHANNELS_FIRST)
+    stream, first = _paced(report, graph, hop)
+    axis = own_axis(len(own_shape), stream.axis, layout)
+    (given,) = read_npz(source, "x")
+    x = _joined(given, own_shape, axis, str(source))
     if graph.stream is None:
+        rows = _windows(x, axis, own_shape[axis], stream.hop)
+    else:
+        rows = hops(x[None], axis, stream.hop)
+    if len(rows) <= first:
         raise BadInput(
-            "--stream takes an export of one step (`edgeq export --stream hop=1`); this one takes "
-            "whole windows: give them with --data"
+            f"{source} holds {x.shape[axis]} frames; the first answer takes {stream.window}"
         )
-    hop_shape = tuple(report["input_shape"])
-    layout = report.get("input_layout", CHANNELS_FIRST)
-    axis = own_axis(len(hop_shape), graph.stream.axis, layout)
-    (x,) = read_npz(source, "x")
-    rows = _cut(x, hop_shape, axis, graph.stream.hop, str(source))
-    if len(rows) <= graph.stream.first:
-        raise BadInput(
-            f"{source} holds {len(rows) * graph.stream.hop} frames; the first answer takes "
-            f"{graph.stream.window}"
-        )
-    real = graph_rows({"input": rows}, {"input": hop_shape}, str(source), layout)
+    real = graph_rows({"input": rows}, {"input": own_shape}, str(source), layout)
     codes = quantize_rows(graph, real)
     labels = np.full(len(codes), UNLABELLED, np.int64)
-    digests = digest_of(np.asarray(x, np.float32), labels), digest_of(codes, labels)
+    digests = digest_of(np.asarray(given, np.float32), labels), digest_of(codes, labels)
     origin = Data(source=str(source), digest=digests[0], input_digest=digests[1])
-    return Samples(codes, labels, origin, "unlabelled")
+    return Samples(codes, labels, origin, "unlabelled", stream=stream, begins=first)
 
 
-def _cut(x: Array, hop_shape: tuple[int, ...], axis: int, hop: int, where: str) -> Array:
-    """(hops, *hop shape)"""
+def _paced(report: Mapping[str, Any], graph: Graph, hop: int | None) -> tuple[Stream, int]:
+    """How the model takes a recording, and the row of its first answer. A window's hop has the time
+    that the export was asked to keep, if it was.
+    """
+    if graph.stream is not None:
+        if hop is not None:
+            raise BadInput(
+                f"--hop {hop}: this export takes hops of {graph.stream.hop}; leave --hop out, or "
+                f"export another with --stream hop={hop}"
+            )
+        return graph.stream, graph.stream.first
+    if len(graph.inputs) > 1:
+        raise BadInput(f"a recording is of one input, {graph.name!r} has {len(graph.inputs)}")
+    shape = graph.tensors[graph.inputs[0]].shape
+    axis = time_axis(shape)
+    if hop is None:
+        raise BadInput(
+            "--stream and an export of whole windows: say with --hop N how many frames there are "
+            "from one to the next, give windows with --data, or export one step with "
+            "`edgeq export --stream hop=1`"
+        )
+    if not 1 <= hop <= shape[axis]:
+        raise BadInput(f"--hop {hop}: give frames, 1 to {shape[axis]}, which is the whole window")
+    hop_s = (report.get("deadline") or {}).get("hop_s")
+    return Stream(hop, shape[axis], 0, hop_s and hop_s / hop, axis), 0
+
+
+def _windows(x: Array, axis: int, size: int, hop: int) -> Array:
+    """(windows, *shape): the newest `size` frames of one recording, every `hop`."""
+    ends = range(size, x.shape[axis] + 1, hop)
+    windows = [np.take(x, np.arange(end - size, end), axis=axis) for end in ends]
+    return np.stack(windows) if windows else np.zeros((0, *x.shape), x.dtype)
+
+
+def _joined(x: Array, hop_shape: tuple[int, ...], axis: int, where: str) -> Array:
+    """The recordings behind one another along the axis of time."""
     several = x if x.ndim == len(hop_shape) + 1 else x[None]
     wanted = with_entry(hop_shape, axis, -1)
     if (
@@ -58,4 +95,4 @@ def _cut(x: Array, hop_shape: tuple[int, ...], axis: int, hop: int, where: str) 
         raise BadInput(
             f"{where}: x has shape {x.shape}; give a recording ({shown}), or several (N, {shown})"
         )
-    return hops(several, axis, hop)
+    return np.concatenate(list(several), axis=axis)

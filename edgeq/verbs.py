@@ -118,6 +118,7 @@ def listen(
     pace: bool = True,
     truth: str | Path | None = None,
     wake: str | None = None,
+    frames: str | Path | None = None,
     baud: int = 115200,
     probe: str | None = None,
     place: str | None = None,
@@ -126,13 +127,14 @@ def listen(
 ) -> dict[str, Any]:
     """Sends a WAV file to a board hop by hop, as `edgeq listen`: events, latency, real-time factor.
 
-    `log` names a new CSV file for the events, `labels` a text file with a class name a line; a
-    class is heard from the score `threshold` on. `hop`, as "250ms": of an export of whole windows.
-    Without `pace` hops go as fast as answers come. `truth`: a JSON list of [start, stop] in seconds
-    where the class `wake` (None: the first) is said, for the counts `wake_words`. `place` in
-    the place of `port`: a board of a farm, as in `profile`. Raises BadInput for the sound, the
-    folder or a model that does not take sound, Link without a board or when it is lost; `log` keeps
-    what came.
+    `log` names a new CSV file for the events, `frames` one for every answer, `labels` a text file
+    with a class name a line; a class is heard from the score `threshold` on. `hop`, as "250ms": of
+    an export of whole windows. Without `pace` hops go as fast as answers come. `truth`: a JSON list
+    of [start, stop] in seconds where the class `wake` (None: the first) is said, for the counts
+    `wake_words`. `place` in the place of `port`: a board of a farm, as in `profile`.
+
+    Raises BadInput for the sound, the folder or a model that does not take sound, Link without a
+    board or when it is lost; the files keep what came.
     """
     from edgeq import listening
     from edgeq.files import path_of
@@ -140,7 +142,7 @@ def listen(
     request = listening.ListenRequest(Path(wav), Path(firmware), port, probe, baud, path_of(log))
     request = replace(request, labels=path_of(labels), threshold=threshold, hop=hop, pace=pace)
     request = replace(request, place=place, coordinator=coordinator, labgrid=path_of(labgrid))
-    request = replace(request, truth=path_of(truth), wake=wake)
+    request = replace(request, truth=path_of(truth), wake=wake, frames=path_of(frames))
     return listening.listen(request, listening.Watch())
 
 

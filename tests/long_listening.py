@@ -175,7 +175,7 @@ def events(hearing: Hearing, answers: Sequence[Any]) -> list[Event]:
     for index, (codes, route, *_) in enumerate(answers):
         if index >= hearing.first:
             scores = hearing.scores(np.array(codes, np.int8))
-            found += ear.hear(Heard(index, hearing.heard_s(index), scores, route, 0, 0.0))
+            found += ear.hear(Heard(index, hearing.heard_s(index), scores, route, 0.0, 0, 0.0))
     return found
 
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option(
     "--truth", type=click.Path(path_type=Path), help="When the wake word is said: a JSON file."
 )
+@click.option(
+    "--frames", type=click.Path(path_type=Path), help="A new CSV file of every answer, as it comes."
+)
 @click.option("--wake", metavar="CLASS", help="The wake word; without it, the first class.")
 @json_option
 def listen(as_json: bool, **options: object) -> None:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.option(
     "--stream",
     type=click.Path(path_type=Path),
-    help="Of an export --stream: an .npz file with a recording as key x.",
+    help="An .npz file with a recording as key x, which goes hop by hop.",
+)
+@click.option(
+    "--hop", type=int, help="Of --stream and whole windows: frames from one window to the next."
 )
 @click.option("--limit", type=int, help="Only the first so many samples.")
 @click.option(
@@ -61,6 +64,8 @@ def profile(verbose: bool, as_json: bool, **options: object) -> None:
 
     if options["stream"] is not None and options["data"] is not None:
         raise click.UsageError("--stream and --data are both what is sent; give one")
+    if options["hop"] is not None and options["stream"] is None:
+        raise click.UsageError("--hop goes with --stream X.npz")
     request = ProfileRequest(**cast(dict[str, Any], options))  # click has made every value
     if request.port is not None and request.probe is not None:
         raise click.UsageError("--port and --probe name the same thing; give one")

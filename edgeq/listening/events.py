@@ -14,8 +14,8 @@ BEGINS, ENDS = "begins", "ends"
 @dataclass(frozen=True)
 class Event:
     """A class begins or ends to be heard at `time_s` of the sound, in row `hop`. `score`: its own
-    there, 0 to 1. `route`: the expert that answered, -1 without several. `cycles`: the board's own,
-    `latency_ms` from sending to the answer.
+    there, 0 to 1. `route`: the expert that answered, -1 without several; `uncertainty`: of the
+    decision, 0 without one. `cycles`: the board's own, `latency_ms` from sending to the answer.
     """
 
     time_s: float
@@ -24,6 +24,21 @@ class Event:
     name: str
     score: float
     route: int
+    uncertainty: float
+    cycles: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An answer as a line of --frames: the largest score and its class, the rest as of `Event`."""
+
+    time_s: float
+    hop: int
+    name: str
+    score: float
+    route: int
+    uncertainty: float
     cycles: int
     latency_ms: float
 
@@ -36,6 +51,7 @@ class Heard:
     time_s: float
     scores: Array
     route: int
+    uncertainty: float
     cycles: int
     latency_s: float
 
@@ -59,6 +75,20 @@ class Ear:
         changes = ((before, ENDS), (now, BEGINS))
         return tuple(self._event(heard, c, what) for c, what in changes if c is not None)
 
+    def frame(self, heard: Heard) -> Frame:
+        """The answer as it is kept."""
+        best = int(heard.scores.argmax())
+        return Frame(
+            round(heard.time_s, 6),
+            heard.hop,
+            self._names[best],
+            round(float(heard.scores[best]), 4),
+            heard.route,
+            round(heard.uncertainty, 9),
+            heard.cycles,
+            round(heard.latency_s * 1e3, 3),
+        )
+
     def _event(self, heard: Heard, index: int, what: str) -> Event:
         return Event(
             round(heard.time_s, 6),
@@ -67,19 +97,24 @@ class Ear:
             self._names[index],
             round(float(heard.scores[index]), 4),
             heard.route,
+            round(heard.uncertainty, 9),
             heard.cycles,
             round(heard.latency_s * 1e3, 3),
         )
 
 
-HEADER = ",".join("class" if f.name == "name" else f.name for f in fields(Event)).encode() + b"\n"
+def _header(of: type[Event] | type[Frame]) -> bytes:
+    return ",".join("class" if f.name == "name" else f.name for f in fields(of)).encode() + b"\n"
 
 
-def csv_line(event: Event) -> bytes:
+HEADER, FRAME_HEADER = _header(Event), _header(Frame)
+
+
+def csv_line(event: Event | Frame) -> bytes:
     """RFC 4180, with a line feed at the end; names hold none.
 
-    >>> csv_line(Event(0.5, 31, "begins", "yes, please", 0.75, -1, 100, 1.5))
-    b'0.5,31,begins,"yes, please",0.75,-1,100,1.5\\n'
+    >>> csv_line(Event(0.5, 31, "begins", "yes, please", 0.75, -1, 0.0, 100, 1.5))
+    b'0.5,31,begins,"yes, please",0.75,-1,0.0,100,1.5\\n'
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(asdict(event).values())

@@ -106,6 +106,7 @@ class Figures:
         line: Line,
         statistics: LinkStatistics,
         log: Path | None,
+        frames: Path | None,
         stopped: str | None,
     ) -> dict[str, Any]:
         """The summary, for JSON; times None where nothing was answered, or the board counts no
@@ -144,6 +145,7 @@ class Figures:
             "line_carries": line.carries,
             "link": asdict(statistics),
             "log": None if log is None else str(log),
+            "frames": None if frames is None else str(frames),
             "stopped": stopped,
         }
 

@@ -14,12 +14,14 @@ from edgeq.export_folder import GRAPH, read_report
 from edgeq.files import adding_lines
 from edgeq.harness.link import BoardLink
 from edgeq.ir.ports import inputs_of
-from edgeq.listening.events import HEADER, Ear, Event, Heard, csv_line
+from edgeq.listening.events import FRAME_HEADER, HEADER, Ear, Event, Heard, csv_line
 from edgeq.listening.figures import FAST_BAUD, Figures, Line, Pace
 from edgeq.listening.hearing import Hearing, hearing_of, names_of
 from edgeq.listening.link_rate import carried
 from edgeq.listening.wake_words import read_truth
 from edgeq.passes.stored_graph import stored_graph
+from edgeq.reporting.export import experts_of
+from edgeq.reporting.stream import routing_entry
 from edgeq.seat import seat_of
 from edgeq.sound import Sound, read_wav
 from edgeq.task import read_class_names
@@ -29,7 +31,7 @@ from edgeq.task import read_class_names
 class ListenRequest:
     """What to listen to; each field is the option of `edgeq listen` that has its name.
 
-    `truth`: where the wake word `wake` is said (wake_words.py).
+    `truth`: where the wake word `wake` is said (wake_words.py). `frames`: a CSV file of answers.
     None: the one board there is, no log, the export's own class names, a window from one to the
     next. `pace`: wait for each hop as a microphone does, or send as fast as answers come.
     """
@@ -46,6 +48,7 @@ class ListenRequest:
     pace: bool = True
     truth: Path | None = None
     wake: str | None = None
+    frames: Path | None = None
     place: str | None = None
     coordinator: str | None = None
     labgrid: Path | None = None
@@ -73,7 +76,10 @@ class _Run:
     ear: Ear
     pace: Pace
     add: Callable[[bytes], None]
+    keep: Callable[[bytes], None]
     watch: Watch
+    routes: list[int] = field(default_factory=list)
+    doubts: list[float] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
@@ -89,16 +95,18 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
     hearing, names = hearing_of(graph, request.hop), names_of(graph, report, labels)
     ear, sound = Ear(names, request.threshold), read_wav(request.wav, hearing.rate_hz)
     hearing.check(sound, request.wav)
+    experts = [e.name for e in experts_of(graph)]
     truth = None if request.truth is None else read_truth(request.truth, names, request.wake)
     with (
         seat_of(request) as seat,
-        _log(request.log) as add,
+        _log(request.log, HEADER) as add,
+        _log(request.frames, FRAME_HEADER) as keep,
         BoardLink.open(seat.port, seat.greeting_s, request.baud) as link,
     ):
         check_board(link.info(), report, graph, layer_table(graph), request.firmware)
         line = _line(link, hearing, seat.virtual, request.baud)
         pace = Pace(hearing.hop_s, hearing.heard_s(0), request.pace)
-        run = _Run(link, hearing, sound, ear, pace, add, watch)
+        run = _Run(link, hearing, sound, ear, pace, add, keep, watch)
         watch.begins(names, sound, line.words(request.pace))
         figures = Figures(request.wav, hearing, sound, link.info(), known_board(link.info().board))
         stopped: str | None = None
@@ -111,7 +119,9 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
             stopped = str(error)
             raise Link(f"{error}; {_kept(run, request)}") from error
         finally:
-            summary = figures.entry(pace, run.events, line, link.statistics, request.log, stopped)
+            files = request.log, request.frames
+            summary = figures.entry(pace, run.events, line, link.statistics, *files, stopped)
+            summary |= routing_entry(run.routes, run.doubts, experts)
             summary["wake_words"] = None if truth is None else truth.entry(run.events)
             watch.ends(summary)
     return summary
@@ -132,8 +142,12 @@ def _hear(run: _Run) -> None:
             run.watch.answer(None, heard_s)
             continue
         scores = run.hearing.scores(result.output)
-        heard = Heard(index, heard_s, scores, result.route, result.cycles, took_s)
+        said = result.route, result.uncertainty, result.cycles
+        heard = Heard(index, heard_s, scores, *said, took_s)
         run.watch.answer(heard, heard_s)
+        run.routes.append(heard.route)
+        run.doubts.append(heard.uncertainty)
+        run.keep(csv_line(run.ear.frame(heard)))
         for event in run.ear.hear(heard):
             run.add(csv_line(event))
             run.events.append(event)
@@ -141,12 +155,12 @@ def _hear(run: _Run) -> None:
 
 
 @contextlib.contextmanager
-def _log(path: Path | None) -> Iterator[Callable[[bytes], None]]:
+def _log(path: Path | None, header: bytes) -> Iterator[Callable[[bytes], None]]:
     if path is None:
         yield lambda _: None
         return
     with adding_lines(path) as add:
-        add(HEADER)
+        add(header)
         yield add
 
 

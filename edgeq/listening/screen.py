@@ -35,7 +35,9 @@ def picture(
     those with the largest scores.
     """
     took = "waiting for a window" if heard is None else f"{heard.latency_s * 1e3:.1f} ms"
-    route = "" if heard is None or heard.route < 0 else f"  route {heard.route}"
+    route = ""
+    if heard is not None and heard.route >= 0:
+        route = f"  route {heard.route}, uncertainty {heard.uncertainty:.4g}"
     head = f"{at_s:9.2f} / {of_s:.2f} s   {took}{route}"
     scores = np.zeros(len(names)) if heard is None else heard.scores
     most = max(1, rows - 2)

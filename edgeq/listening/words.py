@@ -8,6 +8,7 @@ from typing import Any
 from edgeq.listening.events import BEGINS
 from edgeq.listening.figures import FAST_BAUD
 from edgeq.plain_text import one_line
+from edgeq.reporting.stream import routing_words
 from edgeq.sound import Sound
 
 COLUMNS, LABEL = 80, 10
@@ -43,6 +44,8 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     counts = Counter(e["name"] for e in entry["events"] if e["event"] == BEGINS)
     shown = ", ".join(f"{name} {count}" for name, count in counts.most_common(8))
     yield "events", shown or "none"
+    if entry.get("routes"):
+        yield from routing_words(entry)
     if entry.get("wake_words"):
         yield "wake word", _wake_words(entry["wake_words"])
     if entry["latency_ms"]:
@@ -57,6 +60,8 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "link", hurt
     if entry["log"]:
         yield "log", one_line(entry["log"])
+    if entry.get("frames"):
+        yield "frames", one_line(entry["frames"])
 
 
 def _wake_words(counts: Mapping[str, Any]) -> str:

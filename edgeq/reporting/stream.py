@@ -10,6 +10,7 @@ from edgeq.harness.profile_summary import NO_COUNTER
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.stream_figures import StreamFigures
 from edgeq.ir import Stream
+from edgeq.plain_text import one_line
 from edgeq.reporting import statistics
 
 
@@ -20,14 +21,18 @@ def stream_entry(
     clock_hz: int,
     figures: Energy | None,
     source: str,
+    experts: Sequence[str] = (),
+    first: int | None = None,
 ) -> dict[str, Any]:
-    """`stream` of profile.json: a record is a hop. `classes`: values of the first output.
+    """`stream` of profile.json: a record is a hop. `classes`: values of the first output. `first`:
+    the record of the first answer, where the stream does not say.
 
     Times and shares need to know how long a frame is, energies the board's figures; None without.
     `changes`: how often the largest output is another one than an answer before.
     """
     cycles = np.array([r.cycles for r in records], np.int64)
-    answers = np.array([r.output[:classes] for r in records[stream.first :]])
+    answered = records[stream.first if first is None else first :]
+    answers = np.array([r.output[:classes] for r in answered])
     best = answers.argmax(axis=1) if len(answers) else np.zeros(0, int)
     hop_s = None if stream.period_s is None else stream.hop * stream.period_s
     counted = source != NO_COUNTER
@@ -47,7 +52,39 @@ def stream_entry(
         "duty_cycle": float(busy.mean()) / hop_s if counted and hop_s else None,
         "worst_share": float(busy.max()) / hop_s if counted and hop_s else None,
         **_power(cycles.tolist(), hop_s, float(busy.mean()), figures, source),
+        **routing_entry([r.route for r in answered], [r.uncertainty for r in answered], experts),
     }
+
+
+def routing_entry(
+    route: Sequence[int], uncertainty: Sequence[float], experts: Sequence[str]
+) -> dict[str, Any]:
+    """How often each expert answered, how often another one than before, and the uncertainty, of
+    answers in their order; {} without experts or answers.
+    """
+    if not experts or not route:
+        return {}
+    routes, doubts = np.array(route), np.array(uncertainty)
+    counts = np.bincount(routes, minlength=len(experts))
+    return {
+        "routes": dict(zip(experts, counts.tolist(), strict=True)),
+        "switches": int((routes[1:] != routes[:-1]).sum()),
+        "uncertainty": {
+            "mean": float(doubts.mean()),
+            "p95": float(np.percentile(doubts, 95)),
+            "max": float(doubts.max()),
+        },
+    }
+
+
+def routing_words(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same for a terminal."""
+    shown = ", ".join(f"{one_line(name)} {count:,}" for name, count in entry["routes"].items())
+    doubt = entry["uncertainty"]
+    return [
+        ("routes", f"{shown}; {entry['switches']:,} times another one than before"),
+        ("doubt", f"{doubt['mean']:.4g} mean, {doubt['p95']:.4g} p95, {doubt['max']:.4g} at most"),
+    ]
 
 
 def _power(
@@ -94,6 +131,8 @@ def stream_words(figures: StreamFigures) -> list[tuple[str, str]]:
         idle = "" if figures.idle_counted else ", idling not counted"
         power = f"{1e3 * figures.joules_a_second:.4g} mJ [{low:.4g}, {high:.4g}]{idle}"
         rows.append(("energy a second", power))
+    if figures.routes is not None:
+        rows += routing_words(figures.model_dump())
     if figures.period_s is None:
         rows.append(("time", "the model does not say how long a frame is (frame_s)"))
     return rows

@@ -93,7 +93,7 @@ def wanted(board: Board) -> list[tuple[float, str, str, float]]:
     for index, (output, route, _) in enumerate(numbers(graph, rows)):
         if index >= hearing.first:
             scores = hearing.scores(np.array(output, np.int8))
-            found += ear.hear(Heard(index, hearing.heard_s(index), scores, route, 0, 0.0))
+            found += ear.hear(Heard(index, hearing.heard_s(index), scores, route, 0.0, 0, 0.0))
     return [(e.time_s, e.event, e.name, e.score) for e in found]
 
 
@@ -108,10 +108,17 @@ def test_the_events_are_those_of_the_reference(board: Board, tmp_path: Path) -> 
     log = tmp_path / "events.csv"
     truth = tmp_path / "windows.json"
     truth.write_text("[[0.1, 0.2]]")  # its second holds both
+    frames = tmp_path / "frames.csv"
     said = edgeq.listen(
-        board.wav, board.port, board.folder, log=log, pace=False, truth=truth, wake="hum"
-    )
+        board.wav, board.port, board.folder, log=log, pace=False, truth=truth, wake="hum",
+        frames=frames,
+    )  # fmt: skip
     assert logged(log) == wanted(board)
+    with frames.open(newline="") as file:
+        kept = list(csv.DictReader(file))
+    assert [int(row["hop"]) for row in kept] == list(range(1, 31))
+    assert {row["route"] for row in kept} == {"-1"}
+    assert "routes" not in said
     counts = said["wake_words"]
     assert (counts["true_positives"], counts["false_negatives"]) == ((0.1,), ())
     assert counts["false_positives"] == ()

@@ -40,7 +40,7 @@ def test_what_hits_one_window_hits_no_other():
 
 def test_only_beginnings_of_the_wake_word_count():
     events = [
-        Event(time, 0, what, name, 1.0, -1, 0, 0.0)
+        Event(time, 0, what, name, 1.0, -1, 0.0, 0, 0.0)
         for time, what, name in ((1.0, BEGINS, "hum"), (1.5, ENDS, "hum"), (9.0, BEGINS, "hiss"))
     ]
     assert Truth("hum", ((0.5, 1.0),)).entry(events) == {

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edgeq.errors import BadInput
 from edgeq.files import adding_lines
-from edgeq.listening.events import HEADER, Ear, Event, Heard, csv_line, event_line
+from edgeq.listening.events import FRAME_HEADER, HEADER, Ear, Event, Heard, csv_line, event_line
 from edgeq.listening.figures import Line
 from edgeq.listening.screen import bar, picture, screen
 from edgeq.listening.words import summary_lines
@@ -22,7 +22,7 @@ NAMES = ("quiet", "dog", "a name that is longer than any column of a screen")
 
 
 def heard(index: int, *scores: float) -> Heard:
-    return Heard(index, index / 4, np.array(scores), 1, 900, 0.0125)
+    return Heard(index, index / 4, np.array(scores), 1, 0.25, 900, 0.0125)
 
 
 def test_a_class_begins_at_the_threshold_and_ends_below_it() -> None:
@@ -41,17 +41,23 @@ def test_a_class_begins_at_the_threshold_and_ends_below_it() -> None:
         [("ends", "dog")],
     ]
     (event,) = Ear(NAMES, 0.5).hear(heard(3, 0, 1, 0))
-    assert event == Event(0.75, 3, "begins", "dog", 1.0, 1, 900, 12.5)
+    assert event == Event(0.75, 3, "begins", "dog", 1.0, 1, 0.25, 900, 12.5)
     for wrong in (0, -1, 1.5, float("nan")):
         with pytest.raises(BadInput, match="above 0, up to 1"):
             Ear(NAMES, wrong)
 
 
 def test_lines_fit_eighty_columns() -> None:
-    event = Event(99_999.999, 10**6, "begins", NAMES[2], 1.0, 12, 10**9, 9999.9)
+    event = Event(99_999.999, 10**6, "begins", NAMES[2], 1.0, 12, 255.0, 10**9, 9999.9)
     assert len(event_line(event)) <= 80
-    assert HEADER == b"time_s,hop,event,class,score,route,cycles,latency_ms\n"
+    assert HEADER == b"time_s,hop,event,class,score,route,uncertainty,cycles,latency_ms\n"
     assert csv_line(event).count(b"\n") == 1
+    assert FRAME_HEADER == b"time_s,hop,class,score,route,uncertainty,cycles,latency_ms\n"
+
+
+def test_a_frame_is_kept_whatever_its_score() -> None:
+    frame = Ear(NAMES, 0.9).frame(heard(3, 0.3, 0.5, 0.2))
+    assert csv_line(frame) == b"0.75,3,dog,0.5,1,0.25,900,12.5\n"
 
 
 @given(
@@ -104,6 +110,16 @@ def test_what_is_slower_than_sound_is_named(changes: dict[str, Any], said: str) 
     assert all(len(line) <= 80 for line in lines)
     assert said in text
     assert ("slower than sound" in text) == (changes.get("real_time_factor") == 0.5)
+
+
+def test_routes_are_told_where_there_are_experts() -> None:
+    doubt = {"mean": 0.5, "p95": 1.25, "max": 2.0}
+    routed = {"routes": {"narrow": 30, "wide": 7}, "switches": 4, "uncertainty": doubt}
+    text = "\n".join(summary_lines({**ENTRY, **routed, "frames": "f.csv"}))
+    assert "narrow 30, wide 7; 4 times another one than before" in text
+    assert "0.5 mean, 1.25 p95, 2 at most" in text
+    assert "frames    f.csv" in text
+    assert "routes" not in "\n".join(summary_lines(ENTRY))
 
 
 def test_a_slow_line_is_told_before_the_first_hop() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 import edgeq
 from edgeq.board import load_board
-from edgeq.errors import BadInput
+from edgeq.errors import BadInput, UnsupportedOp
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.stream_figures import StreamFigures
 from edgeq.ir import Graph, Stream
@@ -64,7 +64,7 @@ def test_a_recording_is_cut_into_hops(axis: int, several: bool, tmp_path: Path) 
         ((3, 2, 4, 100, 3), "give a recording"),
         ((0, 4, 100, 3), "give a recording"),
         ((4, FRAMES - 1, 3), "the first answer takes 14"),
-        ((4, 1, 3), "holds 0 frames"),
+        ((4, 1, 3), "holds 1 frames"),
     ],
 )
 def test_another_recording_is_refused(shape: tuple[int, ...], said: str, tmp_path: Path) -> None:
@@ -75,14 +75,51 @@ def test_another_recording_is_refused(shape: tuple[int, ...], said: str, tmp_pat
         read_recording(saved(tmp_path, np.zeros(shape, np.float32)), report, graph)
 
 
-def test_an_export_of_windows_takes_no_recording(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="takes whole windows: give them with --data"):
-        read_recording(saved(tmp_path, np.zeros((6, 2))), {"input_shape": [6]}, with_delay())
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("hop", [1, 3, FRAMES])
+def test_windows_are_the_newest_frames_of_each_hop(axis: int, hop: int, tmp_path: Path) -> None:
+    graph = window_graph(1, axis)
+    frames = 2 * FRAMES + 1
+    own = (4, frames, 3) if axis == 0 else (4, frames)
+    x = np.random.default_rng(0).normal(size=own).astype(np.float32)
+    shape = [4, FRAMES, 3] if axis == 0 else [4, FRAMES]
+    report = {"input_shape": shape, "deadline": {"hop_s": 0.5}}
+    samples = read_recording(saved(tmp_path, x), report, graph, hop)
+    assert len(samples.rows) == (frames - FRAMES) // hop + 1
+    assert samples.stream is not None
+    assert (samples.begins, samples.stream.hop, samples.stream.window) == (0, hop, FRAMES)
+    assert samples.stream.period_s == pytest.approx(0.5 / hop)
+    for at, row in enumerate(samples.rows):
+        cut = x[:, at * hop : at * hop + FRAMES]
+        wanted = cut.transpose(1, 2, 0) if axis == 0 else cut.T[None]
+        np.testing.assert_array_equal(row, quantize_rows(graph, wanted[None])[0])
+    untimed = read_recording(saved(tmp_path, x), {"input_shape": shape}, graph, hop).stream
+    assert untimed is not None
+    assert untimed.period_s is None
 
 
-def record(index: int, cycles: int, output: tuple[int, ...]) -> SampleRecord:
+def test_a_hop_that_is_missing_or_none_of_the_model_s_is_refused(tmp_path: Path) -> None:
+    x, graph = saved(tmp_path, np.zeros((4, 40, 3), np.float32)), window_graph(1, 0)
+    report = {"input_shape": [4, FRAMES, 3]}
+    with pytest.raises(BadInput, match=r"--hop N how many frames .* windows with --data"):
+        read_recording(x, report, graph)
+    for hop in (0, FRAMES + 1):
+        with pytest.raises(BadInput, match=f"1 to {FRAMES}, which is the whole window"):
+            read_recording(x, report, graph, hop)
+    with pytest.raises(BadInput, match="this export takes hops of 8; leave --hop out"):
+        read_recording(x, {"input_shape": [4, 8, 3]}, stream(graph, 8), 2)
+    short = saved(tmp_path, np.zeros((4, FRAMES - 1, 3), np.float32))
+    with pytest.raises(BadInput, match="the first answer takes"):
+        read_recording(short, report, graph, 1)
+    with pytest.raises(UnsupportedOp, match="no axis of time"):
+        read_recording(x, {"input_shape": [6]}, with_delay(), 1)
+
+
+def record(
+    index: int, cycles: int, output: tuple[int, ...], route: int = -1, doubt: float = 0.0
+) -> SampleRecord:
     return SampleRecord(
-        index=index, label=None, output=output, route=-1, uncertainty=0.0, confidence=0.0,
+        index=index, label=None, output=output, route=route, uncertainty=doubt, confidence=0.0,
         cycles=cycles, stack_bytes=0, layer_cycles=(cycles,), mismatch=False,
     )  # fmt: skip
 
@@ -107,6 +144,24 @@ def test_figures_by_hand() -> None:
     assert said["worst hop"] == "6,000 cycles (hop 2)"
     assert said["busy"] == "15.00% of the time, 30.00% in the worst hop"
     assert ("idling not counted" in said["energy a second"]) == (ENERGY.idle_w is None)
+
+
+def test_routes_and_doubts_by_hand() -> None:
+    """Of the records with an answer alone; a row without experts has none of it."""
+    told = [(1, 9.0), (0, 0.25), (0, 0.5), (1, 1.0), (0, 0.25)]
+    records = [record(i, 1, (1, 2), *each) for i, each in enumerate(told)]
+    asked = Stream(2, 4), records, 2, 10**6, None, "modelled"
+    figures = StreamFigures.model_validate(stream_entry(*asked, ["narrow", "wide"]))
+    assert figures.routes == {"narrow": 3, "wide": 1}
+    assert figures.switches == 2
+    assert figures.uncertainty is not None
+    assert (figures.uncertainty.mean, figures.uncertainty.max) == (0.5, 1.0)
+    said = dict(stream_words(figures))
+    assert said["routes"] == "narrow 3, wide 1; 2 times another one than before"
+    assert said["doubt"].startswith("0.5 mean")
+    assert "routes" not in stream_entry(*asked)
+    every = StreamFigures.model_validate(stream_entry(*asked, ["narrow", "wide"], 0))
+    assert (every.answers, every.switches) == (5, 3)
 
 
 def test_what_nobody_knows_is_none() -> None:
