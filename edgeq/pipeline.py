@@ -365,16 +365,15 @@ def profile(
 ) -> dict[str, Any]:
     """Streams a data set through the board; returns accuracy, latency, energy and mismatches.
 
-    Every sample goes at once into the folder `run` (docs/traces.md; default: the next one in
-    `firmware`/runs); `resume` continues that run, or the newest. `trace` and `parquet` name files
-    for the records as JSON lines and as one table. `watch` hears of samples done, samples in all
-    and the accuracy so far. With a `meter` other than the model, energy is measured afterwards in
-    `windows` windows of `window_s` seconds or more (docs/energy.md), at `volts` where the meter
-    supplies the board; `tell` hears of each, and `kept`, when Ctrl-C ends it, of what is left.
-    `probe` instead of `port` is the probe's serial number, `stream` instead of `data` a recording
-    (docs/streams.md), of which a model of whole windows gets the newest every `hop` frames; `place`
-    is a board of a labgrid farm (docs/farm.md). Raises Link without a board or when it is lost,
-    Taken for a place of another user, Meter, and BadInput.
+    Every sample goes at once into the folder `run` (default: the next one in `firmware`/runs);
+    `resume` continues that run, or the newest. `trace` and `parquet` name files of the records, as
+    JSON lines and as one table. `watch` hears of samples done, samples in all and the accuracy so
+    far. With a `meter` other than the model, energy is measured afterwards in `windows` windows of
+    `window_s` seconds or more (docs/energy.md), at `volts` where the meter supplies the board;
+    `tell` hears of each, and `kept`, when Ctrl-C ends it, of what is left. `probe` instead of
+    `port` is its serial number, `stream` instead of `data` a recording (docs/streams.md), whose
+    newest window goes every `hop` frames; `place` is a board of a farm (docs/farm.md). Raises Link
+    without a board or when it is lost, Taken for another's place, Meter, and BadInput.
     """
     from edgeq import profiling
     from edgeq.profile_request import ProfileRequest
