@@ -13,6 +13,7 @@ from edgeq.ir import Graph, Node, TensorType
 from edgeq.ops import OPS
 from edgeq.ops.arg_max import ArgMax
 from edgeq.ops.group_norm import GroupNorm
+from edgeq.ops.l2_normalize import L2Normalize
 from edgeq.ops.log_softmax import LogSoftmax
 from edgeq.ops.prelu import PRelu
 from edgeq.passes import quantize
@@ -31,6 +32,8 @@ CASES: Mapping[str, tuple[Any, Shape, Mapping[str, Shape]]] = {
     "prelu cells": (PRelu(), ROWS, {"slope": (5, 12)}),
     "arg max": (ArgMax(), MAP, {}),
     "arg max of features": (ArgMax(), (200,), {}),
+    "unit norm": (L2Normalize(), (24,), {}),
+    "unit norms of a map": (L2Normalize(), MAP, {}),
     "log softmax": (LogSoftmax(), (10,), {}),
     "log softmax rows": (LogSoftmax(), MAP, {}),
 }

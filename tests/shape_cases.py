@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ops import OPS, batch_matmul, broadcast, concat, copies, gather, resize_linear
 from edgeq.ops.relu import Relu
+from edgeq.ops.squared_difference import SquaredDifference, SquaredDifferenceConstant
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
 from edgeq.passes.select_kernels import select_kernels
@@ -167,6 +168,9 @@ def _cases() -> dict[str, Make]:
         for sign in ((1, 1), (1, -1), (-1, 1)):
             found[f"AddConstant{sign} {name}"] = with_constant(broadcast.AddConstant(sign), a, b)
         found[f"MulConstant {name}"] = with_constant(broadcast.MulConstant(), a, b)
+        found[f"SquaredDifference {name}"] = two(SquaredDifference(), a, b)
+        square = SquaredDifferenceConstant()
+        found[f"SquaredDifferenceConstant {name}"] = with_constant(square, a, b)
     for kind in (broadcast.AddBroadcast, broadcast.Sub, broadcast.Mul):
         for act in ("relu", "relu6"):
             found[f"{kind.__name__} {act}"] = two(kind(act), MAP, (1, 1, 8))
@@ -206,9 +210,11 @@ DEEP_CASES: Mapping[str, Make] = {
             broadcast.Mul(),
             broadcast.Minimum(),
             broadcast.Maximum(),
+            SquaredDifference(),
         )
         for i, other in enumerate(((2, 1, 2, 1), (1, 3, 1, 4), (2, 1, 1, 4)))
     },
     "AddConstant deep": with_constant(broadcast.AddConstant(), FOUR, (2, 1, 2, 1)),
     "MulConstant deep": with_constant(broadcast.MulConstant(), FOUR, (2, 1, 2, 1)),
+    "square deep": with_constant(SquaredDifferenceConstant(), FOUR, (2, 1, 2, 1)),
 }

@@ -27,6 +27,7 @@ from tests.tflite_files import (
     written,
 )
 
+FINER = Quant((0.02,), -40)
 CENTRED = Quant((0.05,), 0)  # TensorFlow Lite Micro's SPACE_TO_BATCH_ND pads with the code 0
 
 
@@ -91,6 +92,22 @@ def transposed(padding: int, stride: int, size: tuple[int, int], *, bias: bool =
         y = sg.value("y", out, "int8", Y)
         options = schema.TransposeConvOptionsT(padding, stride, stride, 0, 0)
         sg.op("TRANSPOSE_CONV", given, [y], options, typed_by=1)
+        return y
+
+    return make
+
+
+def squared(other: str, out: Quant = Y, quant: Quant = FINER) -> Make:
+    """SQUARED_DIFFERENCE with the mean over the channels, or with a constant in another scale."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        if other == "mean":
+            b = reduced("MEAN", (3,), (*x.shape[:3], 1), quant, keep=True)(sg, x)
+        else:
+            b = sg.constant("b", rng(5).integers(-128, 128, x.shape).astype(np.int8), quant)
+        y = sg.value("square", x.shape, "int8", out)
+        pair = [b, x] if other == "constant first" else [x, b]
+        sg.op("SQUARED_DIFFERENCE", pair, [y], schema.SquaredDifferenceOptionsT())
         return y
 
     return make
@@ -282,6 +299,8 @@ OPEN: Mapping[str, bytes] = {
     "reshape of a size": written(MAP, reshaped_by_sizes),
     "transposed to sizes": written(MAP, transposed_by_sizes),
 }
+unit_norm = unary("L2_NORMALIZATION", Quant((1 / 128,), 0), schema.L2NormOptionsT())
+CODES = (1, 4, 8, 8)  # as many cells as there are codes
 log_softmax = unary("LOG_SOFTMAX", Quant((1 / 16,), 127), schema.LogSoftmaxOptionsT())
 MORE: Mapping[str, bytes] = {
     "depthwise multiplied, of many": written(
@@ -309,6 +328,14 @@ MORE: Mapping[str, bytes] = {
     "mean of channels": written((1, 7, 5), reduced("MEAN", (-1,), (1, 7), Y)),
     "mean of rows": written(MAP, reduced("MEAN", (1,), (1, 6, 3), Quant((0.004,), 3))),
     "sum of cells": written(MAP, reduced("SUM", (1, 2), (1, 3), Quant((1.3,), -9))),
+    "squared difference of the mean": written((1, 5, 6, 4), squared("mean")),
+    "squared difference, finer": written(CODES, squared("constant", Quant((0.01,), -128))),
+    "squared difference, coarse": written(
+        CODES, squared("constant first", Quant((9.0,), -100), Quant((0.9,), 60))
+    ),
+    "unit norm": written((1, 40), unit_norm),
+    "unit norms of a map": written(CODES, unit_norm, Quant((0.41,), -20)),
+    "unit norms of all from the least code": written((1, 3, 5, 700), unit_norm, Quant((1.0,), 127)),
     "largest of all": written(MAP, reduced("REDUCE_MAX", (1, 2), (1, 3))),
     "least of channels": written(MAP, reduced("REDUCE_MIN", (3,), (1, 6, 6))),
     "prelu": written(MAP, prelu((1, 1, 3))),
@@ -336,7 +363,6 @@ MORE: Mapping[str, bytes] = {
 }
 
 POSITIVE = Quant((0.02,), -128)
-CODES = (1, 4, 8, 8)  # as many cells as there are codes
 LITERT_ALONE: Mapping[str, bytes] = {  # TensorFlow Lite Micro has no int8 kernel for these
     "gelu": written(CODES, unary("GELU", Y, schema.GeluOptionsT(False))),
     "gelu by tanh": written(CODES, unary("GELU", Quant((0.03,), -60), schema.GeluOptionsT(True))),

@@ -60,6 +60,13 @@ def _log_softmax(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     return _last_axis(b, graph, node, x[0], form)
 
 
+def _l2_normalize(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    def form(value: str) -> str:
+        return b.node("LpNormalization", [value], f"{node.name}.unit", axis=-1, p=2)
+
+    return _last_axis(b, graph, node, x[0], form)
+
+
 def _arg_max(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     name, last = node.name, int(node.attrs.last)
 
@@ -106,5 +113,6 @@ NORM_OPS: Mapping[str, Form] = {
     "Softmax": _softmax,
     "SoftmaxQ31": _softmax,
     "LogSoftmax": _log_softmax,
+    "L2Normalize": _l2_normalize,
     "ArgMax": _arg_max,
 }

@@ -38,6 +38,14 @@ def _broadcast(op: str) -> Form:
     return form
 
 
+def _square(b: OnnxBuilder, node: Node, value: str) -> str:
+    return b.node("Mul", [value, value], f"{node.name}.square")
+
+
+def _squared_difference(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    return _square(b, node, _broadcast("Sub")(b, graph, node, x))
+
+
 def _with_constant(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     rank, name = len(graph.tensors[node.inputs[0]].shape), node.params["other"]
     codes, quant = graph.constants[name], quant_of(graph.tensors[name])
@@ -48,6 +56,8 @@ def _with_constant(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> st
     other = b.constant(f"{node.name}.other", real, np.float32)
     if node.op == "MulConstant":
         return b.node("Mul", [x[0], other], f"{node.name}.mul")
+    if node.op == "SquaredDifferenceConstant":
+        return _square(b, node, b.node("Sub", [x[0], other], f"{node.name}.sub"))
     first, second = node.attrs.sign
     op, inputs = ("Add", [x[0], other]) if first == second else ("Sub", [x[0], other][::first])
     value = b.node(op, inputs, f"{node.name}.{op.lower()}")
@@ -189,11 +199,13 @@ def _same(_b: OnnxBuilder, _graph: Graph, _node: Node, x: list[str]) -> str:
 SHAPE_OPS: Mapping[str, Form] = {
     "AddBroadcast": _broadcast("Add"),
     "Sub": _broadcast("Sub"),
+    "SquaredDifference": _squared_difference,
     "Mul": _broadcast("Mul"),
     "Minimum": _broadcast("Min"),
     "Maximum": _broadcast("Max"),
     "AddConstant": _with_constant,
     "MulConstant": _with_constant,
+    "SquaredDifferenceConstant": _with_constant,
     "Concat": _concat,
     "ConcatInPlace": _concat,
     "Transpose": _transpose,

@@ -41,6 +41,7 @@ TFLM_DTYPES: Mapping[str, frozenset[str]] = {
     "QUANTIZE": _BOTH,
     "RSQRT": _BOTH,
     "SQUARED_DIFFERENCE": _BOTH,
+    "L2_NORMALIZATION": _INT8,
     "ARG_MAX": _INT8,
     "GATHER": _INT8,
     "GREATER": _INT8,

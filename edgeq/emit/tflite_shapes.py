@@ -43,7 +43,7 @@ def _operands(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> t
 
 
 def _added(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
-    first, second = getattr(node.attrs, "sign", (1, -1 if node.op == "Sub" else 1))
+    first, second = node.attrs.sign
     a, b = _operands(sg, graph, node, x)
     given = node.outputs[0], _out(graph, node), node.attrs.activation
     if first == second == 1:
@@ -51,6 +51,13 @@ def _added(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Valu
     if first == second:
         raise UnsupportedOp(f"TFLite: no form of -x - constant ({node.name})")
     return step.subtract(sg, given[0], *((a, b) if first == 1 else (b, a)), *given[1:])
+
+
+def _squared(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    y = _made(sg, graph, node)
+    given = list(_operands(sg, graph, node, x))
+    sg.op("SQUARED_DIFFERENCE", given, [y], schema.SquaredDifferenceOptionsT())
+    return y
 
 
 def _multiplied(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
@@ -154,6 +161,12 @@ def _prelu(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Valu
     return y
 
 
+def _l2_normalize(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    y = _made(sg, graph, node)
+    sg.op("L2_NORMALIZATION", x, [y], schema.L2NormOptionsT())
+    return y
+
+
 def _log_softmax(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
     y = _made(sg, graph, node)
     sg.op("LOG_SOFTMAX", x, [y], schema.LogSoftmaxOptionsT())
@@ -235,6 +248,8 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "AddBroadcast": _added,
     "Sub": _added,
     "AddConstant": _added,
+    "SquaredDifference": _squared,
+    "SquaredDifferenceConstant": _squared,
     "Mul": _multiplied,
     "MulConstant": _multiplied,
     "Minimum": _extreme("MINIMUM"),
@@ -251,6 +266,7 @@ SHAPE_LAYERS: Mapping[str, Emit] = {
     "BatchMatMul": _batch_matmul,
     "PRelu": _prelu,
     "LogSoftmax": _log_softmax,
+    "L2Normalize": _l2_normalize,
     "ArgMax": _arg_max,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,

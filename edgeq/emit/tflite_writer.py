@@ -43,6 +43,8 @@ OP_VERSION: Mapping[tuple[str, str], int] = {
     ("ADD", "int16"): 4,
     ("SUB", "int8"): 2,
     ("SUB", "int16"): 5,
+    ("SQUARED_DIFFERENCE", "int8"): 2,
+    ("L2_NORMALIZATION", "int8"): 2,
     ("MUL", "int8"): 2,
     ("MUL", "int16"): 4,
     ("MEAN", "int8"): 2,

@@ -27,13 +27,11 @@ from edgeq.passes.verify import verify
 WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above any device's
 RECURRENT = ("LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN")
-FROM_FLOAT = "it has no int8 kernel; the float file of this network is taken with --calibration"
 ADVICE = {
     **dict.fromkeys(RECURRENT, "recurrent layers are not taken"),
     "NEG": "LiteRT negates codes whatever their scales, TensorFlow Lite Micro has no int8 kernel; "
     "a MUL by -1 is taken",
     "DIV": "it divides codes; a MUL by a constant is taken",
-    **dict.fromkeys(("SQUARED_DIFFERENCE", "L2_NORMALIZATION"), FROM_FLOAT),
 }
 CONVERT = "convert it anew, as float32 or with TFLITE_BUILTINS_INT8 (docs/import.md)"
 

@@ -36,10 +36,11 @@ from edgeq.frontend.tflite_shapes import (
 from edgeq.frontend.tflite_svdf import svdf
 from edgeq.frontend.tflite_tables import TABLE_READERS
 from edgeq.ir import Quant
-from edgeq.ops import OPS, log_softmax
+from edgeq.ops import OPS, l2_normalize, log_softmax
 from edgeq.ops.add import Add
 from edgeq.ops.fixed_point import quantize_multiplier
 from edgeq.ops.functions import SIGMOID_QUANT, TANH_QUANT, Clip
+from edgeq.ops.l2_normalize import L2Normalize
 from edgeq.ops.log_softmax import LogSoftmax
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
@@ -104,6 +105,12 @@ def _softmax(g: Growing, op: Operator) -> None:
     if beta != 1.0:
         raise Refused(f"it has beta {beta:g}")
     _over_last(g, op, SoftmaxQ31(), OUTPUT_QUANT)
+
+
+def _unit_norm(g: Growing, op: Operator) -> None:
+    if activation_of(op, 0) != "none":
+        raise Refused("it has a fused activation")
+    _over_last(g, op, L2Normalize(), l2_normalize.OUTPUT_QUANT)
 
 
 def _over_last(g: Growing, op: Operator, attrs: object, wanted: Quant) -> None:
@@ -195,6 +202,7 @@ READERS: Mapping[str, Reader] = {
     "ABS": _table_of("Abs"),
     **TABLE_READERS,
     "SOFTMAX": _softmax,
+    "L2_NORMALIZATION": _unit_norm,
     "LOG_SOFTMAX": lambda g, op: _over_last(g, op, LogSoftmax(), log_softmax.OUTPUT_QUANT),
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,

@@ -1,6 +1,7 @@
 """Readers of operators that broadcast, join and move cells. Axes of a file count the batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,15 @@ from edgeq.ops.gather import MOST_PLACES, Gather
 from edgeq.ops.narrow import Narrow
 from edgeq.ops.op import with_entry
 from edgeq.ops.resize_linear import ResizeLinear, tflite_positions
+from edgeq.ops.squared_difference import SquaredDifference, SquaredDifferenceConstant
 
 Reader = Callable[[Growing, Operator], None]
-OTHERS = {"ADD": AddBroadcast, "SUB": Sub, "MUL": Mul}
+OTHERS: Mapping[str, Callable[[str], Any]] = {  # activation -> attributes
+    "ADD": AddBroadcast,
+    "SUB": Sub,
+    "MUL": Mul,
+    "SQUARED_DIFFERENCE": lambda _none: SquaredDifference(),
+}
 
 
 def batched(tensor: Tensor) -> tuple[int, ...]:
@@ -55,14 +62,15 @@ def numbers(g: Growing, op: Operator, place: int) -> list[int]:
 
 
 def elementwise(g: Growing, op: Operator, activation: str) -> None:
-    """ADD, SUB and MUL of two activations that broadcast, or of one and a constant."""
+    """Of two activations that broadcast, or of one and a constant."""
     constants = [g.file.is_constant(g.operand(op, i)) for i in (0, 1)]
     if all(constants):
         raise Refused("it computes with constants alone")
     if any(constants):
         return _with_constant(g, op, activation, constants.index(True))
     sources = g.value(op, 0), g.value(op, 1)
-    return g.add(op, OTHERS[op.op].__name__, OTHERS[op.op](activation), sources)
+    attrs = OTHERS[op.op](activation)
+    return g.add(op, type(attrs).__name__, attrs, sources)
 
 
 def _with_constant(g: Growing, op: Operator, activation: str, place: int) -> None:
@@ -73,11 +81,13 @@ def _with_constant(g: Growing, op: Operator, activation: str, place: int) -> Non
     codes = np.ascontiguousarray(values.reshape(shape))
     kind = TensorType(shape, "int8", quant)
     params = g.constants(op, {"other": codes}, {"other": kind})
-    if op.op == "MUL":
-        return g.add(op, "MulConstant", MulConstant(activation), (source,), params)
-    signs = {("ADD", 0): (1, 1), ("ADD", 1): (1, 1), ("SUB", 0): (-1, 1), ("SUB", 1): (1, -1)}
-    attrs = AddConstant(signs[op.op, place], activation)
-    return g.add(op, "AddConstant", attrs, (source,), params)
+    attrs: Any = {
+        "ADD": AddConstant((1, 1), activation),
+        "SUB": AddConstant((1, -1) if place else (-1, 1), activation),
+        "MUL": MulConstant(activation),
+        "SQUARED_DIFFERENCE": SquaredDifferenceConstant(),
+    }[op.op]
+    return g.add(op, type(attrs).__name__, attrs, (source,), params)
 
 
 def extreme(g: Growing, op: Operator) -> None:
@@ -348,6 +358,7 @@ def quantize(g: Growing, op: Operator) -> None:
 SHAPE_READERS: dict[str, Reader] = {
     "MINIMUM": extreme,
     "MAXIMUM": extreme,
+    "SQUARED_DIFFERENCE": lambda g, op: elementwise(g, op, "none"),
     "CONCATENATION": _concatenation,
     "TRANSPOSE": _transpose,
     "SLICE": _slice,

@@ -15,18 +15,16 @@ from edgeq.frontend.tflite_shapes import Reader
 from edgeq.ir import Quant
 from edgeq.ops.fixed_point import (
     INT32_MAX,
-    leading_zeros,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
-    srdhm,
 )
 from edgeq.ops.functions import Clip, Exp, Gelu, Log, Rsqrt, Sqrt
+from edgeq.ops.gemmlowp import inverse_root
 from edgeq.ops.op import Array
 
 Form = Callable[[Array], Array]
 STEPS = np.arange(-128, 128, dtype=np.int64)
 SHIFT = 20  # that keeps RSQRT's value an integer
-HALF_SQRT_2 = 1518500250  # in Q0.31
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
@@ -60,26 +58,15 @@ def float32_table(
     return np.asarray(np.clip(y + made.zero_point, -128, 127), np.int8)
 
 
-def _inverse_root(value: int) -> tuple[int, int]:
-    """(multiplier, left shift) of 1 / sqrt(value), a value above 1 and below 2^29."""
-    pairs = (int(leading_zeros(np.array(value), 32)) - 1) // 2 - 1
-    x, given = np.array(1 << 28), np.array(value << 2 * pairs >> 1)  # both in Q3.28
-    half = given + 1 >> 1  # as gemmlowp halves: ties away from zero
-    for _ in range(5):  # Newton's iteration, x (3 - given x^2) / 2
-        cubed = srdhm(srdhm(x, x), x) << 6
-        x = (srdhm(np.array(3 << 27), x) - srdhm(half, cubed)) << 3
-    return int(srdhm(x, np.array(HALF_SQRT_2))), pairs - 11
-
-
 def rsqrt_table(given: Quant, made: Quant) -> Array:
     """int8 (256,): the largest code where nothing or less is given, as at 0 there."""
     ratio = 1 / (math.sqrt(given.per_tensor) * made.per_tensor)
     multiplier, shift = (np.array(n) for n in quantize_multiplier(ratio))
     table = np.full(256, 127, np.int8)
     for value in range(1, 128 - given.zero_point):
-        inverse, left = (INT32_MAX, 0) if value == 1 else _inverse_root(value)
-        by = np.array(left + SHIFT)
-        root = multiply_by_quantized_multiplier(np.array(1), np.array(inverse), by)
+        one = np.array(INT32_MAX), np.array(0)
+        inverse, left = one if value == 1 else inverse_root(np.array(value))
+        root = multiply_by_quantized_multiplier(np.array(1), inverse, left + SHIFT)
         y = multiply_by_quantized_multiplier(root, multiplier, shift - SHIFT) + made.zero_point
         table[value + given.zero_point + 128] = np.clip(y, -128, 127)
     return table

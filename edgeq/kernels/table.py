@@ -307,6 +307,13 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_add_s8", "Add", in_place=on_whole_inputs),
     _weightless("edgeq_sum_s8", "Sum", in_place=on_whole_inputs),
     _weightless("edgeq_sum_constant_s8", "SumConstant", (), ("edgeq_sum_s8.c",)),
+    _weightless("edgeq_squared_difference_s8", "SquaredDifference", in_place=on_whole_inputs),
+    _weightless(
+        "edgeq_squared_difference_constant_s8",
+        "SquaredDifferenceConstant",
+        (),
+        ("edgeq_squared_difference_s8.c",),
+    ),
     _weightless("edgeq_multiply_s8", "Multiply", in_place=on_whole_inputs),
     _weightless("edgeq_multiply_constant_s8", "MultiplyConstant", (), ("edgeq_multiply_s8.c",)),
     Kernel("edgeq_extreme_s8", "Extreme", None, ("edgeq_extreme_s8.c",), _PUBLIC),
@@ -338,6 +345,7 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
     _weightless("edgeq_softmax_q31_s8", "SoftmaxQ31", ("edgeq_q31.h",)),
     _weightless("edgeq_log_softmax_s8", "LogSoftmax", ("edgeq_q31.h",)),
+    _weightless("edgeq_l2_normalize_s8", "L2Normalize", in_place=on_its_input),
     Kernel("edgeq_arg_max_s8", "ArgMax", None, ("edgeq_arg_max_s8.c",), _PUBLIC),
     _weightless(
         "edgeq_router_s8",

@@ -1,12 +1,12 @@
 """Ops of two tensors that broadcast, and of one and a constant: BROADCAST, a row each.
 
 Rounded as TensorFlow Lite Micro's ADD, SUB, MUL, MINIMUM and MAXIMUM. Add of two tensors of one
-shape is `ops/add.py`, whose kernel walks no strides.
+shape is `ops/add.py`, whose kernel walks no strides; `ops/squared_difference.py` has more rows.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -53,16 +53,19 @@ from edgeq.ops.weighted import SUM_STEPS
 
 AXES = 4
 Shape = tuple[int, ...]
+Signs = tuple[int, int]
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class AddBroadcast:
+    sign: ClassVar[Signs] = (1, 1)
     activation: str = "none"
 
 
 @dataclass(frozen=True)
 class Sub:
+    sign: ClassVar[Signs] = (1, -1)
     activation: str = "none"
 
 
@@ -85,7 +88,7 @@ class Maximum:
 class AddConstant:
     """x + other; x - other or other - x with a sign of -1."""
 
-    sign: tuple[int, int] = (1, 1)
+    sign: Signs = (1, 1)
     activation: str = "none"
 
 
@@ -94,13 +97,32 @@ class MulConstant:
     activation: str = "none"
 
 
-Summed = AddBroadcast | Sub | AddConstant
+class Summed(Protocol):
+    """Attributes of a sum: what each operand is taken times."""
+
+    @property
+    def sign(self) -> Signs: ...
+
+    @property
+    def activation(self) -> str: ...
+
+
 Product = Mul | MulConstant
-SIGNS: Mapping[type, tuple[int, int]] = {AddBroadcast: (1, 1), Sub: (1, -1)}
 
 
-def _signs(attrs: Summed) -> tuple[int, int]:
-    return attrs.sign if isinstance(attrs, AddConstant) else SIGNS[type(attrs)]
+@dataclass(frozen=True)
+class Rule:
+    """What rows of a kind compute. multipliers: real ones, of the scales of both operands and the
+    output. finest: the least output scale that those of the operands allow.
+    """
+
+    forward: Callable[[Any, tuple[Array, ...], Params], Array]
+    reference: Callable[[Any, Io, tuple[Array, ...], Params], Array]
+    multipliers: Callable[[float, float, float], list[float]]
+    accumulators: Callable[[Site], tuple[Accumulator, ...]]
+    fields: Callable[[Site], Fields]
+    finest: Callable[[float, float], float]
+    fuses: frozenset[str] = CLAMP
 
 
 def _shape(attrs: object, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> Shape:
@@ -123,7 +145,7 @@ def _strides(made: Shape, shapes: tuple[Shape, ...]) -> list[Shape]:
     ]
 
 
-def _operands(x: tuple[Array, ...], params: Params) -> tuple[Array, Array]:
+def operands(x: tuple[Array, ...], params: Params) -> tuple[Array, Array]:
     """Both with the batch axis in front and one rank."""
     a = x[0]
     b = x[1] if len(x) == 2 else params[OTHER][None]
@@ -132,30 +154,39 @@ def _operands(x: tuple[Array, ...], params: Params) -> tuple[Array, Array]:
 
 
 def _sum_forward(attrs: Summed, x: tuple[Array, ...], params: Params) -> Array:
-    a, b = _operands(x, params)
-    first, second = _signs(attrs)
+    a, b = operands(x, params)
+    first, second = attrs.sign
     return apply_activation(attrs.activation, (first * a + second * b).astype(a.dtype))
 
 
-def _sum_reference(attrs: Summed, io: Io, x: tuple[Array, ...], params: Params) -> Array:
-    """params: multiplier, shift of shape (3,), zero_point (3,): first operand, second, output."""
+def signed_sum(sign: Signs, x: tuple[Array, ...], params: Params, headroom: int) -> Array:
+    """Both centred, raised by `headroom` bits, scaled alike and added: int64.
+
+    params: multiplier, shift of shape (3,), zero_point (3,): first operand, second, output.
+    """
     m, s, zero = params["multiplier"], params["shift"], params["zero_point"]
     total: Array = np.zeros((), np.int64)
-    for i, (operand, sign) in enumerate(zip(_operands(x, params), _signs(attrs), strict=True)):
-        centred = (operand.astype(np.int64) - zero[i]) << LEFT_SHIFT
-        total = total + sign * multiply_by_quantized_multiplier(centred, m[i], s[i])
+    for i, operand in enumerate(operands(x, params)):
+        centred = (operand.astype(np.int64) - zero[i]) << headroom
+        total = total + sign[i] * multiply_by_quantized_multiplier(centred, m[i], s[i])
+    return total
+
+
+def _sum_reference(attrs: Summed, io: Io, x: tuple[Array, ...], params: Params) -> Array:
+    total = signed_sum(attrs.sign, x, params, LEFT_SHIFT)
+    m, s, zero = (params[name][2] for name in ("multiplier", "shift", "zero_point"))
     low, high = activation_bounds(attrs.activation, quant_of(io.output))
-    return requantize(total, m[2], s[2], int(zero[2]), low, high)
+    return requantize(total, m, s, int(zero), low, high)
 
 
 def _mul_forward(attrs: Product, x: tuple[Array, ...], params: Params) -> Array:
-    a, b = _operands(x, params)
+    a, b = operands(x, params)
     return apply_activation(attrs.activation, (a * b).astype(a.dtype))
 
 
 def _mul_reference(attrs: Product, io: Io, x: tuple[Array, ...], params: Params) -> Array:
     zero = params["zero_point"]
-    a, b = (v.astype(np.int64) - zero[i] for i, v in enumerate(_operands(x, params)))
+    a, b = (v.astype(np.int64) - zero[i] for i, v in enumerate(operands(x, params)))
     low, high = activation_bounds(attrs.activation, quant_of(io.output))
     return requantize(a * b, params["multiplier"][0], params["shift"][0], int(zero[2]), low, high)
 
@@ -224,10 +255,10 @@ def _clamped(site: Site, prefix: str) -> Fields:
     return tuple((prefix + name, value) for name, value in clamp_fields(site))
 
 
-def _sum_fields(site: Site) -> Fields:
+def sum_fields(site: Site) -> Fields:
     pointer, prefix = _prefixed(site)
     numbers = [(prefix + n, site.param(n)) for n in ("zero_point", "multiplier", "shift")]
-    sign = np.array(_signs(site.node.attrs), np.int32)
+    sign = np.array(site.node.attrs.sign, np.int32)
     tail = _clamped(site, prefix)
     return (*pointer, *_walk(site, prefix), *numbers, (prefix + "sign", sign), *tail)
 
@@ -245,15 +276,31 @@ def _mul_fields(site: Site) -> Fields:
 NUMBERS = tuple(Role(n, "int32", Place.INLINE) for n in ("multiplier", "shift", "zero_point"))
 
 
-def _row(attrs: type, kernel: str, struct: str, *, product: bool, constant: bool) -> Op:
+SUMS = Rule(
+    forward=_sum_forward,
+    reference=_sum_reference,
+    multipliers=_sum_multipliers,
+    accumulators=_sum_reach,
+    fields=sum_fields,
+    finest=lambda a, b: 4 * max(a, b) / 2**LEFT_SHIFT,
+)
+PRODUCTS = Rule(
+    forward=_mul_forward,
+    reference=_mul_reference,
+    multipliers=lambda a, b, out: [a * b / out],
+    accumulators=_mul_reach,
+    fields=_mul_fields,
+    finest=lambda a, b: 255.0 * 255.0 / SUM_STEPS * a * b,
+)
+
+
+def row(attrs: type, kernel: str, struct: str, rule: Rule, *, constant: bool) -> Op:
+    """Of two activations, or of one and a constant."""
     roles = ((Role(OTHER, "int8"),) if constant else ()) + NUMBERS
-    least = 255.0 * 255.0 / SUM_STEPS
 
     def finest(_attrs: object, scales: tuple[float, ...], params: Params) -> float:
         other = constant_quant(params[OTHER]).per_tensor if constant else scales[1]
-        if product:
-            return float(least * scales[0] * other)
-        return float(4 * max(scales[0], other) / 2**LEFT_SHIFT)
+        return float(rule.finest(scales[0], other))
 
     return Op(
         name=attrs.__name__,
@@ -261,28 +308,26 @@ def _row(attrs: type, kernel: str, struct: str, *, product: bool, constant: bool
         arity=1 if constant else 2,
         dtypes=INT8,
         result_shape=_shape,
-        float_forward=_mul_forward if product else _sum_forward,
-        reference=_mul_reference if product else _sum_reference,
+        float_forward=rule.forward,
+        reference=rule.reference,
         macs=no_macs,
         roles=lambda _: roles,
         scale=own_scale,
         finest=finest,
-        fuses=CLAMP,
+        fuses=rule.fuses,
         weight_axis=None,
         widens=NO_WIDENING,
-        lower=lambda site: _lowered(
-            site, (lambda a, b, out: [a * b / out]) if product else _sum_multipliers
-        ),
-        accumulators=_mul_reach if product else _sum_reach,
+        lower=lambda site: _lowered(site, rule.multipliers),
+        accumulators=rule.accumulators,
         reach=each_cell_but(OTHER),
         memory=None,
-        code=Call(kernel, struct, _mul_fields if product else _sum_fields),
+        code=Call(kernel, struct, rule.fields),
     )
 
 
 def _extreme(attrs: type, sign: int) -> Op:
     def forward(_attrs: object, x: tuple[Array, ...], params: Params) -> Array:
-        a, b = _operands(x, params)
+        a, b = operands(x, params)
         return np.maximum(a, b) if sign > 0 else np.minimum(a, b)
 
     return Op(
@@ -311,22 +356,17 @@ def _extreme(attrs: type, sign: int) -> Op:
 
 
 SUM, PRODUCT = "edgeq_sum_params", "edgeq_multiply_params"
+SUM_CONSTANT = "edgeq_sum_constant_params"
 BROADCAST: tuple[Op, ...] = (
-    _row(AddBroadcast, "Sum", SUM, product=False, constant=False),
-    _row(Sub, "Sum", SUM, product=False, constant=False),
-    _row(Mul, "Multiply", PRODUCT, product=True, constant=False),
-    _row(
-        AddConstant,
-        "SumConstant",
-        "edgeq_sum_constant_params",
-        product=False,
-        constant=True,
-    ),
-    _row(
+    row(AddBroadcast, "Sum", SUM, SUMS, constant=False),
+    row(Sub, "Sum", SUM, SUMS, constant=False),
+    row(Mul, "Multiply", PRODUCT, PRODUCTS, constant=False),
+    row(AddConstant, "SumConstant", SUM_CONSTANT, SUMS, constant=True),
+    row(
         MulConstant,
         "MultiplyConstant",
         "edgeq_multiply_constant_params",
-        product=True,
+        PRODUCTS,
         constant=True,
     ),
     _extreme(Minimum, -1),

@@ -1,8 +1,8 @@
-"""exp, log, 1 / (1 + x), logistic and tanh on fixed-point numbers, step by step as gemmlowp and
-TensorFlow Lite have them.
+"""exp, log, 1 / (1 + x), 1 / sqrt(x), logistic and tanh on fixed-point numbers, step by step as
+gemmlowp and TensorFlow Lite have them.
 
-TensorFlow Lite Micro's SOFTMAX, LOG_SOFTMAX, LOGISTIC and TANH are made of these. `srdhm` and
-`rdp` are the contract's own.
+TensorFlow Lite Micro's SOFTMAX, LOG_SOFTMAX, LOGISTIC, TANH, RSQRT and L2_NORMALIZATION are made of
+these. `srdhm` and `rdp` are the contract's own.
 """
 
 import math
@@ -146,6 +146,22 @@ def log_q26(total: AnyInt) -> Int64:
     below = _times(p, LOG_I + q + _times(square, LOG_D)) + _times(q, LOG_F)
     share = _times(rdp(above, np.array(6)), _saturated(_reciprocal(below) << 1))
     return _saturated((_times(whole, LOG_OF_2) + share) << 1)
+
+
+HALF_SQRT_2 = 1518500250  # in Q0.31
+
+
+def inverse_root(value: AnyInt) -> tuple[Int64, Int64]:
+    """(multiplier, left shift) of 1 / sqrt(value), of values from 1 to 2^31 - 1."""
+    value = value.astype(np.int64)
+    pairs = (leading_zeros(value, 32) - 1) // 2  # of zeros, less one: 2^27 to 2^29 without them
+    given = (value << 2 * pairs) >> 3  # in Q3.28, as x
+    half = (given + 1) >> 1  # as gemmlowp halves: ties away from zero
+    x = np.full(value.shape, 1 << 28, np.int64)
+    for _ in range(5):  # Newton's iteration, x (3 - given x^2) / 2
+        cubed = _times(_times(x, x), x) << 6
+        x = (_times(x, 3 << 27) - _times(half, cubed)) << 3
+    return _times(x, HALF_SQRT_2), pairs - 12
 
 
 def softmax_q31(q: AnyInt, table: AnyInt) -> Int64:

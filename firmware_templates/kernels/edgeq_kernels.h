@@ -494,6 +494,10 @@ typedef struct {
 /* y may be an operand that is not repeated. */
 void edgeq_sum_s8(const edgeq_sum_params *p, const int8_t *a, const int8_t *b, int8_t *y);
 void edgeq_sum_constant_s8(const edgeq_sum_constant_params *p, const int8_t *x, int8_t *y);
+void edgeq_squared_difference_s8(const edgeq_sum_params *p, const int8_t *a, const int8_t *b,
+                                 int8_t *y);
+void edgeq_squared_difference_constant_s8(const edgeq_sum_constant_params *p, const int8_t *x,
+                                          int8_t *y);
 
 typedef struct {
     int32_t size[4];
@@ -637,6 +641,16 @@ typedef struct {
 
 /* y may be x. */
 void edgeq_log_softmax_s8(const edgeq_log_softmax_params *p, const int8_t *x, int8_t *y);
+
+/* At most 33,025 features. Output scale 1/128, zero point 0. */
+typedef struct {
+    int32_t rows;
+    int32_t features;
+    int32_t input_zero_point;
+} edgeq_l2_normalize_params;
+
+/* y may be x. */
+void edgeq_l2_normalize_s8(const edgeq_l2_normalize_params *p, const int8_t *x, int8_t *y);
 
 /* The place of the largest of `places` values, at most 256; of equal ones the last if `last` is 1.
  * Output scale 1, zero point -128. */

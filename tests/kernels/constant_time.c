@@ -38,7 +38,13 @@ static const edgeq_mean_pool_2d_params mean = {
      {0, -1, -18}, {1, -1},       -128,         127}
 #define PRODUCT {{1, 2, 3, 5}, {0, 15, 5, 1}, {0, 0, 0, 1}, {3, -7, 5}, 1 << 30, -7, -128, 127}
 
+#define SQUARE                                                                                     \
+    {{1, 2, 3, 5}, {0, 15, 5, 1}, {0, 0, 0, 1}, {3, -7, 5}, {1 << 30, 1700000000, 1 << 30},        \
+     {0, -1, -9},  {1, -1},       -128,         127}
+
 static const edgeq_sum_params sum = SUM;
+static const edgeq_sum_params square = SQUARE;
+static const edgeq_sum_constant_params square_constant = {(const int8_t *)bias, SQUARE};
 static const edgeq_sum_constant_params sum_constant = {(const int8_t *)bias, SUM};
 static const edgeq_multiply_params product = PRODUCT;
 static const edgeq_multiply_constant_params scaled = {(const int8_t *)bias, PRODUCT};
@@ -137,6 +143,14 @@ void run_sum_constant_s8(void) {
     edgeq_sum_constant_s8(&sum_constant, x, y);
 }
 
+void run_squared_difference_s8(void) {
+    edgeq_squared_difference_s8(&square, x, x + 64, y);
+}
+
+void run_squared_difference_constant_s8(void) {
+    edgeq_squared_difference_constant_s8(&square_constant, x, y);
+}
+
 void run_multiply_s8(void) {
     edgeq_multiply_s8(&product, x, x + 64, y);
 }
@@ -173,6 +187,11 @@ void run_prelu_s8(void) {
 void run_log_softmax_s8(void) {
     edgeq_log_softmax_params p = {exp_q31, 3, 9, 1 << 30, 20, 99};
     edgeq_log_softmax_s8(&p, x, y);
+}
+
+void run_l2_normalize_s8(void) {
+    edgeq_l2_normalize_params p = {3, 9, -5};
+    edgeq_l2_normalize_s8(&p, x, y);
 }
 
 void run_arg_max_s8(void) {

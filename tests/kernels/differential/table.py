@@ -13,6 +13,7 @@ from tests.kernels.differential import (
     elementwise,
     frames,
     fully_connected,
+    l2_normalize,
     log_mel,
     log_softmax,
     parts,
@@ -29,6 +30,8 @@ Cases = Callable[[], Iterator[Case]]
 SHAPES = (
     "sum",
     "sum_constant",
+    "squared_difference",
+    "squared_difference_constant",
     "multiply",
     "multiply_constant",
     "extreme",
@@ -111,6 +114,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_layer_norm_s8": elementwise.layer_norm_cases,
     "edgeq_softmax_s8": elementwise.softmax_cases,
     "edgeq_softmax_q31_s8": elementwise.softmax_q31_cases,
+    "edgeq_l2_normalize_s8": l2_normalize.cases,
     "edgeq_log_softmax_s8": log_softmax.cases,
     **{
         f"edgeq_log_mel_s16{isa}": partial(log_mel.cases, f"edgeq_log_mel_s16{isa}")

@@ -18,7 +18,7 @@ from edgeq.prove.imported import check_imported
 from edgeq.reference import run
 from tests import tflite_files as made
 from tests.factory import GraphBuilder, input_rows
-from tests.tflite_more import MAP, MORE, placed, tabled
+from tests.tflite_more import MAP, MORE, placed, squared, tabled
 
 rng = np.random.default_rng
 
@@ -90,10 +90,17 @@ def test_neg_is_refused_with_what_is_taken() -> None:
         graph_of_tflite(data, "t")
 
 
-def test_what_float_files_have_alone_is_refused_with_that_way() -> None:
-    unit = made.unary("L2_NORMALIZATION", Quant((1 / 128,), 0), schema.L2NormOptionsT())
-    with pytest.raises(UnsupportedOp, match="the float file of this network is taken with --calib"):
+def test_a_unit_norm_of_another_scale_is_refused() -> None:
+    """TensorFlow Lite Micro would answer in steps of 1/128 whatever the file says."""
+    unit = made.unary("L2_NORMALIZATION", Quant((1 / 64,), 0), schema.L2NormOptionsT())
+    with pytest.raises(UnsupportedOp, match="scale is not 1/128 with zero point 0"):
         graph_of_tflite(made.written((1, 8), unit), "t")
+
+
+def test_a_square_that_leaves_int32_is_refused() -> None:
+    data = made.written((1, 4), squared("constant", Quant((1e-6,), 0)), Quant((0.5,), 0))
+    with pytest.raises(UnsupportedOp, match="int32"):
+        graph_of_tflite(data, "t")
 
 
 def test_more_places_than_a_byte_has_are_refused() -> None:
