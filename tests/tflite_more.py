@@ -136,6 +136,33 @@ def prelu(shape: tuple[int, ...], zero_point: int = 0, quant: Quant = Y) -> Make
     return make
 
 
+def summed(count: int, quant: Quant = X) -> Make:
+    """ADD_N of the input and of it moved, which has the scale `quant`."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        others = [sg.value(f"moved_{i}", x.shape, "int8", quant) for i in range(1, count)]
+        for i, other in enumerate(others):
+            by = sg.constant(f"by_{i}", rng(i).integers(-128, 128, x.shape).astype(np.int8), Y)
+            sg.op("ADD", [x, by], [other], schema.AddOptionsT())
+        y = sg.value("sum", x.shape, "int8", Y)
+        sg.op("ADD_N", [x, *others], [y], schema.AddNOptionsT())
+        return y
+
+    return make
+
+
+def at_places(places: list[list[int]]) -> Make:
+    """GATHER_ND of rows of places."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        at = sg.constant("places", np.array(places, np.int32))
+        y = sg.value("y", (len(places), *x.shape[len(places[0]) :]), "int8", x.quant)
+        sg.op("GATHER_ND", [x, at], [y], schema.GatherNdOptionsT())
+        return y
+
+    return make
+
+
 def held(op: str, first: bool, code: int) -> Make:
     """MINIMUM or MAXIMUM with one constant, which stands first or last."""
 
@@ -336,6 +363,9 @@ MORE: Mapping[str, bytes] = {
     "unit norm": written((1, 40), unit_norm),
     "unit norms of a map": written(CODES, unit_norm, Quant((0.41,), -20)),
     "unit norms of all from the least code": written((1, 3, 5, 700), unit_norm, Quant((1.0,), 127)),
+    "sum of two": written(CODES, summed(2, CENTRED), CENTRED),
+    "rows at places": written(MAP, at_places([[0, 5], [0, 0], [0, 5]])),
+    "cells at places": written(MAP, at_places([[0, 1, 2, 0], [0, 5, 5, 2], [0, 0, 0, 1]])),
     "largest of all": written(MAP, reduced("REDUCE_MAX", (1, 2), (1, 3))),
     "least of channels": written(MAP, reduced("REDUCE_MIN", (3,), (1, 6, 6))),
     "prelu": written(MAP, prelu((1, 1, 3))),
@@ -371,6 +401,7 @@ LITERT_ALONE: Mapping[str, bytes] = {  # TensorFlow Lite Micro has no int8 kerne
     "log": written(CODES, unary("LOG", Quant((0.04,), 20)), POSITIVE),
     "log of less than nothing": written(CODES, unary("LOG", Quant((0.04,), 20)), X),
     "sqrt": written(CODES, unary("SQRT", Quant((0.01,), -128)), POSITIVE),
+    "neg": written(CODES, unary("NEG", Quant((0.05,), -7), schema.NegOptionsT())),
     "held by one": written(CODES, unary("RELU_N1_TO_1", X)),
     "held by nothing and one": written(CODES, unary("RELU_0_TO_1", X)),
 }

@@ -29,9 +29,8 @@ MOST_VALUES = 1 << 26  # multiplications of a convolution's patches: far above a
 RECURRENT = ("LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN")
 ADVICE = {
     **dict.fromkeys(RECURRENT, "recurrent layers are not taken"),
-    "NEG": "LiteRT negates codes whatever their scales, TensorFlow Lite Micro has no int8 kernel; "
-    "a MUL by -1 is taken",
-    "DIV": "it divides codes; a MUL by a constant is taken",
+    "DIV": "TensorFlow Lite Micro has no int8 kernel, LiteRT's shifts by more bits than there are "
+    "around zero; a MUL by a constant is taken, or the float file with --calibration",
 }
 CONVERT = "convert it anew, as float32 or with TFLITE_BUILTINS_INT8 (docs/import.md)"
 

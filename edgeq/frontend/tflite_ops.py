@@ -11,6 +11,7 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_batches import batch_to_space, space_to_batch
 from edgeq.frontend.tflite_file import Operator
 from edgeq.frontend.tflite_filters import FILTER_READERS, activation_of, window_of
+from edgeq.frontend.tflite_gather_nd import gather_nd
 from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
 from edgeq.frontend.tflite_lstm import lstm
 from edgeq.frontend.tflite_places import (
@@ -77,6 +78,21 @@ def _elementwise(g: Growing, op: Operator) -> None:
     if op.op != "ADD" or not plain or tensors[0].shape != tensors[1].shape:
         return elementwise(g, op, activation)
     return g.add(op, "Add", Add(activation), (g.value(op, 0), g.value(op, 1)))
+
+
+def _add_n(g: Growing, op: Operator) -> None:
+    """Of two it is ADD; three and more are rounded once, which no op does."""
+    if len(op.inputs) != 2:
+        raise Refused(
+            f"it adds {len(op.inputs)} tensors, two are taken; an ADD of two at a time is"
+        )
+    if quant_of_tensor(g.operand(op, 0)) != quant_of_tensor(g.operand(op, 1)):
+        raise Refused("its inputs have different scales, which an ADD may have")
+    if quant_of_tensor(g.operand(op, 0)).zero_point:  # TensorFlow Lite Micro takes it once more
+        raise Refused("its inputs' zero point is not 0, which an ADD may have")
+    if any(g.file.is_constant(g.operand(op, i)) for i in (0, 1)):
+        raise Refused("it adds a constant, which an ADD may")
+    g.add(op, "Add", Add("none"), (g.value(op, 0), g.value(op, 1)))
 
 
 def _relu(activation: str) -> Reader:
@@ -189,6 +205,7 @@ READERS: Mapping[str, Reader] = {
     "AVERAGE_POOL_2D": lambda g, op: _pool(g, op, average=True),
     "MAX_POOL_2D": lambda g, op: _pool(g, op, average=False),
     "ADD": _elementwise,
+    "ADD_N": _add_n,
     "SUB": _elementwise,
     "MUL": _elementwise,
     "RELU": _relu("relu"),
@@ -212,6 +229,7 @@ READERS: Mapping[str, Reader] = {
     "BATCH_TO_SPACE_ND": batch_to_space,
     **SHAPE_READERS,
     "GATHER": _gather,
+    "GATHER_ND": gather_nd,
     "MINIMUM": _extreme,
     "MAXIMUM": _extreme,
     **PLACE_READERS,

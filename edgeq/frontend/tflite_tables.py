@@ -1,7 +1,8 @@
 """Readers of functions of one number that the runtimes fill a table for, or could.
 
-RSQRT is TensorFlow Lite Micro's. It has no int8 GELU, EXP, LOG, SQRT and RELU_N1_TO_1: theirs are
-LiteRT's, whose tables are float32 throughout (`LUTPopulate`, and `SqrtEvalQuantized`).
+RSQRT is TensorFlow Lite Micro's. It has no int8 GELU, EXP, LOG, SQRT, NEG and RELU_N1_TO_1: theirs
+are LiteRT's, whose tables are float32 throughout (`LUTPopulate`, and `SqrtEvalQuantized`); NEG has
+none and negates codes.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator
 from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
 from edgeq.frontend.tflite_shapes import Reader
@@ -18,7 +20,7 @@ from edgeq.ops.fixed_point import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
 )
-from edgeq.ops.functions import Clip, Exp, Gelu, Log, Rsqrt, Sqrt
+from edgeq.ops.functions import Clip, Exp, Gelu, Log, Neg, Rsqrt, Sqrt
 from edgeq.ops.gemmlowp import inverse_root
 from edgeq.ops.op import Array
 
@@ -108,11 +110,24 @@ def _clipped(low: float, high: float) -> Reader:
     return read
 
 
+def _negated(g: Growing, op: Operator) -> None:
+    """Codes negated, as int8 does: -128 is its own negative."""
+    given, made = quant_of_tensor(g.operand(op, 0)), quant_of_tensor(g.output(op))
+    if (made.scale, made.zero_point) != (given.scale, -given.zero_point):
+        raise Refused(
+            "LiteRT negates codes whatever their scales, TensorFlow Lite Micro has no int8 kernel; "
+            "taken are an output of the input's scale and its negative zero point, a MUL by -1"
+        )
+    table = (-STEPS).astype(np.int8)
+    _looked_up(g, op, Neg(), lambda _given, _made: table)
+
+
 TABLE_READERS: dict[str, Reader] = {
     "GELU": _gelu_of,
     "EXP": _by_float32(Exp(), np.exp, _half_away),
     "LOG": _by_float32(Log(), _log, _half_away),
     "SQRT": _by_float32(Sqrt(), lambda x: np.sqrt(np.maximum(x, np.float32(0))), np.floor),
+    "NEG": _negated,
     "RSQRT": lambda g, op: _looked_up(g, op, Rsqrt(), rsqrt_table),
     "RELU_N1_TO_1": _clipped(-1.0, 1.0),
     "RELU_0_TO_1": _clipped(0.0, 1.0),

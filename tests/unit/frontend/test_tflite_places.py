@@ -18,9 +18,25 @@ from edgeq.prove.imported import check_imported
 from edgeq.reference import run
 from tests import tflite_files as made
 from tests.factory import GraphBuilder, input_rows
-from tests.tflite_more import MAP, MORE, placed, squared, tabled
+from tests.tflite_more import (
+    LITERT_ALONE,
+    MAP,
+    MORE,
+    at_places,
+    placed,
+    squared,
+    summed,
+    tabled,
+)
 
 rng = np.random.default_rng
+
+
+def divided(sg: SubgraphWriter, x: Value) -> Value:
+    y = sg.value("y", x.shape, "int8", made.Y)
+    by = sg.constant("by", np.array([3], np.int8), made.X)
+    sg.op("DIV", [x, by], [y], schema.DivOptionsT())
+    return y
 
 
 def with_tables() -> Graph:
@@ -88,6 +104,30 @@ def test_neg_is_refused_with_what_is_taken() -> None:
     data = made.written(MAP, made.unary("NEG", made.X, schema.NegOptionsT()))
     with pytest.raises(UnsupportedOp, match=r"negates codes whatever their scales, .* MUL by -1"):
         graph_of_tflite(data, "t")
+
+
+def test_a_neg_of_the_least_code_is_that_code() -> None:
+    graph = graph_of_tflite(LITERT_ALONE["neg"], "t")
+    codes = np.arange(-128, 128).reshape(1, 4, 8, 8).astype(np.int8)
+    np.testing.assert_array_equal(run(graph, codes).output.reshape(-1), -codes.reshape(-1))
+    assert run(graph, codes).output.reshape(-1)[0] == -128
+
+
+@pytest.mark.parametrize(
+    ("shape", "make", "said"),
+    [
+        (MAP, summed(3), "adds 3 tensors, two are taken; an ADD of two at a time"),
+        (MAP, summed(2), "inputs' zero point is not 0, which an ADD may have"),
+        (MAP, summed(2, made.Y), "different scales, which an ADD may have"),
+        (MAP, at_places([[0, 6]]), r"places outside \[1, 6\]"),
+        (MAP, at_places([[0, -1]]), r"places outside \[1, 6\]"),
+        (MAP, at_places([[0]]), "places have 1 numbers; 2 to 4 are taken"),
+        (MAP, divided, "LiteRT's shifts by more bits than there are around zero; a MUL by a"),
+    ],
+)
+def test_what_is_not_taken_says_what_is(shape: tuple[int, ...], make: made.Make, said: str) -> None:
+    with pytest.raises(UnsupportedOp, match=said):
+        graph_of_tflite(made.written(shape, make), "t")
 
 
 def test_a_unit_norm_of_another_scale_is_refused() -> None:
