@@ -6,6 +6,7 @@ import numpy as np
 
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ops.log_mel import PCM, LogMel
+from edgeq.ops.mfcc import Mfcc
 from edgeq.passes import quantize
 
 # attributes, samples, whether a map
@@ -15,9 +16,15 @@ CASES: Mapping[str, tuple[LogMel, int, bool]] = {
     "log mel of 1024": (LogMel(44_100, 1024, 512, 1024, 64, 50.0, 16_000.0), 1024, False),
     "log mel, emphasised": (LogMel(window=400, hop=160, preemphasis=0.97), 600, True),
     "log mel, few bands": (LogMel(16_000, 16, 16, 256, 3, 100.0, 8000.0, 1.0), 48, False),
+    "mfcc": (Mfcc(std=2.0), 1100, False),
+    "mfcc, a map of all": (Mfcc(8000, 200, 80, 256, 20, 60.0, 4000.0, coefficients=20), 500, True),
+    "mfcc, loudness alone": (Mfcc(44_100, 1024, 512, 1024, mels=1, coefficients=1), 1024, False),
 }
-FINE: Mapping[str, tuple[LogMel, int, bool]] = {  # whose steps are those of the logarithm
+FINE: Mapping[
+    str, tuple[LogMel, int, bool]
+] = {  # whose steps are those of the logarithm, or of the transform
     "log mel above a high floor": (LogMel(floor=1e4, mean=9.21034), 600, False),
+    "mfcc with hardly a floor": (Mfcc(floor=1e-12, coefficients=40), 600, False),
 }
 
 
@@ -26,9 +33,9 @@ def float_graph(name: str) -> Graph:
     attrs, samples, as_map = {**CASES, **FINE}[name]
     given = (samples, 1, 1) if as_map else (1, samples, 1)
     frames = attrs.frames(samples)
-    made = (frames, attrs.mels, 1) if as_map else (1, frames, attrs.mels)
+    made = (frames, attrs.features, 1) if as_map else (1, frames, attrs.features)
     tensors = {"x": TensorType(given, "int16", PCM), "y": TensorType(made)}
-    node = Node("one", "LogMel", ("x",), ("y",), attrs)
+    node = Node("one", type(attrs).__name__, ("x",), ("y",), attrs)
     return Graph("g", ("x",), ("y",), (node,), tensors, {})
 
 

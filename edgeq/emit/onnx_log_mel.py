@@ -1,4 +1,4 @@
-"""LogMel -> float ops around ONNX's STFT."""
+"""LogMel and Mfcc -> float ops around ONNX's STFT."""
 
 import numpy as np
 
@@ -10,21 +10,42 @@ from edgeq.ops.mel import hann
 
 def log_mel(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     """(N, 1, 1, samples) -> (N, mels, 1, frames); (N, 1, samples, 1) -> (N, 1, frames, mels)."""
-    attrs: LogMel = node.attrs
+    return _placed(b, graph, node, _logs(b, graph, node, x[0]))
+
+
+def mfcc(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
+    """As log_mel, of coefficients."""
+    cosines = np.ascontiguousarray(node.attrs.cosines.T)
+    given = [_logs(b, graph, node, x[0]), b.constant(_name(node, "cosines"), cosines, np.float32)]
+    return _placed(b, graph, node, b.node("MatMul", given, _name(node, "cepstrum")))
+
+
+def _placed(b: OnnxBuilder, graph: Graph, node: Node, made: str) -> str:
+    """(N, frames, features) where the graph has them."""
+    shape = channels_first(graph.tensors[node.outputs[0]].shape)
+    features = node.attrs.features
+    if shape[0] == features and features > 1:
+        made = b.node("Transpose", [made], _name(node, "bands_first"), perm=[0, 2, 1])
+    return _reshaped(b, node, made, "shape", (-1, *shape))
+
+
+def _energy(b: OnnxBuilder, graph: Graph, node: Node, x: str) -> str:
+    """(N, frames, mels)"""
     samples = graph.tensors[node.inputs[0]].size
-    energy = b.node(
-        "MatMul", [_powers(b, node, x[0], samples), _filters(b, node)], _name(node, "mel")
-    )
+    given = [_powers(b, node, x, samples), _filters(b, node)]
+    return b.node("MatMul", given, _name(node, "mel"))
+
+
+def _logs(b: OnnxBuilder, graph: Graph, node: Node, x: str) -> str:
+    """(N, frames, mels)"""
+    attrs: LogMel = node.attrs
+    energy = _energy(b, graph, node, x)
     floored = b.node(
         "Add", [energy, _number(b, node, "floor", attrs.floor)], _name(node, "floored")
     )
     log = b.node("Log", [floored], _name(node, "log"))
     centred = b.node("Sub", [log, _number(b, node, "mean", attrs.mean)], _name(node, "centred"))
-    made = b.node("Div", [centred, _number(b, node, "std", attrs.std)], _name(node, "scaled"))
-    shape = channels_first(graph.tensors[node.outputs[0]].shape)
-    if shape[0] == attrs.mels and shape[0] > 1:
-        made = b.node("Transpose", [made], _name(node, "bands_first"), perm=[0, 2, 1])
-    return _reshaped(b, node, made, "shape", (-1, *shape))
+    return b.node("Div", [centred, _number(b, node, "std", attrs.std)], _name(node, "scaled"))
 
 
 def _powers(b: OnnxBuilder, node: Node, x: str, samples: int) -> str:

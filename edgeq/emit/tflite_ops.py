@@ -267,13 +267,16 @@ def _looked_up(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> 
     return y
 
 
+_NO_FRONT_END = _refused("TFLite has no audio front end: {} is one")
+
 LAYERS: Mapping[str, Emit] = {
     "Gru": _refused("TFLite has no operator for a GRU: {} is one; an LSTM has one"),
     "Lstm": lstm,
     "Mgu": _refused("TFLite has no operator for an MGU: {} is one; an LSTM has one"),
     "SvdfFeature": svdf_feature,
     "SvdfTime": svdf_time,
-    "LogMel": _refused("TFLite has no audio front end: {} is one"),
+    "LogMel": _NO_FRONT_END,
+    "Mfcc": _NO_FRONT_END,
     "FullyConnected": _fully_connected,
     "BlockFullyConnected": _refused("TFLite has no block scales: {} has them"),
     "Conv2D": _conv_2d,

@@ -7,8 +7,10 @@ from edgeq.emit.firmware import LayerInfo
 from edgeq.errors import BadInput, CostBudget
 from edgeq.estimating.budget import SECONDS, read_quantity
 from edgeq.ir import Graph
+from edgeq.ops.log_mel import FRONT_ENDS
+from edgeq.ops.op import snake_case
 
-FRONT_END = "log_mel"  # the op that makes features of sound
+FRONT_END = tuple(map(snake_case, FRONT_ENDS))
 
 
 def hop_seconds(graph: Graph, hop: str | None) -> float | None:
@@ -34,7 +36,7 @@ def deadline_entry(
     """
     worst = cost["worst"]
     pairs = zip(layers, cost["layers"], strict=True)
-    front_end = sum(row["cycles"] or 0 for layer, row in pairs if layer.op == FRONT_END)
+    front_end = sum(row["cycles"] or 0 for layer, row in pairs if layer.op in FRONT_END)
     share = worst["latency_s"] / hop_s
     entry = {
         "hop_s": hop_s,

@@ -6,10 +6,15 @@ from edgeq.kernels.in_place import InPlace, nowhere
 from edgeq.kernels.layer_needs import Scratch, Suits, any_shape, no_scratch
 from edgeq.kernels.streams import trits
 from edgeq.kernels.streams.stream import Stream
+from edgeq.ops.log_mel import FRONT_ENDS
 
 DSP, MVE, V6M = "dsp", "mve", "v6m"
 RECURRENT = ("Gru", "Lstm", "Mgu")
-WITH_SCRATCH = ("Conv2D", "LogMel", "Mixture", *RECURRENT, *(f"{op}Step" for op in RECURRENT))
+WITH_SCRATCH = (
+    *("Conv2D", "Mixture", *FRONT_ENDS),
+    *RECURRENT,
+    *(f"{op}Step" for op in RECURRENT),
+)
 
 
 @dataclass(frozen=True)

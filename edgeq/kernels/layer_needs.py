@@ -99,6 +99,11 @@ def log_mel_scratch(_graph: Graph, node: Node) -> int:
     return scratch_bytes(node.attrs.fft)
 
 
+def mfcc_scratch(graph: Graph, node: Node) -> int:
+    """That, and a logarithm for each band."""
+    return log_mel_scratch(graph, node) + 4 * int(node.attrs.mels)
+
+
 def one_window(graph: Graph, node: Node) -> bool:
     """Depthwise: a window that is the whole map, without padding, of four channels or more."""
     if any(node.attrs.padding) or node.attrs.dilation != (1, 1):

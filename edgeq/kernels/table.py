@@ -21,6 +21,7 @@ from edgeq.kernels.layer_needs import (
     decides,
     gate_scratch,
     log_mel_scratch,
+    mfcc_scratch,
     no_scratch,
     one_window,
     paired_cells,
@@ -82,6 +83,7 @@ _SOFTMAX, _PUBLIC = ("edgeq_softmax_q15.c",), (PUBLIC, VERSION)
 _LSTM = ("edgeq_gates.h", "edgeq_lstm.h")
 _GRU, _MGU = (("edgeq_gates.h", "edgeq_gru.h", f"edgeq_{n}_unit.h") for n in ("gru", "mgu"))
 _WAITING = "edgeq_waiting.h"
+_LOG_MEL = ("edgeq_log_mel.h", "edgeq_log_mel_plain.h")
 
 
 def _plain(op: str, weight: str, *more: str, scratch: Scratch = no_scratch) -> Kernel:
@@ -209,6 +211,12 @@ def _weightless_dsp(name: str, op: str, suits: Suits, in_place: InPlace = nowher
     return replace(row, in_place=in_place)
 
 
+def _front_end_dsp(name: str, op: str, scratch: Scratch, *own: str) -> Kernel:
+    row = _weightless_dsp(name, op, any_shape)
+    headers = (*row.headers, "edgeq_log_mel.h", "edgeq_log_mel_dsp.h", *own)
+    return replace(row, headers=headers, scratch=scratch)
+
+
 _WIDE = ("edgeq_fully_connected_dsp.h",)
 _FOURS = (*_WIDE, "edgeq_row_fours_dsp.h")
 _NARROW = ("edgeq_narrow_dsp.h", "edgeq_narrow_rows_dsp.h")
@@ -262,11 +270,8 @@ KERNELS: tuple[Kernel, ...] = (
     ),
     _weightless_dsp("edgeq_add_s8_dsp", "Add", add_suits, on_whole_inputs),
     _weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", average_pool_suits),
-    replace(
-        _weightless_dsp("edgeq_log_mel_s16_dsp", "LogMel", any_shape),
-        headers=(*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_log_mel.h"),
-        scratch=log_mel_scratch,
-    ),
+    _front_end_dsp("edgeq_log_mel_s16_dsp", "LogMel", log_mel_scratch),
+    _front_end_dsp("edgeq_mfcc_s16_dsp", "Mfcc", mfcc_scratch, "edgeq_mfcc.h"),
     Kernel(
         "edgeq_router_s8_dsp",
         "Mixture",
@@ -335,7 +340,8 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
     _weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
     _weightless("edgeq_svdf_time_s16", "SvdfTime"),
-    _weightless("edgeq_log_mel_s16", "LogMel", ("edgeq_log_mel.h",), scratch=log_mel_scratch),
+    _weightless("edgeq_log_mel_s16", "LogMel", _LOG_MEL, scratch=log_mel_scratch),
+    _weightless("edgeq_mfcc_s16", "Mfcc", (*_LOG_MEL, "edgeq_mfcc.h"), scratch=mfcc_scratch),
     Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
     Kernel(
         "edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC, in_place=on_its_input

@@ -1,14 +1,31 @@
 """Sound in: the front end that a model which hears begins with."""
 
 from collections.abc import Iterator
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.ops import log_mel
+from edgeq.ops import log_mel, mfcc
 from edgeq.ops.mel import hann
+
+
+class LogMelArguments(TypedDict, total=False):
+    """Those of LogMel."""
+
+    sample_rate: int
+    window: int
+    hop: int
+    fft: int
+    mels: int
+    low_hz: float
+    high_hz: float | None
+    floor: float
+    mean: float
+    std: float
+    preemphasis: float
 
 
 class LogMel(nn.Module):
@@ -44,25 +61,59 @@ class LogMel(nn.Module):
         try:
             self.attrs.check()
         except ValueError as error:
-            raise BadInput(f"LogMel: {error}") from None
+            raise BadInput(f"{type(self).__name__}: {error}") from None
 
     @property
     def attrs(self) -> log_mel.LogMel:
         """Those of the op."""
-        lengths = self.sample_rate, self.window, self.hop, self.fft, self.mels
-        bands = float(self.low_hz), float(self.high_hz)
-        scale = float(self.floor), float(self.mean), float(self.std), float(self.preemphasis)
-        return log_mel.LogMel(*lengths, *bands, *scale)
+        return log_mel.LogMel(**self._numbers)
+
+    @property
+    def _numbers(self) -> dict[str, Any]:
+        whole = ("window", "hop", "fft", "mels")
+        real = ("low_hz", "high_hz", "floor", "mean", "std", "preemphasis")
+        numbers = {name: getattr(self, name) for name in whole}
+        numbers |= {name: float(getattr(self, name)) for name in real}
+        return {"sample_rate_hz": self.sample_rate, **numbers}
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, samples) -> (N, mels, frames); (N, 1, samples, 1) -> (N, 1, frames, mels)."""
+        made = self._of_energy(self._energy(x))
+        return made.mT if x.dim() == 3 else made[:, None]
+
+    def _energy(self, x: Tensor) -> Tensor:
+        """(N, frames, mels)"""
         sound = x.reshape(len(x), -1)
         before = torch.cat([sound[:, :1], sound[:, :-1]], dim=1)
         frames = (sound - self.preemphasis * before).unfold(1, self.window, self.hop)
         spectrum = torch.fft.rfft(frames * _tensor(hann(self.window), x), self.fft)
-        energy = spectrum.abs().square() @ _tensor(self.attrs.filters.T, x)
-        made = (torch.log(energy + self.floor) - self.mean) / self.std
-        return made.mT if x.dim() == 3 else made[:, None]
+        energy: Tensor = spectrum.abs().square() @ _tensor(self.attrs.filters.T, x)
+        return energy
+
+    def _of_energy(self, energy: Tensor) -> Tensor:
+        """(N, frames, features)"""
+        return (torch.log(energy + self.floor) - self.mean) / self.std
+
+
+class MFCC(LogMel):
+    """Mel-frequency cepstral coefficients: the orthonormal DCT-II of what LogMel of the same
+    arguments gives, the first `coefficients` of it, of which number 0 is loudness. (N, 1, samples)
+    to (N, coefficients, frames), or (N, 1, samples, 1) to (N, 1, frames, coefficients).
+
+    Raises BadInput for what has no kernel (docs/audio.md).
+    """
+
+    def __init__(self, coefficients: int = 13, **log_mel: Unpack[LogMelArguments]) -> None:
+        self.coefficients = coefficients  # first: what follows checks it
+        super().__init__(**log_mel)
+
+    @property
+    def attrs(self) -> mfcc.Mfcc:
+        """Those of the op."""
+        return mfcc.Mfcc(**self._numbers, coefficients=self.coefficients)
+
+    def _of_energy(self, energy: Tensor) -> Tensor:
+        return super()._of_energy(energy) @ _tensor(self.attrs.cosines.T, energy)
 
 
 def _tensor(values: np.ndarray, like: Tensor) -> Tensor:

@@ -208,6 +208,7 @@ MODULES: dict[str, ModuleRow] = {
     },
     "graph": ModuleRow(GraphBody, {"description": _graph}),
     "log_mel": ModuleRow(audio.LogMel, LOG_MEL),
+    "mfcc": ModuleRow(audio.MFCC, {**LOG_MEL, "coefficients": SIZE}),
     "softmax": ModuleRow(structure.Softmax, {}),
     "delay": ModuleRow(structure.Delay, {}),
     "flatten": ModuleRow(structure.Flatten, {}),

@@ -379,6 +379,7 @@ HANDLERS: Mapping[type, Handler] = {
     structure.Dropout: _dropout,
     structure.Softmax: _softmax,
     audio.LogMel: log_mel,
+    audio.MFCC: log_mel,
     mixture.TrunkMixture: _trunk_mixture,
     mixture.Mixture: _mixture,
     cascade.Cascade: _cascade,

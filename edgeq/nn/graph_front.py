@@ -16,7 +16,7 @@ def log_mel(b: Loading, m: audio.LogMel, path: str, x: Cursor) -> Cursor:
     if b.producer(x.name) is not None or b.nodes or ".experts." in path:
         raise UnsupportedOp("takes sound: it stands first in a model of one input")
     b.tensors[x.name] = TensorType(x.shape, "int16", PCM)
-    return b.add("LogMel", path, m.attrs, (x,))
+    return b.add(type(m.attrs).__name__, path, m.attrs, (x,))
 
 
 def max_pool(b: Loading, m: pooling.MaxPool2d, path: str, x: Cursor) -> Cursor:

@@ -46,6 +46,7 @@ from edgeq.ops.op import (
     quant_of,
 )
 
+FRONT_ENDS = ("LogMel", "Mfcc")  # the ops that make features of sound
 FFTS = (256, 512, 1024)
 MOST_MELS = 128
 PCM = Quant((2.0**-15,))
@@ -76,6 +77,11 @@ class LogMel:
         """(mels, fft // 2 + 1). Raises ValueError as mel.filters does."""
         own = self.sample_rate_hz, self.fft, self.mels, self.low_hz, self.high_hz
         return mel.filters(*own)
+
+    @property
+    def features(self) -> int:
+        """Of a frame."""
+        return self.mels
 
     @property
     def gain(self) -> float:
@@ -121,7 +127,8 @@ def _result_shape(attrs: LogMel, inputs: Shapes, params: Mapping[str, Any]) -> t
     frames = attrs.frames(max(shape))
     if frames < 1:
         raise ValueError(f"{max(shape)} samples are no window of {attrs.window}")
-    return (1, frames, attrs.mels) if _axis(shape) else (frames, attrs.mels, 1)
+    made = frames, attrs.features
+    return (1, *made) if _axis(shape) else (*made, 1)
 
 
 def _framed(attrs: LogMel, x: Array) -> Array:
@@ -131,41 +138,55 @@ def _framed(attrs: LogMel, x: Array) -> Array:
     return frames[:, :: attrs.hop].reshape(-1, attrs.window)
 
 
-def _shaped(attrs: LogMel, x: Array, made: list[Array]) -> Array:
-    shape = _result_shape(attrs, (x.shape[1:],), {})
-    return np.concatenate(made).reshape(len(x), *shape)
+def shaped(attrs: LogMel, x: Array, made: Array) -> Array:
+    """The output that rows of frames (rows * frames, features) are."""
+    return made.reshape(len(x), *_result_shape(attrs, (x.shape[1:],), {}))
 
 
-def _float_forward(attrs: LogMel, x: tuple[Array, ...], params: Params) -> Array:
-    frames, made = _framed(attrs, x[0]), []
+def float_energies(attrs: LogMel, x: Array) -> Array:
+    """Of each band (rows * frames, mels), float64."""
+    frames, made = _framed(attrs, x), []
     for at in range(0, len(frames), ROWS_AT_ONCE):
         rows = frames[at : at + ROWS_AT_ONCE].astype(np.float64)
         rows = rows - attrs.preemphasis * np.concatenate([rows[:, :1], rows[:, :-1]], axis=1)
         spectrum = np.fft.rfft(rows * mel.hann(attrs.window), attrs.fft)
-        energy = (spectrum.real**2 + spectrum.imag**2) @ attrs.filters.T
-        made.append((np.log(energy + attrs.floor) - attrs.mean) / attrs.std)
-    return _shaped(attrs, x[0], made).astype(np.float32)
+        made.append((spectrum.real**2 + spectrum.imag**2) @ attrs.filters.T)
+    return np.concatenate(made)
+
+
+def float_logs(attrs: LogMel, x: Array) -> Array:
+    """(ln(energy + floor) - mean) / std (rows * frames, mels), float64."""
+    energies = float_energies(attrs, x)
+    return np.asarray((np.log(energies + attrs.floor) - attrs.mean) / attrs.std)
+
+
+def _float_forward(attrs: LogMel, x: tuple[Array, ...], params: Params) -> Array:
+    return shaped(attrs, x[0], float_logs(attrs, x[0])).astype(np.float32)
+
+
+def energies(attrs: LogMel, x: Array, params: Params) -> Array:
+    """The integer of each band (rows * frames, mels)."""
+    frames, made = _framed(attrs, x), []
+    for at in range(0, len(frames), ROWS_AT_ONCE):
+        rows = frames[at : at + ROWS_AT_ONCE]
+        weighted = windowed(rows, params["window"], int(params["preemphasis"][0]))
+        power = powers(weighted, params["sine"], attrs.fft)
+        made.append(band_sums(power, params["bands"], params["weights"]))
+    return np.concatenate(made)
+
+
+def logs(attrs: LogMel, x: Array, params: Params) -> Array:
+    """log2 of each band's integer, in Q15, less the offset (rows * frames, mels)."""
+    floored = energies(attrs, x, params) + params["floor"][0]
+    return log2_q15(floored, params["log_table"]) - params["offset"][0]
 
 
 def _reference(attrs: LogMel, io: Io, x: tuple[Array, ...], params: Params) -> Array:
-    numbers = params["offset"][0], params["multiplier"][0], params["shift"][0]
-    zero = quant_of(io.output).zero_point
-    frames, made = _framed(attrs, x[0]), []
-    for at in range(0, len(frames), ROWS_AT_ONCE):
-        logs = _logs(attrs, frames[at : at + ROWS_AT_ONCE], params)
-        made.append(requantize(logs - numbers[0], *numbers[1:], zero, -128, 127))
-    return _shaped(attrs, x[0], made)
+    numbers = params["multiplier"][0], params["shift"][0], quant_of(io.output).zero_point
+    return shaped(attrs, x[0], requantize(logs(attrs, x[0], params), *numbers, -128, 127))
 
 
-def _logs(attrs: LogMel, frames: Array, params: Params) -> Array:
-    """log2 of each band's integer, in Q15."""
-    weighted = windowed(frames, params["window"], int(params["preemphasis"][0]))
-    power = powers(weighted, params["sine"], attrs.fft)
-    bands = band_sums(power, params["bands"], params["weights"])
-    return log2_q15(bands + params["floor"][0], params["log_table"])
-
-
-def _lower(site: Site) -> Lowered:
+def lower(site: Site) -> Lowered:
     attrs: LogMel = site.node.attrs
     bands, weights = mel.packed_filters(attrs.filters)
     octave = math.log(2) / attrs.std / 2**mel.LOG_BITS
@@ -187,17 +208,21 @@ def _lower(site: Site) -> Lowered:
     return Lowered(values, {})
 
 
+def log_reach(site: Site) -> Array:
+    """The largest magnitude of `logs`."""
+    return np.asarray(np.abs(site.param("offset").astype(np.int64)) + REACH)
+
+
 def _accumulators(site: Site) -> tuple[Accumulator, ...]:
     """Of the logarithm; log_mel_steps says why the sums before it fit."""
-    reach = np.abs(site.param("offset").astype(np.int64)) + REACH
-    return (Accumulator(reach, site.param("multiplier"), site.param("shift")),)
+    return (Accumulator(log_reach(site), site.param("multiplier"), site.param("shift")),)
 
 
-def _macs(attrs: LogMel, io: Io, params: Mapping[str, Any]) -> int:
+def macs(attrs: LogMel, io: Io, params: Mapping[str, Any]) -> int:
     """Of window and bands; the FFT is counted as its complex products, 4 each."""
     stages = (attrs.fft // 2).bit_length() // 2
     each = attrs.window + 3 * stages * attrs.fft // 2 + 4 * attrs.fft // 2
-    return int(io.output.size // attrs.mels) * (each + int(np.count_nonzero(attrs.filters)))
+    return int(io.output.size // attrs.features) * (each + int(np.count_nonzero(attrs.filters)))
 
 
 def _reach(attrs: LogMel, io: Io, params: Params, axis: int) -> Reach | None:
@@ -221,7 +246,7 @@ ROLES = (
 )
 
 
-def _fields(site: Site) -> Fields:
+def fields(site: Site) -> Fields:
     attrs: LogMel = site.node.attrs
     return (
         *((name, Pointer(name)) for name in _ARRAYS),
@@ -230,7 +255,7 @@ def _fields(site: Site) -> Fields:
         ("hop", attrs.hop),
         ("fft", attrs.fft),
         ("mels", attrs.mels),
-        ("frames", site.output_size // attrs.mels),
+        ("frames", site.output_size // attrs.features),
         *((name, site.number(name)) for name in _NUMBERS),
         ("output_zero_point", site.output_quant.zero_point),
     )
@@ -249,16 +274,16 @@ OP = Op(
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,
-    macs=_macs,
+    macs=macs,
     roles=lambda _: ROLES,
     scale=own_scale,
     finest=no_limit,
     fuses=NO_FUSION,
     weight_axis=None,
     widens=NO_WIDENING,
-    lower=_lower,
+    lower=lower,
     accumulators=_accumulators,
     reach=_reach,
     memory=None,
-    code=Call("LogMel", "edgeq_log_mel_params", _fields),
+    code=Call("LogMel", "edgeq_log_mel_params", fields),
 )

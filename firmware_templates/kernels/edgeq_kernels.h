@@ -272,6 +272,17 @@ typedef struct {
 /* scratch: 8 * (fft / 2 + 1) bytes, aligned to 8. */
 void edgeq_log_mel_s16(const edgeq_log_mel_params *p, const int16_t *x, int8_t *y, void *scratch);
 
+/* cosines: `coefficients` rows of log_mel.mels, Q15, each of whose sums of magnitudes is at most
+ * the root of that; log_mel.multiplier takes their sums. */
+typedef struct {
+    edgeq_log_mel_params log_mel;
+    const int16_t *cosines;
+    int32_t coefficients;
+} edgeq_mfcc_params;
+
+/* scratch: 8 * (fft / 2 + 1) + 4 * mels bytes, aligned to 8. */
+void edgeq_mfcc_s16(const edgeq_mfcc_params *p, const int16_t *x, int8_t *y, void *scratch);
+
 /* An LSTM of `units` over `steps` rows of `features`. Rows of the weights: gate by gate, in the
  * order input, forget, cell, output; their multipliers give Q3.12. Products: forget gate times
  * cell, input gate times cell gate, output gate times tanh of the cell, which is in steps of

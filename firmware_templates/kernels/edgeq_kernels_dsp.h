@@ -73,6 +73,8 @@ void edgeq_add_s8_dsp(const edgeq_add_params *p, const int8_t *a, const int8_t *
 void edgeq_log_mel_s16_dsp(const edgeq_log_mel_params *p, const int16_t *x, int8_t *y,
                            void *scratch);
 
+void edgeq_mfcc_s16_dsp(const edgeq_mfcc_params *p, const int16_t *x, int8_t *y, void *scratch);
+
 /* Its layers' weights and biases are those of edgeq_fully_connected_s8_s8_dsp. */
 void edgeq_router_s8_dsp(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,
                          void *scratch);

@@ -1,7 +1,7 @@
-/* Sound to log mel energies; edgeq/ops/log_mel_steps.py is the contract. What includes this has
- * edgeq_log_mel_high(a, b), the high word of a b, ties upward, _add(a, b, c), that and c,
- * _take(a, b, c), c and the high word of -a b, _reversed(x, bits), the low bits of x in reverse,
- * and _zeros(x), the leading ones of 64.
+/* Sound to mel energies and their logarithms; edgeq/ops/log_mel_steps.py is the contract. What
+ * includes this has edgeq_log_mel_high(a, b), the high word of a b, ties upward, _add(a, b, c),
+ * that and c, _take(a, b, c), c and the high word of -a b, _reversed(x, bits), the low bits of x in
+ * reverse, and _zeros(x), the leading ones of 64: edgeq_log_mel_plain.h or edgeq_log_mel_dsp.h.
  *
  * Indices branch, samples never: the time is the same for every sound. */
 #ifndef EDGEQ_LOG_MEL_H
@@ -172,15 +172,31 @@ static inline int32_t edgeq_log_mel_log2(const uint16_t *table, uint64_t x) {
     return (63 - zeros) * (1 << 15) + place[0] + line;
 }
 
+/* A frame's powers. */
+static inline void edgeq_log_mel_spectrum(const edgeq_log_mel_params *p, const int16_t *x,
+                                          edgeq_log_mel_cell *cells) {
+    edgeq_log_mel_load(p, x, cells);
+    edgeq_log_mel_transform(p, cells);
+    edgeq_log_mel_powers(p, cells);
+}
+
+/* A band's energy and the floor; weight: moves on to the next band's. */
+static inline uint64_t edgeq_log_mel_energy(const edgeq_log_mel_params *p,
+                                            const edgeq_log_mel_cell *cells, int32_t band,
+                                            const uint8_t **weight) {
+    const edgeq_log_mel_cell *cell = &cells[p->bands[2 * band]];
+    uint64_t sum = (uint64_t)p->floor;
+    for (int32_t left = p->bands[2 * band + 1]; left > 0; left--) {
+        sum += cell++->power * *(*weight)++;
+    }
+    return sum;
+}
+
 static inline void edgeq_log_mel_bands(const edgeq_log_mel_params *p,
                                        const edgeq_log_mel_cell *cells, int8_t *y) {
     const uint8_t *weight = p->weights;
     for (int32_t band = 0; band < p->mels; band++) {
-        const edgeq_log_mel_cell *cell = &cells[p->bands[2 * band]];
-        uint64_t sum = (uint64_t)p->floor;
-        for (int32_t left = p->bands[2 * band + 1]; left > 0; left--) {
-            sum += cell++->power * *weight++;
-        }
+        const uint64_t sum = edgeq_log_mel_energy(p, cells, band, &weight);
         const int32_t log = edgeq_log_mel_log2(p->log_table, sum) - p->offset;
         y[band] = edgeq_requantize(log, p->multiplier, p->shift, p->output_zero_point, -128, 127);
     }
@@ -190,9 +206,7 @@ static inline void edgeq_log_mel_frames(const edgeq_log_mel_params *p, const int
                                         void *scratch) {
     edgeq_log_mel_cell *cells = scratch;
     for (int32_t frame = 0; frame < p->frames; frame++) {
-        edgeq_log_mel_load(p, x, cells);
-        edgeq_log_mel_transform(p, cells);
-        edgeq_log_mel_powers(p, cells);
+        edgeq_log_mel_spectrum(p, x, cells);
         edgeq_log_mel_bands(p, cells, y);
         x += p->hop;
         y += p->mels;

@@ -269,6 +269,15 @@ void run_log_mel_s16(void) {
 }
 
 /* Radix 4 alone, a window as long as its transform. */
+void run_mfcc_s16(void) {
+    static const uint16_t bands[4] = {2, 9, 11, 50};
+    static const edgeq_mfcc_params p = {{(const int32_t *)weight, (const int32_t *)weight, bands,
+                                         mask, exp_table, 5000, 200, 100, 256, 2, 2, 31000, 40000,
+                                         1 << 30, -9, 3},
+                                        gamma_q,
+                                        2};
+    edgeq_mfcc_s16(&p, (const int16_t *)x, y, scratch);
+}
 void run_log_mel_s16_of_512(void) {
     static const uint16_t bands[2] = {200, 57};
     static const edgeq_log_mel_params p = {(const int32_t *)weight,

@@ -1,4 +1,4 @@
-"""The audio front end on random codes, real sound and the loudest sounds there are."""
+"""The audio front ends on random codes, real sound and the loudest sounds there are."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgeq.ir import Graph
+from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
 from edgeq.ops import op as ops
 from edgeq.ops.op import Site
@@ -45,26 +46,30 @@ def sounds(name: str, graph: Graph) -> Mapping[str, Array]:
 
 def case(kernel: str, name: str, sound: str, graph: Graph, x: Array) -> Case:
     (node,) = graph.nodes
-    site, code = Site(graph, node), OPS["LogMel"].code
+    site, code = Site(graph, node), OPS[node.op].code
     assert isinstance(code, ops.Call)
-    fields: list[Field] = []
-    for _, value in code.fields(site):
-        if isinstance(value, ops.Pointer):
-            fields.append(Const(site.param(value.role)))
-        else:
-            fields.append(
-                Long(int(value)) if isinstance(value, np.int64) else int(np.asarray(value))
-            )
+    own = [_field(site, v) for name, v in code.fields(site) if not name.startswith("log_mel.")]
+    inner = [_field(site, v) for name, v in code.fields(site) if name.startswith("log_mel.")]
+    fields = (Struct(tuple(inner)), *own) if inner else tuple(own)
     kind = graph.tensors["x"]
     wanted = run(graph, x.reshape(1, *kind.shape)).values["y"][0]
-    scratch = Scratch(8 * (node.attrs.fft // 2 + 1))
-    given = (Pointer((Struct(tuple(fields)),)), Const(x), Out(wanted), scratch)
+    scratch = Scratch(kernel_named(kernel).scratch(graph, node))
+    given = (Pointer((Struct(fields),)), Const(x), Out(wanted), scratch)
     return Case(f"{kernel} {name}, {sound}", (Call(kernel, given),))
 
 
+def _field(site: Site, value: object) -> Field:
+    if isinstance(value, ops.Pointer):
+        return Const(site.param(value.role))
+    return Long(int(value)) if isinstance(value, np.int64) else int(np.asarray(value))
+
+
 def cases(kernel: str) -> Iterator[Case]:
+    """Of every graph that has the kernel's op."""
     for name, make in {**AUDIO_CASES, **FINE_CASES}.items():
         graph = make()
+        if graph.nodes[0].op != kernel_named(kernel).op:
+            continue
         graph = graph.with_nodes(replace(n, kernel=kernel) for n in graph.nodes)
         for sound, x in sounds(name, graph).items():
             yield case(kernel, name, sound, graph, x)

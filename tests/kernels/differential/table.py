@@ -117,7 +117,8 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_l2_normalize_s8": l2_normalize.cases,
     "edgeq_log_softmax_s8": log_softmax.cases,
     **{
-        f"edgeq_log_mel_s16{isa}": partial(log_mel.cases, f"edgeq_log_mel_s16{isa}")
+        f"edgeq_{op}_s16{isa}": partial(log_mel.cases, f"edgeq_{op}_s16{isa}")
+        for op in ("log_mel", "mfcc")
         for isa in ("", "_dsp")
     },
     "edgeq_confidence_s8": elementwise.confidence_cases,

@@ -17,6 +17,7 @@ from edgeq.reference import quantize_rows, real_outputs, run
 from tests.audio_cases import AUDIO_CASES, CASES, rows_of
 from tests.pages import run_page
 
+LAYERS = {"LogMel": nn.LogMel, "Mfcc": nn.MFCC}
 SAMPLES = 512 + 256 * 7
 
 
@@ -36,14 +37,13 @@ def listener(**kwargs: float) -> nn.Model:
 @pytest.mark.parametrize("name", CASES)
 def test_the_layer_is_the_op(name: str) -> None:
     a, _, as_map = CASES[name]
-    lengths = a.sample_rate_hz, a.window, a.hop, a.fft, a.mels
-    layer = nn.LogMel(*lengths, a.low_hz, a.high_hz, a.floor, a.mean, a.std, a.preemphasis)
+    given = {"sample_rate" if n == "sample_rate_hz" else n: v for n, v in vars(a).items()}
+    layer = LAYERS[type(a).__name__](**given)
     x = rows_of(name)  # channels last
-    given = torch.from_numpy(x).permute(0, 3, 1, 2)
-    given = given if as_map else given[:, :, 0]
-    made = layer(given)
+    sound = torch.from_numpy(x).permute(0, 3, 1, 2)
+    made = layer(sound if as_map else sound[:, :, 0])
     made = made.permute(0, 2, 3, 1) if as_map else made.mT[:, None]
-    wanted = OPS["LogMel"].float_forward(a, (x,), {})
+    wanted = OPS[type(a).__name__].float_forward(a, (x,), {})
     np.testing.assert_allclose(made.numpy(), wanted, atol=2e-3)
 
 
@@ -62,6 +62,8 @@ def test_frames_are_samples() -> None:
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(BadInput, match="LogMel: fft is 400; there are 256, 512, 1024"):
         nn.LogMel(fft=400)
+    with pytest.raises(BadInput, match="MFCC: 50 coefficients; give 1 to the mels, 40"):
+        nn.MFCC(coefficients=50)
 
 
 @pytest.mark.parametrize(

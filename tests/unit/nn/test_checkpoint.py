@@ -15,6 +15,7 @@ from edgeq.nn import (
     ACTIVATIONS,
     GRU,
     LSTM,
+    MFCC,
     MGU,
     SVDF,
     AvgPool2d,
@@ -118,6 +119,12 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "log_mel": (
         lambda: Sequential(LogMel(hop=100), Conv1d(40, 4, 2), Flatten(), Linear(16, 3)),
+        (1, 912),
+    ),
+    "mfcc": (
+        lambda: Sequential(
+            MFCC(hop=200, coefficients=12), Conv1d(12, 4, 2), Flatten(), Linear(8, 3)
+        ),
         (1, 912),
     ),
     "delay": (lambda: Sequential(Linear(5, 4), Delay(), Linear(4, 3)), (5,)),

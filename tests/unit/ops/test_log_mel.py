@@ -12,7 +12,8 @@ from edgeq.ops import log_mel as op
 from edgeq.ops.log_mel import LogMel
 from edgeq.ops.log_mel_steps import log2_q15, powers, windowed
 from edgeq.ops.mel import half_window, hann, log_table, sines
-from edgeq.ops.op import quant_of
+from edgeq.ops.mfcc import Mfcc
+from edgeq.ops.op import Site, quant_of
 from edgeq.passes.verify import verify
 from edgeq.reference import quantize_rows, run
 from tests.audio_cases import AUDIO_CASES, CASES, float_graph, rows_of
@@ -69,11 +70,35 @@ def test_the_integers_are_the_floats_rounded(name: str) -> None:
     """On noise and tones: never two steps away, and the nearest step nearly everywhere."""
     graph, x = AUDIO_CASES[name](), rows_of(name)
     quant = quant_of(graph.tensors["y"])
-    real = OPS["LogMel"].float_forward(CASES[name][0], (x,), {})
+    real = OPS[graph.nodes[0].op].float_forward(CASES[name][0], (x,), {})
     wanted = np.clip(np.round(real / quant.per_tensor) + quant.zero_point, -128, 127)
     away = np.abs(run(graph, quantize_rows(graph, x)).values["y"] - wanted)
     assert away.max() <= 1
     assert np.mean(away == 0) > 0.9
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("mfcc")])
+def test_coefficients_before_rounding(name: str) -> None:
+    """What docs/audio.md says, std 1: the logarithms', of rows of unit length."""
+    graph, x = AUDIO_CASES[name](), rows_of(name)
+    attrs, params = CASES[name][0], Site(graph, graph.nodes[0]).params
+    sums = op.logs(attrs, quantize_rows(graph, x), params) @ params["cosines"].astype(np.int64).T
+    real = op.float_logs(attrs, x) @ attrs.cosines.T * attrs.std  # type: ignore[attr-defined]
+    np.testing.assert_allclose(sums * np.log(2) / 2**30, real, atol=0.01)
+
+
+def test_a_cosine_in_mel_is_one_coefficient() -> None:
+    """By hand: the rows are orthonormal, and number 0 is the mean times the root of the bands."""
+    cosines = Mfcc(mels=24, coefficients=24).cosines
+    np.testing.assert_allclose(cosines @ cosines.T, np.eye(24), atol=1e-12)
+    np.testing.assert_allclose(cosines[0], 1 / np.sqrt(24))
+    assert np.argmax(np.abs(cosines @ np.cos(np.pi * 3 * (np.arange(24) + 0.5) / 24))) == 3
+
+
+@pytest.mark.parametrize("coefficients", [0, 41])
+def test_as_many_coefficients_as_bands(coefficients: int) -> None:
+    with pytest.raises(ValueError, match="give 1 to the mels, 40"):
+        Mfcc(coefficients=coefficients).check()
 
 
 @NAMED
@@ -81,10 +106,10 @@ def test_frames_are_by_themselves(name: str) -> None:
     """A frame's answer is that of its samples alone."""
     graph, (attrs, samples, _) = AUDIO_CASES[name](), CASES[name]
     x = quantize_rows(graph, rows_of(name, 2))
-    whole = run(graph, x).values["y"].reshape(2, -1, attrs.mels)
+    whole = run(graph, x).values["y"].reshape(2, -1, attrs.features)
     last = (attrs.frames(samples) - 1) * attrs.hop
     moved = np.roll(x.reshape(2, -1), -last, axis=1).reshape(x.shape)
-    first = run(graph, moved).values["y"].reshape(2, -1, attrs.mels)
+    first = run(graph, moved).values["y"].reshape(2, -1, attrs.features)
     np.testing.assert_array_equal(first[:, 0], whole[:, -1])
 
 

@@ -1,0 +1,8 @@
+/* Sound to mel cepstral coefficients. */
+#include "edgeq_log_mel_plain.h"
+#include "edgeq_mfcc.h"
+
+EDGEQ_KERNEL void edgeq_mfcc_s16(const edgeq_mfcc_params *p, const int16_t *x, int8_t *y,
+                                 void *scratch) {
+    edgeq_mfcc_frames(p, x, y, scratch);
+}
