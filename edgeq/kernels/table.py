@@ -205,6 +205,12 @@ def _weightless(
     return Kernel(name, op, None, *files, scratch, in_place=in_place)
 
 
+def _both_sides(stem: str, op: str) -> tuple[Kernel, Kernel]:
+    """Of two tensors, and of one and a constant."""
+    two = _weightless(f"{stem}_s8", op, in_place=on_whole_inputs)
+    return two, _weightless(f"{stem}_constant_s8", f"{op}Constant", (), two.sources)
+
+
 def _weightless_dsp(name: str, op: str, suits: Suits, in_place: InPlace = nowhere) -> Kernel:
     headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP), frozenset({DSP})
     row = Kernel(name, op, None, (f"{name}.c",), headers, isa=DSP, needs=needs, suits=suits)
@@ -310,17 +316,9 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_mean_pool_2d_s8", "MeanPool2D", ("edgeq_reach.h",)),
     _weightless("edgeq_max_pool_2d_s8", "MaxPool2D", ("edgeq_reach.h",)),
     _weightless("edgeq_add_s8", "Add", in_place=on_whole_inputs),
-    _weightless("edgeq_sum_s8", "Sum", in_place=on_whole_inputs),
-    _weightless("edgeq_sum_constant_s8", "SumConstant", (), ("edgeq_sum_s8.c",)),
-    _weightless("edgeq_squared_difference_s8", "SquaredDifference", in_place=on_whole_inputs),
-    _weightless(
-        "edgeq_squared_difference_constant_s8",
-        "SquaredDifferenceConstant",
-        (),
-        ("edgeq_squared_difference_s8.c",),
-    ),
-    _weightless("edgeq_multiply_s8", "Multiply", in_place=on_whole_inputs),
-    _weightless("edgeq_multiply_constant_s8", "MultiplyConstant", (), ("edgeq_multiply_s8.c",)),
+    *_both_sides("edgeq_sum", "Sum"),
+    *_both_sides("edgeq_squared_difference", "SquaredDifference"),
+    *_both_sides("edgeq_multiply", "Multiply"),
     Kernel("edgeq_extreme_s8", "Extreme", None, ("edgeq_extreme_s8.c",), _PUBLIC),
     Kernel("edgeq_concat_s8", "Concat", None, ("edgeq_concat_s8.c",), _PUBLIC),
     Kernel("edgeq_copy_s8", "Copy", None, ("edgeq_copy_s8.c",), _PUBLIC),
