@@ -14,6 +14,7 @@ from edgeq.harness.messages import Info
 from edgeq.harness.profile_summary import NO_COUNTER
 from edgeq.listening.events import Event
 from edgeq.listening.hearing import Hearing
+from edgeq.reporting.power import power
 from edgeq.reporting.statistics import latency_source
 from edgeq.sound import Sound
 
@@ -110,13 +111,15 @@ class Figures:
         stopped: str | None,
     ) -> dict[str, Any]:
         """The summary, for JSON; times None where nothing was answered, or the board counts no
-        cycles. `board_late_hops`: by the board's own clock, the line aside. `real_time_factor`:
-        seconds of sound that board and link take in a second.
+        cycles. `board_late_hops`: by the board's own clock, the line aside. `joules_a_second`,
+        modelled: asleep between hops. `real_time_factor`: seconds of sound that board and link take
+        in a second.
         """
         hop_s, hops = self.hearing.hop_s, pace.hops
         source = latency_source(self.board, pace.cycles, line.virtual)
         counted = hops and source != NO_COUNTER
-        busy_s = np.array(pace.cycles) / self.info.clock_hz
+        clock_hz, energy = self.info.clock_hz, self.board.energy if self.board else None
+        busy_s = np.array(pace.cycles) / clock_hz
         board_ms = _spread(busy_s) if counted else None
         board_late = by_own_clock(busy_s.tolist(), hop_s)[0] if counted else None
         return {
@@ -136,6 +139,7 @@ class Figures:
             "board_source": source,
             "board_late_hops": board_late,
             "board_share": board_ms["mean"] / 1e3 / hop_s if board_ms else None,
+            **power(pace.cycles, hop_s, clock_hz, energy, source),
             "real_time_factor": hops * hop_s / sum(pace.took) if hops else None,
             "paced": pace.paced,
             "late_hops": pace.late if pace.paced else None,

@@ -8,6 +8,7 @@ from typing import Any
 from edgeq.listening.events import BEGINS
 from edgeq.listening.figures import FAST_BAUD
 from edgeq.plain_text import one_line
+from edgeq.reporting.power import power_words
 from edgeq.reporting.stream import routing_words
 from edgeq.sound import Sound
 
@@ -53,6 +54,9 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if entry["board_ms"]:
         share = f"{entry['board_share']:.1%} of a hop"
         yield "board", f"{_spread(entry['board_ms'])}, {share} ({entry['board_source']})"
+    if entry["joules_a_second"] is not None:
+        figures = (entry[name] for name in ("joules_a_second", "joules_band", "idle_counted"))
+        yield "power", power_words(*figures)
     if entry["real_time_factor"] is not None:
         yield "real time", _pace(entry)
     link = entry["link"]

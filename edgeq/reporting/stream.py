@@ -11,7 +11,7 @@ from edgeq.harness.record import SampleRecord
 from edgeq.harness.stream_figures import StreamFigures
 from edgeq.ir import Stream
 from edgeq.plain_text import one_line
-from edgeq.reporting import statistics
+from edgeq.reporting.power import power, power_words
 
 
 def stream_entry(
@@ -51,7 +51,7 @@ def stream_entry(
         "worst_hop": int(cycles.argmax()) if counted else None,
         "duty_cycle": float(busy.mean()) / hop_s if counted and hop_s else None,
         "worst_share": float(busy.max()) / hop_s if counted and hop_s else None,
-        **_power(cycles.tolist(), hop_s, float(busy.mean()), figures, source),
+        **power(cycles.tolist(), hop_s, clock_hz, figures, source),
         **routing_entry([r.route for r in answered], [r.uncertainty for r in answered], experts),
     }
 
@@ -87,27 +87,6 @@ def routing_words(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _power(
-    cycles: Sequence[int],
-    hop_s: float | None,
-    busy_s: float,
-    figures: Energy | None,
-    source: str,
-) -> dict[str, Any]:
-    """Joules a second, with the band; the idle part where the board file states an idle power."""
-    energy = statistics.energy(cycles, figures, source)
-    if hop_s is None or energy["joules_mean"] is None or figures is None:
-        return {"joules_a_second": None, "joules_band": None, "idle_counted": False}
-    idle_s = max(0.0, hop_s - busy_s)
-    idle = (figures.idle_w or 0.0) * idle_s
-    mean, (low, high) = energy["joules_mean"], energy["band"]
-    return {
-        "joules_a_second": (mean + idle) / hop_s,
-        "joules_band": [(low + idle) / hop_s, (high + idle) / hop_s],
-        "idle_counted": figures.idle_w is not None,
-    }
-
-
 def stream_words(figures: StreamFigures) -> list[tuple[str, str]]:
     """(what, how much) for a terminal."""
     hop = f"{figures.hop} frame{'s' if figures.hop > 1 else ''}"
@@ -127,10 +106,8 @@ def stream_words(figures: StreamFigures) -> list[tuple[str, str]]:
         share = f"{figures.duty_cycle:.2%} of the time, {figures.worst_share:.2%} in the worst hop"
         rows.append(("busy", share))
     if figures.joules_a_second is not None and figures.joules_band is not None:
-        low, high = (1e3 * value for value in figures.joules_band)
-        idle = "" if figures.idle_counted else ", idling not counted"
-        power = f"{1e3 * figures.joules_a_second:.4g} mJ [{low:.4g}, {high:.4g}]{idle}"
-        rows.append(("energy a second", power))
+        joules, band = figures.joules_a_second, figures.joules_band
+        rows.append(("power", power_words(joules, band, figures.idle_counted)))
     if figures.routes is not None:
         rows += routing_words(figures.model_dump())
     if figures.period_s is None:

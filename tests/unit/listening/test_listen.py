@@ -25,6 +25,7 @@ from scipy.io import wavfile
 
 import edgeq
 from edgeq import listening, nn
+from edgeq.board import load_board
 from edgeq.errors import BadInput, Link
 from edgeq.export_folder import GRAPH
 from edgeq.listening.events import Ear, Heard
@@ -127,6 +128,10 @@ def test_the_events_are_those_of_the_reference(board: Board, tmp_path: Path) -> 
     assert said["heard_s"] == pytest.approx(31 * 0.016)
     assert (said["stopped"], said["late_hops"], said["board_source"]) == (None, None, "modelled")
     assert 0 < said["board_share"] < 1
+    energy = load_board("virtual_m4").energy
+    asleep = 1e-9 * energy.nj_per_cycle * load_board("virtual_m4").clock_hz * said["board_share"]
+    assert said["joules_a_second"] == pytest.approx(asleep), "no idle power is stated"
+    assert not said["idle_counted"]
     assert said["real_time_factor"] > 0
 
 

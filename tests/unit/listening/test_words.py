@@ -86,6 +86,7 @@ ENTRY: dict[str, Any] = {
     "heard_s": 6.976, "sound_s": 7.0, "hops": 218, "answers": 211, "hop_s": 0.032, "events": [],
     "latency_ms": {"mean": 21.0, "p95": 30.0, "worst": 41.0},
     "board_ms": {"mean": 0.3, "p95": 0.3, "worst": 0.3}, "board_share": 0.01,
+    "joules_a_second": 0.00125, "joules_band": [0.001, 0.0025], "idle_counted": True,
     "board_source": "modelled", "real_time_factor": 1.5, "late_hops": 0, "behind_s": 0.0,
     "paced": True, "virtual": False, "baud": 115200, "line_carries": 2.0,
     "link": {"crc_errors": 0, "retries": 0}, "log": None,
@@ -101,12 +102,14 @@ ENTRY: dict[str, Any] = {
         ({"real_time_factor": 0.5, "virtual": True}, "the board itself would keep up"),
         ({"real_time_factor": 0.5, "line_carries": 0.25}, "115,200 baud carry 0.25 of it"),
         ({"real_time_factor": 0.5}, "try --baud 921600 here and in `edgeq flash`"),
+        ({}, "power 1.25 mW mean [1, 2.5] (modelled), asleep between hops real time"),
+        ({"idle_counted": False}, "asleep between hops, idling not counted"),
         ({"real_time_factor": None, "latency_ms": None, "board_ms": None}, "211"),
     ],
 )
 def test_what_is_slower_than_sound_is_named(changes: dict[str, Any], said: str) -> None:
     lines = summary_lines({**ENTRY, **changes, "answers": 7})
-    text = " ".join(line.strip() for line in lines)
+    text = " ".join(" ".join(lines).split())
     assert all(len(line) <= 80 for line in lines)
     assert said in text
     assert ("slower than sound" in text) == (changes.get("real_time_factor") == 0.5)

@@ -43,7 +43,7 @@ def test_a_stream_has_its_table(tmp_path: Path) -> None:
         "12.50% of the time",
     ):
         assert said in text
-    assert "1 mJ [0.8, 1.2], idling not counted" in text
+    assert "1 mW mean [0.8, 1.2] (modelled), asleep between hops, idling not counted" in text
 
 
 def test_another_run_has_none(tmp_path: Path) -> None:

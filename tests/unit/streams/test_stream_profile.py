@@ -10,12 +10,14 @@ from rich.console import Console
 import edgeq
 from edgeq.board import load_board
 from edgeq.errors import BadInput, UnsupportedOp
+from edgeq.harness.profile_summary import NO_COUNTER
 from edgeq.harness.record import SampleRecord
 from edgeq.harness.stream_figures import StreamFigures
 from edgeq.ir import Graph, Stream
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stream import stream, timing
 from edgeq.reference import quantize_rows
+from edgeq.reporting.power import power
 from edgeq.reporting.profile_text import profile_text
 from edgeq.reporting.run import finished_run
 from edgeq.reporting.stream import stream_entry, stream_words
@@ -143,7 +145,17 @@ def test_figures_by_hand() -> None:
     said = dict(stream_words(figures))
     assert said["worst hop"] == "6,000 cycles (hop 2)"
     assert said["busy"] == "15.00% of the time, 30.00% in the worst hop"
-    assert ("idling not counted" in said["energy a second"]) == (ENERGY.idle_w is None)
+    assert said["power"].startswith(f"{1e3 * wanted:.4g} mW mean [")
+    assert ("idling not counted" in said["power"]) == (ENERGY.idle_w is None)
+
+
+def test_a_core_that_never_sleeps_takes_its_own_power_and_no_more() -> None:
+    """Hops of 10 ms that take 25 ms: without an end of the hop in sight, a second is a second."""
+    assert ENERGY is not None
+    entry = power([25_000] * 2, 0.01, 10**6, ENERGY, "modelled")
+    assert entry["joules_a_second"] == pytest.approx(ENERGY.nj_per_cycle * 1e-9 * 10**6)
+    assert power([1], 0.01, 10**6, ENERGY, NO_COUNTER) == power([], 0.01, 1, ENERGY, "modelled")
+    assert power([1], None, 10**6, ENERGY, "modelled")["joules_a_second"] is None
 
 
 def test_routes_and_doubts_by_hand() -> None:
