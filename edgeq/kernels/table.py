@@ -58,12 +58,8 @@ WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 PUBLIC = "edgeq_kernels.h"
 VERSION = "edgeq_kernel_version.h"  # its copy in an export carries the version
 PUBLIC_DSP = "edgeq_kernels_dsp.h"
-PROTOTYPES = {  # by isa
-    "": PUBLIC,
-    DSP: PUBLIC_DSP,
-    MVE: "edgeq_kernels_mve.h",
-    V6M: "edgeq_kernels_v6m.h",
-}
+# by isa
+PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, MVE: "edgeq_kernels_mve.h", V6M: "edgeq_kernels_v6m.h"}
 REQUANTIZE = "edgeq_requantize.h"
 LAYOUT = "edgeq_layout.h"
 MOVE = "edgeq_move.h"
@@ -138,10 +134,7 @@ def _conv_2d_v6m(weight: str) -> Kernel:
 
 def _depthwise_v6m(weight: str) -> Kernel:
     def scratch(graph: Graph, node: Node) -> int:
-        made, shape = (
-            graph.type_of(node.outputs[0]).shape,
-            graph.type_of(node.params["weight"]).shape,
-        )
+        made, shape = (graph.type_of(n).shape for n in (node.outputs[0], node.params["weight"]))
         return lines.scratch_bytes(shape, made, node.attrs.stride)
 
     name = f"edgeq_depthwise_conv_2d_s8_{weight}_v6m"
