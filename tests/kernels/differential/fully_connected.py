@@ -113,6 +113,7 @@ def stream_cases(token: str) -> Iterator[Case]:
             yield of_stream(layer(token, 1100, 9, 7, x_fill, "none", w_fill))
     one = layer(token, *edges(token)[3], 11, "random", "none")  # bounds that leave out one value
     yield of_stream(aimed(replace(one, q_out=Quant(one.q_out.scale, -127)), 11, "relu"))
+    yield of_stream(with_bounds(layer(token, 41, 16, 0, "random", "none"), (-127, 127)))
     if not token.endswith("v6m") and token != "t5":  # whole bounds are the saturation's own
         whole = of_stream(with_bounds(layer(token, 41, 16, 3, "random", "none"), (-128, 127)))
         less = of_stream(with_bounds(layer(token, 41, 16, 3, "random", "none"), (-128, 100)))
