@@ -5,6 +5,13 @@ from dataclasses import replace
 
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node
+from edgeq.kernels.front_ends import FRONT_ENDS_DSP, FRONT_ENDS_PLAIN
+from edgeq.kernels.headers import ALL as _PUBLIC
+from edgeq.kernels.headers import DSP as _DSP
+from edgeq.kernels.headers import LAYOUT, PUBLIC_DSP, REQUANTIZE
+from edgeq.kernels.headers import PUBLIC as PUBLIC
+from edgeq.kernels.headers import VERSION as VERSION
+from edgeq.kernels.headers import WAITING as _WAITING
 from edgeq.kernels.in_place import InPlace, depthwise_dsp, nowhere, on_its_input, on_whole_inputs
 from edgeq.kernels.kernel import DSP as DSP
 from edgeq.kernels.kernel import MVE as MVE
@@ -20,8 +27,6 @@ from edgeq.kernels.layer_needs import (
     block_scratch,
     decides,
     gate_scratch,
-    log_mel_scratch,
-    mfcc_scratch,
     no_scratch,
     one_window,
     paired_cells,
@@ -55,15 +60,9 @@ Stride = tuple[int, int]
 WindowScratch = Callable[[Shape, Shape, Shape, Padding, Stride], int]
 
 
-PUBLIC = "edgeq_kernels.h"
-VERSION = "edgeq_kernel_version.h"  # its copy in an export carries the version
-PUBLIC_DSP = "edgeq_kernels_dsp.h"
 # by isa
 PROTOTYPES = {"": PUBLIC, DSP: PUBLIC_DSP, MVE: "edgeq_kernels_mve.h", V6M: "edgeq_kernels_v6m.h"}
-REQUANTIZE = "edgeq_requantize.h"
-LAYOUT = "edgeq_layout.h"
 MOVE = "edgeq_move.h"
-_DSP = ("edgeq_dsp.h", LAYOUT, REQUANTIZE)
 _CONV_2D = ("edgeq_conv_2d_dsp.h", "edgeq_conv_2d_pairs_dsp.h", "edgeq_conv_2d_patches_dsp.h")
 _DEPTHWISE = (
     "edgeq_depthwise_conv_2d_dsp.h",
@@ -75,11 +74,9 @@ _DEPTHWISE_V6M = (
     "edgeq_dot.h",
     *(f"edgeq_{part}_v6m.h" for part in ("depthwise", "lines", "taps")),
 )
-_SOFTMAX, _PUBLIC = ("edgeq_softmax_q15.c",), (PUBLIC, VERSION)
+_SOFTMAX = ("edgeq_softmax_q15.c",)
 _LSTM = ("edgeq_gates.h", "edgeq_lstm.h")
 _GRU, _MGU = (("edgeq_gates.h", "edgeq_gru.h", f"edgeq_{n}_unit.h") for n in ("gru", "mgu"))
-_WAITING = "edgeq_waiting.h"
-_LOG_MEL = ("edgeq_log_mel.h", "edgeq_log_mel_plain.h")
 
 
 def _plain(op: str, weight: str, *more: str, scratch: Scratch = no_scratch) -> Kernel:
@@ -210,12 +207,6 @@ def _weightless_dsp(name: str, op: str, suits: Suits, in_place: InPlace = nowher
     return replace(row, in_place=in_place)
 
 
-def _front_end_dsp(name: str, op: str, scratch: Scratch, *own: str) -> Kernel:
-    row = _weightless_dsp(name, op, any_shape)
-    headers = (*row.headers, "edgeq_log_mel.h", "edgeq_log_mel_dsp.h", *own)
-    return replace(row, headers=headers, scratch=scratch)
-
-
 _WIDE = ("edgeq_fully_connected_dsp.h",)
 _FOURS = (*_WIDE, "edgeq_row_fours_dsp.h")
 _NARROW = ("edgeq_narrow_dsp.h", "edgeq_narrow_rows_dsp.h")
@@ -269,8 +260,7 @@ KERNELS: tuple[Kernel, ...] = (
     ),
     _weightless_dsp("edgeq_add_s8_dsp", "Add", add_suits, on_whole_inputs),
     _weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", average_pool_suits),
-    _front_end_dsp("edgeq_log_mel_s16_dsp", "LogMel", log_mel_scratch),
-    _front_end_dsp("edgeq_mfcc_s16_dsp", "Mfcc", mfcc_scratch, "edgeq_mfcc.h"),
+    *FRONT_ENDS_DSP,
     Kernel(
         "edgeq_router_s8_dsp",
         "Mixture",
@@ -331,8 +321,7 @@ KERNELS: tuple[Kernel, ...] = (
     _weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
     _weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
     _weightless("edgeq_svdf_time_s16", "SvdfTime"),
-    _weightless("edgeq_log_mel_s16", "LogMel", _LOG_MEL, scratch=log_mel_scratch),
-    _weightless("edgeq_mfcc_s16", "Mfcc", (*_LOG_MEL, "edgeq_mfcc.h"), scratch=mfcc_scratch),
+    *FRONT_ENDS_PLAIN,
     Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
     Kernel(
         "edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC, in_place=on_its_input

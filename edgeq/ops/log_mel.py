@@ -178,7 +178,7 @@ def energies(attrs: LogMel, x: Array, params: Params) -> Array:
 def logs(attrs: LogMel, x: Array, params: Params) -> Array:
     """log2 of each band's integer, in Q15, less the offset (rows * frames, mels)."""
     floored = energies(attrs, x, params) + params["floor"][0]
-    return log2_q15(floored, params["log_table"]) - params["offset"][0]
+    return np.asarray(log2_q15(floored, params["log_table"]) - params["offset"][0])
 
 
 def _reference(attrs: LogMel, io: Io, x: tuple[Array, ...], params: Params) -> Array:
