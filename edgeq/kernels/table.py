@@ -101,10 +101,8 @@ def _fully_connected_dsp(
     form = "" if whole_from is None else "_whole"
     suits = any_shape if whole_from is None else whole_rows(whole_from, stream)
     name = f"edgeq_fully_connected_s8_{weight}{form}_dsp"
-    headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own), frozenset({DSP})
-    return Kernel(
-        name, "FullyConnected", weight, (f"{name}.c",), headers, scratch, DSP, needs, stream, suits
-    )
+    headers, needs, op = (*_PUBLIC, PUBLIC_DSP, *_DSP, *own), frozenset({DSP}), "FullyConnected"
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, DSP, needs, stream, suits)
 
 
 def _fully_connected_v6m(weight: str, suits: Suits = any_shape) -> Kernel:
@@ -113,10 +111,8 @@ def _fully_connected_v6m(weight: str, suits: Suits = any_shape) -> Kernel:
 
     name = f"edgeq_fully_connected_s8_{weight}_v6m"
     headers = (*_PUBLIC, PROTOTYPES[V6M], *_OUTPUTS_V6M, "edgeq_fully_connected_v6m.h")
-    stream, needs = lanes.STREAMS[weight], frozenset({V6M})
-    return Kernel(
-        name, "FullyConnected", weight, (f"{name}.c",), headers, scratch, V6M, needs, stream, suits
-    )
+    stream, needs, op = lanes.STREAMS[weight], frozenset({V6M}), "FullyConnected"
+    return Kernel(name, op, weight, (f"{name}.c",), headers, scratch, V6M, needs, stream, suits)
 
 
 def _conv_2d_v6m(weight: str) -> Kernel:
@@ -373,10 +369,8 @@ def select(
         if kernel.weight == weight_format and kernel.needs <= has and suits(kernel):
             return kernel
     if not rows:
-        raise UnsupportedOp(
-            f"no kernel computes {op}; there are kernels for "
-            f"{', '.join(dict.fromkeys(k.op for k in KERNELS))}"
-        )
+        known = ", ".join(dict.fromkeys(k.op for k in KERNELS))
+        raise UnsupportedOp(f"no kernel computes {op}; there are kernels for {known}")
     weights = ", ".join(dict.fromkeys(str(k.weight) for k in rows))
     raise UnsupportedOp(
         f"no kernel computes {op} with weights {weight_format}; there are {weights}; "
