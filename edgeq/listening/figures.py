@@ -117,11 +117,6 @@ class Figures:
         """
         hop_s, hops = self.hearing.hop_s, pace.hops
         source = latency_source(self.board, pace.cycles, line.virtual)
-        counted = hops and source != NO_COUNTER
-        clock_hz, energy = self.info.clock_hz, self.board.energy if self.board else None
-        busy_s = np.array(pace.cycles) / clock_hz
-        board_ms = _spread(busy_s) if counted else None
-        board_late = by_own_clock(busy_s.tolist(), hop_s)[0] if counted else None
         return {
             "wav": str(self.wav),
             "board": self.info.board,
@@ -135,11 +130,7 @@ class Figures:
             "answers": max(0, hops - self.hearing.first),
             "events": [asdict(event) for event in events],
             "latency_ms": _spread(np.array(pace.took)) if hops else None,
-            "board_ms": board_ms,
-            "board_source": source,
-            "board_late_hops": board_late,
-            "board_share": board_ms["mean"] / 1e3 / hop_s if board_ms else None,
-            **power(pace.cycles, hop_s, clock_hz, energy, source),
+            **self._of_board(pace.cycles, source),
             "real_time_factor": hops * hop_s / sum(pace.took) if hops else None,
             "paced": pace.paced,
             "late_hops": pace.late if pace.paced else None,
@@ -151,6 +142,21 @@ class Figures:
             "log": None if log is None else str(log),
             "frames": None if frames is None else str(frames),
             "stopped": stopped,
+        }
+
+    def _of_board(self, cycles: Sequence[int], source: str) -> dict[str, Any]:
+        """By the board's own clock: times, late hops, the share of a hop, power."""
+        hop_s, clock_hz = self.hearing.hop_s, self.info.clock_hz
+        busy_s = np.array(cycles) / clock_hz
+        counted = len(cycles) and source != NO_COUNTER
+        board_ms = _spread(busy_s) if counted else None
+        figures = self.board.energy if self.board else None
+        return {
+            "board_ms": board_ms,
+            "board_source": source,
+            "board_late_hops": by_own_clock(busy_s.tolist(), hop_s)[0] if counted else None,
+            "board_share": board_ms["mean"] / 1e3 / hop_s if board_ms else None,
+            **power(cycles, hop_s, clock_hz, figures, source),
         }
 
 
