@@ -69,7 +69,7 @@ from edgeq.task import TASKS
 )
 @click.option(
     "--mlperf",
-    type=click.Choice(["kws01", "vww01", "ad01", "ic01"]),
+    type=click.Choice(["kws01", "vww01", "ad01", "ic01", "sww01"]),
     help="Answer the runner of this MLPerf Tiny benchmark; the model must have its shapes.",
 )
 @click.option(

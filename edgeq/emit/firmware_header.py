@@ -7,7 +7,7 @@ from typing import Any
 from edgeq.emit.firmware_arrays import plain_text
 from edgeq.emit.firmware_calls import escalates
 from edgeq.emit.firmware_layers import mixture_of
-from edgeq.emit.mlperf import task
+from edgeq.emit.mlperf import encoding
 from edgeq.emit.port_defines import exact, port_defines, scale_defines
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import inputs_by_name, is_plain, outputs_by_name, result_tensors
@@ -85,8 +85,8 @@ def _plain_ends(graph: Graph) -> dict[str, Any]:
 def _benchmark(mlperf_id: str | None) -> dict[str, Any]:
     if mlperf_id is None:
         return {}
-    encoding = task(mlperf_id).encoding
-    return {"MLPERF_ID": f'"{mlperf_id}"', **({"MLPERF_" + encoding: 1} if encoding else {})}
+    form = encoding(mlperf_id)
+    return {"MLPERF_ID": f'"{mlperf_id}"', **({"MLPERF_" + form: 1} if form else {})}
 
 
 def _cascade(graph: Graph, node: Node) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The four tasks of MLPerf Tiny: what their data files hold, and whether a model can take it.
+"""The tasks of MLPerf Tiny: what their data files hold, and whether a model can take it.
 
 Shapes and encodings are those of the reference submissions (mlcommons/tiny,
 benchmark/reference_submissions/*/submitter_implemented.cpp).
@@ -32,11 +32,24 @@ TASKS: dict[str, Task] = {
     "vww01": Task("visual wake words", (96, 96, 3), 2, "PIXELS"),
 }
 
+# The fifth has no data files: its device hears sound, by `edgeq flash --microphone`.
+HEARS = "sww01"
+HEARS_HZ = 16_000
+FRONT_ENDS = ("LogMel", "Mfcc")
+IDS = (*TASKS, HEARS)
+
+
+def encoding(mlperf_id: str) -> str | None:
+    """What a byte of `db` is, as `Task` has it; BadInput for an id that MLPerf Tiny lacks."""
+    if mlperf_id == HEARS:
+        return None
+    return task(mlperf_id).encoding
+
 
 def task(mlperf_id: str) -> Task:
-    """BadInput for an id that MLPerf Tiny does not have."""
+    """BadInput for an id of no task with data files."""
     if mlperf_id not in TASKS:
-        raise BadInput(f"MLPerf Tiny id {mlperf_id!r}: one of {', '.join(TASKS)}")
+        raise BadInput(f"MLPerf Tiny id {mlperf_id!r}: one of {', '.join(IDS)}")
     return TASKS[mlperf_id]
 
 
@@ -45,6 +58,8 @@ def fitting_task(graph: Graph, mlperf_id: str) -> list[str]:
 
     Raises BadInput when inputs or outputs are not the task's: the runner's data would not fit.
     """
+    if mlperf_id == HEARS:
+        return _hearing(graph)
     wanted = task(mlperf_id)
     source, result = (graph.tensors[name] for name in (graph.inputs[0], graph.outputs[0]))
     shape = tuple(source.shape)
@@ -57,6 +72,28 @@ def fitting_task(graph: Graph, mlperf_id: str) -> list[str]:
             "nn.Softmax, so that results are probabilities"
         )
     return notes
+
+
+def _hearing(graph: Graph) -> list[str]:
+    """Of streaming wake words: hops of sound at the runner's rate, scores of classes."""
+    source, stream = graph.tensors[graph.inputs[0]], graph.stream
+    rates = [node.attrs.sample_rate_hz for node in graph.nodes if node.op in FRONT_ENDS]
+    said = f"--mlperf {HEARS} (streaming wake words): "
+    if len(graph.inputs) > 1 or not rates or source.size != max(source.shape):
+        raise BadInput(
+            f"{said}the board hears one channel of sound, the model takes {_text(source.shape)} "
+            "values; begin it with nn.LogMel, which makes features on the board"
+        )
+    if rates[0] != HEARS_HZ:
+        raise BadInput(f"{said}its sound has {HEARS_HZ:,} Hz, that of the model {rates[0]:,} Hz")
+    if stream is None:
+        raise BadInput(f"{said}the model takes whole windows; add --stream hop=32ms, say")
+    if graph.tensors[graph.outputs[0]].size < 2:
+        raise BadInput(f"{said}one of several outputs is the wake word, the model has one value")
+    return [
+        f"{HEARS}: build it with `edgeq flash --microphone`; output 0 is the wake word, another by "
+        f"`start {HEARS_HZ} N%`"
+    ]
 
 
 def _refuse_other_shape(

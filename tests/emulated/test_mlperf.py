@@ -5,8 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,15 @@ import edgeq
 from edgeq import nn
 from edgeq.board import load_board
 from edgeq.cli.export import export as export_command
-from edgeq.emit.mlperf import TASKS, fitting_task
+from edgeq.emit.mlperf import IDS, TASKS, fitting_task
 from edgeq.errors import BadInput, Toolchain
 from edgeq.flashers import stop
 from edgeq.harness.link import BoardLink
-from edgeq.ir import Graph
+from edgeq.ir import Graph, Stream
 from edgeq.ops.graph_file import read_graph
 from edgeq.pipeline import export
 from edgeq.reference import run
+from tests.audio_cases import AUDIO_CASES
 from tests.emulated.mlperf_runner import Runner
 from tests.factory import fc_graph
 from tests.hang import HANG_S
@@ -213,13 +214,13 @@ def test_a_model_of_other_shapes_is_refused(name: str) -> None:
     graph = fc_graph(np.random.default_rng(1), ("s8",))
     with pytest.raises(BadInput, match=f"--mlperf {name} .*: its input is .*; leave --mlperf out"):
         fitting_task(graph, name)
-    with pytest.raises(BadInput, match="one of ad01, ic01, kws01, vww01"):
-        fitting_task(graph, "sww01")
+    with pytest.raises(BadInput, match="one of ad01, ic01, kws01, vww01, sww01"):
+        fitting_task(graph, "tww01")
 
 
 def test_the_command_offers_every_task() -> None:
     (option,) = [p for p in export_command.params if p.name == "mlperf"]
-    assert sorted(option.type.choices) == sorted(TASKS)  # type: ignore[attr-defined]
+    assert sorted(option.type.choices) == sorted(IDS)  # type: ignore[attr-defined]
 
 
 def test_case_40_the_page_names_the_files_that_the_runner_has() -> None:
@@ -234,3 +235,29 @@ def test_case_40_the_page_names_the_files_that_the_runner_has() -> None:
     assert "has no requirements file" in page
     assert "`sww01`" in page
     assert "On a virtual board a window of 10 s is out of reach" in page
+
+
+HOPS = Stream(16, 48)
+
+
+def hears(name: str, stream: Stream | None = HOPS) -> Graph:
+    return replace(AUDIO_CASES[name](), stream=stream)
+
+
+def test_streaming_wake_words_take_hops_of_sound_at_the_runners_rate() -> None:
+    (note,) = fitting_task(hears("log mel, few bands"), "sww01")
+    assert "`edgeq flash --microphone`; output 0 is the wake word" in note
+    assert fitting_task(hears("mfcc"), "sww01") == [note]
+
+
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        (lambda: hears("log mel of 256"), "its sound has 16,000 Hz, that of the model 8,000 Hz"),
+        (lambda: hears("log mel of 512", None), "takes whole windows; add --stream hop=32ms"),
+        (lambda: fc_graph(np.random.default_rng(1), ("s8",)), "begin it with nn.LogMel"),
+    ],
+)
+def test_what_the_runner_cannot_play_to_is_refused(graph: Callable[[], Graph], said: str) -> None:
+    with pytest.raises(BadInput, match=rf"^--mlperf sww01 \(streaming wake words\): .*{said}"):
+        fitting_task(graph(), "sww01")

@@ -307,6 +307,7 @@ def test_a_digest_that_is_none_is_refused(digest: str) -> None:
         ("kws01", ('#define FC_CHAIN_MLPERF_ID "kws01"',)),
         ("vww01", ('#define FC_CHAIN_MLPERF_ID "vww01"', "#define FC_CHAIN_MLPERF_PIXELS 1")),
         ("ad01", ('#define FC_CHAIN_MLPERF_ID "ad01"', "#define FC_CHAIN_MLPERF_FLOATS 1")),
+        ("sww01", ('#define FC_CHAIN_MLPERF_ID "sww01"',)),
     ],
 )
 def test_the_header_names_the_benchmark(mlperf_id: str | None, lines: tuple[str, ...]) -> None:
