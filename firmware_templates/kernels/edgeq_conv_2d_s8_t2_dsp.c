@@ -26,8 +26,10 @@
 enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
 
 #if EDGEQ_DSP_ASM
+/* clang-format off */
 /* 64 multiplies in 36 cycles: a mask serves both pixels. T is in the odd registers r5..r11, the
- * even ones hold activations and, at the end of 32 columns, A. */
+ * even ones hold activations and, at the end of 32 columns, 4 A: 16 bits of 4 T - 4 A are the growth
+ * with its sign. */
 #define FOUR(turn0, turn1)                                                                         \
     "and r3, r2, r12" turn0 "\n"                                                                   \
     "smlad r5, r3, r4, r5\n"                                                                       \
@@ -48,19 +50,22 @@ enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
     "ldr.w r4, [r1], #16\n"
 #define EIGHT                                                                                      \
     "ldr.w lr, [r0, #4]\n"                                                                         \
-    "ldr.w r12, [r0], #8\n" LOADS FOUR("", ", ror #4") LOADS FOUR(", ror #8", ", ror #12")
-#define GROW(a, t, w)                                                                              \
-    "subs" w " r3, " t ", " a "\n"                                                                 \
-    "sbfx r3, r3, #0, #14\n"                                                                       \
-    "adds" w " " a ", " a ", r3\n"
-/* The four A, between chunks of 32 columns. */
+    "ldr.w r12, [r0], #8\n"                                                                        \
+    LOADS FOUR("", ", ror #4") LOADS FOUR(", ror #8", ", ror #12")
+#define GROW(a, t)                                                                                 \
+    "rsb r3, " a ", " t ", lsl #2\n"                                                               \
+    "sxtah " a ", " a ", r3\n"
+/* The four 4 A, between chunks of 32 columns; at first those of a pixel are one. */
 #if defined(__ARM_PCS_VFP)
-#define PUT_A(a, b, c, d) "vmov s0, s1, " a ", " b "\nvmov s2, s3, " c ", " d "\n"
-#define GET_A(a, b, c, d) "vmov " a ", " b ", s0, s1\nvmov " c ", " d ", s2, s3\n"
+#define PUT_A(a, b, c, d)     "vmov s0, s1, " a ", " b "\nvmov s2, s3, " c ", " d "\n"
+#define GET_A(a, b, c, d)     "vmov " a ", " b ", s0, s1\nvmov " c ", " d ", s2, s3\n"
+#define PUT_FIRST(a, b, c, d) PUT_A(a, a, c, c)
 #else
-#define PUT_A(a, b, c, d) "stm sp, {" a ", " b ", " c ", " d "}\n"
-#define GET_A(a, b, c, d) "ldm sp, {" a ", " b ", " c ", " d "}\n"
+#define PUT_A(a, b, c, d)     "stm sp, {" a ", " b ", " c ", " d "}\n"
+#define GET_A(a, b, c, d)     "ldm sp, {" a ", " b ", " c ", " d "}\n"
+#define PUT_FIRST(a, b, c, d) "mov " b ", " a "\nmov " d ", " c "\n" PUT_A(a, b, c, d)
 #endif
+#define MASK_IN_R2 "movw r2, #0xC003\nmovt r2, #0xC003\n"
 #define CLEAR_HIGH                                                                                 \
     "movs r2, #0\n"                                                                                \
     "str r2, [sp, #16]\n"                                                                          \
@@ -68,108 +73,91 @@ enum { PAIR_BYTES = 34, UNROLLED = 16, CHUNK_PAIRS = 256 };
     "str r2, [sp, #24]\n"                                                                          \
     "str r2, [sp, #28]\n"
 #define ROW_B_LESS_A                                                                               \
-    "sub.w r5, r5, r4\n"                                                                           \
-    "sub.w r7, r7, r6\n"                                                                           \
-    "sub r9, r9, r8\n"                                                                             \
-    "sub r11, r11, r10\n"
+    "sub.w r5, r5, r4, asr #2\n"                                                                   \
+    "sub.w r7, r7, r6, asr #2\n"                                                                   \
+    "sub r9, r9, r8, asr #2\n"                                                                     \
+    "sub r11, r11, r10, asr #2\n"
 /* Doubles the accumulators, those of rows 1 and 3 by `shift`, and adds the biases. */
 #define BIAS(shift)                                                                                \
     EDGEQ_PAIR_BIAS                                                                                \
-    "add.w r4, r2, r4, lsl #1\n"                                                                   \
-    "add r8, r2, r8, lsl #1\n"                                                                     \
+    "add.w r4, r2, r4, asr #1\n"                                                                   \
+    "add r8, r2, r8, asr #1\n"                                                                     \
     "add.w r5, r3, r5, " shift "\n"                                                                \
     "add r9, r3, r9, " shift "\n"                                                                  \
-    "add.w r6, r12, r6, lsl #1\n"                                                                  \
-    "add r10, r12, r10, lsl #1\n"                                                                  \
+    "add.w r6, r12, r6, asr #1\n"                                                                  \
+    "add r10, r12, r10, asr #1\n"                                                                  \
     "add.w r7, lr, r7, " shift "\n"                                                                \
     "add r11, lr, r11, " shift "\n"
 
 __attribute__((naked, noinline)) static void kernel(EDGEQ_UNUSED const edgeq_pair_job *job) {
-    __asm__(EDGEQ_PAIR_ENTER(
-        CLEAR_HIGH) "ldr r1, " EDGEQ_F_SUMS "\n"
-                    "ldm r1!, {r2, r3}\n"
-                    "negs r2, r2\n"
-                    "negs r3, r3\n"
-                    "str r1, " EDGEQ_F_SUMS "\n"
-                    "str r2, " EDGEQ_F_SUM0 "\n"
-                    "str r3, " EDGEQ_F_SUM1 "\n"
-                    ".balign 4\n"
-                    "2:\n"
-                    "ldr r5, " EDGEQ_F_SUM0 "\n"
-                    "ldr r3, " EDGEQ_F_ENTRY "\n"
-                    "ldr.w r9, " EDGEQ_F_SUM1 "\n"
-                    "ldr r1, " EDGEQ_F_PATCH "\n"
-                    "mov r7, r5\n"
-                    "movw r2, #0xC003\n"
-                    "movt r2, #0xC003\n"
-                    "mov r11, r9\n" PUT_A(
-                        "r5", "r7", "r9",
-                        "r11") "bx r3\n"
-                               ".balign 4\n"
-                               "1:\n" EDGEQ_REPEAT(4, EIGHT) GET_A("r4", "r6", "r8", "r10") GROW(
-                                   "r4", "r5", "") GROW("r6", "r7", "") GROW("r8", "r9", ".w")
-                                   GROW("r10", "r11", ".w") EDGEQ_GET_END(
-                                       "r3") "cmp r1, r3\n"
-                                             "bhs 3f\n" PUT_A(
-                                                 "r4", "r6", "r8",
-                                                 "r10") "b 1b\n"
-                                                        ".balign 4\n"
-                                                        "3:\n" ROW_B_LESS_A
-                                                        "bne.w 4f\n" BIAS(
-                                                            "asr #13") "6:\n" EDGEQ_PAIR_LEAVE
-                                                                       /* the end of one chunk of
-                                                                          several: sums of rows 1
-                                                                          and 3 go to the frame */
-                                                                       "4:\n" PUT_A(
-                                                                           "r4", "r6", "r8",
-                                                                           "r10") "add r3, sp, "
-                                                                                  "#16\n"
-                                                                                  "ldm r3, {r4, "
-                                                                                  "r6, r8, r10}\n"
-                                                                                  "add.w r4, r4, "
-                                                                                  "r5, asr #14\n"
-                                                                                  "add.w r6, r6, "
-                                                                                  "r7, asr #14\n"
-                                                                                  "add r8, r8, r9, "
-                                                                                  "asr #14\n"
-                                                                                  "add r10, r10, "
-                                                                                  "r11, asr #14\n"
-                                                                                  "ldr "
-                                                                                  "r5,"
-                                                                                  " " EDGEQ_F_LENGTH
-                                                                                  "\n"
-                                                                                  "ldr "
-                                                                                  "r7,"
-                                                                                  " " EDGEQ_F_PATCH
-                                                                                  "\n"
-                                                                                  "adds r5, r5, "
-                                                                                  "r7\n"
-                                                                                  "cmp r1, r5\n"
-                                                                                  "stm r3, {r4, "
-                                                                                  "r6, r8, r10}\n"
-                                                                                  "beq 5f\n" GET_A("r5", "r7", "r9", "r11") "addw r4, r1, #2047\n" EDGEQ_PUT_END(
-                                                                                      "r4") "b 1b\n"
-                                                                                            "5:\n"
-                                                                                            "ldm "
-                                                                                            "r3, "
-                                                                                            "{r5, "
-                                                                                            "r7, "
-                                                                                            "r9, "
-                                                                                            "r11}"
-                                                                                            "\n" GET_A(
-                                                                                                "r"
-                                                                                                "4",
-                                                                                                "r"
-                                                                                                "6",
-                                                                                                "r"
-                                                                                                "8",
-                                                                                                "r1"
-                                                                                                "0") "ldr r2, " EDGEQ_F_FIRST_END
-                                                                                                     "\n" EDGEQ_PUT_END(
-                                                                                                         "r2") CLEAR_HIGH
-                                                                                                         BIAS(
-                                                                                                             "lsl #1") "b 6b\n");
+    __asm__(
+        EDGEQ_PAIR_ENTER(CLEAR_HIGH)
+        "ldr r1, " EDGEQ_F_SUMS "\n"
+        "ldm r1!, {r2, r3}\n"
+        "negs r2, r2\n"
+        "negs r3, r3\n"
+        "str r1, " EDGEQ_F_SUMS "\n"
+        "str r2, " EDGEQ_F_SUM0 "\n"
+        "str r3, " EDGEQ_F_SUM1 "\n"
+        ".balign 4\n"
+        "2:\n"
+        "ldr r5, " EDGEQ_F_SUM0 "\n"
+        "ldr r3, " EDGEQ_F_ENTRY "\n"
+        "ldr.w r9, " EDGEQ_F_SUM1 "\n"
+        "ldr r1, " EDGEQ_F_PATCH "\n"
+        "mov r7, r5\n"
+        "mov r11, r9\n"
+        "lsls r4, r5, #2\n"
+        "lsl.w r8, r9, #2\n"
+        PUT_FIRST("r4", "r6", "r8", "r10")
+        MASK_IN_R2
+        "bx r3\n"
+        ".balign 4\n"
+        "1:\n"
+        EDGEQ_REPEAT(4, EIGHT)
+        GET_A("r4", "r6", "r8", "r10")
+        GROW("r4", "r5") GROW("r6", "r7") GROW("r8", "r9") GROW("r10", "r11")
+        EDGEQ_GET_END("r3")
+        "cmp r1, r3\n"
+        "bhs 3f\n"
+        PUT_A("r4", "r6", "r8", "r10")
+        "b 1b\n"
+        ".balign 4\n"
+        "3:\n"
+        ROW_B_LESS_A
+        "bne.w 4f\n"
+        BIAS("asr #13")
+        "6:\n"
+        EDGEQ_PAIR_LEAVE
+        /* the end of one chunk of several: sums of rows 1 and 3 go to the frame */
+        "4:\n"
+        "add r3, sp, #16\n"
+        "ldrd r12, lr, [r3]\n"
+        "add.w r5, r12, r5, asr #14\n"
+        "add.w r7, lr, r7, asr #14\n"
+        "ldrd r12, lr, [r3, #8]\n"
+        "add r9, r12, r9, asr #14\n"
+        "add r11, lr, r11, asr #14\n"
+        "stm r3, {r5, r7, r9, r11}\n"
+        "ldr r3, " EDGEQ_F_LENGTH "\n"
+        "ldr.w r12, " EDGEQ_F_PATCH "\n"
+        "add r3, r3, r12\n"
+        "cmp r1, r3\n"
+        "beq 5f\n"
+        PUT_A("r4", "r6", "r8", "r10")
+        "asrs r5, r4, #2\n"
+        "asrs r7, r6, #2\n"
+        "asr r9, r8, #2\n"
+        "asr r11, r10, #2\n"
+        "addw r4, r1, #2047\n" EDGEQ_PUT_END("r4")
+        "b 1b\n"
+        "5:\n"
+        "ldr r2, " EDGEQ_F_FIRST_END "\n" EDGEQ_PUT_END("r2")
+        CLEAR_HIGH
+        BIAS("lsl #1")
+        "b 6b\n");
 }
+/* clang-format on */
 #else
 #define MASK 0xC003C003u
 

@@ -26,9 +26,9 @@ FULLY_CONNECTED: dict[str, tuple[float, ...]] = {
     "t5": (0.97, 1.13),
 }
 WINDOWS: dict[str, dict[str, float]] = {
-    "conv3x3": {"s8": 1.095, "s4": 1.15, "t2": 0.87},
-    "conv1x1": {"s8": 1.155, "s4": 1.18, "t2": 0.91},
-    "conv10x4s2": {"s8": 1.35, "s4": 1.43, "t2": 1.25},
+    "conv3x3": {"s8": 1.095, "s4": 1.15, "t2": 0.855},
+    "conv1x1": {"s8": 1.155, "s4": 1.18, "t2": 0.895},
+    "conv10x4s2": {"s8": 1.35, "s4": 1.43, "t2": 1.16},
     "dw3x3": {"s8": 2.45, "s4": 2.48},
 }
 M0PLUS: dict[str, dict[str, float]] = {
