@@ -35,7 +35,6 @@ typedef struct {
 #define EDGEQ_NARROW_HIGH       "[r0, #36]"
 #define EDGEQ_NARROW_X          "[r0, #40]"
 #define EDGEQ_NARROW_END        "[r0, #44]"
-#define EDGEQ_NARROW_BLOCK_END  "[r0, #48]"
 #define EDGEQ_NARROW_SKIPPED    "[r0, #52]"
 #define EDGEQ_NARROW_ADD_A      "[r0, #56]"
 #define EDGEQ_NARROW_ADD_B      "[r0, #60]"
@@ -117,7 +116,9 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
 #endif
 
 /* clang-format on */
-#if EDGEQ_NARROW_STEPS == 4
+#if EDGEQ_NARROW_STEPS == 2
+#define EDGEQ_NARROW_UNROLL(step) step step
+#elif EDGEQ_NARROW_STEPS == 4
 #define EDGEQ_NARROW_UNROLL(step) step step step step
 #elif EDGEQ_NARROW_STEPS == 5
 #define EDGEQ_NARROW_UNROLL(step) step step step step step
@@ -125,6 +126,15 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
 #define EDGEQ_NARROW_UNROLL(step) step step step step step step
 #elif EDGEQ_NARROW_STEPS == 8
 #define EDGEQ_NARROW_UNROLL(step) step step step step step step step step
+#endif
+
+/* The run of 4 rows is one of many: half the code does for it. */
+#if EDGEQ_NARROW_STEPS == 8
+#define EDGEQ_NARROW_HALF_UNROLL(step) step step step step
+#define EDGEQ_NARROW_HALF_SKIP         "and.w r3, r3, #3\n"
+#else
+#define EDGEQ_NARROW_HALF_UNROLL(step) EDGEQ_NARROW_UNROLL(step)
+#define EDGEQ_NARROW_HALF_SKIP
 #endif
 
 /* clang-format off */
@@ -137,20 +147,31 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
 #endif
 
 /* Several passes a block: [sp, #36] holds where the block ends. */
-#if EDGEQ_NARROW_PASSES > 1
-#define EDGEQ_NARROW_PASS_RUN                                                                      \
-    "ldr.w r9, " EDGEQ_NARROW_BLOCK_END "\n"                                                       \
-    "str.w r9, [sp, #36]\n"
-#define EDGEQ_NARROW_PASS(back)                                                                    \
+#define EDGEQ_NARROW_NEXT_PASS(back)                                                               \
     "ldr.w r3, [sp, #36]\n"                                                                        \
     "cmp.w r0, r3\n"                                                                               \
     "bne.w " back "\n"                                                                             \
     "addw r3, r3, #(4 + 4 * " EDGEQ_TEXT(EDGEQ_NARROW_BRIM) " + 16 * " EDGEQ_TEXT(                 \
         EDGEQ_NARROW_STEPS) " * " EDGEQ_TEXT(EDGEQ_NARROW_PASSES) ")\n"                            \
     "str.w r3, [sp, #36]\n"
+#define EDGEQ_NARROW_PASS_END(layer)                                                               \
+    "ldr.w r9, [" layer ", #48]\n"                                                                 \
+    "str.w r9, [sp, #36]\n"
+#if EDGEQ_NARROW_PASSES > 1
+#define EDGEQ_NARROW_PASS_RUN        EDGEQ_NARROW_PASS_END("r0")
+#define EDGEQ_NARROW_PASS(back)      EDGEQ_NARROW_NEXT_PASS(back)
+#define EDGEQ_NARROW_HALF_RUN
+#define EDGEQ_NARROW_HALF_PASS(back) EDGEQ_NARROW_NEXT_PASS(back)
 #else
 #define EDGEQ_NARROW_PASS_RUN
 #define EDGEQ_NARROW_PASS(back)
+#if EDGEQ_NARROW_STEPS == 8
+#define EDGEQ_NARROW_HALF_RUN        "ldr.w r9, [sp, #304]\n" EDGEQ_NARROW_PASS_END("r9")
+#define EDGEQ_NARROW_HALF_PASS(back) EDGEQ_NARROW_NEXT_PASS(back)
+#else
+#define EDGEQ_NARROW_HALF_RUN
+#define EDGEQ_NARROW_HALF_PASS(back)
+#endif
 #endif
 
 #define EDGEQ_NARROW_ASR ", asr #" EDGEQ_TEXT(EDGEQ_NARROW_LANE) "\n"
@@ -177,24 +198,34 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
     "add.w " a ", r6, " a ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"                           \
     "add.w " b ", r7, " b ", lsl #" EDGEQ_TEXT(EDGEQ_NARROW_SCALE) "\n"
 #define EDGEQ_NARROW_LEAVE                                                                         \
-    "ldr.w r0, [sp, #40]\n"                                                                        \
-    "ldr.w r6, " EDGEQ_NARROW_ADD_A "\n ldr.w r7, " EDGEQ_NARROW_ADD_B "\n"                      \
-    "str.w r1, " EDGEQ_NARROW_WEIGHT "\n"
+    "ldr.w r3, [sp, #40]\n ldr.w r0, [sp, #304]\n"                                                 \
+    "ldr.w r6, " EDGEQ_NARROW_ADD_A "\n ldr.w r7, " EDGEQ_NARROW_ADD_B "\n"
 
-/* One output: r1 bias, r2 multiplier, r3 shift, r4 y, r5 doubled sum, r6 zero point. SMMULR of
- * twice the accumulator is SRDHM, two shifts with a 1 between them round ties away from zero; the
- * second one, by 1, is left to what follows. */
-#define EDGEQ_NARROW_REQUANTIZE                                                                    \
-    "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
-    "ldr.w lr, [r2], #4\n ldrsb r10, [r3], #1\n"                                                 \
-    "add.w r11, r11, r12, lsl #1\n"                                                                \
-    "smmulr r11, r11, lr\n"                                                                        \
+/* Two outputs: r1 bias, r2 multiplier, r3 shift, r4 y, r5 doubled sum, r6 zero point. SMMULR of
+ * twice the accumulator is SRDHM, two shifts with a 1 between them round ties away from zero. */
+#define EDGEQ_NARROW_REQUANTIZE_TWO                                                                \
+    "ldr.w r9, [r5, #4]\n ldr.w r8, [r5], #8\n"                                                    \
+    "ldr.w r12, [r1, #4]\n ldr.w r11, [r1], #8\n"                                                  \
+    "ldrsb.w lr, [r3, #1]\n ldrsb r10, [r3], #2\n"                                                 \
+    "add.w r8, r8, r11, lsl #1\n"                                                                  \
+    "add.w r9, r9, r12, lsl #1\n"                                                                  \
+    "ldr.w r12, [r2, #4]\n ldr.w r11, [r2], #8\n"                                                  \
     "mvn.w r10, r10\n"                                                                             \
-    "add.w r11, r11, r11, asr #31\n"                                                               \
-    "asr.w r11, r11, r10\n"                                                                        \
-    "add.w r11, r11, r6\n"
+    "mvn.w lr, lr\n"                                                                               \
+    "smmulr r8, r8, r11\n"                                                                         \
+    "smmulr r9, r9, r12\n"                                                                         \
+    "add.w r8, r8, r8, asr #31\n"                                                                  \
+    "add.w r9, r9, r9, asr #31\n"                                                                  \
+    "asr.w r8, r8, r10\n"                                                                          \
+    "asr.w r9, r9, lr\n"                                                                           \
+    "add.w r8, r8, r6\n"                                                                           \
+    "add.w r9, r9, r6\n"                                                                           \
+    "ssat r8, #8, r8, asr #1\n"                                                                    \
+    "ssat r9, #8, r9, asr #1\n"                                                                    \
+    "strb.w r9, [r4, #1]\n"                                                                        \
+    "strb r8, [r4], #2\n"
 
-/* The same for any shift, in the low six bits, a left one done first: whole, with the zero point.
+/* One, for any shift, in the low six bits, a left one done first: whole, with the zero point.
  * Twice the product, less 1 where it is negative, rounds by the 1 of the doubled zero point. */
 #define EDGEQ_NARROW_REQUANTIZE_ANY                                                                \
     "ldr.w r11, [r5], #4\n ldr.w r12, [r1], #4\n"                                                  \
@@ -211,23 +242,31 @@ EDGEQ_AT(edgeq_narrow_layer, y, 64);
     "add r11, r6\n"                                                                                \
     "asr.w r11, r11, #1\n"
 
-/* Runs of 8 rows, at last perhaps one of 4. On the stack: 8 sums (low and high of each pair, then
- * of each row), the end of the scratch, the end of a block, the layer, the caller's r7. After the
- * last block the sums go on from their registers. */
+/* Sums of up to 64 rows, then their outputs, so that each loop has the code cache to itself. Runs of
+ * 8 rows, at last perhaps one of 4. On the stack: 8 sums (low and high of each pair), the end of the
+ * scratch, the end of a block, where a run's sums go, rows to go, 64 sums, the layer, the caller's
+ * r7. After the last block the sums go on from their registers. */
 static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
     register edgeq_narrow_layer *r0 __asm__("r0") = layer;
     __asm__ volatile(
         EDGEQ_KEEP_R9
         "push {r0, r7}\n"
-        "sub sp, sp, #40\n"
+        "sub sp, sp, #304\n"
         "ldr.w r8, " EDGEQ_NARROW_END "\n"
         "str.w r8, [sp, #32]\n"
-        "2:\n" EDGEQ_NARROW_PASS_RUN
-        "ldr.w r1, " EDGEQ_NARROW_WEIGHT "\n ldr.w r3, " EDGEQ_NARROW_SKIPPED "\n"
-        "ldr.w r12, " EDGEQ_NARROW_LEFT "\n ldr.w r0, " EDGEQ_NARROW_X "\n"
-        "cmp.w r12, #4\n"
+        "2:\n"
+        "ldr.w r1, " EDGEQ_NARROW_WEIGHT "\n ldr.w r12, " EDGEQ_NARROW_LEFT "\n"
         "movw r2, #(" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " & 0xFFFF)\n"
         "movt r2, #((" EDGEQ_TEXT(EDGEQ_NARROW_MASK) " >> 16) & 0xFFFF)\n"
+        "add.w r4, sp, #48\n"
+        "str.w r4, [sp, #40]\n"
+        "cmp.w r12, #64\n"
+        "it gt\n"
+        "movgt.w r12, #64\n"
+        "10:\n"
+        "str.w r12, [sp, #44]\n" EDGEQ_NARROW_PASS_RUN
+        "ldr.w r3, " EDGEQ_NARROW_SKIPPED "\n ldr.w r0, " EDGEQ_NARROW_X "\n"
+        "cmp.w r12, #4\n"
         "mov.w r4, #0\n mov.w r5, r4\n mov.w r6, r4\n mov.w r7, r4\n"
         "stm.w sp, {r4-r7}\n"
         "ble.w 5f\n"
@@ -253,9 +292,15 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         EDGEQ_NARROW_LEAVE
         EDGEQ_NARROW_ROWS("r8", "r9") EDGEQ_NARROW_ROWS("r10", "r11")
         EDGEQ_NARROW_ROWS("r12", "lr") EDGEQ_NARROW_ROWS("r4", "r5")
-        EDGEQ_NARROW_STORE_8
+        "stm.w r3!, {r8-r12, lr}\n"
+        "str.w r4, [r3], #4\n str.w r5, [r3], #4\n"
+        "ldr.w r12, [sp, #44]\n"
+        "str.w r3, [sp, #40]\n"
+        "subs.w r12, r12, #8\n"
+        "bgt.w 10b\n"
         "b.w 8f\n"
-        "5: ldr.w r4, [r0], #4\n"
+        "5:\n" EDGEQ_NARROW_HALF_RUN
+        "ldr.w r4, [r0], #4\n" EDGEQ_NARROW_HALF_SKIP
         "mov.w r5, r4\n"
         EDGEQ_NARROW_ENTER(EDGEQ_NARROW_STEP_4_BYTES, "7f")
         "6:\n"
@@ -263,8 +308,8 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "ldr.w r4, [r0], #4\n"
         "mov.w r5, r4\n"
         "7:\n"
-        EDGEQ_NARROW_UNROLL(EDGEQ_NARROW_STEP_4)
-        EDGEQ_NARROW_PASS("7b")
+        EDGEQ_NARROW_HALF_UNROLL(EDGEQ_NARROW_STEP_4)
+        EDGEQ_NARROW_HALF_PASS("7b")
         "ldm.w sp, {r8-r11}\n"
         "ldr.w r12, [sp, #32]\n" EDGEQ_NARROW_LOAD_BRIM
         EDGEQ_NARROW_ADD("r8", "r9", "r4")
@@ -273,25 +318,40 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "bne.w 6b\n"
         EDGEQ_NARROW_LEAVE
         EDGEQ_NARROW_ROWS("r8", "r9") EDGEQ_NARROW_ROWS("r10", "r11")
-        "stm.w sp, {r8-r11}\n"
-        "8:\n" /* r7: behind the run's last sum; -128 and 127 are SSAT's own bounds,
+        "stm.w r3, {r8-r11}\n"
+        "8:\n" /* r7: behind the last sum; -128 and 127 are SSAT's own bounds,
               * a negative byte tells of right shifts alone */
+        "str.w r1, " EDGEQ_NARROW_WEIGHT "\n"
         "ldr.w r1, " EDGEQ_NARROW_BIAS "\n ldr.w r2, " EDGEQ_NARROW_MULTIPLIER "\n"
         "ldr.w r3, " EDGEQ_NARROW_SHIFT "\n ldr.w r4, " EDGEQ_NARROW_Y "\n"
         "ldrsb.w r11, [r3, #0]\n"
         "ldr.w r6, " EDGEQ_NARROW_ZERO_POINT "\n ldr.w r8, " EDGEQ_NARROW_LOW "\n"
         "ldr.w r9, " EDGEQ_NARROW_HIGH "\n ldr.w r10, " EDGEQ_NARROW_LEFT "\n"
-        "mov.w r5, sp\n"
+        "add.w r5, sp, #48\n"
         "mov.w r7, r10\n"
-        "subs.w r10, r10, #8\n"
+        "subs.w r10, r10, #64\n"
         "it gt\n"
-        "movgt.w r7, #8\n"
+        "movgt.w r7, #64\n"
         "add.w r7, r5, r7, lsl #2\n"
         "str.w r10, " EDGEQ_NARROW_LEFT "\n"
         "sub.w r12, r9, r8\n"
         "add.w r12, r12, r11, lsr #31\n"
         "cmp.w r12, #256\n"
-        "beq.w 1f\n"
+        "bne.w 0f\n" /* r0: behind the last whole two */
+        "sub.w r0, r7, r5\n"
+        "bics.w r0, r0, #7\n"
+        "beq.w 11f\n"
+        "add.w r0, r0, r5\n"
+        ".balign 4\n"
+        "1:\n"
+        EDGEQ_NARROW_REQUANTIZE_TWO
+        "cmp.w r5, r0\n"
+        "bne.w 1b\n"
+        "11:\n"
+        "ldr.w r0, [sp, #304]\n"
+        "ldr.w r8, " EDGEQ_NARROW_LOW "\n ldr.w r9, " EDGEQ_NARROW_HIGH "\n"
+        "cmp.w r5, r7\n"
+        "beq.w 9f\n"
         "0:\n"
         EDGEQ_NARROW_REQUANTIZE_ANY
         "cmp r11, r8\n"
@@ -303,21 +363,13 @@ static inline void edgeq_narrow_outputs(edgeq_narrow_layer *layer) {
         "strb r11, [r4], #1\n"
         "cmp r5, r7\n"
         "bne 0b\n"
-        "b 9f\n"
-        ".balign 4\n"
-        "1:\n"
-        EDGEQ_NARROW_REQUANTIZE
-        "ssat r11, #8, r11, asr #1\n"
-        "strb r11, [r4], #1\n"
-        "cmp.w r5, r7\n"
-        "bne.w 1b\n"
         "9:\n"
         "ldr r5, " EDGEQ_NARROW_LEFT "\n"
         "str r1, " EDGEQ_NARROW_BIAS "\n str r2, " EDGEQ_NARROW_MULTIPLIER "\n"
         "str r3, " EDGEQ_NARROW_SHIFT "\n str r4, " EDGEQ_NARROW_Y "\n"
         "cmp r5, #0\n"
         "bgt.w 2b\n"
-        "add sp, sp, #40\n"
+        "add sp, sp, #304\n"
         "pop {r0, r7}\n"
         EDGEQ_BACK_R9
         : "+r"(r0)
