@@ -125,7 +125,7 @@ def test_what_is_carried_stays_in_its_place() -> None:
             assert other is given or apart or other.offset + other.bytes <= given.offset
 
 
-@pytest.mark.parametrize("signal", ["gap", "monte_carlo"])
+@pytest.mark.parametrize("signal", [pytest.param("gap", marks=pytest.mark.full), "monte_carlo"])
 def test_an_export(signal: str, tmp_path: Path) -> None:
     model = three_depths(signal)
     edgeq.save(model, tmp_path / "m.pt")

@@ -136,7 +136,10 @@ def test_training_reaches_heads_and_routers_and_leaves_the_features() -> None:
         assert all(p.grad is None for p in body.experts.parameters())
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("ensemble", marks=pytest.mark.full), *sorted(OPTIONS.keys() - {"ensemble"})],
+)
 def test_an_export_with_heads(name: str, tmp_path: Path) -> None:
     """Proven against PyTorch, ONNX Runtime, LiteRT and the twin; the file gives the model back."""
     model = model_of(name, trunk=name == "router")

@@ -70,6 +70,7 @@ def test_export_import_export_gives_the_same_firmware(name: str, form: str, tmp_
     assert source.check(back.graph, x[:8], anew=False).passed
 
 
+@pytest.mark.full
 def test_an_export_of_an_exports_files_is_that_export(tmp_path: Path) -> None:
     edgeq.save(cascade_model(), tmp_path / "model.pt")
     given: dict[str, Any] = {"target": "virtual_m4"}

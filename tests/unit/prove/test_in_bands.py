@@ -86,7 +86,10 @@ def firmware_text(folder: Path) -> str:
     return "".join(p.read_text() for p in (folder / "firmware" / "model").glob("bands.c"))
 
 
-@pytest.mark.parametrize("target", ["virtual_m4", "virtual_m0plus"])
+M0PLUS = pytest.param("virtual_m0plus", marks=pytest.mark.full)
+
+
+@pytest.mark.parametrize("target", ["virtual_m4", M0PLUS])
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("body", [network, chain])
 def test_an_export_in_bands_is_proven(
@@ -103,6 +106,7 @@ def test_an_export_in_bands_is_proven(
     assert body is network or ("row = 0;" in text and "row >= 0;" in text)
 
 
+@pytest.mark.full
 def test_experts_run_in_bands(tmp_path: Path) -> None:
     report = pipeline.export(saved(mixture(), tmp_path), "virtual_m4", tmp_path / "out")
     (proof,) = (c for c in report["checks"] if c["name"] == "firmware")
