@@ -41,150 +41,243 @@ static inline void edgeq_row_fours(const uint32_t *w, const uint32_t *x, int32_t
 }
 #endif
 
-/* Column pairs of an unrolled turn: the code stays inside a small cache. */
+/* Column pairs in a turn of the loop over eight rows: the code stays inside a small cache. */
 #if EDGEQ_SHORT_LOOPS
-#define TURN_WORDS "8"
+#define EDGEQ_TURN_PAIRS 8
 #else
-#define TURN_WORDS "16"
+#define EDGEQ_TURN_PAIRS 16
 #endif
+enum { EDGEQ_EIGHT = 8, EDGEQ_FOUR = 4, EDGEQ_PAIR_CODE = 68 };
 
-/* Eight rows. Accumulators: r5, r7, r8, r9 of rows 0 to 3, each with those below; r10, r11, r12, lr
- * of rows 4 to 7. A column pair is three loads in one run; masks shrink the word in place. A turn
- * is 32 or 16 columns, then what is left in blocks of 4. */
-static __attribute__((noinline)) void edgeq_eight_rows(const uint32_t *w, const uint32_t *x,
-                                                       int32_t columns, const int32_t *from,
-                                                       int32_t *to, int32_t less, int32_t groups) {
-#if EDGEQ_DSP_ASM
-    register const uint32_t *weight __asm__("r0") = w;
-    register const uint32_t *activation __asm__("r1") = x;
-    register const uint32_t *end __asm__("r2") = x + (columns >> 1);
-    register const int32_t *start __asm__("r3") = from;
-    register int32_t *sums __asm__("r4") = to;
-    register int32_t minus __asm__("r5") = less;
-    register int32_t count __asm__("r6") = groups;
-    __asm__ volatile("sub     r12, r2, r1\n\t" EDGEQ_KEEP_R9 "sub     r0, r0, #4\n\t"
-                     "bic     r12, r12, #4 * " TURN_WORDS " - 1\n\t"
-                     "add     r12, r1, r12\n\t"
-                     "push    {r7, r12, lr}\n\t"
-                     "push    {r1, r2, r3, r4, r5, r6}\n\t"
-                     "0:\n\t"
-                     "ldr     r7, [r3, #4]\n\t"
-                     "ldr     r8, [r3, #8]\n\t"
-                     "ldr     r9, [r3, #12]\n\t"
-                     "ldr     r10, [r3, #20]\n\t"
-                     "ldr     r11, [r3, #24]\n\t"
-                     "ldr     r12, [r3, #28]\n\t"
-                     "sub     r7, r7, r5\n\t"
-                     "sub     r8, r8, r5\n\t"
-                     "sub     r10, r10, r5\n\t"
-                     "sub     r11, r11, r5\n\t"
-                     "str     r7, [r4, #4]\n\t"
-                     "str     r8, [r4, #8]\n\t"
-                     "str     r9, [r4, #12]\n\t"
-                     "str     r10, [r4, #20]\n\t"
-                     "str     r11, [r4, #24]\n\t"
-                     "str     r12, [r4, #28]\n\t"
-                     "ldr     r10, [r3, #16]\n\t"
-                     "ldr     r7, [r3]\n\t"
-                     "sub     r10, r10, r5\n\t"
-                     "sub     r5, r7, r5\n\t"
-                     "mov     r7, r5\n\t"
-                     "mov     r8, r5\n\t"
-                     "mov     r9, r5\n\t"
-                     "mov     r11, r10\n\t"
-                     "mov     r12, r10\n\t"
-                     "mov     lr, r10\n\t"
-                     "ldr     r6, [sp, #28]\n\t"
-                     "cmp     r1, r6\n\t"
-                     "beq     2f\n\t"
-                     ".p2align 2\n\t"
-                     "1:\n\t"
-                     ".rept " TURN_WORDS "\n\t"
-                     "ldr.w   r2, [r1], #4\n\t"
-                     "ldr.w   r3, [r0, #4]\n\t"
-                     "ldr.w   r4, [r0, #8]!\n\t"
-                     "smlad   r9, r3, r2, r9\n\t"
-                     "bic     r3, r3, #0xF000F000\n\t"
-                     "smlad   r8, r3, r2, r8\n\t"
-                     "uxtb16  r3, r3\n\t"
-                     "smlad   r7, r3, r2, r7\n\t"
-                     "and     r3, r3, #0x000F000F\n\t"
-                     "smlad   r5, r3, r2, r5\n\t"
-                     "smlad   lr, r4, r2, lr\n\t"
-                     "bic     r4, r4, #0xF000F000\n\t"
-                     "smlad   r12, r4, r2, r12\n\t"
-                     "uxtb16  r4, r4\n\t"
-                     "smlad   r11, r4, r2, r11\n\t"
-                     "and     r4, r4, #0x000F000F\n\t"
-                     "smlad   r10, r4, r2, r10\n\t"
-                     ".endr\n\t"
-                     "cmp     r1, r6\n\t"
-                     "bne.w   1b\n\t"
-                     "2:\n\t"
-                     "ldr     r6, [sp, #4]\n\t"
-                     "cmp     r1, r6\n\t"
-                     "beq     4f\n\t"
-                     ".p2align 2\n\t"
-                     "3:\n\t"
-                     ".rept 2\n\t"
-                     "ldr.w   r2, [r1], #4\n\t"
-                     "ldr.w   r3, [r0, #4]\n\t"
-                     "ldr.w   r4, [r0, #8]!\n\t"
-                     "smlad   r9, r3, r2, r9\n\t"
-                     "bic     r3, r3, #0xF000F000\n\t"
-                     "smlad   r8, r3, r2, r8\n\t"
-                     "uxtb16  r3, r3\n\t"
-                     "smlad   r7, r3, r2, r7\n\t"
-                     "and     r3, r3, #0x000F000F\n\t"
-                     "smlad   r5, r3, r2, r5\n\t"
-                     "smlad   lr, r4, r2, lr\n\t"
-                     "bic     r4, r4, #0xF000F000\n\t"
-                     "smlad   r12, r4, r2, r12\n\t"
-                     "uxtb16  r4, r4\n\t"
-                     "smlad   r11, r4, r2, r11\n\t"
-                     "and     r4, r4, #0x000F000F\n\t"
-                     "smlad   r10, r4, r2, r10\n\t"
-                     ".endr\n\t"
-                     "cmp     r1, r6\n\t"
-                     "bne.w   3b\n\t"
-                     "4:\n\t"
-                     "ldr     r4, [sp, #12]\n\t"
-                     "ldr     r1, [r4, #4]\n\t"
-                     "ldr     r2, [r4, #8]\n\t"
-                     "ldr     r3, [r4, #12]\n\t"
-                     "ldr     r6, [r4, #24]\n\t"
-                     "sub     r9, r9, r8\n\t"
-                     "sub     r8, r8, r7\n\t"
-                     "sub     r7, r7, r5\n\t"
-                     "sub     lr, lr, r12\n\t"
-                     "sub     r12, r12, r11\n\t"
-                     "sub     r11, r11, r10\n\t"
-                     "add     r1, r1, r7, asr #4\n\t"
-                     "add     r2, r2, r8, asr #8\n\t"
-                     "add     r3, r3, r9, asr #12\n\t"
-                     "ldr     r9, [r4, #20]\n\t"
-                     "add     r6, r6, r12, asr #8\n\t"
-                     "ldr     r12, [r4, #28]\n\t"
-                     "add     r9, r9, r11, asr #4\n\t"
-                     "add     r12, r12, lr, asr #12\n\t"
-                     "str     r5, [r4]\n\t"
-                     "str     r1, [r4, #4]\n\t"
-                     "str     r2, [r4, #8]\n\t"
-                     "str     r3, [r4, #12]\n\t"
-                     "str     r10, [r4, #16]\n\t"
-                     "str     r9, [r4, #20]\n\t"
-                     "str     r6, [r4, #24]\n\t"
-                     "str     r12, [r4, #28]\n\t" EDGEQ_NEXT_GROUP(8)
-                     : "+r"(weight), "+r"(activation), "+r"(end), "+r"(start), "+r"(sums),
-                       "+r"(minus), "+r"(count)
-                     :
-                     : "r8", EDGEQ_USES_R9 "r10", "r11", "r12", "cc", "memory");
-#else
-    for (; groups > 0; groups--, from += 8, to += 8, w += (columns >> 1) * 2) {
-        edgeq_row_fours(w, x, columns, from, to, less, 2);
-    }
-#endif
+/* What groups of eight rows read and write. The assembly knows the order. */
+typedef struct {
+    const uint32_t *x;
+    const int8_t *end; /* of the first chunk, a byte less if it is not all */
+    int32_t skip;      /* bytes of the loop that are left out in its first turn, and 1 */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    int8_t *y;
+    int32_t half;       /* the doubled zero point of the output and 1 */
+    const int8_t *last; /* outputs of a group */
+    const uint32_t *stop;
+    int32_t less;  /* what the offset of the weights adds */
+    int32_t chunk; /* bytes, less 1 */
+    const uint32_t *weight;
+} edgeq_eight_job;
+
+static inline int8_t edgeq_fours_output(const edgeq_eight_job *job, int32_t sum, int32_t row) {
+    int32_t v = edgeq_high_product(sum, job->multiplier[row]);
+    v = ((v + (v >> 31)) >> ~job->shift[row]) + job->half;
+    return (int8_t)edgeq_saturate_half(v);
 }
+
+#if EDGEQ_DSP_ASM
+EDGEQ_AT(edgeq_eight_job, x, 0);
+EDGEQ_AT(edgeq_eight_job, end, 4);
+EDGEQ_AT(edgeq_eight_job, skip, 8);
+EDGEQ_AT(edgeq_eight_job, bias, 12);
+EDGEQ_AT(edgeq_eight_job, multiplier, 16);
+EDGEQ_AT(edgeq_eight_job, shift, 20);
+EDGEQ_AT(edgeq_eight_job, y, 24);
+EDGEQ_AT(edgeq_eight_job, half, 28);
+EDGEQ_AT(edgeq_eight_job, last, 32);
+EDGEQ_AT(edgeq_eight_job, stop, 36);
+EDGEQ_AT(edgeq_eight_job, less, 40);
+EDGEQ_AT(edgeq_eight_job, chunk, 44);
+EDGEQ_AT(edgeq_eight_job, weight, 48);
+
+#define EDGEQ_FOURS_STRING_(x) #x
+#define EDGEQ_FOURS_STRING(x)  EDGEQ_FOURS_STRING_(x)
+/* clang-format off */
+#define EDGEQ_FOUR_PRODUCTS(w, a, b, c, d)                                                         \
+    "smlad " d ", " w ", r2, " d "\n"                                                              \
+    "bic.w " w ", " w ", #0xF000F000\n"                                                            \
+    "smlad " c ", " w ", r2, " c "\n"                                                              \
+    "uxtb16 " w ", " w "\n"                                                                        \
+    "smlad " b ", " w ", r2, " b "\n"                                                              \
+    "and.w " w ", " w ", #0x000F000F\n"                                                            \
+    "smlad " a ", " w ", r2, " a "\n"
+#define EDGEQ_FOUR_SCALES(a, b, c, d)                                                              \
+    "ldm.w r6!, {r1-r4}\n"                                                                         \
+    "lsl.w " a ", " a ", #1\n"                                                                     \
+    "lsl.w " b ", " b ", #1\n"                                                                     \
+    "lsl.w " c ", " c ", #1\n"                                                                     \
+    "lsl.w " d ", " d ", #1\n"                                                                     \
+    "smmulr " a ", " a ", r1\n"                                                                    \
+    "smmulr " b ", " b ", r2\n"                                                                    \
+    "smmulr " c ", " c ", r3\n"                                                                    \
+    "smmulr " d ", " d ", r4\n"                                                                    \
+    "add.w " a ", " a ", " a ", asr #31\n"                                                         \
+    "add.w " b ", " b ", " b ", asr #31\n"                                                         \
+    "add.w " c ", " c ", " c ", asr #31\n"                                                         \
+    "add.w " d ", " d ", " d ", asr #31\n"
+/* A shift by a register reads its low byte: -shift - 1. */
+#define EDGEQ_FOUR_SHIFTS(a, b, c, d, by)                                                          \
+    "asr.w " a ", " a ", " by "\n"                                                                 \
+    "lsrs " by ", " by ", #8\n"                                                                    \
+    "add " a ", r4\n"                                                                              \
+    "asr.w " b ", " b ", " by "\n"                                                                 \
+    "lsrs " by ", " by ", #8\n"                                                                    \
+    "add " b ", r4\n"                                                                              \
+    "asr.w " c ", " c ", " by "\n"                                                                 \
+    "lsrs " by ", " by ", #8\n"                                                                    \
+    "add " c ", r4\n"                                                                              \
+    "asr.w " d ", " d ", " by "\n"                                                                 \
+    "ssat " a ", #8, " a ", asr #1\n"                                                              \
+    "ssat " b ", #8, " b ", asr #1\n"                                                              \
+    "ssat " c ", #8, " c ", asr #1\n"                                                              \
+    "add.w " d ", " d ", r4\n"                                                                     \
+    "ssat " d ", #8, " d ", asr #1\n"
+
+/* Groups of eight rows with all columns, to their outputs. Accumulators: r5, r7, r8, r9 of rows 0
+ * to 3, each with those below; r10, r11, r12, lr of rows 4 to 7; r0 runs over the weights, four
+ * bytes before them, r1 over x, r6 is the chunk's end. The frame holds the job without its weights
+ * and the sums of rows 1 to 3 and 5 to 7 so far. A column pair is three loads in one run; masks
+ * shrink the word in place. Every instruction of a pair takes four bytes, so that the loop can be
+ * entered at any. */
+__attribute__((naked, noinline)) static void edgeq_eight_rows(const edgeq_eight_job *job
+                                                              __attribute__((unused))) {
+    __asm__("push {r4-r11, lr}\n"
+            "sub sp, sp, #76\n"
+            "mov r12, sp\n"
+            "ldm r0!, {r1-r8}\n"
+            "adr.w r9, 1f\n"
+            "add r3, r9\n"
+            "stm r12!, {r1-r8}\n"
+            "ldm r0, {r1-r5}\n"
+            "stm r12, {r1-r4}\n"
+            "subs r0, r5, #4\n"
+            ".balign 4\n"
+            "0:\n"
+            "ldr r6, [sp, #12]\n"
+            "ldr r1, [sp, #40]\n"
+            "ldm.w r6!, {r5, r7-r12, lr}\n"
+            "subs r5, r5, r1\n"
+            "subs r7, r7, r1\n"
+            "sub.w r8, r8, r1\n"
+            "sub.w r10, r10, r1\n"
+            "sub.w r11, r11, r1\n"
+            "sub.w r12, r12, r1\n"
+            "str.w r7, [sp, #48]\n"
+            "str.w r8, [sp, #52]\n"
+            "str.w r9, [sp, #56]\n"
+            "str.w r11, [sp, #60]\n"
+            "str.w r12, [sp, #64]\n"
+            "str.w lr, [sp, #68]\n"
+            "mov r7, r5\n"
+            "mov r8, r5\n"
+            "mov r9, r5\n"
+            "mov r11, r10\n"
+            "mov r12, r10\n"
+            "mov lr, r10\n"
+            "ldr r1, [sp, #0]\n"
+            "ldr r2, [sp, #8]\n"
+            "str r6, [sp, #12]\n" /* behind a load: costs nothing */
+            "ldr r6, [sp, #4]\n"
+            "bx r2\n"
+            ".balign 4\n"
+            "1:\n"
+            ".rept " EDGEQ_FOURS_STRING(EDGEQ_TURN_PAIRS) "\n"
+            "ldr.w r2, [r1], #4\n"
+            "ldr.w r3, [r0, #4]\n"
+            "ldr.w r4, [r0, #8]!\n"
+            EDGEQ_FOUR_PRODUCTS("r3", "r5", "r7", "r8", "r9")
+            EDGEQ_FOUR_PRODUCTS("r4", "r10", "r11", "r12", "lr")
+            ".endr\n"
+            "cmp r1, r6\n"
+            "blo.w 1b\n" /* then NE: the end of one chunk of several */
+            "ldr r2, [sp, #48]\n"
+            "ldr r3, [sp, #52]\n"
+            "ldr r4, [sp, #56]\n"
+            "ldr r6, [sp, #60]\n"
+            "sub.w r9, r9, r8\n"
+            "sub.w r8, r8, r7\n"
+            "sub.w r7, r7, r5\n"
+            "sub.w lr, lr, r12\n"
+            "sub.w r12, r12, r11\n"
+            "sub.w r11, r11, r10\n"
+            "add.w r7, r2, r7, asr #4\n"
+            "add.w r8, r3, r8, asr #8\n"
+            "ldr r2, [sp, #64]\n"
+            "ldr r3, [sp, #68]\n"
+            "add.w r9, r4, r9, asr #12\n"
+            "add.w r11, r6, r11, asr #4\n"
+            "add.w r12, r2, r12, asr #8\n"
+            "add.w lr, r3, lr, asr #12\n"
+            "bne 4f\n"
+            "6:\n"
+            "ldr r6, [sp, #16]\n"
+            EDGEQ_FOUR_SCALES("r5", "r7", "r8", "r9")
+            EDGEQ_FOUR_SCALES("r10", "r11", "r12", "lr")
+            "str r6, [sp, #16]\n"
+            "ldr r6, [sp, #20]\n"
+            "ldr r3, [r6, #4]\n"
+            "ldr.w r2, [r6], #8\n"
+            "ldr r4, [sp, #28]\n"
+            "ldr r1, [sp, #24]\n"
+            "str r6, [sp, #20]\n"
+            "mvns r2, r2\n"
+            "mvns r3, r3\n"
+            EDGEQ_FOUR_SHIFTS("r5", "r7", "r8", "r9", "r2")
+            EDGEQ_FOUR_SHIFTS("r10", "r11", "r12", "lr", "r3")
+            "ldr r3, [sp, #32]\n"
+            "strb.w r5, [r1], #8\n"
+            "strb.w r7, [r1, #-7]\n"
+            "strb.w r8, [r1, #-6]\n"
+            "strb.w r9, [r1, #-5]\n"
+            "strb.w r10, [r1, #-4]\n"
+            "strb.w r11, [r1, #-3]\n"
+            "strb.w r12, [r1, #-2]\n"
+            "strb.w lr, [r1, #-1]\n"
+            "str r1, [sp, #24]\n"
+            "cmp r1, r3\n"
+            "bls.w 0b\n"
+            "add sp, sp, #76\n"
+            "pop {r4-r11, pc}\n"
+            "4:\n"
+            "ldr r2, [sp, #36]\n"
+            "cmp r1, r2\n"
+            "beq 6b\n"
+            "str.w r7, [sp, #48]\n"
+            "str.w r8, [sp, #52]\n"
+            "str.w r9, [sp, #56]\n"
+            "str.w r11, [sp, #60]\n"
+            "str.w r12, [sp, #64]\n"
+            "str.w lr, [sp, #68]\n"
+            "mov r7, r5\n"
+            "mov r8, r5\n"
+            "mov r9, r5\n"
+            "mov r11, r10\n"
+            "mov r12, r10\n"
+            "mov lr, r10\n"
+            "ldr r2, [sp, #44]\n"
+            "adds r6, r1, r2\n"
+            "b.w 1b\n");
+}
+/* clang-format on */
+#else
+static void edgeq_eight_rows(const edgeq_eight_job *job) {
+    const uint32_t *w = job->weight;
+    int32_t words = (job->chunk + 1) >> 2;
+    for (int32_t row = 0; job->y + row <= job->last; row += EDGEQ_EIGHT) {
+        int32_t sum[EDGEQ_EIGHT];
+        int32_t less = job->less;
+        for (int32_t i = 0; i < EDGEQ_EIGHT; i++) {
+            sum[i] = job->bias[row + i];
+        }
+        for (const uint32_t *x = job->x; x != job->stop; less = 0) {
+            int32_t n = job->stop - x < words ? (int32_t)(job->stop - x) : words;
+            edgeq_row_fours(w, x, 2 * n, sum, sum, less, 2);
+            x += n;
+            w += 2 * n;
+        }
+        for (int32_t i = 0; i < EDGEQ_EIGHT; i++) {
+            job->y[row + i] = edgeq_fours_output(job, sum[i], row + i);
+        }
+    }
+}
+#endif
 
 /* Four rows: r5, r7, r8, r9. Four columns are four loads in one run. */
 static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const uint32_t *x,
@@ -278,13 +371,66 @@ static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const u
 #endif
 }
 
-/* All outputs, `chunk` columns at a time. */
+/* The last rows, four at a time; missing ones have weights of 0. */
+static void edgeq_last_fours(const edgeq_eight_job *job, const uint32_t *w, int32_t row,
+                             int32_t outputs) {
+    int32_t chunk = (job->chunk + 1) >> 1;
+    int32_t columns = 2 * (int32_t)(job->stop - job->x);
+    for (; row < outputs; row += EDGEQ_FOUR) {
+        int32_t sum[EDGEQ_FOUR];
+        int32_t n;
+        for (int32_t i = 0; i < EDGEQ_FOUR; i++) {
+            sum[i] = row + i < outputs ? job->bias[row + i] : 0;
+        }
+        for (int32_t at = 0; at < columns; at += n) {
+            n = columns - at < chunk ? columns - at : chunk;
+            int32_t once = at == 0 ? job->less : 0;
+            edgeq_four_rows(w, job->x + (at >> 1), n, sum, sum, once, EDGEQ_FOUR);
+            w += n >> 1;
+        }
+        for (int32_t i = 0; i < EDGEQ_FOUR && row + i < outputs; i++) {
+            job->y[row + i] = edgeq_fours_output(job, sum[i], row + i);
+        }
+    }
+}
+
+/* All outputs, `chunk` columns at a time: whole turns of the loop over eight rows. */
 static inline void edgeq_fully_connected_fours(const edgeq_fully_connected_params *p,
                                                const int8_t *x, int8_t *y, void *scratch,
                                                int32_t chunk) {
-    const edgeq_row_group wide = {8, 2, edgeq_eight_rows};
-    const edgeq_row_group narrow = {4, 1, edgeq_four_rows};
-    edgeq_fully_connected_dsp(p, x, y, scratch, wide, narrow, chunk, 8);
+    uint32_t *spread = scratch;
+    int32_t words = edgeq_padded_columns(p->inputs) >> 1;
+    int32_t first = words;
+    while (first > chunk >> 1) {
+        first -= chunk >> 1;
+        EDGEQ_STEPS(first);
+    }
+    edgeq_eight_job job;
+    job.x = spread;
+    job.stop = spread + words;
+    job.end = (const int8_t *)(spread + first) - (first < words);
+    job.skip = (-words & (EDGEQ_TURN_PAIRS - 1)) * EDGEQ_PAIR_CODE + 1; /* Thumb code */
+    job.chunk = 2 * chunk - 1;
+    job.bias = p->bias;
+    job.multiplier = p->multiplier;
+    job.shift = p->shift;
+    job.y = y;
+    job.half = 2 * p->output_zero_point + 1;
+    job.weight = p->weight;
+    job.less = 8 * edgeq_spread(x, p->inputs, spread);
+    int32_t row = p->outputs & ~(EDGEQ_EIGHT - 1);
+    const edgeq_eight_job *all = &job;
+    if (row > 0) {
+        job.last = y + p->outputs - EDGEQ_EIGHT;
+        EDGEQ_IN_MEMORY(all);
+        edgeq_eight_rows(all);
+    }
+    edgeq_last_fours(all, job.weight + (row >> 2) * words, row, p->outputs);
+    if (p->activation_max - p->activation_min < 255) { /* only saturated so far */
+        for (int32_t i = 0; i < p->outputs; i++) {
+            y[i] = (int8_t)edgeq_clamp(y[i], p->activation_min, p->activation_max);
+        }
+    }
 }
 
 #endif

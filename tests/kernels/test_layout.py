@@ -20,6 +20,7 @@ STRUCTS = (
     ("edgeq_windows", "edgeq_depthwise_any_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
     ("edgeq_block_cell", "edgeq_block_dsp.h", "edgeq_block_fully_connected_s8_s4_dsp.c"),
     ("edgeq_slide", "edgeq_depthwise_slide_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
+    ("edgeq_eight_job", "edgeq_row_fours_dsp.h", "edgeq_fully_connected_s8_s4_dsp.c"),
     ("edgeq_six_job", "edgeq_fully_connected_s8_s8_dsp.c", "edgeq_fully_connected_s8_s8_dsp.c"),
     ("edgeq_inside", "edgeq_depthwise_strips_dsp.h", "edgeq_depthwise_conv_2d_s8_s8_dsp.c"),
 )
