@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,12 +17,14 @@ from edgeq.diagnosing.finding import Finding
 from edgeq.errors import EdgeqError, Link
 from edgeq.flashers import Surroundings
 from edgeq.flashers.usb import USB_KINDS, UsbDevice, UsbKind, known_devices, usb_devices
+from edgeq.harness.fault import FAULT, refuse_fault
 from edgeq.harness.port import Port
 
 _RULES = ("etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d")
 _OURS = "/etc/udev/rules.d/70-edgeq.rules"  # below 73, where uaccess is acted on
 _SERIAL_GROUPS = ("dialout", "uucp")  # Debian and Fedora; Arch
 _BAUD = 115200
+_ASKED_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,11 @@ def ports(system: System, asked: str | None) -> list[Finding]:
 def _port(name: str, asked: bool) -> Finding:
     """Busy is no error unless this port was asked for: a run may hold it."""
     try:
-        Port.open(name, _BAUD).close()
+        port = Port.open(name, _BAUD)
+        try:
+            refuse_fault(_answer(port) if asked else b"", name)
+        finally:
+            port.close()
     except Link as error:
         found, fix = _split(error)
         busy = " is busy" in found
@@ -195,6 +202,15 @@ def _port(name: str, asked: bool) -> Finding:
         fix = f"close {holder}, which has it open" if holder else fix
         return Finding(f"port.{name}", "warning" if busy and not asked else "error", found, fix)
     return Finding(f"port.{name}", "ok", "exists, opens, nobody else has it")
+
+
+def _answer(port: Port) -> bytes:
+    """What the board says to half a command that means none; one that stopped says why."""
+    port.write(b"%", _ASKED_S)
+    said, ends = b"", time.monotonic() + _ASKED_S
+    while time.monotonic() < ends and not FAULT.search(said):
+        said += port.read(ends - time.monotonic())
+    return said
 
 
 def _split(error: EdgeqError) -> tuple[str, str]:

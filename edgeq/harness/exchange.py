@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeq.errors import Link
+from edgeq.harness.fault import MOST_BYTES, refuse_fault
 from edgeq.harness.frame import Decoder, Frame, encode
 from edgeq.harness.messages import ANSWER_BIT, NAK, RUN, Request, answers
 from edgeq.harness.port import Port
@@ -153,11 +154,13 @@ class Exchange:
         self._loss = 0.0  # share of recent requests that only a timer brought back
         self._paces = {True: _Pace(), False: _Pace()}  # inferences, everything else
         self._copies: dict[int, _Copies] = {}  # of the newest requests, by seq
+        self._said = b""  # the newest bytes, for the words of a fault
 
     def transact(self, requests: Sequence[Request], deadline: float) -> list[Frame]:
         """The answers, in order (refusals among them). `deadline` is in time.monotonic seconds.
 
-        Raises NoAnswer at the deadline, Link when the port is gone.
+        Raises NoAnswer at the deadline, Faulted when the firmware stopped by a fault, Link when the
+        port is gone.
         """
         batch = _Batch(requests, self._seq)
         self._seq = (self._seq + len(requests)) % 65536
@@ -223,6 +226,8 @@ class Exchange:
         """Hands answers to the batch; whether a damaged frame was among the data."""
         damaged = self.decoder.damaged
         self.statistics.bytes_received += len(data)
+        self._said = (self._said + data)[-2 * MOST_BYTES :]
+        refuse_fault(self._said, self.port.name)
         for frame in self.decoder.feed(data):
             copies = self._copies.get(frame.seq) if frame.type & ANSWER_BIT else None
             if copies and copies.hear(time.monotonic()):

@@ -56,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
         help="wait states and caches: as the firmware sets them, as the board file says, or none",
     )
     line.add_argument(
+        "--faults",
+        choices=("report", "handler"),
+        default="report",
+        help="a fault ends the run with a report, or reaches the firmware's own handler",
+    )
+    line.add_argument(
         "--marker", type=Path, metavar="FILE", help="the marker pin's edges, a JSON object a line"
     )
     line.add_argument(
@@ -101,7 +107,8 @@ def serve(options: argparse.Namespace) -> int:
     from edgeq.sim.marker_file import MarkerFile
 
     out = sys.stderr if options.stdio else sys.stdout  # the serial bytes own standard output
-    config = dataclasses.replace(config_of(options.board), **FLASH[options.flash])
+    config = dataclasses.replace(config_of(options.board), faults=options.faults)
+    config = dataclasses.replace(config, **FLASH[options.flash])
     edges = contextlib.nullcontext() if options.marker is None else MarkerFile(options.marker)
     playback = _playback(options.sound, config)
     port = _wire(options)

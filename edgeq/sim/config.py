@@ -28,6 +28,7 @@ class MachineConfig:
 
     `port_config` is the board file's [port.config]; the family's model knows what it means. `stuck`
     names ready flags that never come, as on a broken board: for tests of a port's deadlines.
+    `faults`: whether one ends the run with a report or reaches the firmware's own handler.
     """
 
     name: str
@@ -46,6 +47,7 @@ class MachineConfig:
     stuck: frozenset[str] = frozenset()
     flash_cache: CacheGeometry | None = None  # None: flash has no wait states, or none are modelled
     flash_wait_states: int = 0  # at which the costs of flash_cache hold
+    faults: Literal["report", "handler"] = "report"
     flash_from: Literal["firmware", "board"] = "firmware"  # who says what holds of the two
 
     @classmethod

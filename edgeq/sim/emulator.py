@@ -60,6 +60,7 @@ RISCV_REGISTERS = {
     "lr": riscv.UC_RISCV_REG_RA,  # by the name that Arm's link register has
     "pc": riscv.UC_RISCV_REG_PC,
 }
+FETCHES = (21, 24)
 ACCESS_NAMES = {
     19: "read of unmapped address",
     20: "write to unmapped address",
@@ -93,7 +94,13 @@ RISCV_MODELS = {  # what the code lacks (the A of a core without it) is not refu
 
 
 class EmulatorError(Exception):
-    """The core cannot go on; the text says why."""
+    """The core cannot go on; the text says why. `cause`: "fetch", "access" (at `address`) or
+    "undefined" where the core has an exception for it.
+    """
+
+    def __init__(self, text: str, cause: str = "", address: int = 0) -> None:
+        super().__init__(text)
+        self.cause, self.address = cause, address
 
 
 class Emulator:
@@ -113,7 +120,7 @@ class Emulator:
         self._alive: list[object] = []  # the library keeps addresses of callbacks, not references
         self._answered: list[tuple[int, int, bytearray]] = []  # (start, end, content)
         self._error: BaseException | None = None
-        self._bad_access = ""
+        self._bad_access: EmulatorError | None = None
         self.why_unanswered: Callable[[int], str] = lambda _address: ""  # what lies there
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._on_bad_access)
         self._uc.hook_add(UC_HOOK_INTR, lambda _uc, number, _data: on_interrupt(number))
@@ -230,17 +237,23 @@ class Emulator:
 
         EmulatorError when the core cannot go on; what a callback raised; KeyboardInterrupt.
         """
-        self._bad_access = ""
+        self._bad_access = None
         try:
             with interrupt_waits(self._uc.emu_stop):
                 self._uc.emu_start(pc | self._thumb, until, timeout=timeout_us)
         except UcError as error:
             if self._error is None:
-                raise EmulatorError(self._bad_access or _describe(error)) from error
+                raise self._why(error) from error
         if self._error is not None:
             failure, self._error = self._error, None
             raise failure
         return self.register("pc")
+
+    def _why(self, error: UcError) -> EmulatorError:
+        if self._bad_access is not None:
+            return self._bad_access
+        undefined = error.errno == UNDEFINED_INSTRUCTION
+        return EmulatorError(_describe(error), "undefined" if undefined else "")
 
     def stop(self) -> None:
         """End run() at the next block."""
@@ -314,7 +327,8 @@ class Emulator:
     ) -> bool:
         what = ACCESS_NAMES.get(access, f"bad access {access} at")
         why = self.why_unanswered(address)
-        self._bad_access = f"{what} 0x{address:08x} ({size} bytes){why}"
+        said = f"{what} 0x{address:08x} ({size} bytes){why}"
+        self._bad_access = EmulatorError(said, "fetch" if access in FETCHES else "access", address)
         return False
 
 

@@ -91,6 +91,13 @@ class Events:
         self.set_limit()
         return address
 
+    def faulted(self, handler: int) -> int:
+        """The firmware's `handler` of a fault is entered: the address to go on at."""
+        self._clock.enter()  # what ran of the block is not counted
+        self._spend("exc", ENTRY)
+        self.set_limit()
+        return handler
+
     def sleep(self) -> bool:
         """The core waits for an interrupt: False if none is pending and nothing happens by itself;
         else it has slept until what happens next, of which woken() says whether it wakes.

@@ -20,14 +20,18 @@ from edgeq.sim.timeline import Timeline
 class Exc(IntEnum):
     """Exception numbers."""
 
+    HARD_FAULT = 3
+    BUS_FAULT = 5
+    USAGE_FAULT = 6
     SV_CALL = 11
     PEND_SV = 14
     SYS_TICK = 15
 
     def __str__(self) -> str:
-        return {11: "SVC", 14: "PendSV", 15: "SysTick"}[self]
+        return NAMES[self]
 
 
+NAMES = {3: "HardFault", 5: "BusFault", 6: "UsageFault", 11: "SVC", 14: "PendSV", 15: "SysTick"}
 THREAD_PRIORITY = 256
 FRAME_WORDS, EXTENDED_WORDS = 8, 26  # with s0 to s15, FPSCR and a word for alignment
 THUMB, ALIGNED, FLAGS, NUMBER = 1 << 24, 1 << 9, 0xF8000000, 0x1FF
@@ -71,8 +75,8 @@ class Exceptions:
         self.nvic.reset()
 
     def priority(self, number: int) -> int:
-        """Zero unless the firmware has set another."""
-        return self.priorities.get(number, 0)
+        """Zero unless the firmware has set another; HardFault's is fixed."""
+        return -1 if number == Exc.HARD_FAULT else self.priorities.get(number, 0)
 
     def due(self) -> int | None:
         """Whole cycles from which on one may be taken; None while none is in sight."""
@@ -105,6 +109,16 @@ class Exceptions:
         if self.priority(Exc.SV_CALL) >= self._execution_priority():
             raise ExceptionFault("SVC where its priority does not allow it: HardFault")
         return self.take(Exc.SV_CALL, pc)
+
+    def fault(self, own: Exc, enabled: bool, pc: int) -> tuple[Exc, int]:
+        """A fault at `pc` that has a handler of its `own` if that is `enabled` and its priority
+        allows it, else HardFault: what is entered, and the handler's address.
+        """
+        if Exc.HARD_FAULT in self.active:
+            raise ExceptionFault("lockup: a fault within HardFault")
+        escalates = not enabled or self.priority(own) >= self._execution_priority()
+        number = Exc.HARD_FAULT if escalates else own
+        return number, self.take(number, pc)
 
     def take(self, number: int, return_to: int) -> int:
         """Stack the registers and enter the handler of `number`; its address."""

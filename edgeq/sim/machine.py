@@ -206,8 +206,8 @@ class Machine(Guest):
         except EmulatorError as fault:
             self._pc = self._emulator.register("pc")
             if not self._events.returned_to(self._pc):
-                below = self._emulator.register("msp") < self._stack_limit
-                self._raise(f"stack overflow: {fault}" if below else str(fault))
+                self._faulted(fault)
+                return
         self._raise_pending()
         if self._events.happened():
             self._resolve()
@@ -218,6 +218,18 @@ class Machine(Guest):
             self._raise("its deadline passed")
         elif not self._reason and not self._stopped:
             self._wait_for_event(ends)
+
+    def _faulted(self, fault: EmulatorError) -> None:
+        """To the firmware's handler where that is asked for; else the run ends with a report."""
+        if self._emulator.register("msp") < self._stack_limit:
+            self._raise(f"stack overflow: {fault}")
+        if self.config.faults == "report" or self._called or not fault.cause:
+            self._raise(str(fault))
+        try:
+            core = self._peripherals.core
+            self._pc = self._events.faulted(core.fault(fault.cause, fault.address, self._pc))
+        except ExceptionFault as lockup:
+            self._raise(f"{lockup} ({fault})")
 
     def _resolve(self) -> None:
         try:

@@ -14,6 +14,14 @@ WORD = 0xFFFFFFFF
 SCS_BASE = 0xE000E000
 SYSTICK, SYSTICK_END = 0x010, 0x020
 CPUID, ICSR, VTOR, AIRCR, CPACR, DEMCR = 0xD00, 0xD04, 0xD08, 0xD0C, 0xD88, 0xDFC
+SHCSR, CFSR, HFSR, BFAR = 0xD24, 0xD28, 0xD2C, 0xD38
+# by what went wrong: the handler, its bit of SHCSR, its bits of CFSR
+FAULTS: dict[str, tuple[Exc, int, int]] = {
+    "fetch": (Exc.BUS_FAULT, 17, 1 << 8),  # IBUSERR
+    "access": (Exc.BUS_FAULT, 17, 1 << 9 | 1 << 15),  # PRECISERR, BFARVALID
+    "undefined": (Exc.USAGE_FAULT, 18, 1 << 16),  # UNDEFINSTR
+}
+FORCED = 1 << 30  # of HFSR
 SCR, MPU_CTRL, SAU_CTRL, DHCSR, FPCCR = 0xD10, 0xD94, 0xDD0, 0xDF0, 0xF34
 # What has a model, or no effect on anything that is modelled: the fault status and the fault
 # enables (a fault ends the run), MPU and SAU while they are off, the caches of an M7 (code and data
@@ -66,6 +74,20 @@ class SystemControl:
         """CPACR gives full access to the floating-point coprocessors."""
         return self._words.get(CPACR, 0) >> 20 & 0xF == 0xF
 
+    def fault(self, cause: str, address: int, pc: int) -> int:
+        """The instruction at `pc` faulted (FAULTS), at `address` if it accessed one: the address of
+        the firmware's handler. ExceptionFault on a lockup.
+        """
+        own, bit, status = FAULTS[cause]
+        enabled = bool(self._words.get(SHCSR, 0) >> bit & 1)
+        number, handler = self._exceptions.fault(own, enabled, pc)
+        self._words[CFSR] = self._words.get(CFSR, 0) | status
+        if cause == "access":
+            self._words[BFAR] = address
+        if number == Exc.HARD_FAULT:
+            self._words[HFSR] = self._words.get(HFSR, 0) | FORCED
+        return handler
+
     def read(self, offset: int) -> int:
         """A register; what was written where nothing else is known."""
         if SYSTICK <= offset < SYSTICK_END:
@@ -107,6 +129,8 @@ class SystemControl:
         return ""
 
     def _write_other(self, offset: int, value: int) -> None:
+        if offset in (CFSR, HFSR):  # a 1 clears
+            value = self._words.get(offset, 0) & ~value
         self._words[offset] = value & WORD
         if offset == ICSR:
             self._pend(value)

@@ -25,7 +25,15 @@ static void put_hex(uint32_t word) {
     }
 }
 
-/* For a host to read what went wrong: a restart would hide it. */
+/* Until a host asks, by a frame or a text command: it may have come after the words were sent. */
+__attribute__((unused)) static void wait_until_asked(void) {
+    int byte = -1;
+    while (byte != '~' && byte != '%') {
+        byte = hal_getc();
+    }
+}
+
+/* A restart would hide what went wrong. */
 __attribute__((noreturn)) static void stay(void) {
     for (;;) {
         __asm__ volatile("" ::: "memory");

@@ -4,14 +4,24 @@
 #include "cortex_m/cortex_m.h"
 #include "start.h"
 
-/* Says what went wrong where a host can read it, then stops: a restart would hide it. */
+static void put_named(const char *name, uint32_t word) {
+    put_text(name);
+    put_hex(word);
+}
+
+/* Says what went wrong where a host can read it, at once and to each that asks; a restart would
+ * hide it. `frame`: what the core stacked (Armv7-M Architecture Reference Manual, B1.5.6). */
 __attribute__((used, noreturn)) static void report_fault(const uint32_t *frame) {
-    put_text("\r\ne-[fault at pc ");
-    put_hex(frame[6]);
-    put_text(" cfsr ");
-    put_hex(SCB_CFSR);
-    put_text("]\r\n");
-    stay();
+    for (;;) {
+        put_named("\r\ne-[fault at pc ", frame[6]);
+        put_named(" cfsr ", SCB_CFSR);
+        put_named(" address ", SCB_BFAR);
+        put_named(" lr ", frame[5]);
+        put_named(" r0 ", frame[0]);
+        put_named(" sp ", (uint32_t)(uintptr_t)frame);
+        put_text("]\r\n");
+        wait_until_asked();
+    }
 }
 
 __attribute__((naked, noreturn)) static void fault_handler(void) {

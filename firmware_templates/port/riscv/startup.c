@@ -5,16 +5,19 @@
 void edgeq_start(void);
 void edgeq_trap(uint32_t cause, uint32_t pc, uint32_t value);
 
-/* Says what went wrong where a host can read it, then stops: a restart would hide it. */
+/* Says what went wrong where a host can read it, at once and to each that asks; a restart would
+ * hide it. */
 __attribute__((used, noreturn)) void edgeq_trap(uint32_t cause, uint32_t pc, uint32_t value) {
-    put_text("\r\ne-[fault at pc ");
-    put_hex(pc);
-    put_text(" mcause ");
-    put_hex(cause);
-    put_text(" mtval ");
-    put_hex(value);
-    put_text("]\r\n");
-    stay();
+    for (;;) {
+        put_text("\r\ne-[fault at pc ");
+        put_hex(pc);
+        put_text(" mcause ");
+        put_hex(cause);
+        put_text(" mtval ");
+        put_hex(value);
+        put_text("]\r\n");
+        wait_until_asked();
+    }
 }
 
 /* First in flash, where harts without a vector table begin. The stack may be what broke: a trap
