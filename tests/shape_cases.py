@@ -14,7 +14,8 @@ from edgeq.passes.lower import lower
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.verify import verify
 
-IMPORTED_FUNCTIONS = ("Affine", "Power", "Erf", "Table")  # of one number, and no layers of edgeq.nn
+# of one number, and no layers of edgeq.nn
+IMPORTED_FUNCTIONS = ("Affine", "Power", "Erf", "Table", "Rescale")
 X, Y, Z = Quant((0.05,), 7), Quant((0.11,), -9), Quant((0.03,), 40)
 Shape = tuple[int, ...]
 Make = Callable[[], Graph]

@@ -221,5 +221,6 @@ SHAPE_OPS: Mapping[str, Form] = {
     "SpaceToDepth": _space_to_depth,
     "Pad": _pad,
     "Quantize": _same,
+    "Rescale": _same,
     "Narrow": _same,
 }

@@ -17,6 +17,7 @@ from edgeq.emit.tflite_svdf import svdf_feature, svdf_time
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
+from edgeq.ops import OPS
 from edgeq.ops.average_pool_2d import share_of
 from edgeq.ops.op import Array, Site, quant_of
 from edgeq.ops.window import spanned
@@ -269,6 +270,15 @@ def _looked_up(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> 
 
 _NO_FRONT_END = _refused("TFLite has no audio front end: {} is one")
 
+
+def _rescaled(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    """QUANTIZE where its two roundings answer alike."""
+    twice = OPS["Quantize"].lower(Site(graph, node)).values["table"]
+    if np.array_equal(graph.param(node, "table"), twice):
+        return step.quantize(sg, node.outputs[0], x[0], "int8", _out(graph, node))
+    return _looked_up(sg, graph, node, x)
+
+
 LAYERS: Mapping[str, Emit] = {
     "Gru": _refused("TFLite has no operator for a GRU: {} is one; an LSTM has one"),
     "Lstm": lstm,
@@ -313,6 +323,7 @@ LAYERS: Mapping[str, Emit] = {
         ),
         _looked_up,
     ),
+    "Rescale": _rescaled,
     "LayerNorm": _norm(layer_norm),
     "GroupNorm": _norm(group_norm),
     "Softmax": _softmax,

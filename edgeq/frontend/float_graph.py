@@ -18,7 +18,7 @@ from edgeq.ir import Graph, Node, Quant, TensorType
 from edgeq.ir.c_names import unique
 from edgeq.ops import OPS
 from edgeq.ops.copies import Transpose
-from edgeq.ops.functions import Quantize
+from edgeq.ops.functions import Rescale
 from edgeq.ops.graph_builder import LARGEST_TENSOR
 from edgeq.ops.op import Io, Scale
 from edgeq.ops.reshape import Reshape
@@ -142,7 +142,7 @@ class FloatGraph:
 
     def settled(self, name: str, quant: Quant) -> str:
         """The tensor with a scale and zero point that a file gives it, under which its producer
-        answers; a Quantize behind it where that has another.
+        answers; a Rescale behind it where that has another.
         """
         kind = self.tensors[name]
         if kind.quant == quant:
@@ -150,7 +150,7 @@ class FloatGraph:
         if kind.quant is None and self._takes(name, quant):
             self.tensors[name] = replace(kind, quant=quant)
             return name
-        made = self.add("Quantize", Quantize(), (name,))
+        made = self.add("Rescale", Rescale(), (name,))
         self.tensors[made] = replace(self.tensors[made], quant=quant)
         return made
 

@@ -140,7 +140,12 @@ class Erf:
 
 @dataclass(frozen=True)
 class Quantize:
-    """The same number in another scale: what joins the scales of Concat's inputs."""
+    """The same number in another scale, rounded twice as TensorFlow Lite's QUANTIZE."""
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """The same number in another scale, the nearest: what joins the scales of Concat's inputs."""
 
 
 def _sigmoid(attrs: object, x: Array) -> Array:
@@ -213,6 +218,7 @@ FUNCTIONS: tuple[Op, ...] = (
     lookup(Elu, _elu, rounded_in_float32(_elu), 0.0),
     lookup(Abs, lambda _, x: np.abs(x), _abs_steps),
     lookup(Quantize, lambda _, x: x, _rescaled),
+    _nearest(Rescale, lambda _, x: x),
     _nearest(HardSigmoid, lambda a, x: np.clip(a.alpha * x + a.beta, 0, 1)),
     _nearest(Silu, lambda a, x: x * _sigmoid(a, x)),
     _nearest(Gelu, _gelu),

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from edgeq.ir import Graph, Node, Quant
 from edgeq.ops import OPS
-from edgeq.ops.functions import Quantize
+from edgeq.ops.functions import Rescale
 from edgeq.ops.op import Scale, Site, quant_of
 from edgeq.ops.routed import ROUTED
 from edgeq.passes.float_forward import float_params
 
 
 def join_scales(graph: Graph) -> Graph:
-    """A layer that nothing else reads answers in the wanted scale itself; a Quantize follows any
+    """A layer that nothing else reads answers in the wanted scale itself; a Rescale follows any
     other. The graph is calibrated, not lowered.
     """
     for node in [n for n in graph.nodes if _joined(graph, n)]:
@@ -45,7 +45,7 @@ def _itself(graph: Graph, name: str, wanted: Quant) -> Graph | None:
 
 def _quantized(graph: Graph, reader: str, name: str, wanted: Quant) -> Graph:
     made = f"{name}.for.{reader}"
-    joint = Node(made, "Quantize", (name,), (made,), Quantize())
+    joint = Node(made, "Rescale", (name,), (made,), Rescale())
     nodes = []
     for node in graph.nodes:
         if node.name == reader:

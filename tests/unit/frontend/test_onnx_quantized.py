@@ -77,8 +77,18 @@ def test_a_deeper_file(tmp_path: Path) -> None:
     data = made.static("unet", tmp_path, QuantType.QInt8)
     found = read(data)
     steps = apart(data, rows_of(found), lowered(found), found.layout, found.input_shape)
-    assert (steps > 1.01).mean() < 0.03
-    assert steps.max() <= 3.01
+    assert (steps > 1.01).mean() < 0.001
+    assert steps.max() <= 2.01
+
+
+def test_what_is_joined_is_rounded_once(tmp_path: Path) -> None:
+    """Rounded twice, an eighth of the codes in front of the Concat were a step off."""
+    graph = lowered(read(made.static("unet", tmp_path, QuantType.QInt8)))
+    (node,) = (n for n in graph.nodes if n.op == "Rescale")
+    given, out = (quant_of(graph.tensors[n]) for n in (*node.inputs, *node.outputs))
+    real = (np.arange(-128, 128) - given.zero_point) * given.per_tensor / out.per_tensor
+    nearest = np.clip(real + out.zero_point, -128, 127)
+    assert np.abs(graph.param(node, "table") - nearest).max() <= 0.5
 
 
 @pytest.mark.parametrize("name", ["residual", "unet"])
