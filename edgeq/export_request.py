@@ -28,6 +28,7 @@ from edgeq.ir.c_names import c_name
 from edgeq.ir.graph import Place
 from edgeq.ir.ports import ends_in_map, inputs_of, outputs_of, result_tensors
 from edgeq.ops.op import Array
+from edgeq.passes import Quantized, holding
 from edgeq.reference import quantize_rows
 from edgeq.sources import Source, given_rows
 from edgeq.streaming import Exported, Streamed, StreamRequest, streamed
@@ -123,6 +124,13 @@ class PromiseRequest:
         return class_labels(read_npz(self.data, "y")[0], rows, classes, str(self.data))
 
 
+def read_limits(
+    costs: Sequence[str | None], most: str | None, confidence: str | None, data: Path | None
+) -> tuple[Budget, PromiseRequest | None]:
+    """From the texts of `Budget.read` and `PromiseRequest.read`, in their order; raises as both."""
+    return Budget.read(*costs), PromiseRequest.read(most, confidence, data)
+
+
 @dataclass(frozen=True)
 class ExportRequest:
     """Each field is the argument of `edgeq.export` that has its name; `budget` is four of them,
@@ -145,6 +153,7 @@ class ExportRequest:
     lookahead: bool = False
     hop: str | None = None
     carry: bool = False
+    hold: int | None = None
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -170,6 +179,10 @@ class ExportRequest:
     def features(self) -> frozenset[str]:
         """What kernels may use of the core: for size none is worth its code."""
         return frozenset() if self.objective == "size" else target_board(self.target).features
+
+    def held(self, quantized: Quantized) -> Quantized:
+        """With the `hold` that is asked for, else the model's own."""
+        return quantized if self.hold is None else holding(quantized, self.hold)
 
     def streamed(self, source: Source) -> Streamed:
         """One step of the source's stream, which is asked for."""
@@ -206,7 +219,10 @@ class ExportRequest:
         if self.promise is None:
             return None
         if isinstance(model, Streamed):
-            raise BadInput("--max-disagreement is of a cascade, which no --stream has")
+            raise BadInput(
+                "--max-disagreement is proven on whole windows: export them without --stream, and "
+                "build the stream's model with the thresholds that it says"
+            )
         return self.promise.rows(model, x, graph)
 
     def identity(self, model: Exported, graph: Graph, x: Array) -> Identity:

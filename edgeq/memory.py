@@ -25,6 +25,7 @@ from edgeq.kernels.parts import node_scratch
 from edgeq.kernels.staging import staged_bytes
 from edgeq.kernels.ways import Way
 from edgeq.ops import OPS
+from edgeq.ops.kept import memory_of
 from edgeq.ops.op import Absent, Site
 from edgeq.overlaps import Needs, ScratchBytes, options
 from edgeq.placement import (
@@ -220,7 +221,7 @@ def _state(graph: Graph) -> tuple[Buffer, ...]:
     found: list[Buffer] = []
     at = 0
     for node in graph.nodes:
-        memory = OPS[node.op].memory
+        memory = memory_of(node)
         if memory is None:
             continue
         size = memory.kind(node.attrs, Site(graph, node).io).bytes

@@ -53,6 +53,7 @@ def export(
     lookahead: bool = False,
     carry: bool = False,
     hop: str | None = None,
+    hold: int | None = None,
     watch: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
@@ -61,14 +62,13 @@ def export(
     have units ("20ms", "1mJ"). Others: docs/commands.md, `watch`: docs/python.md. Raises ModelFile,
     UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch, nothing being written.
     """
-    from edgeq.estimating import Budget
-    from edgeq.export_request import ExportRequest, PromiseRequest
+    from edgeq.export_request import ExportRequest, read_limits
     from edgeq.sources import requantized, with_task
 
-    budget = Budget.read(max_latency, max_energy, max_mean_latency, max_mean_energy)
-    promise = PromiseRequest.read(max_disagreement, confidence, path_of(threshold_data))
+    costs = (max_latency, max_energy, max_mean_latency, max_mean_energy)
+    budget, promise = read_limits(costs, max_disagreement, confidence, path_of(threshold_data))
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise, package)
-    given = (target, Path(out), path_of(calibration), *options, stream, lookahead, hop, carry)
+    given = (target, Path(out), path_of(calibration), *options, stream, lookahead, hop, carry, hold)
     asked = ExportRequest(*given).checked()
     how = (weights, ptq, asked.calibration, path_of(labels), input_shape, plan)
     return _exported(asked, with_task(requantized(model, *how), task), accept_mismatch, watch)
@@ -85,11 +85,12 @@ def _exported(
     from edgeq.export_report import export_report
     from edgeq.export_write import write_report
     from edgeq.prove import Subject
-    from edgeq.streaming import proven
+    from edgeq.streaming import proven, shipped
 
     model = asked.streamed(source) if asked.stream else source
     x = model.rows(asked.calibration)
     quantized = model.quantized(x, asked.method, asked.features, asked.name)
+    quantized = quantized if asked.hold is None else asked.held(quantized)
     of = asked.identity(model, quantized.graph, x)
     kernels, of = asked.tuned(quantized.graph, of, watch)
     quantized = replace(quantized, graph=quantized.graph.with_kernels(kernels))
@@ -97,6 +98,7 @@ def _exported(
     with scratch_folder() as scratch:
         costed = within_budget(quantized, of, asked.budget, scratch, promised)
         asked.deadline(costed)  # before the proofs, which take their time
+        model = shipped(model, costed.compiled.graph) if asked.stream else model
         forms = emit_forms(costed.compiled.graph, of.name, of.digest, of.class_names)
         trained = model.check(costed.compiled.graph, x, anew=asked.calibration is not None)
         subject = Subject(

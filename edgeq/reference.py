@@ -9,6 +9,7 @@ from edgeq.errors import BadInput
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.ports import inputs_by_name, join, limits, outputs_by_name, result_tensors, split
 from edgeq.ops import OPS, cascade, mixture
+from edgeq.ops.kept import memory_of
 from edgeq.ops.op import Array, Io, quant_of
 from edgeq.ops.routed import routed_node, stem_of
 from edgeq.ops.router import uncertainty_q24
@@ -53,19 +54,17 @@ def run(graph: Graph, x: Array, state: State | None = None) -> Answered:
     result = Answered(values, x, route[:, None], none, nothing)
     for node in graph.nodes:
         if node.op == "Mixture":
-            _run_mixture(graph, node, result)
+            _run_mixture(graph, node, result, kept.get(node.name))
         elif node.op == "Cascade":
-            _run_cascade(graph, node, result)
+            _run_cascade(graph, node, result, kept.get(node.name))
         else:
             inputs = tuple(values[n] for n in node.inputs)
-            op, io, params = OPS[node.op], io_of(graph, node), graph.params(node)
-            if op.memory is None:
-                made = op.reference(node.attrs, io, inputs, params)
+            io, params, memory = io_of(graph, node), graph.params(node), memory_of(node)
+            if memory is None:
+                made = OPS[node.op].reference(node.attrs, io, inputs, params)
             else:
                 before = kept[node.name]
-                made, result.state[node.name] = op.memory.run(
-                    node.attrs, io, inputs, params, before
-                )
+                made, result.state[node.name] = memory.run(node.attrs, io, inputs, params, before)
             values[node.outputs[0]] = made
     result.output = join(result_tensors(graph), values)
     return result
@@ -103,7 +102,7 @@ def memories(graph: Graph) -> dict[str, TensorType]:
     """The type of what each node keeps, by the node's name; nodes of experts keep nothing."""
     found = {}
     for node in graph.nodes:
-        memory = OPS[node.op].memory
+        memory = memory_of(node)
         if memory is not None:
             found[node.name] = memory.kind(node.attrs, io_of(graph, node))
     return found
@@ -151,11 +150,14 @@ def _nothing(rows: int, value: int) -> Array:
     return np.full(rows, value, dtype=np.int64)
 
 
-def _run_mixture(graph: Graph, node: Node, result: Answered) -> None:
+def _run_mixture(graph: Graph, node: Node, result: Answered, before: Array | None) -> None:
     inputs = tuple(result.values[n] for n in node.inputs)
+    io, left = io_of(graph, node), 0 if before is None else int(before[0])
     mixed = mixture.reference(
-        node.attrs, io_of(graph, node), inputs, graph.params(node), lambda g, x: run(g, x).output
+        node.attrs, io, inputs, graph.params(node), lambda g, x: run(g, x).output, left
     )
+    if before is not None:
+        result.state[node.name] = np.array([mixed.routing.left], before.dtype)
     result.values[node.outputs[0]] = mixed.output
     result.chosen, result.numerator = mixed.chosen, mixed.routing.uncertainty
     result.router_logits = mixed.routing.logits
@@ -163,9 +165,11 @@ def _run_mixture(graph: Graph, node: Node, result: Answered) -> None:
         result.uncertainty = uncertainty_q24(result.numerator, node.attrs.router.passes)
 
 
-def _run_cascade(graph: Graph, node: Node, result: Answered) -> None:
-    x = result.values[node.inputs[0]]
-    answered = cascade.reference(node.attrs, x, graph.params(node), lambda g, x: run(g, x).values)
+def _run_cascade(graph: Graph, node: Node, result: Answered, before: Array | None) -> None:
+    x, params = result.values[node.inputs[0]], graph.params(node)
+    answered = cascade.reference(node.attrs, x, params, lambda g, x: run(g, x).values, before)
+    if before is not None:
+        result.state[node.name] = answered.left
     result.values[node.outputs[0]] = answered.output
     result.chosen = cascade.ran(answered.route, len(node.attrs.experts))
     result.numerator = answered.signal

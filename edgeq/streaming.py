@@ -13,7 +13,8 @@ from edgeq.ir.c_names import c_name
 from edgeq.ir.ports import LABELS
 from edgeq.ops.carried import CARRYING
 from edgeq.ops.op import with_entry
-from edgeq.passes import Quantized
+from edgeq.ops.routed import routed_node, without_hold
+from edgeq.passes import Quantized, frozen
 from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.passes.stream import padded, stream, time_axis, timing, unpadded
@@ -21,6 +22,7 @@ from edgeq.passes.verify import verify
 from edgeq.prove import Subject, prove_export
 from edgeq.prove.check import Check
 from edgeq.prove.stream import check_carried, check_stream
+from edgeq.reference import quantize_rows
 from edgeq.sources import Origin, Source
 from edgeq.task import Task
 
@@ -28,6 +30,7 @@ CARRIES = (
     "recurrent layers carry their state on: an answer is of all frames since the last reset, and "
     "the window's where those are one window"
 )
+MOST_HOPS = 4096  # of the calibration rows, on which routes are counted
 WHOLE = 1e-6  # how far a hop may be from a whole number of frames
 
 
@@ -161,11 +164,29 @@ class Streamed:
         return hops(self.windows, self._axis, self._hop)
 
     def quantized(
-        self, _x: Array, _method: str, _features: frozenset[str], name: str | None
+        self, x: Array, _method: str, _features: frozenset[str], name: str | None
     ) -> Quantized:
-        """The step, calibrated with the window that it was made of."""
+        """The step, calibrated with the window that it was made of. What its experts are asked for
+        is counted on the first MOST_HOPS of the hops x.
+        """
         graph = replace(self.graph, name=c_name(self.name, name))
-        return replace(self.window, graph=graph)
+        if routed_node(graph) is None:
+            return replace(self.window, graph=graph)
+        return replace(frozen(graph, quantize_rows(graph, x[:MOST_HOPS])), notes=self.window.notes)
+
+    def shipping(self, step: Graph) -> "Streamed":
+        """With the window whose experts are chosen as those of `step`, which a budget moved."""
+        window, own, shipped = self.window.graph, routed_node(self.window.graph), routed_node(step)
+        if own is None or shipped is None:
+            return self
+        attrs = replace(shipped.attrs, experts=own.attrs.experts)
+        chosen = replace(own, attrs=attrs, params=shipped.params)
+        names = shipped.params.values()
+        window = window.with_nodes(chosen if n is own else n for n in window.nodes).with_constants(
+            {name: step.constants[name] for name in names},
+            {name: step.tensors[name] for name in names},
+        )
+        return replace(self, window=replace(self.window, graph=window))
 
     def check(self, _graph: Graph, _x: Array, *, anew: bool) -> Check:
         """The trained model against the window's integers."""
@@ -173,6 +194,11 @@ class Streamed:
 
 
 Exported = Source | Streamed
+
+
+def shipped(model: Exported, graph: Graph) -> Exported:
+    """The model of an export's final graph: of a stream its window decides as the step does."""
+    return model.shipping(graph) if isinstance(model, Streamed) else model
 
 
 def proven(
@@ -201,8 +227,9 @@ def carries(graph: Graph) -> bool:
 
 def check_step(step: Graph, window: Graph) -> Check:
     """A step against its window, hop by hop; one that carries its state on against the first of
-    each sequence.
+    each sequence. Experts are chosen for each hop by itself: a `hold` is the firmware's proof.
     """
+    step, window = without_hold(step), without_hold(window)
     if carries(step):
         return check_carried(step, window, timing(window).axis)
     return check_stream(step, unpadded(window), timing(window).axis)

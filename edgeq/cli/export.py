@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import click
 
@@ -109,6 +110,11 @@ from edgeq.task import TASKS
     is_flag=True,
     help="Of --stream: recurrent layers go on from the hop before, up to a reset.",
 )
+@click.option(
+    "--hold",
+    type=int,
+    help="Of experts: behind a row that is escalated the next so many are, too.",
+)
 @click.option("--hop", help="Fail if the worst case takes longer than a hop, e.g. 20ms.")
 @input_shape_option
 @click.option("--name", help="Begins every C name of the model, e.g. kws (default: its own name).")
@@ -135,15 +141,7 @@ def export(
     compiler: str,
     verbose: bool,
     as_json: bool,
-    mlperf: str | None,
-    name: str | None,
-    weights_as: str,
-    accept_mismatch: bool,
-    threshold_data: Path | None,
-    ptq: str,
-    lookahead: bool,
-    carry: bool,
-    **limits: str | None,
+    **more: object,
 ) -> None:
     """ONNX, TFLite and C firmware of MODEL, with sizes, equivalence checks and what it costs.
 
@@ -156,18 +154,7 @@ def export(
     target_board(target)  # a misspelt one is told before torch is loaded
     exporting = partial(run, model, target, out, calibration, method, compiler, optimize)
     with _shown(counting=optimize == "measured", quiet=as_json) as watch:
-        report = exporting(
-            watch=watch,
-            mlperf=mlperf,
-            name=name,
-            weights_as=weights_as,
-            accept_mismatch=accept_mismatch,
-            threshold_data=threshold_data,
-            ptq=ptq,
-            lookahead=lookahead,
-            carry=carry,
-            **limits,
-        )
+        report = exporting(watch=watch, **cast(dict[str, Any], more))
     if as_json:
         say_json(report)
     else:

@@ -58,6 +58,14 @@ class EscalationCode:
 
 
 @dataclass(frozen=True)
+class HoldCode:
+    """`counts`: where the state has the rows that are still to be escalated; `rows`: how many."""
+
+    counts: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class MixtureCode:
     top_k: int
     input: str
@@ -66,6 +74,7 @@ class MixtureCode:
     experts: tuple[ExpertCode, ...]
     gate: GateCode | None
     escalation: EscalationCode | None
+    hold: HoldCode | None
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,7 @@ class CascadeCode:
     experts: tuple[ExpertCode, ...]
     carried: tuple[str, ...]  # where each stage but the first finds its input, where they are exits
     thresholds: tuple[int, ...]
+    hold: HoldCode | None
 
 
 @dataclass(frozen=True)
@@ -188,7 +198,14 @@ def mixture_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Mix
         tuple(_experts(node, places, layers)),
         _gate_code(node, places, layers),
         _escalation_code(graph, node) if moves else None,
+        _hold_code(node, places),
     )
+
+
+def _hold_code(node: Node, places: Places) -> HoldCode | None:
+    if not node.attrs.hold:
+        return None
+    return HoldCode(f"context->state.halves + {places.state[node.name]} / 2", node.attrs.hold)
 
 
 def escalates(node: Node) -> bool:
@@ -224,6 +241,7 @@ def cascade_code(graph: Graph, places: Places, layers: tuple[Layer, ...]) -> Cas
         tuple(_experts(node, places, layers)),
         tuple(_kept_places(node, places, "carry")),
         tuple(int(t) for t in graph.param(node, THRESHOLDS)),
+        _hold_code(node, places),
     )
 
 

@@ -52,6 +52,7 @@ def defines(
         "EXPERT_COUNT": len(node.attrs.experts) if node else 0,
         **(_cascade(graph, node) if node and node.op == "Cascade" else {}),
         **(_escalation(graph, node) if node and node.op == "Mixture" and escalates(node) else {}),
+        **({"HOLD": node.attrs.hold} if node and node.attrs.hold else {}),
     }
     return tuple(Define(key, str(value)) for key, value in values.items())
 

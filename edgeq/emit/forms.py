@@ -7,6 +7,9 @@ from edgeq.emit.onnx_model import onnx_model
 from edgeq.emit.tflite_model import tflite_model
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph
+from edgeq.ops.routed import holds, without_hold
+
+HELD = "the hold is the firmware's: .onnx and .tflite choose an expert for each row by itself"
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,13 @@ class Forms:
 def emit_forms(
     graph: Graph, name: str, digest: str, class_names: Sequence[str] | None = None
 ) -> Forms:
-    """Both files, with the model's name and digest. UnsupportedOp: an op has no ONNX form."""
+    """Both files, with the model's name and digest; a `hold` is left out, as the files keep no
+    count of rows. UnsupportedOp: an op has no ONNX form.
+    """
+    held = (HELD,) if holds(graph) else ()
+    graph = without_hold(graph) if held else graph
     onnx = onnx_model(graph, name, digest, class_names).SerializeToString()
     try:
-        return Forms(onnx, tflite_model(graph, name, digest, class_names))
+        return Forms(onnx, tflite_model(graph, name, digest, class_names), held)
     except UnsupportedOp as error:
-        return Forms(onnx, None, (f"no .tflite: {error}",))
+        return Forms(onnx, None, (*held, f"no .tflite: {error}"))

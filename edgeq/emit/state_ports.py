@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ir.c_names import unique
 from edgeq.ir.ports import input_names, output_names, port_name
-from edgeq.ops import OPS
 from edgeq.ops.concat import Concat
 from edgeq.ops.copies import Slice
+from edgeq.ops.kept import memory_of
 from edgeq.ops.op import quant_of, with_entry
 from edgeq.reference import memories
 
@@ -40,7 +40,7 @@ def with_state_ports(graph: Graph) -> tuple[Graph, tuple[StatePort, ...]]:
     kinds, states, nodes = memories(graph), list[StatePort](), list[Node]()
     tensors = dict(graph.tensors)
     for node in graph.nodes:
-        if OPS[node.op].memory is None:
+        if memory_of(node) is None:
             nodes.append(node)
             continue
         given, kept = node.outputs[0], node.inputs[0]

@@ -24,10 +24,12 @@ from edgeq.ir import Graph
 from edgeq.ir.c_names import c_prefix
 from edgeq.ops.cascade import THRESHOLDS
 from edgeq.ops.op import Array
+from edgeq.reference import memories, run
 from edgeq.sim.config import MachineConfig
 
 Experts = tuple[int, ...]  # ascending indices; () without a mixture
 ROWS_PER_ROUTE = 3
+MOST_ALONE = 64  # rows that are looked through for each route
 WHOLE = "model"  # the only route of a model without a mixture
 BY_ROWS, FORCED = "rows", "forced"
 
@@ -96,6 +98,7 @@ def counted(
 
     Raises Mismatch when the firmware chooses other experts than the reference.
     """
+    subject = _alone(subject)
     sizes = subject.graph, subject.layers
     firmware = InMemory(board, elf, *sizes)
     routes = [_count(firmware, subject, r, most_rows) for r in all_routes(subject.graph)]
@@ -105,6 +108,20 @@ def counted(
     stalling.infer(subject.rows[0])  # fills the caches
     rows = max(1, most_rows - 1)  # the model of the caches is slow
     return tuple(_with_stalls(stalling, subject, route, rows) for route in routes)
+
+
+def _alone(subject: RoutedModel) -> RoutedModel:
+    """Experts beside a state: a few rows, each with the experts that it takes after a reset."""
+    if not _resets(subject.graph):
+        return subject
+    rows = subject.rows[:MOST_ALONE]
+    chosen = np.concatenate([run(subject.graph, row[None]).chosen for row in rows])
+    return replace(subject, rows=rows, chosen=chosen)
+
+
+def _resets(graph: Graph) -> bool:
+    """Whether a route hangs on the rows before."""
+    return mixture_of(graph) is not None and bool(memories(graph))
 
 
 def _count(
@@ -199,6 +216,8 @@ def forcing(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts:
 def _infer(
     firmware: InMemory, subject: RoutedModel, row: int, route: Experts, phase: int = 0
 ) -> InferResult:
+    if _resets(subject.graph):
+        firmware.reset()
     try:
         result = firmware.infer(subject.rows[row], phase)
     except ValueError as error:  # something wrote over its own result

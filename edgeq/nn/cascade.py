@@ -20,6 +20,7 @@ from edgeq.nn.heads import (
     router_logits,
     with_features,
 )
+from edgeq.nn.hold import checked_hold
 from edgeq.nn.layers import Linear, QuantLayer
 from edgeq.nn.pooling import GlobalAvgPool
 from edgeq.nn.router import BayesianRouter
@@ -59,7 +60,8 @@ class Cascade(nn.Module):
     them and not the features. `thresholds`: one a stage but the last, in the signal's unit; None to
     let `calibrate`, and an export, choose them so that the share `escalate` of the calibration rows
     that reach a stage goes on from it. `names` of the experts are those of reports; by default
-    their models' names or their weights' kind.
+    their models' names or their weights' kind. `hold`: of rows that follow on one another, as a
+    device hears them, so many go on behind one that is unsure; here each row stands alone.
     Training runs every expert and returns the mean of their logits; `expert_logits` holds each
     one's (N, C) for the loss. After an evaluation forward `last_routing` says who ran. Raises
     BadInput for fewer than two experts, and for what does not fit together.
@@ -79,6 +81,7 @@ class Cascade(nn.Module):
         passes: int = 10,
         dropout: float = 0.1,
         seed: int = 0,
+        hold: int = 0,
     ) -> None:
         super().__init__()
         if len(experts) < LEAST_EXPERTS:
@@ -99,6 +102,7 @@ class Cascade(nn.Module):
             raise BadInput("some experts before the last are exits, others are not; make all so")
         self.trunk = None if trunk is None else _body(trunk)
         self.passes, self.dropout, self.seed = passes, dropout, seed
+        self.hold = checked_hold(hold)
         self.heads = nn.ModuleList(self._heads(heads))
         self.register_buffer("limits", torch.zeros(stages))  # read where thresholds say nothing
         self.every_stage = False  # for calibration: a range must not depend on the present route

@@ -29,6 +29,7 @@ from edgeq.nn.foreign import advice
 from edgeq.nn.graph_body import GraphBody
 from edgeq.nn.graph_plan import plan_of
 from edgeq.nn.learned_steps import STRAIGHT_THROUGH
+from edgeq.ops.hold import MOST_HOLD
 from edgeq.ops.op import snake_case
 
 MAX_PARAMETERS = 64_000_000
@@ -152,6 +153,7 @@ MIXTURE = {
     "alpha": ALPHA,
     "quantile": FRACTION,
     "train_mode": _text,
+    "hold": _whole(0, MOST_HOLD),
 }
 CASCADE = {
     "signal": _text,
@@ -161,6 +163,7 @@ CASCADE = {
     "passes": _whole(1, 64),
     "dropout": FRACTION,
     "seed": _whole(0, 2**31 - 1),
+    "hold": _whole(0, MOST_HOLD),
 }
 
 
@@ -221,7 +224,7 @@ MODULES: dict[str, ModuleRow] = {
         router.BayesianRouter,
         {**ROUTER, "passes": _whole(2, 1024), "seed": _whole(0, 2**32 - 1)},
     ),
-    "mixture": ModuleRow(mixture.Mixture, MIXTURE, children=("router",), lists=("experts",)),
+    "mixture": ModuleRow(mixture.Mixture, MIXTURE, ("router",), ("experts",), later=(("hold", 0),)),
     "trunk_mixture": ModuleRow(
         mixture.TrunkMixture, {"router_sees": _text}, children=("trunk", "mixture")
     ),
@@ -229,10 +232,10 @@ MODULES: dict[str, ModuleRow] = {
     "cascade": ModuleRow(
         cascade.Cascade,
         CASCADE,
-        children=("trunk",),
-        lists=("experts", "heads"),
-        optional=("trunk",),
-        later=(("heads", []), ("passes", 10), ("dropout", 0.1), ("seed", 0)),
+        ("trunk",),
+        ("experts", "heads"),
+        ("trunk",),
+        later=(("heads", []), ("passes", 10), ("dropout", 0.1), ("seed", 0), ("hold", 0)),
     ),
 }
 _KIND_OF: dict[type[nn.Module], str] = {row.cls: name for name, row in MODULES.items()}

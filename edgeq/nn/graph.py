@@ -304,7 +304,7 @@ def _cascade(b: Loading, m: cascade.Cascade, path: str, x: Cursor) -> Cursor:
     experts = _experts(b, m, m.names, path, shared)
     check_logits(experts)
     shares = () if m.thresholds else m.escalate
-    attrs = Cascade(experts, m.signal, m.thresholds, shares, m.members)
+    attrs = Cascade(experts, m.signal, m.thresholds, shares, m.members, m.hold)
     return routed(b, path, "Cascade", (shared,), attrs, {})
 
 

@@ -84,5 +84,6 @@ def router(
         rule=m.rule,
         alpha=m.alpha,
         quantile=m.quantile,
+        hold=m.hold,
     )
     return attrs, params

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from edgeq.errors import BadInput
 from edgeq.nn import curiosity
 from edgeq.nn.cascade import kind_of
+from edgeq.nn.hold import checked_hold
 from edgeq.nn.pooling import GlobalAvgPool
 from edgeq.nn.router import PlainRouter
 from edgeq.nn.weight_kinds import weight_kind
@@ -43,6 +44,8 @@ class Mixture(nn.Module):
     top-k sum with a straight-through gate.
     After a training forward `balance_loss` (scalar) and `expert_logits` (list of (N, C)) hold
     what the training loop adds to its loss; after an evaluation forward `last_routing` the route.
+    `hold`, of the rule "escalation": of rows that follow on one another, as a device hears them, so
+    many escalate behind one that does; here each row stands alone.
     """
 
     u_min: Tensor
@@ -60,6 +63,7 @@ class Mixture(nn.Module):
         alpha: float = 1.0,
         quantile: float = 0.8,
         train_mode: str = "likelihood",
+        hold: int = 0,
     ) -> None:
         super().__init__()
         named = [kind_of(e).name for e in experts] if kinds is None else kinds
@@ -72,6 +76,9 @@ class Mixture(nn.Module):
         self.top_k = top_k
         self.alpha = float(alpha)
         self.quantile = float(quantile)
+        self.hold = checked_hold(hold)
+        if hold and rule != "escalation":
+            raise BadInput(f'hold={hold} is of rule="escalation"; {rule!r} escalates nothing')
         self.experts = nn.ModuleList(experts)
         self.router = router
         self.pool = GlobalAvgPool()

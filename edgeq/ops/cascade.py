@@ -6,11 +6,12 @@ ran, its index, and the signal of the last decision.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from edgeq.ir import Graph
+from edgeq.ops.hold import counts, held
 from edgeq.ops.mixture import Expert, experts_shape
 from edgeq.ops.op import (
     INT8,
@@ -20,6 +21,7 @@ from edgeq.ops.op import (
     Call,
     Fields,
     Lowered,
+    Memory,
     Name,
     Op,
     Params,
@@ -47,7 +49,8 @@ class Cascade:
     """`thresholds`: real ones, one a stage but the last, in units of the signal; () to have them
     chosen so that the share `escalate` (one a stage) of the calibration rows that reach a stage
     goes on from it. The integers that decide are the constant "thresholds". `heads`: how many each
-    expert but the last has, where the signal reads them.
+    expert but the last has, where the signal reads them. `hold`: where rows follow on one another,
+    how many more go on from a stage behind one that was unsure there.
     """
 
     experts: tuple[Expert, ...]
@@ -55,6 +58,7 @@ class Cascade:
     thresholds: tuple[float, ...] = ()
     escalate: tuple[float, ...] = ()
     heads: int = 0
+    hold: int = 0
 
     # what a mixture may choose, and a cascade has once and for all
     @property
@@ -85,17 +89,24 @@ class Cascade:
 @dataclass(frozen=True)
 class CascadeResult:
     """output (rows, ...) int8; route (rows,), the answering expert; signal (rows,), of the last
-    decision.
+    decision; left (stages - 1,) int16: the rows behind the last that still go on (ops/hold.py).
     """
 
     output: Array
     route: Array
     signal: Array
+    left: Array
 
 
-def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> CascadeResult:
-    """Integer semantics; `run` gives every tensor of one expert's graph on int8 rows."""
-    rows = len(x)
+def reference(
+    attrs: Cascade, x: Array, params: Params, run: RunGraph, before: Array | None = None
+) -> CascadeResult:
+    """Integer semantics; `run` gives every tensor of one expert's graph on int8 rows. `before`: the
+    `left` of the rows before these, none after a reset.
+    """
+    rows, stages = len(x), len(attrs.experts)
+    kept = np.zeros(stages - 1, np.int16) if before is None else before
+    after = np.maximum(kept.astype(np.int64) - rows, 0)  # of a stage that no row reaches
     y = np.zeros((rows, *experts_shape(attrs.experts)), dtype=np.int8)
     route, signal = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     left, given = np.arange(rows), x
@@ -106,9 +117,12 @@ def reference(attrs: Cascade, x: Array, params: Params, run: RunGraph) -> Cascad
         y[left], route[left] = values[expert.graph.outputs[0]], stage
         if stage < len(attrs.experts) - 1:
             signal[left] = attrs.rule.of(attrs.read(expert, values), params)
-            goes_on = attrs.rule.goes_on(signal[left], int(params[THRESHOLDS][stage]))
+            unsure = np.zeros(rows, bool)
+            unsure[left] = attrs.rule.goes_on(signal[left], int(params[THRESHOLDS][stage]))
+            escalated, after[stage] = held(unsure, int(kept[stage]), attrs.hold)
+            goes_on = escalated[left]
             left, given = left[goes_on], expert.handed_on(given, values)[goes_on]
-    return CascadeResult(y, route, signal)
+    return CascadeResult(y, route, signal, after.astype(np.int16))
 
 
 def ran(route: Array, stages: int) -> Array:
@@ -156,7 +170,7 @@ def _fields(site: Site) -> Fields:
     )
 
 
-def _by_graphs(*_: object) -> Array:
+def _by_graphs(*_: object) -> NoReturn:
     raise NotImplementedError("a cascade runs graphs: `reference` above, passes/float_forward.py")
 
 
@@ -178,6 +192,8 @@ OP = Op(
     lower=_lower,
     accumulators=no_accumulators,
     reach=whole_window,
-    memory=None,
+    memory=Memory(
+        lambda attrs, _io: counts(len(attrs.experts) - 1), _by_graphs, lambda a: a.hold > 0
+    ),
     code=Call("Cascade", "edgeq_signal_params", _fields),
 )

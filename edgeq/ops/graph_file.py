@@ -104,8 +104,12 @@ def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[s
     attrs = {f.name: getattr(node.attrs, f.name) for f in dataclasses.fields(node.attrs)}
     if node.op == "Cascade" and not node.attrs.heads:
         del attrs["heads"]  # as versions without heads wrote it
+    if node.op == "Cascade" and not node.attrs.hold:
+        del attrs["hold"]  # likewise
     if node.op == "Mixture":
         attrs["router"] = dataclasses.asdict(node.attrs.router)
+        if not node.attrs.router.hold:
+            del attrs["router"]["hold"]
     if node.op in ROUTED:
         attrs["experts"] = [
             {
@@ -180,15 +184,18 @@ def _decode_node(data: object, archive: Arrays, where: str) -> Node:
 
 
 def _decode_mixture(data: object, archive: Arrays, where: str) -> Mixture:
-    stored = typed(_StoredMixture, data, where)
+    given = _object(data, where)
+    router = {"hold": 0, **_object(given.get("router"), f"{where}.router")}
+    stored = typed(_StoredMixture, {**given, "router": router}, where)
     experts = _decode_experts(stored.experts, archive, where)
     return Mixture(experts, stored.router, stored.top_k, stored.gate)
 
 
 def _decode_cascade(data: object, archive: Arrays, where: str) -> Cascade:
-    stored = typed(_StoredCascade, {"heads": 0, **_object(data, where)}, where)
+    stored = typed(_StoredCascade, {"heads": 0, "hold": 0, **_object(data, where)}, where)
     experts = _decode_experts(stored.experts, archive, where)
-    return Cascade(experts, stored.signal, stored.thresholds, stored.escalate, stored.heads)
+    shares = stored.thresholds, stored.escalate
+    return Cascade(experts, stored.signal, *shares, stored.heads, stored.hold)
 
 
 def _decode_experts(stored: tuple[Any, ...], archive: Arrays, where: str) -> tuple[Expert, ...]:
@@ -258,6 +265,7 @@ class _StoredCascade:
     thresholds: tuple[float, ...]
     escalate: tuple[float, ...]
     heads: int
+    hold: int
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ Inputs: (expert input, router input); they may be one tensor. Outputs: (y, route
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from edgeq.ir import Graph
 from edgeq.ops import router_constants
 from edgeq.ops.fixed_point import requantize, softmax_q15
+from edgeq.ops.hold import counts
 from edgeq.ops.op import (
     INT8,
     NO_FUSION,
@@ -19,6 +20,7 @@ from edgeq.ops.op import (
     Array,
     Call,
     Io,
+    Memory,
     Op,
     Params,
     Role,
@@ -69,6 +71,11 @@ class Mixture:
     gate: str = "none"
 
     @property
+    def hold(self) -> int:
+        """Rows that escalate behind one that does; only the rule "escalation" knows such."""
+        return self.router.hold if self.router.rule == "escalation" else 0
+
+    @property
     def most_precise(self) -> int:
         """Index of the expert with most bits; the lower index on a tie."""
         bits = [e.bits for e in self.experts]
@@ -112,11 +119,18 @@ def choose(score: Array, top_k: int) -> Array:
 
 
 def reference(
-    attrs: Mixture, io: Io, x: tuple[Array, ...], params: Params, run: RunGraph
+    attrs: Mixture,
+    io: Io,
+    x: tuple[Array, ...],
+    params: Params,
+    run: RunGraph,
+    left: int = 0,
 ) -> MixtureResult:
-    """Integer semantics; `run` evaluates one expert's graph on int8 rows."""
+    """Integer semantics; `run` evaluates one expert's graph on int8 rows. `left`: how many of the
+    rows the rows before still escalate.
+    """
     router_zero = quant_of(io.inputs[1]).zero_point
-    routing = route_rows(attrs.router, x[1].reshape(len(x[1]), -1), router_zero, params)
+    routing = route_rows(attrs.router, x[1].reshape(len(x[1]), -1), router_zero, params, left)
     chosen = choose(routing.scores, attrs.top_k)
     if attrs.gate == "none":
         return MixtureResult(_routed(attrs, x[0], chosen[:, 0], run), chosen, routing)
@@ -166,7 +180,7 @@ def _roles(attrs: Mixture) -> tuple[Role, ...]:
     return router_constants.roles(attrs.router, attrs.gate)
 
 
-def _by_graphs(*_: object) -> Array:
+def _by_graphs(*_: object) -> NoReturn:
     raise NotImplementedError("a mixture runs graphs: `reference` above, passes/float_forward.py")
 
 
@@ -188,6 +202,6 @@ OP = Op(
     lower=router_constants.lower,
     accumulators=router_constants.accumulators,
     reach=whole_window,
-    memory=None,
+    memory=Memory(lambda _attrs, _io: counts(1), _by_graphs, lambda attrs: attrs.hold > 0),
     code=Call("Mixture", "edgeq_router_params", router_constants.router_fields),
 )

@@ -116,11 +116,12 @@ class Accumulator:
 class Memory:
     """What an op keeps from one row to the next. `kind`: its type, with a scale; after a reset it
     is all zero points. `run` gives the outputs of rows that follow on one another, and what is kept
-    after the last of them.
+    after the last of them. `keeps`: by its attributes, whether a node keeps anything.
     """
 
     kind: Callable[[Any, Io], TensorType]
     run: Callable[[Any, Io, tuple[Array, ...], Params, Array], tuple[Array, Array]]
+    keeps: Callable[[Any], bool] = lambda _: True
 
 
 @dataclass(frozen=True)

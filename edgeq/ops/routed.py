@@ -13,6 +13,34 @@ def routed_node(graph: Graph) -> Node | None:
     return next((n for n in graph.nodes if getattr(n.attrs, "experts", ())), None)
 
 
+def with_hold(graph: Graph, hold: int) -> Graph:
+    """The graph whose cascade, or mixture that escalates, goes on to do so for `hold` rows behind
+    one that is unsure. ValueError for other graphs.
+    """
+    node = routed_node(graph)
+    if node is None:
+        raise ValueError("it has no experts")
+    attrs = node.attrs
+    if node.op == "Mixture" and attrs.router.rule != "escalation":
+        raise ValueError(f"its mixture's rule is {attrs.router.rule!r}, which never escalates")
+    if node.op == "Mixture":
+        held = replace(node, attrs=replace(attrs, router=replace(attrs.router, hold=hold)))
+    else:
+        held = replace(node, attrs=replace(attrs, hold=hold))
+    return graph.with_nodes(held if n is node else n for n in graph.nodes)
+
+
+def holds(graph: Graph) -> bool:
+    """Whether it goes on to escalate behind a row that does."""
+    node = routed_node(graph)
+    return node is not None and node.attrs.hold > 0
+
+
+def without_hold(graph: Graph) -> Graph:
+    """The graph whose experts are chosen for each row by itself."""
+    return with_hold(graph, 0) if holds(graph) else graph
+
+
 def stem_of(graph: Graph, node: Node, tensor: str) -> Graph:
     """What runs before a node, as a graph whose output is `tensor`."""
     before = graph.nodes[: graph.nodes.index(node)]

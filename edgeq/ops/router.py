@@ -13,6 +13,7 @@ import numpy as np
 from edgeq.ir import Quant
 from edgeq.ops.fixed_point import Int64, requantize, softmax_q15
 from edgeq.ops.fully_connected import accumulate
+from edgeq.ops.hold import held
 from edgeq.ops.op import Array, Params, activation_bounds
 
 RULES = ("precision_prior", "escalation", "off")
@@ -24,6 +25,7 @@ MAX_PASSES = 64
 class Router:
     """Linear - ReLU - Dropout - ... - Linear. Layer i's constants are "router.<i>.<role>".
 
+    `hold`: where rows follow on one another, how many more escalate behind one that does.
     `quants` types each layer's output; a dropped pass shares it. Layer 0 stands before any
     dropout: it is computed once. `seed` numbers the masks of `mc_dropout.dropout_masks`.
     """
@@ -36,16 +38,20 @@ class Router:
     rule: str = "precision_prior"
     alpha: float = 1.0
     quantile: float = 0.8
+    hold: int = 0
     quants: tuple[Quant, ...] = ()
 
 
 @dataclass(frozen=True)
 class Routing:
-    """Per row: q logits int8 (rows, E), U int64 (rows,), adjusted scores int64 (rows, E)."""
+    """Per row: q logits int8 (rows, E), U int64 (rows,), adjusted scores int64 (rows, E). `left`:
+    rows behind the last that still escalate (ops/hold.py).
+    """
 
     logits: Array
     uncertainty: Int64
     scores: Int64
+    left: int = 0
 
 
 def _layer(router: Router, i: int, x: Array, zero: int, params: Params, suffix: str) -> Array:
@@ -116,24 +122,34 @@ def monte_carlo_numerator(router: Router, first: Array, params: Params) -> Int64
 
 
 def scores(router: Router, logits: Array, numerator: Int64, params: Params) -> Int64:
-    """Exact integer scores (rows, E); the route is their arg-max, ties to the lower index.
+    """Exact integer scores (rows, E) from a reset on; the route is their arg-max, ties to the lower
+    index.
 
     precision_prior: 2^40 q_e + clamp(U - u_min, 0, u_max - u_min) * prior_e.
-    escalation: U > threshold puts the most precise expert ahead of all.
+    escalation: U > threshold puts the most precise expert ahead of all, also in the `hold` rows
+    behind.
     """
+    return scores_after(router, logits, numerator, params, 0)[0]
+
+
+def scores_after(
+    router: Router, logits: Array, numerator: Int64, params: Params, left: int
+) -> tuple[Int64, int]:
+    """`scores`, where the rows before leave `left` to escalate, and how many these leave."""
     score = logits.astype(np.int64) << SCORE_BITS
     if router.rule == "precision_prior":
         u_min, u_max = int(params["router.u_min"][0]), int(params["router.u_max"][0])
         clamped = np.clip(numerator - u_min, 0, u_max - u_min)
-        return score + clamped[:, None] * params["router.prior"].astype(np.int64)
+        return score + clamped[:, None] * params["router.prior"].astype(np.int64), 0
     if router.rule == "escalation":
-        escalated = numerator > int(params["router.threshold"][0])
+        unsure = np.asarray(numerator > int(params["router.threshold"][0]))
+        escalated, left = held(unsure, left, router.hold)
         score[escalated, int(params["router.precise"][0])] = 1 << (SCORE_BITS + 9)
-    return score
+    return score, left
 
 
-def route_rows(router: Router, x: Array, zero_point: int, params: Params) -> Routing:
-    """Routing of int8 rows (rows, features)."""
+def route_rows(router: Router, x: Array, zero_point: int, params: Params, left: int = 0) -> Routing:
+    """Routing of int8 rows (rows, features); `left` as `scores_after` has it."""
     logits, first = logits_of(router, x, zero_point, params)
     numerator = monte_carlo_numerator(router, first, params)
-    return Routing(logits, numerator, scores(router, logits, numerator, params))
+    return Routing(logits, numerator, *scores_after(router, logits, numerator, params, left))

@@ -1,16 +1,18 @@
 """The passes, in order: a float graph becomes the integer graph that every form is emitted from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgeq.errors import BadInput
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
+from edgeq.ops.routed import routed_node, with_hold
 from edgeq.passes.calibrate import calibrate
 from edgeq.passes.concat_in_place import in_place
 from edgeq.passes.fold_batch_norm import fold_batch_norm
-from edgeq.passes.freeze_cascade import Cascading, freeze_cascade, frozen_cascade
+from edgeq.passes.freeze_cascade import Cascading, effect, freeze_cascade, frozen_cascade
 from edgeq.passes.freeze_router import (
     Curiosity,
     Observed,
@@ -85,10 +87,29 @@ def quantize(
 def as_frozen(graph: Graph, x: Array, features: frozenset[str]) -> Quantized:
     """A lowered graph whose rules are frozen, its kernels chosen; real rows x show what they do."""
     rows = quantize_rows(graph, x)
+    return frozen(verify(select_kernels(graph, features), "lowered"), rows)
+
+
+def frozen(graph: Graph, rows: Array) -> Quantized:
+    """The same of a graph whose kernels are chosen and rows of codes."""
     seen = observe(graph, rows)
-    effects = frozen_curiosity(graph, seen), frozen_cascade(graph, rows)
-    chosen = verify(select_kernels(graph, features), "lowered")
-    return Quantized(chosen, effects[0], seen, (), effects[1])
+    return Quantized(graph, frozen_curiosity(graph, seen), seen, (), frozen_cascade(graph, rows))
+
+
+def holding(quantized: Quantized, hold: int) -> Quantized:
+    """With that `hold` of its experts, and what it does on the calibration rows in their order.
+
+    Raises BadInput for a model that never escalates, UnsupportedOp for a hold out of range.
+    """
+    try:
+        graph = verify(with_hold(quantized.graph, hold), "lowered")
+    except ValueError as error:
+        raise BadInput(f'--hold {hold}: {error}; build a cascade, or rule="escalation"') from None
+    curiosity, cascading = frozen_curiosity(graph, quantized.seen), quantized.cascading
+    node = routed_node(graph)
+    if cascading is not None and node is not None:
+        cascading = effect(node.attrs, cascading.thresholds, cascading.stages)
+    return replace(quantized, graph=graph, curiosity=curiosity, cascading=cascading)
 
 
 def with_experts(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:

@@ -8,6 +8,7 @@ import numpy as np
 from edgeq.errors import BadInput
 from edgeq.ir import Graph
 from edgeq.ops.cascade import THRESHOLDS, Cascade, ran
+from edgeq.ops.hold import held
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.routed import routed_node
 from edgeq.ops.signals import Signal
@@ -89,16 +90,21 @@ def with_thresholds(graph: Graph, thresholds: Sequence[int]) -> Graph:
     return graph.with_constants({name: np.array(thresholds, np.int32)})
 
 
-def routes_under(rule: Signal, signals: Array, thresholds: Sequence[int]) -> Array:
-    """The answering expert (rows,) of rows with these signals (rows, stages - 1)."""
-    goes_on = [rule.goes_on(signals[:, stage], limit) for stage, limit in enumerate(thresholds)]
-    reached = np.cumprod(np.stack(goes_on, axis=1), axis=1)
-    return np.asarray(reached.sum(axis=1))
+def routes_under(rule: Signal, signals: Array, thresholds: Sequence[int], hold: int = 0) -> Array:
+    """The answering expert (rows,) of rows with these signals (rows, stages - 1), the first of them
+    after a reset.
+    """
+    route, reached = np.zeros(len(signals), np.int64), np.ones(len(signals), bool)
+    for stage, limit in enumerate(thresholds):
+        unsure = reached & rule.goes_on(signals[:, stage], limit)
+        reached = reached & held(unsure, 0, hold)[0]
+        route += reached
+    return route
 
 
 def effect(attrs: Cascade, thresholds: Sequence[int], stages: Stages) -> Cascading:
     """What these thresholds do on rows whose stages are known."""
-    route = routes_under(attrs.rule, stages.signals, thresholds)
+    route = routes_under(attrs.rule, stages.signals, thresholds, attrs.hold)
     counts = np.bincount(route, minlength=len(attrs.experts))
     return Cascading(
         attrs.signal,

@@ -1,5 +1,4 @@
-"""A window's graph made one step of a stream, which answers as the window does (Google's
-kws_streaming, arXiv 2005.06720, has the idea in floats).
+"""A window's graph made one step of a stream, which answers as it does (arXiv 2005.06720: floats).
 
 Cells of a tensor along time are counted as in the window, cell 0 being its first; from one step to
 the next the window moves on by the cells that a hop brings. A step computes each tensor's newest
@@ -19,8 +18,10 @@ from edgeq.ops import OPS
 from edgeq.ops.carried import STEPS, step_of
 from edgeq.ops.copies import Slice
 from edgeq.ops.history import History
+from edgeq.ops.kept import memory_of
 from edgeq.ops.op import Reach, Site, with_entry
 from edgeq.ops.reshape import Reshape
+from edgeq.ops.routed import ROUTED
 from edgeq.passes.lower import lower_node
 
 ZERO_PADDED = ("Conv2D", "DepthwiseConv2D", "SvdfTime")
@@ -129,10 +130,9 @@ def timing(graph: Graph, carry: bool = False) -> Timing:
 
 
 def _refuse_kept(node: Node) -> None:
-    experts = bool(getattr(node.attrs, "experts", None))
-    if OPS[node.op].memory is not None or experts:
-        what = "has experts" if experts else "keeps a state of its own"
-        raise UnsupportedOp(f"layer {node.name!r} ({node.op}) {what}; --stream takes neither")
+    if node.op not in ROUTED and memory_of(node) is not None:
+        what = f"layer {node.name!r} ({node.op}) keeps a state of its own"
+        raise UnsupportedOp(f"{what}; --stream takes no such")
 
 
 def _reach(

@@ -6,7 +6,6 @@ int8 or int16, with a scale),
 """
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,6 +15,8 @@ from edgeq.ops import OPS
 from edgeq.ops.cascade import THRESHOLDS, Cascade
 from edgeq.ops.fixed_point import INT32_MAX
 from edgeq.ops.heads import MOST_HEADS
+from edgeq.ops.hold import MOST_HOLD
+from edgeq.ops.kept import memory_of
 from edgeq.ops.op import (
     STORED_RANGE,
     WEIGHT_RANGE,
@@ -66,20 +67,21 @@ def verify(graph: Graph, stage: str) -> Graph:
 
 
 def _check_memory(graph: Graph) -> None:
-    """A route depends on its own row alone: nothing is kept beside a mixture or in an expert."""
-    keeps = [n.name for g in _graphs(graph) for n in g.nodes if OPS[n.op].memory is not None]
-    if keeps and any(n.op in ROUTED for n in graph.nodes):
-        raise UnsupportedOp(
-            f"graph {graph.name!r} has experts and a state ({', '.join(map(repr, keeps))}); one "
-            "of the two is supported"
-        )
-
-
-def _graphs(graph: Graph) -> Iterator[Graph]:
-    yield graph
-    for node in graph.nodes:
-        for expert in getattr(node.attrs, "experts", ()):
-            yield expert.graph
+    """What an expert kept would be of the rows that it was asked for: nothing is kept in one."""
+    for expert in (e for n in graph.nodes for e in getattr(n.attrs, "experts", ())):
+        keeps = [n.name for n in expert.graph.nodes if memory_of(n) is not None]
+        if keeps:
+            raise UnsupportedOp(
+                f"graph {graph.name!r}: expert {expert.name!r} keeps a state "
+                f"({', '.join(map(repr, keeps))}), which would be stale after rows that others "
+                "answer; put those layers before the experts, where they see every row"
+            )
+    for node in (n for n in graph.nodes if n.op in ROUTED):
+        if not 0 <= node.attrs.hold <= MOST_HOLD:
+            raise UnsupportedOp(
+                f"node {node.name!r} ({node.op}): a hold of {node.attrs.hold} rows; give 0 to "
+                f"{MOST_HOLD:,}"
+            )
 
 
 def unsupported_ops(graph: Graph) -> list[str]:

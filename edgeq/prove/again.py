@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeq.board import Board, target_board
 from edgeq.compiled import Compiled, compile_graph
 from edgeq.errors import BadInput, Link, Mismatch
@@ -18,8 +20,8 @@ from edgeq.plain_text import command
 from edgeq.prove.check import Check
 from edgeq.prove.export import Subject, check_firmware, forms
 from edgeq.prove.firmware import answer_of, compare, name_of
-from edgeq.prove.trials import ROWS, trials
-from edgeq.reference import real_inputs
+from edgeq.prove.trials import ROWS, as_they_come, trials
+from edgeq.reference import memories, real_inputs
 from edgeq.task import checked_task
 from edgeq.toolchain import OPTIMIZE, Compiler, build, with_board
 
@@ -83,6 +85,8 @@ def on_board(compiled: Compiled, rows: Array, folder: Path, port: str, baud: int
     Routes that no row takes are named: a board cannot be sent there.
     """
     asked = [t for each in trials(compiled.graph, rows, 2 * ROWS) for t in each if t.forced is None]
+    if memories(compiled.graph):  # those that were left out are no part of the sequence
+        asked = as_they_come(compiled.graph, np.stack([t.row for t in asked]))
     with BoardLink.open(port, GREETING_S, baud) as link:
         info = link.info()
         if info.model_digest != compiled.digest:

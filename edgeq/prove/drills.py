@@ -15,6 +15,7 @@ from edgeq.estimating.routes import all_routes, route_names
 from edgeq.ir import Graph, TensorType
 from edgeq.ir.ports import limits
 from edgeq.ops import OPS
+from edgeq.ops.kept import memory_of
 from edgeq.ops.op import Absent, Array, quant_of
 from edgeq.prove.trials import Trial
 from edgeq.reference import io_of
@@ -42,7 +43,7 @@ class Drills:
         self._left = {
             layer.info.index: _fed(layer, count, np.random.default_rng([seed, layer.info.index]))
             for layer in layers
-            if OPS[layer.node.op].memory is None
+            if memory_of(layer.node) is None
         }
         self.owning = frozenset(layer.info.expert or "" for layer in layers)
         self.done = Counter[int]()

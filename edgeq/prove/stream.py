@@ -17,10 +17,10 @@ def check_stream(step: Graph, window: Graph, axis: int) -> Check:
     assert step.stream is not None
     first, hop = step.stream.first, step.stream.hop
     rows = random_rows(step, first + HOPS, SEED)
-    answers = run(step, rows).output[first:].reshape(HOPS, -1).astype(np.int64)
-    wanted = run(window, _windows(rows, window, axis, hop, first)).output
-    apart = np.abs(answers - wanted.reshape(HOPS, -1)).max(axis=1)
-    different = int((apart > 0).sum())
+    ran, wanted = run(step, rows), run(window, _windows(rows, window, axis, hop, first))
+    answers = ran.output[first:].reshape(HOPS, -1).astype(np.int64)
+    apart = np.abs(answers - wanted.output.reshape(HOPS, -1)).max(axis=1)
+    different = int(((apart > 0) | (ran.route[first:] != wanted.route)).sum())
     found = "equals" if not different else f"differs {different} times from"
     return Check(
         name="stream",

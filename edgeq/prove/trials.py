@@ -12,7 +12,7 @@ from edgeq.ir.ports import join, limits, outputs_of
 from edgeq.ops.op import Array
 from edgeq.passes.freeze_cascade import with_thresholds
 from edgeq.passes.freeze_router import chosen_experts
-from edgeq.reference import memories, run
+from edgeq.reference import Answered, State, memories, run
 
 ROWS, LEAST_ROWS, MOST_ROWS = 8, 2, 64  # a route: as a rule, where they are dear, and cheap
 
@@ -52,20 +52,72 @@ def trials(graph: Graph, rows: Array, count: int, seed: int = 0) -> tuple[tuple[
     picked = [(r, _pick(r, chosen, len(rows), half)[:count]) for r in all_routes(graph)]
     asked = [_answered(graph, pool, chosen, route, indices) for route, indices in picked]
     rounds = tuple(zip(*asked, strict=True))
-    return _in_sequence(graph, rounds) if memories(graph) else rounds
+    if not memories(graph):
+        return rounds
+    if mixture_of(graph) is None:
+        return _in_sequence(graph, rounds)
+    return _on_routes(graph, rounds, rows[: count * len(picked)])
+
+
+def _on_routes(
+    graph: Graph, rounds: tuple[tuple[Trial, ...], ...], rows: Array
+) -> tuple[tuple[Trial, ...], ...]:
+    """The same trials behind one another, and at the end `rows` as a device hears them, whatever
+    routes they take: what is kept shows where no trial is sent anywhere.
+    """
+    state, found = None, []
+    for each in rounds:
+        done = []
+        for trial in each:
+            told, state = after(graph, trial, state)
+            done.append(told)
+        found.append(tuple(done))
+    return *found, tuple(as_they_come(graph, rows, state))
 
 
 def _in_sequence(
     graph: Graph, rounds: tuple[tuple[Trial, ...], ...]
 ) -> tuple[tuple[Trial, ...], ...]:
     """The same rows, each answered after the one before it, the first after a reset. There is one
-    route: a state never stands beside a mixture.
+    route.
     """
     rows = np.stack([trial.row for (trial,) in rounds])
     answers = answers_of(graph, rows)
     return tuple(
         (replace(trial, wanted=wanted),) for (trial,), wanted in zip(rounds, answers, strict=True)
     )
+
+
+def stands_alone(graph: Graph, trial: Trial) -> bool:
+    """Whether a reset is before and behind it: other thresholds make a new instance."""
+    node = mixture_of(graph)
+    return trial.forced is not None and node is not None and node.op == "Cascade"
+
+
+def after(graph: Graph, trial: Trial, state: State | None) -> tuple[Trial, State | None]:
+    """The trial's row on the trial's route, answered behind a state (None: a reset), and the state
+    that it leaves. It is forced where it would not take the route by itself.
+    """
+    row = trial.row[None]
+    ran = run(graph, row, state)
+    chosen = ran.chosen[0].tolist()
+    if taken(chosen) == trial.experts:
+        own = replace(trial, forced=None, wanted=next(_told(graph, ran)))
+        return own, ran.state
+    forced = forcing(graph, chosen, trial.experts)
+    sent = replace(trial, forced=forced)
+    alone = stands_alone(graph, sent)
+    ran = run(forced_graph(graph, forced), row, None if alone else state)
+    return replace(sent, wanted=next(_told(graph, ran))), None if alone else ran.state
+
+
+def as_they_come(graph: Graph, rows: Array, state: State | None = None) -> list[Trial]:
+    """Rows on the routes that they take by themselves, behind a state (None: a reset)."""
+    ran, routed = run(graph, rows, state), mixture_of(graph) is not None
+    pairs = zip(rows, ran.chosen.tolist(), _told(graph, ran), strict=True)
+    return [
+        Trial(taken(chosen) if routed else (), row, None, wanted) for row, chosen, wanted in pairs
+    ]
 
 
 def _extremes(graph: Graph, count: int, rng: np.random.Generator) -> Array:
@@ -112,8 +164,11 @@ def _answered(
 
 def answers_of(graph: Graph, rows: Array, forced: Experts | None = None) -> Iterator[Answer]:
     """What the reference answers to rows of codes."""
+    yield from _told(graph, run(graph if forced is None else forced_graph(graph, forced), rows))
+
+
+def _told(graph: Graph, ran: Answered) -> Iterator[Answer]:
     outputs = outputs_of(graph)
-    ran = run(graph if forced is None else forced_graph(graph, forced), rows)
     for output, route, doubt in zip(ran.output, ran.route, ran.uncertainty, strict=True):
         yield Answer(outputs.pack(output), int(route), int(doubt))
 

@@ -23,8 +23,8 @@ from edgeq.ir import Graph, Node
 from edgeq.ops import OPS
 from edgeq.ops.op import ANY_NUMBER, Array
 from edgeq.prove.drills import Drills
-from edgeq.prove.trials import Trial, forced_graph
-from edgeq.reference import run
+from edgeq.prove.trials import Trial, forced_graph, stands_alone
+from edgeq.reference import Answered, State, memories, run
 from edgeq.sim import Machine
 from edgeq.sim.any_machine import AnyMachine
 
@@ -175,19 +175,35 @@ def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
     """For each trial every quantised tensor that its inference computes, by the reference; with a
     state all trials are a sequence from a reset.
     """
+    if memories(graph) and mixture_of(graph) is not None:
+        return list(_one_by_one(graph, asked))
     found: list[Expected] = [{}] * len(asked)
     for forced in dict.fromkeys(trial.forced for trial in asked):
         at = [i for i, trial in enumerate(asked) if trial.forced == forced]
         rows = np.stack([asked[i].row for i in at])
-        whole = _all_values(graph, forced, rows)
+        whole = _all_values(graph, _ran(graph, forced, rows, None).values)
         for n, i in enumerate(at):
-            names = set(_experts(graph, asked[i]))
-            found[i] = {
-                name: np.ascontiguousarray(values[n]).tobytes()
-                for name, values in whole.items()
-                if name[0] in names and values.dtype in (np.int8, np.int16)
-            }
+            found[i] = _of_row(graph, asked[i], whole, n)
     return found
+
+
+def _one_by_one(graph: Graph, asked: Sequence[Trial]) -> Iterator[Expected]:
+    """Of experts beside a state: a trial that stands alone has a reset before and behind it."""
+    state: State | None = None
+    for trial in asked:
+        alone = stands_alone(graph, trial)
+        ran = _ran(graph, trial.forced, trial.row[None], None if alone else state)
+        state = None if alone else ran.state
+        yield _of_row(graph, trial, _all_values(graph, ran.values), 0)
+
+
+def _of_row(graph: Graph, trial: Trial, whole: Mapping[Tensor, Array], at: int) -> Expected:
+    names = set(_experts(graph, trial))
+    return {
+        name: np.ascontiguousarray(values[at]).tobytes()
+        for name, values in whole.items()
+        if name[0] in names and values.dtype in (np.int8, np.int16)
+    }
 
 
 def _experts(graph: Graph, trial: Trial) -> Iterator[str]:
@@ -198,9 +214,12 @@ def _experts(graph: Graph, trial: Trial) -> Iterator[str]:
         yield from (node.attrs.experts[i].name for i in trial.experts)
 
 
-def _all_values(graph: Graph, forced: Experts | None, rows: Array) -> dict[Tensor, Array]:
-    """(rows, *shape) of each tensor: of the main graph so forced, and of every expert."""
-    main = run(graph if forced is None else forced_graph(graph, forced), rows).values
+def _ran(graph: Graph, forced: Experts | None, rows: Array, state: State | None) -> Answered:
+    return run(graph if forced is None else forced_graph(graph, forced), rows, state)
+
+
+def _all_values(graph: Graph, main: Mapping[str, Array]) -> dict[Tensor, Array]:
+    """(rows, *shape) of each tensor: of the main graph, which ran, and of every expert."""
     values: dict[Tensor, Array] = {("", name): each for name, each in main.items()}
     node = mixture_of(graph)
     if node is None:

@@ -3,7 +3,7 @@
  *
  * stdin: for each row what sends it on its route, then the input. A mixture: EDGEQ_EXPERT_COUNT
  * bytes, the order of the table of experts; a cascade: its thresholds, int32 as this computer has
- * them.
+ * them; a row with others than the model's own stands alone, a reset before and behind it.
  * stdout: for each row the output, the route (int32) and the uncertainty (uint32), as this computer
  * stores them. The model comes with its table of experts writable (edgeq/toolchain/host.py). */
 #include <stdio.h>
@@ -28,10 +28,19 @@ static union {
 
 #ifdef EDGEQ_THRESHOLD_COUNT
 static int send(void) {
+    static const int32_t own[EDGEQ_THRESHOLD_COUNT] = EDGEQ_THRESHOLDS;
+    static int alone;
+    int32_t asked[EDGEQ_THRESHOLD_COUNT];
+    if (fread(asked, sizeof asked[0], EDGEQ_THRESHOLD_COUNT, stdin) != EDGEQ_THRESHOLD_COUNT) {
+        return 0;
+    }
+    int before = alone;
+    alone = memcmp(asked, own, sizeof own) != 0;
+    if (before || alone) {
+        edgeq_init();
+    }
     for (int32_t i = 0; i < EDGEQ_THRESHOLD_COUNT; i++) {
-        int32_t threshold;
-        if (fread(&threshold, sizeof threshold, 1, stdin) != 1 ||
-            edgeq_set_threshold(i, threshold) != 0) {
+        if (edgeq_set_threshold(i, asked[i]) != 0) {
             return 0;
         }
     }

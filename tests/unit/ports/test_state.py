@@ -16,18 +16,21 @@ from rich.console import Console
 
 import edgeq
 from edgeq import nn
+from edgeq.compiled import compile_graph
 from edgeq.emit.onnx_model import onnx_model
 from edgeq.emit.state_ports import with_state_ports
 from edgeq.emit.tflite_model import tflite_model
-from edgeq.errors import BadInput, EdgeqError, Link, UnsupportedOp
+from edgeq.errors import BadInput, EdgeqError, Link
 from edgeq.export_folder import read_project, read_report
 from edgeq.harness.link import BoardLink
 from edgeq.harness.messages import RESET, RUN, Request, run_request
 from edgeq.ir.ports import inputs_of
 from edgeq.memory import plan_memory
 from edgeq.ops import OPS
+from edgeq.passes.select_kernels import select_kernels
 from edgeq.passes.stored_graph import stored_graph
 from edgeq.passes.verify import verify
+from edgeq.prove.firmware import check_with
 from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
 from edgeq.prove.trials import trials
@@ -100,15 +103,22 @@ def test_the_plan_has_a_region_for_it() -> None:
     assert not {b.name for b in plan.state} & {b.name for b in plan.buffers}
 
 
-def test_a_state_beside_a_mixture_is_refused() -> None:
+def test_a_state_beside_a_mixture_is_taken(tmp_path: Path) -> None:
+    """It sees every row, whoever answers it."""
     mixed, delay = mixture_graph(np.random.default_rng(0), trunk="fc"), with_delay()
     node = next(n for n in delay.nodes if n.op == "Delay")
     first = mixed.nodes[0]
     kind = mixed.tensors[first.outputs[0]]
     own = replace(node, inputs=first.outputs, outputs=("late",))
     both = mixed.with_tensors({"late": kind}).with_nodes((first, own, *mixed.nodes[1:]))
-    with pytest.raises(UnsupportedOp, match="has experts and a state"):
-        verify(both, "quantized")
+    graph = select_kernels(verify(both, "lowered"), frozenset())
+    rows = random_rows(graph, 40)
+    runner = host_runner(graph, compile_graph(graph, "m", "56" * 32).project, tmp_path)
+    check = check_with(graph, rows, runner, "host")
+    assert check.passed, check.said
+    whole, first = run(graph, rows), run(graph, rows[:17])
+    second = run(graph, rows[17:], first.state)
+    np.testing.assert_array_equal(np.concatenate([first.output, second.output]), whole.output)
 
 
 def test_another_scale_behind_it_is_refused() -> None:
