@@ -67,6 +67,7 @@ class ExportReport:
     state_bytes: int
     stream: dict[str, Any] | None
     deadline: dict[str, Any] | None
+    power: dict[str, Any] | None
     input_layout: str
     class_names: list[str] | None
     task: str | None
@@ -122,6 +123,7 @@ def export_report(
         state_bytes=compiled.plan.state_bytes,
         stream=None if graph.stream is None else asdict(graph.stream),
         deadline=asked.deadline(costed),
+        power=asked.power(costed, of),
         input_layout=model.layout,
         class_names=list(model.class_names) if model.class_names else None,
         task=model.task,

@@ -22,12 +22,14 @@ from edgeq.estimating import (
 )
 from edgeq.estimating.count_cache import CountCache, default_path
 from edgeq.estimating.fastest import Watch, choice_words, fastest_kernels
+from edgeq.estimating.power import power_entry
 from edgeq.export_folder import check_free
 from edgeq.ir import Graph
 from edgeq.ir.c_names import c_name
 from edgeq.ir.graph import Place
 from edgeq.ir.ports import ends_in_map, inputs_of, outputs_of, result_tensors
 from edgeq.ops.op import Array
+from edgeq.ops.routed import routed_node
 from edgeq.passes import Quantized, holding
 from edgeq.reference import quantize_rows
 from edgeq.sources import Source, given_rows
@@ -183,6 +185,21 @@ class ExportRequest:
     def held(self, quantized: Quantized) -> Quantized:
         """With the `hold` that is asked for, else the model's own."""
         return quantized if self.hold is None else holding(quantized, self.hold)
+
+    def budgeted(self, graph: Graph) -> Budget:
+        """The budget, with how often a row comes where that is known."""
+        return self.budget.every(hop_seconds(graph, self.hop))
+
+    def power(self, costed: Costed, of: Identity) -> dict[str, Any] | None:
+        """The mean power over the calibration rows as a stream; None where hops have no time, or
+        the board no figures.
+        """
+        hop_s, board = hop_seconds(costed.compiled.graph, self.hop), of.lender
+        if hop_s is None or costed.cost is None or board.energy is None:
+            return None
+        node = routed_node(costed.compiled.graph)
+        hold = 0 if node is None else node.attrs.hold
+        return power_entry(costed.cost["expected"], hop_s, board, board.energy, hold)
 
     def streamed(self, source: Source) -> Streamed:
         """One step of the source's stream, which is asked for."""

@@ -35,6 +35,7 @@ def export(
     max_energy: str | None = None,
     max_mean_latency: str | None = None,
     max_mean_energy: str | None = None,
+    max_mean_power: str | None = None,
     mlperf: str | None = None,
     name: str | None = None,
     weights_as: str = "auto",
@@ -58,14 +59,13 @@ def export(
 ) -> dict[str, Any]:
     """ONNX, TFLite, C firmware and the report of a model, into folder `out`; returns the report.
 
-    `model`: a file or an edgeq.nn.Model; `target`: a core, or a board, which it must fit. Budgets
-    have units ("20ms", "1mJ"). Others: docs/commands.md, `watch`: docs/python.md. Raises ModelFile,
-    UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch, nothing being written.
+    `model`: a file or an edgeq.nn.Model; others: docs/commands.md, docs/python.md. Writes nothing
+    for ModelFile, UnsupportedOp, BadInput, MemoryBudget, CostBudget, Toolchain or Mismatch.
     """
     from edgeq.export_request import ExportRequest, read_limits
     from edgeq.sources import requantized, with_task
 
-    costs = (max_latency, max_energy, max_mean_latency, max_mean_energy)
+    costs = (max_latency, max_energy, max_mean_latency, max_mean_energy, max_mean_power)
     budget, promise = read_limits(costs, max_disagreement, confidence, path_of(threshold_data))
     options = (method, compiler, objective, budget, mlperf, name, weights_as, promise, package)
     given = (target, Path(out), path_of(calibration), *options, stream, lookahead, hop, carry, hold)
@@ -96,7 +96,7 @@ def _exported(
     quantized = replace(quantized, graph=quantized.graph.with_kernels(kernels))
     promised = asked.promised(model, x, quantized.graph)
     with scratch_folder() as scratch:
-        costed = within_budget(quantized, of, asked.budget, scratch, promised)
+        costed = within_budget(quantized, of, asked.budgeted(quantized.graph), scratch, promised)
         asked.deadline(costed)  # before the proofs, which take their time
         model = shipped(model, costed.compiled.graph) if asked.stream else model
         forms = emit_forms(costed.compiled.graph, of.name, of.digest, of.class_names)

@@ -58,6 +58,10 @@ from edgeq.task import TASKS
     help="Weaken curiosity, or a cascade's thresholds, until the expected case takes this.",
 )
 @click.option(
+    "--max-mean-power",
+    help="The same until the calibration rows, a row a hop, take this in the mean, e.g. 3mW.",
+)
+@click.option(
     "--max-disagreement",
     help="Take the cheapest threshold that answers otherwise than the most precise expert on less "
     "than this share of inputs, e.g. 2%.",

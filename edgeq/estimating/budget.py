@@ -3,12 +3,13 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from edgeq.board import Board
 from edgeq.errors import BadInput, CostBudget
+from edgeq.estimating.power import cycles_at, mean_power
 from edgeq.estimating.routes import Experts
 from edgeq.ops.mixture import Mixture
 from edgeq.ops.router import Router
@@ -18,12 +19,13 @@ from edgeq.passes.freeze_router import Observed
 _MICRO, _MILLI, _ONE = Fraction(1, 10**6), Fraction(1, 10**3), Fraction(1)
 SECONDS = {"us": _MICRO, "ms": _MILLI, "s": _ONE}
 JOULES = {"uJ": _MICRO, "mJ": _MILLI, "J": _ONE}
+WATTS = {"uW": _MICRO, "mW": _MILLI, "W": _ONE}
 ROUNDING = 1e-9  # relative: floating-point rounding is no excess
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]+)\s*")
 
 
 def read_quantity(name: str, text: str, units: Mapping[str, Fraction]) -> float:
-    """A number with its unit, such as "20ms", in seconds or joules; BadInput on anything else."""
+    """A number with its unit, such as "20ms", in the unit of SI; BadInput on anything else."""
     found = _QUANTITY.fullmatch(text)
     scale = units.get(found[2]) if found else None
     value = float(Fraction(found[1]) * scale) if found and scale else 0.0
@@ -37,12 +39,17 @@ def read_quantity(name: str, text: str, units: Mapping[str, Fraction]) -> float:
 
 @dataclass(frozen=True)
 class Budget:
-    """What an inference may cost: at worst, and in the mean of the calibration rows. None: any."""
+    """What an inference may cost: at worst, and in the mean of the calibration rows. None: any.
+
+    `max_mean_power_w`: of the rows as a stream, one every `hop_s` seconds, idling included.
+    """
 
     max_latency_s: float | None = None
     max_energy_j: float | None = None
     max_mean_latency_s: float | None = None
     max_mean_energy_j: float | None = None
+    max_mean_power_w: float | None = None
+    hop_s: float | None = None
 
     @classmethod
     def read(
@@ -51,6 +58,7 @@ class Budget:
         max_energy: str | None = None,
         max_mean_latency: str | None = None,
         max_mean_energy: str | None = None,
+        max_mean_power: str | None = None,
     ) -> "Budget":
         """From texts with units; BadInput for one that is not a quantity."""
 
@@ -62,16 +70,27 @@ class Budget:
             read("--max-energy", max_energy, JOULES),
             read("--max-mean-latency", max_mean_latency, SECONDS),
             read("--max-mean-energy", max_mean_energy, JOULES),
+            read("--max-mean-power", max_mean_power, WATTS),
         )
+
+    def every(self, hop_s: float | None) -> "Budget":
+        """Of a row every `hop_s` seconds. BadInput where power is limited and nobody says that."""
+        if self.max_mean_power_w is not None and hop_s is None:
+            raise BadInput(
+                "--max-mean-power is over time: say with --hop 20ms how often a row comes, or "
+                "export a stream whose model says it (frame_s)"
+            )
+        return replace(self, hop_s=hop_s)
 
     @property
     def asked(self) -> dict[str, float]:
         """The limits that were given, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        given = {name: value for name, value in vars(self).items() if name != "hop_s"}
+        return {name: value for name, value in given.items() if value is not None}
 
     def check_board(self, board: Board) -> None:
         """BadInput when energy is limited on a board without energy figures."""
-        limits_energy = {"max_energy_j", "max_mean_energy_j"} & set(self.asked)
+        limits_energy = {"max_energy_j", "max_mean_energy_j", "max_mean_power_w"} & set(self.asked)
         if limits_energy and board.energy is None:
             raise BadInput(
                 f"the board file of {board.name} has no energy figures, so energy cannot be "
@@ -104,6 +123,8 @@ class Budget:
             limits.append(self.max_mean_latency_s * board.clock_hz)
         if self.max_mean_energy_j is not None and board.energy is not None:
             limits.append(self.max_mean_energy_j / (board.energy.nj_per_cycle * 1e-9))
+        if self.max_mean_power_w is not None and board.energy is not None and self.hop_s:
+            limits.append(cycles_at(self.max_mean_power_w, self.hop_s, board, board.energy))
         return min(limits)
 
 
@@ -151,6 +172,9 @@ def unreachable(
         wanted.append(f"--max-mean-latency is {_ms(budget.max_mean_latency_s)}")
     if budget.max_mean_energy_j is not None:
         wanted.append(f"--max-mean-energy is {_mj(budget.max_mean_energy_j)}")
+    if budget.max_mean_power_w is not None and board.energy is not None and budget.hop_s:
+        reached.append(_mw(mean_power(least, budget.hop_s, board, board.energy)))
+        wanted.append(f"--max-mean-power is {_mw(budget.max_mean_power_w)}")
     return CostBudget(
         f"{at} does the expected case on {board.name} cost less than "
         f"{', '.join(reached)} (modelled, over the {rows} rows); {', '.join(wanted)}; "
@@ -164,6 +188,10 @@ def _costliest(entry: Mapping[str, Any]) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.6g} ms"
+
+
+def _mw(watts: float) -> str:
+    return f"{watts * 1e3:,.6g} mW"
 
 
 def _mj(joules: float) -> str:

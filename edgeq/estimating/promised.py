@@ -146,11 +146,15 @@ def with_limits(quantized: Quantized, limits: tuple[int, ...]) -> Quantized:
 def within_mean(
     quantized: Quantized, cycles: Mapping[Experts, float], most: float
 ) -> Choice | None:
-    """The safest thresholds of a cascade whose mean calibration row takes `most` cycles at most."""
+    """The safest thresholds of a cascade whose mean calibration row takes `most` cycles at most.
+
+    With a `hold` the rows are a stream in their order.
+    """
     node = mixture_of(quantized.graph)
     assert node is not None
     assert quantized.cascading is not None
     stages = staged(node.attrs, quantized.cascading.stages, cycles)
+    stages = replace(stages, hold=node.attrs.hold)
     return by_budget(stages, steps_of(stages.doubts, stages.lowest), most)
 
 

@@ -18,7 +18,7 @@ from edgeq.reporting.estimate_text import cost_lines, rest_lines
 from edgeq.reporting.fitted import Column, FittedTable, Paragraph, name_column, table
 from edgeq.reporting.kernel_words import short_kernel
 from edgeq.reporting.profile_text import joules, milliseconds
-from edgeq.reporting.stream import deadline_words
+from edgeq.reporting.stream import deadline_words, mean_power_words
 from edgeq.thresholds.words import promise_words
 from edgeq.weights import PackedWeights
 
@@ -163,6 +163,8 @@ def export_text(report: dict[str, Any], folder: str, verbose: bool = False) -> R
     parts += _cost_parts(report, verbose)
     if report.get("deadline"):
         parts.append(Paragraph(deadline_words(report["deadline"])))
+    if report.get("power"):
+        parts.append(Paragraph(mean_power_words(report["power"])))
     parts += [Paragraph(f"note: {note}", style="yellow") for note in report["notes"]]
     parts.append(Paragraph(f"written to {one_line(folder)}: {', '.join(_written(report))}"))
     return Group(*parts)

@@ -115,6 +115,19 @@ def stream_words(figures: StreamFigures) -> list[tuple[str, str]]:
     return rows
 
 
+def mean_power_words(entry: Mapping[str, Any]) -> str:
+    """A line of the export's text."""
+    idle = "idling not counted: the board file does not say it"
+    if entry["idle_w"] is not None:
+        idle = f"{entry['idle_w'] * 1e3:.4g} mW idle"
+    hold = f", a hold of {entry['hold']:,}" if entry["hold"] else ""
+    rows = f"{entry['rows']:,} {entry['of']} rows"
+    return (
+        f"power: {entry['mean_w'] * 1e3:.4g} mW in the mean of {rows}, "
+        f"one every {entry['hop_s'] * 1e3:g} ms{hold}; busy {entry['busy']:.2%}, {idle} (modelled)"
+    )
+
+
 def deadline_words(entry: Mapping[str, Any]) -> str:
     """A line of the export's text."""
     front_end = entry["front_end_cycles"]

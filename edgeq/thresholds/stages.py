@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.errors import BadInput
+from edgeq.ops.hold import held
 from edgeq.ops.op import Array
 
 MOST_STEPS = 1024
@@ -19,13 +20,15 @@ class Stages:
     doubts (rows, stages - 1) integers: a row goes on from stage j where its doubt exceeds
     threshold j. differs (rows, stages) bool: the stage's answer is another than the last one's.
     costs (rows, stages): of all that has run when stage j answers, in one unit, e.g. cycles.
-    `lowest` is the least doubt that any row can have, one for each stage but the last.
+    `lowest` is the least doubt that any row can have, one for each stage but the last. `hold`: the
+    rows follow on one another, and so many go on behind one that does (ops/hold.py).
     """
 
     doubts: Array
     differs: Array
     costs: Array
     lowest: Thresholds
+    hold: int = 0
 
     def __post_init__(self) -> None:
         rows, stages = self.differs.shape
@@ -48,13 +51,19 @@ class Stages:
         return int(self.differs.shape[1]) - 1
 
     def part(self, rows: Array) -> "Stages":
-        """These rows alone."""
+        """These rows alone, none of which follows on another."""
         return Stages(self.doubts[rows], self.differs[rows], self.costs[rows], self.lowest)
 
     def answering(self, thresholds: Sequence[int]) -> Array:
         """(rows,) the stage that answers each row: the first that is not in doubt, or the last."""
         sure = self.doubts <= np.asarray(thresholds, dtype=np.int64)
-        return np.where(sure.any(axis=1), sure.argmax(axis=1), self.last)
+        if not self.hold:
+            return np.where(sure.any(axis=1), sure.argmax(axis=1), self.last)
+        answering, reached = np.zeros(self.rows, np.int64), np.ones(self.rows, bool)
+        for column in sure.T:
+            reached = reached & held(reached & ~column, 0, self.hold)[0]
+            answering += reached
+        return answering
 
     def disagreements(self, thresholds: Sequence[int]) -> int:
         """Rows whose answer would be another than the last stage's."""
