@@ -182,11 +182,23 @@ def _notes(subject: Profiled, source: str) -> list[str]:
         notes.append(f"no run of {subject.info.board} on silicon is recorded in its board file")
     elif source == "modelled":
         notes.append(_clock_model(board))
+    if board is not None:
+        notes += slower_clock(subject.info.clock_hz, board)
     if board is not None and board.energy is None:
         notes.append(f"the board file of {board.name} has no energy figures")
     if not subject.build:
         notes.append("the firmware on the board was not built from this folder: flags unknown")
     return notes
+
+
+def slower_clock(clock_hz: int, board: Board) -> list[str]:
+    """The note of a board whose port gave an oscillator or PLL up; [] of one at its own clock."""
+    if clock_hz == board.clock_hz:
+        return []
+    return [
+        f"{board.name} runs at {clock_hz / 1e6:g} MHz, not at its {board.clock_hz / 1e6:g}: an "
+        "oscillator or PLL did not become ready and its port fell back; times are of that clock"
+    ]
 
 
 def _clock_model(board: Board | None) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from edgeq.board import load_board
 from edgeq.errors import BadInput
 from edgeq.harness.profile_summary import Summary, read_summary
 from edgeq.harness.record import SampleRecord
 from edgeq.reporting.markdown import profile_rows
-from edgeq.reporting.profile import Profiled, summarize
+from edgeq.reporting.profile import Profiled, slower_clock, summarize
 from edgeq.reporting.profile_text import joules, profile_text
 from edgeq.reporting.run import finished_run
 from edgeq.reporting.task import reconstruction, task_of
@@ -151,6 +152,13 @@ def test_case_13_errors_of_an_autoencoder_by_hand() -> None:
     found = reconstruction(inputs, outputs, np.array([0, 0, 1, 1]))
     assert found == {"mse": 2.0, "mse_normal": 1.0, "mse_odd": 3.0, "auc": (1 + 1 + 1 + 0.5) / 4}
     assert reconstruction(inputs, outputs, np.zeros(4))["auc"] is None
+
+
+def test_a_board_that_fell_back_to_a_slower_clock_says_so() -> None:
+    board = load_board("nucleo_f446re")
+    assert slower_clock(board.clock_hz, board) == []
+    (note,) = slower_clock(16_000_000, board)
+    assert note.startswith("nucleo_f446re runs at 16 MHz, not at its 180: an oscillator or PLL did")
 
 
 def test_an_emulator_without_a_clock_model_gives_no_times() -> None:

@@ -94,8 +94,6 @@ def test_stm32f4_too_fast_for_flash_or_regulator_is_told() -> None:
 @pytest.mark.parametrize(
     ("writes", "said"),
     [
-        ({"x40023800": 1 << 16}, "HSE"),
-        ({"x40023804": 1 << 22}, "HSE"),
         ({"x40023808": 0x80}, "AHB prescaler"),
         ({"x40007000": 0}, "PWR has no clock (bit 28 of 0x40023840 is 0)"),
         ({"x40020018": 1}, "GPIOA has no clock"),
@@ -106,6 +104,34 @@ def test_stm32f4_what_is_not_there_is_refused(writes: dict[str, int], said: str)
     board = Board("nucleo_f446re")
     board.set(**writes)
     assert said in board.refused[0]
+
+
+FROM_HSE = 8 | 180 << 6 | 1 << 22  # 8 MHz / 8 * 180 / 2
+
+
+def test_stm32f4_runs_from_the_crystal_and_its_pll() -> None:
+    board = Board("nucleo_f446re")
+    board.set(x40023C00=5, x40023800=1 << 16)
+    assert board.get(0x40023800) >> 16 & 3 == 3, "HSEON, HSERDY"
+    board.set(x40023808=1)
+    assert (board.get(0x40023808) >> 2 & 3, board.bus.core_hz) == (1, 8_000_000)
+    board.set(x40023808=0, x40023804=FROM_HSE, x40023800=1 << 16 | 1 << 24, x40023808_=2)
+    assert (board.get(0x40023808) >> 2 & 3, board.bus.core_hz) == (2, 90_000_000)
+    assert board.refused == []
+
+
+def test_stm32f4_a_crystal_that_never_oscillates_leaves_the_internal_one() -> None:
+    """As start-up code of a vendor sees it: HSERDY does not come, nor a PLL that hangs on it."""
+    board = Board("nucleo_f446re", "HSERDY")
+    board.set(x40023C00=5, x40023804=FROM_HSE, x40023800=1 << 16 | 1 << 24)
+    assert board.get(0x40023800) >> 16 & 3 == 1
+    assert not board.get(0x40023800) >> 25 & 1, "no PLL without its source"
+    for switch in (1, 2):
+        board.set(x40023808=switch)
+        assert (board.get(0x40023808) >> 2 & 3, board.bus.core_hz) == (0, 16_000_000)
+    board.set(x40023804=8 | 90 << 6, x40023800=1 << 24)  # it falls back: 16 MHz / 8 * 90 / 2
+    assert (board.get(0x40023808) >> 2 & 3, board.bus.core_hz) == (2, 90_000_000)
+    assert board.refused == []
 
 
 def test_stm32f4_the_switch_waits_for_the_pll() -> None:
