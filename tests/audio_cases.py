@@ -7,6 +7,7 @@ import numpy as np
 from edgeq.ir import Graph, Node, TensorType
 from edgeq.ops.log_mel import PCM, LogMel
 from edgeq.ops.mfcc import Mfcc
+from edgeq.ops.pcen import Pcen
 from edgeq.passes import quantize
 
 # attributes, samples, whether a map
@@ -19,13 +20,29 @@ CASES: Mapping[str, tuple[LogMel, int, bool]] = {
     "mfcc": (Mfcc(std=2.0), 1100, False),
     "mfcc, a map of all": (Mfcc(8000, 200, 80, 256, 20, 60.0, 4000.0, coefficients=20), 500, True),
     "mfcc, loudness alone": (Mfcc(44_100, 1024, 512, 1024, mels=1, coefficients=1), 1024, False),
+    "pcen": (Pcen(), 2600, False),
+    "pcen, a map": (
+        Pcen(8000, 200, 80, 256, 20, 60.0, 4000.0, smooth=0.2, alpha=0.8, delta=10.0, root=0.25),
+        900,
+        True,
+    ),
+    "pcen, no loudness": (Pcen(hop=512, mels=3, smooth=1.0, alpha=1.0, root=1.0), 1600, False),
+    "pcen, a power": (Pcen(hop=400, alpha=0.0, delta=1e-3, root=0.1, mean=1.0), 1500, False),
 }
 FINE: Mapping[
     str, tuple[LogMel, int, bool]
 ] = {  # whose steps are those of the logarithm, or of the transform
     "log mel above a high floor": (LogMel(floor=1e4, mean=9.21034), 600, False),
     "mfcc with hardly a floor": (Mfcc(floor=1e-12, coefficients=40), 600, False),
+    "pcen of a narrow range": (
+        Pcen(8000, 256, 64, 256, 20, 60.0, 4000.0, 1e-12, 0.3178, smooth=1.0, alpha=0.999),
+        2000,
+        False,
+    ),
 }
+
+
+NARROW = ("pcen of a narrow range",)  # and silence leaves it
 
 
 def float_graph(name: str) -> Graph:
@@ -43,7 +60,9 @@ def rows_of(name: str, rows: int = 12) -> np.ndarray:
     """Noise from loud to quiet, with a tone in it; clipped, as sound is."""
     attrs, samples, _ = {**CASES, **FINE}[name]
     rng, time = np.random.default_rng(4), np.arange(samples) / attrs.sample_rate_hz
-    loud = (0.05 if name in FINE else 1.0) * 10.0 ** -np.linspace(0, 4, rows)[:, None]
+    loud = (0.05 if name in FINE else 1.0) * 10.0 ** -np.linspace(
+        0, 2 if name in NARROW else 4, rows
+    )[:, None]
     sound = loud * (rng.normal(0.0, 0.5, (rows, samples)) + np.sin(2 * np.pi * 700 * time))
     whole = np.round(np.clip(sound, -1, 1 - 2**-15) * 2**15) / 2**15
     return whole.astype(np.float32).reshape(rows, *float_graph(name).tensors["x"].shape)

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from edgeq.emit.onnx_builder import OnnxBuilder
+from edgeq.emit.onnx_pcen import pcen_left, pcen_step
 from edgeq.emit.onnx_recurrent import gru, lstm
 from edgeq.ir import Graph, Node
 from edgeq.ops.gates import ANSWER_SCALE
 from edgeq.ops.op import quant_of
+from edgeq.ops.pcen_steps import PARTS
 
 LAYER = {"LstmStep": "lstm", "GruStep": "gru", "MguStep": "gru"}
 
@@ -28,6 +30,10 @@ def left(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     """The state's codes (1, codes) of the step's answers and the state that it began with."""
     own = graph.producer(node.inputs[0])
     assert own is not None
+    if own.op == "PcenStep":
+        kept = pcen_left(b, own, node.name)
+        came = _part(b, node, x[1], "came", (PARTS * own.attrs.mels, 1), 1.0)
+        return _waited(b, node, [kept], came)
     units, made = graph.tensors[own.outputs[0]].shape[1], f"{own.name}.{LAYER[own.op]}"
     ends = [b.prefix + f"{made}.hidden"]
     if own.op == "LstmStep":  # the rounded answer, as the next row reads it
@@ -99,5 +105,6 @@ def _last(b: OnnxBuilder, graph: Graph, node: Node, answers: str) -> str:
 
 CARRIED_OPS: Mapping[str, Callable[[OnnxBuilder, Graph, Node, list[str]], str]] = {
     **dict.fromkeys(LAYER, step),
+    "PcenStep": pcen_step,
     "Left": left,
 }

@@ -9,6 +9,7 @@ from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
 from edgeq.emit.onnx_carried import CARRIED_OPS
 from edgeq.emit.onnx_log_mel import log_mel, mfcc
 from edgeq.emit.onnx_norms import NORM_OPS
+from edgeq.emit.onnx_pcen import pcen
 from edgeq.emit.onnx_recurrent import gru, lstm, svdf_feature, svdf_time
 from edgeq.emit.onnx_shapes import SHAPE_OPS
 from edgeq.ir import Graph, Node
@@ -203,6 +204,7 @@ ONNX_OPS: Mapping[str, Form] = {
     "SvdfTime": svdf_time,
     "LogMel": log_mel,
     "Mfcc": mfcc,
+    "Pcen": pcen,
     "FullyConnected": _fully_connected,
     "BlockFullyConnected": _block_fully_connected,
     "Conv2D": _conv_2d,

@@ -287,6 +287,7 @@ LAYERS: Mapping[str, Emit] = {
     "SvdfTime": svdf_time,
     "LogMel": _NO_FRONT_END,
     "Mfcc": _NO_FRONT_END,
+    "Pcen": _NO_FRONT_END,
     "FullyConnected": _fully_connected,
     "BlockFullyConnected": _refused("TFLite has no block scales: {} has them"),
     "Conv2D": _conv_2d,

@@ -104,6 +104,11 @@ def mfcc_scratch(graph: Graph, node: Node) -> int:
     return log_mel_scratch(graph, node) + 4 * int(node.attrs.mels)
 
 
+def pcen_scratch(graph: Graph, node: Node) -> int:
+    """That, and a smoothed energy for each band."""
+    return log_mel_scratch(graph, node) + 8 * int(node.attrs.mels)
+
+
 def one_window(graph: Graph, node: Node) -> bool:
     """Depthwise: a window that is the whole map, without padding, of four channels or more."""
     if any(node.attrs.padding) or node.attrs.dilation != (1, 1):

@@ -7,7 +7,7 @@ require("export", "edgeq.nn")
 from edgeq.nn import activations
 from edgeq.nn.act_quant import ActQuant
 from edgeq.nn.activations import *  # noqa: F403  # a layer there needs no line here
-from edgeq.nn.audio import MFCC, LogMel
+from edgeq.nn.audio import MFCC, PCEN, LogMel
 from edgeq.nn.backbones import conv_block, depthwise_separable, separable_block
 from edgeq.nn.calibration import calibrate, calibrate_ptq, freeze_curiosity
 from edgeq.nn.cascade import Cascade, Cascaded
@@ -65,6 +65,7 @@ __all__ = [
     "LSTM",
     "MFCC",
     "MGU",
+    "PCEN",
     "SVDF",
     "ActQuant",
     "AvgPool2d",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeq.errors import BadInput
-from edgeq.ops import log_mel, mfcc
+from edgeq.ops import log_mel, mfcc, pcen
 from edgeq.ops.mel import hann
 
 
@@ -114,6 +114,45 @@ class MFCC(LogMel):
 
     def _of_energy(self, energy: Tensor) -> Tensor:
         return super()._of_energy(energy) @ _tensor(self.attrs.cosines.T, energy)
+
+
+class PCEN(LogMel):
+    """Mel energies normalised by what each band was lately (Wang et al., 2017, arXiv 1607.05666),
+    instead of their logarithm; the other arguments are LogMel's, `floor` the paper's epsilon.
+
+    M[t] = (1 - smooth) M[t - 1] + smooth E[t], from the first frame's energy on, and
+    ((E / (floor + M)^alpha + delta)^root - delta^root - mean) / std. A window begins anew; an
+    export with `stream` and `carry` goes on. Raises BadInput for what has no kernel
+    (docs/audio.md).
+    """
+
+    def __init__(
+        self,
+        smooth: float = 0.025,
+        alpha: float = 0.98,
+        delta: float = 2.0,
+        root: float = 0.5,
+        **log_mel: Unpack[LogMelArguments],
+    ) -> None:
+        self.smooth, self.alpha, self.delta, self.root = smooth, alpha, delta, root
+        super().__init__(**log_mel)
+
+    @property
+    def attrs(self) -> pcen.Pcen:
+        """Those of the op."""
+        return pcen.Pcen(
+            **self._numbers,
+            smooth=float(self.smooth),
+            alpha=float(self.alpha),
+            delta=float(self.delta),
+            root=float(self.root),
+        )
+
+    def _of_energy(self, energy: Tensor) -> Tensor:
+        attrs = self.attrs
+        kept = _tensor(attrs.weights(energy.shape[1]), energy) @ (energy + self.floor)
+        made = (energy / kept**self.alpha + self.delta) ** self.root
+        return (made - attrs.lift - self.mean) / self.std
 
 
 def _tensor(values: np.ndarray, like: Tensor) -> Tensor:

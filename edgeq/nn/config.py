@@ -134,17 +134,14 @@ def _conv(dims: int) -> dict[str, Check]:
 POOL = {k: _conv(2)[k] for k in ("kernel_size", "stride", "padding")}
 LOG_MEL = {
     "sample_rate": _whole(1),
-    "window": SIZE,
-    "hop": SIZE,
-    "fft": SIZE,
-    "mels": SIZE,
-    "low_hz": _number(0.0, 1e5),
-    "high_hz": _number(0.0, 1e5),
+    **dict.fromkeys(("window", "hop", "fft", "mels"), SIZE),
+    **dict.fromkeys(("low_hz", "high_hz"), _number(0.0, 1e5)),
     "floor": _number(0.0, 1e6),
     "mean": _number(-100.0, 100.0),
     "std": _number(0.0, 1e3),
     "preemphasis": FRACTION,
 }
+PCEN = {**dict.fromkeys(("smooth", "alpha", "root"), FRACTION), "delta": _number(0.0, 1e3)}
 MIXTURE = {
     "kinds": _listed(_text, 2, 64),
     "top_k": SIZE,
@@ -211,6 +208,7 @@ MODULES: dict[str, ModuleRow] = {
     },
     "graph": ModuleRow(GraphBody, {"description": _graph}),
     "log_mel": ModuleRow(audio.LogMel, LOG_MEL),
+    "pcen": ModuleRow(audio.PCEN, {**LOG_MEL, **PCEN}),
     "mfcc": ModuleRow(audio.MFCC, {**LOG_MEL, "coefficients": SIZE}),
     "softmax": ModuleRow(structure.Softmax, {}),
     "delay": ModuleRow(structure.Delay, {}),

@@ -380,6 +380,7 @@ HANDLERS: Mapping[type, Handler] = {
     structure.Softmax: _softmax,
     audio.LogMel: log_mel,
     audio.MFCC: log_mel,
+    audio.PCEN: log_mel,
     mixture.TrunkMixture: _trunk_mixture,
     mixture.Mixture: _mixture,
     cascade.Cascade: _cascade,

@@ -3,7 +3,7 @@
 A step of T frames is the sequence's op from another state; a sequence of n T frames after a reset
 is n steps, byte for byte. The state is int16 codes in units of their own: `parts` of `units`, and
 the number of rows that came. A first `wait` rows leave nothing: what they read is of before the
-reset.
+reset. Pcen is one of them: its frames overlap, so a step reads samples that the one before read.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from edgeq.ir import Quant, TensorType
-from edgeq.ops import gru, lstm, mgu
-from edgeq.ops.op import Array, Call, Fields, Io, Memory, Op, Params, Shapes, Site
+from edgeq.ops import gru, lstm, mgu, pcen
+from edgeq.ops.op import Array, Call, Fields, Io, Memory, Op, Params, Reach, Shapes, Site
+from edgeq.ops.pcen_steps import PARTS
 
 STATE = Quant((1.0,), 0)  # codes, whatever each of them stands for
 MOST_WAIT = 32767
@@ -43,12 +44,24 @@ class MguStep(mgu.Mgu):
     wait: int = 0
 
 
-Steps = LstmStep | GruStep | MguStep
+@dataclass(frozen=True)
+class PcenStep(pcen.Pcen):
+    """State: the smoothed energies, 64 bits in four codes, the low bits first."""
+
+    wait: int = 0
 
 
-def _kept(parts: int) -> Callable[[object, Io], TensorType]:
+Steps = LstmStep | GruStep | MguStep | PcenStep
+
+
+def _kept(parts: int) -> Callable[[Steps, Io], TensorType]:
     """What stays: parts of a value a unit, and the count."""
-    return lambda _, io: TensorType((parts * io.output.shape[1] + 1,), "int16", STATE)
+
+    def kind(attrs: Steps, io: Io) -> TensorType:
+        units = attrs.mels if isinstance(attrs, PcenStep) else io.output.shape[1]
+        return TensorType((parts * units + 1,), "int16", STATE)
+
+    return kind
 
 
 def _rows(parts: int, run: RunFrom) -> Callable[..., tuple[Array, Array]]:
@@ -113,16 +126,31 @@ def _step(kind: type[Steps], base: Op, parts: int, run: RunFrom) -> Op:
     )
 
 
+def _pcen_forward(attrs: PcenStep, x: tuple[Array, ...], params: Params) -> Array:
+    return pcen.float_steps(attrs, x[0], attrs.wait)
+
+
 CARRIED: tuple[Op, ...] = (
     _step(LstmStep, lstm.OP, 2, lstm.run_from),
     _step(GruStep, gru.OP, 1, gru.run_from(gru.GATES, gru.step)),
     _step(MguStep, mgu.OP, 1, gru.run_from(mgu.GATES, mgu.step)),
+    replace(
+        _step(PcenStep, pcen.OP, PARTS, pcen.run_from),
+        float_forward=_pcen_forward,
+    ),
 )
 CARRYING = tuple(op.name for op in CARRIED)
 STEPS: Mapping[str, type] = {op.name.removesuffix("Step"): op.attrs for op in CARRIED}
 
 
-def step_of(attrs: lstm.Lstm | gru.Gru | mgu.Mgu, wait: int) -> Steps:
+def step_of(attrs: lstm.Lstm | gru.Gru | mgu.Mgu | pcen.Pcen, wait: int) -> Steps:
     """The attributes of a sequence's op, as a step's."""
     made: Steps = STEPS[type(attrs).__name__](**vars(attrs), wait=wait)
     return made
+
+
+def step_reach(attrs: lstm.Lstm | gru.Gru | mgu.Mgu | pcen.Pcen) -> Reach:
+    """What a row of a step reads beside its state."""
+    if isinstance(attrs, pcen.Pcen):
+        return Reach(lambda _: attrs, attrs.window, attrs.hop)
+    return Reach(lambda _: attrs)

@@ -46,7 +46,7 @@ from edgeq.ops.op import (
     quant_of,
 )
 
-FRONT_ENDS = ("LogMel", "Mfcc")  # the ops that make features of sound
+FRONT_ENDS = ("LogMel", "Mfcc", "Pcen", "PcenStep")  # the ops that make features of sound
 FFTS = (256, 512, 1024)
 MOST_MELS = 128
 PCM = Quant((2.0**-15,))

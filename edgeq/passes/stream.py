@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Stream, TensorType
 from edgeq.ops import OPS
-from edgeq.ops.carried import STEPS, step_of
+from edgeq.ops.carried import STEPS, step_of, step_reach
 from edgeq.ops.copies import Slice
 from edgeq.ops.history import History
 from edgeq.ops.kept import memory_of
@@ -144,7 +144,7 @@ def _reach(
         return None
     site = Site(graph, node)
     if carry and node.op in STEPS:
-        return Reach(lambda _: node.attrs), own
+        return step_reach(node.attrs), own
     if carry and node.op == "Reshape" and (moved := _moved(site, own)) is not None:
         shape = node.attrs.shape
         return Reach(lambda cells: Reshape(with_entry(shape, moved, cells))), moved
@@ -252,10 +252,10 @@ def waits(graph: Graph, time: Timing, hop: int) -> dict[str, int]:
     Raises UnsupportedOp where there is no such layer, where a hop ends inside the window's first
     cells, and for padding that is neither zeros nor where a reset is.
     """
-    front, behind = padded(graph, time)
-    found = {}
+    (front, behind), found = padded(graph, time), dict[str, int]()
     for node in (n for n in graph.nodes if n.name in time.reaches):
-        cells, a_row = _before(graph, time, hop, node.inputs[0])
+        ends = node.outputs if node.op in STEPS else node.inputs
+        cells, a_row = _before(graph, time, hop, ends[0])
         if node.name in behind:
             raise UnsupportedOp(f"{node.name} pads behind the last frame; {FRONT}")
         if node.name in front and (cells or node.op not in ZERO_PADDED):

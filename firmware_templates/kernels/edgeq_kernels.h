@@ -283,6 +283,37 @@ typedef struct {
 /* scratch: 8 * (fft / 2 + 1) + 4 * mels bytes, aligned to 8. */
 void edgeq_mfcc_s16(const edgeq_mfcc_params *p, const int16_t *x, int8_t *y, void *scratch);
 
+/* power_table: 2^(i / 64) - 1 in Q15, 65 of them. delta, lift: Q30; smooth: 2^-16, 66 to 65536;
+ * alpha, root: Q30, at most 2^30. No power is 2^22, `most` is in Q15, and with it |power - lift| is
+ * at most 2^down, which log_mel.multiplier takes as 2^30; log_mel.offset is of alpha, log_mel.floor
+ * the paper's epsilon. */
+typedef struct {
+    edgeq_log_mel_params log_mel;
+    const uint16_t *power_table;
+    int64_t delta;
+    int64_t lift;
+    int32_t smooth;
+    int32_t alpha;
+    int32_t root;
+    int32_t most;
+    int32_t down;
+} edgeq_pcen_params;
+
+/* scratch: 8 * (fft / 2 + 1 + mels) bytes, aligned to 8. */
+void edgeq_pcen_s16(const edgeq_pcen_params *p, const int16_t *x, int8_t *y, void *scratch);
+
+/* A call whose number since the reset is below `wait` leaves nothing kept. */
+typedef struct {
+    edgeq_pcen_params sequence;
+    int32_t wait;
+} edgeq_pcen_step_params;
+
+/* As edgeq_pcen_s16 from where the call before ended. state: four times mels codes, the energies of
+ * all bands by their low 16 bits first, and a count, all int16 and 0 after a reset. scratch: that
+ * of edgeq_log_mel_s16. */
+void edgeq_pcen_step_s16(const edgeq_pcen_step_params *p, const int16_t *x, int8_t *y, void *state,
+                         void *scratch);
+
 /* An LSTM of `units` over `steps` rows of `features`. Rows of the weights: gate by gate, in the
  * order input, forget, cell, output; their multipliers give Q3.12. Products: forget gate times
  * cell, input gate times cell gate, output gate times tanh of the cell, which is in steps of

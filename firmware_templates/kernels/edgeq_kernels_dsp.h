@@ -75,6 +75,11 @@ void edgeq_log_mel_s16_dsp(const edgeq_log_mel_params *p, const int16_t *x, int8
 
 void edgeq_mfcc_s16_dsp(const edgeq_mfcc_params *p, const int16_t *x, int8_t *y, void *scratch);
 
+void edgeq_pcen_s16_dsp(const edgeq_pcen_params *p, const int16_t *x, int8_t *y, void *scratch);
+
+void edgeq_pcen_step_s16_dsp(const edgeq_pcen_step_params *p, const int16_t *x, int8_t *y,
+                             void *state, void *scratch);
+
 /* Its layers' weights and biases are those of edgeq_fully_connected_s8_s8_dsp. */
 void edgeq_router_s8_dsp(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,
                          void *scratch);

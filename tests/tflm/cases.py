@@ -378,7 +378,7 @@ def covered(graph: Graph) -> set[tuple[str, ...]]:
     return found
 
 
-NO_TFLITE = {"BlockFullyConnected", "Gru", "LogMel", "Mfcc", "Mgu"}  # refused by name
+NO_TFLITE = {"BlockFullyConnected", "Gru", "LogMel", "Mfcc", "Mgu", "Pcen"}  # refused by name
 
 
 def emitted_kinds() -> set[tuple[str, ...]]:

@@ -48,8 +48,8 @@ def case(kernel: str, name: str, sound: str, graph: Graph, x: Array) -> Case:
     (node,) = graph.nodes
     site, code = Site(graph, node), OPS[node.op].code
     assert isinstance(code, ops.Call)
-    own = [_field(site, v) for name, v in code.fields(site) if not name.startswith("log_mel.")]
-    inner = [_field(site, v) for name, v in code.fields(site) if name.startswith("log_mel.")]
+    own = [field(site, v) for name, v in code.fields(site) if not name.startswith("log_mel.")]
+    inner = [field(site, v) for name, v in code.fields(site) if name.startswith("log_mel.")]
     fields = (Struct(tuple(inner)), *own) if inner else tuple(own)
     kind = graph.tensors["x"]
     wanted = run(graph, x.reshape(1, *kind.shape)).values["y"][0]
@@ -58,7 +58,8 @@ def case(kernel: str, name: str, sound: str, graph: Graph, x: Array) -> Case:
     return Case(f"{kernel} {name}, {sound}", (Call(kernel, given),))
 
 
-def _field(site: Site, value: object) -> Field:
+def field(site: Site, value: object) -> Field:
+    """A struct's member."""
     if isinstance(value, ops.Pointer):
         return Const(site.param(value.role))
     return Long(int(value)) if isinstance(value, np.int64) else int(np.asarray(value))

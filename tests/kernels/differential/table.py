@@ -17,6 +17,7 @@ from tests.kernels.differential import (
     log_mel,
     log_softmax,
     parts,
+    pcen_steps,
     routers,
     shapes,
     signal_kernels,
@@ -118,7 +119,11 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_log_softmax_s8": log_softmax.cases,
     **{
         f"edgeq_{op}_s16{isa}": partial(log_mel.cases, f"edgeq_{op}_s16{isa}")
-        for op in ("log_mel", "mfcc")
+        for op in ("log_mel", "mfcc", "pcen")
+        for isa in ("", "_dsp")
+    },
+    **{
+        f"edgeq_pcen_step_s16{isa}": partial(pcen_steps.cases, f"edgeq_pcen_step_s16{isa}")
         for isa in ("", "_dsp")
     },
     "edgeq_confidence_s8": elementwise.confidence_cases,

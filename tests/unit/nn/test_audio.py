@@ -17,7 +17,7 @@ from edgeq.reference import quantize_rows, real_outputs, run
 from tests.audio_cases import AUDIO_CASES, CASES, rows_of
 from tests.pages import run_page
 
-LAYERS = {"LogMel": nn.LogMel, "Mfcc": nn.MFCC}
+LAYERS = {"LogMel": nn.LogMel, "Mfcc": nn.MFCC, "Pcen": nn.PCEN}
 SAMPLES = 512 + 256 * 7
 
 

@@ -17,6 +17,7 @@ from edgeq.nn import (
     LSTM,
     MFCC,
     MGU,
+    PCEN,
     SVDF,
     AvgPool2d,
     BatchNorm1d,
@@ -119,6 +120,10 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "log_mel": (
         lambda: Sequential(LogMel(hop=100), Conv1d(40, 4, 2), Flatten(), Linear(16, 3)),
+        (1, 912),
+    ),
+    "pcen": (
+        lambda: Sequential(PCEN(root=0.4, hop=200), Conv1d(40, 4, 2), Flatten(), Linear(8, 3)),
         (1, 912),
     ),
     "mfcc": (

@@ -92,7 +92,7 @@ def graphs() -> Iterator[Graph]:
     yield from (RECURRENT_CASES[name]() for name in ("lstm", "gru", "mgu"))
     yield from (CARRIED_CASES[name]() for name in ("lstm", "gru", "mgu"))
     yield SVDF_CASES["svdf"]()
-    yield from (AUDIO_CASES[name]() for name in ("log mel of 512", "mfcc"))
+    yield from (AUDIO_CASES[name]() for name in ("log mel of 512", "mfcc", "pcen"))
     yield wide_input()
     yield of_ids()
     yield with_history()
