@@ -75,3 +75,13 @@ def test_every_stage_but_the_last_keeps_its_heads_where_the_signal_reads_them() 
     kept = [places.arena[e.name, e.heads] for e in node.attrs.experts[:-1]]
     assert list(code.heads) == kept
     assert len(set(kept)) == 2
+
+
+@pytest.mark.parametrize(("signal", "shift"), [("gap", 24), ("entropy", 8), ("monte_carlo", 0)])
+def test_what_a_cascade_reports_is_shifted_to_24_bits_behind_the_point(
+    signal: str, shift: int
+) -> None:
+    graph = select_kernels(cascade_graph(rng(), ("t2", "s8"), signal=signal), frozenset())
+    code = cascade_code(graph, places_of(graph), layers_of(graph, pack_weights(graph)))
+    assert code is not None
+    assert code.report_shift == shift
