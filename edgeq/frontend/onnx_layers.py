@@ -11,6 +11,7 @@ from edgeq.frontend.onnx_graph import Reader, Reading, axis_of
 from edgeq.ops.arg_max import ArgMax
 from edgeq.ops.batch_norm import BatchNorm
 from edgeq.ops.group_norm import GroupNorm
+from edgeq.ops.l2_normalize import L2Normalize
 from edgeq.ops.layer_norm import LayerNorm
 from edgeq.ops.log_softmax import LogSoftmax
 from edgeq.ops.softmax import Softmax
@@ -114,6 +115,19 @@ def _softmax(g: Reading, op: Operator) -> None:
     g.give(op, made, value.shape, (*others, axis))
 
 
+def _unit_norm(g: Reading, op: Operator) -> None:
+    """Over an axis that becomes the last."""
+    value = g.value(op)
+    axis, p = axis_of(int(op.get("axis", -1)), len(value.shape)), int(op.get("p", 2))
+    if p != 2:
+        raise Refused(f"its norm is of order {p}; 2 is taken")
+    if value.flat is not None:
+        value = g.unflattened(value)
+    others = [a for a in value.axes if a not in (UNIT, axis) and value.shape[a] > 1]
+    made = g.add("L2Normalize", L2Normalize(), (g.ordered(value, (*others, axis)),))
+    g.give(op, made, value.shape, (*others, axis))
+
+
 def _arg_max(g: Reading, op: Operator) -> None:
     """Over an axis that becomes the last."""
     value = g.value(op)
@@ -138,5 +152,6 @@ LAYER_READERS: dict[str, Reader] = {
     "InstanceNormalization": _group_norm,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
+    "LpNormalization": _unit_norm,
     "ArgMax": _arg_max,
 }

@@ -14,8 +14,9 @@ from edgeq.ops import OPS
 from edgeq.ops.depthwise_conv_2d import DepthwiseConv2D
 from edgeq.ops.functions import Gelu, Silu
 from edgeq.ops.hard_swish import HardSwish
-from edgeq.ops.op import Scale, Site
+from edgeq.ops.op import Array, Scale, Site
 from edgeq.ops.reshape import Reshape
+from edgeq.ops.squared_difference import SquaredDifference, SquaredDifferenceConstant
 
 Change = Callable[[Graph, Node], Graph | None]
 SHARED = (Scale.SHARED, Scale.KEPT)
@@ -25,7 +26,7 @@ LOOK_BACK = 4  # nodes that a change may have made a partner of
 def tidy(graph: Graph) -> Graph:
     """The same function of its input. Float graphs without mixtures."""
     graph = _until_still(graph, (_joined_reshapes, _no_reshape, _before_reshape, _joined_norms))
-    graph = _until_still(graph, (_padding_taken_in, _gate, _gelu))
+    graph = _until_still(graph, (_padding_taken_in, _gate, _gelu, _square))
     for node in [n for n in graph.nodes if n.op == "BatchNorm"]:
         if not _folds(graph, node):
             graph = _as_convolution(graph, node)
@@ -238,6 +239,38 @@ def _gelu(graph: Graph, node: Node) -> Graph | None:
         return None
     made = replace(last, op="Gelu", inputs=(x,), attrs=Gelu())
     return _swapped(graph, {last.name: made}, tuple(gone))
+
+
+def _square(graph: Graph, node: Node) -> Graph | None:
+    """A difference times itself: no scale of the difference rounds it in between."""
+    if node.op != "Mul" or node.attrs.activation != "none" or len(set(node.inputs)) > 1:
+        return None
+    apart = _alone(graph, node.inputs[0])
+    if apart is None or graph.tensors[node.inputs[0]].quant is not None:  # a file rounds it
+        return None
+    if apart.op == "Sub" and apart.attrs.activation == "none":
+        made = replace(node, op="SquaredDifference", inputs=apart.inputs, attrs=SquaredDifference())
+        return _swapped(graph, {node.name: made}, (apart.name,))
+    other = _subtracted(graph, apart)
+    if other is None:
+        return None
+    name, kind = f"{node.name}.other", SquaredDifferenceConstant()
+    made = replace(node, op=type(kind).__name__, inputs=apart.inputs, attrs=kind)
+    made = replace(made, params={"other": name})
+    whole = _swapped(graph, {node.name: made}, (apart.name,))
+    return whole.with_constants({name: other.astype(np.float32)})
+
+
+def _subtracted(graph: Graph, node: Node) -> Array | None:
+    """The constant that a node does nothing but subtract; of whichever sign where it is squared."""
+    if node.op == "AddConstant" and node.attrs.activation == "none":
+        first, second = node.attrs.sign
+        return np.asarray(graph.param(node, "other") * (-1 if first == second else 1))
+    if node.op == "BatchNorm" and (graph.param(node, "gain") == 1).all():
+        return -graph.param(node, "offset")
+    if node.op == "Affine" and abs(node.attrs.gain) == 1:
+        return np.array([-node.attrs.offset * node.attrs.gain])
+    return None
 
 
 def _affine(node: Node, gain: float, offset: float) -> bool:
