@@ -16,6 +16,8 @@ from edgeq.kernels import KERNELS
 from edgeq.ops import OPS
 from edgeq.ops.op import Absent, Call, Fields, Name, Op, Place, Pointer, Role, Site
 from edgeq.ops.router_constants import gate_fields, layer_fields
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.stream import stream
 from tests import factory
 from tests.audio_cases import AUDIO_CASES
 from tests.kernels.c_structs import flat_members, members
@@ -93,6 +95,8 @@ def graphs() -> Iterator[Graph]:
     yield from (CARRIED_CASES[name]() for name in ("lstm", "gru", "mgu"))
     yield SVDF_CASES["svdf"]()
     yield from (AUDIO_CASES[name]() for name in ("log mel of 512", "mfcc", "pcen"))
+    pcen = AUDIO_CASES["pcen"]()
+    yield select_kernels(stream(pcen, pcen.nodes[0].attrs.hop, carry=True), frozenset())
     yield wide_input()
     yield of_ids()
     yield with_history()

@@ -16,7 +16,7 @@ from edgeq.passes.stream import padded, stream, time_axis, timing, unpadded
 from edgeq.passes.verify import verify
 from edgeq.prove.stream import check_stream
 from edgeq.reference import memories, random_rows, run
-from tests.factory import GraphBuilder, mixture_graph
+from tests.factory import GraphBuilder
 from tests.port_graphs import two_inputs, with_delay
 from tests.stream_graphs import FRAMES, window_graph
 
@@ -123,9 +123,8 @@ def of_shape(shape: tuple[int, ...]) -> Graph:
         (of_shape((40,)), "has no axis of time"),
         (of_shape((1, 1, 40)), "has no axis of time"),
         (two_rates(), r"'add_2' \(Add\) joins one cell every 1 frames with one every 2"),
-        (mixture_graph(np.random.default_rng(0), trunk="conv"), "has experts"),
     ],
-    ids=["inputs", "flat", "one frame", "rates", "experts"],
+    ids=["inputs", "flat", "one frame", "rates"],
 )
 def test_what_no_stream_has_is_refused(graph: Graph, said: str) -> None:
     with pytest.raises(UnsupportedOp, match=said):
