@@ -67,6 +67,14 @@ static inline void edgeq_block_fully_connected_dsp(const edgeq_block_fully_conne
         for (int32_t done = 0; done < l->outputs; done += BLOCK) {
             int32_t count = l->outputs - done < BLOCK ? l->outputs - done : BLOCK;
             int32_t filled = 0;
+            for (; filled + 4 <= count; filled += 4) {
+                const int32_t *bias = l->bias + done + filled;
+                int32_t b0 = bias[0], b1 = bias[1], b2 = bias[2], b3 = bias[3];
+                acc[filled] = b0;
+                acc[filled + 1] = b1;
+                acc[filled + 2] = b2;
+                acc[filled + 3] = b3;
+            }
             for (; filled < count; filled++) {
                 acc[filled] = l->bias[done + filled];
             }
