@@ -30,7 +30,7 @@ MATRIX = {
     "zig": ("-O0", "-Og", "-O1", "-Os -g", "-O3", "-O2 -fPIC", "-O2 -fropi -frwpi", SHORT),
 }  # fmt: skip
 OFTEN = (("gcc", "-O0"), ("gcc", PIC), ("gcc", SHORT))
-CASES = 8  # every eighth of them: without optimisation the C around the assembly is slow
+STEP = 16  # without optimisation the C around the assembly is slow: options share the cases out
 
 
 def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
@@ -60,22 +60,35 @@ def linked(kind: str, options: str, factory: pytest.TempPathFactory) -> Path:
     return once(factory, name, make) / "kernels.elf"
 
 
+def shared(cases: list[Case], at: int) -> list[Case]:
+    """Every STEPth, from another on for each option; one at least."""
+    return cases[at % min(STEP, len(cases)) :: STEP]
+
+
 @pytest.mark.parametrize(
-    ("kind", "options"),
+    ("at", "kind", "options"),
     [
-        pytest.param(kind, o, marks=() if (kind, o) in OFTEN else pytest.mark.full)
-        for kind, several in MATRIX.items()
-        for o in several
+        pytest.param(at, *option, marks=() if option in OFTEN else pytest.mark.full)
+        for at, option in enumerate((kind, o) for kind in MATRIX for o in MATRIX[kind])
     ],
 )
 def test_case_16_kernels_build_and_answer(
-    kind: str, options: str, tmp_path_factory: pytest.TempPathFactory
+    at: int, kind: str, options: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Without a warning, without a call outside, with r4 to r11 as they were."""
     runner = OnCore(Core(linked(kind, options, tmp_path_factory)))
     for name in ASSEMBLY:
-        for case in list(DIFFERENTIAL[name]())[::CASES]:
+        for case in shared(list(DIFFERENTIAL[name]()), at):
             runner.run(case)
+
+
+def test_the_options_share_every_case_out() -> None:
+    options = sum(map(len, MATRIX.values()))
+    for count in (1, 3, STEP, 50):
+        cases = [Case(str(i), ()) for i in range(count)]
+        each = [shared(cases, at) for at in range(options)]
+        assert all(each)
+        assert {c.label for some in each for c in some} == {c.label for c in cases}
 
 
 def test_case_16_a_lost_register_would_be_seen(tmp_path: Path) -> None:
