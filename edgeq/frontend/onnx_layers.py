@@ -103,29 +103,21 @@ def _group_norm(g: Reading, op: Operator) -> None:
     g.give(op, made, value.shape, kept)
 
 
-def _softmax(g: Reading, op: Operator) -> None:
+def _over_last(g: Reading, op: Operator, attrs: object) -> None:
     """Over an axis that becomes the last."""
     value = g.value(op)
     axis = axis_of(int(op.get("axis", -1)), len(value.shape))
     if value.flat is not None:
         value = g.unflattened(value)
     others = [a for a in value.axes if a not in (UNIT, axis) and value.shape[a] > 1]
-    attrs = Softmax() if op.op == "Softmax" else LogSoftmax()
-    made = g.add(op.op, attrs, (g.ordered(value, (*others, axis)),))
+    made = g.add(type(attrs).__name__, attrs, (g.ordered(value, (*others, axis)),))
     g.give(op, made, value.shape, (*others, axis))
 
 
 def _unit_norm(g: Reading, op: Operator) -> None:
-    """Over an axis that becomes the last."""
-    value = g.value(op)
-    axis, p = axis_of(int(op.get("axis", -1)), len(value.shape)), int(op.get("p", 2))
-    if p != 2:
+    if (p := int(op.get("p", 2))) != 2:
         raise Refused(f"its norm is of order {p}; 2 is taken")
-    if value.flat is not None:
-        value = g.unflattened(value)
-    others = [a for a in value.axes if a not in (UNIT, axis) and value.shape[a] > 1]
-    made = g.add("L2Normalize", L2Normalize(), (g.ordered(value, (*others, axis)),))
-    g.give(op, made, value.shape, (*others, axis))
+    _over_last(g, op, L2Normalize())
 
 
 def _arg_max(g: Reading, op: Operator) -> None:
@@ -150,8 +142,8 @@ LAYER_READERS: dict[str, Reader] = {
     "RMSNormalization": _layer_norm,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _group_norm,
-    "Softmax": _softmax,
-    "LogSoftmax": _softmax,
+    "Softmax": lambda g, op: _over_last(g, op, Softmax()),
+    "LogSoftmax": lambda g, op: _over_last(g, op, LogSoftmax()),
     "LpNormalization": _unit_norm,
     "ArgMax": _arg_max,
 }

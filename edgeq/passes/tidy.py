@@ -255,8 +255,8 @@ def _square(graph: Graph, node: Node) -> Graph | None:
     if other is None:
         return None
     name, kind = f"{node.name}.other", SquaredDifferenceConstant()
-    made = replace(node, op=type(kind).__name__, inputs=apart.inputs, attrs=kind)
-    made = replace(made, params={"other": name})
+    op, params = type(kind).__name__, {"other": name}
+    made = replace(node, op=op, inputs=apart.inputs, attrs=kind, params=params)
     whole = _swapped(graph, {node.name: made}, (apart.name,))
     return whole.with_constants({name: other.astype(np.float32)})
 
