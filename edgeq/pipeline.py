@@ -89,8 +89,7 @@ def _exported(
 
     model = asked.streamed(source) if asked.stream else source
     x = model.rows(asked.calibration)
-    quantized = model.quantized(x, asked.method, asked.features, asked.name)
-    quantized = quantized if asked.hold is None else asked.held(quantized)
+    quantized = asked.held(model.quantized(x, asked.method, asked.features, asked.name))
     of = asked.identity(model, quantized.graph, x)
     kernels, of = asked.tuned(quantized.graph, of, watch)
     quantized = replace(quantized, graph=quantized.graph.with_kernels(kernels))

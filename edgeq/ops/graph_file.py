@@ -102,10 +102,8 @@ def _encode(graph: Graph, prefix: str, constants: dict[str, Array]) -> dict[str,
 
 def _encode_node(node: Node, prefix: str, constants: dict[str, Array]) -> dict[str, Any]:
     attrs = {f.name: getattr(node.attrs, f.name) for f in dataclasses.fields(node.attrs)}
-    if node.op == "Cascade" and not node.attrs.heads:
-        del attrs["heads"]  # as versions without heads wrote it
-    if node.op == "Cascade" and not node.attrs.hold:
-        del attrs["hold"]  # likewise
+    if node.op == "Cascade":  # as versions without heads and holds wrote it
+        attrs = {n: value for n, value in attrs.items() if value or n not in ("heads", "hold")}
     if node.op == "Mixture":
         attrs["router"] = dataclasses.asdict(node.attrs.router)
         if not node.attrs.router.hold:

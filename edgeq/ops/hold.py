@@ -17,6 +17,19 @@ def counts(decisions: int) -> TensorType:
     return TensorType((decisions,), "int16", Quant((1.0,), 0))
 
 
+def answering(unsure: Array, hold: int) -> Array:
+    """(rows,) the stage that answers each row, the first of them after a reset: the first stage
+    that is not `unsure` (rows, stages - 1) of it, or the last.
+    """
+    if not hold:
+        return np.where(unsure.all(axis=1), unsure.shape[1], unsure.argmin(axis=1))
+    stage, reached = np.zeros(len(unsure), np.int64), np.ones(len(unsure), bool)
+    for column in unsure.T:
+        reached = reached & held(reached & column, 0, hold)[0]
+        stage += reached
+    return stage
+
+
 def held(unsure: Array, left: int, hold: int) -> tuple[Array, int]:
     """Which of the rows (rows,) are escalated, and how many behind the last one still will be.
 

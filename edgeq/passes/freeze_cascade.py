@@ -8,7 +8,7 @@ import numpy as np
 from edgeq.errors import BadInput
 from edgeq.ir import Graph
 from edgeq.ops.cascade import THRESHOLDS, Cascade, ran
-from edgeq.ops.hold import held
+from edgeq.ops.hold import answering
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.routed import routed_node
 from edgeq.ops.signals import Signal
@@ -94,12 +94,8 @@ def routes_under(rule: Signal, signals: Array, thresholds: Sequence[int], hold: 
     """The answering expert (rows,) of rows with these signals (rows, stages - 1), the first of them
     after a reset.
     """
-    route, reached = np.zeros(len(signals), np.int64), np.ones(len(signals), bool)
-    for stage, limit in enumerate(thresholds):
-        unsure = reached & rule.goes_on(signals[:, stage], limit)
-        reached = reached & held(unsure, 0, hold)[0]
-        route += reached
-    return route
+    unsure = [rule.goes_on(signals[:, stage], limit) for stage, limit in enumerate(thresholds)]
+    return answering(np.stack(unsure, axis=1), hold)
 
 
 def effect(attrs: Cascade, thresholds: Sequence[int], stages: Stages) -> Cascading:

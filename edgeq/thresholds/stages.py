@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeq.errors import BadInput
-from edgeq.ops.hold import held
+from edgeq.ops.hold import answering
 from edgeq.ops.op import Array
 
 MOST_STEPS = 1024
@@ -56,14 +56,7 @@ class Stages:
 
     def answering(self, thresholds: Sequence[int]) -> Array:
         """(rows,) the stage that answers each row: the first that is not in doubt, or the last."""
-        sure = self.doubts <= np.asarray(thresholds, dtype=np.int64)
-        if not self.hold:
-            return np.where(sure.any(axis=1), sure.argmax(axis=1), self.last)
-        answering, reached = np.zeros(self.rows, np.int64), np.ones(self.rows, bool)
-        for column in sure.T:
-            reached = reached & held(reached & ~column, 0, self.hold)[0]
-            answering += reached
-        return answering
+        return answering(self.doubts > np.asarray(thresholds, dtype=np.int64), self.hold)
 
     def disagreements(self, thresholds: Sequence[int]) -> int:
         """Rows whose answer would be another than the last stage's."""
