@@ -112,14 +112,14 @@ def counted(
 
 def _alone(subject: RoutedModel) -> RoutedModel:
     """Experts beside a state: a few rows, each with the experts that it takes after a reset."""
-    if not _resets(subject.graph):
+    if not follows_on(subject.graph):
         return subject
     rows = subject.rows[:MOST_ALONE]
     chosen = np.concatenate([run(subject.graph, row[None]).chosen for row in rows])
     return replace(subject, rows=rows, chosen=chosen)
 
 
-def _resets(graph: Graph) -> bool:
+def follows_on(graph: Graph) -> bool:
     """Whether a route hangs on the rows before."""
     return mixture_of(graph) is not None and bool(memories(graph))
 
@@ -216,7 +216,7 @@ def forcing(graph: Graph, chosen: Sequence[int], wanted: Experts) -> Experts:
 def _infer(
     firmware: InMemory, subject: RoutedModel, row: int, route: Experts, phase: int = 0
 ) -> InferResult:
-    if _resets(subject.graph):
+    if follows_on(subject.graph):
         firmware.reset()
     try:
         result = firmware.infer(subject.rows[row], phase)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeq.board import Board
-from edgeq.emit.firmware_layers import layers_of, mixture_of
+from edgeq.emit.firmware_layers import layers_of
 from edgeq.errors import Link, Mismatch
 from edgeq.estimating.in_memory import InMemory
-from edgeq.estimating.routes import WHOLE, Experts, all_routes, route_names, sent
+from edgeq.estimating.routes import WHOLE, Experts, all_routes, follows_on, route_names, sent
 from edgeq.harness.messages import InferResult
 from edgeq.ir import Graph
 from edgeq.ir.ports import outputs_of
@@ -66,7 +66,7 @@ def check_on_twin(graph: Graph, rows: Array, board: Board, elf: Path) -> Check:
 
 def _drillable(graph: Graph, asked: Sequence[Trial]) -> Sequence[Trial]:
     """Trials that take their routes whatever ran before: with a state as after a reset."""
-    if not memories(graph) or mixture_of(graph) is None:
+    if not follows_on(graph):
         return asked
     return [after(graph, trial, None)[0] for trial in asked[: ROWS * len(all_routes(graph))]]
 
@@ -120,7 +120,7 @@ def _drilled(
     are nobody's. Layers ahead of a router stay as they are while its experts are fed, so that the
     trial takes its route; so do a cascade's earlier experts.
     """
-    fresh = bool(memories(graph)) and mixture_of(graph) is not None
+    fresh = follows_on(graph)
     for owners, trials_of in turns(graph, asked, drills.owning):
         drills.owners = owners
         for n in range(drills.count):

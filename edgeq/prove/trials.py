@@ -99,22 +99,20 @@ def after(graph: Graph, trial: Trial, state: State | None) -> tuple[Trial, State
     that it leaves. It is forced where it would not take the route by itself.
     """
     row = trial.row[None]
-    ran = run(graph, row, state)
-    chosen = ran.chosen[0].tolist()
+    own = run(graph, row, state)
+    chosen = own.chosen[0].tolist()
     if taken(chosen) == trial.experts:
-        own = replace(trial, forced=None, wanted=next(_told(graph, ran)))
-        return own, ran.state
-    forced = forcing(graph, chosen, trial.experts)
-    sent = replace(trial, forced=forced)
+        return replace(trial, forced=None, wanted=next(_told(graph, own))), own.state
+    sent = replace(trial, forced=forcing(graph, chosen, trial.experts))
     alone = stands_alone(graph, sent)
-    ran = run(forced_graph(graph, forced), row, None if alone else state)
-    return replace(sent, wanted=next(_told(graph, ran))), None if alone else ran.state
+    made = ran(graph, row, sent.forced, None if alone else state)
+    return replace(sent, wanted=next(_told(graph, made))), None if alone else made.state
 
 
 def as_they_come(graph: Graph, rows: Array, state: State | None = None) -> list[Trial]:
     """Rows on the routes that they take by themselves, behind a state (None: a reset)."""
-    ran, routed = run(graph, rows, state), mixture_of(graph) is not None
-    pairs = zip(rows, ran.chosen.tolist(), _told(graph, ran), strict=True)
+    answered, routed = run(graph, rows, state), mixture_of(graph) is not None
+    pairs = zip(rows, answered.chosen.tolist(), _told(graph, answered), strict=True)
     return [
         Trial(taken(chosen) if routed else (), row, None, wanted) for row, chosen, wanted in pairs
     ]
@@ -164,12 +162,19 @@ def _answered(
 
 def answers_of(graph: Graph, rows: Array, forced: Experts | None = None) -> Iterator[Answer]:
     """What the reference answers to rows of codes."""
-    yield from _told(graph, run(graph if forced is None else forced_graph(graph, forced), rows))
+    yield from _told(graph, ran(graph, rows, forced))
 
 
-def _told(graph: Graph, ran: Answered) -> Iterator[Answer]:
-    outputs = outputs_of(graph)
-    for output, route, doubt in zip(ran.output, ran.route, ran.uncertainty, strict=True):
+def ran(
+    graph: Graph, rows: Array, forced: Experts | None = None, state: State | None = None
+) -> Answered:
+    """The reference on rows of codes behind a state (None: a reset), perhaps on a forced route."""
+    return run(graph if forced is None else forced_graph(graph, forced), rows, state)
+
+
+def _told(graph: Graph, answered: Answered) -> Iterator[Answer]:
+    outputs, columns = outputs_of(graph), (answered.output, answered.route, answered.uncertainty)
+    for output, route, doubt in zip(*columns, strict=True):
         yield Answer(outputs.pack(output), int(route), int(doubt))
 
 

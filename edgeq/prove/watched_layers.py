@@ -18,13 +18,13 @@ from capstone import arm  # type: ignore[import-untyped]
 from edgeq.emit.firmware_bands import bands_symbol, staged_symbol
 from edgeq.emit.firmware_layers import Layer, mixture_of
 from edgeq.emit.firmware_parts import parts_symbol
-from edgeq.estimating.routes import Experts
+from edgeq.estimating.routes import follows_on
 from edgeq.ir import Graph, Node
 from edgeq.ops import OPS
 from edgeq.ops.op import ANY_NUMBER, Array
 from edgeq.prove.drills import Drills
-from edgeq.prove.trials import Trial, forced_graph, stands_alone
-from edgeq.reference import Answered, State, memories, run
+from edgeq.prove.trials import Trial, ran, stands_alone
+from edgeq.reference import State, run
 from edgeq.sim import Machine
 from edgeq.sim.any_machine import AnyMachine
 
@@ -175,13 +175,13 @@ def expected_of(graph: Graph, asked: Sequence[Trial]) -> list[Expected]:
     """For each trial every quantised tensor that its inference computes, by the reference; with a
     state all trials are a sequence from a reset.
     """
-    if memories(graph) and mixture_of(graph) is not None:
+    if follows_on(graph):
         return list(_one_by_one(graph, asked))
     found: list[Expected] = [{}] * len(asked)
     for forced in dict.fromkeys(trial.forced for trial in asked):
         at = [i for i, trial in enumerate(asked) if trial.forced == forced]
         rows = np.stack([asked[i].row for i in at])
-        whole = _all_values(graph, _ran(graph, forced, rows, None).values)
+        whole = _all_values(graph, ran(graph, rows, forced).values)
         for n, i in enumerate(at):
             found[i] = _of_row(graph, asked[i], whole, n)
     return found
@@ -192,9 +192,9 @@ def _one_by_one(graph: Graph, asked: Sequence[Trial]) -> Iterator[Expected]:
     state: State | None = None
     for trial in asked:
         alone = stands_alone(graph, trial)
-        ran = _ran(graph, trial.forced, trial.row[None], None if alone else state)
-        state = None if alone else ran.state
-        yield _of_row(graph, trial, _all_values(graph, ran.values), 0)
+        answered = ran(graph, trial.row[None], trial.forced, None if alone else state)
+        state = None if alone else answered.state
+        yield _of_row(graph, trial, _all_values(graph, answered.values), 0)
 
 
 def _of_row(graph: Graph, trial: Trial, whole: Mapping[Tensor, Array], at: int) -> Expected:
@@ -212,10 +212,6 @@ def _experts(graph: Graph, trial: Trial) -> Iterator[str]:
     node = mixture_of(graph)
     if node is not None:
         yield from (node.attrs.experts[i].name for i in trial.experts)
-
-
-def _ran(graph: Graph, forced: Experts | None, rows: Array, state: State | None) -> Answered:
-    return run(graph if forced is None else forced_graph(graph, forced), rows, state)
 
 
 def _all_values(graph: Graph, main: Mapping[str, Array]) -> dict[Tensor, Array]:
