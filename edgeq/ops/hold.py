@@ -22,7 +22,7 @@ def answering(unsure: Array, hold: int) -> Array:
     that is not `unsure` (rows, stages - 1) of it, or the last.
     """
     if not hold:
-        return np.where(unsure.all(axis=1), unsure.shape[1], unsure.argmin(axis=1))
+        return np.asarray(np.where(unsure.all(axis=1), unsure.shape[1], unsure.argmin(axis=1)))
     stage, reached = np.zeros(len(unsure), np.int64), np.ones(len(unsure), bool)
     for column in unsure.T:
         reached = reached & held(reached & column, 0, hold)[0]
