@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from edgeq.errors import BadInput
 from edgeq.ir import Graph
+from edgeq.ops.log_mel import sound_rate
 from edgeq.ops.op import quant_of
 from edgeq.ops.softmax import ends_in_probabilities
 
@@ -35,7 +36,6 @@ TASKS: dict[str, Task] = {
 # The fifth has no data files: its device hears sound, by `edgeq flash --microphone`.
 HEARS = "sww01"
 HEARS_HZ = 16_000
-FRONT_ENDS = ("LogMel", "Mfcc")
 IDS = (*TASKS, HEARS)
 
 
@@ -77,15 +77,15 @@ def fitting_task(graph: Graph, mlperf_id: str) -> list[str]:
 def _hearing(graph: Graph) -> list[str]:
     """Of streaming wake words: hops of sound at the runner's rate, scores of classes."""
     source, stream = graph.tensors[graph.inputs[0]], graph.stream
-    rates = [node.attrs.sample_rate_hz for node in graph.nodes if node.op in FRONT_ENDS]
+    rate_hz = sound_rate(graph)
     said = f"--mlperf {HEARS} (streaming wake words): "
-    if len(graph.inputs) > 1 or not rates or source.size != max(source.shape):
+    if rate_hz is None:
         raise BadInput(
             f"{said}the board hears one channel of sound, the model takes {_text(source.shape)} "
             "values; begin it with nn.LogMel, which makes features on the board"
         )
-    if rates[0] != HEARS_HZ:
-        raise BadInput(f"{said}its sound has {HEARS_HZ:,} Hz, that of the model {rates[0]:,} Hz")
+    if rate_hz != HEARS_HZ:
+        raise BadInput(f"{said}its sound has {HEARS_HZ:,} Hz, that of the model {rate_hz:,} Hz")
     if stream is None:
         raise BadInput(f"{said}the model takes whole windows; add --stream hop=32ms, say")
     if graph.tensors[graph.outputs[0]].size < 2:

@@ -10,7 +10,7 @@ from edgeq.errors import BadInput
 from edgeq.estimating.budget import SECONDS, read_quantity
 from edgeq.ir import Graph
 from edgeq.ir.ports import ends_in_map, outputs_of, result_tensors
-from edgeq.ops.log_mel import FRONT_ENDS
+from edgeq.ops.log_mel import sound_rate
 from edgeq.ops.op import Array, quant_of
 from edgeq.ops.softmax import OUTPUT_QUANT
 from edgeq.plain_text import one_line
@@ -97,10 +97,9 @@ def hearing_of(graph: Graph, hop: str | None) -> Hearing:
 def _rate(graph: Graph) -> int:
     """Samples a second. Raises BadInput for a model that takes something else."""
     kind = graph.tensors[graph.inputs[0]]
+    if (rate_hz := sound_rate(graph)) is not None:
+        return rate_hz
     channels = kind.size // max(kind.shape)
-    rates = [node.attrs.sample_rate_hz for node in graph.nodes if node.op in FRONT_ENDS]
-    if len(graph.inputs) == 1 and channels == 1 and rates:
-        return int(rates[0])
     period_s = None if graph.stream is None else graph.stream.period_s
     if len(graph.inputs) == 1 and channels == 1 and period_s and 1000 <= 1 / period_s <= 192_000:
         return round(1 / period_s)

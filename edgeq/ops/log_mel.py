@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.ir import Quant
+from edgeq.ir import Graph, Quant
 from edgeq.ops import mel
 from edgeq.ops.fixed_point import quantize_multipliers, requantize
 from edgeq.ops.log_mel_steps import (
@@ -112,6 +112,15 @@ class LogMel:
     def frames(self, samples: int) -> int:
         """Of so many samples."""
         return max(0, (samples - self.window) // self.hop + 1)
+
+
+def sound_rate(graph: Graph) -> int | None:
+    """Samples a second of a model that takes one channel of sound; None for others."""
+    source = graph.tensors[graph.inputs[0]]
+    rates = [node.attrs.sample_rate_hz for node in graph.nodes if node.op in FRONT_ENDS]
+    if len(graph.inputs) > 1 or not rates or source.size != max(source.shape):
+        return None
+    return int(rates[0])
 
 
 def _axis(shape: tuple[int, ...]) -> int:
