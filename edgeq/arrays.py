@@ -1,7 +1,7 @@
 """Arrays that users hand over: .npz files, and PyTorch's axis order turned into the graph's."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -178,6 +178,12 @@ def hops(recordings: Array, axis: int, hop: int) -> Array:
         return np.zeros((0, *empty), frames.dtype)
     kept = np.take(frames, np.arange(count * hop), axis=axis)
     return np.stack(np.split(kept, count, axis=axis))
+
+
+def windows(frames: Array, axis: int, size: int, ends: Iterable[int]) -> Array:
+    """(n, *shape): the `size` frames of a recording that end with each of `ends`."""
+    made = [np.take(frames, np.arange(end - size, end), axis=axis) for end in ends]
+    return np.stack(made) if made else np.zeros((0, *frames.shape), frames.dtype)
 
 
 def class_labels(y: Array, rows: int, classes: int, what: str) -> Array:

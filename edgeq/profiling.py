@@ -104,11 +104,9 @@ def profile(
 
 def _as_stream(graph: Graph, samples: Samples, subject: Profiled, recorded: Run) -> dict[str, Any]:
     """Cycles a frame, duty cycle, energy a second and routes, where a sample is a hop."""
-    stream, first = samples.stream, samples.begins
+    stream, first = samples.stream or graph.stream, samples.begins if samples.stream else None
     if stream is None:
-        if graph.stream is None:
-            return {}
-        stream, first = graph.stream, graph.stream.first
+        return {}
     records, board = recorded.records, subject.board
     source = latency_source(board, [r.cycles for r in records], subject.virtual)
     clock_hz, figures = subject.info.clock_hz, board.energy if board else None

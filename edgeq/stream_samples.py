@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeq.arrays import CHANNELS_FIRST, graph_rows, hops, own_axis, read_npz
+from edgeq.arrays import CHANNELS_FIRST, graph_rows, hops, own_axis, read_npz, windows
 from edgeq.errors import BadInput
 from edgeq.harness.manifest import Data
 from edgeq.ir import Graph, Stream
@@ -33,7 +33,8 @@ def read_recording(
     (given,) = read_npz(source, "x")
     x = _joined(given, own_shape, axis, str(source))
     if graph.stream is None:
-        rows = _windows(x, axis, own_shape[axis], stream.hop)
+        size = own_shape[axis]
+        rows = windows(x, axis, size, range(size, x.shape[axis] + 1, stream.hop))
     else:
         rows = hops(x[None], axis, stream.hop)
     if len(rows) <= first:
@@ -73,13 +74,6 @@ def _paced(report: Mapping[str, Any], graph: Graph, hop: int | None) -> tuple[St
         raise BadInput(f"--hop {hop}: give frames, 1 to {shape[axis]}, which is the whole window")
     hop_s = (report.get("deadline") or {}).get("hop_s")
     return Stream(hop, shape[axis], 0, hop_s and hop_s / hop, axis), 0
-
-
-def _windows(x: Array, axis: int, size: int, hop: int) -> Array:
-    """(windows, *shape): the newest `size` frames of one recording, every `hop`."""
-    ends = range(size, x.shape[axis] + 1, hop)
-    windows = [np.take(x, np.arange(end - size, end), axis=axis) for end in ends]
-    return np.stack(windows) if windows else np.zeros((0, *x.shape), x.dtype)
 
 
 def _joined(x: Array, hop_shape: tuple[int, ...], axis: int, where: str) -> Array:

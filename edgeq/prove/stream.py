@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from edgeq.arrays import windows
 from edgeq.ir import Graph
 from edgeq.ops.op import Array
 from edgeq.prove.check import Check
@@ -46,8 +47,8 @@ def check_carried(step: Graph, window: Graph, axis: int) -> Check:
     answers = np.stack([run(step, each).output[-1] for each in sequences])
     size = window.tensors[window.inputs[0]].shape[axis]
     frames = [np.concatenate(list(each), axis=axis) for each in sequences]
-    ends = [np.take(f, np.arange(f.shape[axis] - size, f.shape[axis]), axis=axis) for f in frames]
-    wanted = run(window, np.stack(ends)).output
+    ends = [windows(f, axis, size, (f.shape[axis],)) for f in frames]
+    wanted = run(window, np.concatenate(ends)).output
     apart = np.abs(answers.astype(np.int64) - wanted).reshape(SEQUENCES, -1).max(axis=1)
     different = int((apart > 0).sum())
     found = "equals" if not different else f"differs {different} times from"
@@ -69,5 +70,4 @@ def _windows(rows: Array, window: Graph, axis: int, hop: int, first: int) -> Arr
     """The window that ends with each hop from `first` on."""
     frames = np.concatenate(list(rows), axis=axis)
     size = window.tensors[window.inputs[0]].shape[axis]
-    ends = (np.arange(first, len(rows)) + 1) * hop
-    return np.stack([np.take(frames, np.arange(end - size, end), axis=axis) for end in ends])
+    return windows(frames, axis, size, range((first + 1) * hop, (len(rows) + 1) * hop, hop))
