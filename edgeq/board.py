@@ -167,6 +167,13 @@ class Energy(_Facts):
     idle_w: float | None = Field(default=None, ge=0)
     source: str
 
+    def mean_w(self, joules: float, busy_s: float, hop_s: float) -> float:
+        """Watts of a core that is busy with each hop for that long, at that energy, and idles until
+        the next, which is 0 where no idle power is known. One that takes longer never idles.
+        """
+        idle = (self.idle_w or 0.0) * max(0.0, hop_s - busy_s)
+        return (joules + idle) / max(hop_s, busy_s)
+
     @model_validator(mode="after")
     def _band_holds_the_value(self) -> "Energy":
         if not self.nj_per_cycle_low <= self.nj_per_cycle <= self.nj_per_cycle_high:

@@ -11,11 +11,9 @@ def mean_power(cycles: float, hop_s: float, board: Board, energy: Energy) -> flo
     """Watts of `cycles` in the mean every `hop_s` seconds; idling where the board file knows it.
 
     Modelled: cycles x nJ a cycle, then `idle_w` until the next row; rows that take longer than a
-    hop come as fast as they are done (reporting/power.py).
+    hop come as fast as they are done.
     """
-    busy_s = cycles / board.clock_hz
-    idle = (energy.idle_w or 0.0) * max(0.0, hop_s - busy_s)
-    return (cycles * energy.nj_per_cycle * 1e-9 + idle) / max(hop_s, busy_s)
+    return energy.mean_w(cycles * energy.nj_per_cycle * 1e-9, cycles / board.clock_hz, hop_s)
 
 
 def cycles_at(watts: float, hop_s: float, board: Board, energy: Energy) -> float:

@@ -30,12 +30,12 @@ def power(
     if hop_s is None or energy["joules_mean"] is None or figures is None:
         return dict(NOTHING)
     busy_s = sum(cycles) / len(cycles) / clock_hz
-    idle = (figures.idle_w or 0.0) * max(0.0, hop_s - busy_s)
-    second = max(hop_s, busy_s)
-    mean, (low, high) = energy["joules_mean"], energy["band"]
+    mean, *band = (
+        figures.mean_w(joules, busy_s, hop_s) for joules in (energy["joules_mean"], *energy["band"])
+    )
     return {
-        "joules_a_second": (mean + idle) / second,
-        "joules_band": [(low + idle) / second, (high + idle) / second],
+        "joules_a_second": mean,
+        "joules_band": band,
         "idle_counted": figures.idle_w is not None,
     }
 
