@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from edgeq.errors import BadInput
 from edgeq.ops.op import Array
@@ -77,30 +78,23 @@ class Ear:
 
     def frame(self, heard: Heard) -> Frame:
         """The answer as it is kept."""
-        best = int(heard.scores.argmax())
-        return Frame(
-            round(heard.time_s, 6),
-            heard.hop,
-            self._names[best],
-            round(float(heard.scores[best]), 4),
-            heard.route,
-            round(heard.uncertainty, 9),
-            heard.cycles,
-            round(heard.latency_s * 1e3, 3),
-        )
+        return Frame(**self._cells(heard, int(heard.scores.argmax())))
 
     def _event(self, heard: Heard, index: int, what: str) -> Event:
-        return Event(
-            round(heard.time_s, 6),
-            heard.hop,
-            what,
-            self._names[index],
-            round(float(heard.scores[index]), 4),
-            heard.route,
-            round(heard.uncertainty, 9),
-            heard.cycles,
-            round(heard.latency_s * 1e3, 3),
-        )
+        return Event(event=what, **self._cells(heard, index))
+
+    def _cells(self, heard: Heard, index: int) -> dict[str, Any]:
+        """What both say of a class."""
+        return {
+            "time_s": round(heard.time_s, 6),
+            "hop": heard.hop,
+            "name": self._names[index],
+            "score": round(float(heard.scores[index]), 4),
+            "route": heard.route,
+            "uncertainty": round(heard.uncertainty, 9),
+            "cycles": heard.cycles,
+            "latency_ms": round(heard.latency_s * 1e3, 3),
+        }
 
 
 def _header(of: type[Event] | type[Frame]) -> bytes:
