@@ -12,7 +12,7 @@ from edgeq.kernels.headers import LAYOUT, PUBLIC_DSP, REQUANTIZE
 from edgeq.kernels.headers import PUBLIC as PUBLIC
 from edgeq.kernels.headers import VERSION as VERSION
 from edgeq.kernels.headers import WAITING as _WAITING
-from edgeq.kernels.in_place import InPlace, depthwise_dsp, nowhere, on_its_input, on_whole_inputs
+from edgeq.kernels.in_place import depthwise_dsp, on_its_input, on_whole_inputs
 from edgeq.kernels.kernel import DSP as DSP
 from edgeq.kernels.kernel import MVE as MVE
 from edgeq.kernels.kernel import V6M as V6M
@@ -52,6 +52,7 @@ from edgeq.kernels.streams import (
     two_rows,
 )
 from edgeq.kernels.streams.stream import Stream
+from edgeq.kernels.weightless import weightless, weightless_dsp
 from edgeq.ops.op import snake_case
 
 Shape = tuple[int, ...]
@@ -179,28 +180,10 @@ def _block_cells_dsp(weight: str, stream: Stream) -> Kernel:
     return replace(row, scratch=scratch, suits=paired_cells)
 
 
-def _weightless(
-    name: str,
-    op: str,
-    headers: tuple[str, ...] = (),
-    more_sources: tuple[str, ...] = (),
-    scratch: Scratch = no_scratch,
-    in_place: InPlace = nowhere,
-) -> Kernel:
-    files = (f"{name}.c", *more_sources), (*_PUBLIC, REQUANTIZE, *headers)
-    return Kernel(name, op, None, *files, scratch, in_place=in_place)
-
-
 def _both_sides(stem: str, op: str) -> tuple[Kernel, Kernel]:
     """Of two tensors, and of one and a constant."""
-    two = _weightless(f"{stem}_s8", op, in_place=on_whole_inputs)
-    return two, _weightless(f"{stem}_constant_s8", f"{op}Constant", (), two.sources)
-
-
-def _weightless_dsp(name: str, op: str, suits: Suits, in_place: InPlace = nowhere) -> Kernel:
-    headers, needs = (*_PUBLIC, PUBLIC_DSP, *_DSP), frozenset({DSP})
-    row = Kernel(name, op, None, (f"{name}.c",), headers, isa=DSP, needs=needs, suits=suits)
-    return replace(row, in_place=in_place)
+    two = weightless(f"{stem}_s8", op, in_place=on_whole_inputs)
+    return two, weightless(f"{stem}_constant_s8", f"{op}Constant", (), two.sources)
 
 
 _WIDE = ("edgeq_fully_connected_dsp.h",)
@@ -244,7 +227,7 @@ KERNELS: tuple[Kernel, ...] = (
     _convolution_dsp("Conv2D", "s4", convolutions.CONV_S4, convolutions.scratch_bytes_conv_s4),
     _convolution_dsp("Conv2D", "t2", convolutions.CONV_T2, convolutions.scratch_bytes_conv_t2),
     replace(
-        _weightless_dsp("edgeq_depthwise_frame_s8_s8_dsp", "DepthwiseConv2D", one_window),
+        weightless_dsp("edgeq_depthwise_frame_s8_s8_dsp", "DepthwiseConv2D", (), one_window),
         weight="s8",
         headers=(*_PUBLIC, PUBLIC_DSP, *_DSP, "edgeq_dot.h"),
     ),
@@ -254,8 +237,8 @@ KERNELS: tuple[Kernel, ...] = (
     _convolution_dsp(
         "DepthwiseConv2D", "s4", convolutions.DEPTHWISE_S4, convolutions.scratch_bytes_depthwise_s4
     ),
-    _weightless_dsp("edgeq_add_s8_dsp", "Add", add_suits, on_whole_inputs),
-    _weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", average_pool_suits),
+    weightless_dsp("edgeq_add_s8_dsp", "Add", (), add_suits, in_place=on_whole_inputs),
+    weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", (), average_pool_suits),
     *FRONT_ENDS_DSP,
     Kernel(
         "edgeq_router_s8_dsp",
@@ -288,60 +271,60 @@ KERNELS: tuple[Kernel, ...] = (
     *(_plain("Conv2D", w, scratch=patch_scratch) for w in ("s8", "s4", "s3", "s2", "t2", "b1")),
     _plain("DepthwiseConv2D", "s8", "edgeq_reach.h"),
     _plain("DepthwiseConv2D", "s4", "edgeq_reach.h"),
-    _weightless("edgeq_conv_2d_band", "Band"),
-    _weightless("edgeq_conv_2d_staged", "Staged", (), ("edgeq_conv_2d_band.c",)),
+    weightless("edgeq_conv_2d_band", "Band"),
+    weightless("edgeq_conv_2d_staged", "Staged", (), ("edgeq_conv_2d_band.c",)),
     Kernel("edgeq_conv_2d_part", "Part", None, ("edgeq_conv_2d_part.c",), (*_PUBLIC, LAYOUT, MOVE)),
-    _weightless("edgeq_average_pool_2d_s8", "AveragePool2D"),
-    _weightless("edgeq_mean_pool_2d_s8", "MeanPool2D", ("edgeq_reach.h",)),
-    _weightless("edgeq_max_pool_2d_s8", "MaxPool2D", ("edgeq_reach.h",)),
-    _weightless("edgeq_add_s8", "Add", in_place=on_whole_inputs),
+    weightless("edgeq_average_pool_2d_s8", "AveragePool2D"),
+    weightless("edgeq_mean_pool_2d_s8", "MeanPool2D", ("edgeq_reach.h",)),
+    weightless("edgeq_max_pool_2d_s8", "MaxPool2D", ("edgeq_reach.h",)),
+    weightless("edgeq_add_s8", "Add", in_place=on_whole_inputs),
     *_both_sides("edgeq_sum", "Sum"),
     *_both_sides("edgeq_squared_difference", "SquaredDifference"),
     *_both_sides("edgeq_multiply", "Multiply"),
     Kernel("edgeq_extreme_s8", "Extreme", None, ("edgeq_extreme_s8.c",), _PUBLIC),
     Kernel("edgeq_concat_s8", "Concat", None, ("edgeq_concat_s8.c",), _PUBLIC),
     Kernel("edgeq_copy_s8", "Copy", None, ("edgeq_copy_s8.c",), _PUBLIC),
-    _weightless("edgeq_batch_matmul_s8", "BatchMatMul"),
+    weightless("edgeq_batch_matmul_s8", "BatchMatMul"),
     Kernel("edgeq_gather_s8", "Gather", None, ("edgeq_gather_s8.c",), _PUBLIC),
-    _weightless("edgeq_embedding_s16", "Embedding", (LAYOUT,)),
-    _weightless("edgeq_resize_linear_s8", "ResizeLinear"),
-    _weightless("edgeq_relu_s8", "Relu", in_place=on_its_input),
-    _weightless("edgeq_prelu_s8", "PRelu", in_place=on_its_input),
-    _weightless("edgeq_narrow_s16", "Narrow"),
+    weightless("edgeq_embedding_s16", "Embedding", (LAYOUT,)),
+    weightless("edgeq_resize_linear_s8", "ResizeLinear"),
+    weightless("edgeq_relu_s8", "Relu", in_place=on_its_input),
+    weightless("edgeq_prelu_s8", "PRelu", in_place=on_its_input),
+    weightless("edgeq_narrow_s16", "Narrow"),
     Kernel("edgeq_delay_s8", "Delay", None, ("edgeq_delay_s8.c",), _PUBLIC),
-    _weightless("edgeq_lstm_s8", "Lstm", _LSTM, scratch=recurrent_scratch),
-    _weightless("edgeq_gru_s8", "Gru", _GRU, scratch=recurrent_scratch),
-    _weightless("edgeq_mgu_s8", "Mgu", _MGU, scratch=recurrent_scratch),
-    _weightless("edgeq_lstm_step_s8", "LstmStep", (*_LSTM, _WAITING), scratch=step_scratch),
-    _weightless("edgeq_gru_step_s8", "GruStep", (*_GRU, _WAITING), scratch=step_scratch),
-    _weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
-    _weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
-    _weightless("edgeq_svdf_time_s16", "SvdfTime"),
+    weightless("edgeq_lstm_s8", "Lstm", _LSTM, scratch=recurrent_scratch),
+    weightless("edgeq_gru_s8", "Gru", _GRU, scratch=recurrent_scratch),
+    weightless("edgeq_mgu_s8", "Mgu", _MGU, scratch=recurrent_scratch),
+    weightless("edgeq_lstm_step_s8", "LstmStep", (*_LSTM, _WAITING), scratch=step_scratch),
+    weightless("edgeq_gru_step_s8", "GruStep", (*_GRU, _WAITING), scratch=step_scratch),
+    weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
+    weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
+    weightless("edgeq_svdf_time_s16", "SvdfTime"),
     *FRONT_ENDS_PLAIN,
     Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
     Kernel(
         "edgeq_lookup_s8", "Lookup", None, ("edgeq_lookup_s8.c",), _PUBLIC, in_place=on_its_input
     ),
-    _weightless("edgeq_layer_norm_s8", "LayerNorm", ("edgeq_rsqrt.h",), in_place=on_its_input),
-    _weightless("edgeq_group_norm_s8", "GroupNorm", ("edgeq_rsqrt.h",), in_place=on_its_input),
-    _weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
-    _weightless("edgeq_softmax_q31_s8", "SoftmaxQ31", ("edgeq_q31.h",)),
-    _weightless("edgeq_log_softmax_s8", "LogSoftmax", ("edgeq_q31.h",)),
-    _weightless("edgeq_l2_normalize_s8", "L2Normalize", in_place=on_its_input),
+    weightless("edgeq_layer_norm_s8", "LayerNorm", ("edgeq_rsqrt.h",), in_place=on_its_input),
+    weightless("edgeq_group_norm_s8", "GroupNorm", ("edgeq_rsqrt.h",), in_place=on_its_input),
+    weightless("edgeq_softmax_s8", "Softmax", ("edgeq_softmax_q15.h",), _SOFTMAX),
+    weightless("edgeq_softmax_q31_s8", "SoftmaxQ31", ("edgeq_q31.h",)),
+    weightless("edgeq_log_softmax_s8", "LogSoftmax", ("edgeq_q31.h",)),
+    weightless("edgeq_l2_normalize_s8", "L2Normalize", in_place=on_its_input),
     Kernel("edgeq_arg_max_s8", "ArgMax", None, ("edgeq_arg_max_s8.c",), _PUBLIC),
-    _weightless(
+    weightless(
         "edgeq_router_s8",
         "Mixture",
         ("edgeq_router.h", "edgeq_softmax_q15.h", "edgeq_dot.h", "edgeq_fully_connected.h"),
         ("edgeq_fully_connected_s8_s8.c", *_SOFTMAX),
         router_scratch,
     ),
-    _weightless("edgeq_gate_s8", "Gate", scratch=gate_scratch),
+    weightless("edgeq_gate_s8", "Gate", scratch=gate_scratch),
     _signal("gap"),
     _signal("entropy", "edgeq_softmax_q15.h", REQUANTIZE, sources=_SOFTMAX),
     _signal("spread", "edgeq_softmax_q15.h", REQUANTIZE, sources=_SOFTMAX),
     _signal("ensemble"),
-    _weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
+    weightless("edgeq_confidence_s8", "Confidence", ("edgeq_softmax_q15.h",), _SOFTMAX),
 )
 
 
