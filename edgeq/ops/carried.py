@@ -54,16 +54,6 @@ class PcenStep(pcen.Pcen):
 Steps = LstmStep | GruStep | MguStep | PcenStep
 
 
-def _kept(parts: int) -> Callable[[Steps, Io], TensorType]:
-    """What stays: parts of a value a unit, and the count."""
-
-    def kind(attrs: Steps, io: Io) -> TensorType:
-        units = attrs.mels if isinstance(attrs, PcenStep) else io.output.shape[1]
-        return TensorType((parts * units + 1,), "int16", STATE)
-
-    return kind
-
-
 def _rows(parts: int, run: RunFrom) -> Callable[..., tuple[Array, Array]]:
     """`Memory.run`."""
 
@@ -96,10 +86,25 @@ def _float_forward(base: Op) -> Callable[[Steps, tuple[Array, ...], Params], Arr
     return forward
 
 
-def _step(kind: type[Steps], base: Op, parts: int, run: RunFrom) -> Op:
-    """A sequence's op made a step's."""
-    memory, code = Memory(_kept(parts), _rows(parts, run)), base.code
+def _features(_attrs: object, io: Io) -> int:
+    return io.output.shape[1]
+
+
+def _step(
+    kind: type[Steps],
+    base: Op,
+    parts: int,
+    run: RunFrom,
+    units: Callable[[Any, Io], int] = _features,
+) -> Op:
+    """A sequence's op made a step's. What stays: parts of a value a unit, and the count."""
+    code = base.code
     assert isinstance(code, Call)
+
+    def kept(attrs: Steps, io: Io) -> TensorType:
+        return TensorType((parts * units(attrs, io) + 1,), "int16", STATE)
+
+    memory = Memory(kept, _rows(parts, run))
 
     def reference(attrs: Steps, io: Io, x: tuple[Array, ...], params: Params) -> Array:
         nothing = np.zeros(memory.kind(attrs, io).shape, np.int16)
@@ -126,17 +131,13 @@ def _step(kind: type[Steps], base: Op, parts: int, run: RunFrom) -> Op:
     )
 
 
-def _pcen_forward(attrs: PcenStep, x: tuple[Array, ...], params: Params) -> Array:
-    return pcen.float_steps(attrs, x[0], attrs.wait)
-
-
 CARRIED: tuple[Op, ...] = (
     _step(LstmStep, lstm.OP, 2, lstm.run_from),
     _step(GruStep, gru.OP, 1, gru.run_from(gru.GATES, gru.step)),
     _step(MguStep, mgu.OP, 1, gru.run_from(mgu.GATES, mgu.step)),
     replace(
-        _step(PcenStep, pcen.OP, PARTS, pcen.run_from),
-        float_forward=_pcen_forward,
+        _step(PcenStep, pcen.OP, PARTS, pcen.run_from, lambda attrs, _io: attrs.mels),
+        float_forward=lambda attrs, x, _params: pcen.float_steps(attrs, x[0], attrs.wait),
     ),
 )
 CARRYING = tuple(op.name for op in CARRIED)
