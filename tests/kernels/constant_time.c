@@ -247,70 +247,47 @@ void run_lstm_s8(void) {
     edgeq_lstm_s8(&p, x, y, scratch);
 }
 
+static const uint16_t two_bands[4] = {2, 9, 11, 50};
+#define LOG_MEL                                                                                    \
+    {(const int32_t *)weight,                                                                      \
+     (const int32_t *)weight,                                                                      \
+     two_bands,                                                                                    \
+     mask,                                                                                         \
+     exp_table,                                                                                    \
+     5000,                                                                                         \
+     200,                                                                                          \
+     100,                                                                                          \
+     256,                                                                                          \
+     2,                                                                                            \
+     2,                                                                                            \
+     31000,                                                                                        \
+     40000,                                                                                        \
+     1 << 30,                                                                                      \
+     -9,                                                                                           \
+     3}
+#define PCEN {LOG_MEL, exp_table, 1LL << 31, 1518500250, 1638, 1052266988, 1 << 29, 65536, 3}
+
 void run_log_mel_s16(void) {
-    static const uint16_t bands[4] = {2, 9, 11, 50};
-    static const edgeq_log_mel_params p = {(const int32_t *)weight,
-                                           (const int32_t *)weight,
-                                           bands,
-                                           mask,
-                                           exp_table,
-                                           5000,
-                                           200,
-                                           100,
-                                           256,
-                                           2,
-                                           2,
-                                           31000,
-                                           40000,
-                                           1 << 30,
-                                           -9,
-                                           3};
+    static const edgeq_log_mel_params p = LOG_MEL;
     edgeq_log_mel_s16(&p, (const int16_t *)x, y, scratch);
 }
 
-/* Radix 4 alone, a window as long as its transform. */
 void run_mfcc_s16(void) {
-    static const uint16_t bands[4] = {2, 9, 11, 50};
-    static const edgeq_mfcc_params p = {{(const int32_t *)weight, (const int32_t *)weight, bands,
-                                         mask, exp_table, 5000, 200, 100, 256, 2, 2, 31000, 40000,
-                                         1 << 30, -9, 3},
-                                        gamma_q,
-                                        2};
+    static const edgeq_mfcc_params p = {LOG_MEL, gamma_q, 2};
     edgeq_mfcc_s16(&p, (const int16_t *)x, y, scratch);
 }
 
 void run_pcen_s16(void) {
-    static const uint16_t bands[4] = {2, 9, 11, 50};
-    static const edgeq_pcen_params p = {{(const int32_t *)weight, (const int32_t *)weight, bands,
-                                         mask, exp_table, 5000, 200, 100, 256, 2, 2, 31000, 40000,
-                                         1 << 30, -9, 3},
-                                        exp_table,
-                                        1LL << 31,
-                                        1518500250,
-                                        1638,
-                                        1052266988,
-                                        1 << 29,
-                                        65536,
-                                        3};
+    static const edgeq_pcen_params p = PCEN;
     edgeq_pcen_s16(&p, (const int16_t *)x, y, scratch);
 }
 
 void run_pcen_step_s16(void) {
-    static const uint16_t bands[4] = {2, 9, 11, 50};
-    static const edgeq_pcen_step_params p = {
-        {{(const int32_t *)weight, (const int32_t *)weight, bands, mask, exp_table, 5000, 200, 100,
-          256, 2, 2, 31000, 40000, 1 << 30, -9, 3},
-         exp_table,
-         1LL << 31,
-         1518500250,
-         1638,
-         1052266988,
-         1 << 29,
-         65536,
-         3},
-        1};
+    static const edgeq_pcen_step_params p = {PCEN, 1};
     edgeq_pcen_step_s16(&p, (const int16_t *)x, y, scratch, scratch + 64);
 }
+
+/* Radix 4 alone, a window as long as its transform. */
 void run_log_mel_s16_of_512(void) {
     static const uint16_t bands[2] = {200, 57};
     static const edgeq_log_mel_params p = {(const int32_t *)weight,
