@@ -158,6 +158,14 @@ EDGEQ_AT(edgeq_six_job, weight, 44);
     "add " a ", " a ", r4\n"
 #define SATURATE(a)                                                                                \
     "ssat " a ", #8, " a ", asr #1\n"
+/* Into the frame what a chunk begins with; each upper row then sums on the one below. */
+#define PARK_SIX                                                                                   \
+    "str.w r8, [sp, #44]\n"                                                                        \
+    "str.w r10, [sp, #48]\n"                                                                       \
+    "str.w r12, [sp, #52]\n"                                                                       \
+    "mov r8, r7\n"                                                                                 \
+    "mov r10, r9\n"                                                                                \
+    "mov r12, r11\n"
 
 /* Groups of six rows with all columns, to their outputs. Accumulators: r7, r9, r11 of rows 0, 2, 4, r8, r10,
  * r12 with the row above on top; r0 runs over the weights, four bytes before them, r1 over x. The
@@ -183,12 +191,7 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             "0:\n"
             "ldr r6, [sp, #16]\n"
             "ldm.w r6!, {r7-r12}\n"
-            "str.w r8, [sp, #44]\n"
-            "str.w r10, [sp, #48]\n"
-            "str.w r12, [sp, #52]\n"
-            "mov r8, r7\n"
-            "mov r10, r9\n"
-            "mov r12, r11\n"
+            PARK_SIX
             "ldr r1, [sp, #0]\n"
             "ldr.w lr, [sp, #12]\n"
             "str r6, [sp, #16]\n" /* behind a load: costs nothing */
@@ -291,12 +294,7 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             "ldr r2, [sp, #40]\n"
             "cmp r1, r2\n"
             "beq 5f\n"
-            "str.w r8, [sp, #44]\n"
-            "str.w r10, [sp, #48]\n"
-            "str.w r12, [sp, #52]\n"
-            "mov r8, r7\n"
-            "mov r10, r9\n"
-            "mov r12, r11\n"
+            PARK_SIX
             "addw r2, r1, #" CHUNK_BYTES " - 1\n"
             PUT_END("r2")
             "b.w 1b\n"

@@ -129,6 +129,20 @@ EDGEQ_AT(edgeq_eight_job, weight, 48);
     "ssat " c ", #8, " c ", asr #1\n"                                                              \
     "add.w " d ", " d ", r4\n"                                                                     \
     "ssat " d ", #8, " d ", asr #1\n"
+/* Into the frame what a chunk begins with; each row then sums from the one below. */
+#define EDGEQ_PARK_EIGHT                                                                           \
+    "str.w r7, [sp, #48]\n"                                                                        \
+    "str.w r8, [sp, #52]\n"                                                                        \
+    "str.w r9, [sp, #56]\n"                                                                        \
+    "str.w r11, [sp, #60]\n"                                                                       \
+    "str.w r12, [sp, #64]\n"                                                                       \
+    "str.w lr, [sp, #68]\n"                                                                        \
+    "mov r7, r5\n"                                                                                 \
+    "mov r8, r5\n"                                                                                 \
+    "mov r9, r5\n"                                                                                 \
+    "mov r11, r10\n"                                                                               \
+    "mov r12, r10\n"                                                                               \
+    "mov lr, r10\n"
 
 /* Groups of eight rows with all columns, to their outputs. Accumulators: r5, r7, r8, r9 of rows 0
  * to 3, each with those below; r10, r11, r12, lr of rows 4 to 7; r0 runs over the weights, four
@@ -159,18 +173,7 @@ __attribute__((naked, noinline)) static void edgeq_eight_rows(const edgeq_eight_
             "sub.w r10, r10, r1\n"
             "sub.w r11, r11, r1\n"
             "sub.w r12, r12, r1\n"
-            "str.w r7, [sp, #48]\n"
-            "str.w r8, [sp, #52]\n"
-            "str.w r9, [sp, #56]\n"
-            "str.w r11, [sp, #60]\n"
-            "str.w r12, [sp, #64]\n"
-            "str.w lr, [sp, #68]\n"
-            "mov r7, r5\n"
-            "mov r8, r5\n"
-            "mov r9, r5\n"
-            "mov r11, r10\n"
-            "mov r12, r10\n"
-            "mov lr, r10\n"
+            EDGEQ_PARK_EIGHT
             "ldr r1, [sp, #0]\n"
             "ldr r2, [sp, #8]\n"
             "str r6, [sp, #12]\n" /* behind a load: costs nothing */
@@ -239,18 +242,7 @@ __attribute__((naked, noinline)) static void edgeq_eight_rows(const edgeq_eight_
             "ldr r2, [sp, #36]\n"
             "cmp r1, r2\n"
             "beq 6b\n"
-            "str.w r7, [sp, #48]\n"
-            "str.w r8, [sp, #52]\n"
-            "str.w r9, [sp, #56]\n"
-            "str.w r11, [sp, #60]\n"
-            "str.w r12, [sp, #64]\n"
-            "str.w lr, [sp, #68]\n"
-            "mov r7, r5\n"
-            "mov r8, r5\n"
-            "mov r9, r5\n"
-            "mov r11, r10\n"
-            "mov r12, r10\n"
-            "mov lr, r10\n"
+            EDGEQ_PARK_EIGHT
             "ldr r2, [sp, #44]\n"
             "adds r6, r1, r2\n"
             "b.w 1b\n");
