@@ -30,7 +30,6 @@ from edgeq.ir.graph import Place
 from edgeq.ir.ports import ends_in_map, inputs_of, outputs_of, result_tensors
 from edgeq.ops.op import Array
 from edgeq.ops.routed import routed_node
-from edgeq.passes import Quantized, holding
 from edgeq.reference import quantize_rows
 from edgeq.sources import Source, given_rows
 from edgeq.streaming import Exported, Streamed, StreamRequest, streamed
@@ -181,10 +180,6 @@ class ExportRequest:
     def features(self) -> frozenset[str]:
         """What kernels may use of the core: for size none is worth its code."""
         return frozenset() if self.objective == "size" else target_board(self.target).features
-
-    def held(self, quantized: Quantized) -> Quantized:
-        """With the `hold` that is asked for, else the model's own."""
-        return quantized if self.hold is None else holding(quantized, self.hold)
 
     def budgeted(self, graph: Graph) -> Budget:
         """The budget, with how often a row comes where that is known."""

@@ -84,12 +84,14 @@ def _exported(
     from edgeq.estimating import within_budget
     from edgeq.export_report import export_report
     from edgeq.export_write import write_report
+    from edgeq.passes import holding
     from edgeq.prove import Subject
     from edgeq.streaming import proven, shipped
 
     model = asked.streamed(source) if asked.stream else source
     x = model.rows(asked.calibration)
-    quantized = asked.held(model.quantized(x, asked.method, asked.features, asked.name))
+    quantized = model.quantized(x, asked.method, asked.features, asked.name)
+    quantized = quantized if asked.hold is None else holding(quantized, asked.hold)
     of = asked.identity(model, quantized.graph, x)
     kernels, of = asked.tuned(quantized.graph, of, watch)
     quantized = replace(quantized, graph=quantized.graph.with_kernels(kernels))

@@ -33,7 +33,7 @@ def emit_forms(
     count of rows. UnsupportedOp: an op has no ONNX form.
     """
     held = (HELD,) if holds(graph) else ()
-    graph = without_hold(graph)
+    graph = without_hold(graph) if held else graph
     onnx = onnx_model(graph, name, digest, class_names).SerializeToString()
     try:
         return Forms(onnx, tflite_model(graph, name, digest, class_names), held)

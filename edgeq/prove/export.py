@@ -9,7 +9,7 @@ from edgeq.compiled import Compiled
 from edgeq.errors import Mismatch, Toolchain
 from edgeq.files import scratch_folder
 from edgeq.ops.op import Array
-from edgeq.ops.routed import without_hold
+from edgeq.ops.routed import holds, without_hold
 from edgeq.prove.check import Check
 from edgeq.prove.firmware import check_on_twin, check_with
 from edgeq.prove.forms import check_forms
@@ -94,5 +94,6 @@ def refuse_firmware(check: Check) -> None:
 
 def forms(subject: Subject) -> Iterable[Check]:
     """ONNX and TFLite."""
-    graph, files = without_hold(subject.compiled.graph), (subject.onnx, subject.tflite)
+    graph, files = subject.compiled.graph, (subject.onnx, subject.tflite)
+    graph = without_hold(graph) if holds(graph) else graph
     return check_forms(graph, subject.x, subject.rows, *files, subject.task)

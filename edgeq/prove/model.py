@@ -11,7 +11,7 @@ from edgeq.frontend.torch_answers import answers, expert_outputs, layer_outputs
 from edgeq.ir import Graph, Node
 from edgeq.ir.ports import result_tensors
 from edgeq.ops.op import Array, quant_of
-from edgeq.ops.routed import ROUTED, without_hold
+from edgeq.ops.routed import ROUTED, holds, without_hold
 from edgeq.prove.check import LEAST_ROUTES, LEAST_TOP1, MOST_MEAN, Check, has_classes
 from edgeq.prove.settled import MARGIN, settled
 from edgeq.reference import quantize_rows, run
@@ -59,7 +59,7 @@ def check_model(
     The first layer that departs is looked for only where the proof fails. Rows stand alone: a
     `hold` is left out on both sides.
     """
-    graph = without_hold(graph)
+    graph = without_hold(graph) if holds(graph) else graph
     given, x = len(x), filled_up(x, LEAST_ROWS, seed)
     rows = quantize_rows(graph, x)
     told, judged = answers(model, x), judge(graph, rows)
