@@ -1,12 +1,13 @@
-"""Boards and cores: reads and checks `boards/<board>.toml`, the only place with board facts."""
+"""Boards: reads and checks `boards/<board>.toml`, the only place with board facts."""
 
 import difflib
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from edgeq.cores import CORES, Core, Facts
 from edgeq.errors import BadInput
 from edgeq.resources import boards_dir
 from edgeq.strict import first_problem
@@ -20,40 +21,7 @@ MEASURED_OVER_DATASHEET = 2  # at most, about: boards/README.md, "Energy"
 EnergyKind = Literal["measured", "datasheet"]
 
 
-class _Facts(BaseModel):
-    """Frozen; a key that is not declared here is an error, so a misspelt fact cannot hide."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Core(_Facts):
-    """A core edgeq can compile for, with each compiler's name for it."""
-
-    name: str
-    fpu: str | None  # GCC's -mfpu value; None means soft float
-    dsp: bool
-    zig_cpu: str
-    mve: bool = False  # Helium, integers at least
-    isa: Literal["arm", "riscv"] = "arm"
-    thumb2: bool = True  # False: ARMv6-M, where long products and shifts are calls
-
-
-CORES: dict[str, Core] = {
-    core.name: core
-    for core in (
-        Core(name="cortex-m0plus", fpu=None, dsp=False, zig_cpu="cortex_m0plus", thumb2=False),
-        Core(name="cortex-m3", fpu=None, dsp=False, zig_cpu="cortex_m3"),
-        Core(name="cortex-m4", fpu="fpv4-sp-d16", dsp=True, zig_cpu="cortex_m4"),
-        Core(name="cortex-m33", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m33"),
-        Core(name="cortex-m7", fpu="fpv5-sp-d16", dsp=True, zig_cpu="cortex_m7"),
-        Core(name="cortex-m55", fpu="auto", dsp=True, zig_cpu="cortex_m55", mve=True),
-        Core(name="rv32imc", fpu=None, dsp=False, zig_cpu="generic_rv32+m+c", isa="riscv"),
-        Core(name="rv32imac", fpu=None, dsp=False, zig_cpu="generic_rv32+m+a+c", isa="riscv"),
-    )
-}
-
-
-class FlashCache(_Facts):
+class FlashCache(Facts):
     """What stands between the core and a flash with wait states, for the virtual board's clock.
 
     `ways` 0: fully associative. `sequential_miss_cycles`: a miss on the line after the last one.
@@ -80,7 +48,7 @@ class FlashCache(_Facts):
         return self
 
 
-class Region(_Facts):
+class Region(Facts):
     """A memory region; `wait_states` at the board's clock.
 
     `data_origin`: where loads see the same bytes, on a part that only fetches code at `origin`.
@@ -108,7 +76,7 @@ class Region(_Facts):
         return address - self.data_origin + self.origin
 
 
-class Memory(_Facts):
+class Memory(Facts):
     """A further memory region, which the linker script leaves alone."""
 
     name: str
@@ -123,7 +91,7 @@ class Memory(_Facts):
         return self
 
 
-class Uart(_Facts):
+class Uart(Facts):
     """The serial port that a host reaches."""
 
     name: str
@@ -131,13 +99,13 @@ class Uart(_Facts):
     pins: str
 
 
-class Marker(_Facts):
+class Marker(Facts):
     """The pin a current meter watches."""
 
     pin: str
 
 
-class Probe(_Facts):
+class Probe(Facts):
     """How the board is found on USB and flashed; `flashers` in the order to try them."""
 
     flashers: tuple[str, ...] = Field(min_length=1, strict=False)
@@ -152,7 +120,7 @@ class Probe(_Facts):
     qemu_machine: str | None = None
 
 
-class Energy(_Facts):
+class Energy(Facts):
     """First-order energy model: cycles x nj_per_cycle + idle_w x idle time. Always "modelled".
 
     `kind` tells a current that was measured from one that the part's vendor states; the latter's
@@ -186,7 +154,7 @@ class Energy(_Facts):
         return self
 
 
-class Port(_Facts):
+class Port(Facts):
     """Which firmware_templates/port/<family> drives it; `config` becomes board_config.h.
 
     `second_stage_bytes`: what a boot ROM runs before the vector table, at the start of flash.
@@ -195,10 +163,10 @@ class Port(_Facts):
     family: str
     stack_bytes: int = Field(gt=0, multiple_of=8)
     second_stage_bytes: int = Field(default=0, ge=0, multiple_of=256)
-    config: dict[str, int] = {}
+    config: dict[str, int] = Field(default_factory=dict)
 
 
-class Microphone(_Facts):
+class Microphone(Facts):
     """Where a microphone is wired to, and what the family's capture driver asks for.
 
     `config` becomes EDGEQ_CAPTURE_... of board_config.h in a firmware that captures.
@@ -209,7 +177,7 @@ class Microphone(_Facts):
     config: dict[str, int]
 
 
-class Board(_Facts):
+class Board(Facts):
     """One board. `evidence` is the best its port has seen: no board here has run on silicon."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")

@@ -27,7 +27,7 @@ def virtual_boards(
 
 def targets(ctx: click.Context, param: click.Parameter, begun: str) -> Items:
     """Cores and boards."""
-    from edgeq.board import CORES
+    from edgeq.cores import CORES
 
     cores = _starting(begun, dict.fromkeys(CORES, "a core: sizes only"))
     return cores + boards(ctx, param, begun)

@@ -4,7 +4,8 @@ import re
 import shutil
 from typing import Any
 
-from edgeq.board import CORES, Board
+from edgeq.board import Board
+from edgeq.cores import CORES
 from edgeq.errors import BadInput, Toolchain
 from edgeq.flashers.attached import Surroundings
 from edgeq.flashers.flasher import Commands, Facts, Flasher

@@ -3,7 +3,8 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeq.board import CORES, Board
+from edgeq.board import Board
+from edgeq.cores import CORES
 from edgeq.errors import BadInput
 from edgeq.firmware_project import FirmwareProject
 from edgeq.resources import templates_dir

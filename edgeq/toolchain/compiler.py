@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from edgeq.board import CORES, Board, Core
+from edgeq.board import Board
+from edgeq.cores import CORES, Core
 from edgeq.errors import BadInput, Toolchain
 from edgeq.extras import install
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgeq.arrays import channels_last
-from edgeq.board import CORES, load_board, target_board
+from edgeq.board import load_board, target_board
+from edgeq.cores import CORES
 from edgeq.errors import BadInput, Toolchain
 from edgeq.ir import Graph
 from edgeq.passes.select_kernels import select_kernels

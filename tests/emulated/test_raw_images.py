@@ -23,7 +23,8 @@ from unicorn import (
 )
 from unicorn.arm_const import UC_CPU_ARM_CORTEX_M7
 
-from edgeq.board import CORES, Board, load_board
+from edgeq.board import Board, load_board
+from edgeq.cores import CORES
 from edgeq.errors import MemoryBudget
 from edgeq.firmware_project import FirmwareProject
 from edgeq.sim import GuestFault

@@ -8,7 +8,8 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 from elftools.elf.elffile import ELFFile
 
-from edgeq.board import CORES, Board, all_boards, load_board, target_board
+from edgeq.board import Board, all_boards, load_board, target_board
+from edgeq.cores import CORES
 from edgeq.errors import BadInput, MemoryBudget, Toolchain
 from edgeq.firmware_project import FirmwareProject
 from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
