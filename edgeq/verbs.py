@@ -81,6 +81,7 @@ def imported_ops(
             nodes = findings_of_onnx(path, shape) if is_onnx(path) else findings_of(path)
     return {
         "supported": sorted(tflite_ops.READERS),
+        "supported_tflite_int16": sorted(tflite_ops.ON_INT16),
         "supported_tflite_float": sorted(tflite_float.WRITERS),
         "supported_onnx": sorted(onnx_ops.READERS),
         "file": None if path is None else str(path),

@@ -26,6 +26,7 @@ def table() -> str:
         f"| ONNX, float or quantised | {', '.join(facts['supported_onnx'])} |",
         f"| ONNX's own node tests | {said} |",
         f"| TensorFlow Lite, int8 | {', '.join(facts['supported'])} |",
+        f"| TensorFlow Lite, 16x8 | {', '.join(facts['supported_tflite_int16'])} |",
         f"| TensorFlow Lite, float | {', '.join(facts['supported_tflite_float'])} |",
         f"| PyTorch, by their names in ATen | {', '.join(sorted(ATEN))} |",
     ]

@@ -41,6 +41,7 @@ def _shown(facts: dict[str, Any]) -> "RenderableType":
     if not facts["file"]:
         return Group(
             Paragraph(", ".join(facts["supported"]), "TensorFlow Lite, int8: "),
+            Paragraph(", ".join(facts["supported_tflite_int16"]), "TensorFlow Lite, 16x8: "),
             Paragraph(", ".join(facts["supported_tflite_float"]), "TensorFlow Lite, float: "),
             Paragraph(", ".join(facts["supported_onnx"]), "ONNX, float or quantised: "),
         )

@@ -12,6 +12,7 @@ from edgeq.emit.onnx_norms import NORM_OPS
 from edgeq.emit.onnx_pcen import pcen
 from edgeq.emit.onnx_recurrent import gru, lstm, svdf_feature, svdf_time
 from edgeq.emit.onnx_shapes import SHAPE_OPS
+from edgeq.emit.onnx_wide import wide_conv_2d, wide_fully_connected
 from edgeq.ir import Graph, Node
 from edgeq.ops.average_pool_2d import share_of
 from edgeq.ops.block_fully_connected import counted
@@ -209,6 +210,8 @@ ONNX_OPS: Mapping[str, Form] = {
     "BlockFullyConnected": _block_fully_connected,
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
+    "WideFullyConnected": wide_fully_connected,
+    "WideConv2D": wide_conv_2d,
     "AveragePool2D": _average_pool_2d,
     "MeanPool2D": _mean_pool_2d,
     "MaxPool2D": _max_pool_2d,

@@ -20,11 +20,11 @@ from edgeq.ops.op import Array
 # Shapes, axes and indices are int32 and conditions BOOL beside these. int4 is for constants only.
 _BOTH = frozenset({"int8", "int16"})
 _INT8 = frozenset({"int8"})
-_INT4 = frozenset({"int8", "int4"})
+_WEIGHTS = frozenset({"int8", "int4", "int16"})
 TFLM_DTYPES: Mapping[str, frozenset[str]] = {
-    "FULLY_CONNECTED": _INT4,
-    "CONV_2D": _INT4,
-    "DEPTHWISE_CONV_2D": _INT4,
+    "FULLY_CONNECTED": _WEIGHTS,
+    "CONV_2D": _WEIGHTS,
+    "DEPTHWISE_CONV_2D": _WEIGHTS,
     "SOFTMAX": _BOTH,
     "LOGISTIC": _BOTH,
     "TANH": _BOTH,
@@ -224,11 +224,16 @@ def _faults(name: str, op: Any, subgraph: Any) -> list[str]:
     faults = [
         f"input {i} is {_DTYPE[t.type]}"
         for i, t in enumerate(inputs)
-        if _DTYPE[t.type] not in (("int32",) if i in skipped else TFLM_DTYPES[name])
+        if _DTYPE[t.type] not in (_whole(inputs) if i in skipped else TFLM_DTYPES[name])
     ]
     allowed = _result_dtypes(name)
     faults += [f"output is {_DTYPE[t.type]}" for t in outputs if _DTYPE[t.type] not in allowed]
     return faults + _int4_faults(name, inputs)
+
+
+def _whole(inputs: list[Any]) -> tuple[str, ...]:
+    """Types of shapes, axes and biases; those of int16 activations may have 64 bits."""
+    return ("int32", "int64") if _DTYPE[inputs[0].type] == "int16" else ("int32",)
 
 
 def _result_dtypes(name: str) -> frozenset[str]:
@@ -245,6 +250,8 @@ def _int4_faults(name: str, inputs: list[Any]) -> list[str]:
         return []
     faults = ["input 0 is int4"] if _DTYPE[inputs[0].type] == "int4" else []
     weight = inputs[1]
+    if _DTYPE[weight.type] == "int16":
+        faults.append("weights are int16")
     narrow = _DTYPE[weight.type] == "int4"
     if name == "FULLY_CONNECTED" and narrow and len(weight.quantization.scale) > 1:
         faults.append("int4 weights per channel")

@@ -14,6 +14,7 @@ from edgeq.emit.tflite_lstm import lstm
 from edgeq.emit.tflite_pad import padded, scheme_of
 from edgeq.emit.tflite_shapes import SHAPE_LAYERS
 from edgeq.emit.tflite_svdf import svdf_feature, svdf_time
+from edgeq.emit.tflite_wide import wide_conv_2d, wide_fully_connected
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
@@ -232,7 +233,7 @@ def _out(graph: Graph, node: Node) -> Quant:
 
 def _output(sg: SubgraphWriter, graph: Graph, node: Node) -> Value:
     t = graph.tensors[node.outputs[0]]
-    return sg.value(node.outputs[0], (1, *t.shape), "int8", t.quant)
+    return sg.value(node.outputs[0], (1, *t.shape), t.dtype, t.quant)
 
 
 def _weight_quant(graph: Graph, node: Node) -> Quant:
@@ -292,6 +293,8 @@ LAYERS: Mapping[str, Emit] = {
     "BlockFullyConnected": _refused("TFLite has no block scales: {} has them"),
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
+    "WideFullyConnected": wide_fully_connected,
+    "WideConv2D": wide_conv_2d,
     "MaxPool2D": _max_pool_2d,
     "MeanPool2D": _mean_pool_2d,
     "AveragePool2D": _average_pool_2d,

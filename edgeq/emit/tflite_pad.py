@@ -75,7 +75,7 @@ def _pad(sg: SubgraphWriter, name: str, x: Value, padding: Padding) -> Value:
     top, left, bottom, right = padding
     _, height, width, channels = x.shape
     shape = (1, height + top + bottom, width + left + right, channels)
-    y = sg.value(name + ".padded", shape, "int8", x.quant)
+    y = sg.value(name + ".padded", shape, x.dtype, x.quant)
     amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], dtype=np.int32)
     sg.op("PAD", [x, sg.constant(name + ".padding", amounts)], [y], schema.PadOptionsT())
     return y

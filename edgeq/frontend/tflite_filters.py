@@ -67,7 +67,7 @@ def _conv_2d(g: Growing, op: Operator) -> None:
     if rest or not groups or weight.shape[0] % groups:
         raise Refused(f"weights {list(weight.shape)} on {given.channels} channels")
     codes, fmt = _codes(g, weight)
-    end, window = _slides(g, op, given, codes.shape[1:3], _dilation_of(op, 4))
+    end, window = _slides(g, op, given, codes.shape[1:3], dilation_of(op, 4))
     attrs = Conv2D(
         window.stride, window.padding, fmt, activation_of(op, 3), window.dilation, groups
     )
@@ -81,7 +81,7 @@ def _depthwise_conv_2d(g: Growing, op: Operator) -> None:
         raise Refused(f"its weights have shape {list(weight.shape)}")
     source, given = g.padded_map(op)
     codes, fmt = _codes(g, weight)
-    end, window = _slides(g, op, given, codes.shape[1:3], _dilation_of(op, 5))
+    end, window = _slides(g, op, given, codes.shape[1:3], dilation_of(op, 5))
     real, activation = _per_channel(g, op, weight), activation_of(op, 4)
     times, rest = divmod(codes.shape[3], given.channels)
     if rest or not times:
@@ -200,7 +200,7 @@ def _weighted(
     return g.constants(op, values, types)
 
 
-def _dilation_of(op: Operator, place: int) -> tuple[int, int]:
+def dilation_of(op: Operator, place: int) -> Pair:
     """(down, across); its height is the option behind its width."""
     dilation = int(op.option(place + 1, "i", 1)), int(op.option(place, "i", 1))
     if min(dilation) < 1 or max(dilation) > 4096:

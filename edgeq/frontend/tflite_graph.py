@@ -47,8 +47,8 @@ def quant_of_tensor(tensor: Tensor, dtypes: frozenset[str] = INT8) -> Quant:
     """The one scale of an activation, which must be of one of these types. Raises Refused."""
     if tensor.dtype == "int16" and tensor.dtype not in dtypes:
         raise Refused(
-            f"{tensor.name!r} is int16: activations of 16 bits are taken as an input that a "
-            "QUANTIZE makes int8, nowhere else; convert it with TFLITE_BUILTINS_INT8"
+            f"{tensor.name!r} is int16, in which this operator has no kernel (docs/import.md lists "
+            "those that have); convert it with TFLITE_BUILTINS_INT8"
         )
     if tensor.dtype not in dtypes:
         raise Refused(f"{tensor.name!r} is {tensor.dtype}, not {' or '.join(sorted(dtypes))}")
@@ -173,6 +173,7 @@ class Growing:
     def padding(self, index: int) -> str:
         """A PAD that stands before something else than a window, as a node."""
         name, (top, left, bottom, right) = f"t{index}", self.pads[index]
+        quant_of_tensor(self.subgraph.tensors[index])
         if name not in self.tensors:
             attrs, source = Pad((top, left, 0), (bottom, right, 0)), self.names[index]
             shape = self._shape("Pad", attrs, (source,), {})
@@ -180,33 +181,41 @@ class Growing:
             self.nodes.append(Node(f"pad_{index}", "Pad", (source,), (name,), attrs))
         return name
 
-    def scale(self, op: Operator, place: int) -> float:
+    def scale(self, op: Operator, place: int, dtypes: frozenset[str] = INT8) -> float:
         """The scale of an activation that it reads."""
-        return quant_of_tensor(self.operand(op, place)).per_tensor
+        return quant_of_tensor(self.operand(op, place), dtypes).per_tensor
 
-    def same_scale(self, op: Operator, count: int = 1, place: int | None = None) -> None:
-        """Raises Refused unless its first inputs and its output share scale and zero point."""
-        made = quant_of_tensor(self.output(op, place))
-        if any(quant_of_tensor(self.operand(op, i)) != made for i in range(count)):
+    def same_scale(
+        self,
+        op: Operator,
+        count: int = 1,
+        place: int | None = None,
+        dtypes: frozenset[str] = INT8,
+    ) -> None:
+        """Raises Refused unless its first inputs and its output share type and scale."""
+        made, given = self.output(op, place), [self.operand(op, i) for i in range(count)]
+        quant = quant_of_tensor(made, dtypes)
+        if any(quant_of_tensor(t, dtypes) != quant or t.dtype != made.dtype for t in given):
             raise Refused("its input and output have different scales")
 
-    def map(self, op: Operator) -> tuple[str, GivenMap]:
+    def map(self, op: Operator, dtypes: frozenset[str] = INT8) -> tuple[str, GivenMap]:
         """(name, map) of its first input, (1, height, width, channels)."""
-        name, shape = self.value(op, 0), self.operand(op, 0).shape
+        name, shape = self.value(op, 0, dtypes), self.operand(op, 0).shape
         return name, _given(shape, NOTHING)
 
-    def padded_map(self, op: Operator) -> tuple[str, GivenMap]:
+    def padded_map(self, op: Operator, dtypes: frozenset[str] = INT8) -> tuple[str, GivenMap]:
         """As `map`; where a PAD or a SPACE_TO_BATCH_ND stands before it, what that reads."""
         tensor, index = self.operand(op, 0), op.inputs[0]
         if index in self.rows:
             return self.rows[index]
         if index not in self.pads:
-            return self.map(op)
+            return self.map(op, dtypes)
+        quant_of_tensor(tensor, dtypes)
         return self.names[index], _given(tensor.shape, self.pads[index])
 
-    def pad(self, op: Operator, padding: Padding) -> None:
+    def pad(self, op: Operator, padding: Padding, dtypes: frozenset[str] = INT8) -> None:
         """Leaves a PAD to the windows that read it."""
-        name, shape = self.value(op, 0), self.operand(op, 0).shape
+        name, shape = self.value(op, 0, dtypes), self.operand(op, 0).shape
         top, left, bottom, right = padding
         wanted = (1, shape[1] + top + bottom, shape[2] + left + right, shape[3])
         if len(shape) != 4 or self.output(op).shape != wanted:
@@ -256,16 +265,16 @@ class Growing:
         self.nodes.append(Node(name, kind, (source,), (name + ".out",), attrs, params or {}))
         return name + ".out"
 
-    def alias(self, op: Operator) -> None:
+    def alias(self, op: Operator, dtypes: frozenset[str] = INT8) -> None:
         """The output is the input's bytes under its own shape."""
-        self.renamed(op, self.value(op, 0))
+        self.renamed(op, self.value(op, 0, dtypes), dtypes)
 
-    def renamed(self, op: Operator, source: str) -> None:
+    def renamed(self, op: Operator, source: str, dtypes: frozenset[str] = INT8) -> None:
         """The output is that tensor's bytes under its own shape."""
         made = self.output(op)
         if self.operand(op, 0).size != made.size:
             raise Refused(f"it makes {list(made.shape)} of {list(self.operand(op, 0).shape)}")
-        self.add(op, "Reshape", Reshape(shape_of(made)), (source,))
+        self.add(op, "Reshape", Reshape(shape_of(made)), (source,), dtypes=dtypes)
 
     def add(
         self,
@@ -276,12 +285,14 @@ class Growing:
         params: Mapping[str, str] | None = None,
         place: int | None = None,
         quant: Quant | None = None,
+        dtypes: frozenset[str] = INT8,
     ) -> None:
-        """The node that makes the operator's output, of the file's scale unless `quant` is another;
-        its shape must be what the file says.
+        """The node that makes the operator's output, of the file's type and scale unless `quant` is
+        another, of an int8; its shape must be what the file says.
         """
-        made = self.output(op, place)
-        quant, index = quant or quant_of_tensor(made), op.outputs[place or 0]
+        made, index = self.output(op, place), op.outputs[place or 0]
+        dtype = "int8" if quant else made.dtype
+        quant = quant or quant_of_tensor(made, dtypes)
         shape = self._shape(kind, attrs, sources, params or {})
         if math.prod(shape) != made.size:
             raise Refused(f"it computes {list(shape)}, the file says {list(made.shape)}")
@@ -291,11 +302,11 @@ class Growing:
             raise Refused(f"{made.name!r} is computed twice")
         direct = shape == shape_of(made)
         first = out if direct else name + ".out"
-        self.tensors[first] = TensorType(shape, "int8", quant)
+        self.tensors[first] = TensorType(shape, dtype, quant)
         self.nodes.append(Node(name, kind, sources, (first,), attrs, params or {}))
         if not direct:
             again = Reshape(shape_of(made))
-            self.tensors[out] = TensorType(again.shape, "int8", quant)
+            self.tensors[out] = TensorType(again.shape, dtype, quant)
             self.nodes.append(Node(name + "_shape", "Reshape", (first,), (out,), again))
         self.names[index] = out
 

@@ -12,7 +12,7 @@ import numpy as np
 from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.frontend.findings import ONLY_OWN, Finding, FollowsRefused, Refused
 from edgeq.frontend.tflite_file import Operator, Subgraph, TfliteFile, parse, read_bytes
-from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
+from edgeq.frontend.tflite_graph import BOTH, Growing, quant_of_tensor
 from edgeq.frontend.tflite_ops import READERS
 from edgeq.frontend.tflite_places import WHOLE
 from edgeq.ir import Graph, Node, TensorType
@@ -94,7 +94,7 @@ def _read(data: bytes, name: str) -> tuple[Graph | None, list[Finding]]:
             growing.begin_ids(index) if whole else growing.begin(index)
         for index in subgraph.outputs:
             if subgraph.tensors[index].dtype not in WHOLE:
-                quant_of_tensor(subgraph.tensors[index])
+                quant_of_tensor(subgraph.tensors[index], BOTH)
     except Refused as error:
         raise UnsupportedOp(f"at its ends {error}") from None
     findings = [_taken(growing, op) for op in subgraph.operators]
@@ -210,7 +210,7 @@ def _source_of(graph: Graph, name: str) -> str:
 def _check_work(graph: Graph) -> None:
     """What bounds the time of everything that follows."""
     for node in graph.nodes:
-        if node.op in ("Conv2D", "DepthwiseConv2D"):
+        if node.op in ("Conv2D", "DepthwiseConv2D", "WideConv2D"):
             places = np.prod(graph.tensors[node.outputs[0]].shape[:2], dtype=np.int64)
             taps = np.prod(graph.param(node, "weight").shape[-3:], dtype=np.int64)
             if places * taps > MOST_VALUES:

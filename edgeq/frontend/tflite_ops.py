@@ -3,7 +3,7 @@
 A reader appends nodes to the graph that grows, or raises Refused with the reason.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from edgeq.frontend.tflite_batches import batch_to_space, space_to_batch
 from edgeq.frontend.tflite_file import Operator
 from edgeq.frontend.tflite_filters import FILTER_READERS, activation_of, window_of
 from edgeq.frontend.tflite_gather_nd import gather_nd
-from edgeq.frontend.tflite_graph import Growing, quant_of_tensor
+from edgeq.frontend.tflite_graph import BOTH, INT8, Growing, quant_of_tensor
 from edgeq.frontend.tflite_lstm import lstm
 from edgeq.frontend.tflite_places import (
     PLACE_READERS,
@@ -36,6 +36,7 @@ from edgeq.frontend.tflite_shapes import (
 )
 from edgeq.frontend.tflite_svdf import svdf
 from edgeq.frontend.tflite_tables import TABLE_READERS
+from edgeq.frontend.tflite_wide import WIDE_READERS, either
 from edgeq.ir import Quant
 from edgeq.ops import OPS, l2_normalize, log_softmax
 from edgeq.ops.add import Add
@@ -151,8 +152,8 @@ def _reshape(g: Growing, op: Operator) -> None:
     """The new shape is the output's own, whether options, a second input or nothing says it too."""
     if is_wide(g, op):
         return wide_shape(g, op)
-    g.same_scale(op)
-    return g.alias(op)
+    g.same_scale(op, dtypes=BOTH)
+    return g.alias(op, BOTH)
 
 
 def _extreme(g: Growing, op: Operator) -> None:
@@ -169,8 +170,10 @@ def _pad(g: Growing, op: Operator) -> None:
     by = amounts(g, op)
     if len(by) != 4 or by[3].any():
         return pad(g, op)
-    g.same_scale(op)
-    return g.pad(op, (int(by[1, 0]), int(by[2, 0]), int(by[1, 1]), int(by[2, 1])))
+    dtypes = INT8 if op.outputs[0] in g.subgraph.outputs else BOTH
+    g.same_scale(op, dtypes=dtypes)
+    padding = (int(by[1, 0]), int(by[2, 0]), int(by[1, 1]), int(by[2, 1]))
+    return g.pad(op, padding, dtypes)
 
 
 def _nothing(_op: Operator) -> dict[str, float]:
@@ -198,7 +201,7 @@ def _share(op: Operator) -> float:
     return value
 
 
-READERS: Mapping[str, Reader] = {
+_READERS: dict[str, Reader] = {
     "SVDF": svdf,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
     **FILTER_READERS,
@@ -235,3 +238,5 @@ READERS: Mapping[str, Reader] = {
     **PLACE_READERS,
     **REDUCTION_READERS,
 }
+ON_INT16 = frozenset({*WIDE_READERS, "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "PAD", "QUANTIZE"})
+READERS = _READERS | {op: either(_READERS[op], wide) for op, wide in WIDE_READERS.items()}

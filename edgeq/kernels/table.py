@@ -300,6 +300,7 @@ KERNELS: tuple[Kernel, ...] = (
     weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
     weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
     weightless("edgeq_svdf_time_s16", "SvdfTime"),
+    replace(weightless("edgeq_conv_2d_s16_s8", "WideConv2D"), weight="s8"),
     *FRONT_ENDS_PLAIN,
     Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
     Kernel(

@@ -48,6 +48,8 @@ from edgeq.ops import (
     svdf_feature,
     svdf_time,
     table,
+    wide_conv_2d,
+    wide_fully_connected,
 )
 from edgeq.ops.op import Op
 
@@ -97,6 +99,8 @@ OPS: Mapping[str, Op] = {
         delay.OP,
         history.OP,
         narrow.OP,
+        wide_fully_connected.OP,
+        wide_conv_2d.OP,
         batch_norm.OP,
         mixture.OP,
         cascade.OP,

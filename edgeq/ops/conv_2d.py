@@ -17,7 +17,15 @@ from edgeq.ops.op import (
     apply_activation,
     quant_of,
 )
-from edgeq.ops.window import convolution_fields, output_size, spanned, window_reach, windows
+from edgeq.ops.window import (
+    Padding,
+    Pair,
+    convolution_fields,
+    output_size,
+    spanned,
+    window_reach,
+    windows,
+)
 
 
 @dataclass(frozen=True)
@@ -47,14 +55,20 @@ def _result_shape(
     return (*output_size(inputs[0][:2], kernel, attrs.stride, attrs.padding), out)
 
 
-def _products(attrs: Conv2D, x: Array, weight: Array) -> Array:
+def products(
+    x: Array, weight: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
     """(rows, out_h, out_w, out) sums; a patch's columns are in the weight's order."""
-    kernel, groups = weight.shape[1:3], attrs.groups
-    view = windows(x, kernel, attrs.stride, attrs.padding, 0.0, attrs.dilation)
+    kernel = weight.shape[1:3]
+    view = windows(x, kernel, stride, padding, 0.0, dilation)
     apart = view.reshape(*view.shape[:3], groups, -1, *kernel).transpose(3, 0, 1, 2, 5, 6, 4)
     columns = apart.reshape(*apart.shape[:4], -1)
     filters = weight.reshape(groups, len(weight) // groups, -1)
     return np.concatenate([c @ f.T for c, f in zip(columns, filters, strict=True)], axis=-1)
+
+
+def _products(attrs: Conv2D, x: Array, weight: Array) -> Array:
+    return products(x, weight, attrs.stride, attrs.padding, attrs.dilation, attrs.groups)
 
 
 def _float_forward(attrs: Conv2D, x: tuple[Array, ...], params: Params) -> Array:

@@ -191,13 +191,16 @@ def snake_case(op: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", op).lower()
 
 
-def activation_bounds(activation: str, quant: Quant) -> tuple[int, int]:
-    """int8 clamp of a fused activation ("none", "relu", "relu6"); 6 rounds as TensorFlow Lite's."""
-    low, high = -128, 127
+def activation_bounds(
+    activation: str, quant: Quant, low: int = -128, high: int = 127
+) -> tuple[int, int]:
+    """Clamp of a fused activation ("none", "relu", "relu6") in codes from `low` to `high`, int8's
+    by default; 6 rounds as TensorFlow Lite's.
+    """
     if activation in ("relu", "relu6"):
         low = max(low, quant.zero_point)
     if activation == "relu6":
-        steps = min(float(np.float32(6) / np.float32(quant.per_tensor)), 512.0)
+        steps = min(float(np.float32(6) / np.float32(quant.per_tensor)), 4.0 * (high + 1))
         high = min(high, quant.zero_point + math.floor(steps + 0.5))
     return low, high
 

@@ -133,6 +133,29 @@ void edgeq_conv_2d_s8_b1(const edgeq_conv_2d_params *p, const int8_t *x, int8_t 
 void edgeq_depthwise_conv_2d_s8_s8(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
 void edgeq_depthwise_conv_2d_s8_s4(const edgeq_conv_2d_params *p, const int8_t *x, int8_t *y);
 
+/* Int16 activations with int8 weights, 64-bit sums: y = clamp((sum * multiplier + half) >> (15 -
+ * shift)), the multiplier of 15 bits; narrow_sums: sums of 32 bits, requantised as above, whose
+ * reach the caller owes. Both zero points are 0. A kernel's cells are dilation_height and
+ * dilation_width apart. Of each of `groups`: the channels that it reads, the outputs it makes.
+ * Weight: one row an output, its (kernel_height, kernel_width, group_channels) flat, unpadded. */
+typedef struct {
+    const int8_t *weight;
+    const int64_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    edgeq_window window;
+    int32_t dilation_height;
+    int32_t dilation_width;
+    int32_t groups;
+    int32_t group_channels;
+    int32_t group_outputs;
+    int32_t narrow_sums;
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_wide_conv_2d_params;
+
+void edgeq_conv_2d_s16_s8(const edgeq_wide_conv_2d_params *p, const int16_t *x, int16_t *y);
+
 /* Rows [row, row + rows) of the output, or as many as there are, as a layer of their own: *band,
  * whose x begins at the row of the input that is returned. A 1x1 kernel at stride 1 without padding
  * takes the map as one row, and `row` and `rows` count pixels. Every band must reach into the map.

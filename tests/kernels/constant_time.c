@@ -349,6 +349,23 @@ void run_mgu_s8(void) {
     edgeq_mgu_s8(&p, x, y, scratch);
 }
 
+void run_conv_2d_s16_s8(void) {
+    static const edgeq_wide_conv_2d_params p = {(const int8_t *)weight,
+                                                prior,
+                                                multiplier,
+                                                shift,
+                                                {6, 5, 6, 3, 5, 3, 3, 2, 1, 1, 1},
+                                                1,
+                                                1,
+                                                2,
+                                                3,
+                                                2,
+                                                0,
+                                                -32768,
+                                                32767};
+    edgeq_conv_2d_s16_s8(&p, (const int16_t *)(const void *)x, (int16_t *)(void *)y);
+}
+
 void run_svdf_feature_s8(void) {
     static const edgeq_svdf_feature_params p = {(const int8_t *)weight, 3, 7, 6, 1 << 30, -3, 5};
     edgeq_svdf_feature_s8(&p, x, (int16_t *)(void *)y);

@@ -31,6 +31,7 @@ from tests.recurrent_cases import CASES as LSTMS
 from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 from tests.svdf_cases import SVDF_CASES, svdf_net
+from tests.tflite_wide import WIDE_CASES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FORMATS = ("s8", *NARROW)
@@ -253,10 +254,8 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
         yield op, partial(single, grow, (6, 5, 3))
     yield "softmax", partial(single, factory.GraphBuilder.softmax, (10,))
     for classes in (2, 12, 60):
-        yield (
-            f"softmax-q31-{classes}",
-            partial(single, factory.GraphBuilder.softmax_q31, (classes,)),
-        )
+        grow = factory.GraphBuilder.softmax_q31
+        yield f"softmax-q31-{classes}", partial(single, grow, (classes,))
     for kernel, padding, activation in (
         ((2, 2), (0, 0, 0, 0), "none"),
         ((3, 3), PAD, "relu"),
@@ -274,6 +273,7 @@ def _singles() -> Iterator[tuple[str, Callable[[], Graph]]]:
     yield from SHAPE_CASES.items()
     yield from NUMERIC_CASES.items()
     yield from (*((name, RECURRENT_CASES[name]) for name in LSTMS), *SVDF_CASES.items())
+    yield from WIDE_CASES.items()
     yield "reshape", partial(single, factory.GraphBuilder.flatten, (3, 2, 4))
     for padding in ((0, 0, 0, 0), PAD, (0, 1, 0, 0)):
         pool = partial(factory.GraphBuilder.max_pool, kernel=(3, 3), stride=(2, 2), padding=padding)

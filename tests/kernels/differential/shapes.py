@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeq.ir import Graph, Node
+from edgeq.ir.ports import limits
 from edgeq.kernels import kernel_named
 from edgeq.ops import OPS
 from edgeq.ops import op as ops
-from edgeq.ops.op import ANY_NUMBER, Site
-from edgeq.reference import run
+from edgeq.ops.op import ANY_NUMBER, Array, Site
+from edgeq.passes.select_kernels import select_kernels
+from edgeq.reference import random_rows, run
 from tests.factory import input_rows
 from tests.kernels.differential.case import (
     Call,
@@ -26,13 +28,14 @@ from tests.numeric_cases import NUMERIC_CASES
 from tests.recurrent_cases import RECURRENT_CASES
 from tests.shape_cases import DEEP_CASES, SHAPE_CASES
 from tests.svdf_cases import SVDF_CASES
+from tests.tflite_wide import WIDE_CASES
 
 SEEDS = range(3)
 
 
 def case(name: str, graph: Graph, node: Node, seed: int) -> Case:
     """The node on what reaches it from random inputs; seed 0: the two ends of the codes."""
-    x = input_rows(np.random.default_rng(seed), graph, 3)[2 if seed else 0][None]
+    x = _row(graph, seed)
     values = run(graph, x).values
     site, code = Site(graph, node), OPS[node.op].code
     assert isinstance(code, ops.Call)
@@ -54,6 +57,14 @@ def case(name: str, graph: Graph, node: Node, seed: int) -> Case:
     return Case(f"{node.kernel} {name}, seed {seed}", (call,))
 
 
+def _row(graph: Graph, seed: int) -> Array:
+    low, high = limits(graph.tensors[graph.inputs[0]])
+    if high == 127:
+        return input_rows(np.random.default_rng(seed), graph, 3)[2 if seed else 0][None]
+    x = random_rows(graph, 1, seed)
+    return x if seed else np.where(x < 0, low, high).astype(x.dtype)
+
+
 def _struct(fields: list[Field], kernel: str) -> Struct:
     """A pointer at a constant stands in front of the struct of the operands."""
     if not kernel.endswith("Constant"):
@@ -68,6 +79,15 @@ def cases(kernel: str) -> Iterator[Case]:
         graph = make()
         for node in graph.nodes:
             if node.kernel == kernel and node.name == "one":
+                yield from (case(name, graph, node, seed) for seed in SEEDS)
+
+
+def wide_cases(kernel: str) -> Iterator[Case]:
+    """Every layer on int16 that the kernel computes."""
+    for name, make in WIDE_CASES.items():
+        graph = select_kernels(make(), frozenset())
+        for node in graph.nodes:
+            if node.kernel == kernel:
                 yield from (case(name, graph, node, seed) for seed in SEEDS)
 
 

@@ -103,6 +103,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
         name: partial(shapes.svdf_cases, name)
         for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_time_s16")
     },
+    **{name: partial(shapes.wide_cases, name) for name in ("edgeq_conv_2d_s16_s8",)},
     **{
         f"edgeq_{name}_step_s8": partial(carried.cases, f"edgeq_{name}_step_s8")
         for name in ("lstm", "gru", "mgu")

@@ -203,15 +203,22 @@ def test_groups_that_do_not_fit_are_refused(channels: int) -> None:
 
 
 def test_int16_activations_are_named() -> None:
-    """A convolution of int16 activations and int8 weights, as converters write 16x8."""
+    """Each operator without a kernel for them; those that have one are not."""
 
     def make(sg: SubgraphWriter, x: Value) -> Value:
         wide = sg.value("wide", x.shape, "int16", Quant((0.0002,), 0))
         sg.op("QUANTIZE", [x], [wide], schema.QuantizeOptionsT())
-        return made.conv(6, 3, 3, made.conv_options(made.SAME, 1), 6)(sg, wide)
+        again = sg.value("again", x.shape, "int16", wide.quant)
+        sg.op("HARD_SWISH", [wide], [again], schema.HardSwishOptionsT())
+        y = sg.value("y", x.shape, "int16", wide.quant)
+        sg.op("ELU", [again], [y])
+        return y
 
-    with pytest.raises(UnsupportedOp, match=r"'wide' is int16: .* convert it with TFLITE_BUILTINS"):
+    with pytest.raises(UnsupportedOp) as caught:
         graph_of_tflite(made.written(made.MAP, make), "t")
+    told = str(caught.value)
+    assert "node 1 HARD_SWISH (again): 'wide' is int16, in which this operator" in told
+    assert "node 2 ELU (y): 'again' is int16, in which this operator has no kernel" in told
 
 
 NO_ENDS = [[0, 0], [0, 0]]

@@ -26,6 +26,7 @@ from tests.port_graphs import of_ids, wide_input, with_history
 from tests.recurrent_cases import CARRIED_CASES, RECURRENT_CASES
 from tests.shape_cases import IMPORTED_FUNCTIONS, SHAPE_CASES
 from tests.svdf_cases import SVDF_CASES
+from tests.tflite_wide import WIDE_CASES
 
 RULES = ("precision_prior", "escalation", "off")
 
@@ -94,6 +95,7 @@ def graphs() -> Iterator[Graph]:
     yield from (RECURRENT_CASES[name]() for name in ("lstm", "gru", "mgu"))
     yield from (CARRIED_CASES[name]() for name in ("lstm", "gru", "mgu"))
     yield SVDF_CASES["svdf"]()
+    yield from (make() for make in WIDE_CASES.values())
     yield from (AUDIO_CASES[name]() for name in ("log mel of 512", "mfcc", "pcen"))
     pcen = AUDIO_CASES["pcen"]()
     yield select_kernels(stream(pcen, pcen.nodes[0].attrs.hop, carry=True), frozenset())

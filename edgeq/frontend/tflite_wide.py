@@ -1,0 +1,141 @@
+"""Readers of operators on int16 activations (16x8), whose integers are the file's.
+
+TensorFlow Lite Micro adds in 64 bits; in a CONV_2D whose bias is int32 in 32.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgeq.frontend.findings import Refused
+from edgeq.frontend.tflite_file import Operator, Tensor
+from edgeq.frontend.tflite_filters import activation_of, dilation_of, window_of
+from edgeq.frontend.tflite_graph import Array, Growing, quant_of_tensor
+from edgeq.frontend.tflite_shapes import Reader
+from edgeq.ir import Quant, TensorType
+from edgeq.ops import wide
+from edgeq.ops.wide import INT16
+from edgeq.ops.wide_conv_2d import WideConv2D
+from edgeq.ops.wide_fully_connected import WideFullyConnected
+from edgeq.ops.window import spanned
+
+
+def either(narrow: Reader, of_int16: Reader) -> Reader:
+    """By the type of what the operator reads."""
+
+    def read(g: Growing, op: Operator) -> None:
+        wide_input = g.operand(op, 0).dtype == "int16"
+        return of_int16(g, op) if wide_input else narrow(g, op)
+
+    return read
+
+
+def wide_fully_connected(g: Growing, op: Operator) -> None:
+    weight = g.operand(op, 1)
+    if op.option(1, "b") or len(weight.shape) != 2:
+        raise Refused(f"its weights are shuffled, or have shape {list(weight.shape)}")
+    outputs, inputs = weight.shape
+    rows, rest = divmod(g.operand(op, 0).size, inputs)
+    if rest:
+        raise Refused(f"it takes {list(g.operand(op, 0).shape)} by weights {list(weight.shape)}")
+    real = _per_channel(g, op, weight)
+    if len(weight.scale) == 1:  # TensorFlow Lite multiplies this pair in float32
+        product = np.float32(g.scale(op, 0, INT16)) * np.asarray(weight.scale, np.float32)
+        real = product.astype(np.float64) / quant_of_tensor(g.output(op), INT16).per_tensor
+    activation, codes = activation_of(op, 0), _codes(g, weight)
+    if rows > 1:  # a pixel each: the same sums
+        params = _weighted(g, op, codes.reshape(outputs, 1, 1, inputs), weight, real, "int64")
+        source = g.reshaped(op, g.value(op, 0, INT16), (1, rows, inputs))
+        attrs = WideConv2D(activation=activation)
+        return g.add(op, "WideConv2D", attrs, (source,), params, dtypes=INT16)
+    params = _weighted(g, op, codes, weight, real, "int64")
+    source = g.reshaped(op, g.value(op, 0, INT16), (inputs,))
+    layer = WideFullyConnected(activation)
+    return g.add(op, "WideFullyConnected", layer, (source,), params, dtypes=INT16)
+
+
+def wide_conv_2d(g: Growing, op: Operator) -> None:
+    weight = g.operand(op, 1)
+    if len(weight.shape) != 4:
+        raise Refused(f"its weights have shape {list(weight.shape)}")
+    source, given = g.padded_map(op, INT16)
+    groups, rest = divmod(given.channels, weight.shape[3])
+    if rest or not groups or weight.shape[0] % groups:
+        raise Refused(f"weights {list(weight.shape)} on {given.channels} channels")
+    bias = _bias(g, op)
+    sums = "int32" if bias is not None and bias.dtype == "int32" else "int64"
+    return _slid(g, op, source, _codes(g, weight), (3, 4), groups, sums)
+
+
+def wide_depthwise_conv_2d(g: Growing, op: Operator) -> None:
+    """A group a channel, with the outputs that it makes of it."""
+    weight = g.operand(op, 1)
+    if len(weight.shape) != 4 or weight.shape[0] != 1:
+        raise Refused(f"its weights have shape {list(weight.shape)}")
+    source, given = g.padded_map(op, INT16)
+    times, rest = divmod(weight.shape[3], given.channels)
+    if rest or not times:
+        raise Refused(f"weights {list(weight.shape)} on {given.channels} channels")
+    codes = np.ascontiguousarray(_codes(g, weight).transpose(3, 1, 2, 0))
+    return _slid(g, op, source, codes, (4, 5), given.channels, "int64")
+
+
+def _slid(
+    g: Growing,
+    op: Operator,
+    source: str,
+    codes: Array,
+    places: tuple[int, int],
+    groups: int,
+    sums: str,
+) -> None:
+    """`places` of the options for the activation and the dilation."""
+    dilation, (_, given) = dilation_of(op, places[1]), g.padded_map(op, INT16)
+    stride, padding = window_of(op, spanned(codes.shape[1:3], dilation), given.size)
+    weight, padding = g.operand(op, 1), given.with_padding(padding)
+    attrs = WideConv2D(stride, padding, activation_of(op, places[0]), dilation, groups, sums)
+    params = _weighted(g, op, codes, weight, _per_channel(g, op, weight), sums)
+    return g.add(op, "WideConv2D", attrs, (source,), params, dtypes=INT16)
+
+
+def _codes(g: Growing, weight: Tensor) -> Array:
+    if weight.dtype != "int8":
+        raise Refused(f"its weights are {weight.dtype}; beside int16 activations int8 is taken")
+    if any(weight.zero_point):
+        raise Refused("its weights have a zero point that is not 0")
+    return np.ascontiguousarray(g.constant(weight))
+
+
+def _per_channel(g: Growing, op: Operator, weight: Tensor) -> Array:
+    """Scale of the sums in output steps, multiplied in float64 as convolutions do."""
+    scale = np.float64(g.scale(op, 0, INT16)) * np.asarray(weight.scale, np.float64)
+    return np.asarray(scale / quant_of_tensor(g.output(op), INT16).per_tensor)
+
+
+def _bias(g: Growing, op: Operator) -> Tensor | None:
+    return g.operand(op, 2) if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
+
+
+def _weighted(
+    g: Growing, op: Operator, codes: Array, weight: Tensor, real: Array, sums: str
+) -> dict[str, str]:
+    """The constants of a layer whose weights have their outputs first."""
+    outputs, bias = len(codes), _bias(g, op)
+    if len(weight.scale) not in (1, outputs):
+        raise Refused(f"it has {len(weight.scale)} weight scales for {outputs} outputs")
+    added = np.zeros(outputs, np.int64)
+    if bias is not None:
+        if bias.dtype != sums or bias.size != outputs:
+            raise Refused(f"its bias is {bias.dtype}{list(bias.shape)}, not {sums}")
+        added = g.constant(bias).reshape(outputs).astype(np.int64)
+    integers = wide.integers(np.broadcast_to(real, (outputs,)), sums)
+    values = {"weight": codes, "bias": added, **integers}
+    types = {"weight": TensorType(codes.shape, "int8", Quant(weight.scale, 0, 0))}
+    return g.constants(op, values, types)
+
+
+WIDE_READERS: Mapping[str, Reader] = {
+    "FULLY_CONNECTED": wide_fully_connected,
+    "CONV_2D": wide_conv_2d,
+    "DEPTHWISE_CONV_2D": wide_depthwise_conv_2d,
+}
