@@ -33,6 +33,7 @@ from unicorn import riscv_const as riscv
 from unicorn.unicorn_py3.unicorn import uclib
 
 from edgeq.interrupts import interrupt_waits
+from edgeq.sim.erased import erased
 
 PAGE = 0x1000
 UNDEFINED_INSTRUCTION = 10  # UC_ERR_INSN_INVALID
@@ -129,6 +130,13 @@ class Emulator:
         """Memory that holds code and data, rounded up to whole pages."""
         rights = () if writable else (UC_PROT_READ | UC_PROT_EXEC,)
         self._uc.mem_map(origin, -(-size // PAGE) * PAGE, *rights)
+
+    def map_erased(self, origin: int, size: int) -> None:
+        """Read-only memory of ones, rounded up to whole pages: an erased flash."""
+        for offset, count, memory, address in erased(-(-size // PAGE) * PAGE):
+            self._alive.append(memory)
+            rights = UC_PROT_READ | UC_PROT_EXEC
+            self._uc.mem_map_ptr(origin + offset, count, rights, address)
 
     def map_registers(
         self, base: int, read: Callable[[int], int], write: Callable[[int, int], None]

@@ -46,9 +46,10 @@ class Guest:
         """The board's memories, and the page that a call returns to."""
         emulator = self._emulator
         for memory in self.config.regions:
-            emulator.map_memory(memory.origin, memory.bytes, writable=memory.writable)
-            if not memory.writable:
-                emulator.write(memory.origin, b"\xff" * memory.bytes)  # erased flash
+            if memory.writable:
+                emulator.map_memory(memory.origin, memory.bytes, writable=True)
+            else:
+                emulator.map_erased(memory.origin, memory.bytes)
         emulator.map_memory(RETURN_PAGE, PAGE, writable=False)
         emulator.on_block(on_block)
 
