@@ -1,5 +1,6 @@
 """A child process runs the emitted files: what ends it is told, and the next file gets another."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -23,16 +24,69 @@ def test_one_child_gives_what_the_interpreters_give() -> None:
     x = rows.astype(np.float32) * 0.02
     with Apart() as child:
         got, also = child.tflite(lite, rows), child.onnx(onnx, x)
-        assert child._process is not None
-        pid = child._process.pid
+        pid = _pid(child)
         child.tflite(lite, rows)
-        assert child._process.pid == pid
+        assert _pid(child) == pid
     for one, other in ((got, run_tflite(lite, rows)), (also, run_onnx(onnx, x))):
         assert vars(one).keys() == vars(other).keys()
         for key, value in vars(other).items():
             assert np.array_equal(getattr(one, key), value), key
-    with pytest.raises(ProcessLookupError):
+
+
+def test_the_child_stays_for_the_next_export() -> None:
+    graph = fc_graph(np.random.default_rng(0))
+    rows = input_rows(np.random.default_rng(1), graph, 2)
+    lite = tflite_model(graph, "t")
+    with Apart() as child, Apart() as other:
+        child.tflite(lite, rows)
+        other.tflite(lite, rows)
+        pids = {_pid(child), _pid(other)}
+        assert len(pids) == 2
+    assert [_gone(pid) for pid in sorted(pids)].count(True) == 1, "one stays"
+    with Apart() as child:
+        child.tflite(lite, rows)
+        assert _pid(child) in pids
+
+
+def test_a_child_that_ran_a_strangers_file_or_was_cut_off_ends() -> None:
+    graph = fc_graph(np.random.default_rng(0))
+    rows = input_rows(np.random.default_rng(1), graph, 2)
+    lite = tflite_model(graph, "t")
+    with Apart() as child:
+        child.plain_tflite(lite, rows, rows.astype(np.float32))
+        strangers = _pid(child)
+    assert _gone(strangers)
+    with contextlib.suppress(KeyboardInterrupt), Apart() as child:
+        child.tflite(lite, rows)
+        cut = _pid(child)
+        raise KeyboardInterrupt
+    assert _gone(cut)
+
+
+def test_a_child_that_died_in_between_is_not_asked() -> None:
+    graph = fc_graph(np.random.default_rng(0))
+    rows = input_rows(np.random.default_rng(1), graph, 2)
+    with Apart() as child:
+        child.tflite(tflite_model(graph, "t"), rows)
+        kept = child._child
+    assert kept is not None
+    kept.process.kill()
+    kept.process.wait()
+    with Apart() as child:
+        assert len(child.tflite(tflite_model(graph, "t"), rows).logits) == 2
+
+
+def _pid(child: Apart) -> int:
+    assert child._child is not None
+    return child._child.process.pid
+
+
+def _gone(pid: int) -> bool:
+    try:
         os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def test_what_an_interpreter_refuses_is_told_and_the_child_goes_on() -> None:
@@ -89,6 +143,5 @@ def test_ctrl_c_is_the_parents(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = input_rows(np.random.default_rng(1), graph, 2)
     with Apart() as child:
         child.tflite(tflite_model(graph, "t"), rows)
-        assert child._process is not None
-        os.kill(child._process.pid, signal.SIGINT)
+        os.kill(_pid(child), signal.SIGINT)
         assert len(child.tflite(tflite_model(graph, "t"), rows).logits) == 2
