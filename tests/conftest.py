@@ -31,8 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A shell starts background jobs deaf to Ctrl-C, and so would be what the tests start.
     """
-    cache = config.rootpath / ".pytest_cache" / "zig"
-    config.stash[_ISOLATED] = isolate(cache)
+    config.stash[_ISOLATED] = isolate(config.rootpath / ".pytest_cache")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

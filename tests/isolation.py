@@ -14,6 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
+from tests.compiler_cache import put_before_compilers
+
 FOLDERS = {
     "HOME": "home",
     "XDG_CONFIG_HOME": "home/.config",
@@ -30,10 +32,10 @@ USB = "/sys/bus/usb"
 MOUNTS = "/proc/filesystems"  # psutil reads it before it lists the mounted drives
 
 
-def isolate(zig_cache: Path) -> Path:
+def isolate(caches: Path) -> Path:
     """Sets the environment of this process; returns the folder that holds it all.
 
-    A compiler's cache goes by content and takes minutes to fill: it stays between runs.
+    The compilers' caches go by content and take minutes to fill: they stay between runs.
     """
     users = _records_folders()
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # of failed tests: kept
@@ -49,7 +51,8 @@ def isolate(zig_cache: Path) -> Path:
         (folder / FOLDERS["XDG_DATA_HOME"] / "choreographer").symlink_to(chrome)
     tempfile.tempdir = None  # TMPDIR is read again
     os.environ["EDGEQ_DEVICES"] = "none"
-    os.environ["ZIG_GLOBAL_CACHE_DIR"] = str(zig_cache)
+    os.environ["ZIG_GLOBAL_CACHE_DIR"] = str(caches / "zig")
+    put_before_compilers(folder / "compilers", caches / "ccache")
     sys.addaudithook(lambda event, given: _refuse(event, given, users))
     return folder
 
