@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 
 COMPILERS = ("cc", "gcc", "g++", "clang-14", "arm-none-eabi-gcc", "riscv64-unknown-elf-gcc")
-OFF = {"CCACHE_DISABLE": "1"}  # for a test of the compiler itself
+OFF = ("CCACHE_DISABLE", "1")  # for a test of the compiler itself
 SETTINGS = {
     "CCACHE_MAXSIZE": "2G",
-    "CCACHE_NOHASHDIR": "1",  # a firmware's objects hold no folder: test_two_exports compiles them
+    "CCACHE_NOHASHDIR": "1",  # objects hold no folder: test_two_folders_give_the_same_elf
     # projects are written just before they are compiled, by the test that compiles them
     "CCACHE_SLOPPINESS": "include_file_mtime,include_file_ctime",
 }

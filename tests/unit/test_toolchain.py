@@ -16,6 +16,7 @@ from edgeq.toolchain import Compiler, Firmware, build, find_compiler, with_board
 from edgeq.toolchain import compiler as compiler_module
 from edgeq.toolchain.assemble import firmware_digest
 from edgeq.toolchain.image import flash_image, measure
+from tests import compiler_cache
 from tests.compilers import COMPILERS
 from tests.hang import HANG_S
 
@@ -114,7 +115,10 @@ def test_the_image_is_what_objcopy_makes(tmp_path: Path) -> None:
         flash_image(firmware.elf, board.flash.model_copy(update={"origin": 0}))
 
 
-def test_two_folders_give_the_same_elf(compiler: Compiler, tmp_path: Path) -> None:
+def test_two_folders_give_the_same_elf(
+    compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*compiler_cache.OFF)  # both are compiled
     board = load_board("virtual_m4")
     project = with_board(PROJECT, board)
     first = build(project, board, compiler, tmp_path / "one")
