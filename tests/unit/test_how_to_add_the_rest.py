@@ -62,6 +62,7 @@ def test_the_page_teaches_every_addition() -> None:
         assert set(made) > {"session"}, name
 
 
+@pytest.mark.full
 def test_what_the_page_adds_works(tmp_path: Path) -> None:
     made = tree(tmp_path / "tree")
     session = "".join(

@@ -31,7 +31,7 @@ def test_seen_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(name.startswith("EDGEQ_EXPORT") for name in os.environ)
 
 
-@pytest.mark.parametrize("runtime", [True, False])
+@pytest.mark.parametrize("runtime", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_case_44_a_board_that_the_user_runs_is_not_seen(tmp_path: Path, runtime: bool) -> None:
     """A user whose registry holds a board that lives (this process), and who has settings."""
     places = {"HOME": tmp_path / "home", "TMPDIR": tmp_path / "tmp"}

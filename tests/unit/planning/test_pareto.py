@@ -96,6 +96,7 @@ def test_groups_widen_the_interval() -> None:
     assert span[1] > 2 * span[0]
 
 
+@pytest.mark.full
 def test_the_commands_and_their_folders(tmp_path: Path, monkeypatch: Any, capfd: Any) -> None:
     monkeypatch.chdir(tmp_path)
     edgeq.save(network(), "model.pt")

@@ -35,6 +35,7 @@ def states(result: dict[str, Any]) -> tuple[int, int]:
     return result["complete"] + result["pruned"], result["failed"]
 
 
+@pytest.mark.full
 def test_two_trials_go_into_a_folder_and_the_best_is_exported(
     tmp_path: Path, monkeypatch: Any, capfd: Any
 ) -> None:
@@ -106,7 +107,11 @@ def test_four_trials_through_the_grpc_proxy(tmp_path: Path) -> None:
             "the first 3 trials .* failed, the last: ValueError: too few, at ",
             marks=pytest.mark.full,
         ),
-        (space_files.NO_MODEL, "the first 3 trials .* gave int, not an edgeq.nn.Model"),
+        pytest.param(
+            space_files.NO_MODEL,
+            "the first 3 trials .* gave int, not an edgeq.nn.Model",
+            marks=pytest.mark.full,
+        ),
         pytest.param(
             space_files.ENDS,
             r"3 workers died before any trial ended \(exit code 9\)",
