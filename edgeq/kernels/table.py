@@ -11,7 +11,6 @@ from edgeq.kernels.headers import DSP as _DSP
 from edgeq.kernels.headers import LAYOUT, PUBLIC_DSP, REQUANTIZE
 from edgeq.kernels.headers import PUBLIC as PUBLIC
 from edgeq.kernels.headers import VERSION as VERSION
-from edgeq.kernels.headers import WAITING as _WAITING
 from edgeq.kernels.in_place import depthwise_dsp, on_its_input, on_whole_inputs
 from edgeq.kernels.kernel import DSP as DSP
 from edgeq.kernels.kernel import MVE as MVE
@@ -31,15 +30,14 @@ from edgeq.kernels.layer_needs import (
     one_window,
     paired_cells,
     patch_scratch,
-    recurrent_scratch,
     router_dsp_scratch,
     router_scratch,
-    step_scratch,
     trits_scratch,
     trits_suit,
     whole_rows,
     without_tables,
 )
+from edgeq.kernels.recurrent import RECURRENT_DSP, RECURRENT_PLAIN
 from edgeq.kernels.streams import (
     block_cells,
     block_rows,
@@ -76,8 +74,6 @@ _DEPTHWISE_V6M = (
     *(f"edgeq_{part}_v6m.h" for part in ("depthwise", "lines", "taps")),
 )
 _SOFTMAX = ("edgeq_softmax_q15.c",)
-_LSTM = ("edgeq_gates.h", "edgeq_lstm.h")
-_GRU, _MGU = (("edgeq_gates.h", "edgeq_gru.h", f"edgeq_{n}_unit.h") for n in ("gru", "mgu"))
 
 
 def _plain(op: str, weight: str, *more: str, scratch: Scratch = no_scratch) -> Kernel:
@@ -240,6 +236,7 @@ KERNELS: tuple[Kernel, ...] = (
     weightless_dsp("edgeq_add_s8_dsp", "Add", (), add_suits, in_place=on_whole_inputs),
     weightless_dsp("edgeq_average_pool_2d_s8_dsp", "AveragePool2D", (), average_pool_suits),
     *FRONT_ENDS_DSP,
+    *RECURRENT_DSP,
     Kernel(
         "edgeq_router_s8_dsp",
         "Mixture",
@@ -292,13 +289,7 @@ KERNELS: tuple[Kernel, ...] = (
     weightless("edgeq_prelu_s8", "PRelu", in_place=on_its_input),
     weightless("edgeq_narrow_s16", "Narrow"),
     Kernel("edgeq_delay_s8", "Delay", None, ("edgeq_delay_s8.c",), _PUBLIC),
-    weightless("edgeq_lstm_s8", "Lstm", _LSTM, scratch=recurrent_scratch),
-    weightless("edgeq_gru_s8", "Gru", _GRU, scratch=recurrent_scratch),
-    weightless("edgeq_mgu_s8", "Mgu", _MGU, scratch=recurrent_scratch),
-    weightless("edgeq_lstm_step_s8", "LstmStep", (*_LSTM, _WAITING), scratch=step_scratch),
-    weightless("edgeq_gru_step_s8", "GruStep", (*_GRU, _WAITING), scratch=step_scratch),
-    weightless("edgeq_mgu_step_s8", "MguStep", (*_MGU, _WAITING), scratch=step_scratch),
-    weightless("edgeq_svdf_feature_s8", "SvdfFeature", ("edgeq_gates.h",)),
+    *RECURRENT_PLAIN,
     weightless("edgeq_svdf_time_s16", "SvdfTime"),
     replace(weightless("edgeq_conv_2d_s16_s8", "WideConv2D"), weight="s8"),
     *FRONT_ENDS_PLAIN,

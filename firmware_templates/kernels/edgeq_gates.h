@@ -35,6 +35,21 @@ static inline int32_t edgeq_gate_tanh(const uint16_t *table, int32_t x, int32_t 
     return ((away ^ (scaled >> 31)) + (1 << 7)) >> 8;
 }
 
+/* Rows of weights that are summed at once. */
+enum { EDGEQ_GATE_ROWS = 4 };
+
+static inline int32_t edgeq_gate_count(int32_t left) {
+    return left < EDGEQ_GATE_ROWS ? left : EDGEQ_GATE_ROWS;
+}
+
+/* Sums to Q3.12, saturated. */
+static inline void edgeq_gate_scale(int32_t multiplier, int32_t shift, int32_t count,
+                                    int32_t *sums) {
+    for (const int32_t *end = sums + count; sums != end; sums++) {
+        *sums = edgeq_gate_half(edgeq_multiply(*sums, multiplier, shift));
+    }
+}
+
 static inline int32_t edgeq_gate_dot(const int8_t *x, int32_t zero_point, const int8_t *weight,
                                      int32_t n, int32_t acc) {
     for (int32_t i = 0; i < n; i++) {

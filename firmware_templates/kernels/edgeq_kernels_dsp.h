@@ -80,6 +80,18 @@ void edgeq_pcen_s16_dsp(const edgeq_pcen_params *p, const int16_t *x, int8_t *y,
 void edgeq_pcen_step_s16_dsp(const edgeq_pcen_step_params *p, const int16_t *x, int8_t *y,
                              void *state, void *scratch);
 
+/* Parameters, state and scratch are those of the plain kernels. */
+void edgeq_lstm_s8_dsp(const edgeq_lstm_params *p, const int8_t *x, int8_t *y, void *scratch);
+void edgeq_gru_s8_dsp(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *scratch);
+void edgeq_mgu_s8_dsp(const edgeq_gru_params *p, const int8_t *x, int8_t *y, void *scratch);
+void edgeq_lstm_step_s8_dsp(const edgeq_lstm_step_params *p, const int8_t *x, int8_t *y,
+                            void *state, void *scratch);
+void edgeq_gru_step_s8_dsp(const edgeq_gru_step_params *p, const int8_t *x, int8_t *y, void *state,
+                           void *scratch);
+void edgeq_mgu_step_s8_dsp(const edgeq_gru_step_params *p, const int8_t *x, int8_t *y, void *state,
+                           void *scratch);
+void edgeq_svdf_feature_s8_dsp(const edgeq_svdf_feature_params *p, const int8_t *x, int16_t *y);
+
 /* Its layers' weights and biases are those of edgeq_fully_connected_s8_s8_dsp. */
 void edgeq_router_s8_dsp(const edgeq_router_params *p, const int8_t *x, edgeq_routing *out,
                          void *scratch);

@@ -1,19 +1,8 @@
 /* Steps of an LSTM that go on where the call before ended. */
-#include "edgeq_lstm.h"
-#include "edgeq_waiting.h"
+#include "edgeq_gate_rows_plain.h"
+#include "edgeq_lstm_step.h"
 
 EDGEQ_KERNEL void edgeq_lstm_step_s8(const edgeq_lstm_step_params *p, const int8_t *x, int8_t *y,
                                      void *state, void *scratch) {
-    const int32_t units = p->sequence.units, zero = p->sequence.output_zero_point;
-    int16_t *cell = state, *hidden = cell + units;
-    int8_t *first = scratch;
-    for (int32_t i = 0; i < units; i++) {
-        first[i] = (int8_t)(hidden[i] + zero);
-    }
-    edgeq_lstm_run(&p->sequence, x, y, cell, first);
-    const int8_t *last = y + (p->sequence.steps - 1) * units;
-    for (int32_t i = 0; i < units; i++) {
-        hidden[i] = (int16_t)(last[i] - zero);
-    }
-    edgeq_leave(cell, 2 * units, p->wait);
+    edgeq_lstm_go_on(p, x, y, state, scratch);
 }

@@ -1,6 +1,7 @@
 /* Each kernel on operands that a test writes into memory; test_constant_time.py traces the calls.
  */
 #include "edgeq_kernels.h"
+#include "edgeq_kernels_dsp.h"
 
 enum { WIDTH = 24, EXPERTS = 5, PASSES = 4 };
 
@@ -226,25 +227,111 @@ void run_narrow_s16(void) {
     edgeq_narrow_s16(&p, (const int16_t *)(const void *)x, y);
 }
 
+#define LSTM                                                                                       \
+    {(const int8_t *)weight,                                                                       \
+     (const int8_t *)weight,                                                                       \
+     bias,                                                                                         \
+     exp_table,                                                                                    \
+     {1 << 30, 1 << 30, 1 << 30, 1 << 30},                                                         \
+     {-3, -3, -3, -3},                                                                             \
+     {1 << 30, 1 << 30, 1 << 30, 1 << 30},                                                         \
+     {-3, -3, -3, -3},                                                                             \
+     {1 << 30, 1 << 30, 1 << 30},                                                                  \
+     {-14, -17, -22},                                                                              \
+     3,                                                                                            \
+     7,                                                                                            \
+     5,                                                                                            \
+     -12,                                                                                          \
+     30000,                                                                                        \
+     3,                                                                                            \
+     -5}
+#define GRU                                                                                        \
+    {(const int8_t *)weight,                                                                       \
+     (const int8_t *)weight,                                                                       \
+     bias,                                                                                         \
+     bias,                                                                                         \
+     exp_table,                                                                                    \
+     {1 << 30, 1 << 30, 1 << 30},                                                                  \
+     {-3, -3, -3},                                                                                 \
+     {1 << 30, 1 << 30, 1 << 30},                                                                  \
+     {-3, -3, -3},                                                                                 \
+     1 << 30,                                                                                      \
+     -7,                                                                                           \
+     3,                                                                                            \
+     7,                                                                                            \
+     5,                                                                                            \
+     3,                                                                                            \
+     -5}
+#define SVDF {(const int8_t *)weight, 3, 7, 6, 1 << 30, -3, 5}
+
 void run_lstm_s8(void) {
-    static const edgeq_lstm_params p = {(const int8_t *)weight,
-                                        (const int8_t *)weight,
-                                        bias,
-                                        exp_table,
-                                        {1 << 30, 1 << 30, 1 << 30, 1 << 30},
-                                        {-3, -3, -3, -3},
-                                        {1 << 30, 1 << 30, 1 << 30, 1 << 30},
-                                        {-3, -3, -3, -3},
-                                        {1 << 30, 1 << 30, 1 << 30},
-                                        {-14, -17, -22},
-                                        3,
-                                        7,
-                                        5,
-                                        -12,
-                                        30000,
-                                        3,
-                                        -5};
+    static const edgeq_lstm_params p = LSTM;
     edgeq_lstm_s8(&p, x, y, scratch);
+}
+
+void run_lstm_s8_dsp(void) {
+    static const edgeq_lstm_params p = LSTM;
+    edgeq_lstm_s8_dsp(&p, x, y, scratch);
+}
+
+void run_lstm_step_s8(void) {
+    static const edgeq_lstm_step_params p = {LSTM, 1};
+    edgeq_lstm_step_s8(&p, x, y, scratch, scratch + 512);
+}
+
+void run_lstm_step_s8_dsp(void) {
+    static const edgeq_lstm_step_params p = {LSTM, 1};
+    edgeq_lstm_step_s8_dsp(&p, x, y, scratch, scratch + 512);
+}
+
+void run_gru_s8(void) {
+    static const edgeq_gru_params p = GRU;
+    edgeq_gru_s8(&p, x, y, scratch);
+}
+
+void run_gru_s8_dsp(void) {
+    static const edgeq_gru_params p = GRU;
+    edgeq_gru_s8_dsp(&p, x, y, scratch);
+}
+
+void run_gru_step_s8(void) {
+    static const edgeq_gru_step_params p = {GRU, 1};
+    edgeq_gru_step_s8(&p, x, y, scratch, scratch + 512);
+}
+
+void run_gru_step_s8_dsp(void) {
+    static const edgeq_gru_step_params p = {GRU, 1};
+    edgeq_gru_step_s8_dsp(&p, x, y, scratch, scratch + 512);
+}
+
+void run_mgu_s8(void) {
+    static const edgeq_gru_params p = GRU;
+    edgeq_mgu_s8(&p, x, y, scratch);
+}
+
+void run_mgu_s8_dsp(void) {
+    static const edgeq_gru_params p = GRU;
+    edgeq_mgu_s8_dsp(&p, x, y, scratch);
+}
+
+void run_mgu_step_s8(void) {
+    static const edgeq_gru_step_params p = {GRU, 1};
+    edgeq_mgu_step_s8(&p, x, y, scratch, scratch + 512);
+}
+
+void run_mgu_step_s8_dsp(void) {
+    static const edgeq_gru_step_params p = {GRU, 1};
+    edgeq_mgu_step_s8_dsp(&p, x, y, scratch, scratch + 512);
+}
+
+void run_svdf_feature_s8(void) {
+    static const edgeq_svdf_feature_params p = SVDF;
+    edgeq_svdf_feature_s8(&p, x, (int16_t *)(void *)y);
+}
+
+void run_svdf_feature_s8_dsp(void) {
+    static const edgeq_svdf_feature_params p = SVDF;
+    edgeq_svdf_feature_s8_dsp(&p, x, (int16_t *)(void *)y);
 }
 
 static const uint16_t two_bands[4] = {2, 9, 11, 50};
@@ -309,46 +396,6 @@ void run_log_mel_s16_of_512(void) {
     edgeq_log_mel_s16(&p, (const int16_t *)x, y, scratch);
 }
 
-void run_gru_s8(void) {
-    static const edgeq_gru_params p = {(const int8_t *)weight,
-                                       (const int8_t *)weight,
-                                       bias,
-                                       bias,
-                                       exp_table,
-                                       {1 << 30, 1 << 30, 1 << 30},
-                                       {-3, -3, -3},
-                                       {1 << 30, 1 << 30, 1 << 30},
-                                       {-3, -3, -3},
-                                       1 << 30,
-                                       -7,
-                                       3,
-                                       7,
-                                       5,
-                                       3,
-                                       -5};
-    edgeq_gru_s8(&p, x, y, scratch);
-}
-
-void run_mgu_s8(void) {
-    static const edgeq_gru_params p = {(const int8_t *)weight,
-                                       (const int8_t *)weight,
-                                       bias,
-                                       bias,
-                                       exp_table,
-                                       {1 << 30, 1 << 30},
-                                       {-3, -3},
-                                       {1 << 30, 1 << 30},
-                                       {-3, -3},
-                                       1 << 30,
-                                       -7,
-                                       3,
-                                       7,
-                                       5,
-                                       3,
-                                       -5};
-    edgeq_mgu_s8(&p, x, y, scratch);
-}
-
 void run_conv_2d_s16_s8(void) {
     static const edgeq_wide_conv_2d_params p = {(const int8_t *)weight,
                                                 prior,
@@ -366,79 +413,10 @@ void run_conv_2d_s16_s8(void) {
     edgeq_conv_2d_s16_s8(&p, (const int16_t *)(const void *)x, (int16_t *)(void *)y);
 }
 
-void run_svdf_feature_s8(void) {
-    static const edgeq_svdf_feature_params p = {(const int8_t *)weight, 3, 7, 6, 1 << 30, -3, 5};
-    edgeq_svdf_feature_s8(&p, x, (int16_t *)(void *)y);
-}
-
 void run_svdf_time_s16(void) {
     static const edgeq_svdf_time_params p = {
         (const int16_t *)weight, bias, 4, 2, 3, 6, 2, 1 << 30, -9, 4, -100, 100};
     edgeq_svdf_time_s16(&p, (const int16_t *)(const void *)x, y);
-}
-
-void run_lstm_step_s8(void) {
-    static const edgeq_lstm_step_params p = {{(const int8_t *)weight,
-                                              (const int8_t *)weight,
-                                              bias,
-                                              exp_table,
-                                              {1 << 30, 1 << 30, 1 << 30, 1 << 30},
-                                              {-3, -3, -3, -3},
-                                              {1 << 30, 1 << 30, 1 << 30, 1 << 30},
-                                              {-3, -3, -3, -3},
-                                              {1 << 30, 1 << 30, 1 << 30},
-                                              {-14, -17, -22},
-                                              3,
-                                              7,
-                                              5,
-                                              -12,
-                                              30000,
-                                              3,
-                                              -5},
-                                             1};
-    edgeq_lstm_step_s8(&p, x, y, scratch, scratch + 512);
-}
-
-void run_gru_step_s8(void) {
-    static const edgeq_gru_step_params p = {{(const int8_t *)weight,
-                                             (const int8_t *)weight,
-                                             bias,
-                                             bias,
-                                             exp_table,
-                                             {1 << 30, 1 << 30, 1 << 30},
-                                             {-3, -3, -3},
-                                             {1 << 30, 1 << 30, 1 << 30},
-                                             {-3, -3, -3},
-                                             1 << 30,
-                                             -7,
-                                             3,
-                                             7,
-                                             5,
-                                             3,
-                                             -5},
-                                            1};
-    edgeq_gru_step_s8(&p, x, y, scratch, scratch + 512);
-}
-
-void run_mgu_step_s8(void) {
-    static const edgeq_gru_step_params p = {{(const int8_t *)weight,
-                                             (const int8_t *)weight,
-                                             bias,
-                                             bias,
-                                             exp_table,
-                                             {1 << 30, 1 << 30, 1 << 30},
-                                             {-3, -3, -3},
-                                             {1 << 30, 1 << 30, 1 << 30},
-                                             {-3, -3, -3},
-                                             1 << 30,
-                                             -7,
-                                             3,
-                                             7,
-                                             5,
-                                             3,
-                                             -5},
-                                            1};
-    edgeq_mgu_step_s8(&p, x, y, scratch, scratch + 512);
 }
 
 void run_history_s8(void) {

@@ -16,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 from unicorn import arm_const as arm
 
 from edgeq.kernels import KERNELS
+from edgeq.kernels.recurrent import RECURRENT_DSP
 from edgeq.ops.fixed_point import exp_table
 from edgeq.ops.gemmlowp import exp_q31_table
 from tests.kernels import samples
@@ -23,7 +24,10 @@ from tests.kernels import samples
 FLASH, RAM, SIZE = 0x10000, 0x20000000, 0x40000
 RETURN = FLASH + SIZE - 16  # an address no code is at
 PLAIN = [k.name.replace("edgeq_", "run_", 1) for k in KERNELS if not k.isa]
-RUNS = [*PLAIN, "run_router_s8_escalation", "run_log_mel_s16_of_512"]
+SAME = [
+    k.name.replace("edgeq_", "run_", 1) for k in RECURRENT_DSP
+]  # their calls are the plain ones
+RUNS = [*PLAIN, *SAME, "run_router_s8_escalation", "run_log_mel_s16_of_512"]
 SAMPLED = (
     "run_softmax_q31_s8",
     "run_mean_pool_2d_s8",

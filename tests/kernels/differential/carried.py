@@ -1,6 +1,7 @@
 """Recurrent steps: three calls that follow on one another, from a state of before, by the op."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,16 +17,18 @@ CALLS, SEEDS = 3, range(5)
 
 
 def cases(kernel: str) -> Iterator[Case]:
-    """Of every graph that has the kernel; waiting, at the end of that, and beyond."""
+    """Of every graph that has the kernel, or its plain form; waiting, at the end of that, and
+    beyond."""
     for name, make in CARRIED_CASES.items():
         graph = make()
         for node in graph.nodes:
-            if node.kernel != kernel:
+            if node.kernel != kernel.removesuffix("_dsp"):
                 continue
+            one = Site(graph, replace(node, kernel=kernel))
             for came in sorted({0, node.attrs.wait}):
                 for seed in SEEDS:
                     label = f"{name}, {came} came, seed {seed}"
-                    yield _case(label, Site(graph, node), came, seed)
+                    yield _case(label, one, came, seed)
 
 
 def _case(name: str, site: Site, came: int, seed: int) -> Case:

@@ -1,14 +1,20 @@
-"""edgeq_requantize.h, function by function: shifts and ties that layers seldom meet."""
+"""What kernels share, function by function: shifts and ties that layers seldom meet."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edgeq.ops import fixed_point
-from tests.kernels.differential.case import Call, Case
+from edgeq.ops import fixed_point, lstm_steps
+from tests.kernels.differential.case import Call, Case, Const
 
-FILES = ("edgeq_requantize.h", "edgeq_requantize_v6m.h", "edgeq_rsqrt.h")  # where they stand
+FILES = (  # where they stand
+    "edgeq_requantize.h",
+    "edgeq_requantize_v6m.h",
+    "edgeq_rsqrt.h",
+    "edgeq_gates.h",
+)
 EXPORTS = """
+#include "edgeq_gates.h"
 #include "edgeq_requantize_v6m.h"
 #include "edgeq_rsqrt.h"
 int32_t rsqrt(uint32_t d) { return (int32_t)edgeq_rsqrt_q30(d); }
@@ -31,7 +37,12 @@ int32_t leading_zeros_64(uint32_t high, uint32_t low) {
 }
 int32_t high_multiply(uint32_t a, uint32_t b) { return (int32_t)edgeq_high_multiply(a, b); }
 int32_t reciprocal(uint32_t d) { return (int32_t)edgeq_reciprocal_q30(d); }
+int32_t gate_sigmoid(const uint16_t *table, int32_t x) { return edgeq_gate_sigmoid(table, x); }
+int32_t gate_tanh(const uint16_t *table, int32_t x, int32_t power) {
+    return edgeq_gate_tanh(table, x, power);
+}
 """
+_TABLE = Const(lstm_steps.DEVICE_TABLE)
 INT32 = (-(2**31), 2**31)
 MULTIPLIER = (2**30, 2**31)
 
@@ -76,6 +87,7 @@ def fixed_point_cases() -> Iterator[Case]:
         yield from _bits(1 << place, (1 << place) - 1)
         yield from _bits(0, 1 << place)
     yield from _bits(0, 0)
+    yield from _gates(rng)
 
 
 def _of(function: Callable[..., object], *given: int) -> int:
@@ -101,3 +113,20 @@ def _bits(a: int, b: int) -> Iterator[Case]:
     root = a | 2**30
     yield _case("rsqrt", (root,), int(fixed_point.rsqrt_q30(np.array(root, np.uint64))))
     yield _case("reciprocal", (d,), int(fixed_point.reciprocal_q30(np.array(d, np.uint64))))
+
+
+def _gates(rng: np.random.Generator) -> Iterator[Case]:
+    """The ends of Q3.12, some of its values, and those whose answer is a tie."""
+    x = np.arange(-32768, 32768)
+    table = lstm_steps.SIGMOID_TABLE.astype(np.int64)
+    scaled = 3 * np.abs(x)
+    place = np.minimum(scaled >> 9, 254)
+    line = (table[place] << 9) + (scaled & 511) * (table[place + 1] - table[place])
+    ties = x[(line & 1023) == 512]
+    for value in (*ties, *x[[0, 1, -2, -1]], *rng.choice(x, 100)):
+        wanted = _of(lstm_steps.sigmoid_q15, value)
+        yield Case(f"sigmoid {value}", (Call("gate_sigmoid", (_TABLE, int(value)), wanted),))
+        for power in range(-15, -8):
+            wanted = int(lstm_steps.tanh_q15(np.array(value), power))
+            call = Call("gate_tanh", (_TABLE, int(value), power), wanted)
+            yield Case(f"tanh {value} in 2^{power}", (call,))

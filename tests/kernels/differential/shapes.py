@@ -1,6 +1,7 @@
 """Kernels of ops that broadcast, join and move cells: graphs as calls."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -73,13 +74,14 @@ def _struct(fields: list[Field], kernel: str) -> Struct:
 
 
 def cases(kernel: str) -> Iterator[Case]:
-    """Of every graph that has the kernel."""
+    """Of every graph that has the kernel, or its plain form."""
     known = {**SHAPE_CASES, **DEEP_CASES, **NUMERIC_CASES, **RECURRENT_CASES}
     for name, make in known.items():
         graph = make()
         for node in graph.nodes:
-            if node.kernel == kernel and node.name == "one":
-                yield from (case(name, graph, node, seed) for seed in SEEDS)
+            if node.kernel == kernel.removesuffix("_dsp") and node.name == "one":
+                one = replace(node, kernel=kernel)
+                yield from (case(name, graph, one, seed) for seed in SEEDS)
 
 
 def wide_cases(kernel: str) -> Iterator[Case]:
@@ -95,5 +97,6 @@ def svdf_cases(kernel: str) -> Iterator[Case]:
     """The halves of every SVDF."""
     for name, make in SVDF_CASES.items():
         graph = make()
-        (node,) = (node for node in graph.nodes if node.kernel == kernel)
-        yield from (case(name, graph, node, seed) for seed in SEEDS)
+        (node,) = (n for n in graph.nodes if n.kernel == kernel.removesuffix("_dsp"))
+        one = replace(node, kernel=kernel)
+        yield from (case(name, graph, one, seed) for seed in SEEDS)

@@ -41,7 +41,8 @@ SHAPES = (
     "gather",
     "resize_linear",
 )
-NUMERIC = ("batch_matmul", "group_norm", "prelu", "arg_max", "lstm", "gru", "mgu")
+NUMERIC = ("batch_matmul", "group_norm", "prelu", "arg_max")
+RECURRENT = ("lstm", "gru", "mgu")
 
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{
@@ -101,12 +102,18 @@ DIFFERENTIAL: Mapping[str, Cases] = {
     "edgeq_relu_s8": elementwise.relu_cases,
     **{
         name: partial(shapes.svdf_cases, name)
-        for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_time_s16")
+        for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_feature_s8_dsp", "edgeq_svdf_time_s16")
     },
     **{name: partial(shapes.wide_cases, name) for name in ("edgeq_conv_2d_s16_s8",)},
     **{
-        f"edgeq_{name}_step_s8": partial(carried.cases, f"edgeq_{name}_step_s8")
-        for name in ("lstm", "gru", "mgu")
+        f"edgeq_{name}_s8{isa}": partial(shapes.cases, f"edgeq_{name}_s8{isa}")
+        for name in RECURRENT
+        for isa in ("", "_dsp")
+    },
+    **{
+        f"edgeq_{name}_step_s8{isa}": partial(carried.cases, f"edgeq_{name}_step_s8{isa}")
+        for name in RECURRENT
+        for isa in ("", "_dsp")
     },
     "edgeq_narrow_s16": frames.narrow_cases,
     "edgeq_embedding_s16": frames.embedding_cases,

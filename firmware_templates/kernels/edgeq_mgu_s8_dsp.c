@@ -1,0 +1,9 @@
+/* A minimal gated unit over a sequence: a GRU whose one gate forgets and resets, two columns in one
+ * multiply. */
+#include "edgeq_gate_rows_dsp.h"
+#include "edgeq_mgu_unit.h"
+
+EDGEQ_KERNEL void edgeq_mgu_s8_dsp(const edgeq_gru_params *p, const int8_t *x, int8_t *y,
+                                   void *scratch) {
+    edgeq_gru_from_zero(p, x, y, scratch, EDGEQ_MGU_GATES, edgeq_mgu_unit);
+}

@@ -1,0 +1,8 @@
+/* The filters of frames, two columns in one multiply. */
+#include "edgeq_gate_rows_dsp.h"
+#include "edgeq_svdf_feature.h"
+
+EDGEQ_KERNEL void edgeq_svdf_feature_s8_dsp(const edgeq_svdf_feature_params *p, const int8_t *x,
+                                            int16_t *y) {
+    edgeq_svdf_features(p, x, y);
+}
