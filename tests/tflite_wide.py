@@ -17,6 +17,7 @@ from tests.tflite_files import (
     VALID,
     Make,
     conv_options,
+    pool_options,
     rng,
     weights,
 )
@@ -129,6 +130,37 @@ def rows(sg: SubgraphWriter, x: Value) -> Value:
     )
 
 
+def pooled(op: str, options: Any, out: tuple[int, int]) -> Make:
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        y = sg.value("y", (1, *out, x.shape[3]), "int16", x.quant)
+        sg.op(op, [x], [y], options)
+        return y
+
+    return make
+
+
+def added(activation: int = 0, quant: Quant = Y16, general: bool = True) -> Make:
+    """The input and a convolution of it."""
+
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        a = conv((3, 1, 1, 3), conv_options(SAME, 1), (7, 6), name="a")(sg, x)
+        y = sg.value("sum", a.shape, "int16", quant)
+        options = schema.AddOptionsT(activation, potScaleInt16=not general)
+        sg.op("ADD", [a, x], [y], options)
+        return y
+
+    return make
+
+
+def rescaled(dtype: str, quant: Quant) -> Make:
+    def make(sg: SubgraphWriter, x: Value) -> Value:
+        y = sg.value("y", x.shape, dtype, quant)
+        sg.op("QUANTIZE", [x], [y], schema.QuantizeOptionsT())
+        return y
+
+    return make
+
+
 def network(sg: SubgraphWriter, x: Value) -> Value:
     """Two convolutions around a depthwise one, and a layer of classes."""
     options, fine = conv_options(SAME, 1, RELU), Quant((0.0004,), 0)
@@ -164,7 +196,31 @@ LAYERS: Mapping[str, bytes] = {
     "reshape": written((1, 2, 3, 4), reshaped),
     "pad": written(MAP, padded),
 }
-WIDE: Mapping[str, bytes] = {**LAYERS}
+OTHERS: Mapping[str, bytes] = {
+    "max pool": written(MAP, pooled("MAX_POOL_2D", pool_options(SAME, 3, 2), (4, 3))),
+    "max pool valid": written(MAP, pooled("MAX_POOL_2D", pool_options(VALID, 2, 1), (6, 5))),
+    "mean pool": written(MAP, pooled("AVERAGE_POOL_2D", pool_options(SAME, 3, 2), (4, 3))),
+    "mean pool, relu": written(
+        MAP, pooled("AVERAGE_POOL_2D", pool_options(VALID, 2, 1, RELU), (6, 5))
+    ),
+    "mean pool, relu6": written(
+        MAP, pooled("AVERAGE_POOL_2D", pool_options(SAME, 2, 1, RELU6), (7, 6))
+    ),
+    "mean of a large map": written(
+        (1, 20, 20, 2), pooled("AVERAGE_POOL_2D", pool_options(VALID, 20, 1), (1, 1))
+    ),
+    "add": written(MAP, added()),
+    "add, powers of two": written(MAP, added(general=False)),
+    "add, relu": written(MAP, added(RELU, Quant((0.0007,), 0))),
+    "add, relu6": written(MAP, added(RELU6, Quant((0.0003,), 0))),
+    "widen": written(MAP, rescaled("int16", Quant((0.0017,), 0)), Quant((0.05,), 7), "int8"),
+    "widen coarsely": written(
+        MAP, rescaled("int16", Quant((0.13,), 0)), Quant((0.05,), -9), "int8"
+    ),
+    "widen, saturating": written(MAP, rescaled("int16", X16), Quant((0.09,), 7), "int8"),
+    "narrow": written(MAP, rescaled("int8", Quant((0.07,), -5))),
+}
+WIDE: Mapping[str, bytes] = {**LAYERS, **OTHERS}
 WIDE_CASES: Mapping[str, Callable[[], Graph]] = {
     f"wide {name}": partial(graph_of_tflite, file, "wide") for name, file in WIDE.items()
 }

@@ -223,4 +223,5 @@ SHAPE_OPS: Mapping[str, Form] = {
     "Quantize": _same,
     "Rescale": _same,
     "Narrow": _same,
+    "Widen": _same,
 }

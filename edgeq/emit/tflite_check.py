@@ -66,9 +66,9 @@ TFLM_DTYPES: Mapping[str, frozenset[str]] = {
     "PADV2": _INT8,
     "MINIMUM": _INT8 | {"int32"},
     "MAXIMUM": _INT8 | {"int32"},
-    "AVERAGE_POOL_2D": _INT8,
+    "AVERAGE_POOL_2D": _BOTH,
     "MAX_POOL_2D": _BOTH,
-    "PAD": _INT8,
+    "PAD": _BOTH,
     "RESHAPE": _BOTH,
     "IF": _BOTH | {"int32", "bool"},
 }

@@ -14,7 +14,7 @@ from edgeq.emit.tflite_lstm import lstm
 from edgeq.emit.tflite_pad import padded, scheme_of
 from edgeq.emit.tflite_shapes import SHAPE_LAYERS
 from edgeq.emit.tflite_svdf import svdf_feature, svdf_time
-from edgeq.emit.tflite_wide import wide_conv_2d, wide_fully_connected
+from edgeq.emit.tflite_wide import wide_conv_2d, wide_fully_connected, widen
 from edgeq.emit.tflite_writer import ACTIVATION, SubgraphWriter, Value
 from edgeq.errors import UnsupportedOp
 from edgeq.ir import Graph, Node, Quant
@@ -293,6 +293,10 @@ LAYERS: Mapping[str, Emit] = {
     "BlockFullyConnected": _refused("TFLite has no block scales: {} has them"),
     "Conv2D": _conv_2d,
     "DepthwiseConv2D": _depthwise_conv_2d,
+    "WideMaxPool2D": _max_pool_2d,
+    "WideMeanPool2D": _mean_pool_2d,
+    "WideAdd": _add,
+    "Widen": widen,
     "WideFullyConnected": wide_fully_connected,
     "WideConv2D": wide_conv_2d,
     "MaxPool2D": _max_pool_2d,

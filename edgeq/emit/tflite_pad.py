@@ -6,6 +6,7 @@ from ai_edge_litert import (  # type: ignore[import-untyped,unused-ignore]
 )
 
 from edgeq.emit.tflite_writer import SubgraphWriter, Value
+from edgeq.errors import UnsupportedOp
 from edgeq.ir import Node
 from edgeq.ops.window import Padding, output_size
 
@@ -25,6 +26,8 @@ def padded(
     if scheme is not None:
         return x, scheme
     used = used_padding(size, kernel, node.attrs.stride, node.attrs.padding)
+    if lowest and x.dtype == "int16":
+        raise UnsupportedOp(f"TFLite: no padding {used} of an int16 max pool ({node.name})")
     if not lowest or x.q.zero_point == -128:
         return _pad(sg, node.name, x, used), "VALID"
     tall = _framed(sg, node.name + ".tall", x, 1, (used[0], used[2]))

@@ -45,6 +45,11 @@ def wide_conv_2d(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -
     return _written(sg, graph, node, "DEPTHWISE_CONV_2D", source, turned, quant, options)
 
 
+def widen(sg: SubgraphWriter, graph: Graph, node: Node, x: list[Value]) -> Value:
+    made = graph.tensors[node.outputs[0]]
+    return step.quantize(sg, node.outputs[0], x[0], "int16", quant_of(made))
+
+
 def _written(
     sg: SubgraphWriter,
     graph: Graph,

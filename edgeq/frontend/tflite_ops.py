@@ -36,7 +36,7 @@ from edgeq.frontend.tflite_shapes import (
 )
 from edgeq.frontend.tflite_svdf import svdf
 from edgeq.frontend.tflite_tables import TABLE_READERS
-from edgeq.frontend.tflite_wide import WIDE_READERS, either
+from edgeq.frontend.tflite_wide import WIDE_READERS, either, quantize_either
 from edgeq.ir import Quant
 from edgeq.ops import OPS, l2_normalize, log_softmax
 from edgeq.ops.add import Add
@@ -231,6 +231,7 @@ _READERS: dict[str, Reader] = {
     "SPACE_TO_BATCH_ND": space_to_batch,
     "BATCH_TO_SPACE_ND": batch_to_space,
     **SHAPE_READERS,
+    "QUANTIZE": quantize_either,
     "GATHER": _gather,
     "GATHER_ND": gather_nd,
     "MINIMUM": _extreme,

@@ -11,12 +11,13 @@ from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_filters import activation_of, dilation_of, window_of
 from edgeq.frontend.tflite_graph import Array, Growing, quant_of_tensor
-from edgeq.frontend.tflite_shapes import Reader
+from edgeq.frontend.tflite_shapes import Reader, quantize
 from edgeq.ir import Quant, TensorType
 from edgeq.ops import wide
 from edgeq.ops.wide import INT16
 from edgeq.ops.wide_conv_2d import WideConv2D
 from edgeq.ops.wide_fully_connected import WideFullyConnected
+from edgeq.ops.wide_ops import WideAdd, WideMaxPool2D, WideMeanPool2D, Widen
 from edgeq.ops.window import spanned
 
 
@@ -134,8 +135,46 @@ def _weighted(
     return g.constants(op, values, types)
 
 
+def _pool(g: Growing, op: Operator) -> None:
+    source, given = g.map(op, INT16)
+    kernel = int(op.option(4, "i")), int(op.option(3, "i"))
+    if min(kernel) < 1 or max(kernel) > 4096:
+        raise Refused(f"it has filter {kernel}")
+    stride, padding = window_of(op, kernel, given.size)
+    g.same_scale(op, dtypes=INT16)
+    activation = activation_of(op, 5)
+    if op.op == "AVERAGE_POOL_2D":
+        mean = WideMeanPool2D(kernel, stride, padding, activation)
+        return g.add(op, "WideMeanPool2D", mean, (source,), dtypes=INT16)
+    if activation != "none":
+        raise Refused(f"it has fused activation {activation}, which is taken on int8")
+    largest = WideMaxPool2D(kernel, stride, padding)
+    return g.add(op, "WideMaxPool2D", largest, (source,), dtypes=INT16)
+
+
+def _sum(g: Growing, op: Operator) -> None:
+    """Of two activations of one shape."""
+    attrs = WideAdd(activation_of(op, 0))
+    sources = g.value(op, 0, INT16), g.value(op, 1, INT16)
+    return g.add(op, "WideAdd", attrs, sources, dtypes=INT16)
+
+
+def quantize_either(g: Growing, op: Operator) -> None:
+    """int16 to int8 and back; between int16 where nothing changes."""
+    types = g.operand(op, 0).dtype, g.output(op).dtype
+    if types == ("int8", "int16"):
+        return g.add(op, "Widen", Widen(), (g.value(op, 0),), dtypes=INT16)
+    if types == ("int16", "int16"):
+        g.same_scale(op, dtypes=INT16)
+        return g.alias(op, INT16)
+    return quantize(g, op)
+
+
 WIDE_READERS: Mapping[str, Reader] = {
     "FULLY_CONNECTED": wide_fully_connected,
     "CONV_2D": wide_conv_2d,
     "DEPTHWISE_CONV_2D": wide_depthwise_conv_2d,
+    "MAX_POOL_2D": _pool,
+    "AVERAGE_POOL_2D": _pool,
+    "ADD": _sum,
 }

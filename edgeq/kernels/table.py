@@ -292,6 +292,10 @@ KERNELS: tuple[Kernel, ...] = (
     *RECURRENT_PLAIN,
     weightless("edgeq_svdf_time_s16", "SvdfTime"),
     replace(weightless("edgeq_conv_2d_s16_s8", "WideConv2D"), weight="s8"),
+    weightless("edgeq_max_pool_2d_s16", "WideMaxPool2D", ("edgeq_reach.h",)),
+    weightless("edgeq_mean_pool_2d_s16", "WideMeanPool2D", ("edgeq_reach.h",)),
+    weightless("edgeq_add_s16", "WideAdd", in_place=on_whole_inputs),
+    weightless("edgeq_widen_s8", "Widen"),
     *FRONT_ENDS_PLAIN,
     Kernel("edgeq_history_s8", "History", None, ("edgeq_history_s8.c",), (*_PUBLIC, MOVE)),
     Kernel(

@@ -50,6 +50,7 @@ from edgeq.ops import (
     table,
     wide_conv_2d,
     wide_fully_connected,
+    wide_ops,
 )
 from edgeq.ops.op import Op
 
@@ -101,6 +102,7 @@ OPS: Mapping[str, Op] = {
         narrow.OP,
         wide_fully_connected.OP,
         wide_conv_2d.OP,
+        *wide_ops.ROWS,
         batch_norm.OP,
         mixture.OP,
         cascade.OP,

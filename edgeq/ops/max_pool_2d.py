@@ -41,20 +41,22 @@ def _result_shape(
     return (*output_size((height, width), attrs.kernel, attrs.stride, attrs.padding), channels)
 
 
-def _pool(attrs: MaxPool2D, x: Array, fill: float) -> Array:
+def pool(attrs: MaxPool2D, x: Array, fill: float) -> Array:
+    """The largest of each window; `fill`: what is less than any code."""
     view = windows(x, attrs.kernel, attrs.stride, attrs.padding, fill)
     return np.asarray(view.max(axis=(4, 5)))
 
 
 def _float_forward(attrs: MaxPool2D, x: tuple[Array, ...], params: Params) -> Array:
-    return _pool(attrs, x[0], -np.inf)
+    return pool(attrs, x[0], -np.inf)
 
 
 def _reference(attrs: MaxPool2D, io: Io, x: tuple[Array, ...], params: Params) -> Array:
-    return _pool(attrs, x[0], -128)
+    return pool(attrs, x[0], -128)
 
 
-def _fields(site: Site) -> Fields:
+def fields(site: Site) -> Fields:
+    """edgeq_window."""
     attrs: MaxPool2D = site.node.attrs
     return window_fields(site, attrs.kernel, attrs.padding)
 
@@ -78,5 +80,5 @@ OP = Op(
     accumulators=no_accumulators,
     reach=lambda own, _io, _params, axis: window_reach(own, own.kernel, axis),
     memory=None,
-    code=Call("MaxPool2D", "edgeq_window", _fields),
+    code=Call("MaxPool2D", "edgeq_window", fields),
 )

@@ -86,9 +86,14 @@ def _float_forward(attrs: MeanPool2D, x: tuple[Array, ...], params: Params) -> A
     return apply_activation(attrs.activation, np.asarray(sums / cells, np.float32))
 
 
+def rounded_mean(attrs: MeanPool2D, x: Array) -> Array:
+    """Of codes, int64."""
+    sums, cells = _sums(attrs, x.astype(np.int64))
+    return np.asarray(np.sign(sums) * ((np.abs(sums) + cells // 2) // cells))
+
+
 def _reference(attrs: MeanPool2D, io: Io, x: tuple[Array, ...], params: Params) -> Array:
-    sums, cells = _sums(attrs, x[0].astype(np.int64))
-    mean = np.sign(sums) * ((np.abs(sums) + cells // 2) // cells)
+    mean = rounded_mean(attrs, x[0])
     low, high = activation_bounds(attrs.activation, quant_of(io.output))
     return np.asarray(np.clip(mean, low, high), np.int8)
 
@@ -111,7 +116,8 @@ def _counts_at(site: Site) -> tuple[Array, Array]:
     return counts(attrs, (height, width), site.output_shape)
 
 
-def _fields(site: Site) -> Fields:
+def fields(site: Site) -> Fields:
+    """edgeq_mean_pool_2d_params."""
     down, across = _counts_at(site)
     attrs: MeanPool2D = site.node.attrs
     window = window_fields(site, attrs.kernel, attrs.padding, "window.")
@@ -144,5 +150,5 @@ OP = Op(
     accumulators=no_accumulators,  # at most 128 times MOST_CELLS
     reach=lambda own, _io, _params, axis: window_reach(own, own.kernel, axis, anew=True),
     memory=None,
-    code=Call("MeanPool2D", "edgeq_mean_pool_2d_params", _fields),
+    code=Call("MeanPool2D", "edgeq_mean_pool_2d_params", fields),
 )

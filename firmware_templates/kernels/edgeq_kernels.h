@@ -258,6 +258,32 @@ typedef struct {
     int32_t output_zero_point;
 } edgeq_narrow_params;
 
+/* Index 0 and 1: the inputs, 2: the output; the zero points are 0. */
+typedef struct {
+    int32_t size;
+    int32_t multiplier[3];
+    int32_t shift[3];
+    int32_t activation_min;
+    int32_t activation_max;
+} edgeq_wide_add_params;
+
+/* y may be a or b. */
+void edgeq_add_s16(const edgeq_wide_add_params *p, const int16_t *a, const int16_t *b, int16_t *y);
+
+/* As edgeq_narrow_params. */
+typedef struct {
+    int32_t size;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t input_zero_point;
+} edgeq_widen_params;
+
+void edgeq_widen_s8(const edgeq_widen_params *p, const int8_t *x, int16_t *y);
+
+/* As their twins on int8. */
+void edgeq_max_pool_2d_s16(const edgeq_window *p, const int16_t *x, int16_t *y);
+void edgeq_mean_pool_2d_s16(const edgeq_mean_pool_2d_params *p, const int16_t *x, int16_t *y);
+
 void edgeq_narrow_s16(const edgeq_narrow_params *p, const int16_t *x, int8_t *y);
 
 /* A frame of `bytes` bytes, int8 or int16. */

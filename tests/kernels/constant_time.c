@@ -413,6 +413,26 @@ void run_conv_2d_s16_s8(void) {
     edgeq_conv_2d_s16_s8(&p, (const int16_t *)(const void *)x, (int16_t *)(void *)y);
 }
 
+void run_max_pool_2d_s16(void) {
+    edgeq_max_pool_2d_s16(&padded, (const int16_t *)(const void *)x, (int16_t *)(void *)y);
+}
+
+void run_mean_pool_2d_s16(void) {
+    edgeq_mean_pool_2d_s16(&mean, (const int16_t *)(const void *)x, (int16_t *)(void *)y);
+}
+
+void run_add_s16(void) {
+    static const edgeq_wide_add_params p = {
+        90, {1 << 30, 1700000000, 1 << 30}, {0, -1, -13}, -32768, 32767};
+    const int16_t *in = (const int16_t *)(const void *)x;
+    edgeq_add_s16(&p, in, in + 90, (int16_t *)(void *)y);
+}
+
+void run_widen_s8(void) {
+    static const edgeq_widen_params p = {90, 1700000000, 6, -7};
+    edgeq_widen_s8(&p, x, (int16_t *)(void *)y);
+}
+
 void run_svdf_time_s16(void) {
     static const edgeq_svdf_time_params p = {
         (const int16_t *)weight, bias, 4, 2, 3, 6, 2, 1 << 30, -9, 4, -100, 100};

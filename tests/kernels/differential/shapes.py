@@ -63,6 +63,8 @@ def _row(graph: Graph, seed: int) -> Array:
     if high == 127:
         return input_rows(np.random.default_rng(seed), graph, 3)[2 if seed else 0][None]
     x = random_rows(graph, 1, seed)
+    if seed == SEEDS[-1]:  # codes that lie near to one another
+        return (x % 3 - 1).astype(x.dtype)
     return x if seed else np.where(x < 0, low, high).astype(x.dtype)
 
 

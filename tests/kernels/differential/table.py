@@ -44,6 +44,14 @@ SHAPES = (
 NUMERIC = ("batch_matmul", "group_norm", "prelu", "arg_max")
 RECURRENT = ("lstm", "gru", "mgu")
 
+WIDE = (
+    "edgeq_conv_2d_s16_s8",
+    "edgeq_max_pool_2d_s16",
+    "edgeq_mean_pool_2d_s16",
+    "edgeq_add_s16",
+    "edgeq_widen_s8",
+)
+
 DIFFERENTIAL: Mapping[str, Cases] = {
     **{
         f"edgeq_fully_connected_s8_{token}": partial(fully_connected.plain_cases, token)
@@ -104,7 +112,7 @@ DIFFERENTIAL: Mapping[str, Cases] = {
         name: partial(shapes.svdf_cases, name)
         for name in ("edgeq_svdf_feature_s8", "edgeq_svdf_feature_s8_dsp", "edgeq_svdf_time_s16")
     },
-    **{name: partial(shapes.wide_cases, name) for name in ("edgeq_conv_2d_s16_s8",)},
+    **{name: partial(shapes.wide_cases, name) for name in WIDE},
     **{
         f"edgeq_{name}_s8{isa}": partial(shapes.cases, f"edgeq_{name}_s8{isa}")
         for name in RECURRENT

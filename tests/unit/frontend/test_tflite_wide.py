@@ -1,6 +1,9 @@
 """16x8 files: a network to the firmware and back, what is refused, the arithmetic by hand."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,15 @@ from edgeq.compiled import compile_graph
 from edgeq.emit.onnx_model import onnx_model
 from edgeq.emit.tflite_check import assert_tflm_dtypes, run_plain_tflite
 from edgeq.emit.tflite_model import tflite_model
-from edgeq.errors import ModelFile, UnsupportedOp
+from edgeq.errors import EdgeqError, ModelFile, UnsupportedOp
 from edgeq.frontend.tflite_loader import graph_of_tflite
-from edgeq.ops import wide
+from edgeq.ir import Quant, TensorType
+from edgeq.ops import OPS, wide
 from edgeq.ops.fixed_point import quantize_multiplier
+from edgeq.ops.op import Io
+from edgeq.ops.wide_ops import WideMeanPool2D
 from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.verify import verify
 from edgeq.prove.firmware import check_on_twin, check_with
 from edgeq.prove.forms import check_forms
 from edgeq.prove.host import host_runner
@@ -158,3 +165,55 @@ def test_a_sum_is_multiplied_once(acc: int, real: float) -> None:
     got = wide.multiply_once(np.array([acc]), numbers["multiplier"], numbers["shift"])
     assert got[0] == wanted
     assert abs(wanted - acc * real) <= 0.5 + abs(acc * real) * 2**-14
+
+
+@given(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=20), st.integers(1, 4))
+def test_a_mean_is_rounded_half_away_from_zero(codes: list[int], columns: int) -> None:
+    rows = max(len(codes) // columns, 1)
+    cells = np.resize(np.array(codes, np.int16), (1, rows, columns, 1))
+    attrs = WideMeanPool2D((rows, columns), (1, 1))
+    kind = TensorType((1, 1, 1), "int16", Quant((0.1,), 0))
+    io = Io((TensorType((rows, columns, 1), "int16", Quant((0.1,), 0)),), kind)
+    got = OPS["WideMeanPool2D"].reference(attrs, io, (cells,), {}).reshape(-1)
+    exact = Fraction(int(cells.astype(int).sum()), cells.size)
+    away = math.floor(abs(exact) + Fraction(1, 2))
+    assert got.dtype == np.int16
+    assert got[0] == (away if exact >= 0 else -away)
+
+
+MORE_REFUSED: dict[str, tuple[bytes, str]] = {
+    "a max pool with relu": (
+        files.written(
+            files.MAP, files.pooled("MAX_POOL_2D", made.pool_options(made.VALID, 2, 1, 1), (6, 5))
+        ),
+        "fused activation relu, which is taken on int8",
+    ),
+    "a scale between int16": (
+        files.written(files.MAP, files.rescaled("int16", files.Y16)),
+        "its input and output have different scales",
+    ),
+    "a pool of another scale": (
+        made.changed(files.OTHERS["mean pool"], quantised(1, scale=[0.3])),
+        "its input and output have different scales",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MORE_REFUSED)
+def test_other_operators_without_a_kernel_are_refused(name: str) -> None:
+    data, said = MORE_REFUSED[name]
+    with pytest.raises(UnsupportedOp, match=said):
+        graph_of_tflite(data, "t")
+
+
+@pytest.mark.parametrize(
+    ("op", "said"),
+    [("Widen", "Widen takes int8 to int16"), ("WideAdd", "not a quantised int16 one")],
+)
+def test_types_that_do_not_meet_are_refused(op: str, said: str) -> None:
+    graph = graph_of_tflite(files.OTHERS["widen" if op == "Widen" else "add"], "t")
+    node = next(n for n in graph.nodes if n.op == op)
+    name = node.outputs[0]
+    wrong = graph.with_tensors({name: replace(graph.tensors[name], dtype="int8")})
+    with pytest.raises((EdgeqError, UnsupportedOp), match=said):
+        verify(wrong, "lowered")
