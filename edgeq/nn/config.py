@@ -124,7 +124,7 @@ def _conv(dims: int) -> dict[str, Check]:
         "out_channels": SIZE,
         "kernel_size": size,
         "stride": size,
-        "padding": count,
+        "padding": (lambda v: v if v == layers.CAUSAL else count(v)) if dims == 1 else count,
         "groups": SIZE,
         "dilation": size,
         **QUANT,

@@ -173,14 +173,7 @@ def _linear(b: Loading, m: layers.Linear, path: str, x: Cursor) -> Cursor:
     return b.add("FullyConnected", path, FullyConnected(m.weight_format), (x,), params)
 
 
-def _convolution(
-    b: Loading,
-    m: layers.Conv1d | layers.Conv2d,
-    path: str,
-    x: Cursor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-) -> Cursor:
+def _convolution(b: Loading, m: layers.Conv1d | layers.Conv2d, path: str, x: Cursor) -> Cursor:
     if len(x.shape) != 3:
         raise ValueError(f"takes a feature map, got {x.shape[0]} flat features")
     same_size("channels", m.in_channels, x.shape[2])
@@ -190,27 +183,24 @@ def _convolution(
     def to_map(w: Array) -> Array:
         return w if w.ndim == 4 else w[:, :, None, :]
 
+    def by_axis(alone: int, numbers: tuple[int, ...]) -> tuple[int, int]:
+        """(height, width); one row is `alone` of a Conv1d."""
+        return pair((alone, *numbers)[-2:])
+
     place: Callable[[Array], Array] = (
         (lambda w: to_map(w)[:, 0].transpose(1, 2, 0))
         if m.depthwise
         else (lambda w: to_map(w).transpose(0, 2, 3, 1))
     )
     params = {"weight": weight(b, m, path, place), "bias": bias(b, m, path)}
-    both, dilation = (*padding, *padding), pair((1, *m.dilation)[-2:])
+    stride, dilation = by_axis(1, m.stride), by_axis(1, m.dilation)
+    padding = (*by_axis(0, m.before), *by_axis(0, m.behind))
     if m.depthwise:
-        alone = DepthwiseConv2D(stride, both, m.weight_format, dilation=dilation)
+        alone = DepthwiseConv2D(stride, padding, m.weight_format, dilation=dilation)
         given = repeated(b, path, x, m.out_channels // m.in_channels)
         return b.add("DepthwiseConv2D", path, alone, (given,), params)
-    attrs = Conv2D(stride, both, m.weight_format, dilation=dilation, groups=m.groups)
+    attrs = Conv2D(stride, padding, m.weight_format, dilation=dilation, groups=m.groups)
     return b.add("Conv2D", path, attrs, (x,), params)
-
-
-def _conv2d(b: Loading, m: layers.Conv2d, path: str, x: Cursor) -> Cursor:
-    return _convolution(b, m, path, x, pair(m.stride), pair(m.padding))
-
-
-def _conv1d(b: Loading, m: layers.Conv1d, path: str, x: Cursor) -> Cursor:
-    return _convolution(b, m, path, x, (1, m.stride[0]), (0, m.padding[0]))
 
 
 def _shown(x: Cursor) -> str:
@@ -365,8 +355,8 @@ HANDLERS: Mapping[type, Handler] = {
     structure.Residual: _residual,
     structure.Exit: _exit,
     layers.Linear: _linear,
-    layers.Conv1d: _conv1d,
-    layers.Conv2d: _conv2d,
+    layers.Conv1d: _convolution,
+    layers.Conv2d: _convolution,
     **RECURRENT,
     norms.LayerNorm: _layer_norm,
     **dict.fromkeys((norms.BatchNorm1d, norms.BatchNorm2d), _batch_norm),

@@ -24,6 +24,7 @@ from edgeq.nn.norm_bound import checked_norm, refitted, within_norm
 from edgeq.nn.weight_kinds import centred, quantize_weight, weight_kind
 
 Pair = int | Sequence[int]
+CAUSAL = "causal"
 
 
 class QuantLayer(nn.Module):
@@ -228,7 +229,7 @@ class _Conv(QuantLayer):
         kernel_size: Pair,
         kind: str | int = "int8",
         stride: Pair = 1,
-        padding: Pair = 0,
+        padding: Pair | str = 0,
         groups: int = 1,
         bias: bool = True,
         *,
@@ -263,7 +264,9 @@ class _Conv(QuantLayer):
         self.out_channels = out_channels
         self.kernel_size = kernel
         self.stride = positive(f"{name}: stride", spread(stride, self.dims, f"{name}: stride"))
-        self.padding = spread(padding, self.dims, f"{name}: padding")
+        self.padding: tuple[int, ...] | str = CAUSAL
+        if padding != CAUSAL or self.dims != 1:
+            self.padding = spread(padding, self.dims, f"{name}: padding")
         self.groups = groups
         what = f"{name}: dilation"
         self.dilation = positive(what, spread(dilation, self.dims, what))
@@ -271,7 +274,7 @@ class _Conv(QuantLayer):
             self._check_cells()
 
     def _check_cells(self) -> None:
-        if set(self.stride) != {1} or any(self.padding) or self.groups != 1:
+        if set(self.stride) != {1} or any(self.before) or self.groups != 1:
             name = type(self).__name__
             raise BadInput(f"{name}: block scales are for stride 1, padding 0 and groups 1")
 
@@ -282,9 +285,21 @@ class _Conv(QuantLayer):
         return one and (self.groups > 1 or self.out_channels == 1)
 
     @property
+    def before(self) -> tuple[int, ...]:
+        """Zeros in front, by axis."""
+        if isinstance(self.padding, tuple):
+            return self.padding
+        return tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
+
+    @property
+    def behind(self) -> tuple[int, ...]:
+        """Zeros behind, by axis."""
+        return self.padding if isinstance(self.padding, tuple) else (0,) * self.dims
+
+    @property
     def _window(self) -> tuple[Any, ...]:
         """What torch's functions take behind weight and bias."""
-        return self.stride, self.padding, self.dilation, self.groups
+        return self.stride, self.behind, self.dilation, self.groups
 
     def _check(self, x: Tensor) -> None:
         if x.dim() != 2 + self.dims or x.shape[1] != self.in_channels:
@@ -302,14 +317,21 @@ def _check_groups(name: str, in_channels: int, out_channels: int, groups: int) -
 
 
 class Conv1d(_Conv):
-    """(N, C, L) -> (N, out_channels, L'); zero padding, taps `dilation` cells apart."""
+    """(N, C, L) -> (N, out_channels, L'); zero padding, taps `dilation` cells apart.
+
+    `padding="causal"`, as of temporal convolutional networks: zeros in front alone, so many that a
+    cell is made of those up to it: `dilation` * (`kernel_size` - 1).
+    """
 
     dims = 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Raises BadInput when `x` is not (N, in_channels, L)."""
         self._check(x)
-        return F.conv1d(self.act(x), self.effective_weight(), self.bias, *self._window)
+        given = self.act(x)
+        if self.padding == CAUSAL:
+            given = F.pad(given, (*self.before, 0))
+        return F.conv1d(given, self.effective_weight(), self.bias, *self._window)
 
 
 class Conv2d(_Conv):
@@ -331,6 +353,7 @@ def spread(value: object, dims: int, what: str) -> tuple[int, ...]:
         hint = ""
         if isinstance(value, str):
             hint = "; at stride 1 and an odd kernel, padding=kernel_size // 2 keeps the size"
+            hint += f"; Conv1d takes {CAUSAL!r} as well" if dims == 1 else ""
         allowed = "a whole number" if dims == 1 else f"a whole number, or {dims} of them"
         raise BadInput(f"{what} is {value!r}; give {allowed}{hint}")
     return tuple(int(n) for n in numbers)

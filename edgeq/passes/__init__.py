@@ -24,6 +24,7 @@ from edgeq.passes.fuse_activation import fuse_activation
 from edgeq.passes.join_scales import join_scales
 from edgeq.passes.lower import lower
 from edgeq.passes.select_kernels import select_kernels
+from edgeq.passes.take_in_padding import take_in_padding
 from edgeq.passes.verify import verify
 from edgeq.passes.weight_codes import quantize_weights, widen_weights
 from edgeq.reference import quantize_rows
@@ -51,11 +52,13 @@ class Quantized:
 
 
 def prepare(graph: Graph) -> Graph:
-    """What can be done without calibration rows: norms folded, activations fused, packings chosen.
+    """What can be done without calibration rows: padding taken in, norms folded, activations fused,
+    packings chosen.
 
     Raises UnsupportedOp listing every gap.
     """
     verify(graph, "float")
+    graph = with_experts(graph, take_in_padding)
     graph = with_experts(graph, fold_batch_norm)  # before fusing: BatchNorm stands before ReLU
     graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
     graph = with_experts(graph, widen_weights)  # before kernels: it decides which one packs them

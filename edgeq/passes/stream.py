@@ -192,18 +192,17 @@ def _read(reach: Reach, made: Span) -> Span:
     return Span(first, made.last * reach.stride - reach.before + reach.kernel - 1)
 
 
-def padded(graph: Graph, time: Timing) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The layers that pad along time: in front, and behind."""
+def padded(graph: Graph, time: Timing, every: bool = False) -> tuple[tuple[str, ...], ...]:
+    """The layers that pad along time, in front and behind: where an answer reads, or anywhere."""
     front, behind = [], []
-    for node in graph.nodes:
-        reach = time.reaches.get(node.name)
-        if reach is None:
-            continue
+    for node in (n for n in graph.nodes if n.name in time.reaches):
         ends = node.inputs[0], node.outputs[0]
         given, made = (graph.tensors[n].shape[time.axes[n]] for n in ends)
-        read = _read(reach, Span(0, made - 1))
-        front += [node.name] if read.first < 0 and reach.before > 0 else []
-        behind += [node.name] if read.last >= given else []
+        need = Span(0, made - 1) if every else time.needs.get(node.outputs[0], Span(0, -1))
+        cells = Span(max(need.first, 0), min(need.last, made - 1))
+        reach, read = time.reaches[node.name], _read(time.reaches[node.name], cells)
+        front += [node.name] if cells.cells > 0 and read.first < 0 < reach.before else []
+        behind += [node.name] if cells.cells > 0 and read.last >= given else []
     return tuple(front), tuple(behind)
 
 
@@ -252,7 +251,7 @@ def waits(graph: Graph, time: Timing, hop: int) -> dict[str, int]:
     Raises UnsupportedOp where there is no such layer, where a hop ends inside the window's first
     cells, and for padding that is neither zeros nor where a reset is.
     """
-    (front, behind), found = padded(graph, time), dict[str, int]()
+    (front, behind), found = padded(graph, time, True), dict[str, int]()
     for node in (n for n in graph.nodes if n.name in time.reaches):
         ends = node.outputs if node.op in STEPS else node.inputs
         cells, a_row = _before(graph, time, hop, ends[0])

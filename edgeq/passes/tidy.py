@@ -17,6 +17,7 @@ from edgeq.ops.hard_swish import HardSwish
 from edgeq.ops.op import Array, Scale, Site
 from edgeq.ops.reshape import Reshape
 from edgeq.ops.squared_difference import SquaredDifference, SquaredDifferenceConstant
+from edgeq.passes.take_in_padding import taken_in
 
 Change = Callable[[Graph, Node], Graph | None]
 SHARED = (Scale.SHARED, Scale.KEPT)
@@ -26,7 +27,7 @@ LOOK_BACK = 4  # nodes that a change may have made a partner of
 def tidy(graph: Graph) -> Graph:
     """The same function of its input. Float graphs without mixtures."""
     graph = _until_still(graph, (_joined_reshapes, _no_reshape, _before_reshape, _joined_norms))
-    graph = _until_still(graph, (_padding_taken_in, _gate, _gelu, _square))
+    graph = _until_still(graph, (taken_in, _gate, _gelu, _square))
     for node in [n for n in graph.nodes if n.op == "BatchNorm"]:
         if not _folds(graph, node):
             graph = _as_convolution(graph, node)
@@ -165,22 +166,6 @@ def _as_convolution(graph: Graph, node: Node) -> Graph:
     tensors = {names["map"]: TensorType(wide), names["made"]: TensorType(wide)}
     constants = {names["weight"]: gain[None, None].copy(), names["bias"]: offset}
     return graph.with_nodes(nodes).with_tensors(tensors).with_constants(constants)
-
-
-def _padding_taken_in(graph: Graph, node: Node) -> Graph | None:
-    """Zeros around a map become the padding of the window that reads them."""
-    if node.op not in ("Conv2D", "DepthwiseConv2D"):
-        return None
-    pad = _alone(graph, node.inputs[0])
-    if pad is None or pad.op != "Pad" or pad.attrs.value != 0:
-        return None
-    before, after = pad.attrs.before, pad.attrs.after
-    if before[2] or after[2]:
-        return None
-    more = (before[0], before[1], after[0], after[1])
-    padding = tuple(a + b for a, b in zip(node.attrs.padding, more, strict=True))
-    attrs = replace(node.attrs, padding=padding)
-    return _swapped(graph, {node.name: replace(node, inputs=pad.inputs, attrs=attrs)}, (pad.name,))
 
 
 GATES = {"Sigmoid": Silu, "HardSigmoid": HardSwish}

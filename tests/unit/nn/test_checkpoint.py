@@ -144,6 +144,12 @@ BODIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (4, 30),
     ),
+    "causal": (
+        lambda: Sequential(
+            Conv1d(2, 4, 3, 4, padding="causal", dilation=2), GlobalAvgPool(), Linear(4, 3)
+        ),
+        (2, 30),
+    ),
     "conv1d": (
         lambda: Sequential(Conv1d(2, 4, 5, 3, 2, 2), GlobalAvgPool(), Linear(4, 3)),
         (2, 30),

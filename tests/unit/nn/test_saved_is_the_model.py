@@ -340,6 +340,8 @@ def test_case_04_torchs_own_layers_are_told_from_edgeqs() -> None:
 ARGUMENTS: dict[str, tuple[Callable[[], Any], str]] = {
     "same": (lambda: Conv2d(1, 4, 3, padding="same"), "padding is 'same'.*kernel_size // 2"),
     "valid": (lambda: nn.Conv1d(1, 4, 3, padding="valid"), "padding is 'valid'"),
+    "causal images": (lambda: Conv2d(1, 4, 3, padding="causal"), "padding is 'causal'"),
+    "same in time": (lambda: nn.Conv1d(1, 4, 3, padding="same"), "Conv1d takes 'causal'"),
     "no dilation": (lambda: Conv2d(1, 4, 3, dilation=0), "dilation.*1 or more"),
     "reflected": (lambda: Conv2d(1, 4, 3, padding_mode="reflect"), "padding_mode 'reflect'"),
     "ceil": (lambda: nn.MaxPool2d(2, ceil_mode=True), "ceil_mode True"),
