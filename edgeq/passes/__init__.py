@@ -58,11 +58,16 @@ def prepare(graph: Graph) -> Graph:
     Raises UnsupportedOp listing every gap.
     """
     verify(graph, "float")
-    graph = with_experts(graph, take_in_padding)
+    graph = with_experts(graph, _without_padding)
     graph = with_experts(graph, fold_batch_norm)  # before fusing: BatchNorm stands before ReLU
     graph = with_experts(graph, fuse_activation)  # before ranges: a clamp narrows them
     graph = with_experts(graph, widen_weights)  # before kernels: it decides which one packs them
     return graph
+
+
+def _without_padding(graph: Graph) -> Graph:
+    """Where there is some."""
+    return take_in_padding(graph) if any(n.op == "Pad" for n in graph.nodes) else graph
 
 
 def quantize(
