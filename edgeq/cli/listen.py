@@ -78,14 +78,19 @@ def _watch(shown: "Screen", ended: list[dict[str, Any]], as_json: bool) -> "Watc
 
     plain = not (sys.stderr.isatty() and (as_json or sys.stdout.isatty()))
 
-    def begins(classes: tuple[str, ...], sound: "Sound", notes: tuple[str, ...]) -> None:
+    names = list[str]()
+
+    def begins(
+        classes: tuple[str, ...], sound: "Sound", notes: tuple[str, ...], experts: tuple[str, ...]
+    ) -> None:
         for line in start_lines(sound, notes):
             say(line, err=True)
-        shown.begin(classes, sound.seconds)
+        names.extend(experts)
+        shown.begin(classes, sound.seconds, experts)
 
     def event(happened: "Event") -> None:
         if plain:
-            say(event_line(happened), err=as_json)
+            say(event_line(happened, names), err=as_json)
         else:
             shown.event(happened)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
+
 from edgeq.errors import BadInput
 from edgeq.ops.op import Array
 
@@ -115,14 +117,34 @@ def csv_line(event: Event | Frame) -> bytes:
     return text.getvalue().encode()
 
 
-def event_line(event: Event) -> str:
-    """For a terminal, at most 80 columns."""
-    route = "" if event.route < 0 else f"  route {event.route}"
-    name = event.name if len(event.name) <= NAME_COLUMNS else event.name[: NAME_COLUMNS - 1] + "…"
+def event_line(event: Event, experts: Sequence[str] = ()) -> str:
+    """For a terminal, at most 80 columns; `experts`: the names that routes are shown by."""
+    by = f"  {cut(route_name(event.route, experts), ROUTE_COLUMNS)}" if event.route >= 0 else ""
     return (
-        f"{event.time_s:10.3f} s  {event.event:6}  {name:{NAME_COLUMNS}}  {event.score:6.1%}"
-        f"  {event.latency_ms:7.1f} ms{route}"
+        f"{event.time_s:10.3f} s  {event.event:6}  {fitted(event.name, NAME_COLUMNS)}"
+        f"  {event.score:6.1%}  {event.latency_ms:7.1f} ms{by}"
     )
 
 
-NAME_COLUMNS = 20
+def route_name(route: int, experts: Sequence[str]) -> str:
+    """The expert's name, or the route's number where names are not known."""
+    return experts[route] if route < len(experts) else f"route {route}"
+
+
+def cut(name: str, columns: int) -> str:
+    """As much of it as `columns` of a terminal hold, where some characters take two."""
+    if cell_len(name) <= columns:
+        return name
+    return set_cell_size(name, columns - 1).rstrip() + "…"
+
+
+def fitted(name: str, columns: int) -> str:
+    """The same, filled up with spaces.
+
+    >>> fitted("hum", 5), fitted("a long name", 5), fitted("犬の声", 5)
+    ('hum  ', 'a lo…', '犬の…')
+    """
+    return set_cell_size(cut(name, columns), columns)
+
+
+NAME_COLUMNS, ROUTE_COLUMNS = 20, 16

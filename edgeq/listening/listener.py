@@ -54,13 +54,17 @@ class ListenRequest:
     labgrid: Path | None = None
 
 
+Begins = Callable[[tuple[str, ...], Sound, tuple[str, ...], tuple[str, ...]], None]
+
+
 @dataclass(frozen=True)
 class Watch:
-    """Who hears of it while it happens: of the classes and notes before it begins, of each answer
-    (None: too early for one) with how far the sound is, of each event.
+    """Who hears of it while it happens: of the classes, the sound, notes and the experts' names
+    before it begins, of each answer (None: too early for one) with how far the sound is, of each
+    event.
     """
 
-    begins: Callable[[tuple[str, ...], Sound, tuple[str, ...]], None] = lambda *_: None
+    begins: Begins = lambda *_: None
     answer: Callable[[Heard | None, float], None] = lambda *_: None
     event: Callable[[Event], None] = lambda _: None
     ends: Callable[[dict[str, Any]], None] = lambda _: None
@@ -95,7 +99,7 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
     hearing, names = hearing_of(graph, request.hop), names_of(graph, report, labels)
     ear, sound = Ear(names, request.threshold), read_wav(request.wav, hearing.rate_hz)
     hearing.check(sound, request.wav)
-    experts = [e.name for e in experts_of(graph)]
+    experts = tuple(e.name for e in experts_of(graph))
     truth = None if request.truth is None else read_truth(request.truth, names, request.wake)
     with (
         seat_of(request) as seat,
@@ -107,7 +111,7 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
         line = _line(link, hearing, seat.virtual, request.baud)
         pace = Pace(hearing.hop_s, hearing.heard_s(0), request.pace)
         run = _Run(link, hearing, sound, ear, pace, add, keep, watch)
-        watch.begins(names, sound, line.words(request.pace))
+        watch.begins(names, sound, line.words(request.pace), experts)
         figures = Figures(request.wav, hearing, sound, link.info(), known_board(link.info().board))
         stopped: str | None = None
         try:
@@ -121,7 +125,7 @@ def listen(request: ListenRequest, watch: Watch) -> dict[str, Any]:
         finally:
             files = request.log, request.frames
             summary = figures.entry(pace, run.events, line, link.statistics, *files, stopped)
-            summary |= routing_entry(run.routes, run.doubts, experts)
+            summary |= routing_entry(run.routes, run.doubts, list(experts))
             summary["wake_words"] = None if truth is None else truth.entry(run.events)
             watch.ends(summary)
     return summary

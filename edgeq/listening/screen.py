@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from edgeq.listening.events import Event, Heard, event_line
+from edgeq.listening.events import Event, Heard, cut, event_line, fitted, route_name
 
 REFRESH_S = 0.08
 MOST_COLUMNS = 80
@@ -29,28 +30,35 @@ def bar(share: float, columns: int) -> str:
 
 
 def picture(
-    names: Sequence[str], heard: Heard | None, at_s: float, of_s: float, columns: int, rows: int
+    names: Sequence[str],
+    heard: Heard | None,
+    at_s: float,
+    of_s: float,
+    columns: int,
+    rows: int,
+    experts: Sequence[str] = (),
 ) -> list[str]:
-    """The time, then a line a class, each of at most `columns`; of more classes than `rows` hold,
-    those with the largest scores.
+    """The time and who answered, then a line a class, each of at most `columns`; of more classes
+    than `rows` hold, those with the largest scores.
     """
     took = "waiting for a window" if heard is None else f"{heard.latency_s * 1e3:.1f} ms"
     route = ""
     if heard is not None and heard.route >= 0:
-        route = f"  route {heard.route}, uncertainty {heard.uncertainty:.4g}"
+        by = cut(route_name(heard.route, experts), NAME)
+        route = f"   {by}, uncertainty {heard.uncertainty:.4g}"
     head = f"{at_s:9.2f} / {of_s:.2f} s   {took}{route}"
     scores = np.zeros(len(names)) if heard is None else heard.scores
     most = max(1, rows - 2)
     shown = sorted(np.argsort(-scores, kind="stable")[:most])
     wide = max(4, columns - NAME - SCORE - 2)
     lines = [
-        f"{_fitted(names[i])} {bar(float(scores[i]), wide)} {scores[i]:{SCORE}.1%}" for i in shown
+        f"{fitted(names[i], NAME)} {bar(float(scores[i]), wide)} {scores[i]:{SCORE}.1%}"
+        for i in shown
     ]
-    return [line[:columns] for line in (head, *lines)]
-
-
-def _fitted(name: str) -> str:
-    return name.ljust(NAME) if len(name) <= NAME else name[: NAME - 1] + "…"
+    return [
+        line if cell_len(line) <= columns else set_cell_size(line, columns)
+        for line in (head, *lines)
+    ]
 
 
 class Screen:
@@ -59,11 +67,12 @@ class Screen:
     def __init__(self, console: Console, live: Live) -> None:
         self._console, self._live = console, live
         self._names: tuple[str, ...] = ()
+        self._experts: tuple[str, ...] = ()
         self._of_s, self._drawn = 0.0, 0.0
 
-    def begin(self, names: tuple[str, ...], of_s: float) -> None:
-        """The classes and the length of the sound are known."""
-        self._names, self._of_s = names, of_s
+    def begin(self, names: tuple[str, ...], of_s: float, experts: tuple[str, ...] = ()) -> None:
+        """The classes, the length of the sound and the experts are known."""
+        self._names, self._of_s, self._experts = names, of_s, experts
         self.answer(None, 0.0)
 
     def answer(self, heard: Heard | None, at_s: float) -> None:
@@ -73,12 +82,13 @@ class Screen:
             return
         self._drawn = now
         columns, rows = min(self._console.width, MOST_COLUMNS), self._console.height
-        lines = picture(self._names, heard, at_s, self._of_s, columns, rows)
+        size = columns, rows
+        lines = picture(self._names, heard, at_s, self._of_s, *size, self._experts)
         self._live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
 
     def event(self, event: Event) -> None:
         """A line above the bars."""
-        self._console.print(Text(event_line(event)), soft_wrap=True)
+        self._console.print(Text(event_line(event, self._experts)), soft_wrap=True)
 
 
 @contextmanager

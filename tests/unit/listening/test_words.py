@@ -2,6 +2,7 @@
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from edgeq.errors import BadInput
 from edgeq.files import adding_lines
-from edgeq.listening.events import FRAME_HEADER, HEADER, Ear, Event, Heard, csv_line, event_line
+from edgeq.listening.events import (
+    FRAME_HEADER,
+    HEADER,
+    Ear,
+    Event,
+    Heard,
+    csv_line,
+    cut,
+    event_line,
+    fitted,
+)
 from edgeq.listening.figures import Line
 from edgeq.listening.screen import bar, picture, screen
 from edgeq.listening.words import summary_lines
@@ -50,6 +62,8 @@ def test_a_class_begins_at_the_threshold_and_ends_below_it() -> None:
 def test_lines_fit_eighty_columns() -> None:
     event = Event(99_999.999, 10**6, "begins", NAMES[2], 1.0, 12, 255.0, 10**9, 9999.9)
     assert len(event_line(event)) <= 80
+    wide = replace(event, name="犬の鳴き声と猫の鳴き声とその他", route=0)
+    assert cell_len(event_line(wide, ["とても精密な専門家である"])) <= 80
     assert HEADER == b"time_s,hop,event,class,score,route,uncertainty,cycles,latency_ms\n"
     assert csv_line(event).count(b"\n") == 1
     assert FRAME_HEADER == b"time_s,hop,class,score,route,uncertainty,cycles,latency_ms\n"
@@ -60,15 +74,31 @@ def test_a_frame_is_kept_whatever_its_score() -> None:
     assert csv_line(frame) == b"0.75,3,dog,0.5,1,0.25,900,12.5\n"
 
 
+def test_who_answered_is_told_by_name() -> None:
+    event = Event(0.75, 3, "begins", "dog", 1.0, 1, 0.25, 900, 12.5)
+    assert event_line(event, ["cheap", "dear"]).endswith(" 12.5 ms  dear")
+    assert event_line(event).endswith(" 12.5 ms  route 1")
+    assert event_line(replace(event, route=-1), ["cheap", "dear"]).endswith(" 12.5 ms")
+    head = picture(NAMES, heard(3, 0.1, 0.9, 0), 1.0, 2.0, 80, 24, ["cheap", "dear"])[0]
+    assert head.endswith("12.5 ms   dear, uncertainty 0.25")
+
+
+@given(st.text(st.sampled_from("aé犬の 🎤"), max_size=30), st.integers(2, 20))
+def test_names_are_as_wide_as_their_cells(name: str, columns: int) -> None:
+    assert cell_len(fitted(name, columns)) == columns
+    assert cell_len(cut(name, columns)) <= columns
+    assert cell_len(name) > columns or cut(name, columns) == name
+
+
 @given(
     scores=st.lists(st.floats(0, 1), min_size=2, max_size=40),
     columns=st.integers(20, 200),
     rows=st.integers(1, 50),
 )
 def test_a_picture_fits_its_screen(scores: list[float], columns: int, rows: int) -> None:
-    names = tuple(f"{i} " * 20 for i in range(len(scores)))
-    lines = picture(names, heard(3, *scores), 1.0, 2.0, columns, rows)
-    assert all(len(line) <= columns for line in lines)
+    names = tuple(f"{i}犬 " * 20 for i in range(len(scores)))
+    lines = picture(names, heard(3, *scores), 1.0, 2.0, columns, rows, ["cheap", "精密な" * 9])
+    assert all(cell_len(line) <= columns for line in lines)
     assert 2 <= len(lines) <= max(2, rows)
     assert len(picture(names, None, 0.0, 2.0, columns, rows)) == len(lines)
     assert {len(bar(score, 10)) for score in scores} == {10}
