@@ -1,5 +1,6 @@
 """A firmware that faults on a twin: its handler is entered, and whoever asks is told."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from edgeq.sim import BufferPort, GuestFault, Machine, MachineConfig
 from tests.emulated.test_ports import QUERY_MAIN, _built
 from tests.hang import HANG_S
 
-BOARD = "nucleo_f446re"
+BOARD, LOCKS_UP = "nucleo_f446re", "qemu_mps2_an386"
+LOCKUP_MAIN = (Path(__file__).parent / "lockup_main.c").read_bytes()
 MOST_CYCLES = 20_000_000
 
 
@@ -89,3 +91,33 @@ def test_host_and_doctor_say_it_in_words(stopped: str) -> None:
     finding = next(f for f in ports(this_system(), stopped) if f.id == f"port.{stopped}")
     assert finding.status == "error"
     assert "stopped by a fault: data access to no memory (0xf0000000)" in finding.found
+
+
+@pytest.fixture(scope="module")
+def locking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _built(LOCKS_UP, "auto", LOCKUP_MAIN, tmp_path_factory.mktemp("lockup"))
+
+
+def test_a_fault_within_hardfault_is_a_lockup_with_a_report(locking: Path) -> None:
+    config = replace(MachineConfig.of(load_board(LOCKS_UP)), faults="handler")
+    machine = Machine(config, BufferPort()).load(locking)
+    with pytest.raises(GuestFault, match="lockup: a fault within HardFault") as raised:
+        machine.run(deadline_s=HANG_S, max_cycles=MOST_CYCLES)
+    assert machine.port.take() == b"h"
+    assert raised.value.report.function in ("faulting_handler", "nowhere")
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is absent")
+def test_qemu_locks_up_there_as_well(locking: Path) -> None:
+    machine = load_board(LOCKS_UP).probe.qemu_machine
+    command = ["qemu-system-arm", "-M", str(machine), "-display", "none"]
+    done = subprocess.run(
+        [*command, "-monitor", "none", "-serial", "stdio", "-kernel", str(locking)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+        check=False,
+    )
+    assert (done.stdout, done.returncode != 0) == ("h", True)
+    assert "Lockup: can't escalate 3 to HardFault" in done.stderr
