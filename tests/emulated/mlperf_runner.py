@@ -110,3 +110,15 @@ class Runner:
             self._line += self._port.read(max(1, self._port.in_waiting))
         line, _, self._line = self._line.partition(b"\n")
         return line.decode().strip("\r\0")
+
+    def stream(self, seconds: float) -> list[str]:
+        """What a recording is played between; the answer to the last command.
+
+        The runner stops a device that may still be hearing, starts it, plays, waits a quarter of a
+        second and stops it. In between it reads nothing, and the device is to say nothing.
+        """
+        assert self.command("stop")[-1] == "m-ready"
+        assert self.command("start") == ["m-ready"]
+        time.sleep(seconds + 0.25)
+        assert not self._port.in_waiting, "it speaks while it hears"
+        return self.command("stop")
