@@ -37,13 +37,18 @@ def assert_agrees(graph: Graph, x: Array) -> list[TflmRun]:
         assert not got.refused, got.refused
         assert got.trace == expected_trace(model, chosen_names(graph, wanted.chosen[i])), i
         if wanted.chosen[i, 0] >= 0:
-            assert int(got.outputs[1][0]) == wanted.route[i], f"route of row {i}"
+            assert int(got.outputs[route_place(graph)][0]) == wanted.route[i], f"route of row {i}"
     if loose_parts(graph):
         assert_each_op_agrees(graph, x)
     else:
         _assert_answers(graph, x, runs, wanted)
     _assert_uncertainty(graph, model, runs, wanted)
     return runs
+
+
+def route_place(graph: Graph) -> int:
+    """Of the route among the file's outputs, behind the answer and the states."""
+    return 1 + len(with_state_ports(graph)[1])
 
 
 def near_a_threshold(graph: Graph, x: Array) -> Array:
@@ -211,21 +216,21 @@ def chosen_names(graph: Graph, chosen: Array) -> set[str]:
 
 
 def _assert_uncertainty(graph: Graph, model: bytes, runs: list[TflmRun], wanted: Answered) -> None:
-    main = parsed(model).subgraphs[0]
-    if len(main.outputs) < 3 or not {"Mixture", "Cascade"} & {node.op for node in graph.nodes}:
+    main, doubt = parsed(model).subgraphs[0], route_place(graph) + 1
+    if len(main.outputs) <= doubt or not {"Mixture", "Cascade"} & {node.op for node in graph.nodes}:
         return
     routed = routed_node(graph)
     if routed is not None and routed.op == "Cascade" and routed.attrs.signal == "gap":
-        signals = [int(got.outputs[2].reshape(-1)[0]) + 128 for got in runs]
+        signals = [int(got.outputs[doubt].reshape(-1)[0]) + 128 for got in runs]
         assert signals == (wanted.uncertainty >> 24).tolist() or loose_parts(graph)
         return
-    scale, unit, apart = float(main.tensors[main.outputs[2]].quantization.scale[0]), 1.0, 1.0
+    scale, unit, apart = float(main.tensors[main.outputs[doubt]].quantization.scale[0]), 1.0, 1.0
     if routed is not None and routed.op == "Cascade":
         step = quant_of(graph.tensors[routed.outputs[0]]).per_tensor
         unit = routed.attrs.rule.unit(step) * 2**routed.attrs.rule.fraction_bits
         apart = 10 * step if routed.attrs.signal in EXACT else 1.0  # a tenth of a logit's step
     for got, exact in zip(runs, wanted.uncertainty / 2.0**24 * unit, strict=True):
-        u = float(got.outputs[2].reshape(-1)[0]) * scale
+        u = float(got.outputs[doubt].reshape(-1)[0]) * scale
         saturated = u >= 32767 * scale
         assert abs(u - exact) <= apart * UNCERTAINTY_APART or (saturated and exact > u)
 
