@@ -30,7 +30,7 @@ INT16: frozenset[str] = frozenset({"int16"})
 REACH = 1 << 15  # of an int16 code
 MOST_SHIFT = 7  # TensorFlow Lite's own bound on the shift of a 64-bit sum
 MOST_SUM = (1 << 47) - 1  # and on the sum
-SUMS = ("int64", "int32")
+FARTHEST = 1 << 62
 ROLES = (
     Role("weight", "int8"),
     Role("bias", "int64"),
@@ -119,10 +119,11 @@ def accumulators(site: Site) -> tuple[Accumulator, ...]:
     """
     attrs: Wide = site.node.attrs
     rows = np.abs(site.param("weight").astype(np.int64)).reshape(site.output_shape[-1], -1)
-    reach = rows.sum(axis=1) * REACH + np.abs(site.param("bias"))
+    bias = np.abs(np.clip(site.param("bias"), -FARTHEST, FARTHEST))  # -2^63 has no opposite
+    reach = rows.sum(axis=1) * REACH + bias
     multiplier, shift = site.param("multiplier"), site.param("shift")
-    if attrs.sums == "int32":
-        return (Accumulator(reach, multiplier, shift),)
+    if attrs.sums == "int32":  # who shifts it to the left stays inside int64
+        return (Accumulator(np.minimum(reach, 1 << 32), multiplier, shift),)
     beyond = np.where(reach > MOST_SUM, reach, 0)
     made = multiply_once(np.minimum(reach, MOST_SUM), multiplier, shift)
     return (Accumulator(np.maximum(made, beyond), multiplier, np.zeros_like(shift)),)

@@ -141,9 +141,21 @@ def test_sums_that_leave_their_type_are_refused() -> None:
     weight = files.conv((5, 3, 3, 150), made.conv_options(made.SAME, 1), (4, 4), bias="int32")
     with pytest.raises(UnsupportedOp, match="accumulator can reach"):
         graph_of_tflite(files.written((1, 4, 4, 150), weight), "t")
-    for bias in (1 << 45, 1 << 50):
+    for bias in (1 << 45, 1 << 50, 1 << 62):
         with pytest.raises(UnsupportedOp, match="accumulator can reach"):
             graph_of_tflite(files.written((1, 9), files.dense(9, 5, largest=bias)), "t")
+
+
+@pytest.mark.parametrize("bias", [-(2**63), 2**63 - 1])
+def test_a_bias_at_the_end_of_its_type_is_refused(bias: int) -> None:
+    """Its size would not fit the type itself."""
+
+    def change(model: Any) -> None:
+        buffer = model.buffers[model.subgraphs[0].tensors[2].buffer]
+        buffer.data = np.frombuffer(np.full(7, bias, "<i8").tobytes(), np.uint8)
+
+    with pytest.raises(UnsupportedOp, match="accumulator can reach"):
+        graph_of_tflite(made.changed(DENSE, change), "t")
 
 
 def test_a_scale_that_grows_too_far_is_refused() -> None:
