@@ -101,6 +101,11 @@ def _graphs(graph: Graph) -> Iterator[tuple[str, Graph]]:
             yield expert.name, expert.graph
 
 
+def in_stream(role: str) -> bool:
+    """Whether a stream may hold it beside the weights: shift, or router.0.shift.dropped."""
+    return role.removesuffix(".dropped").split(".")[-1] in IN_STREAMS
+
+
 def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     """(role, values) of the arrays that the node's kernel reads."""
     stream = kernel_named(node.kernel).stream if node.kernel else None
@@ -108,7 +113,8 @@ def _node_tables(graph: Graph, node: Node) -> Iterator[tuple[str, Array]]:
     if stream and node.op == "Mixture":
         tables = dict(_streamed_router(graph, node, stream))
         yield from tables.items()
-        streamed = tuple(tables)
+        own = (role for role in node.params if role.startswith("router.") and in_stream(role))
+        streamed = (*tables, *own)
     elif stream:
         yield from _streamed_layer(graph, node, stream)
         streamed = ("weight", *IN_STREAMS)
@@ -157,13 +163,16 @@ def _sums(weight: Array, axis: int) -> Array:
 def _streamed(
     stream: Stream, values: Mapping[str, Array], sums: Array, zero_point: int, suffix: str = ""
 ) -> Iterator[tuple[str, Array]]:
-    """The vectors of a kernel that reads its weights in an order of its own."""
+    """The vectors of a kernel that reads its weights in an order of its own, or its table."""
     multiplier, shift = values["multiplier" + suffix], values["shift" + suffix]
-    yield "bias" + suffix, stream.bias(sums, values["bias" + suffix], zero_point)
+    bias = stream.bias(sums, values["bias" + suffix], zero_point)
     off = (multiplier == 0) | (shift < stream.least_shift)
-    yield "multiplier" + suffix, _converted("int32", np.where(off, 0, multiplier))
     # a channel that is switched off is zero whatever its shift; the kernel wants one below 0
-    yield "shift" + suffix, _converted("int8", stream.shifts(np.where(off, -1, shift)))
+    given = bias, np.where(off, 0, multiplier), np.where(off, -1, shift)
+    vectors = zip(JOINED, stream.vectors(*given, values["weight"]), strict=True)
+    for role, vector in vectors:
+        if vector.size:
+            yield role + suffix, _converted("int8" if role == "shift" else "int32", vector)
 
 
 def _streamed_router(graph: Graph, node: Node, stream: Stream) -> Iterator[tuple[str, Array]]:

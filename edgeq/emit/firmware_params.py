@@ -4,10 +4,11 @@ import numpy as np
 
 from edgeq.emit.c_literals import braces, integer
 from edgeq.ops.op import Fields, Name, Pointer
-from edgeq.weights import IN_STREAMS, Key, PackedWeights
+from edgeq.weights import Key, PackedWeights, in_stream
 
 Text = tuple[tuple[str, str], ...]
 IN_THE_STREAM = "NULL /* among the weights */"
+IN_THE_TABLE = "NULL /* beside the bias */"
 
 
 def members(fields: Fields, packed: PackedWeights, owner: str, node: str) -> Text:
@@ -18,8 +19,10 @@ def members(fields: Fields, packed: PackedWeights, owner: str, node: str) -> Tex
 def _text(value: object, packed: PackedWeights, layer: tuple[str, str]) -> str:
     if isinstance(value, Pointer):
         key: Key = (*layer, value.role)
-        joined = value.role in IN_STREAMS and key not in packed.symbols  # they stand in the weights
-        return IN_THE_STREAM if joined else packed.symbols[key]
+        if key in packed.symbols or not in_stream(value.role):
+            return packed.symbols[key]
+        bias = value.role.replace("multiplier", "bias").replace("shift", "bias")
+        return IN_THE_TABLE if (*layer, bias) in packed.symbols else IN_THE_STREAM
     if isinstance(value, Name):
         return value.text
     array = np.asarray(value)

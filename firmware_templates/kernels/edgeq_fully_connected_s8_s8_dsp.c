@@ -9,9 +9,16 @@
  * Columns 0 and 2, then 1 and 3 share a word: 0503FF01, FE040002 (with six rows two more words for
  * rows 2 to 5 stand behind each).
  *
- * Exact: row b is (raw - low) >> 8, and the difference is 256 sum b x modulo 2^32. Within a chunk
- * of 512 columns |sum b x| <= 512 * 127 * 128 < 2^23, so no bit is lost whatever the data; chunks
- * add.
+ * In the bias's place stands a table of words: 1 if a shift is not one of -12 to -2, else 0; then
+ * of each group, at last of the rows left, the doubled biases, the multipliers, the divisors.
+ * Biases 5 and -1, multipliers of 2^30, shifts -9 and -10: 0 0x0000000A 0xFFFFFFFE 0x40000000
+ * 0x40000000 0x00800001 0x00400001. The rounding divide of v by 2^s is SMMLAR with 2^(32 - s) + 1,
+ * as edgeq_conv_2d_pairs_dsp.h shows for s from 2 to 12. In a layer with another shift, s - 1 is
+ * the number of zeros before the divisor, and two shifts round.
+ *
+ * Exact: row b is (raw - low) >> 8, and the difference is 256 sum b x modulo 2^32. No bit is lost
+ * while |sum b x| < 2^23: in rows whose |w| add up to 65535 at most, and in any chunk of 512
+ * columns, 512 * 127 * 128; chunks add.
  */
 #include <stdbool.h>
 
@@ -24,7 +31,7 @@
 #define UNROLLED     3
 #define CHUNK_BLOCKS 63
 #else
-#define UNROLLED     4
+#define UNROLLED     8
 #define CHUNK_BLOCKS 64
 #endif
 enum { ROWS = 6, BLOCK_BYTES = 208, BLOCK_WORDS = 4 };
@@ -32,17 +39,16 @@ enum { ROWS = 6, BLOCK_BYTES = 208, BLOCK_WORDS = 4 };
 /* What groups of six rows read and write. The assembly knows the order. */
 typedef struct {
     const uint32_t *x;
-    int32_t chunk_end; /* the frame's, where there is no FPU */
-    const int8_t *end; /* of the first chunk, a byte less if it is not all */
+    const int8_t *end; /* of the first chunk, a byte less if it is not all or a shift is far */
     int32_t skip;      /* bytes of the loop that are left out in its first turn, and 1 */
-    const int32_t *bias;
-    const int32_t *multiplier;
-    const int8_t *shift;
+    const int32_t *table;
     int8_t *y;
-    int32_t half;       /* the doubled zero point of the output and 1 */
+    int32_t zero_point;
     const int8_t *last; /* outputs of a group */
-    const uint32_t *stop;
     const uint32_t *weight;
+    const uint32_t *stop;
+    int32_t far;         /* 1 if a shift is */
+    int32_t chunk_words; /* of the first chunk */
 } edgeq_six_job;
 
 /* Adds the products of some columns to the sums of `pairs` pairs of rows; with assembly, which has
@@ -99,10 +105,8 @@ static inline void edgeq_row_pairs(const uint32_t *w, const uint32_t *x, const u
 /* All columns of a group, chunk by chunk. Returns where the next group begins. */
 static inline const uint32_t *edgeq_row_chunks(const edgeq_six_job *job, const uint32_t *w,
                                                int32_t *to, int32_t pairs) {
-    const uint32_t *x = job->x;
-    while (x != job->stop) {
-        int32_t words = (int32_t)(job->stop - x);
-        words = words < BLOCK_WORDS * CHUNK_BLOCKS ? words : BLOCK_WORDS * CHUNK_BLOCKS;
+    int32_t words = job->chunk_words;
+    for (const uint32_t *x = job->x; x != job->stop; words = BLOCK_WORDS * CHUNK_BLOCKS) {
         edgeq_row_pairs(w, x, x + words, to, pairs);
         x += words;
         w += words * pairs;
@@ -110,40 +114,51 @@ static inline const uint32_t *edgeq_row_chunks(const edgeq_six_job *job, const u
     return w;
 }
 
-static inline int8_t edgeq_row_output(const edgeq_six_job *job, int32_t sum, int32_t row) {
-    int32_t v = edgeq_high_product(sum, job->multiplier[row]);
-    v = ((v + (v >> 31)) >> ~job->shift[row]) + job->half;
-    return (int8_t)edgeq_saturate_half(v);
+/* table: of `rows` rows, from this one's bias on. */
+static inline int8_t edgeq_row_output(const edgeq_six_job *job, int32_t sum, const int32_t *table,
+                                      int32_t rows) {
+    int32_t v =
+        edgeq_smmulr(edgeq_wrapping_add(table[0], edgeq_wrapping_add(sum, sum)), table[rows]);
+    v = (v + (v >> 31)) >> __builtin_clz((uint32_t)table[2 * rows]);
+    return (int8_t)edgeq_saturate_half(v + 2 * job->zero_point + 1);
 }
 
 #if EDGEQ_DSP_ASM
 EDGEQ_AT(edgeq_six_job, x, 0);
-EDGEQ_AT(edgeq_six_job, chunk_end, 4);
-EDGEQ_AT(edgeq_six_job, end, 8);
-EDGEQ_AT(edgeq_six_job, skip, 12);
-EDGEQ_AT(edgeq_six_job, bias, 16);
-EDGEQ_AT(edgeq_six_job, multiplier, 20);
-EDGEQ_AT(edgeq_six_job, shift, 24);
-EDGEQ_AT(edgeq_six_job, y, 28);
-EDGEQ_AT(edgeq_six_job, half, 32);
-EDGEQ_AT(edgeq_six_job, last, 36);
-EDGEQ_AT(edgeq_six_job, stop, 40);
-EDGEQ_AT(edgeq_six_job, weight, 44);
+EDGEQ_AT(edgeq_six_job, end, 4);
+EDGEQ_AT(edgeq_six_job, skip, 8);
+EDGEQ_AT(edgeq_six_job, table, 12);
+EDGEQ_AT(edgeq_six_job, y, 16);
+EDGEQ_AT(edgeq_six_job, zero_point, 20);
+EDGEQ_AT(edgeq_six_job, last, 24);
+EDGEQ_AT(edgeq_six_job, weight, 28);
+EDGEQ_AT(edgeq_six_job, stop, 32);
+EDGEQ_AT(edgeq_six_job, far, 36);
 
 #define STRING_(x)  #x
 #define STRING(x)   STRING_(x)
 #define CHUNK_BYTES "16 * " STRING(CHUNK_BLOCKS)
-/* The end of a chunk, to and from a register: in s4, as a load would have to be waited for, or in
- * the frame where there is no FPU. */
+/* What every group needs, to and from a register: in the FPU's, as a load would have to be waited
+ * for, or in the frame where there is none. */
 #if defined(__ARM_PCS_VFP)
-#define USES_FPU      ".fpu fpv4-sp-d16\n" /* zig takes this core to have none */
-#define PUT_END(from) "vmov s4, " from "\n"
-#define GET_END(to)   "vmov " to ", s4\n"
+#define USES_FPU              ".fpu fpv4-sp-d16\n" /* zig takes this core to have none */
+#define PUT(from, single, at) "vmov " single ", " from "\n"
+#define GET(to, single, at)   "vmov " to ", " single "\n"
 #else
-#define USES_FPU      ""
-#define PUT_END(from) "str.w " from ", [sp, #4]\n"
-#define GET_END(to)   "ldr.w " to ", [sp, #4]\n"
+#define USES_FPU              ""
+#define PUT(from, single, at) "str.w " from ", [sp, #" at "]\n"
+#define GET(to, single, at)   "ldr.w " to ", [sp, #" at "]\n"
 #endif
+#define GET_(of, to)    GET_OF(to, of)
+#define GET_OF(to, ...) GET(to, __VA_ARGS__)
+#define PUT_(from, ...) PUT(from, __VA_ARGS__)
+#define X               "s0", "0"
+#define CHUNK_END       "s1", "4"
+#define ENTRY           "s2", "8"
+#define TABLE           "s3", "12"
+#define Y               "s4", "16"
+#define ZERO_POINT      "s5", "20"
+#define LAST            "s6", "24"
 
 /* clang-format off */
 #define PRODUCT(w, x, low, both)                                                                   \
@@ -152,49 +167,80 @@ EDGEQ_AT(edgeq_six_job, weight, 44);
     "smlad " low ", " w ", " x ", " low "\n"
 #define SCALE(a, m)                                                                                \
     "smmulr " a ", " a ", " m "\n"
-#define ROUND(a)                                                                                   \
-    "add.w " a ", " a ", " a ", asr #31\n"
-#define ADD_HALF(a)                                                                                \
-    "add " a ", " a ", r4\n"
-#define SATURATE(a)                                                                                \
-    "ssat " a ", #8, " a ", asr #1\n"
+#define DIVIDE(a, d)                                                                               \
+    "smmlar " a ", " a ", " d ", r1\n"
+#define SATURATE(a, shift)                                                                         \
+    "ssat " a ", #8, " a shift "\n"
+/* Any right shift; r1 is the doubled zero point and 1. */
+#define DIVIDE_FAR(a, d)                                                                           \
+    "clz " d ", " d "\n"                                                                           \
+    "add.w " a ", " a ", " a ", asr #31\n"                                                         \
+    "asr.w " a ", " a ", " d "\n"                                                                  \
+    "add " a ", r1\n"                                                                              \
+    SATURATE(a, ", asr #1")
+#define NEXT_SIX_WORDS "ldm.w r1!, {r2-r6, lr}\n"
+/* The doubled sums, those of rows 1, 3, 5 by `shift`. */
+#define DOUBLE(shift)                                                                              \
+    GET_(TABLE, "r1")                                                                              \
+    NEXT_SIX_WORDS                                                                                 \
+    "add.w r7, r2, r7, lsl #1\n"                                                                   \
+    "add.w r8, r3, r8, " shift "\n"                                                                \
+    "add.w r9, r4, r9, lsl #1\n"                                                                   \
+    "add.w r10, r5, r10, " shift "\n"                                                              \
+    "add.w r11, r6, r11, lsl #1\n"                                                                 \
+    "add.w r12, lr, r12, " shift "\n"
+#define SCALE_SIX                                                                                  \
+    NEXT_SIX_WORDS                                                                                 \
+    SCALE("r7", "r2") SCALE("r8", "r3") SCALE("r9", "r4")                                          \
+    SCALE("r10", "r5") SCALE("r11", "r6") SCALE("r12", "lr")                                       \
+    NEXT_SIX_WORDS                                                                                 \
+    PUT_("r1", TABLE)                                                                              \
+    GET_(ZERO_POINT, "r1")
+#define CLEAR_SUMS                                                                                 \
+    "movs r2, #0\n"                                                                                \
+    "str r2, [sp, #40]\n"                                                                          \
+    "str r2, [sp, #44]\n"                                                                          \
+    "str r2, [sp, #48]\n"
 /* Into the frame what a chunk begins with; each upper row then sums on the one below. */
 #define PARK_SIX                                                                                   \
-    "str.w r8, [sp, #44]\n"                                                                        \
-    "str.w r10, [sp, #48]\n"                                                                       \
-    "str.w r12, [sp, #52]\n"                                                                       \
+    "str.w r8, [sp, #40]\n"                                                                        \
+    "str.w r10, [sp, #44]\n"                                                                       \
+    "str.w r12, [sp, #48]\n"                                                                       \
     "mov r8, r7\n"                                                                                 \
     "mov r10, r9\n"                                                                                \
     "mov r12, r11\n"
 
 /* Groups of six rows with all columns, to their outputs. Accumulators: r7, r9, r11 of rows 0, 2, 4, r8, r10,
  * r12 with the row above on top; r0 runs over the weights, four bytes before them, r1 over x. The
- * frame holds the job without its weights and the sums of rows 1, 3, 5 so far. Eight columns are 16
+ * frame holds the first chunk's end, the rest of the job and the sums of rows 1, 3, 5 so far. Eight columns are 16
  * loads in three runs, as long as the six free registers allow: a run costs one cycle on top. Every
  * instruction of a block takes four bytes, so that the loop can be entered at any. */
 __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job *job
                                                             __attribute__((unused))) {
     __asm__(USES_FPU
             "push {r4-r11, lr}\n"
-            "sub sp, sp, #60\n"
-            "mov r12, sp\n"
+            "sub sp, sp, #52\n"
             "ldm r0!, {r1-r8}\n"
-            "adr.w r9, 1f\n"
-            "add r4, r9\n"
-            "stm r12!, {r1-r8}\n"
-            "ldm r0, {r1-r4}\n"
-            "stm r12, {r1-r3}\n"
-            "subs r0, r4, #4\n"
-            "ldr r2, [sp, #8]\n"
-            PUT_END("r2")
+            "ldm r0, {r9, r10}\n"
+            "adr.w r11, 1f\n"
+            "add r3, r11\n"
+            "str r2, [sp, #28]\n"
+            "str.w r9, [sp, #32]\n"
+            "str.w r10, [sp, #36]\n"
+            PUT_("r1", X) PUT_("r2", CHUNK_END) PUT_("r3", ENTRY) PUT_("r4", TABLE)
+            PUT_("r5", Y) PUT_("r6", ZERO_POINT) PUT_("r7", LAST)
+            CLEAR_SUMS
+            "sub.w r0, r8, #4\n"
             ".balign 4\n"
             "0:\n"
-            "ldr r6, [sp, #16]\n"
-            "ldm.w r6!, {r7-r12}\n"
-            PARK_SIX
-            "ldr r1, [sp, #0]\n"
-            "ldr.w lr, [sp, #12]\n"
-            "str r6, [sp, #16]\n" /* behind a load: costs nothing */
+            "mov.w r7, #0\n"
+            "mov.w r8, #0\n"
+            "mov.w r9, #0\n"
+            "mov.w r10, #0\n"
+            "mov.w r11, #0\n"
+            "mov.w r12, #0\n"
+            GET_(X, "r1")
+            GET_(ENTRY, "lr")
             "bx lr\n"
             ".balign 4\n"
             "1:\n"
@@ -228,109 +274,87 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             PRODUCT("r5", "r6", "r9", "r10")
             PRODUCT("lr", "r6", "r11", "r12")
             ".endr\n"
-            GET_END("r4")
-            "cmp r1, r4\n"
+            GET_(CHUNK_END, "r4")
+            "cmp.w r1, r4\n"
             "blo.w 1b\n"
-            "3:\n" /* NE: the end of one chunk of several */
             "sub.w r8, r8, r7\n"
             "sub.w r10, r10, r9\n"
             "sub.w r12, r12, r11\n"
-            "ldr r2, [sp, #44]\n"
-            "ldr r3, [sp, #48]\n"
-            "ldr r4, [sp, #52]\n"
-            "ldr r6, [sp, #20]\n"
-            "add.w r8, r2, r8, asr #8\n"
-            "add.w r10, r3, r10, asr #8\n"
-            "add.w r12, r4, r12, asr #8\n"
-            "bne 4f\n"
+            "bne.w 4f\n" /* one chunk of several, or a shift is far */
+            DOUBLE("asr #7")
             "6:\n"
-            "ldm.w r6!, {r1-r5, lr}\n"
-            "str r6, [sp, #20]\n"
-            "lsl.w r7, r7, #1\n"
-            "lsl.w r8, r8, #1\n"
-            "lsl.w r9, r9, #1\n"
-            "lsl.w r10, r10, #1\n"
-            "lsl.w r11, r11, #1\n"
-            "lsl.w r12, r12, #1\n"
-            SCALE("r7", "r1") SCALE("r8", "r2") SCALE("r9", "r3")
-            SCALE("r10", "r4") SCALE("r11", "r5") SCALE("r12", "lr")
-            ROUND("r7") ROUND("r8") ROUND("r9") ROUND("r10") ROUND("r11") ROUND("r12")
-            "ldr r6, [sp, #24]\n"
-            "ldrh r3, [r6, #4]\n"
-            "ldr.w r2, [r6], #6\n"
-            "ldr r4, [sp, #32]\n"
-            "ldr r5, [sp, #28]\n"
-            "ldr.w lr, [sp, #36]\n"
-            "str r6, [sp, #24]\n"
-            /* a shift by a register reads its low byte: -shift - 1 */
-            "mvns r2, r2\n"
-            "mvns r3, r3\n"
-            "asrs r7, r2\n"
-            "asr.w r11, r11, r3\n"
-            "lsrs r2, r2, #8\n"
-            "lsrs r3, r3, #8\n"
-            "asr.w r8, r8, r2\n"
-            "asr.w r12, r12, r3\n"
-            "lsrs r2, r2, #8\n"
-            "asr.w r9, r9, r2\n"
-            "lsrs r2, r2, #8\n"
-            "asr.w r10, r10, r2\n"
-            ADD_HALF("r7") ADD_HALF("r8") ADD_HALF("r9")
-            ADD_HALF("r10") ADD_HALF("r11") ADD_HALF("r12")
-            SATURATE("r7") SATURATE("r8") SATURATE("r9")
-            SATURATE("r10") SATURATE("r11") SATURATE("r12")
-            "strb.w r8, [r5, #1]\n"
-            "strb.w r9, [r5, #2]\n"
-            "strb.w r10, [r5, #3]\n"
-            "strb.w r11, [r5, #4]\n"
-            "strb.w r12, [r5, #5]\n"
-            "strb.w r7, [r5], #6\n"
-            "str r5, [sp, #28]\n"
-            "cmp r5, lr\n"
+            SCALE_SIX
+            DIVIDE("r7", "r2") DIVIDE("r8", "r3") DIVIDE("r9", "r4")
+            DIVIDE("r10", "r5") DIVIDE("r11", "r6") DIVIDE("r12", "lr")
+            SATURATE("r7", "") SATURATE("r8", "") SATURATE("r9", "")
+            SATURATE("r10", "") SATURATE("r11", "") SATURATE("r12", "")
+            "7:\n"
+            GET_(Y, "r2")
+            GET_(LAST, "r3")
+            "strb.w r8, [r2, #1]\n"
+            "strb.w r9, [r2, #2]\n"
+            "strb.w r10, [r2, #3]\n"
+            "strb.w r11, [r2, #4]\n"
+            "strb.w r12, [r2, #5]\n"
+            "strb.w r7, [r2], #6\n"
+            PUT_("r2", Y)
+            "cmp.w r2, r3\n"
             "bls.w 0b\n"
-            "add sp, sp, #60\n"
+            "add sp, sp, #52\n"
             "pop {r4-r11, pc}\n"
             "4:\n"
             "ldr r2, [sp, #40]\n"
-            "cmp r1, r2\n"
+            "ldr r3, [sp, #44]\n"
+            "ldr r4, [sp, #48]\n"
+            "ldr r5, [sp, #32]\n"
+            "add.w r8, r2, r8, asr #8\n"
+            "add.w r10, r3, r10, asr #8\n"
+            "add.w r12, r4, r12, asr #8\n"
+            "cmp r1, r5\n"
             "beq 5f\n"
             PARK_SIX
             "addw r2, r1, #" CHUNK_BYTES " - 1\n"
-            PUT_END("r2")
+            PUT_("r2", CHUNK_END)
             "b.w 1b\n"
             "5:\n"
-            "ldr r2, [sp, #8]\n"
-            PUT_END("r2")
-            "b.w 6b\n");
+            CLEAR_SUMS
+            "ldr r2, [sp, #28]\n"
+            PUT_("r2", CHUNK_END)
+            DOUBLE("lsl #1")
+            "ldr r2, [sp, #36]\n"
+            "cmp r2, #0\n"
+            "beq.w 6b\n"
+            SCALE_SIX
+            "lsls r1, r1, #1\n"
+            "adds r1, r1, #1\n"
+            DIVIDE_FAR("r7", "r2") DIVIDE_FAR("r8", "r3") DIVIDE_FAR("r9", "r4")
+            DIVIDE_FAR("r10", "r5") DIVIDE_FAR("r11", "r6") DIVIDE_FAR("r12", "lr")
+            "b.w 7b\n");
 }
 /* clang-format on */
 #else
 static void edgeq_six_rows(const edgeq_six_job *job) {
     const uint32_t *w = job->weight;
-    int32_t row = 0;
-    for (; job->y + row <= job->last; row += ROWS) {
-        int32_t sum[ROWS];
-        for (int32_t i = 0; i < ROWS; i++) {
-            sum[i] = job->bias[row + i];
-        }
+    const int32_t *table = job->table;
+    for (int8_t *y = job->y; y <= job->last; y += ROWS, table += 3 * ROWS) {
+        int32_t sum[ROWS] = {0, 0, 0, 0, 0, 0};
         w = edgeq_row_chunks(job, w, sum, ROWS / 2);
         for (int32_t i = 0; i < ROWS; i++) {
-            job->y[row + i] = edgeq_row_output(job, sum[i], row + i);
+            y[i] = edgeq_row_output(job, sum[i], table + i, ROWS);
         }
     }
 }
 #endif
 
-/* The last rows, two at a time; a missing one has weights of 0. */
-static void edgeq_two_rows(const edgeq_six_job *job, const uint32_t *w, int32_t row,
-                           int32_t outputs) {
-    for (; row < outputs; row += 2) {
-        bool both = row + 1 < outputs;
-        int32_t sum[2] = {job->bias[row], both ? job->bias[row + 1] : 0};
+/* The last `rows` rows, two at a time; a missing one has weights of 0. */
+static void edgeq_two_rows(const edgeq_six_job *job, const uint32_t *w, const int32_t *table,
+                           int8_t *y, int32_t rows) {
+    for (int32_t i = 0; i < rows; i += 2) {
+        int32_t sum[2] = {0, 0};
         w = edgeq_row_chunks(job, w, sum, 1);
-        job->y[row] = edgeq_row_output(job, sum[0], row);
-        if (both) {
-            job->y[row + 1] = edgeq_row_output(job, sum[1], row + 1);
+        y[i] = edgeq_row_output(job, sum[0], table + i, rows);
+        if (i + 1 < rows) {
+            y[i + 1] = edgeq_row_output(job, sum[1], table + i + 1, rows);
         }
     }
 }
@@ -339,36 +363,35 @@ EDGEQ_KERNEL void edgeq_fully_connected_s8_s8_dsp(const edgeq_fully_connected_pa
                                                   const int8_t *x, int8_t *y, void *scratch) {
     uint32_t *spread = scratch;
     int32_t words = edgeq_padded_columns(p->inputs) >> 1;
+    int32_t flags = p->bias[0];
     int32_t first = words;
-    while (first > BLOCK_WORDS * CHUNK_BLOCKS) {
+    while ((flags & 2) != 0 && first > BLOCK_WORDS * CHUNK_BLOCKS) {
         first -= BLOCK_WORDS * CHUNK_BLOCKS;
         EDGEQ_STEPS(first);
     }
-    int32_t skip = -first;
-    while (skip < 0) {
-        skip += BLOCK_WORDS * UNROLLED;
-        EDGEQ_STEPS(skip);
-    }
+    int32_t skip = (UNROLLED - first / BLOCK_WORDS % UNROLLED) % UNROLLED;
     edgeq_six_job job;
     job.x = spread;
     job.stop = spread + words;
-    job.end = (const int8_t *)(spread + first) - (first < words);
-    job.skip = skip * (BLOCK_BYTES / BLOCK_WORDS) + 1; /* Thumb code */
-    job.bias = p->bias;
-    job.multiplier = p->multiplier;
-    job.shift = p->shift;
+    job.far = flags & 1;
+    job.chunk_words = first;
+    job.end = (const int8_t *)(spread + first) - (first < words || job.far != 0);
+    job.skip = skip * BLOCK_BYTES + 1; /* Thumb code */
+    job.table = p->bias + 1;
     job.y = y;
-    job.half = 2 * p->output_zero_point + 1;
+    job.zero_point = p->output_zero_point;
     job.weight = p->weight;
     (void)edgeq_spread(x, p->inputs, spread);
     int32_t groups = p->outputs / ROWS;
+    int32_t done = ROWS * groups;
     const edgeq_six_job *all = &job;
     if (groups > 0) {
         job.last = y + p->outputs - ROWS;
         EDGEQ_IN_MEMORY(all);
         edgeq_six_rows(all);
     }
-    edgeq_two_rows(all, job.weight + groups * (ROWS / 2) * words, ROWS * groups, p->outputs);
+    edgeq_two_rows(all, job.weight + groups * (ROWS / 2) * words, job.table + 3 * done, y + done,
+                   p->outputs - done);
     if (p->activation_max - p->activation_min < 255) { /* only saturated so far */
         for (int32_t i = 0; i < p->outputs; i++) {
             y[i] = (int8_t)edgeq_clamp(y[i], p->activation_min, p->activation_max);

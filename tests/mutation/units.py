@@ -147,7 +147,9 @@ MODULES = (
         _TABLE,
     ),
     ModuleUnit(
-        f"{STREAMS}/row_groups.py", _rows("s16_dsp", "s8_s8_dsp", "s4_dsp", "s3_dsp"), _TABLE
+        f"{STREAMS}/row_groups.py",
+        _rows("s16_dsp", "s8_s8_dsp", "s4_dsp", "s3_dsp"),
+        (*_TABLE, "tests/unit/kernels/test_row_groups.py"),
     ),
     ModuleUnit(f"{STREAMS}/stream.py", _rows("_dsp", "_v6m", "_t5"), (*_TABLE, *_WEIGHTS)),
     ModuleUnit(f"{STREAMS}/trits.py", _rows("_t5"), _TABLE),

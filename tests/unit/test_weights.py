@@ -125,7 +125,7 @@ def test_shift_that_leaves_int8_is_refused() -> None:
 
 def test_a_stream_switches_off_channels_below_its_least_shift() -> None:
     """Multiplier 0 and shift -1, where a kernel has no such shift; -31 it has."""
-    graph = select_kernels(fc_graph(np.random.default_rng(1), ("s8",), classes=4), {"dsp"})
+    graph = select_kernels(fc_graph(np.random.default_rng(1), ("s3",), classes=4), {"dsp"})
     params = graph.nodes[0].params
     given = {
         params["multiplier"]: np.array([2**30, 2**30 + 1, 0, 5], np.int32),
@@ -134,6 +134,26 @@ def test_a_stream_switches_off_channels_below_its_least_shift() -> None:
     packed, name = pack_weights(graph.with_constants(given)), graph.nodes[0].name
     assert values_of(packed, ("", name, "multiplier")).tolist() == [2**30, 0, 0, 5]
     assert values_of(packed, ("", name, "shift")).tolist() == [-31, -1, -1, -1]
+
+
+def test_a_table_takes_the_place_of_the_vectors() -> None:
+    """Of a layer and of a router, plain and with dropout; the weights are stored once."""
+    graph = select_kernels(mixture_graph(np.random.default_rng(1), formats=("s8", "s8")), {"dsp"})
+    (node,) = (n for n in graph.nodes if n.op == "Mixture")
+    packed, router = pack_weights(graph), node.attrs.router
+    roles = {r for owner, name, r in packed.symbols if not owner and name == node.name}
+    assert router.layers > 1
+    for i in range(router.layers):
+        dropped = {f"router.{i}.bias.dropped", f"router.{i}.mask"} if i else set()
+        own = {role for role in roles if role.startswith(f"router.{i}.")}
+        assert own == {f"router.{i}.weight", f"router.{i}.bias"} | dropped
+    expert = node.attrs.experts[0]
+    layer = next(n for n in expert.graph.nodes if n.op == "FullyConnected")
+    assert layer.kernel == "edgeq_fully_connected_s8_s8_dsp"
+    own = {
+        role for owner, name, role in packed.symbols if (owner, name) == (expert.name, layer.name)
+    }
+    assert own == {"weight", "bias"}
 
 
 @pytest.mark.parametrize(

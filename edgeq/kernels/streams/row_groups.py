@@ -12,6 +12,7 @@ from edgeq.kernels.streams.stream import Stream
 from edgeq.ops.op import Array
 
 BLOCK = 8  # columns that a kernel takes at a time
+NEAR = range(-12, -1)  # shifts that one multiply rounds, whatever the sum
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,28 @@ def _padded(columns: int) -> int:
     return -(-columns // BLOCK) * BLOCK
 
 
+def parameters(wide: int, most_norm: int) -> Callable[[Array, Array, Array, Array], Array]:
+    """The int32 words that stand in the bias's place. The first: 1 if a shift is not of NEAR, and 2
+    if a row's sum of |w| is above `most_norm`. Then of each `wide` rows, at last of those left, the
+    doubled biases, multipliers and divisors, 2^(32 + shift) + 1.
+    """
+
+    def table(bias: Array, multiplier: Array, shift: Array, norms: Array) -> Array:
+        right = np.where(multiplier == 0, NEAR[0], shift).astype(np.int64)
+        far, long = not np.isin(right, NEAR).all(), (norms > most_norm).any()
+        parts = [np.array([far + 2 * int(long)])]
+        for first in range(0, len(right), wide):
+            rows = slice(first, first + wide)
+            parts += [
+                2 * bias[rows].astype(np.int64),
+                multiplier[rows],
+                (1 << 32 + right[rows]) + 1,
+            ]
+        return (np.concatenate(parts) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+    return table
+
+
 def scratch_bytes(inputs: int, outputs: int) -> int:
     """Bytes of scratch of each of these kernels: the activations as 16-bit halves."""
     return 2 * _padded(inputs)
@@ -79,7 +102,8 @@ def _s16_half(weight: Array) -> Array:
     return np.asarray(weight[:, 0])
 
 
-S8 = Stream(RowGroups(lanes=2, wide=6, narrow=2, half=_s8_half).pack)
+_S8 = RowGroups(lanes=2, wide=6, narrow=2, half=_s8_half)
+S8 = Stream(_S8.pack, table=parameters(_S8.wide, 2**23 // 128 - 1))
 _S4 = RowGroups(lanes=4, wide=8, narrow=4, half=_s4_half)
 S4, S4_WHOLE = Stream(_S4.pack), Stream(_S4.pack, most_norm=2**19 // 128 - 1)
 S3 = Stream(RowGroups(lanes=5, wide=5, narrow=5, half=_s3_half).pack)

@@ -20,6 +20,8 @@ class Stream:
     - (zero point + offset) * sum(w) of its row.
     `join`: puts that bias, the multipliers and the shifts into the words; None when the kernel
     reads them as vectors of their own.
+    `table`: of bias, multipliers, shifts and the sum of |w| of each row one array of words, which
+    takes the bias's place; None for vectors.
     `least_shift`: what a channel's shift must reach. One below it whose output is constant is
     switched off: multiplier 0 and shift -1 give the same.
     `most_shift`: what no channel's shift may be above; 0 and left shifts are scales of a half and
@@ -35,6 +37,7 @@ class Stream:
     pack: Callable[..., Array]
     activation_offset: int = 0
     join: Callable[[Array, Array, Array, Array], Array] | None = None
+    table: Callable[[Array, Array, Array, Array], Array] | None = None
     least_shift: int = -31
     most_shift: int = -1
     six_bits: bool = False
@@ -45,6 +48,17 @@ class Stream:
     def shifts(self, shift: Array) -> Array:
         """As the kernel reads them: (outputs,)."""
         return shift & 0x3F if self.six_bits and (shift > -1).any() else shift
+
+    def vectors(
+        self, bias: Array, multiplier: Array, shift: Array, weight: Array
+    ) -> tuple[Array, Array, Array]:
+        """Bias, multiplier and shift of a weight (outputs, ...) as the kernel reads them. With a
+        table the first is all, and the others have no element.
+        """
+        if self.table is None:
+            return bias, multiplier, self.shifts(shift)
+        norms = np.abs(weight.reshape(len(weight), -1).astype(np.int64)).sum(1)
+        return self.table(bias, multiplier, shift, norms), multiplier[:0], shift[:0]
 
     def bias(self, weight_sums: Array, bias: Array, zero_point: int) -> Array:
         """The kernel's int32 bias of each output, wrapped as the core adds: (outputs,)."""

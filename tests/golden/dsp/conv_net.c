@@ -222,12 +222,12 @@ static const edgeq_average_pool_2d_params layer_7 = {
 };
 
 /* Layer 8, fully_connected fullyconnected_9: 3 -> 3
- * edgeq_fully_connected_s8_s8_dsp, s8 weights, 9 MACs, 59 bytes of constants. */
+ * edgeq_fully_connected_s8_s8_dsp, s8 weights, 9 MACs, 72 bytes of constants. */
 static const edgeq_fully_connected_params layer_8 = {
     .weight = conv_net_fullyconnected_9_weight,
     .bias = conv_net_fullyconnected_9_bias,
-    .multiplier = conv_net_fullyconnected_9_multiplier,
-    .shift = conv_net_fullyconnected_9_shift,
+    .multiplier = NULL /* beside the bias */,
+    .shift = NULL /* beside the bias */,
     .inputs = 3,
     .outputs = 3,
     .input_zero_point = -128,

@@ -88,8 +88,8 @@ def plain_cases(token: str) -> Iterator[Case]:
 
 def of_stream(one: Layer) -> Case:
     """The layer for the kernel that reads its weights as a stream; x and y off the words."""
-    r = replace(one.r, shift=one.shift)
-    given = params(one.words.astype(np.uint32), r, one.bias, one.numbers)
+    r = samples.Requantization(*one.vectors)
+    given = params(one.words.astype(np.uint32), r, r.bias, one.numbers)
     x, y = Const(one.x, off=1), Out(one.wanted, off=1)
     call = Call(one.function, (Pointer((given,)), x, y, Scratch(one.scratch_bytes, spare=SPARE)))
     inputs, outputs = one.numbers[:2]

@@ -128,10 +128,11 @@ def _layer(
         r = samples.Requantization(
             *(made[role + part + suffix] for part in ("bias", "multiplier", "shift"))
         )
-        bias = (
-            row_groups.S8.bias(weight.astype(np.int64).sum(1), r.bias, zero_in) if dsp else r.bias
-        )
-        both.append(params(words, r, bias, numbers))
+        if dsp:
+            bias = row_groups.S8.bias(weight.astype(np.int64).sum(1), r.bias, zero_in)
+            vectors = row_groups.S8.vectors(bias, r.multiplier, r.shift, weight)
+            r = samples.Requantization(*vectors)
+        both.append(params(words, r, r.bias, numbers))
     return Struct((*both, Const(np.frombuffer(pack_masks(made[role + "mask"]), np.uint8))))
 
 
@@ -205,3 +206,6 @@ def router_cases(name: str) -> Iterator[Case]:
         yield router_case(name, spec)
     # a layer whose last group of rows ends with the block of sums
     yield router_case(name, Spec("plain", "off", (9, 47, 2), 2, 1, False, 1, samples.FILLS[0]))
+    # rows that an 8-bit kernel takes in chunks, at their ends
+    for seed in range(4):
+        yield router_case(name, Spec("plain", "off", (1033, 3), 2, 1, False, seed, "high"))

@@ -37,6 +37,7 @@ STREAMS: dict[str, tuple[Stream, Callable[[int, int], int]]] = {
     "t5": (trits.T5, trits.scratch_bytes),
     **{f"{token}_v6m": (stream, _lanes_scratch(token)) for token, stream in lanes.STREAMS.items()},
 }
+VECTOR_TYPES = np.int32, np.int32, np.int8
 FORMATS = {token: token[:2] for token in STREAMS} | {"s16": "s16", "t5": "t2"}  # in the graph
 
 
@@ -63,8 +64,10 @@ class Layer:
         return STREAMS[self.token][0].bias(sums, self.r.bias, self.q_in.zero_point)
 
     @property
-    def shift(self) -> samples.Array:
-        return STREAMS[self.token][0].shifts(self.r.shift)
+    def vectors(self) -> tuple[samples.Array, samples.Array, samples.Array]:
+        """Bias, multiplier and shift as the kernel reads them."""
+        stream = STREAMS[self.token][0]
+        return stream.vectors(self.bias, self.r.multiplier, self.r.shift, self.weight)
 
     @property
     def scratch_bytes(self) -> int:
@@ -146,9 +149,7 @@ def on_host(kernels: ctypes.CDLL, one: Layer) -> samples.Array:
     held, y = Held(), np.zeros(len(one.weight), np.int8)
     params = FullyConnectedParams(
         held.pointer(one.words, np.uint32),
-        held.pointer(one.bias, np.int32),
-        held.pointer(one.r.multiplier, np.int32),
-        held.pointer(one.shift, np.int8),
+        *(held.pointer(v, t) for v, t in zip(one.vectors, VECTOR_TYPES, strict=True)),
         *one.numbers,
     )
     scratch = np.zeros(one.scratch_bytes, np.uint8)
@@ -160,9 +161,7 @@ def on_core(core: Core, one: Layer) -> tuple[samples.Array, int]:
     """(y, half cycles) of the assembly; x and y off the words."""
     params = core.words(
         core.values(one.words, np.uint32),
-        core.values(one.bias, np.int32),
-        core.values(one.r.multiplier, np.int32),
-        core.values(one.shift, np.int8),
+        *(core.values(v, t) for v, t in zip(one.vectors, VECTOR_TYPES, strict=True)),
         *one.numbers,
     )
     x, y = core.put(one.x.tobytes(), 1), core.put(bytes(len(one.weight)), 1)

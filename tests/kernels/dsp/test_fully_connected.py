@@ -12,7 +12,15 @@ from edgeq.ir import Quant
 from edgeq.kernels.streams import lanes, row_groups, trits, two_rows
 from tests.kernels import samples
 from tests.kernels.conftest import KERNELS, ON_CORE
-from tests.kernels.differential.fully_connected import CHUNKS, NARROW, TABLES, WHOLE, WIDE
+from tests.kernels.differential.case import Const, Pointer
+from tests.kernels.differential.fully_connected import (
+    CHUNKS,
+    NARROW,
+    TABLES,
+    WHOLE,
+    WIDE,
+    stream_cases,
+)
 from tests.kernels.dsp.core import Core
 from tests.kernels.dsp.layers import (
     ACTIVATIONS,
@@ -137,6 +145,18 @@ def test_streams_of_the_examples() -> None:
     t5 = np.array([[1, -1, 0, 0, 1]], np.int8)
     none = 0x7D7D7D7D  # a byte of 125 is five weights of 0
     assert trits.T5.pack(t5).tolist() == [0x7D7D7D00 + 207, *[none] * 7]
+
+
+def test_tables_of_every_kind_are_run() -> None:
+    """Near and far shifts, short and long rows, among the cases that find planted faults."""
+    seen = set()
+    for case in stream_cases("s8"):
+        given = case.calls[0].arguments[0]
+        assert isinstance(given, Pointer)
+        table = given.structs[0].fields[1]
+        assert isinstance(table, Const)
+        seen.add(int(table.values[0]))
+    assert seen == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(
