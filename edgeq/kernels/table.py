@@ -183,7 +183,8 @@ def _both_sides(stem: str, op: str) -> tuple[Kernel, Kernel]:
 
 
 _WIDE = ("edgeq_fully_connected_dsp.h",)
-_FOURS = (*_WIDE, "edgeq_row_fours_dsp.h")
+_TABLE = (*_WIDE, "edgeq_row_table_dsp.h")
+_FOURS = (*_TABLE, "edgeq_row_fours_dsp.h")
 _NARROW = ("edgeq_narrow_dsp.h", "edgeq_narrow_rows_dsp.h")
 
 CHUNK_S4, CHUNK_T2 = 512, 64  # columns that the kernels for any weights take at once
@@ -205,7 +206,7 @@ KERNELS: tuple[Kernel, ...] = (
     ),
     _mve(_plain("DepthwiseConv2D", "s8", "edgeq_reach.h")),
     _fully_connected_dsp("s16", _WIDE, row_groups.S16, row_groups.scratch_bytes),
-    _fully_connected_dsp("s8", _WIDE, row_groups.S8, row_groups.scratch_bytes),
+    _fully_connected_dsp("s8", _TABLE, row_groups.S8, row_groups.scratch_bytes),
     _fully_connected_dsp("s4", _FOURS, row_groups.S4_WHOLE, row_groups.scratch_bytes, CHUNK_S4),
     _fully_connected_dsp("s4", _FOURS, row_groups.S4, row_groups.scratch_bytes),
     _fully_connected_dsp("s3", _WIDE, row_groups.S3, row_groups.scratch_bytes),
@@ -242,7 +243,7 @@ KERNELS: tuple[Kernel, ...] = (
         "Mixture",
         None,
         ("edgeq_router_s8_dsp.c", "edgeq_fully_connected_s8_s8_dsp.c", *_SOFTMAX),
-        (*_PUBLIC, PUBLIC_DSP, *_DSP, *_WIDE, "edgeq_router.h", "edgeq_softmax_q15.h"),
+        (*_PUBLIC, PUBLIC_DSP, *_DSP, *_TABLE, "edgeq_router.h", "edgeq_softmax_q15.h"),
         router_dsp_scratch,
         DSP,
         frozenset({DSP}),

@@ -9,12 +9,8 @@
  * Columns 0 and 2, then 1 and 3 share a word: 0503FF01, FE040002 (with six rows two more words for
  * rows 2 to 5 stand behind each).
  *
- * In the bias's place stands a table of words: 1 if a shift is not one of -12 to -2, else 0; then
- * of each group, at last of the rows left, the doubled biases, the multipliers, the divisors.
- * Biases 5 and -1, multipliers of 2^30, shifts -9 and -10: 0 0x0000000A 0xFFFFFFFE 0x40000000
- * 0x40000000 0x00800001 0x00400001. The rounding divide of v by 2^s is SMMLAR with 2^(32 - s) + 1,
- * as edgeq_conv_2d_pairs_dsp.h shows for s from 2 to 12. In a layer with another shift, s - 1 is
- * the number of zeros before the divisor, and two shifts round.
+ * Biases, multipliers and shifts are a table, see edgeq_row_table_dsp.h; its 2 tells of a row's sum
+ * of |w| above 65535.
  *
  * Exact: row b is (raw - low) >> 8, and the difference is 256 sum b x modulo 2^32. No bit is lost
  * while |sum b x| < 2^23: in rows whose |w| add up to 65535 at most, and in any chunk of 512
@@ -22,8 +18,8 @@
  */
 #include <stdbool.h>
 
-#include "edgeq_fully_connected_dsp.h"
 #include "edgeq_kernels_dsp.h"
+#include "edgeq_row_table_dsp.h"
 
 /* Blocks of eight columns in a turn of the loop over six rows: the code stays inside a small cache.
  * A chunk is whole turns. */
@@ -47,8 +43,7 @@ typedef struct {
     const int8_t *last; /* outputs of a group */
     const uint32_t *weight;
     const uint32_t *stop;
-    int32_t far;         /* 1 if a shift is */
-    int32_t chunk_words; /* of the first chunk */
+    int32_t far; /* 1 if a shift is */
 } edgeq_six_job;
 
 /* Adds the products of some columns to the sums of `pairs` pairs of rows; with assembly, which has
@@ -105,22 +100,13 @@ static inline void edgeq_row_pairs(const uint32_t *w, const uint32_t *x, const u
 /* All columns of a group, chunk by chunk. Returns where the next group begins. */
 static inline const uint32_t *edgeq_row_chunks(const edgeq_six_job *job, const uint32_t *w,
                                                int32_t *to, int32_t pairs) {
-    int32_t words = job->chunk_words;
+    int32_t words = (int32_t)(job->end + 1 - (const int8_t *)job->x) >> 2;
     for (const uint32_t *x = job->x; x != job->stop; words = BLOCK_WORDS * CHUNK_BLOCKS) {
         edgeq_row_pairs(w, x, x + words, to, pairs);
         x += words;
         w += words * pairs;
     }
     return w;
-}
-
-/* table: of `rows` rows, from this one's bias on. */
-static inline int8_t edgeq_row_output(const edgeq_six_job *job, int32_t sum, const int32_t *table,
-                                      int32_t rows) {
-    int32_t v =
-        edgeq_smmulr(edgeq_wrapping_add(table[0], edgeq_wrapping_add(sum, sum)), table[rows]);
-    v = (v + (v >> 31)) >> __builtin_clz((uint32_t)table[2 * rows]);
-    return (int8_t)edgeq_saturate_half(v + 2 * job->zero_point + 1);
 }
 
 #if EDGEQ_DSP_ASM
@@ -138,50 +124,15 @@ EDGEQ_AT(edgeq_six_job, far, 36);
 #define STRING_(x)  #x
 #define STRING(x)   STRING_(x)
 #define CHUNK_BYTES "16 * " STRING(CHUNK_BLOCKS)
-/* What every group needs, to and from a register: in the FPU's, as a load would have to be waited
- * for, or in the frame where there is none. */
-#if defined(__ARM_PCS_VFP)
-#define USES_FPU              ".fpu fpv4-sp-d16\n" /* zig takes this core to have none */
-#define PUT(from, single, at) "vmov " single ", " from "\n"
-#define GET(to, single, at)   "vmov " to ", " single "\n"
-#else
-#define USES_FPU              ""
-#define PUT(from, single, at) "str.w " from ", [sp, #" at "]\n"
-#define GET(to, single, at)   "ldr.w " to ", [sp, #" at "]\n"
-#endif
-#define GET_(of, to)    GET_OF(to, of)
-#define GET_OF(to, ...) GET(to, __VA_ARGS__)
-#define PUT_(from, ...) PUT(from, __VA_ARGS__)
-#define X               "s0", "0"
-#define CHUNK_END       "s1", "4"
-#define ENTRY           "s2", "8"
-#define TABLE           "s3", "12"
-#define Y               "s4", "16"
-#define ZERO_POINT      "s5", "20"
-#define LAST            "s6", "24"
-
 /* clang-format off */
 #define PRODUCT(w, x, low, both)                                                                   \
     "smlad " both ", " w ", " x ", " both "\n"                                                     \
     "sxtb16 " w ", " w "\n"                                                                        \
     "smlad " low ", " w ", " x ", " low "\n"
-#define SCALE(a, m)                                                                                \
-    "smmulr " a ", " a ", " m "\n"
-#define DIVIDE(a, d)                                                                               \
-    "smmlar " a ", " a ", " d ", r1\n"
-#define SATURATE(a, shift)                                                                         \
-    "ssat " a ", #8, " a shift "\n"
-/* Any right shift; r1 is the doubled zero point and 1. */
-#define DIVIDE_FAR(a, d)                                                                           \
-    "clz " d ", " d "\n"                                                                           \
-    "add.w " a ", " a ", " a ", asr #31\n"                                                         \
-    "asr.w " a ", " a ", " d "\n"                                                                  \
-    "add " a ", r1\n"                                                                              \
-    SATURATE(a, ", asr #1")
 #define NEXT_SIX_WORDS "ldm.w r1!, {r2-r6, lr}\n"
 /* The doubled sums, those of rows 1, 3, 5 by `shift`. */
 #define DOUBLE(shift)                                                                              \
-    GET_(TABLE, "r1")                                                                              \
+    EDGEQ_GET("r1", EDGEQ_TABLE)                                                                              \
     NEXT_SIX_WORDS                                                                                 \
     "add.w r7, r2, r7, lsl #1\n"                                                                   \
     "add.w r8, r3, r8, " shift "\n"                                                                \
@@ -191,11 +142,11 @@ EDGEQ_AT(edgeq_six_job, far, 36);
     "add.w r12, lr, r12, " shift "\n"
 #define SCALE_SIX                                                                                  \
     NEXT_SIX_WORDS                                                                                 \
-    SCALE("r7", "r2") SCALE("r8", "r3") SCALE("r9", "r4")                                          \
-    SCALE("r10", "r5") SCALE("r11", "r6") SCALE("r12", "lr")                                       \
+    EDGEQ_SCALE("r7", "r2") EDGEQ_SCALE("r8", "r3") EDGEQ_SCALE("r9", "r4")                                          \
+    EDGEQ_SCALE("r10", "r5") EDGEQ_SCALE("r11", "r6") EDGEQ_SCALE("r12", "lr")                                       \
     NEXT_SIX_WORDS                                                                                 \
-    PUT_("r1", TABLE)                                                                              \
-    GET_(ZERO_POINT, "r1")
+    EDGEQ_PUT("r1", EDGEQ_TABLE)                                                                              \
+    EDGEQ_GET("r1", EDGEQ_ZERO_POINT)
 #define CLEAR_SUMS                                                                                 \
     "movs r2, #0\n"                                                                                \
     "str r2, [sp, #40]\n"                                                                          \
@@ -217,7 +168,7 @@ EDGEQ_AT(edgeq_six_job, far, 36);
  * instruction of a block takes four bytes, so that the loop can be entered at any. */
 __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job *job
                                                             __attribute__((unused))) {
-    __asm__(USES_FPU
+    __asm__(EDGEQ_ROWS_FPU
             "push {r4-r11, lr}\n"
             "sub sp, sp, #52\n"
             "ldm r0!, {r1-r8}\n"
@@ -227,8 +178,8 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             "str r2, [sp, #28]\n"
             "str.w r9, [sp, #32]\n"
             "str.w r10, [sp, #36]\n"
-            PUT_("r1", X) PUT_("r2", CHUNK_END) PUT_("r3", ENTRY) PUT_("r4", TABLE)
-            PUT_("r5", Y) PUT_("r6", ZERO_POINT) PUT_("r7", LAST)
+            EDGEQ_PUT("r1", EDGEQ_X) EDGEQ_PUT("r2", EDGEQ_CHUNK_END) EDGEQ_PUT("r3", EDGEQ_ENTRY) EDGEQ_PUT("r4", EDGEQ_TABLE)
+            EDGEQ_PUT("r5", EDGEQ_Y) EDGEQ_PUT("r6", EDGEQ_ZERO_POINT) EDGEQ_PUT("r7", EDGEQ_LAST)
             CLEAR_SUMS
             "sub.w r0, r8, #4\n"
             ".balign 4\n"
@@ -239,8 +190,8 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             "mov.w r10, #0\n"
             "mov.w r11, #0\n"
             "mov.w r12, #0\n"
-            GET_(X, "r1")
-            GET_(ENTRY, "lr")
+            EDGEQ_GET("r1", EDGEQ_X)
+            EDGEQ_GET("lr", EDGEQ_ENTRY)
             "bx lr\n"
             ".balign 4\n"
             "1:\n"
@@ -274,7 +225,7 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             PRODUCT("r5", "r6", "r9", "r10")
             PRODUCT("lr", "r6", "r11", "r12")
             ".endr\n"
-            GET_(CHUNK_END, "r4")
+            EDGEQ_GET("r4", EDGEQ_CHUNK_END)
             "cmp.w r1, r4\n"
             "blo.w 1b\n"
             "sub.w r8, r8, r7\n"
@@ -284,20 +235,20 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             DOUBLE("asr #7")
             "6:\n"
             SCALE_SIX
-            DIVIDE("r7", "r2") DIVIDE("r8", "r3") DIVIDE("r9", "r4")
-            DIVIDE("r10", "r5") DIVIDE("r11", "r6") DIVIDE("r12", "lr")
-            SATURATE("r7", "") SATURATE("r8", "") SATURATE("r9", "")
-            SATURATE("r10", "") SATURATE("r11", "") SATURATE("r12", "")
+            EDGEQ_DIVIDE("r7", "r2", "r1") EDGEQ_DIVIDE("r8", "r3", "r1") EDGEQ_DIVIDE("r9", "r4", "r1")
+            EDGEQ_DIVIDE("r10", "r5", "r1") EDGEQ_DIVIDE("r11", "r6", "r1") EDGEQ_DIVIDE("r12", "lr", "r1")
+            EDGEQ_SATURATE("r7") EDGEQ_SATURATE("r8") EDGEQ_SATURATE("r9")
+            EDGEQ_SATURATE("r10") EDGEQ_SATURATE("r11") EDGEQ_SATURATE("r12")
             "7:\n"
-            GET_(Y, "r2")
-            GET_(LAST, "r3")
+            EDGEQ_GET("r2", EDGEQ_Y)
+            EDGEQ_GET("r3", EDGEQ_LAST)
             "strb.w r8, [r2, #1]\n"
             "strb.w r9, [r2, #2]\n"
             "strb.w r10, [r2, #3]\n"
             "strb.w r11, [r2, #4]\n"
             "strb.w r12, [r2, #5]\n"
             "strb.w r7, [r2], #6\n"
-            PUT_("r2", Y)
+            EDGEQ_PUT("r2", EDGEQ_Y)
             "cmp.w r2, r3\n"
             "bls.w 0b\n"
             "add sp, sp, #52\n"
@@ -314,12 +265,12 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             "beq 5f\n"
             PARK_SIX
             "addw r2, r1, #" CHUNK_BYTES " - 1\n"
-            PUT_("r2", CHUNK_END)
+            EDGEQ_PUT("r2", EDGEQ_CHUNK_END)
             "b.w 1b\n"
             "5:\n"
             CLEAR_SUMS
             "ldr r2, [sp, #28]\n"
-            PUT_("r2", CHUNK_END)
+            EDGEQ_PUT("r2", EDGEQ_CHUNK_END)
             DOUBLE("lsl #1")
             "ldr r2, [sp, #36]\n"
             "cmp r2, #0\n"
@@ -327,8 +278,8 @@ __attribute__((naked, noinline)) static void edgeq_six_rows(const edgeq_six_job 
             SCALE_SIX
             "lsls r1, r1, #1\n"
             "adds r1, r1, #1\n"
-            DIVIDE_FAR("r7", "r2") DIVIDE_FAR("r8", "r3") DIVIDE_FAR("r9", "r4")
-            DIVIDE_FAR("r10", "r5") DIVIDE_FAR("r11", "r6") DIVIDE_FAR("r12", "lr")
+            EDGEQ_DIVIDE_FAR("r7", "r2", "r1") EDGEQ_DIVIDE_FAR("r8", "r3", "r1") EDGEQ_DIVIDE_FAR("r9", "r4", "r1")
+            EDGEQ_DIVIDE_FAR("r10", "r5", "r1") EDGEQ_DIVIDE_FAR("r11", "r6", "r1") EDGEQ_DIVIDE_FAR("r12", "lr", "r1")
             "b.w 7b\n");
 }
 /* clang-format on */
@@ -340,7 +291,7 @@ static void edgeq_six_rows(const edgeq_six_job *job) {
         int32_t sum[ROWS] = {0, 0, 0, 0, 0, 0};
         w = edgeq_row_chunks(job, w, sum, ROWS / 2);
         for (int32_t i = 0; i < ROWS; i++) {
-            y[i] = edgeq_row_output(job, sum[i], table + i, ROWS);
+            y[i] = edgeq_table_output(table + i, ROWS, sum[i], job->zero_point);
         }
     }
 }
@@ -352,9 +303,9 @@ static void edgeq_two_rows(const edgeq_six_job *job, const uint32_t *w, const in
     for (int32_t i = 0; i < rows; i += 2) {
         int32_t sum[2] = {0, 0};
         w = edgeq_row_chunks(job, w, sum, 1);
-        y[i] = edgeq_row_output(job, sum[0], table + i, rows);
+        y[i] = edgeq_table_output(table + i, rows, sum[0], job->zero_point);
         if (i + 1 < rows) {
-            y[i + 1] = edgeq_row_output(job, sum[1], table + i + 1, rows);
+            y[i + 1] = edgeq_table_output(table + i + 1, rows, sum[1], job->zero_point);
         }
     }
 }
@@ -365,7 +316,7 @@ EDGEQ_KERNEL void edgeq_fully_connected_s8_s8_dsp(const edgeq_fully_connected_pa
     int32_t words = edgeq_padded_columns(p->inputs) >> 1;
     int32_t flags = p->bias[0];
     int32_t first = words;
-    while ((flags & 2) != 0 && first > BLOCK_WORDS * CHUNK_BLOCKS) {
+    while ((flags & EDGEQ_LONG_ROWS) != 0 && first > BLOCK_WORDS * CHUNK_BLOCKS) {
         first -= BLOCK_WORDS * CHUNK_BLOCKS;
         EDGEQ_STEPS(first);
     }
@@ -373,8 +324,7 @@ EDGEQ_KERNEL void edgeq_fully_connected_s8_s8_dsp(const edgeq_fully_connected_pa
     edgeq_six_job job;
     job.x = spread;
     job.stop = spread + words;
-    job.far = flags & 1;
-    job.chunk_words = first;
+    job.far = flags & EDGEQ_FAR_SHIFTS;
     job.end = (const int8_t *)(spread + first) - (first < words || job.far != 0);
     job.skip = skip * BLOCK_BYTES + 1; /* Thumb code */
     job.table = p->bias + 1;

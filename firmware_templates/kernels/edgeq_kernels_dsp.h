@@ -4,8 +4,8 @@
  * They differ from their plain twins in what the exporter prepares: `weight` is a stream of words
  * (each source states its layout), `bias` holds what the zero points add, |accumulator| < 2^30
  * (s16: 2^31 - 2^8), also when it has been shifted to the left. Conv2D has bias, multiplier and
- * shift (at least -22) in the stream; its pointers to them are null. Fully connected layers of 8
- * bits have all three at `bias`, where the source states their order; the other two pointers are
+ * shift (at least -22) in the stream; its pointers to them are null. Fully connected layers of 4
+ * and 8 bits have all three at `bias`, as edgeq_row_table_dsp.h states; the other two pointers are
  * null. Fully connected layers of 3 bits and more, depthwise and 8-bit convolutions take shifts of
  * at most -1. Scratch is aligned to 8 bytes; edgeq/kernels/table.py has its size.
  */

@@ -9,15 +9,18 @@
  * Example, columns of four rows [1 -2 7 -1] and, two columns on, [0 0 0 7]: halves FF69 and 7888,
  * word 7888FF69. Columns 0 and 2 share the first word, 1 and 3 the next.
  *
- * The offset adds 8 sum x to rows 0 to 2 of a half: `less` takes it back. Differences are right
+ * Biases, multipliers and shifts are a table, see edgeq_row_table_dsp.h.
+ *
+ * The offset adds 8 sum x to rows 0 to 2 of a half: `less` takes it back, from what the sums start
+ * with where a row is one chunk. Differences are right
  * modulo 2^32; no bit is lost by the shifts where the row at the top stays below 2^19 in absolute
  * value and the one below, with its offset, below 2^23.
  */
 #ifndef EDGEQ_ROW_FOURS_DSP_H
 #define EDGEQ_ROW_FOURS_DSP_H
 
-#include "edgeq_fully_connected_dsp.h"
 #include "edgeq_kernels_dsp.h"
+#include "edgeq_row_table_dsp.h"
 
 #if !EDGEQ_DSP_ASM
 static inline void edgeq_row_fours(const uint32_t *w, const uint32_t *x, int32_t columns,
@@ -52,40 +55,39 @@ enum { EDGEQ_EIGHT = 8, EDGEQ_FOUR = 4, EDGEQ_PAIR_CODE = 68 };
 /* What groups of eight rows read and write. The assembly knows the order. */
 typedef struct {
     const uint32_t *x;
-    const int8_t *end; /* of the first chunk, a byte less if it is not all */
+    const int8_t *end; /* of the first chunk, a byte less if it is not all or a shift is far */
     int32_t skip;      /* bytes of the loop that are left out in its first turn, and 1 */
-    const int32_t *bias;
-    const int32_t *multiplier;
-    const int8_t *shift;
+    const int32_t *table;
     int8_t *y;
-    int32_t half;       /* the doubled zero point of the output and 1 */
+    int32_t zero_point;
     const int8_t *last; /* outputs of a group */
-    const uint32_t *stop;
-    int32_t less;  /* what the offset of the weights adds */
-    int32_t chunk; /* bytes, less 1 */
     const uint32_t *weight;
+    int32_t row_0;   /* what sums start with: row 0, */
+    int32_t row_1;   /* with row 1, */
+    int32_t rows_23; /* with those above */
+    const uint32_t *stop;
+    int32_t rest;  /* to take from the doubled sums of rows 0 to 2 */
+    int32_t chunk; /* bytes, less 1 */
+    int32_t far;   /* 1 if a shift is */
+    int32_t less;  /* what the offset of the weights adds */
 } edgeq_eight_job;
-
-static inline int8_t edgeq_fours_output(const edgeq_eight_job *job, int32_t sum, int32_t row) {
-    int32_t v = edgeq_high_product(sum, job->multiplier[row]);
-    v = ((v + (v >> 31)) >> ~job->shift[row]) + job->half;
-    return (int8_t)edgeq_saturate_half(v);
-}
 
 #if EDGEQ_DSP_ASM
 EDGEQ_AT(edgeq_eight_job, x, 0);
 EDGEQ_AT(edgeq_eight_job, end, 4);
 EDGEQ_AT(edgeq_eight_job, skip, 8);
-EDGEQ_AT(edgeq_eight_job, bias, 12);
-EDGEQ_AT(edgeq_eight_job, multiplier, 16);
-EDGEQ_AT(edgeq_eight_job, shift, 20);
-EDGEQ_AT(edgeq_eight_job, y, 24);
-EDGEQ_AT(edgeq_eight_job, half, 28);
-EDGEQ_AT(edgeq_eight_job, last, 32);
-EDGEQ_AT(edgeq_eight_job, stop, 36);
-EDGEQ_AT(edgeq_eight_job, less, 40);
-EDGEQ_AT(edgeq_eight_job, chunk, 44);
-EDGEQ_AT(edgeq_eight_job, weight, 48);
+EDGEQ_AT(edgeq_eight_job, table, 12);
+EDGEQ_AT(edgeq_eight_job, y, 16);
+EDGEQ_AT(edgeq_eight_job, zero_point, 20);
+EDGEQ_AT(edgeq_eight_job, last, 24);
+EDGEQ_AT(edgeq_eight_job, weight, 28);
+EDGEQ_AT(edgeq_eight_job, row_0, 32);
+EDGEQ_AT(edgeq_eight_job, row_1, 36);
+EDGEQ_AT(edgeq_eight_job, rows_23, 40);
+EDGEQ_AT(edgeq_eight_job, stop, 44);
+EDGEQ_AT(edgeq_eight_job, rest, 48);
+EDGEQ_AT(edgeq_eight_job, chunk, 52);
+EDGEQ_AT(edgeq_eight_job, far, 56);
 
 #define EDGEQ_FOURS_STRING_(x) #x
 #define EDGEQ_FOURS_STRING(x)  EDGEQ_FOURS_STRING_(x)
@@ -98,86 +100,94 @@ EDGEQ_AT(edgeq_eight_job, weight, 48);
     "smlad " b ", " w ", r2, " b "\n"                                                              \
     "and.w " w ", " w ", #0x000F000F\n"                                                            \
     "smlad " a ", " w ", r2, " a "\n"
+/* The doubled sums of four rows with their biases; r1 runs over the table. */
+#define EDGEQ_FOUR_DOUBLE(a, b, c, d, shift_b, shift_c, shift_d)                                   \
+    "ldm.w r1!, {r2-r4, r6}\n"                                                                     \
+    "add.w " a ", r2, " a ", lsl #1\n"                                                             \
+    "add.w " b ", r3, " b ", " shift_b "\n"                                                        \
+    "add.w " c ", r4, " c ", " shift_c "\n"                                                        \
+    "add.w " d ", r6, " d ", " shift_d "\n"
+#define EDGEQ_EIGHT_DOUBLE(shift_b, shift_c, shift_d)                                              \
+    EDGEQ_GET("r1", EDGEQ_TABLE)                                                                   \
+    EDGEQ_FOUR_DOUBLE("r5", "r7", "r8", "r9", shift_b, shift_c, shift_d)                           \
+    EDGEQ_FOUR_DOUBLE("r10", "r11", "r12", "lr", shift_b, shift_c, shift_d)
 #define EDGEQ_FOUR_SCALES(a, b, c, d)                                                              \
-    "ldm.w r6!, {r1-r4}\n"                                                                         \
-    "lsl.w " a ", " a ", #1\n"                                                                     \
-    "lsl.w " b ", " b ", #1\n"                                                                     \
-    "lsl.w " c ", " c ", #1\n"                                                                     \
-    "lsl.w " d ", " d ", #1\n"                                                                     \
-    "smmulr " a ", " a ", r1\n"                                                                    \
-    "smmulr " b ", " b ", r2\n"                                                                    \
-    "smmulr " c ", " c ", r3\n"                                                                    \
-    "smmulr " d ", " d ", r4\n"                                                                    \
-    "add.w " a ", " a ", " a ", asr #31\n"                                                         \
-    "add.w " b ", " b ", " b ", asr #31\n"                                                         \
-    "add.w " c ", " c ", " c ", asr #31\n"                                                         \
-    "add.w " d ", " d ", " d ", asr #31\n"
-/* A shift by a register reads its low byte: -shift - 1. */
-#define EDGEQ_FOUR_SHIFTS(a, b, c, d, by)                                                          \
-    "asr.w " a ", " a ", " by "\n"                                                                 \
-    "lsrs " by ", " by ", #8\n"                                                                    \
-    "add " a ", r4\n"                                                                              \
-    "asr.w " b ", " b ", " by "\n"                                                                 \
-    "lsrs " by ", " by ", #8\n"                                                                    \
-    "add " b ", r4\n"                                                                              \
-    "asr.w " c ", " c ", " by "\n"                                                                 \
-    "lsrs " by ", " by ", #8\n"                                                                    \
-    "add " c ", r4\n"                                                                              \
-    "asr.w " d ", " d ", " by "\n"                                                                 \
-    "ssat " a ", #8, " a ", asr #1\n"                                                              \
-    "ssat " b ", #8, " b ", asr #1\n"                                                              \
-    "ssat " c ", #8, " c ", asr #1\n"                                                              \
-    "add.w " d ", " d ", r4\n"                                                                     \
-    "ssat " d ", #8, " d ", asr #1\n"
+    "ldm.w r1!, {r2-r4, r6}\n"                                                                     \
+    EDGEQ_SCALE(a, "r2") EDGEQ_SCALE(b, "r3") EDGEQ_SCALE(c, "r4") EDGEQ_SCALE(d, "r6")
+/* r6: the zero point, or its double and 1; `divide` for it. */
+#define EDGEQ_EIGHT_DIVIDE(divide)                                                                 \
+    "ldm.w r1!, {r2-r4}\n"                                                                         \
+    divide("r5", "r2", "r6") divide("r7", "r3", "r6") divide("r8", "r4", "r6")                     \
+    "ldm.w r1!, {r2-r4}\n"                                                                         \
+    divide("r9", "r2", "r6") divide("r10", "r3", "r6") divide("r11", "r4", "r6")                   \
+    "ldm.w r1!, {r2, r3}\n"                                                                        \
+    divide("r12", "r2", "r6") divide("lr", "r3", "r6")                                             \
+    EDGEQ_PUT("r1", EDGEQ_TABLE)
+#define EDGEQ_CLEAR_EIGHT                                                                          \
+    "movs r2, #0\n"                                                                                \
+    "str r2, [sp, #60]\n"                                                                          \
+    "str r2, [sp, #64]\n"                                                                          \
+    "str r2, [sp, #68]\n"                                                                          \
+    "str r2, [sp, #72]\n"                                                                          \
+    "str r2, [sp, #76]\n"                                                                          \
+    "str r2, [sp, #80]\n"
 /* Into the frame what a chunk begins with; each row then sums from the one below. */
 #define EDGEQ_PARK_EIGHT                                                                           \
-    "str.w r7, [sp, #48]\n"                                                                        \
-    "str.w r8, [sp, #52]\n"                                                                        \
-    "str.w r9, [sp, #56]\n"                                                                        \
-    "str.w r11, [sp, #60]\n"                                                                       \
-    "str.w r12, [sp, #64]\n"                                                                       \
-    "str.w lr, [sp, #68]\n"                                                                        \
+    "str.w r7, [sp, #60]\n"                                                                        \
+    "str.w r8, [sp, #64]\n"                                                                        \
+    "str.w r9, [sp, #68]\n"                                                                        \
+    "str.w r11, [sp, #72]\n"                                                                       \
+    "str.w r12, [sp, #76]\n"                                                                       \
+    "str.w lr, [sp, #80]\n"                                                                        \
     "mov r7, r5\n"                                                                                 \
     "mov r8, r5\n"                                                                                 \
     "mov r9, r5\n"                                                                                 \
     "mov r11, r10\n"                                                                               \
     "mov r12, r10\n"                                                                               \
     "mov lr, r10\n"
+#define EDGEQ_ROW_0   "s7", "28"
+#define EDGEQ_ROW_1   "s8", "32"
+#define EDGEQ_ROWS_23 "s9", "36"
 
 /* Groups of eight rows with all columns, to their outputs. Accumulators: r5, r7, r8, r9 of rows 0
  * to 3, each with those below; r10, r11, r12, lr of rows 4 to 7; r0 runs over the weights, four
- * bytes before them, r1 over x, r6 is the chunk's end. The frame holds the job without its weights
- * and the sums of rows 1 to 3 and 5 to 7 so far. A column pair is three loads in one run; masks
+ * bytes before them, r1 over x, r6 is the chunk's end. The frame holds the first chunk's end, the
+ * rest of the job and the sums of rows 1 to 3 and 5 to 7 so far. A column pair is three loads in one run; masks
  * shrink the word in place. Every instruction of a pair takes four bytes, so that the loop can be
  * entered at any. */
 __attribute__((naked, noinline)) static void edgeq_eight_rows(const edgeq_eight_job *job
                                                               __attribute__((unused))) {
-    __asm__("push {r4-r11, lr}\n"
-            "sub sp, sp, #76\n"
-            "mov r12, sp\n"
+    __asm__(EDGEQ_ROWS_FPU
+            "push {r4-r11, lr}\n"
+            "sub sp, sp, #84\n"
             "ldm r0!, {r1-r8}\n"
-            "adr.w r9, 1f\n"
-            "add r3, r9\n"
-            "stm r12!, {r1-r8}\n"
-            "ldm r0, {r1-r5}\n"
-            "stm r12, {r1-r4}\n"
-            "subs r0, r5, #4\n"
+            "ldm r0!, {r9-r11}\n"
+            "adr.w r12, 1f\n"
+            "add r3, r12\n"
+            "str r2, [sp, #40]\n"
+            EDGEQ_PUT("r1", EDGEQ_X) EDGEQ_PUT("r2", EDGEQ_CHUNK_END)
+            EDGEQ_PUT("r3", EDGEQ_ENTRY) EDGEQ_PUT("r4", EDGEQ_TABLE)
+            EDGEQ_PUT("r5", EDGEQ_Y) EDGEQ_PUT("r6", EDGEQ_ZERO_POINT)
+            EDGEQ_PUT("r7", EDGEQ_LAST) EDGEQ_PUT("r9", EDGEQ_ROW_0)
+            EDGEQ_PUT("r10", EDGEQ_ROW_1) EDGEQ_PUT("r11", EDGEQ_ROWS_23)
+            "ldm r0, {r2-r5}\n"
+            "add.w r0, sp, #44\n"
+            "stm r0, {r2-r5}\n"
+            EDGEQ_CLEAR_EIGHT
+            "sub.w r0, r8, #4\n"
             ".balign 4\n"
             "0:\n"
-            "ldr r6, [sp, #12]\n"
-            "ldr r1, [sp, #40]\n"
-            "ldm.w r6!, {r5, r7-r12, lr}\n"
-            "subs r5, r5, r1\n"
-            "subs r7, r7, r1\n"
-            "sub.w r8, r8, r1\n"
-            "sub.w r10, r10, r1\n"
-            "sub.w r11, r11, r1\n"
-            "sub.w r12, r12, r1\n"
-            EDGEQ_PARK_EIGHT
-            "ldr r1, [sp, #0]\n"
-            "ldr r2, [sp, #8]\n"
-            "str r6, [sp, #12]\n" /* behind a load: costs nothing */
-            "ldr r6, [sp, #4]\n"
+            EDGEQ_GET("r5", EDGEQ_ROW_0)
+            EDGEQ_GET("r7", EDGEQ_ROW_1)
+            EDGEQ_GET("r8", EDGEQ_ROWS_23)
+            EDGEQ_GET("r1", EDGEQ_X)
+            EDGEQ_GET("r2", EDGEQ_ENTRY)
+            EDGEQ_GET("r6", EDGEQ_CHUNK_END)
+            "mov r9, r8\n"
+            "mov r10, r5\n"
+            "mov r11, r7\n"
+            "mov r12, r8\n"
+            "mov lr, r8\n"
             "bx r2\n"
             ".balign 4\n"
             "1:\n"
@@ -189,42 +199,25 @@ __attribute__((naked, noinline)) static void edgeq_eight_rows(const edgeq_eight_
             EDGEQ_FOUR_PRODUCTS("r4", "r10", "r11", "r12", "lr")
             ".endr\n"
             "cmp r1, r6\n"
-            "blo.w 1b\n" /* then NE: the end of one chunk of several */
-            "ldr r2, [sp, #48]\n"
-            "ldr r3, [sp, #52]\n"
-            "ldr r4, [sp, #56]\n"
-            "ldr r6, [sp, #60]\n"
+            "blo.w 1b\n"
             "sub.w r9, r9, r8\n"
             "sub.w r8, r8, r7\n"
             "sub.w r7, r7, r5\n"
             "sub.w lr, lr, r12\n"
             "sub.w r12, r12, r11\n"
             "sub.w r11, r11, r10\n"
-            "add.w r7, r2, r7, asr #4\n"
-            "add.w r8, r3, r8, asr #8\n"
-            "ldr r2, [sp, #64]\n"
-            "ldr r3, [sp, #68]\n"
-            "add.w r9, r4, r9, asr #12\n"
-            "add.w r11, r6, r11, asr #4\n"
-            "add.w r12, r2, r12, asr #8\n"
-            "add.w lr, r3, lr, asr #12\n"
-            "bne 4f\n"
+            "bne.w 4f\n" /* one chunk of several, or a shift is far */
+            EDGEQ_EIGHT_DOUBLE("asr #3", "asr #7", "asr #11")
             "6:\n"
-            "ldr r6, [sp, #16]\n"
             EDGEQ_FOUR_SCALES("r5", "r7", "r8", "r9")
             EDGEQ_FOUR_SCALES("r10", "r11", "r12", "lr")
-            "str r6, [sp, #16]\n"
-            "ldr r6, [sp, #20]\n"
-            "ldr r3, [r6, #4]\n"
-            "ldr.w r2, [r6], #8\n"
-            "ldr r4, [sp, #28]\n"
-            "ldr r1, [sp, #24]\n"
-            "str r6, [sp, #20]\n"
-            "mvns r2, r2\n"
-            "mvns r3, r3\n"
-            EDGEQ_FOUR_SHIFTS("r5", "r7", "r8", "r9", "r2")
-            EDGEQ_FOUR_SHIFTS("r10", "r11", "r12", "lr", "r3")
-            "ldr r3, [sp, #32]\n"
+            EDGEQ_GET("r6", EDGEQ_ZERO_POINT)
+            EDGEQ_EIGHT_DIVIDE(EDGEQ_DIVIDE)
+            EDGEQ_SATURATE("r5") EDGEQ_SATURATE("r7") EDGEQ_SATURATE("r8") EDGEQ_SATURATE("r9")
+            EDGEQ_SATURATE("r10") EDGEQ_SATURATE("r11") EDGEQ_SATURATE("r12") EDGEQ_SATURATE("lr")
+            "7:\n"
+            EDGEQ_GET("r1", EDGEQ_Y)
+            EDGEQ_GET("r3", EDGEQ_LAST)
             "strb.w r5, [r1], #8\n"
             "strb.w r7, [r1, #-7]\n"
             "strb.w r8, [r1, #-6]\n"
@@ -233,31 +226,61 @@ __attribute__((naked, noinline)) static void edgeq_eight_rows(const edgeq_eight_
             "strb.w r11, [r1, #-3]\n"
             "strb.w r12, [r1, #-2]\n"
             "strb.w lr, [r1, #-1]\n"
-            "str r1, [sp, #24]\n"
-            "cmp r1, r3\n"
+            EDGEQ_PUT("r1", EDGEQ_Y)
+            "cmp.w r1, r3\n"
             "bls.w 0b\n"
-            "add sp, sp, #76\n"
+            "add sp, sp, #84\n"
             "pop {r4-r11, pc}\n"
             "4:\n"
-            "ldr r2, [sp, #36]\n"
-            "cmp r1, r2\n"
-            "beq 6b\n"
-            EDGEQ_PARK_EIGHT
+            "ldr r2, [sp, #60]\n"
+            "ldr r3, [sp, #64]\n"
+            "ldr r4, [sp, #68]\n"
+            "add.w r7, r2, r7, asr #4\n"
+            "add.w r8, r3, r8, asr #8\n"
+            "add.w r9, r4, r9, asr #12\n"
+            "ldr r2, [sp, #72]\n"
+            "ldr r3, [sp, #76]\n"
+            "ldr r4, [sp, #80]\n"
+            "add.w r11, r2, r11, asr #4\n"
+            "add.w r12, r3, r12, asr #8\n"
+            "add.w lr, r4, lr, asr #12\n"
             "ldr r2, [sp, #44]\n"
+            "cmp r1, r2\n"
+            "beq 5f\n"
+            EDGEQ_PARK_EIGHT
+            "ldr r2, [sp, #52]\n"
             "adds r6, r1, r2\n"
-            "b.w 1b\n");
+            "b.w 1b\n"
+            "5:\n"
+            EDGEQ_CLEAR_EIGHT
+            EDGEQ_EIGHT_DOUBLE("lsl #1", "lsl #1", "lsl #1")
+            "ldr r2, [sp, #48]\n"
+            "ldr r3, [sp, #56]\n"
+            "subs r5, r5, r2\n"
+            "subs r7, r7, r2\n"
+            "sub.w r8, r8, r2\n"
+            "sub.w r10, r10, r2\n"
+            "sub.w r11, r11, r2\n"
+            "sub.w r12, r12, r2\n"
+            "cmp r3, #0\n"
+            "beq.w 6b\n"
+            EDGEQ_FOUR_SCALES("r5", "r7", "r8", "r9")
+            EDGEQ_FOUR_SCALES("r10", "r11", "r12", "lr")
+            EDGEQ_GET("r6", EDGEQ_ZERO_POINT)
+            "lsls r6, r6, #1\n"
+            "adds r6, r6, #1\n"
+            EDGEQ_EIGHT_DIVIDE(EDGEQ_DIVIDE_FAR)
+            "b.w 7b\n");
 }
 /* clang-format on */
 #else
 static void edgeq_eight_rows(const edgeq_eight_job *job) {
     const uint32_t *w = job->weight;
+    const int32_t *table = job->table;
     int32_t words = (job->chunk + 1) >> 2;
-    for (int32_t row = 0; job->y + row <= job->last; row += EDGEQ_EIGHT) {
-        int32_t sum[EDGEQ_EIGHT];
+    for (int8_t *y = job->y; y <= job->last; y += EDGEQ_EIGHT, table += 3 * EDGEQ_EIGHT) {
+        int32_t sum[EDGEQ_EIGHT] = {0, 0, 0, 0, 0, 0, 0, 0};
         int32_t less = job->less;
-        for (int32_t i = 0; i < EDGEQ_EIGHT; i++) {
-            sum[i] = job->bias[row + i];
-        }
         for (const uint32_t *x = job->x; x != job->stop; less = 0) {
             int32_t n = job->stop - x < words ? (int32_t)(job->stop - x) : words;
             edgeq_row_fours(w, x, 2 * n, sum, sum, less, 2);
@@ -265,7 +288,7 @@ static void edgeq_eight_rows(const edgeq_eight_job *job) {
             w += 2 * n;
         }
         for (int32_t i = 0; i < EDGEQ_EIGHT; i++) {
-            job->y[row + i] = edgeq_fours_output(job, sum[i], row + i);
+            y[i] = edgeq_table_output(table + i, EDGEQ_EIGHT, sum[i], job->zero_point);
         }
     }
 }
@@ -363,25 +386,22 @@ static __attribute__((noinline)) void edgeq_four_rows(const uint32_t *w, const u
 #endif
 }
 
-/* The last rows, four at a time; missing ones have weights of 0. */
-static void edgeq_last_fours(const edgeq_eight_job *job, const uint32_t *w, int32_t row,
-                             int32_t outputs) {
+/* The last `rows` rows, four at a time; missing ones have weights of 0. */
+static void edgeq_last_fours(const edgeq_eight_job *job, const uint32_t *w, const int32_t *table,
+                             int8_t *y, int32_t rows) {
     int32_t chunk = (job->chunk + 1) >> 1;
     int32_t columns = 2 * (int32_t)(job->stop - job->x);
-    for (; row < outputs; row += EDGEQ_FOUR) {
-        int32_t sum[EDGEQ_FOUR];
+    for (int32_t row = 0; row < rows; row += EDGEQ_FOUR) {
+        int32_t sum[EDGEQ_FOUR] = {0, 0, 0, 0};
         int32_t n;
-        for (int32_t i = 0; i < EDGEQ_FOUR; i++) {
-            sum[i] = row + i < outputs ? job->bias[row + i] : 0;
-        }
         for (int32_t at = 0; at < columns; at += n) {
             n = columns - at < chunk ? columns - at : chunk;
             int32_t once = at == 0 ? job->less : 0;
             edgeq_four_rows(w, job->x + (at >> 1), n, sum, sum, once, EDGEQ_FOUR);
             w += n >> 1;
         }
-        for (int32_t i = 0; i < EDGEQ_FOUR && row + i < outputs; i++) {
-            job->y[row + i] = edgeq_fours_output(job, sum[i], row + i);
+        for (int32_t i = row; i < row + EDGEQ_FOUR && i < rows; i++) {
+            y[i] = edgeq_table_output(table + i, rows, sum[i - row], job->zero_point);
         }
     }
 }
@@ -400,24 +420,29 @@ static inline void edgeq_fully_connected_fours(const edgeq_fully_connected_param
     edgeq_eight_job job;
     job.x = spread;
     job.stop = spread + words;
-    job.end = (const int8_t *)(spread + first) - (first < words);
+    job.far = p->bias[0] & EDGEQ_FAR_SHIFTS;
+    job.end = (const int8_t *)(spread + first) - (first < words || job.far != 0);
     job.skip = (-words & (EDGEQ_TURN_PAIRS - 1)) * EDGEQ_PAIR_CODE + 1; /* Thumb code */
     job.chunk = 2 * chunk - 1;
-    job.bias = p->bias;
-    job.multiplier = p->multiplier;
-    job.shift = p->shift;
+    job.table = p->bias + 1;
     job.y = y;
-    job.half = 2 * p->output_zero_point + 1;
+    job.zero_point = p->output_zero_point;
     job.weight = p->weight;
     job.less = 8 * edgeq_spread(x, p->inputs, spread);
-    int32_t row = p->outputs & ~(EDGEQ_EIGHT - 1);
+    int32_t once = first < words ? 0 : job.less; /* several chunks lose it at the end */
+    job.row_0 = -once;
+    job.row_1 = -17 * once;
+    job.rows_23 = -273 * once;
+    job.rest = 2 * (job.less - once);
+    int32_t done = p->outputs & ~(EDGEQ_EIGHT - 1);
     const edgeq_eight_job *all = &job;
-    if (row > 0) {
+    if (done > 0) {
         job.last = y + p->outputs - EDGEQ_EIGHT;
         EDGEQ_IN_MEMORY(all);
         edgeq_eight_rows(all);
     }
-    edgeq_last_fours(all, job.weight + (row >> 2) * words, row, p->outputs);
+    edgeq_last_fours(all, job.weight + (done >> 2) * words, job.table + 3 * done, y + done,
+                     p->outputs - done);
     if (p->activation_max - p->activation_min < 255) { /* only saturated so far */
         for (int32_t i = 0; i < p->outputs; i++) {
             y[i] = (int8_t)edgeq_clamp(y[i], p->activation_min, p->activation_max);

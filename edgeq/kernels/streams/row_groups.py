@@ -4,7 +4,7 @@ The sources edgeq_fully_connected_s8_*_dsp.c draw the words.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def _padded(columns: int) -> int:
     return -(-columns // BLOCK) * BLOCK
 
 
-def parameters(wide: int, most_norm: int) -> Callable[[Array, Array, Array, Array], Array]:
+def parameters(wide: int, most_norm: int = 2**31) -> Callable[[Array, Array, Array, Array], Array]:
     """The int32 words that stand in the bias's place. The first: 1 if a shift is not of NEAR, and 2
     if a row's sum of |w| is above `most_norm`. Then of each `wide` rows, at last of those left, the
     doubled biases, multipliers and divisors, 2^(32 + shift) + 1.
@@ -105,6 +105,7 @@ def _s16_half(weight: Array) -> Array:
 _S8 = RowGroups(lanes=2, wide=6, narrow=2, half=_s8_half)
 S8 = Stream(_S8.pack, table=parameters(_S8.wide, 2**23 // 128 - 1))
 _S4 = RowGroups(lanes=4, wide=8, narrow=4, half=_s4_half)
-S4, S4_WHOLE = Stream(_S4.pack), Stream(_S4.pack, most_norm=2**19 // 128 - 1)
+S4 = Stream(_S4.pack, table=parameters(_S4.wide))
+S4_WHOLE = replace(S4, most_norm=2**19 // 128 - 1)
 S3 = Stream(RowGroups(lanes=5, wide=5, narrow=5, half=_s3_half).pack)
 S16 = Stream(RowGroups(lanes=1, wide=6, narrow=2, half=_s16_half).pack, reach=2**31 - 2**8)

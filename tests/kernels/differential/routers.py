@@ -206,6 +206,6 @@ def router_cases(name: str) -> Iterator[Case]:
         yield router_case(name, spec)
     # a layer whose last group of rows ends with the block of sums
     yield router_case(name, Spec("plain", "off", (9, 47, 2), 2, 1, False, 1, samples.FILLS[0]))
-    # rows that an 8-bit kernel takes in chunks, at their ends
-    for seed in range(4):
+    # rows that an 8-bit kernel takes in chunks, at their ends: all activations are -128
+    for seed in (5, 17):
         yield router_case(name, Spec("plain", "off", (1033, 3), 2, 1, False, seed, "high"))
