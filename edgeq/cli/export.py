@@ -34,7 +34,7 @@ from edgeq.task import TASKS
     "--method",
     default="mse",
     show_default=True,
-    type=click.Choice(["minmax", "percentile", "mse"]),
+    type=click.Choice(["minmax", "percentile", "mse", "margin"]),
     help="How activation ranges come from the calibration rows.",
 )
 @click.option(

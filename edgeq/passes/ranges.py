@@ -1,4 +1,6 @@
-"""From observed activations to (scale, zero point): min-max, percentile, MSE-optimal."""
+"""From observed activations to (scale, zero point): min-max, percentile, MSE-optimal, a margin."""
+
+import math
 
 import numpy as np
 
@@ -6,7 +8,7 @@ from edgeq.errors import BadInput
 from edgeq.ir import Quant
 from edgeq.ops.op import Array
 
-METHODS = ("minmax", "percentile", "mse")
+METHODS = ("minmax", "percentile", "mse", "margin")
 PERCENTILE = 99.99
 SAMPLE = 50_000  # values a range is chosen from; strided, so that the choice is reproducible
 CLIPS = np.linspace(0.3, 1.0, 36)
@@ -14,9 +16,10 @@ SMALLEST_RANGE = 1e-18  # below it float32 products of scales would lose digits
 
 
 def choose_quant(values: Array, method: str) -> Quant:
-    """int8 quantisation of float values; zero is always representable exactly.
+    """int8 quantisation of float values (rows, ...); zero is always representable exactly.
 
-    Raises BadInput for an unknown method or values that are not finite.
+    "margin" is min-max and 1/sqrt(rows) of it more: what other rows reach beyond the extremes of a
+    few. Raises BadInput for an unknown method or values that are not finite.
     """
     if method not in METHODS:
         known = ", ".join(METHODS)
@@ -29,6 +32,9 @@ def choose_quant(values: Array, method: str) -> Quant:
     if method == "percentile":
         low = min(0.0, float(np.percentile(sample, 100 - PERCENTILE)))
         high = max(0.0, float(np.percentile(sample, PERCENTILE)))
+    if method == "margin":
+        wider = 1 + 1 / math.sqrt(max(1, len(values)))
+        low, high = low * wider, high * wider
     if method == "mse":
         low, high = _mse_range(sample.astype(np.float64), low, high)
     return affine(low, high)
