@@ -15,7 +15,7 @@ import resource
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,9 @@ RUNS = [
     *((OWN[0], via, kind) for via in (*VIAS, "keras") for kind in KINDS),
     *((net, via, "int8") for via in VIAS for net in TORCHVISION),
 ]
+
+Change = Callable[[Graph, str, Any], Any]
+"""(integer graph, an activation's name, its values) -> what is read of it."""
 
 
 def rows_of(shapes: Shapes, count: int, seed: int) -> tuple[Tensor, ...]:
@@ -207,17 +210,19 @@ def measured(net: str, via: str, weights: str) -> dict[str, Any]:
     )
 
 
-def in_float(model: edgeq.nn.Model, graph: Graph, rows: Any) -> Any:
+def in_float(model: edgeq.nn.Model, graph: Graph, rows: Any, change: Change | None = None) -> Any:
     """What float arithmetic answers (rows, values) with the graph's weights, each activation
-    rounded to its scale: the integers' own rounding is all that this leaves out.
+    rounded to its scale, or changed as said: the integers' own rounding is all that this leaves
+    out.
     """
+    change = change or _rounded
     plain = prepare(graph_of(model))
     values = {name: part.astype(np.float32) for name, part in split(plain, rows).items()}
-    values = {name: _rounded(graph, name, part) for name, part in values.items()}
+    values = {name: change(graph, name, part) for name, part in values.items()}
     for node in plain.nodes:
         given = tuple(values[name] for name in node.inputs)
         made = OPS[node.op].float_forward(node.attrs, given, float_params(plain, node))
-        values[node.outputs[0]] = _rounded(graph, node.outputs[0], made)
+        values[node.outputs[0]] = change(graph, node.outputs[0], made)
     return join(plain.outputs, values).reshape(len(rows), -1).astype(np.float64)
 
 

@@ -12,11 +12,18 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import (
     CalibrationDataReader,
+    CalibrationMethod,
     QuantFormat,
     QuantType,
     quantize_static,
 )
 from torch import Tensor
+
+METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}  # of its ranges
 
 
 class Rows(CalibrationDataReader):
@@ -32,9 +39,11 @@ class Rows(CalibrationDataReader):
         return next(self.left, {})
 
 
-def peer_answers(file: Path, calibration: tuple[Tensor, ...], rows: tuple[Tensor, ...]) -> Any:
+def peer_answers(
+    file: Path, calibration: tuple[Tensor, ...], rows: tuple[Tensor, ...], method: str = "minmax"
+) -> Any:
     """Answers (rows, values) of the float .onnx `file`, weights and activations int8, a scale a
-    channel of the weights and one a tensor, ranges by the extremes of the calibration rows.
+    channel of the weights and one a tensor, ranges by `method` of METHODS.
 
     Maps are channels last, several answers one after another. The int8 file lies beside `file`.
     """
@@ -47,6 +56,7 @@ def peer_answers(file: Path, calibration: tuple[Tensor, ...], rows: tuple[Tensor
             made,
             Rows(names, calibration),
             quant_format=QuantFormat.QDQ,
+            calibrate_method=METHODS[method],
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,

@@ -1,0 +1,176 @@
+"""Where the decibels of imported networks go, and what other ranges make of them; docs/import.md.
+
+    python examples/imports/ranges.py              # measures what ranges.json lacks, resumes
+    python examples/imports/ranges.py --write-table
+
+The networks, seeds and rows of imports.py, int8 from each network's ONNX file: edgeq by every
+method of ranges, onnxruntime by its own three from the same file and calibration rows.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from imports import (
+    CALIBRATION,
+    CPU_S,
+    DSP,
+    NORMED,
+    PEER,
+    ROWS,
+    SEED,
+    as_given,
+    decibels,
+    exported,
+    imported,
+    in_float,
+    real,
+    rows_of,
+    run_in,
+)
+from nets import NETS
+from peer import METHODS as PEER_METHODS
+from peer import peer_answers
+from torch import Tensor, nn
+
+import edgeq
+from edgeq.arrays import graph_rows
+from edgeq.files import write_file
+from edgeq.frontend.torch_loader import graph_of
+from edgeq.ir import Graph
+from edgeq.ir.ports import limits
+from edgeq.passes import quantize
+from edgeq.passes.ranges import METHODS
+from edgeq.reference import quantize_rows, real_outputs, run
+from edgeq.reporting.markdown import write_table
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "ranges.json", HERE.parents[1] / "docs" / "import.md"
+OURS, THEIRS = ("mse", "minmax", "percentile", "margin"), tuple(PEER_METHODS)
+PARTS = ("clipping", "rounding")
+assert set(OURS) == set(METHODS)
+
+
+def clipped(graph: Graph, name: str, values: Any) -> Any:
+    """The values held in the tensor's range, not rounded."""
+    kind = graph.tensors.get(name)
+    if kind is None or kind.quant is None:
+        return values
+    low, high = ((n - kind.quant.zero_point) * kind.quant.per_tensor for n in limits(kind))
+    return np.clip(values, low, high).astype(np.float32)
+
+
+def rounded(graph: Graph, name: str, values: Any) -> Any:
+    """The values in the tensor's steps, as far as they reach."""
+    kind = graph.tensors.get(name)
+    if kind is None or kind.quant is None:
+        return values
+    scale = kind.quant.per_tensor
+    return (np.round(values / scale) * scale).astype(np.float32)
+
+
+def measured(net: str) -> dict[str, float]:
+    """SQNR in dB by method, and of clipping and rounding alone with the first one's ranges."""
+    facts = NETS[net]
+    torch.manual_seed(SEED)
+    calibration = rows_of(facts.shapes, CALIBRATION, SEED)
+    module = run_in(facts.build(), rows_of(facts.shapes, NORMED, SEED + 2))
+    rows = rows_of(facts.shapes, ROWS, SEED + 1)
+    wanted = real(module, rows)
+    found = ours(net, module, calibration, rows, wanted)
+    with exported(module, tuple(part[:1] for part in rows), PEER, "peer") as file:
+        for method in THEIRS:
+            got = peer_answers(file, calibration, rows, method)
+            found[f"onnxruntime_{method}_db"] = decibels(wanted, got)
+    return found
+
+
+def ours(
+    net: str,
+    module: nn.Module,
+    calibration: tuple[Tensor, ...],
+    rows: tuple[Tensor, ...],
+    wanted: Any,
+) -> dict[str, float]:
+    model = imported(module, rows, PEER, net)
+    arrays = [as_given(x, model) for x in (calibration, rows)]
+    single = arrays[0] if len(arrays[0]) > 1 else next(iter(arrays[0].values()))
+    model = edgeq.quantize(model, single, progress=False)
+    given = [graph_rows(x, model.inputs, "rows", model.layout) for x in arrays]
+    found = {}
+    for method in OURS:
+        graph = quantize(graph_of(model), given[0], method, DSP).graph
+        got = real_outputs(graph, run(graph, quantize_rows(graph, given[1])).output)
+        found[f"{method}_db"] = decibels(wanted, got)
+        if method == OURS[0]:
+            parts: tuple[Callable[..., Any], ...] = (clipped, rounded)
+            for part, change in zip(PARTS, parts, strict=True):
+                made = in_float(model, graph, given[1], change)
+                found[f"{part}_alone_db"] = decibels(wanted, made)
+    return found
+
+
+def within_limits(net: str) -> dict[str, float]:
+    """`measured` in a process of its own, of at most CPU_S seconds."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))  # noqa: E731
+    command = [sys.executable, __file__, "--one", net]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, preexec_fn=limit, check=True)
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def measure(commit: str) -> None:
+    """Adds each missing network; one is written before the next begins."""
+    runs = stored()
+    done = {run["network"] for run in runs}
+    for net in (n for n in reversed(NETS) if n not in done):  # the deep ones first
+        runs.append({"network": net, "seed": SEED, "commit": commit} | within_limits(net))
+        print(runs[-1], flush=True)
+        write_file(RESULTS, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
+
+
+def stored() -> list[dict[str, Any]]:
+    """The runs of ranges.json; none where it is not there."""
+    runs: list[dict[str, Any]] = []
+    return json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else runs
+
+
+def markdown(runs: list[dict[str, Any]]) -> str:
+    """A line a network that was measured, the columns by quantiser and method, in dB."""
+    columns = [f"{part}_alone_db" for part in PARTS] + [f"{m}_db" for m in OURS]
+    columns += [f"onnxruntime_{m}_db" for m in THEIRS]
+    heads = ["network", *(f"{part} alone" for part in PARTS), *OURS]
+    heads += [f"onnxruntime {m}" for m in THEIRS]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * len(columns)]
+    held = {run["network"]: run for run in runs}
+    for net in (n for n in NETS if n in held):
+        cells = [NETS[net].title, *(str(held[net][column]) for column in columns)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--write-table", action="store_true", help="into docs/import.md")
+    parser.add_argument("--commit", default="", help="what is measured, kept in ranges.json")
+    parser.add_argument("--one", metavar="NET", help="one, as JSON")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if given.one:
+        print(json.dumps(measured(given.one)))
+    elif given.write_table:
+        write_table(PAGE, markdown(stored()), "ranges")
+    else:
+        measure(given.commit)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
