@@ -40,6 +40,7 @@ from edgeq.ir import Graph
 from edgeq.nn.archive import FROM_TORCH
 from edgeq.nn.graph_model import graph_model
 from edgeq.nn.model import Model
+from edgeq.passes.tidy import simplified
 
 READERS = {
     **ATEN_LAYERS,
@@ -302,7 +303,7 @@ class _Reading:
             last = [self._ended(port, end) for port, end in found.items()]
         except Refused as error:
             raise UnsupportedOp(f"the output: {error}") from None
-        graph = without_dead(self.placing.graph(name, inputs[0], tuple(last)))
+        graph = simplified(without_dead(self.placing.graph(name, inputs[0], tuple(last))))
         unread = [n for n in inputs if not graph.consumers(n)]
         if unread:
             raise UnsupportedOp(f"{name} does not read its input {', '.join(unread)}; leave it out")

@@ -318,3 +318,30 @@ class Normed(tn.Module):
 def test_norms_and_prelu_are_the_reference_s_bytes_in_c(tmp_path: Path) -> None:
     ops = as_integers(Normed(), MAP, tmp_path)
     assert {"PRelu", "GroupNorm", "LogSoftmax"} <= ops
+
+
+def _square(x: torch.Tensor) -> torch.Tensor:
+    apart = x - x.sigmoid()
+    return apart * apart
+
+
+TIDIED: dict[str, tuple[Shape, tn.Module, list[str]]] = {
+    "a difference times itself": (FLAT, Of(_square), ["Sigmoid", "SquaredDifference"]),
+    "a gate": (FLAT, Of(lambda x: x * x.sigmoid()), ["Silu"]),
+    "zeros around a map": (
+        MAP,
+        tn.Sequential(tn.ZeroPad2d((1, 2, 0, 1)), tn.Conv2d(4, 3, 3)),
+        ["Conv2D"],
+    ),
+    "no square where it has another reader": (
+        FLAT,
+        Of(lambda x: (d := x - x.sigmoid()) * d + d),
+        ["Sigmoid", "Sub", "Mul", "Add"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TIDIED)
+def test_a_graph_is_tidied_as_that_of_a_file(case: str) -> None:
+    shape, module, ops = TIDIED[case]
+    assert taken(module, shape) == ops
