@@ -90,3 +90,21 @@ def test_trained_networks_keep_their_answers() -> None:
         assert {run["network"] for run in runs} == set(trained.TRAINED)
         for run in runs:
             assert run["same"] >= 0.97 * run["rows"], run
+
+
+def test_no_quantiser_is_far_above_edgeq_where_20_db_are_missed() -> None:
+    """The page has the table; what it says of the seven networks is what was measured."""
+    with script(FOLDER, "ranges") as ranges:
+        runs = ranges.stored()
+        page = (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
+        assert ranges.markdown(runs) in page
+        assert {run["network"] for run in runs} == set(ranges.NETS)
+        theirs = [f"onnxruntime_{m}_db" for m in ranges.THEIRS]
+        below = set()
+        for run in runs:
+            assert run["commit"]
+            assert run["seed"] == ranges.SEED
+            assert run["mse_db"] > max(run[column] for column in theirs) - 1.5, run
+            columns = [*theirs, *(f"{m}_db" for m in ranges.OURS)]
+            below |= {run["network"]} if max(run[c] for c in columns) < LEAST_DB else set()
+        assert below == set(ranges.MISSED)
