@@ -26,7 +26,7 @@ LOOK_BACK = 4  # nodes that a change may have made a partner of
 
 def tidy(graph: Graph) -> Graph:
     """The same function of its input. Float graphs without mixtures."""
-    graph = simplified(graph)
+    graph = _until_still(simplified(graph), (taken_in,))
     for node in [n for n in graph.nodes if n.op == "BatchNorm"]:
         if not _folds(graph, node):
             graph = _as_convolution(graph, node)
@@ -35,9 +35,9 @@ def tidy(graph: Graph) -> Graph:
 
 
 def simplified(graph: Graph) -> Graph:
-    """`tidy` but for norms that no layer takes in, which stay what they are."""
+    """`tidy` but for norms that no layer takes in, and padding: those have later passes."""
     graph = _until_still(graph, (_joined_reshapes, _no_reshape, _before_reshape, _joined_norms))
-    return _until_still(graph, (taken_in, _gate, _gelu, _square)).pruned()
+    return _until_still(graph, (_gate, _gelu, _square)).pruned()
 
 
 def _with_shared_quants(graph: Graph) -> Graph:

@@ -203,7 +203,7 @@ class Parts(tn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         left, right = x.chunk(2, dim=1)
-        y = torch.cat([right, self.a(F.pad(x, (1, 0, 2, 1), value=0.5))[:, 1:3, 3:, 1:], left], 1)
+        y = torch.cat([right, self.a(F.pad(x, (1, 0, 2, 1)))[:, 1:3, 3:, 1:], left], 1)
         y = y.view(-1, 2, 3, *y.shape[2:]).transpose(1, 2).flatten(1, 2)
         y = F.interpolate(y, scale_factor=2, mode="nearest")[:, :4]
         gated = y * torch.sigmoid(self.gate(y.mean((2, 3), keepdim=True)))

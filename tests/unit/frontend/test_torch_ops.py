@@ -328,11 +328,6 @@ def _square(x: torch.Tensor) -> torch.Tensor:
 TIDIED: dict[str, tuple[Shape, tn.Module, list[str]]] = {
     "a difference times itself": (FLAT, Of(_square), ["Sigmoid", "SquaredDifference"]),
     "a gate": (FLAT, Of(lambda x: x * x.sigmoid()), ["Silu"]),
-    "zeros around a map": (
-        MAP,
-        tn.Sequential(tn.ZeroPad2d((1, 2, 0, 1)), tn.Conv2d(4, 3, 3)),
-        ["Conv2D"],
-    ),
     "no square where it has another reader": (
         FLAT,
         Of(lambda x: (d := x - x.sigmoid()) * d + d),
