@@ -146,28 +146,36 @@ static void edgeq_put_strip(const int8_t *at, const edgeq_inside *of) {
 }
 #endif
 
-#if defined(__clang__)
-#define EDGEQ_PAIR_OUT __attribute__((noinline))
+/* Both halves twice. */
+static inline uint32_t edgeq_twice(uint32_t halves) {
+#if EDGEQ_DSP_ASM
+    uint32_t result;
+    __asm__("sadd16 %0, %1, %1" : "=r"(result) : "r"(halves));
+    return result;
 #else
-#define EDGEQ_PAIR_OUT
+    return (halves << 1) & 0xFFFEFFFFu;
 #endif
+}
+
 /* Halves of two taps, doubled, for four channels. */
-EDGEQ_PAIR_OUT static void edgeq_put_pair(uint32_t upper, uint32_t lower, uint32_t *weight) {
+static inline void edgeq_put_pair(uint32_t upper, uint32_t lower, uint32_t *weight) {
     const int32_t next = (int32_t)(sizeof(edgeq_block_channel) / sizeof *weight);
     uint32_t pair[4];
     edgeq_pair_cells(upper, lower, pair);
-    weight[0] = (pair[0] << 1) & 0xFFFEFFFFu;
-    weight[next] = (pair[1] << 1) & 0xFFFEFFFFu;
-    weight[2 * next] = (pair[2] << 1) & 0xFFFEFFFFu;
-    weight[3 * next] = (pair[3] << 1) & 0xFFFEFFFFu;
+    weight[0] = edgeq_twice(pair[0]);
+    weight[next] = edgeq_twice(pair[1]);
+    weight[2 * next] = edgeq_twice(pair[2]);
+    weight[3 * next] = edgeq_twice(pair[3]);
 }
 
-/* A block's weights, column by column. */
-EDGEQ_SMALL static void edgeq_put_weights(const uint32_t *tap, edgeq_block_channel *of) {
+/* A block's weights: (w0, w1) of the three columns, then (w1, w2). */
+static inline void edgeq_put_weights(const uint32_t *tap, edgeq_block_channel *of) {
     uint32_t *weight = of->weights;
-    for (int32_t k = 3; k > 0; k--, tap++, weight += 2) {
-        edgeq_put_pair(tap[0], tap[3], weight);
-        edgeq_put_pair(tap[3], tap[6], weight + 1);
+    for (int32_t i = 0; i < 6; i++, weight += 2) {
+        if (i == 3) {
+            weight -= 5;
+        }
+        edgeq_put_pair(tap[i], tap[i + 3], weight);
     }
 }
 
