@@ -181,21 +181,9 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
     "add.w " a ", r3, " a ", lsl #1\n"                                                             \
     "add.w " b ", lr, " b ", lsl #1\n"
 
-/* Requantises doubled accumulators, stores four outputs of each pixel and goes back to label 2
- * until the rows are done, then to label 7 until the pixels are. Stores right behind a load cost
- * nothing. */
-#define EDGEQ_PAIR_LEAVE                                                                           \
-    "bne.w 10f\n"                                                                                  \
-    "ldm.w r0!, {r1, r2, r3, lr}\n"                                                                \
-    EDGEQ_PAIR_SCALE("r4", "r8", "r1") EDGEQ_PAIR_SCALE("r5", "r9", "r2")                          \
-    EDGEQ_PAIR_SCALE("r6", "r10", "r3") EDGEQ_PAIR_SCALE("r7", "r11", "lr")                        \
-    "12:\n"                                                                                        \
-    EDGEQ_PAIR_DIVIDE_ALL                                                                          \
-    "ldr r3, " EDGEQ_F_Y0_END "\n"                                                                 \
-    "ldr r1, " EDGEQ_F_Y0 "\n"                                                                     \
-    "ldr r2, " EDGEQ_F_Y1 "\n"                                                                     \
-    "strb r4, [r1], #1\n"                                                                          \
-    "strb r8, [r2], #1\n"                                                                          \
+/* Stores what is left of four outputs of each pixel, of which the first ones are stored, and goes
+ * back to label 2 until the rows are done, then to label 7 until the pixels are. */
+#define EDGEQ_PAIR_STORE                                                                           \
     "cmp r1, r3\n"                                                                                 \
     "bhi 8f\n"                                                                                     \
     "strb r6, [r1, #1]\n"                                                                          \
@@ -228,7 +216,22 @@ EDGEQ_AT(edgeq_pair_job, sums, 44);
     "strbgt r6, [r1], #1\n"                                                                        \
     "strbgt r10, [r2], #1\n"                                                                       \
     "cmp r1, r1\n"                                                                                 \
-    "b 9b\n"                                                                                       \
+    "b 9b\n"
+
+/* Requantises doubled accumulators and stores them. Stores right behind a load cost nothing. */
+#define EDGEQ_PAIR_LEAVE                                                                           \
+    "bne.w 10f\n"                                                                                  \
+    "ldm.w r0!, {r1, r2, r3, lr}\n"                                                                \
+    EDGEQ_PAIR_SCALE("r4", "r8", "r1") EDGEQ_PAIR_SCALE("r5", "r9", "r2")                          \
+    EDGEQ_PAIR_SCALE("r6", "r10", "r3") EDGEQ_PAIR_SCALE("r7", "r11", "lr")                        \
+    "12:\n"                                                                                        \
+    EDGEQ_PAIR_DIVIDE_ALL                                                                          \
+    "ldr r3, " EDGEQ_F_Y0_END "\n"                                                                 \
+    "ldr r1, " EDGEQ_F_Y0 "\n"                                                                     \
+    "ldr r2, " EDGEQ_F_Y1 "\n"                                                                     \
+    "strb r4, [r1], #1\n"                                                                          \
+    "strb r8, [r2], #1\n"                                                                          \
+    EDGEQ_PAIR_STORE                                                                               \
     "10:\n"                                                                                        \
     "subs r4, r4, #1\n"                                                                            \
     "sub r8, r8, #1\n"                                                                             \

@@ -73,6 +73,22 @@ def parameters(near: range, more: int = 1) -> Callable[[Array, Array, Array, Arr
     return join
 
 
+def _started(words: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
+    """`parameters` for sums that are not doubled and start at the biases of rows 0 and 2, which
+    stand before the weights: biases; multipliers doubled, less 2^32; the divisor of 0 is 0. The
+    first multiplier of a block with a shift outside NEAR is odd.
+    """
+    blocks = -(-len(bias) // ROWS)
+    joined = parameters(NEAR)(words, bias, multiplier, shift).reshape(blocks, -1)
+    own, (twice, factor, divisor) = joined[:, :-12], np.split(joined[:, -12:], 3, 1)
+    plain = (twice.astype(np.int32) >> 1).astype(np.uint32)
+    doubled = factor << 1
+    doubled[:, 0] |= twice[:, 0] & 1
+    divisor = np.where(factor == 0, 0, divisor)
+    parts = plain[:, ::2], own, plain[:, 1::2], doubled, divisor
+    return np.concatenate(parts, 1).astype(np.uint32).reshape(-1)
+
+
 def _conv_s8(weight: Array) -> Array:
     rows = _padded(_patches(weight), 4)
     pairs = rows.reshape(-1, 2, 2, rows.shape[1])
@@ -229,8 +245,12 @@ scratch_bytes_depthwise_s8 = _depthwise_scratch(0)
 scratch_bytes_depthwise_s4 = _depthwise_scratch(4)
 
 CONV_S8, CONV_S4, CONV_T2 = (
-    Stream(pack, join=parameters(near), least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
-    for pack, near in ((_conv_s8, NEAR), (_conv_s4, NEAR), (_conv_t2, HALVES))
+    Stream(pack, join=join, least_shift=LEAST_SHIFT, most_shift=MOST_SHIFT)
+    for pack, join in (
+        (_conv_s8, _started),
+        (_conv_s4, parameters(NEAR)),
+        (_conv_t2, parameters(HALVES)),
+    )
 )
 DEPTHWISE_S8 = Stream(_depthwise_s8, most_shift=MOST_SHIFT)
 DEPTHWISE_S4 = Stream(_depthwise_s4, most_shift=MOST_SHIFT)

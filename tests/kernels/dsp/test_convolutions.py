@@ -140,15 +140,18 @@ def test_layout_of_convolutions() -> None:
     words = streams.CONV_S8.pack(weight)
     assert words.tolist() == [0x00030501, 0, 0x0204FF02, 0]
     assert streams.CONV_S8.join is not None
-    for shifts, first, divisors in (
-        ([-9, -9, -10, -2], 10, [0x00800001, 0x00800001, 0x00400001, 0x40000001]),
-        ([-9, 0, 3, -1], 11, [0x00400000, 0x7FFFFF00, 0x7FFFFF03, 0x40000000]),
+    assert streams.CONV_S4.join is not None
+    for shifts, other, divisors in (
+        ([-9, -9, -10, -2], 0, [0x00800001, 0x00800001, 0x00400001, 0x40000001]),
+        ([-9, 0, 3, -1], 1, [0x00400000, 0x7FFFFF00, 0x7FFFFF03, 0x40000000]),
     ):
-        joined = streams.CONV_S8.join(
-            words, np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array(shifts)
-        )
-        parameters = [first, 0xFFFFFFFE, 0, 0, *[2**30] * 4, *divisors]
-        assert joined.tolist() == [*words.tolist(), *parameters]
+        vectors = np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array(shifts)
+        parameters = [10 + other, 0xFFFFFFFE, 0, 0, *[2**30] * 4, *divisors]
+        assert streams.CONV_S4.join(words, *vectors).tolist() == [*words.tolist(), *parameters]
+        behind = [0xFFFFFFFF, 0, 2**31 + other, *[2**31] * 3, *divisors]
+        assert streams.CONV_S8.join(words, *vectors).tolist() == [5, 0, *words.tolist(), *behind]
+    off = streams.CONV_S8.join(words, np.full(4, -7), np.array([0, 2**30, 0, 0]), np.full(4, -9))
+    assert off[-4:].tolist() == [0, 0x00800001, 0, 0]  # switched off: the zero point alone
     assert streams.CONV_T2.join is not None
     joined = streams.CONV_T2.join(
         words, np.array([5, -1, 0, 0]), np.full(4, 2**30), np.array([-9, 0, -2, -1])

@@ -1,6 +1,5 @@
 """Choosing a kernel."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ from edgeq.bench.cases import CASES, Case, _fully_connected, layer_graph
 from edgeq.errors import UnsupportedOp
 from edgeq.kernels import KERNELS, PACKINGS, kernel_named, select, table, whole_norm
 from edgeq.kernels.streams import block_cells, trits
-from edgeq.kernels.streams.convolutions import scratch_bytes_depthwise_s8
+from edgeq.kernels.streams.convolutions import four_rows_s4, scratch_bytes_depthwise_s8
 from edgeq.ops.block_fully_connected import BlockFullyConnected
 from edgeq.passes.select_kernels import refusal, select_kernels
 from edgeq.weights import pack_weights, packed_words
@@ -157,22 +156,36 @@ def test_a_ternary_layer_never_falls_between_tables_and_lanes(
 
 
 @pytest.mark.parametrize(
-    ("token", "near", "far"), [("s8", -2, (-31, -13, -1, 0, 5)), ("t2", 0, (-31, -13, 1, 5))]
+    ("token", "near", "far"),
+    [
+        ("s8", -2, (-31, -13, -1, 0, 5)),
+        ("s4", -2, (-31, -13, -1, 0, 5)),
+        ("t2", 0, (-31, -13, 1, 5)),
+    ],
 )
-def test_a_block_tells_by_its_first_bias_that_a_shift_is_far(
+def test_a_block_tells_by_one_odd_word_that_a_shift_is_far(
     token: str, near: int, far: tuple[int, ...]
 ) -> None:
+    """The first multiplier of eight bits, else the first bias."""
     join = kernel_named(f"edgeq_conv_2d_s8_{token}_dsp").stream.join
+    biases, at, times = ([0, 4, 1, 5], 6, 1) if token == "s8" else ([2, 3, 4, 5], 2, 2)
     for one in far:
-        _tells(join, np.array([-12, near, -5, -9, -4, -3, one, -5]))
+        shift = np.array([-12, near, -5, -9, -4, -3, one, -5])
+        for multiplier, odd in ((2**30, [0, 1]), (0, [0, 0])):  # one of 0 needs no shift
+            factors = np.full(8, multiplier)
+            words = join(np.zeros(4, np.uint32), np.arange(8) - 4, factors, shift).reshape(2, -1)
+            assert (words[:, at] & 1).tolist() == odd
+            words[:, at] &= 0xFFFFFFFE
+            bias = words[:, biases].astype(np.int32).ravel()
+            assert bias.tolist() == [times * n for n in range(-4, 4)]
 
 
-def _tells(join: Callable[..., np.ndarray], shift: np.ndarray) -> None:
-    for multiplier, odd in ((2**30, [0, 1]), (0, [0, 0])):  # one of 0 needs no shift
-        factors = np.full(8, multiplier)
-        words = join(np.zeros(4, np.uint32), np.arange(8) - 4, factors, shift).reshape(2, -1)
-        assert (words[:, 2] & 1).tolist() == odd
-        assert (words[:, 2:6] & 0xFFFFFFFE).astype(np.int32).ravel().tolist() == [*range(-8, 8, 2)]
+def test_rows_in_eights_stand_one_behind_the_other() -> None:
+    rows = np.random.default_rng(1).integers(-8, 8, (16, 8))
+    both = four_rows_s4(rows)
+    assert both.shape == (2, 4, 2)
+    apart = [four_rows_s4(rows[:8]), four_rows_s4(rows[8:])]
+    np.testing.assert_array_equal(both, np.concatenate(apart))
 
 
 @pytest.mark.parametrize(
