@@ -29,10 +29,28 @@ static inline void edgeq_fours_start(int32_t sum, uint32_t *to) {
 #else
 #define TURN_WORDS "16"
 #endif
-#define SCALED(sum, place, turn)                                                                   \
+/* clang-format off */
+/* A row's sum times its scale, on top of acc. The row before is stored behind the loads, which hides
+ * their data phase. */
+#define SCALED(sum, place, scale, before)                                                          \
     "ldr.w   r3, [r4, #" place "]\n\t"                                                             \
-    "uxtb.w  r6, r2" turn "\n\t"                                                                   \
+    "ldrb.w  r6, [r0, #" scale "]\n\t"                                                             \
+    before                                                                                         \
     "mla     " sum ", " sum ", r6, r3\n\t"
+#define STORED(sum, place)                                                                         \
+    "str.w   " sum ", [r4, #" place "]\n\t"
+#define SCALE_EIGHT                                                                                \
+    "ldr     r4, [sp, #8]\n\t"                                                                     \
+    SCALED("r5", "0", "4", "")                                                                     \
+    SCALED("r7", "4", "5", STORED("r5", "0"))                                                      \
+    SCALED("r8", "8", "6", STORED("r7", "4"))                                                      \
+    SCALED("r9", "12", "7", STORED("r8", "8"))                                                     \
+    SCALED("r10", "16", "8", STORED("r9", "12"))                                                   \
+    SCALED("r11", "20", "9", STORED("r10", "16"))                                                  \
+    SCALED("r12", "24", "10", STORED("r11", "20"))                                                 \
+    SCALED("lr", "28", "11", STORED("r12", "24"))                                                  \
+    "ldr     r3, [sp]\n\t"                                                                         \
+    STORED("lr", "28")
 
 /* Accumulators: r5, r7, r8, r9 of rows 0 to 3, each with those below; r10, r11, r12, lr of rows 4
  * to 7. On the stack: the end of all activations, bytes of a block, acc. */
@@ -99,24 +117,19 @@ static __attribute__((noinline)) const uint32_t *edgeq_block_eight(const uint32_
         "asr     r11, r11, #4\n\t"
         "asr     r12, r12, #8\n\t"
         "asr     lr, lr, #12\n\t"
-        "ldr     r4, [sp, #8]\n\t"
-        "ldr.w   r2, [r0, #4]\n\t" SCALED("r5", "0", "") SCALED("r7", "4", ", ror #8")
-            SCALED("r8", "8", ", ror #16")
-                SCALED("r9", "12", ", ror #24") "ldr.w   r2, [r0, #8]!\n\t" SCALED("r10", "16", "")
-                    SCALED("r11", "20", ", ror #8") SCALED("r12", "24", ", ror #16")
-                        SCALED("lr", "28",
-                               ", ror #24") "ldr     r3, [sp]\n\t"
-                                            "stm     r4, {r5, r7, r8, r9, r10, r11, r12, lr}\n\t"
-                                            "cmp     r1, r3\n\t"
-                                            "bne.w   0b\n\t"
-                                            "add     r0, r0, #4\n\t"
-                                            "add     sp, sp, #12\n\t"
-                                            "pop     {r7, lr}\n\t" EDGEQ_BACK_R9
+        SCALE_EIGHT
+        "add     r0, r0, #8\n\t"
+        "cmp     r1, r3\n\t"
+        "bne.w   0b\n\t"
+        "add     r0, r0, #4\n\t"
+        "add     sp, sp, #12\n\t"
+        "pop     {r7, lr}\n\t" EDGEQ_BACK_R9
         : "+r"(weight), "+r"(given)
         :
         : "r2", "r3", "r4", "r5", "r6", "r8", EDGEQ_USES_R9 "r10", "r11", "r12", "cc", "memory");
     return weight;
 }
+/* clang-format on */
 #else
 static const uint32_t *edgeq_block_eight(const uint32_t *w, const edgeq_block_cell *cell) {
     const uint32_t *x = cell->x;
