@@ -7,6 +7,7 @@ from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import WEIGHT_CONTAINER, OnnxBuilder
 from edgeq.emit.onnx_carried import CARRIED_OPS
+from edgeq.emit.onnx_convolution import convolution
 from edgeq.emit.onnx_log_mel import log_mel, mfcc
 from edgeq.emit.onnx_norms import NORM_OPS
 from edgeq.emit.onnx_pcen import pcen
@@ -97,16 +98,7 @@ def _convolution(
     b: OnnxBuilder, graph: Graph, node: Node, x: list[str], codes: Array, group: int
 ) -> str:
     weight, bias = _weights(b, graph, node, codes)
-    return b.node(
-        "Conv",
-        [x[0], weight, bias],
-        f"{node.name}.conv",
-        kernel_shape=list(codes.shape[2:]),
-        strides=list(node.attrs.stride),
-        dilations=list(node.attrs.dilation),
-        pads=list(node.attrs.padding),  # both are (top, left, bottom, right)
-        group=group,
-    )
+    return convolution(b, node, [x[0], weight, bias], codes.shape[2:], group)
 
 
 def _average_pool_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from edgeq.emit.onnx_builder import OnnxBuilder
+from edgeq.emit.onnx_convolution import convolution
 from edgeq.ir import Graph, Node
 from edgeq.ops.op import Array, quant_of
 
@@ -18,16 +19,7 @@ def wide_fully_connected(b: OnnxBuilder, graph: Graph, node: Node, x: list[str])
 def wide_conv_2d(b: OnnxBuilder, graph: Graph, node: Node, x: list[str]) -> str:
     codes = graph.param(node, "weight").transpose(0, 3, 1, 2)  # (out, in / groups, kh, kw)
     weight, bias = _constants(b, graph, node, codes)
-    return b.node(
-        "Conv",
-        [x[0], weight, bias],
-        f"{node.name}.conv",
-        kernel_shape=list(codes.shape[2:]),
-        strides=list(node.attrs.stride),
-        dilations=list(node.attrs.dilation),
-        pads=list(node.attrs.padding),  # both are (top, left, bottom, right)
-        group=node.attrs.groups,
-    )
+    return convolution(b, node, [x[0], weight, bias], codes.shape[2:], node.attrs.groups)
 
 
 def _constants(b: OnnxBuilder, graph: Graph, node: Node, codes: Array) -> tuple[str, str]:

@@ -69,11 +69,11 @@ def _reference(attrs: Add, io: Io, x: tuple[Array, ...], params: Params) -> Arra
 ROLES = (Role("multiplier", "int32", Place.INLINE), Role("shift", "int32", Place.INLINE))
 
 
-def _lower(site: Site) -> Lowered:
-    """TensorFlow Lite's Add: both inputs to twice the larger scale, 20 bits of headroom."""
+def lower_sum(site: Site, left_shift: int) -> Lowered:
+    """TensorFlow Lite's Add: both inputs to twice the larger scale, with headroom in bits."""
     a, b = (site.input_quant(i).per_tensor for i in (0, 1))
     out, twice = site.output_quant.per_tensor, 2 * max(a, b)
-    multiplier, shift = quantize_multipliers([a / twice, b / twice, twice / (2**LEFT_SHIFT * out)])
+    multiplier, shift = quantize_multipliers([a / twice, b / twice, twice / (2**left_shift * out)])
     return Lowered({"multiplier": multiplier, "shift": shift}, {})
 
 
@@ -110,7 +110,7 @@ OP = Op(
     fuses=CLAMP,
     weight_axis=None,
     widens=NO_WIDENING,
-    lower=_lower,
+    lower=lambda site: lower_sum(site, LEFT_SHIFT),
     accumulators=_accumulators,
     reach=each_cell,
     memory=None,

@@ -1,27 +1,22 @@
 """WideFullyConnected: y = W x + b of int16 features, W int8 (out, in), bias int64 (out,)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from edgeq.ops import wide
+from edgeq.ops import wide, wide_conv_2d
 from edgeq.ops.fully_connected import accumulate
 from edgeq.ops.op import (
-    NO_FUSION,
-    NO_WIDENING,
     Array,
     Call,
     Fields,
     Io,
-    Op,
     Params,
-    Scale,
     Shapes,
     Site,
     apply_activation,
-    no_limit,
     quant_of,
     whole_window,
 )
@@ -65,24 +60,14 @@ def _fields(site: Site) -> Fields:
     return wide.convolution_fields(site, window, (1, 1), (1, inputs, outputs))
 
 
-OP = Op(
+OP = replace(
+    wide_conv_2d.OP,
     name="WideFullyConnected",
     attrs=WideFullyConnected,
-    arity=1,
-    dtypes=wide.INT16,
     result_shape=_result_shape,
     float_forward=_float_forward,
     reference=_reference,
     macs=_macs,
-    roles=lambda _: wide.ROLES,
-    scale=lambda _attrs, _io: Scale.WIDE,
-    finest=no_limit,
-    fuses=NO_FUSION,
-    weight_axis=0,
-    widens=NO_WIDENING,
-    lower=wide.lower,
-    accumulators=wide.accumulators,
     reach=whole_window,
-    memory=None,
     code=Call("WideConv2D", "edgeq_wide_conv_2d_params", _fields),
 )

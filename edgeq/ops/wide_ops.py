@@ -7,7 +7,7 @@ import numpy as np
 from edgeq.errors import UnsupportedOp
 from edgeq.ops import add, max_pool_2d, mean_pool_2d, narrow
 from edgeq.ops.add import Add
-from edgeq.ops.fixed_point import multiply_by_quantized_multiplier, quantize_multipliers
+from edgeq.ops.fixed_point import multiply_by_quantized_multiplier
 from edgeq.ops.max_pool_2d import MaxPool2D
 from edgeq.ops.mean_pool_2d import MeanPool2D
 from edgeq.ops.op import (
@@ -16,7 +16,6 @@ from edgeq.ops.op import (
     Call,
     Fields,
     Io,
-    Lowered,
     Params,
     Scale,
     Site,
@@ -72,14 +71,6 @@ def _sum(attrs: WideAdd, io: Io, x: tuple[Array, ...], params: Params) -> Array:
         total += multiply_by_quantized_multiplier(x[i].astype(np.int64) << LEFT_SHIFT, m[i], s[i])
     made = multiply_by_quantized_multiplier(total, m[2], s[2])
     return np.clip(made, *bounds(attrs.activation, quant_of(io.output))).astype(np.int16)
-
-
-def _lower_sum(site: Site) -> Lowered:
-    """Both inputs to twice the larger scale, 15 bits of headroom."""
-    a, b = (site.input_quant(i).per_tensor for i in (0, 1))
-    out, twice = site.output_quant.per_tensor, 2 * max(a, b)
-    multiplier, shift = quantize_multipliers([a / twice, b / twice, twice / (2**LEFT_SHIFT * out)])
-    return Lowered({"multiplier": multiplier, "shift": shift}, {})
 
 
 def _sum_accumulators(site: Site) -> tuple[Accumulator, ...]:
@@ -154,7 +145,7 @@ ROWS = (
         dtypes=INT16,
         reference=_sum,
         scale=lambda _attrs, _io: Scale.WIDE,
-        lower=_lower_sum,
+        lower=lambda site: add.lower_sum(site, LEFT_SHIFT),
         accumulators=_sum_accumulators,
         code=Call("WideAdd", "edgeq_wide_add_params", _sum_fields),
     ),
