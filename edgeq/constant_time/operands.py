@@ -28,6 +28,7 @@ ALL_FLAGS = re.compile(r"(add|sub|rsb|adc|sbc)s|cmp|cmn")  # the others leave C 
 SETS_GE = re.compile(r"[su](add8|sub8|add16|sub16|asx|sax)")
 # two operands, of which the first is only written
 COPIES = re.compile(r"movs?|mvns?|movw|[su]xt[bh]|[su]xtb16|rev(16|sh)?|clz|rbit|adr|negs?")
+PRODUCTS = ("smull", "umull")  # of 64 bits, to two registers that are only written
 LOADS_STORES = re.compile(r"(ldr|str|ldm|stm|push|pop|vldr|vstr|vldm|vstm|vpush|vpop|tbb|tbh)")
 
 
@@ -73,8 +74,10 @@ def masks(one: CsInsn) -> Masks:
     if one.id == a.ARM_INS_VMOV:
         moved = mask_of(operands if len(one.operands) > 2 else operands[:1])
         return Masks(mask_of(operands[-1:]) | moved * (len(one.operands) > 2), moved, moved)
-    first = mask_of(operands[:1])
     name = plain_name(one)
+    if name in PRODUCTS:
+        return _with_flags(one, name, mask_of(operands[2:]), mask_of(operands[:2]))
+    first = mask_of(operands[:1])
     reads |= mask_of(operands[1:])
     whole = len(one.operands) > 2 or COPIES.fullmatch(name)
     if one.id in COMPARES or not whole or re.match(r"movt|bf[ic]|[su]m[ul]?[al]|umaal", name):

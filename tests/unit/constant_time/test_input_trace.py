@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import capstone  # type: ignore[import-untyped]
 import pytest
 
 from edgeq.board import load_board
 from edgeq.constant_time import Trace, audit, trace_inference
+from edgeq.constant_time.operands import masks
 from edgeq.constant_time.trace import ACCESS, BRANCH, DECIDES, JUMP, LOOK_UP
 from edgeq.errors import BadInput, Toolchain
 from edgeq.firmware_project import FirmwareProject
@@ -125,3 +127,22 @@ def test_static_functions_of_one_name_are_all_read(kind: str, divider: str, tmp_
     path = build(project, board, find_compiler(kind), tmp_path).elf  # type: ignore[arg-type]
     assert audit(path, board.core).divides == ("part: sdiv",)
     assert traced(path, board.name, "served_infer").instructions > 10
+
+
+@pytest.mark.parametrize(
+    ("code", "reads", "writes"),
+    [
+        ("85fb0315", (5, 3), (1, 5)),  # smull r1, r5, r5, r3
+        ("a5fb0312", (5, 3), (1, 2)),  # umull r1, r2, r5, r3
+        ("c5fb0312", (1, 2, 5, 3), (1, 2)),  # smlal r1, r2, r5, r3
+    ],
+)
+def test_a_long_product_reads_no_register_that_it_only_writes(
+    code: str, reads: tuple[int, ...], writes: tuple[int, ...]
+) -> None:
+    decoder = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    decoder.detail = True
+    (one,) = decoder.disasm(bytes.fromhex(code), 0)
+    found = masks(one)
+    assert found.reads == sum({1 << r for r in reads})
+    assert found.writes == sum({1 << r for r in writes})
