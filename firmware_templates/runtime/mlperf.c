@@ -25,6 +25,9 @@
 #endif
 #endif
 
+/* Called from many places that may take their time: inlined there they are a kilobyte more. */
+#define ONCE __attribute__((noinline))
+
 #define COMMAND_BYTES 80u
 #define PROFILE       "ULPMark for tinyML Firmware V0.0.1"
 
@@ -34,7 +37,7 @@ static bool command_too_long;
 static uint32_t load_bytes;    /* N of the last `db load N` */
 static uint32_t load_position; /* bytes of it received */
 
-static bool equal(const char *a, const char *b) {
+static ONCE bool equal(const char *a, const char *b) {
     while (*a != '\0' && *a == *b) {
         a++;
         b++;
@@ -43,7 +46,7 @@ static bool equal(const char *a, const char *b) {
 }
 
 /* Cuts the next token, separated by spaces, off the rest; NULL when there is none. */
-static char *next_token(char **rest) {
+static ONCE char *next_token(char **rest) {
     char *at = *rest;
     while (*at == ' ') {
         at++;
@@ -64,7 +67,7 @@ static char *next_token(char **rest) {
 }
 
 /* As atoi: the leading digits; capped so that it cannot overflow. -1 for a minus sign. */
-static int32_t parse_number(const char *text) {
+static ONCE int32_t parse_number(const char *text) {
     int32_t value = 0;
     if (*text == '-') {
         return -1;
@@ -75,7 +78,7 @@ static int32_t parse_number(const char *text) {
     return value;
 }
 
-static int hex_digit(char c) {
+static ONCE int hex_digit(char c) {
     if (c >= '0' && c <= '9') {
         return c - '0';
     }
@@ -95,7 +98,7 @@ static void print_safe(const char *text) {
     }
 }
 
-static void timestamp(void) {
+static ONCE void timestamp(void) {
 #ifdef EDGEQ_ENERGY_MODE
     hal_marker(false);
     elapsed_wait_microsecond();
@@ -108,7 +111,7 @@ static void timestamp(void) {
 #endif
 }
 
-static void print_counted(const char *before, uint32_t value, const char *after) {
+static ONCE void print_counted(const char *before, uint32_t value, const char *after) {
     serial_text(before);
     serial_decimal(value);
     serial_text(after);
@@ -155,7 +158,7 @@ static void print_results(void) {
 }
 #endif
 
-static int repeat(int32_t count) {
+static ONCE int repeat(int32_t count) {
     int status = 0;
     for (; count > 0; count--) {
         status |= sample_infer();

@@ -71,11 +71,12 @@ void requests_init(void) {
     }
 }
 
-static void answer(const struct frame *request, const uint8_t *payload, uint8_t length) {
+__attribute__((noinline)) static void answer(const struct frame *request, const uint8_t *payload,
+                                             uint8_t length) {
     frame_send(serial_write, (uint8_t)(request->type | ANSWER_BIT), request->seq, payload, length);
 }
 
-static void refuse(const struct frame *request, uint8_t reason) {
+__attribute__((noinline)) static void refuse(const struct frame *request, uint8_t reason) {
     uint8_t payload[2] = {reason, request->type};
     frame_send(serial_write, ANSWER_NAK, request->seq, payload, 2);
 }

@@ -4,7 +4,7 @@
 #include "cortex_m/cortex_m.h"
 #include "start.h"
 
-static void put_named(const char *name, uint32_t word) {
+__attribute__((noinline)) static void put_named(const char *name, uint32_t word) {
     put_text(name);
     put_hex(word);
 }
