@@ -18,14 +18,23 @@ SETTINGS = {
 }
 
 
-def put_before_compilers(links: Path, cache: Path) -> None:
+# ccache makes a folder in the runtime folder, whatever it is told: tests look at what is there
+FRONT = """#!/bin/sh
+unset XDG_RUNTIME_DIR
+exec '{ccache}' '{compiler}' "$@"
+"""
+
+
+def put_before_compilers(fronts: Path, cache: Path) -> None:
     """Sets PATH and ccache's settings of this process; without ccache, nothing."""
-    program = shutil.which("ccache")
-    if program is None:
+    ccache = shutil.which("ccache")
+    if ccache is None or os.environ.get("CCACHE_DIR") == str(cache):  # a worker: they stand there
         return
-    links.mkdir(parents=True, exist_ok=True)
+    fronts.mkdir(parents=True, exist_ok=True)
     for name in COMPILERS:
-        if shutil.which(name):
-            (links / name).symlink_to(program)
-    os.environ["PATH"] = f"{links}{os.pathsep}{os.environ['PATH']}"
+        compiler = shutil.which(name)
+        if compiler is not None:
+            (fronts / name).write_text(FRONT.format(ccache=ccache, compiler=compiler))
+            (fronts / name).chmod(0o700)
+    os.environ["PATH"] = f"{fronts}{os.pathsep}{os.environ['PATH']}"
     os.environ.update(SETTINGS, CCACHE_DIR=str(cache))
