@@ -29,6 +29,7 @@ EXAMPLES = sorted(
 )
 
 
+@pytest.mark.full
 def test_the_page_runs_as_written(tmp_path: Path) -> None:
     failed, tried = run_page("python.md", tmp_path, FLAGS)
     assert (failed, tried > 20) == (0, True)

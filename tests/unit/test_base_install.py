@@ -67,6 +67,7 @@ def test_the_extras_are_those_of_the_package() -> None:
         assert everything in project["optional-dependencies"][extra]
 
 
+@pytest.mark.full
 def test_a_board_is_flashed_profiled_and_reported(tmp_path: Path) -> None:
     base, export = Base(tmp_path), tiny_export(tmp_path / "export", 6)
     (cost,) = base.said("estimate", export, "--board", "virtual_m4")["boards"]  # type: ignore[misc]

@@ -120,6 +120,7 @@ def test_fewer_cycles_than_from_flash(
     assert staged < worst("flash")
 
 
+@pytest.mark.full
 def test_a_board_without_wait_states_does_not(saved: Path, tmp_path: Path) -> None:
     report = pipeline.export(saved, M4.name, tmp_path / "out")
     assert report["staged"] == {}

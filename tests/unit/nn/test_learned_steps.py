@@ -141,6 +141,7 @@ def test_files_of_before_have_no_quantizer_and_load() -> None:
     assert (layer.quantizer, layer.log_step) == ("straight_through", None)
 
 
+@pytest.mark.full
 def test_the_exported_codes_are_the_trained_ones(trained: nn.Model, tmp_path: Path) -> None:
     report = edgeq.export(trained, "cortex-m4", str(tmp_path / "out"))
     assert [c["passed"] for c in report["checks"]] == [True] * len(report["checks"])

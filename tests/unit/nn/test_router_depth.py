@@ -24,6 +24,7 @@ def model(router: nn.PlainRouter) -> nn.Model:
     return made
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("kind", "hidden"),
     [

@@ -139,6 +139,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.full
 def test_export_quantize_and_profile_files() -> None:
     x = rows()
     made = model(calibration=x, evaluation=(x, labels(x)["classes"]))

@@ -83,6 +83,7 @@ def test_the_programs_answer_for_the_net_is_brute_force(planned: Any) -> None:
         assert costs.of(plan).loss == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.full
 def test_the_exports_cycles_are_the_predicted(planned: Any, tmp_path: Path) -> None:
     folder, result, _ = planned
     report = edgeq.export(folder / "model.pt", BOARD, tmp_path / "out", plan=folder / "plan.toml")

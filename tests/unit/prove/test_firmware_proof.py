@@ -77,6 +77,7 @@ def test_a_kernel_that_faults_is_a_mismatch(saved: Path, tmp_path: Path, spoil: 
         pipeline.export(saved, "virtual_m4", tmp_path / "out")
 
 
+@pytest.mark.full
 def test_a_core_without_a_twin_is_proven_by_the_host_build(
     saved: Path, tmp_path: Path, spoil: Spoil, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def test_not_yet_same_and_new(seed: int, axis: int, times: int, tmp_path: Path) 
         np.testing.assert_array_equal(record[1:], answer)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize(("seed", "axis", "times"), NETS[:3])
 def test_on_the_virtual_board(
