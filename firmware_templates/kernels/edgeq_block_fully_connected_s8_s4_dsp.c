@@ -31,24 +31,24 @@ static inline void edgeq_fours_start(int32_t sum, uint32_t *to) {
 #endif
 /* clang-format off */
 /* A row's sum times its scale, on top of acc. The row before is stored behind the loads, which hides
- * their data phase. */
+ * their data phase. `scale`: how its byte is addressed, the fifth moves r0 on. */
 #define SCALED(sum, place, scale, before)                                                          \
     "ldr.w   r3, [r4, #" place "]\n\t"                                                             \
-    "ldrb.w  r6, [r0, #" scale "]\n\t"                                                             \
+    "ldrb.w  r6, [r0, #" scale "\n\t"                                                              \
     before                                                                                         \
     "mla     " sum ", " sum ", r6, r3\n\t"
 #define STORED(sum, place)                                                                         \
     "str.w   " sum ", [r4, #" place "]\n\t"
 #define SCALE_EIGHT                                                                                \
     "ldr     r4, [sp, #8]\n\t"                                                                     \
-    SCALED("r5", "0", "4", "")                                                                     \
-    SCALED("r7", "4", "5", STORED("r5", "0"))                                                      \
-    SCALED("r8", "8", "6", STORED("r7", "4"))                                                      \
-    SCALED("r9", "12", "7", STORED("r8", "8"))                                                     \
-    SCALED("r10", "16", "8", STORED("r9", "12"))                                                   \
-    SCALED("r11", "20", "9", STORED("r10", "16"))                                                  \
-    SCALED("r12", "24", "10", STORED("r11", "20"))                                                 \
-    SCALED("lr", "28", "11", STORED("r12", "24"))                                                  \
+    SCALED("r5", "0", "4]", "")                                                                    \
+    SCALED("r7", "4", "5]", STORED("r5", "0"))                                                     \
+    SCALED("r8", "8", "6]", STORED("r7", "4"))                                                     \
+    SCALED("r9", "12", "7]", STORED("r8", "8"))                                                    \
+    SCALED("r10", "16", "8]!", STORED("r9", "12"))                                                 \
+    SCALED("r11", "20", "1]", STORED("r10", "16"))                                                 \
+    SCALED("r12", "24", "2]", STORED("r11", "20"))                                                 \
+    SCALED("lr", "28", "3]", STORED("r12", "24"))                                                  \
     "ldr     r3, [sp]\n\t"                                                                         \
     STORED("lr", "28")
 
@@ -118,7 +118,6 @@ static __attribute__((noinline)) const uint32_t *edgeq_block_eight(const uint32_
         "asr     r12, r12, #8\n\t"
         "asr     lr, lr, #12\n\t"
         SCALE_EIGHT
-        "add     r0, r0, #8\n\t"
         "cmp     r1, r3\n\t"
         "bne.w   0b\n\t"
         "add     r0, r0, #4\n\t"
