@@ -2,7 +2,7 @@
 
 from edgeq.kernels.headers import WAITING
 from edgeq.kernels.layer_needs import log_mel_scratch, mfcc_scratch, pcen_scratch
-from edgeq.kernels.weightless import weightless, weightless_dsp
+from edgeq.kernels.weightless import on_both
 
 _ROWS = (
     ("LogMel", "log_mel", log_mel_scratch, ()),
@@ -10,21 +10,9 @@ _ROWS = (
     ("Pcen", "pcen", pcen_scratch, ("edgeq_pcen.h",)),
     ("PcenStep", "pcen_step", log_mel_scratch, ("edgeq_pcen.h", WAITING)),
 )
-FRONT_ENDS_DSP = tuple(
-    weightless_dsp(
-        f"edgeq_{name}_s16_dsp",
-        op,
-        ("edgeq_log_mel.h", "edgeq_log_mel_dsp.h", *own),
-        scratch=scratch,
-    )
-    for op, name, scratch, own in _ROWS
-)
-FRONT_ENDS_PLAIN = tuple(
-    weightless(
-        f"edgeq_{name}_s16",
-        op,
-        ("edgeq_log_mel.h", "edgeq_log_mel_plain.h", *own),
-        scratch=scratch,
-    )
-    for op, name, scratch, own in _ROWS
+FRONT_ENDS_DSP, FRONT_ENDS_PLAIN = on_both(
+    _ROWS,
+    "s16",
+    ("edgeq_log_mel.h", "edgeq_log_mel_dsp.h"),
+    ("edgeq_log_mel.h", "edgeq_log_mel_plain.h"),
 )

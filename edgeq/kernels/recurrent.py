@@ -2,7 +2,7 @@
 
 from edgeq.kernels.headers import WAITING
 from edgeq.kernels.layer_needs import no_scratch, recurrent_scratch, step_scratch
-from edgeq.kernels.weightless import weightless, weightless_dsp
+from edgeq.kernels.weightless import on_both
 
 _GRU, _MGU = (("edgeq_gru.h", f"edgeq_{name}_unit.h") for name in ("gru", "mgu"))
 _ROWS = (
@@ -14,14 +14,9 @@ _ROWS = (
     ("MguStep", "mgu_step", step_scratch, (*_MGU, WAITING)),
     ("SvdfFeature", "svdf_feature", no_scratch, ("edgeq_svdf_feature.h",)),
 )
-_GATES = "edgeq_gates.h"
-RECURRENT_DSP = tuple(
-    weightless_dsp(
-        f"edgeq_{name}_s8_dsp", op, (_GATES, "edgeq_gate_rows_dsp.h", *own), scratch=scratch
-    )
-    for op, name, scratch, own in _ROWS
-)
-RECURRENT_PLAIN = tuple(
-    weightless(f"edgeq_{name}_s8", op, (_GATES, "edgeq_gate_rows_plain.h", *own), scratch=scratch)
-    for op, name, scratch, own in _ROWS
+RECURRENT_DSP, RECURRENT_PLAIN = on_both(
+    _ROWS,
+    "s8",
+    ("edgeq_gates.h", "edgeq_gate_rows_dsp.h"),
+    ("edgeq_gates.h", "edgeq_gate_rows_plain.h"),
 )
