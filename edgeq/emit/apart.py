@@ -142,8 +142,6 @@ class Apart:
 
     def plain_tflite(self, model: bytes, rows: Array, real: Array) -> tuple[Array, Array]:
         """run_plain_tflite on rows of codes and the same as real numbers. Raises RunFailed."""
-        self._child = self._child or _take()
-        self._child.trusted = False
         answer = self._ask("plain_tflite", "LiteRT", model, rows, real=real)
         return answer["output"], answer["real"]
 
@@ -151,6 +149,7 @@ class Apart:
         """The child's answer by field."""
         request = {"form": np.array(form), "model": np.frombuffer(model, np.uint8), "x": x, **more}
         self._child = self._child or _take()
+        self._child.trusted &= form != "plain_tflite"
         answer, late = self._exchange(self._child.process, request)
         if answer is None:
             raise RunFailed(f"{name} {self._how_it_died(late)}")
