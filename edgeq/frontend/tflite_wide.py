@@ -10,7 +10,7 @@ import numpy as np
 from edgeq.frontend.findings import Refused
 from edgeq.frontend.tflite_file import Operator, Tensor
 from edgeq.frontend.tflite_filters import activation_of, dilation_of, window_of
-from edgeq.frontend.tflite_graph import Array, Growing, quant_of_tensor
+from edgeq.frontend.tflite_graph import Array, GivenMap, Growing, quant_of_tensor
 from edgeq.frontend.tflite_shapes import Reader, quantize
 from edgeq.ir import Quant, TensorType
 from edgeq.ops import wide
@@ -59,10 +59,11 @@ def wide_conv_2d(g: Growing, op: Operator) -> None:
     weight = g.operand(op, 1)
     if len(weight.shape) != 4:
         raise Refused(f"its weights have shape {list(weight.shape)}")
-    source, given = g.padded_map(op, INT16)
-    groups, rest = divmod(given.channels, weight.shape[3])
+    source = g.padded_map(op, INT16)
+    channels = source[1].channels
+    groups, rest = divmod(channels, weight.shape[3])
     if rest or not groups or weight.shape[0] % groups:
-        raise Refused(f"weights {list(weight.shape)} on {given.channels} channels")
+        raise Refused(f"weights {list(weight.shape)} on {channels} channels")
     bias = _bias(g, op)
     sums = "int32" if bias is not None and bias.dtype == "int32" else "int64"
     return _slid(g, op, source, _codes(g, weight), (3, 4), groups, sums)
@@ -73,30 +74,31 @@ def wide_depthwise_conv_2d(g: Growing, op: Operator) -> None:
     weight = g.operand(op, 1)
     if len(weight.shape) != 4 or weight.shape[0] != 1:
         raise Refused(f"its weights have shape {list(weight.shape)}")
-    source, given = g.padded_map(op, INT16)
-    times, rest = divmod(weight.shape[3], given.channels)
+    source = g.padded_map(op, INT16)
+    channels = source[1].channels
+    times, rest = divmod(weight.shape[3], channels)
     if rest or not times:
-        raise Refused(f"weights {list(weight.shape)} on {given.channels} channels")
+        raise Refused(f"weights {list(weight.shape)} on {channels} channels")
     codes = np.ascontiguousarray(_codes(g, weight).transpose(3, 1, 2, 0))
-    return _slid(g, op, source, codes, (4, 5), given.channels, "int64")
+    return _slid(g, op, source, codes, (4, 5), channels, "int64")
 
 
 def _slid(
     g: Growing,
     op: Operator,
-    source: str,
+    source: tuple[str, GivenMap],
     codes: Array,
     places: tuple[int, int],
     groups: int,
     sums: str,
 ) -> None:
     """`places` of the options for the activation and the dilation."""
-    dilation, (_, given) = dilation_of(op, places[1]), g.padded_map(op, INT16)
+    dilation, (name, given) = dilation_of(op, places[1]), source
     stride, padding = window_of(op, spanned(codes.shape[1:3], dilation), given.size)
     weight, padding = g.operand(op, 1), given.with_padding(padding)
     attrs = WideConv2D(stride, padding, activation_of(op, places[0]), dilation, groups, sums)
     params = _weighted(g, op, codes, weight, _per_channel(g, op, weight), sums)
-    return g.add(op, "WideConv2D", attrs, (source,), params, dtypes=INT16)
+    return g.add(op, "WideConv2D", attrs, (name,), params, dtypes=INT16)
 
 
 def _codes(g: Growing, weight: Tensor) -> Array:
