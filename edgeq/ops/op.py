@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from edgeq.ir import Quant, TensorType
+from edgeq.ir.ports import limits
 from edgeq.ops.site import Array, Io, Site, quant_of
 
 __all__ = ["Array", "Io", "Site", "quant_of"]
@@ -299,9 +300,10 @@ class Clamped(Protocol):
 
 
 def clamp_fields(site: Site) -> Fields:
-    """The members of a fused activation."""
+    """The members of a fused activation, in codes of the output's type."""
     attrs: Clamped = site.node.attrs
-    low, high = activation_bounds(attrs.activation, site.output_quant)
+    ends = limits(site.io.output)
+    low, high = activation_bounds(attrs.activation, site.output_quant, *ends)
     return ("activation_min", low), ("activation_max", high)
 
 

@@ -5,8 +5,7 @@ shift, ties upward. A CONV_2D whose bias is int32 sums in 32 bits there and is r
 layers are (`fixed_point`).
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from edgeq.ops.op import (
     Role,
     Site,
     activation_bounds,
+    clamp_fields,
     quant_of,
 )
 
@@ -36,19 +36,6 @@ ROLES = (
     Role("bias", "int64"),
     Role("multiplier", "int32"),
     Role("shift", "int8"),
-)
-WINDOW = (
-    "input_height",
-    "input_width",
-    "channels",
-    "output_height",
-    "output_width",
-    "kernel_height",
-    "kernel_width",
-    "stride_height",
-    "stride_width",
-    "padding_top",
-    "padding_left",
 )
 POINTERS: Fields = tuple((role.name, Pointer(role.name)) for role in ROLES)
 
@@ -130,21 +117,19 @@ def accumulators(site: Site) -> tuple[Accumulator, ...]:
 
 
 def convolution_fields(
-    site: Site, window: Mapping[str, Any], dilation: tuple[int, int], sizes: tuple[int, int, int]
+    site: Site, window: Fields, dilation: tuple[int, int], sizes: tuple[int, int, int]
 ) -> Fields:
-    """edgeq_wide_conv_2d_params. `sizes`: groups, channels that one reads, outputs that it has."""
+    """edgeq_wide_conv_2d_params. `window`: its members of that name; `sizes`: groups, channels that
+    one reads, outputs that it has.
+    """
     attrs: Wide = site.node.attrs
-    low, high = bounds(attrs.activation, site.output_quant)
     groups, channels, outputs = sizes
-    inside = {name: window[name] for name in WINDOW}
-    rest = {
+    own = {
         "dilation_height": dilation[0],
         "dilation_width": dilation[1],
         "groups": groups,
         "group_channels": channels,
         "group_outputs": outputs,
         "narrow_sums": int(attrs.sums == "int32"),
-        "activation_min": low,
-        "activation_max": high,
     }
-    return (*POINTERS, *((f"window.{n}", v) for n, v in inside.items()), *rest.items())
+    return (*POINTERS, *window, *own.items(), *clamp_fields(site))

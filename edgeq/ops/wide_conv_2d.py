@@ -83,7 +83,7 @@ def _macs(attrs: WideConv2D, io: Io, params: Mapping[str, Any]) -> int:
 def _fields(site: Site) -> Fields:
     attrs: WideConv2D = site.node.attrs
     outputs, kh, kw, depth = site.param("weight").shape
-    window = dict(window_fields(site, (kh, kw), attrs.padding))
+    window = window_fields(site, (kh, kw), attrs.padding, "window.")
     sizes = attrs.groups, depth, outputs // attrs.groups
     return wide.convolution_fields(site, window, attrs.dilation, sizes)
 

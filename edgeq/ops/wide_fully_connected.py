@@ -20,6 +20,7 @@ from edgeq.ops.op import (
     quant_of,
     whole_window,
 )
+from edgeq.ops.window import one_cell_fields
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ def _macs(attrs: WideFullyConnected, io: Io, params: Mapping[str, Any]) -> int:
 def _fields(site: Site) -> Fields:
     """Of the convolution that it is: one cell, a kernel of one tap."""
     outputs, inputs = site.param("weight").shape
-    window = {**dict.fromkeys(wide.WINDOW, 1), "channels": inputs}
-    window |= {"padding_top": 0, "padding_left": 0}
+    window = one_cell_fields(inputs, "window.")
     return wide.convolution_fields(site, window, (1, 1), (1, inputs, outputs))
 
 

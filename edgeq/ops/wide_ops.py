@@ -19,6 +19,7 @@ from edgeq.ops.op import (
     Params,
     Scale,
     Site,
+    clamp_fields,
     quant_of,
 )
 from edgeq.ops.wide import INT16, REACH, bounds
@@ -56,13 +57,6 @@ def _mean(attrs: WideMeanPool2D, io: Io, x: tuple[Array, ...], params: Params) -
     return np.clip(mean, *bounds(attrs.activation, quant_of(io.output))).astype(np.int16)
 
 
-def _clamped(site: Site, fields: Fields) -> Fields:
-    """With the ends of int16."""
-    low, high = bounds(site.node.attrs.activation, site.output_quant)
-    ends = {"activation_min": low, "activation_max": high}
-    return tuple((name, ends.get(name, value)) for name, value in fields)
-
-
 def _sum(attrs: WideAdd, io: Io, x: tuple[Array, ...], params: Params) -> Array:
     """params: multiplier, shift of shape (3,): first input, second input, output."""
     m, s = params["multiplier"], params["shift"]
@@ -80,13 +74,11 @@ def _sum_accumulators(site: Site) -> tuple[Accumulator, ...]:
 
 
 def _sum_fields(site: Site) -> Fields:
-    ends = bounds(site.node.attrs.activation, site.output_quant)
     return (
         ("size", site.output_size),
         ("multiplier", site.param("multiplier")),
         ("shift", site.param("shift")),
-        ("activation_min", ends[0]),
-        ("activation_max", ends[1]),
+        *clamp_fields(site),
     )
 
 
@@ -117,10 +109,6 @@ def _widened_fields(site: Site) -> Fields:
     )
 
 
-def _pool_fields(site: Site) -> Fields:
-    return _clamped(site, mean_pool_2d.fields(site))
-
-
 ROWS = (
     replace(
         max_pool_2d.OP,
@@ -136,7 +124,7 @@ ROWS = (
         attrs=WideMeanPool2D,
         dtypes=INT16,
         reference=_mean,
-        code=Call("WideMeanPool2D", "edgeq_mean_pool_2d_params", _pool_fields),
+        code=Call("WideMeanPool2D", "edgeq_mean_pool_2d_params", mean_pool_2d.fields),
     ),
     replace(
         add.OP,

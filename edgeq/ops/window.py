@@ -78,18 +78,34 @@ def window_fields(
     site: Site, kernel: Sequence[int], padding: Sequence[int], prefix: str = ""
 ) -> Fields:
     """The members of an edgeq_window; `prefix` names one inside another struct ("window.")."""
-    (height, width, channels), out = site.input_shape, site.output_shape
     attrs: Strided = site.node.attrs
+    out = site.output_shape
+    return _members(prefix, site.input_shape, out[:2], kernel, attrs.stride, padding)
+
+
+def one_cell_fields(channels: int, prefix: str = "") -> Fields:
+    """The same of a window of one cell on a map of one."""
+    return _members(prefix, (1, 1, channels), (1, 1), (1, 1), (1, 1), (0, 0))
+
+
+def _members(
+    prefix: str,
+    given: Sequence[int],
+    made: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+) -> Fields:
     sizes = {
-        "input_height": height,
-        "input_width": width,
-        "channels": channels,
-        "output_height": out[0],
-        "output_width": out[1],
+        "input_height": given[0],
+        "input_width": given[1],
+        "channels": given[2],
+        "output_height": made[0],
+        "output_width": made[1],
         "kernel_height": kernel[0],
         "kernel_width": kernel[1],
-        "stride_height": attrs.stride[0],
-        "stride_width": attrs.stride[1],
+        "stride_height": stride[0],
+        "stride_width": stride[1],
         "padding_top": padding[0],
         "padding_left": padding[1],
     }
