@@ -16,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -168,18 +169,38 @@ def as_given(x: tuple[Tensor, ...], model: edgeq.nn.Model) -> dict[str, Any]:
     return dict(zip(model.inputs, arrays, strict=True))
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A network with its rows: those that calibrate it, and those that it is judged by."""
+
+    net: str
+    module: nn.Module
+    calibration: tuple[Tensor, ...]
+    rows: tuple[Tensor, ...]
+
+    def quantised(self, via: str, weights: str = "int8") -> tuple[edgeq.nn.Model, list[Any]]:
+        """The model by `via`, and both sets of rows as its graph takes them."""
+        model = imported(self.module, self.rows, via, self.net)
+        arrays = [as_given(x, model) for x in (self.calibration, self.rows)]
+        single = arrays[0] if len(arrays[0]) > 1 else next(iter(arrays[0].values()))
+        model = edgeq.quantize(model, single, weights, progress=False)
+        return model, [graph_rows(x, model.inputs, "rows", model.layout) for x in arrays]
+
+
+def subject(net: str) -> Subject:
+    """By the seeds that the tables name."""
+    shapes = NETS[net].shapes
+    torch.manual_seed(SEED)
+    calibration = rows_of(shapes, CALIBRATION, SEED)
+    module = run_in(NETS[net].build(), rows_of(shapes, NORMED, SEED + 2))
+    return Subject(net, module, calibration, rows_of(shapes, ROWS, SEED + 1))
+
+
 def measured(net: str, via: str, weights: str) -> dict[str, Any]:
     """One row of the table. Raises EdgeqError for what is refused."""
-    facts = NETS[net]
-    torch.manual_seed(SEED)
-    calibration = rows_of(facts.shapes, CALIBRATION, SEED)
-    module = run_in(facts.build(), rows_of(facts.shapes, NORMED, SEED + 2))
-    rows = rows_of(facts.shapes, ROWS, SEED + 1)
-    model = imported(module, rows, via, net)
-    arrays = [as_given(x, model) for x in (calibration, rows)]
-    single = arrays[0] if len(arrays[0]) > 1 else next(iter(arrays[0].values()))
-    model = edgeq.quantize(model, single, weights, progress=False)
-    given = [graph_rows(x, model.inputs, "rows", model.layout) for x in arrays]
+    judged = subject(net)
+    module, calibration, rows = judged.module, judged.calibration, judged.rows
+    model, given = judged.quantised(via, weights)
     graph = quantize(graph_of(model), given[0], "mse", DSP).graph
     codes = quantize_rows(graph, given[1])
     compiled = compile_graph(graph, net, "0" * 64)
@@ -264,14 +285,19 @@ def measure(commit: str) -> None:
     for key in (k for k in RUNS if k not in done):
         said = dict(zip(("network", "via", "weights"), key, strict=True))
         runs.append(said | {"seed": SEED, "commit": commit} | within_limits(key))
-        print(runs[-1], flush=True)
-        write_file(RESULTS, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
+        keep(runs, RESULTS)
 
 
-def stored() -> list[dict[str, Any]]:
-    """The runs of imports.json; none where it is not there."""
+def keep(runs: list[dict[str, Any]], results: Path) -> None:
+    """Writes the file with its newest run, which is told."""
+    print(runs[-1], flush=True)
+    write_file(results, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
+
+
+def stored(results: Path = RESULTS) -> list[dict[str, Any]]:
+    """The runs of a file; none where it is not there."""
     runs: list[dict[str, Any]] = []
-    return json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else runs
+    return json.loads(results.read_text(encoding="utf-8"))["runs"] if results.exists() else runs
 
 
 def markdown(runs: list[dict[str, Any]]) -> str:

@@ -19,30 +19,23 @@ from typing import Any
 import numpy as np
 import torch
 from imports import (
-    CALIBRATION,
     CPU_S,
     DSP,
-    NORMED,
     PEER,
-    ROWS,
     SEED,
-    as_given,
+    Subject,
     decibels,
     exported,
-    imported,
     in_float,
+    keep,
     real,
-    rows_of,
-    run_in,
+    stored,
+    subject,
 )
 from nets import NETS, TORCHVISION
 from peer import METHODS as PEER_METHODS
 from peer import peer_answers
-from torch import Tensor, nn
 
-import edgeq
-from edgeq.arrays import graph_rows
-from edgeq.files import write_file
 from edgeq.frontend.torch_loader import graph_of
 from edgeq.ir import Graph
 from edgeq.ir.ports import limits
@@ -79,32 +72,20 @@ def rounded(graph: Graph, name: str, values: Any) -> Any:
 
 def measured(net: str) -> dict[str, float]:
     """SQNR in dB by method, and of clipping and rounding alone with the first one's ranges."""
-    facts = NETS[net]
-    torch.manual_seed(SEED)
-    calibration = rows_of(facts.shapes, CALIBRATION, SEED)
-    module = run_in(facts.build(), rows_of(facts.shapes, NORMED, SEED + 2))
-    rows = rows_of(facts.shapes, ROWS, SEED + 1)
-    wanted = real(module, rows)
-    found = ours(net, module, calibration, rows, wanted)
-    with exported(module, tuple(part[:1] for part in rows), PEER, "peer") as file:
+    judged = subject(net)
+    calibration, rows = judged.calibration, judged.rows
+    wanted = real(judged.module, rows)
+    found = ours(judged, wanted)
+    with exported(judged.module, tuple(part[:1] for part in rows), PEER, "peer") as file:
         for method in THEIRS:
             got = peer_answers(file, calibration, rows, method)
             found[f"onnxruntime_{method}_db"] = decibels(wanted, got)
     return found
 
 
-def ours(
-    net: str,
-    module: nn.Module,
-    calibration: tuple[Tensor, ...],
-    rows: tuple[Tensor, ...],
-    wanted: Any,
-) -> dict[str, float]:
-    model = imported(module, rows, PEER, net)
-    arrays = [as_given(x, model) for x in (calibration, rows)]
-    single = arrays[0] if len(arrays[0]) > 1 else next(iter(arrays[0].values()))
-    model = edgeq.quantize(model, single, progress=False)
-    given = [graph_rows(x, model.inputs, "rows", model.layout) for x in arrays]
+def ours(judged: Subject, wanted: Any) -> dict[str, float]:
+    """What edgeq's methods leave of the answers `wanted`."""
+    model, given = judged.quantised(PEER)
     found = {}
     for method in OURS:
         graph = quantize(graph_of(model), given[0], method, DSP).graph
@@ -129,18 +110,11 @@ def within_limits(net: str) -> dict[str, float]:
 
 def measure(commit: str) -> None:
     """Adds each missing network; one is written before the next begins."""
-    runs = stored()
+    runs = stored(RESULTS)
     done = {run["network"] for run in runs}
     for net in (n for n in reversed(NETS) if n not in done):  # the deep ones first
         runs.append({"network": net, "seed": SEED, "commit": commit} | within_limits(net))
-        print(runs[-1], flush=True)
-        write_file(RESULTS, (json.dumps({"runs": runs}, indent=1) + "\n").encode())
-
-
-def stored() -> list[dict[str, Any]]:
-    """The runs of ranges.json; none where it is not there."""
-    runs: list[dict[str, Any]] = []
-    return json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else runs
+        keep(runs, RESULTS)
 
 
 def markdown(runs: list[dict[str, Any]]) -> str:
@@ -167,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     if given.one:
         print(json.dumps(measured(given.one)))
     elif given.write_table:
-        write_table(PAGE, markdown(stored()), "ranges")
+        write_table(PAGE, markdown(stored(RESULTS)), "ranges")
     else:
         measure(given.commit)
     return 0

@@ -95,7 +95,7 @@ def test_trained_networks_keep_their_answers() -> None:
 def test_no_quantiser_is_far_above_edgeq_where_20_db_are_missed() -> None:
     """The page has the table; what it says of the seven networks is what was measured."""
     with script(FOLDER, "ranges") as ranges:
-        runs = ranges.stored()
+        runs = ranges.stored(ranges.RESULTS)
         page = (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
         assert ranges.markdown(runs) in page
         assert {run["network"] for run in runs} == set(ranges.NETS)
